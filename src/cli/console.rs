@@ -1,0 +1,132 @@
+//! What is written to the terminal, and how.
+
+use std::borrow::Cow;
+use std::fmt::Write as _;
+use std::io::{self, Write as _};
+use std::time::{Duration, SystemTime};
+
+use anstyle::{AnsiColor, Style};
+use comfy_table::Table;
+use comfy_table::presets::NOTHING;
+
+const ERROR: Style = AnsiColor::Red.on_default().bold();
+const WARNING: Style = AnsiColor::Yellow.on_default().bold();
+const HEAD: Style = Style::new().bold();
+
+/// Writes `error: …` to stderr, a line of its own for each line.
+pub fn error(text: &str) {
+    note("error", ERROR, text);
+}
+
+/// Writes `warning: …` to stderr.
+pub fn warning(text: &str) {
+    note("warning", WARNING, text);
+}
+
+fn note(word: &str, style: Style, text: &str) {
+    let mut out = anstream::stderr().lock();
+    for line in text.lines() {
+        // With stderr closed there is nobody left to tell.
+        let _ = writeln!(out, "{style}{word}:{style:#} {}", visible(line));
+    }
+}
+
+/// Writes `text` to stdout.
+pub fn result(text: &str) -> io::Result<()> {
+    let mut out = anstream::stdout().lock();
+    out.write_all(text.as_bytes())?;
+    out.flush()
+}
+
+/// Writes `text` to stderr.
+pub fn side_note(text: &str) {
+    let _ = anstream::stderr().lock().write_all(text.as_bytes());
+}
+
+/// A table without lines, its head in bold on a terminal.
+pub fn table<const N: usize>(
+    head: [&str; N],
+    rows: impl IntoIterator<Item = Vec<String>>,
+) -> String {
+    let mut table = Table::new();
+    table.load_style(NOTHING);
+    table.set_header(head);
+    for row in rows {
+        table.add_row(row.iter().map(|text| visible(text).into_owned()));
+    }
+    let mut text = String::new();
+    for (index, line) in table.lines().enumerate() {
+        let style = if index == 0 { HEAD } else { Style::new() };
+        // Every cell has a blank on both sides.
+        let line = line.strip_prefix(' ').unwrap_or(&line).trim_end();
+        let _ = writeln!(text, "{style}{line}{style:#}");
+    }
+    text
+}
+
+/// `text` with control characters shown as escapes: it may come from anybody, and must not steer
+/// the terminal.
+pub fn visible(text: &str) -> Cow<'_, str> {
+    if !text.contains(char::is_control) {
+        return Cow::Borrowed(text);
+    }
+    let escape = |c: char| match c.is_control() {
+        true => c.escape_default().to_string(),
+        false => c.to_string(),
+    };
+    Cow::Owned(text.chars().map(escape).collect())
+}
+
+/// `2m 3s ago`, or `never` for 0: `time` is in seconds since the epoch.
+pub fn ago(time: f64, now: SystemTime) -> String {
+    if time == 0.0 {
+        return "never".into();
+    }
+    let age = crate::metrics::unix_seconds(now) - time;
+    match Duration::try_from_secs_f64(age) {
+        Ok(age) => format!("{} ago", rough(age)),
+        Err(_) => "in the future".into(),
+    }
+}
+
+/// A duration in its two largest units, for reading: `1day 2h`, `2m 3s`, `502ms`.
+pub fn rough(duration: Duration) -> String {
+    let rounded = match duration {
+        long if long >= Duration::from_secs(10) => Duration::from_secs(long.as_secs()),
+        short if short >= Duration::from_millis(1) => {
+            Duration::from_millis(short.as_millis().try_into().unwrap_or(u64::MAX))
+        }
+        tiny => Duration::from_micros(tiny.as_micros().try_into().unwrap_or(u64::MAX)),
+    };
+    let text = humantime::format_duration(rounded).to_string();
+    text.split(' ').take(2).collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_rough() {
+        let rough = |millis| rough(Duration::from_millis(millis));
+        assert_eq!(rough(0), "0s");
+        assert_eq!(rough(502), "502ms");
+        assert_eq!(rough(1_502), "1s 502ms");
+        assert_eq!(rough(65_502), "1m 5s");
+        assert_eq!(rough(93_784_000), "1day 2h");
+    }
+
+    #[test]
+    fn ages() {
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1000);
+        assert_eq!(ago(0.0, now), "never");
+        assert_eq!(ago(940.0, now), "1m ago");
+        assert_eq!(ago(1001.0, now), "in the future");
+        assert_eq!(ago(f64::NAN, now), "in the future");
+    }
+
+    #[test]
+    fn nothing_steers_the_terminal() {
+        assert_eq!(visible("a\u{1b}[2Jb\n\u{9b}é"), "a\\u{1b}[2Jb\\n\\u{9b}é");
+    }
+}

@@ -1,0 +1,46 @@
+//! `metricsjob delete`: delete a group.
+
+use std::process::ExitCode;
+
+use clap::Args;
+
+use super::console;
+use super::options::{GatewayArgs, GroupArgs};
+
+/// Delete a group from the gateway
+///
+/// Only the group with exactly this grouping key is deleted. One that does not exist is no error, as
+/// at the Pushgateway.
+#[derive(Args)]
+#[command(after_help = "\
+Example:
+  metricsjob delete --job db_backup -g db=customers")]
+pub struct DeleteArgs {
+    #[command(flatten)]
+    group: GroupArgs,
+
+    /// Print the request instead of sending it
+    #[arg(long)]
+    dry_run: bool,
+
+    /// Print errors and warnings only
+    #[arg(short, long, env = "METRICSJOB_QUIET", value_parser = clap::builder::FalseyValueParser::new())]
+    quiet: bool,
+
+    #[command(flatten)]
+    gateway: GatewayArgs,
+}
+
+pub fn main(args: DeleteArgs) -> anyhow::Result<ExitCode> {
+    let key = args.group.key()?;
+    let gateway = args.gateway.gateway()?;
+    if args.dry_run {
+        console::result(&format!("DELETE {}\n", gateway.group_url(&key)))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    gateway.delete(&key)?;
+    if !args.quiet {
+        console::result(&format!("deleted {}\n", gateway.group_place(&key)))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}

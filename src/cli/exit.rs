@@ -1,0 +1,52 @@
+//! Which error ends with which exit code.
+
+use std::fmt;
+use std::io;
+use std::process::ExitCode;
+
+use super::console;
+use crate::push::GatewayError;
+
+/// Wrong usage or a bad job file; nothing has run and nothing was sent.
+const USAGE: u8 = 2;
+
+/// The gateway could not be reached, or refused. `EX_UNAVAILABLE` of sysexits.h.
+pub const UNAVAILABLE: u8 = 69;
+
+/// An error that the user can mend by calling otherwise.
+#[derive(Debug)]
+struct UsageError(anyhow::Error);
+
+impl fmt::Display for UsageError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:#}", self.0)
+    }
+}
+
+impl std::error::Error for UsageError {}
+
+/// Marks `error` as one that ends with exit code 2.
+pub fn usage(error: impl Into<anyhow::Error>) -> anyhow::Error {
+    anyhow::Error::new(UsageError(error.into()))
+}
+
+/// Writes `error` to stderr and returns the exit code that goes with it.
+pub fn report(error: &anyhow::Error) -> ExitCode {
+    let broken_pipe = |cause: &(dyn std::error::Error + 'static)| {
+        cause
+            .downcast_ref::<io::Error>()
+            .is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+    };
+    if error.chain().any(broken_pipe) {
+        // Whoever read our output has seen enough.
+        return ExitCode::SUCCESS;
+    }
+    console::error(&format!("{error:#}"));
+    if error.is::<UsageError>() {
+        ExitCode::from(USAGE)
+    } else if error.is::<GatewayError>() {
+        ExitCode::from(UNAVAILABLE)
+    } else {
+        ExitCode::FAILURE
+    }
+}

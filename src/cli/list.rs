@@ -1,0 +1,99 @@
+//! `metricsjob list`: the jobs there are.
+
+use std::process::ExitCode;
+
+use clap::Args;
+use serde_json::json;
+
+use super::options::{JobsArgs, Output, OutputArgs};
+use super::{console, json};
+use crate::job::catalog::Found;
+use crate::job::{Job, Work};
+
+/// List the jobs: what they run and where they are defined
+#[derive(Args)]
+pub struct ListArgs {
+    #[command(flatten)]
+    jobs: JobsArgs,
+
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+pub fn main(args: ListArgs) -> anyhow::Result<ExitCode> {
+    let found = args.jobs.catalog()?.list()?;
+    match args.output.output {
+        Output::Json => json::print(&found.iter().map(found_json).collect())?,
+        Output::Text => console::result(&text(&found))?,
+    }
+    for error in found.iter().filter_map(|found| found.job.as_ref().err()) {
+        console::warning(&error.to_string());
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn text(found: &[Found]) -> String {
+    let rows = found.iter().map(|found| {
+        let (description, runs) = match &found.job {
+            Ok(job) => (
+                job.description.clone().unwrap_or_default(),
+                job.work.to_string(),
+            ),
+            Err(_) => (String::new(), "nothing: the file is bad, see below".into()),
+        };
+        vec![
+            found.name.clone(),
+            description,
+            runs,
+            found.defined_in.to_string(),
+        ]
+    });
+    let mut text = console::table(["NAME", "DESCRIPTION", "RUNS", "DEFINED IN"], rows);
+    let params = found
+        .iter()
+        .filter_map(|found| found.job.as_ref().ok())
+        .flat_map(params);
+    let rows: Vec<Vec<String>> = params.collect();
+    if !rows.is_empty() {
+        text.push('\n');
+        text.push_str(&console::table(["NAME", "--set", "DEFAULT", ""], rows));
+    }
+    text
+}
+
+/// What can be set of a job, a row each.
+fn params(job: &Job) -> Vec<Vec<String>> {
+    let Work::Builtin(builtin, _) = &job.work else {
+        return Vec::new();
+    };
+    let row = |param: &crate::job::params::Param| {
+        vec![
+            job.name.clone(),
+            param.name.into(),
+            param.default.unwrap_or("-").into(),
+            param.help.into(),
+        ]
+    };
+    builtin.params().iter().map(row).collect()
+}
+
+fn found_json(found: &Found) -> serde_json::Value {
+    let defined_in = found.defined_in.to_string();
+    match &found.job {
+        Err(error) => json!({
+            "name": found.name,
+            "defined_in": defined_in,
+            "error": error.to_string(),
+        }),
+        Ok(job) => json!({
+            "name": found.name,
+            "defined_in": defined_in,
+            "description": job.description,
+            "runs": job.work.to_string(),
+            "job": job.job,
+            "prefix": job.prefix,
+            "method": job.method.name(),
+            "grouping": job.grouping,
+        }),
+    }
+}

@@ -1,0 +1,72 @@
+//! The command line: one file per subcommand, with its arguments and the few lines that call the
+//! library.
+//!
+//! It may use everything; nothing uses it. Results go to stdout, everything else to stderr.
+//!
+//! - [`options`]: the options that several subcommands share.
+//! - [`exit`]: which error ends with which exit code.
+//! - [`console`]: what is written to the terminal, and how.
+//! - [`json`]: the shapes of `--output json`.
+
+mod check;
+mod console;
+mod delete;
+mod exit;
+mod generate;
+mod json;
+mod list;
+mod options;
+mod progress;
+mod push;
+mod run;
+mod status;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser, Subcommand};
+
+/// Run a batch job and report how it went to a Prometheus Pushgateway.
+///
+/// Without a gateway the report goes to the embedded one, a local database that needs no set-up:
+/// `metricsjob status` shows it.
+#[derive(Parser)]
+#[command(name = "metricsjob", version, max_term_width = 100, after_help = EXAMPLES)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  metricsjob run backup --grouping db=customers
+  metricsjob run backup -g db=customers --gateway http://127.0.0.1:9091
+  echo 'queue_size 17' | metricsjob push --job shop
+  metricsjob status
+
+Exit codes: the job's own (128+n for signal n, 126 not executable, 127 not found); 2 wrong usage or
+bad job file, before anything runs; 69 push, delete or status could not do it at the gateway.";
+
+#[derive(Subcommand)]
+enum Command {
+    Run(run::RunArgs),
+    Push(push::PushArgs),
+    Delete(delete::DeleteArgs),
+    Status(status::StatusArgs),
+    List(list::ListArgs),
+    Check(check::CheckArgs),
+    Generate(generate::GenerateArgs),
+}
+
+/// Does what the command line says; the result is the process's exit code.
+pub fn main() -> ExitCode {
+    let result = match Cli::parse().command {
+        Command::Run(args) => run::main(args),
+        Command::Push(args) => push::main(args),
+        Command::Delete(args) => delete::main(args),
+        Command::Status(args) => status::main(args),
+        Command::List(args) => list::main(args),
+        Command::Check(args) => check::main(args),
+        Command::Generate(args) => generate::main(args, Cli::command()),
+    };
+    result.unwrap_or_else(|error| exit::report(&error))
+}

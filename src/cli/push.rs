@@ -1,0 +1,144 @@
+//! `metricsjob push`: push exposition text that the user has.
+
+use std::fs::File;
+use std::io::{self, IsTerminal, Read};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::SystemTime;
+
+use anyhow::Context;
+use clap::Args;
+use serde_json::json;
+
+use super::exit::{UNAVAILABLE, usage};
+use super::options::{GatewayArgs, GroupArgs, Output, OutputArgs, method};
+use super::{console, json, run};
+use crate::metrics::{Method, text};
+use crate::push::{self, Push};
+
+/// Push metrics in the Prometheus text format
+///
+/// The text is checked first: nothing is sent that a gateway would refuse or store otherwise than
+/// it was meant.
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  echo 'queue_size 17' | metricsjob push --job shop -g instance=web1
+  metricsjob push --job shop --method put metrics.prom
+  metricsjob push --job shop --dry-run metrics.prom")]
+pub struct PushArgs {
+    #[command(flatten)]
+    group: GroupArgs,
+
+    /// How the push changes its group: put replaces it, post adds to it
+    #[arg(
+        long,
+        value_name = "put|post",
+        env = "METRICSJOB_METHOD",
+        default_value_t,
+        value_parser = method
+    )]
+    method: Method,
+
+    /// The file with the text; - is stdin
+    #[arg(default_value = "-")]
+    file: PathBuf,
+
+    /// Check the text and print the push instead of sending it
+    #[arg(long)]
+    dry_run: bool,
+
+    /// Print errors and warnings only
+    #[arg(short, long, env = "METRICSJOB_QUIET", value_parser = clap::builder::FalseyValueParser::new())]
+    quiet: bool,
+
+    #[command(flatten)]
+    gateway: GatewayArgs,
+
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+/// More than this is no report, and would only fill the memory.
+const MAX_BYTES: u64 = 256 * 1024 * 1024;
+
+pub fn main(args: PushArgs) -> anyhow::Result<ExitCode> {
+    let key = args.group.key()?;
+    let gateway = args.gateway.gateway()?;
+    let is_stdin = args.file == Path::new("-");
+    let shown = match is_stdin {
+        true => "stdin".into(),
+        false => args.file.display().to_string(),
+    };
+    let bytes = read(&args.file, is_stdin)
+        .with_context(|| format!("could not read {shown}"))
+        .map_err(usage)?;
+    let families = text::parse(&bytes)
+        .with_context(|| shown.clone())
+        .map_err(usage)?;
+    if families.is_empty() {
+        let effect = match args.method {
+            Method::Put => "so the group will be empty",
+            Method::Post => "so only the push time of the group changes",
+        };
+        console::warning(&format!("{shown} holds no metrics, {effect}"));
+    }
+    let series: usize = families.iter().map(|family| family.metrics.len()).sum();
+    let push = Push::new(key, args.method, families, SystemTime::now())
+        .with_context(|| shown)
+        .map_err(usage)?;
+    if args.dry_run {
+        console::result(&push.request_text(&gateway))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let delivered = push::deliver(&push, &gateway, &args.gateway.state_dir());
+    if let Err(undelivered) = &delivered {
+        run::warn(undelivered);
+    }
+    match args.output.output {
+        Output::Json => json::print(&json!({
+            "gateway": gateway.to_string(),
+            "method": args.method.name(),
+            "grouping_key": push.key(),
+            "url": gateway.group_url(push.key()),
+            "series": series,
+            "delivered": delivered.is_ok(),
+            "error": delivered.as_ref().err().map(|undelivered| undelivered.error.to_string()),
+        }))?,
+        Output::Text if args.quiet || delivered.is_err() => {}
+        Output::Text => {
+            let count = match series {
+                1 => "1 series".into(),
+                n => format!("{n} series"),
+            };
+            console::result(&format!(
+                "pushed {count} by {} to {url}\n",
+                args.method.http()
+            ))?;
+        }
+    }
+    Ok(match delivered {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) => ExitCode::from(UNAVAILABLE),
+    })
+}
+
+fn read(file: &Path, is_stdin: bool) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    if is_stdin {
+        let stdin = io::stdin();
+        if stdin.is_terminal() {
+            console::side_note("reading metrics from the terminal, end them with Ctrl-D\n");
+        }
+        stdin.lock().take(MAX_BYTES + 1).read_to_end(&mut bytes)?;
+    } else {
+        File::open(file)?
+            .take(MAX_BYTES + 1)
+            .read_to_end(&mut bytes)?;
+    }
+    if bytes.len() as u64 > MAX_BYTES {
+        let problem = format!("it is larger than {} MiB", MAX_BYTES / 1024 / 1024);
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, problem));
+    }
+    Ok(bytes)
+}

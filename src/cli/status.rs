@@ -1,0 +1,111 @@
+//! `metricsjob status`: the groups of a gateway.
+
+use std::process::ExitCode;
+use std::time::{Duration, SystemTime};
+
+use clap::Args;
+use serde_json::json;
+
+use super::options::{GatewayArgs, Output, OutputArgs};
+use super::{console, json};
+use crate::metrics::{Group, Value};
+
+/// Show the groups of the gateway
+///
+/// Of a Pushgateway behind a URL it reads the API (/api/v1/metrics).
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  metricsjob status
+  metricsjob status --output json
+  metricsjob status --gateway http://127.0.0.1:9091")]
+pub struct StatusArgs {
+    #[command(flatten)]
+    gateway: GatewayArgs,
+
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+pub fn main(args: StatusArgs) -> anyhow::Result<ExitCode> {
+    let gateway = args.gateway.gateway()?;
+    let groups = gateway.groups()?;
+    match args.output.output {
+        Output::Json => json::print(&json!({
+            "gateway": gateway.to_string(),
+            "groups": groups.iter().map(group_json).collect::<Vec<_>>(),
+        }))?,
+        Output::Text if groups.is_empty() => {
+            let place = gateway.place();
+            console::result(&format!("no groups at {place}\n"))?;
+        }
+        Output::Text => console::result(&text(&groups))?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn text(groups: &[Group]) -> String {
+    let now = SystemTime::now();
+    let head = [
+        "JOB",
+        "GROUPING",
+        "LAST PUSH",
+        "LAST SUCCESS",
+        "DURATION",
+        "FAMILIES",
+    ];
+    let rows = groups.iter().map(|group| {
+        let labels = group.key.labels().iter();
+        let labels: Vec<String> = labels
+            .map(|(name, value)| format!("{name}={value}"))
+            .collect();
+        let mut last_push = console::ago(group.push_time, now);
+        if group.push_failure_time > group.push_time {
+            last_push.push_str(" (a later one was refused)");
+        }
+        let success = runner_metric(group, "last_success_timestamp_seconds");
+        let duration = runner_metric(group, "duration_seconds")
+            .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+        vec![
+            group.key.job().to_owned(),
+            labels.join(" "),
+            last_push,
+            success.map_or_else(|| "-".into(), |time| console::ago(time, now)),
+            duration.map_or_else(|| "-".into(), console::rough),
+            group.families.len().to_string(),
+        ]
+    });
+    console::table(head, rows)
+}
+
+fn group_json(group: &Group) -> serde_json::Value {
+    let metric = |name| runner_metric(group, name).map(json::number);
+    json!({
+        "job": group.key.job(),
+        "grouping": group.key.labels(),
+        "push_time_seconds": json::number(group.push_time),
+        "push_failure_time_seconds": json::number(group.push_failure_time),
+        "last_completion_timestamp_seconds": metric("last_completion_timestamp_seconds"),
+        "last_success_timestamp_seconds": metric("last_success_timestamp_seconds"),
+        "duration_seconds": metric("duration_seconds"),
+        "families": group.families.iter().map(json::family).collect::<Vec<_>>(),
+    })
+}
+
+/// The runner's metric `name` of the group, whatever the job's prefix is: every report has the time
+/// of completion, and what stands before it there is the prefix.
+fn runner_metric(group: &Group, name: &str) -> Option<f64> {
+    let prefix = group.families.iter().find_map(|family| {
+        family
+            .name
+            .strip_suffix("last_completion_timestamp_seconds")
+    })?;
+    let families = &group.families;
+    let family = families
+        .iter()
+        .find(|family| family.name.strip_prefix(prefix) == Some(name))?;
+    match family.metrics.first()?.value {
+        Value::Number(value) => Some(value),
+        _ => None,
+    }
+}

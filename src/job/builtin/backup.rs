@@ -1,0 +1,142 @@
+//! `backup`: a simulated backup, or a real one of a SQLite database.
+
+use std::path::PathBuf;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use rand::rngs::ChaCha8Rng;
+use rand::{RngExt, SeedableRng};
+
+use super::{Builtin, Context, Task, TaskError, sqlite_copy};
+use crate::job::params::{Param, ParamError, Params};
+
+/// Simulates a backup, unless it is given a source to back up.
+pub struct Backup;
+
+const PARAMS: &[Param] = &[
+    Param {
+        name: "source",
+        default: None,
+        help: "The SQLite database to back up (default: simulate a backup)",
+    },
+    Param {
+        name: "dest",
+        default: None,
+        help: "The file that the copy replaces (with source)",
+    },
+    Param {
+        name: "records",
+        default: Some("42"),
+        help: "Simulation: how many records it processes",
+    },
+    Param {
+        name: "duration",
+        default: Some("500ms"),
+        help: "Simulation: how long it takes",
+    },
+    Param {
+        name: "failure-rate",
+        default: Some("0.0"),
+        help: "Simulation: how likely it fails, from 0 to 1",
+    },
+    Param {
+        name: "seed",
+        default: None,
+        help: "Simulation: makes it repeatable (a whole number; default: another one each time)",
+    },
+];
+
+impl Builtin for Backup {
+    fn name(&self) -> &'static str {
+        "backup"
+    }
+
+    fn params(&self) -> &'static [Param] {
+        PARAMS
+    }
+
+    fn prepare(&self, params: &Params) -> Result<Box<dyn Task>, ParamError> {
+        let params = params.read(self.name(), PARAMS)?;
+        // All are read in either case, so that a bad value is never passed over.
+        let simulation = Simulation {
+            records: params.integer("records")?.unwrap_or_default(),
+            duration: params.duration("duration")?.unwrap_or_default(),
+            failure_rate: params.probability("failure-rate")?.unwrap_or_default(),
+            seed: params.integer("seed")?.unwrap_or_else(rand::random),
+        };
+        match (params.path("source")?, params.path("dest")?) {
+            (None, None) => Ok(Box::new(simulation)),
+            (Some(source), Some(dest)) => Ok(Box::new(SqliteBackup { source, dest })),
+            (Some(_), None) => Err(params.needs("source", "dest")),
+            (None, Some(_)) => Err(params.needs("dest", "source")),
+        }
+    }
+}
+
+const RECORDS: (&str, &str) = ("records_processed", "Records that the last run backed up.");
+
+struct Simulation {
+    records: u64,
+    duration: Duration,
+    failure_rate: f64,
+    seed: u64,
+}
+
+/// How often a simulation shows its progress.
+const TICK: Duration = Duration::from_millis(20);
+
+impl Task for Simulation {
+    fn run(&mut self, context: &Context<'_>) -> Result<(), TaskError> {
+        let records = context.gauge(RECORDS.0, RECORDS.1)?;
+        let mut random = ChaCha8Rng::seed_from_u64(self.seed);
+        let fails = random.random_bool(self.failure_rate);
+        // The part of the work that is done before it ends.
+        let part = if fails { random.random::<f64>() } else { 1.0 };
+        let duration = match fails {
+            true => self.duration.mul_f64(part),
+            false => self.duration,
+        };
+
+        let start = Instant::now();
+        loop {
+            let elapsed = start.elapsed();
+            if elapsed >= duration {
+                break;
+            }
+            let done = elapsed.as_secs_f64() / self.duration.as_secs_f64();
+            let processed = (self.records as f64 * done).floor();
+            context.progress("records", processed as u64, self.records);
+            records.set(processed);
+            sleep(TICK.min(duration - elapsed));
+        }
+        let processed = (self.records as f64 * part).floor();
+        records.set(processed);
+        context.progress("records", processed as u64, self.records);
+        if fails {
+            return Err(TaskError(format!(
+                "simulated failure after {processed} of {} records (failure-rate {}, seed {})",
+                self.records, self.failure_rate, self.seed
+            )));
+        }
+        Ok(())
+    }
+}
+
+struct SqliteBackup {
+    source: PathBuf,
+    dest: PathBuf,
+}
+
+impl Task for SqliteBackup {
+    fn run(&mut self, context: &Context<'_>) -> Result<(), TaskError> {
+        let copied = sqlite_copy::copy(&self.source, &self.dest, &mut |phase, done, total| {
+            context.progress(phase, done, total);
+        })
+        .map_err(|error| TaskError(error.to_string()))?;
+        context.gauge(RECORDS.0, RECORDS.1)?.set(copied.rows as f64);
+        context
+            .gauge("size_bytes", "Size of the file that the last run wrote.")?
+            .set(copied.bytes as f64);
+        Ok(())
+    }
+}

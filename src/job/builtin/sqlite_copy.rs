@@ -1,0 +1,274 @@
+//! An online copy of a SQLite database, by the library's backup API.
+//!
+//! <https://www.sqlite.org/backup.html>
+
+use std::fs::{self, File, Permissions};
+use std::io;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use rusqlite::backup::{Backup, StepResult};
+use rusqlite::{Connection, OpenFlags};
+
+/// What a copy holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Copied {
+    /// In all its tables but SQLite's own and virtual ones.
+    pub rows: u64,
+    /// The file's size.
+    pub bytes: u64,
+}
+
+/// Why there is no new copy. What stood at the destination stands there still.
+#[derive(Debug, thiserror::Error)]
+pub enum CopyError {
+    #[error("could not read the source {path}: {source}")]
+    Source { path: PathBuf, source: io::Error },
+    #[error("the source {path} is no SQLite database: it is {what}")]
+    NoDatabase { path: PathBuf, what: &'static str },
+    #[error("could not back up {path}: {source}")]
+    Backup {
+        path: PathBuf,
+        source: rusqlite::Error,
+    },
+    #[error(
+        "could not back up {path}: another connection has kept it locked for {}",
+        humantime::format_duration(LOCK_TIMEOUT)
+    )]
+    Locked { path: PathBuf },
+    #[error("the source {path} is corrupt: {problem}")]
+    Corrupt { path: PathBuf, problem: String },
+    #[error("the source and the destination are the same file: {path}")]
+    SameFile { path: PathBuf },
+    #[error(
+        "the destination {dest} has {beside} beside it, which would change the copy: \
+         close what uses it, or remove that file"
+    )]
+    InUse { dest: PathBuf, beside: PathBuf },
+    #[error("could not write the destination {path}: {source}")]
+    Dest { path: PathBuf, source: io::Error },
+}
+
+/// How long a lock of another connection is waited for.
+const LOCK_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// How much is copied between two reports of progress.
+const STEP_BYTES: u64 = 4 * 1024 * 1024;
+
+/// How often a copy that other connections made start over is tried in steps, before it is done in
+/// a single one, which they have to wait for.
+const RESTARTS: u32 = 3;
+
+/// Copies the database `source` as it is at one moment, while other connections go on writing,
+/// checks the copy's integrity and puts it in place of `dest` in one step, synced to disk.
+///
+/// A source in WAL mode is read in one snapshot and its writers never wait. In the rollback modes a
+/// commit of theirs makes the copy start over; after three times they have to wait for it.
+///
+/// `progress` gets the phase, and how much is done of how much (0: unknown).
+pub fn copy(
+    source: &Path,
+    dest: &Path,
+    progress: &mut dyn FnMut(&'static str, u64, u64),
+) -> Result<Copied, CopyError> {
+    let source_file = check_source(source)?;
+    let dest = resolve(dest, &source_file, source)?;
+    let failed = |source| CopyError::Dest {
+        path: dest.clone(),
+        source,
+    };
+    let parent = match dest.parent() {
+        Some(parent) if parent != Path::new("") => parent,
+        _ => Path::new("."),
+    };
+    // A directory, so that whatever SQLite puts beside the copy goes with it; in the same file
+    // system, so that the copy can be renamed.
+    let work = tempfile::Builder::new()
+        .prefix(".metricsjob-backup-")
+        .tempdir_in(parent)
+        .map_err(failed)?;
+    let copy = work.path().join("copy.db");
+    let rows = copy_and_check(source, &copy, progress)?;
+
+    let mode = fs::metadata(&dest).map_or(source_file.mode(), |old| old.mode());
+    let publish = || {
+        fs::set_permissions(&copy, Permissions::from_mode(mode & 0o777))?;
+        let file = File::open(&copy)?;
+        file.sync_all()?;
+        fs::rename(&copy, &dest)?;
+        File::open(parent)?.sync_all()?;
+        Ok(file.metadata()?.len())
+    };
+    let bytes = publish().map_err(failed)?;
+    Ok(Copied { rows, bytes })
+}
+
+fn check_source(path: &Path) -> Result<fs::Metadata, CopyError> {
+    let metadata = fs::metadata(path).map_err(|source| CopyError::Source {
+        path: path.to_owned(),
+        source,
+    })?;
+    let what = match (metadata.is_file(), metadata.len()) {
+        (false, _) => "not a file",
+        // To SQLite this is a database without tables; as a source it is one that got lost.
+        (true, 0) => "empty",
+        (true, _) => return Ok(metadata),
+    };
+    Err(CopyError::NoDatabase {
+        path: path.to_owned(),
+        what,
+    })
+}
+
+/// The file that is to be replaced: what `dest` is a link to, if it is one.
+fn resolve(dest: &Path, source_file: &fs::Metadata, source: &Path) -> Result<PathBuf, CopyError> {
+    let failed = |source| CopyError::Dest {
+        path: dest.to_owned(),
+        source,
+    };
+    let dest = match dest.canonicalize() {
+        Ok(real) => {
+            let old = fs::metadata(&real).map_err(failed)?;
+            if (old.dev(), old.ino()) == (source_file.dev(), source_file.ino()) {
+                return Err(CopyError::SameFile {
+                    path: source.to_owned(),
+                });
+            }
+            if !old.is_file() {
+                return Err(failed(io::Error::other("it is not a file")));
+            }
+            real
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => dest.to_owned(),
+        Err(error) => return Err(failed(error)),
+    };
+    // SQLite would apply such a file to the new database, whatever it was written for.
+    for suffix in ["-wal", "-journal"] {
+        let mut beside = dest.clone().into_os_string();
+        beside.push(suffix);
+        let beside = PathBuf::from(beside);
+        if fs::metadata(&beside).is_ok_and(|metadata| metadata.len() > 0) {
+            return Err(CopyError::InUse { dest, beside });
+        }
+    }
+    Ok(dest)
+}
+
+/// Makes the checked copy and returns how many rows it holds.
+fn copy_and_check(
+    source: &Path,
+    copy: &Path,
+    progress: &mut dyn FnMut(&'static str, u64, u64),
+) -> Result<u64, CopyError> {
+    let failed = |error: rusqlite::Error| match error.sqlite_error_code() {
+        Some(rusqlite::ErrorCode::NotADatabase) => CopyError::NoDatabase {
+            path: source.to_owned(),
+            what: "something else, or encrypted",
+        },
+        Some(rusqlite::ErrorCode::DatabaseCorrupt) => CopyError::Corrupt {
+            path: source.to_owned(),
+            problem: error.to_string(),
+        },
+        _ => CopyError::Backup {
+            path: source.to_owned(),
+            source: error,
+        },
+    };
+    // Read and write, because a database that crashed has to be recovered before it can be read.
+    // Where that is not permitted SQLite opens it for reading.
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let from = Connection::open_with_flags(source, flags).map_err(failed)?;
+    let mut to = Connection::open(copy).map_err(failed)?;
+    // Until it is renamed nobody needs it, and before that it is synced as a whole.
+    to.execute_batch("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF;")
+        .map_err(failed)?;
+    match transfer(&from, &mut to, progress) {
+        Ok(true) => {}
+        Ok(false) => {
+            return Err(CopyError::Locked {
+                path: source.to_owned(),
+            });
+        }
+        Err(error) => return Err(failed(error)),
+    }
+    drop(from);
+
+    progress("checking the copy", 0, 0);
+    let verdict: String = to
+        .query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))
+        .map_err(failed)?;
+    if verdict != "ok" {
+        return Err(CopyError::Corrupt {
+            path: source.to_owned(),
+            problem: verdict.replace('\n', " "),
+        });
+    }
+    let rows = count_rows(&to).map_err(failed)?;
+    to.close().map_err(|(_, error)| failed(error))?;
+    Ok(rows)
+}
+
+/// Copies all pages. Returns whether it could: not if `from` stayed locked for too long.
+fn transfer(
+    from: &Connection,
+    to: &mut Connection,
+    progress: &mut dyn FnMut(&'static str, u64, u64),
+) -> rusqlite::Result<bool> {
+    let journal_mode: String = from.query_row("PRAGMA journal_mode", [], |row| row.get(0))?;
+    let page_bytes: u64 = from.query_row("PRAGMA page_size", [], |row| row.get(0))?;
+    if journal_mode == "wal" {
+        // A transaction keeps its snapshot, so that commits of others do not start the copy over.
+        from.execute_batch("BEGIN; SELECT 1 FROM sqlite_schema LIMIT 1;")?;
+    }
+    let step_pages = (STEP_BYTES / page_bytes.max(1)).max(1) as i32;
+    let backup = Backup::new(from, to)?;
+    let (mut restarts, mut remaining) = (0, i32::MAX);
+    let mut locked_since = None;
+    loop {
+        let pages = if restarts < RESTARTS { step_pages } else { -1 };
+        match backup.step(pages)? {
+            StepResult::Done => return Ok(true),
+            StepResult::More => {
+                locked_since = None;
+                let now = backup.progress();
+                if now.remaining > remaining {
+                    restarts += 1;
+                }
+                remaining = now.remaining;
+                let bytes = |pages: i32| u64::try_from(pages).unwrap_or(0) * page_bytes;
+                progress(
+                    "bytes",
+                    bytes(now.pagecount - now.remaining),
+                    bytes(now.pagecount),
+                );
+            }
+            // Busy, locked, and whatever else a later SQLite may add.
+            _ => {
+                let since = *locked_since.get_or_insert_with(Instant::now);
+                if since.elapsed() > LOCK_TIMEOUT {
+                    return Ok(false);
+                }
+                sleep(Duration::from_millis(5));
+            }
+        }
+    }
+}
+
+fn count_rows(database: &Connection) -> rusqlite::Result<u64> {
+    let tables: Vec<String> = database
+        .prepare("SELECT name FROM pragma_table_list WHERE schema = 'main' AND type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'")?
+        .query_map([], |row| row.get(0))?
+        .collect::<Result<_, _>>()?;
+    let mut rows = 0;
+    for table in tables {
+        let quoted = table.replace('"', "\"\"");
+        let count: u64 =
+            database.query_row(&format!("SELECT count(*) FROM \"{quoted}\""), [], |row| {
+                row.get(0)
+            })?;
+        rows += count;
+    }
+    Ok(rows)
+}

@@ -1,0 +1,227 @@
+//! Where jobs are found.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fs;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use super::builtin;
+use super::definition::{DefinedIn, Job};
+use super::file::{self, JobFileError};
+use super::suggest;
+
+/// Where jobs for all users are.
+const SYSTEM_DIR: &str = "/etc/metricsjob/jobs";
+
+/// What a job file's name ends with.
+const EXTENSION: &str = "toml";
+
+/// A job file that is larger is not one.
+const MAX_BYTES: u64 = 1024 * 1024;
+
+/// The directories that hold job files, the first found wins, and behind them the jobs that are
+/// compiled in.
+#[derive(Debug, Clone)]
+pub struct Catalog {
+    dirs: Vec<PathBuf>,
+}
+
+/// Why there is no job of a name.
+#[derive(Debug, thiserror::Error)]
+pub enum CatalogError {
+    #[error("no job is called {name:?}{hint}; looked in {places}")]
+    Unknown {
+        name: String,
+        hint: String,
+        places: String,
+    },
+    #[error("could not read the job file {path}: {source}")]
+    Read { path: PathBuf, source: io::Error },
+    #[error("could not read the jobs directory {path}: {source}")]
+    Dir { path: PathBuf, source: io::Error },
+    #[error(transparent)]
+    File(#[from] JobFileError),
+}
+
+/// A definition that was found, readable or not.
+pub struct Found {
+    pub name: String,
+    pub defined_in: DefinedIn,
+    pub job: Result<Job, CatalogError>,
+}
+
+impl Catalog {
+    /// The directories in their order: `jobs_dir` if given, `./jobs`,
+    /// `$XDG_CONFIG_HOME/metricsjob/jobs` (else `~/.config/…`), `/etc/metricsjob/jobs`. One that
+    /// does not exist is passed over, but for `jobs_dir`.
+    ///
+    /// `variable` reads the environment.
+    ///
+    /// # Errors
+    ///
+    /// `jobs_dir` is no readable directory.
+    pub fn new(
+        jobs_dir: Option<PathBuf>,
+        variable: impl Fn(&str) -> Option<OsString>,
+    ) -> Result<Self, CatalogError> {
+        if let Some(path) = &jobs_dir {
+            fs::read_dir(path).map_err(|source| CatalogError::Dir {
+                path: path.clone(),
+                source,
+            })?;
+        }
+        let path = |name| {
+            variable(name)
+                .map(PathBuf::from)
+                .filter(|path| path.is_absolute())
+        };
+        let config =
+            path("XDG_CONFIG_HOME").or_else(|| path("HOME").map(|home| home.join(".config")));
+        let dirs = jobs_dir
+            .into_iter()
+            .chain([PathBuf::from("jobs")])
+            .chain(config.map(|dir| dir.join("metricsjob/jobs")))
+            .chain([PathBuf::from(SYSTEM_DIR)])
+            .collect();
+        Ok(Catalog { dirs })
+    }
+
+    /// The job called `name`: the first file `NAME.toml`, else the one that is compiled in. A name
+    /// with a slash, or one that ends in `.toml`, is the path of a file.
+    pub fn find(&self, name: &str) -> Result<Job, CatalogError> {
+        if name.contains('/') || Path::new(name).extension().is_some_and(|e| e == EXTENSION) {
+            return load(Path::new(name));
+        }
+        for dir in &self.dirs {
+            let path = dir.join(format!("{name}.{EXTENSION}"));
+            if path.is_file() {
+                return load(&path);
+            }
+        }
+        match builtin::definition(name) {
+            Some(text) => compiled_in(name, text),
+            None => Err(self.unknown(name)),
+        }
+    }
+
+    /// All jobs that [`find`](Self::find) finds by name, sorted by name.
+    pub fn list(&self) -> Result<Vec<Found>, CatalogError> {
+        let mut found = BTreeMap::new();
+        for dir in &self.dirs {
+            for path in job_files(dir)? {
+                let Some(name) = path.file_stem().and_then(|stem| stem.to_str()) else {
+                    continue;
+                };
+                found.entry(name.to_owned()).or_insert_with(|| Found {
+                    name: name.to_owned(),
+                    defined_in: DefinedIn::File(path.clone()),
+                    job: load(&path),
+                });
+            }
+        }
+        for (name, text) in builtin::definitions() {
+            found.entry(name.to_owned()).or_insert_with(|| Found {
+                name: name.to_owned(),
+                defined_in: DefinedIn::CompiledIn,
+                job: compiled_in(name, text),
+            });
+        }
+        Ok(found.into_values().collect())
+    }
+
+    fn unknown(&self, name: &str) -> CatalogError {
+        let names: Vec<String> = self
+            .list()
+            .unwrap_or_default()
+            .into_iter()
+            .map(|found| found.name)
+            .collect();
+        let places: Vec<String> = self
+            .dirs
+            .iter()
+            .map(|dir| dir.display().to_string())
+            .collect();
+        CatalogError::Unknown {
+            name: name.to_owned(),
+            hint: suggest::hint(name, names.iter().map(String::as_str)),
+            places: places.join(", "),
+        }
+    }
+}
+
+/// Reads the job file at `path`; the job has the file's name.
+pub fn load(path: &Path) -> Result<Job, CatalogError> {
+    let failed = |source| CatalogError::Read {
+        path: path.to_owned(),
+        source,
+    };
+    let mut bytes = Vec::new();
+    fs::File::open(path)
+        .and_then(|file| file.take(MAX_BYTES + 1).read_to_end(&mut bytes))
+        .map_err(failed)?;
+    if bytes.len() as u64 > MAX_BYTES {
+        let problem = format!("it is larger than {MAX_BYTES} bytes");
+        return Err(failed(io::Error::new(io::ErrorKind::FileTooLarge, problem)));
+    }
+    let text = String::from_utf8(bytes).map_err(|error| {
+        let at = error.utf8_error().valid_up_to();
+        let line = error.as_bytes()[..at]
+            .iter()
+            .filter(|&&byte| byte == b'\n')
+            .count()
+            + 1;
+        JobFileError {
+            problems: vec![format!("{}:{line}: the line is not UTF-8", path.display())],
+        }
+    })?;
+    let name = path.file_stem().unwrap_or_default().to_string_lossy();
+    Ok(file::parse(
+        &text,
+        path,
+        &name,
+        DefinedIn::File(path.to_owned()),
+    )?)
+}
+
+fn compiled_in(name: &str, text: &str) -> Result<Job, CatalogError> {
+    let shown = format!("compiled-in {name}.{EXTENSION}");
+    Ok(file::parse(
+        text,
+        Path::new(&shown),
+        name,
+        DefinedIn::CompiledIn,
+    )?)
+}
+
+/// The job files in `dir`, sorted; none where there is no such directory.
+fn job_files(dir: &Path) -> Result<Vec<PathBuf>, CatalogError> {
+    let failed = |source| CatalogError::Dir {
+        path: dir.to_owned(),
+        source,
+    };
+    let entries = match fs::read_dir(dir) {
+        Ok(entries) => entries,
+        Err(error)
+            if matches!(
+                error.kind(),
+                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+            ) =>
+        {
+            return Ok(Vec::new());
+        }
+        Err(error) => return Err(failed(error)),
+    };
+    let mut files = Vec::new();
+    for entry in entries {
+        let path = entry.map_err(failed)?.path();
+        let hidden = path
+            .file_name()
+            .is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
+        if path.extension().is_some_and(|e| e == EXTENSION) && path.is_file() && !hidden {
+            files.push(path);
+        }
+    }
+    files.sort();
+    Ok(files)
+}

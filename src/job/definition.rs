@@ -1,0 +1,75 @@
+//! The definition of a job.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use super::builtin::Builtin;
+use super::params::Params;
+use crate::metrics::{Labels, Method};
+
+/// The prefix of the runner's metrics when a job names none.
+pub const DEFAULT_PREFIX: &str = "batch_job";
+
+/// What to run, and how to report it.
+#[derive(Clone)]
+pub struct Job {
+    /// What `run` calls it: the file's name without `.toml`.
+    pub name: String,
+    pub description: Option<String>,
+    /// The `job` label of its grouping key; not empty.
+    pub job: String,
+    /// What the names of its metrics begin with.
+    pub prefix: String,
+    pub method: Method,
+    /// The other labels of its grouping key.
+    pub grouping: Labels,
+    pub work: Work,
+    pub defined_in: DefinedIn,
+}
+
+/// What a job runs.
+#[derive(Clone)]
+pub enum Work {
+    /// A job that ships in the binary, and what it is told.
+    Builtin(&'static dyn Builtin, Params),
+    /// A program and its arguments; never empty.
+    Command(Vec<String>),
+}
+
+/// `built-in backup`, or the command with its arguments.
+impl fmt::Display for Work {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Work::Builtin(builtin, _) => write!(f, "built-in {}", builtin.name()),
+            Work::Command(words) => {
+                for (index, word) in words.iter().enumerate() {
+                    let separator = if index == 0 { "" } else { " " };
+                    let plain = |c: char| c.is_alphanumeric() || "-_./=:,@%+".contains(c);
+                    if !word.is_empty() && word.chars().all(plain) {
+                        write!(f, "{separator}{word}")?;
+                    } else {
+                        write!(f, "{separator}'{}'", word.replace('\'', r"'\''"))?;
+                    }
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+/// Where a definition was found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DefinedIn {
+    File(PathBuf),
+    /// In the binary: a copy of the file with this name that ships with the source.
+    CompiledIn,
+}
+
+impl fmt::Display for DefinedIn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            DefinedIn::File(path) => path.display().fmt(f),
+            DefinedIn::CompiledIn => f.write_str("compiled in"),
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! What makes a push inconsistent by itself.
+//!
+//! These are the Pushgateway's rules as far as one push shows them; those that need the other
+//! groups are checked by the gateway that has them. A client checks before it sends, because a
+//! gateway that refuses a push has by then marked the group as failed.
+
+use std::collections::{HashMap, HashSet};
+
+use super::family::{Family, Kind, Metric, series_name};
+use super::grouping_key::GroupingKey;
+use super::label::{is_label_name, is_metric_name};
+
+/// Why a gateway would refuse a push, or accept it and store something else than was meant.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CheckError {
+    #[error("{0:?} is not a metric name ([a-zA-Z_:][a-zA-Z0-9_:]*)")]
+    MetricName(String),
+    #[error("the metric {0} stands twice: one push has one family of a name")]
+    DuplicateFamily(String),
+    #[error("{series} has the label {label}, which {reason}")]
+    LabelName {
+        series: String,
+        label: String,
+        reason: &'static str,
+    },
+    #[error(
+        "{series} carries the label {label}, which the grouping key sets: \
+         remove it from the metric, or from the grouping key"
+    )]
+    GroupingLabel { series: String, label: String },
+    #[error(
+        "{series} has a timestamp: pushed metrics must not have any, because a gateway keeps showing the value"
+    )]
+    Timestamp { series: String },
+    #[error("{series} stands twice")]
+    DuplicateSeries { series: String },
+    #[error("the metric {name} collides with the {kind} {base}, whose series have this name too")]
+    Suffix {
+        name: String,
+        kind: Kind,
+        base: String,
+    },
+}
+
+/// Checks `families` as one push to the group of `key`, as a client does before it sends.
+///
+/// # Errors
+///
+/// The first of the Pushgateway's rules that is broken (see the module), and further, because the
+/// gateway would silently overwrite it: a series with the label `job` or a grouping label.
+pub fn check_push(key: &GroupingKey, families: &[Family]) -> Result<(), CheckError> {
+    for family in families {
+        for metric in &family.metrics {
+            if let Some(label) = metric.labels.keys().find(|label| key.has_label(label)) {
+                return Err(CheckError::GroupingLabel {
+                    series: series_name(&family.name, &metric.labels),
+                    label: label.clone(),
+                });
+            }
+        }
+    }
+    check_families(families)
+}
+
+/// Checks `families` as a gateway does when they are pushed, apart from its other groups.
+///
+/// # Errors
+///
+/// The first rule that is broken.
+pub fn check_families(families: &[Family]) -> Result<(), CheckError> {
+    let mut kinds = HashMap::new();
+    for family in families {
+        if !is_metric_name(&family.name) {
+            return Err(CheckError::MetricName(family.name.clone()));
+        }
+        if kinds.insert(family.name.as_str(), family.kind).is_some() {
+            return Err(CheckError::DuplicateFamily(family.name.clone()));
+        }
+        let mut seen = HashSet::with_capacity(family.metrics.len());
+        for metric in &family.metrics {
+            check_metric(family, metric)?;
+            if !seen.insert(&metric.labels) {
+                return Err(CheckError::DuplicateSeries {
+                    series: series_name(&family.name, &metric.labels),
+                });
+            }
+        }
+    }
+    for family in families {
+        for suffix in family.kind.suffixes() {
+            let name = format!("{}{suffix}", family.name);
+            if kinds.contains_key(name.as_str()) {
+                return Err(CheckError::Suffix {
+                    name,
+                    kind: family.kind,
+                    base: family.name.clone(),
+                });
+            }
+        }
+    }
+    Ok(())
+}
+
+fn check_metric(family: &Family, metric: &Metric) -> Result<(), CheckError> {
+    let series = || series_name(&family.name, &metric.labels);
+    if metric.timestamp_ms.is_some() {
+        return Err(CheckError::Timestamp { series: series() });
+    }
+    for label in metric.labels.keys() {
+        let reason = if !is_label_name(label) {
+            "is not a label name ([a-zA-Z_][a-zA-Z0-9_]*)"
+        } else if label.starts_with("__") {
+            "starts with __ and is reserved"
+        } else if family.kind == Kind::Summary && label == "quantile" {
+            "a summary uses for its quantiles"
+        } else {
+            continue;
+        };
+        return Err(CheckError::LabelName {
+            series: series(),
+            label: label.clone(),
+            reason,
+        });
+    }
+    Ok(())
+}

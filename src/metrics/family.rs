@@ -1,0 +1,152 @@
+//! Families, series and their values, as in `io.prometheus.client`.
+
+use std::fmt;
+
+use super::label::Labels;
+
+/// All series of one metric name.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Family {
+    pub name: String,
+    /// The HELP text, unescaped; empty when there is none.
+    pub help: String,
+    pub kind: Kind,
+    pub metrics: Vec<Metric>,
+}
+
+impl Family {
+    /// A gauge with one series without labels.
+    pub fn gauge(name: impl Into<String>, help: impl Into<String>, value: f64) -> Self {
+        Family {
+            name: name.into(),
+            help: help.into(),
+            kind: Kind::Gauge,
+            metrics: vec![Metric {
+                labels: Labels::new(),
+                value: Value::Number(value),
+                timestamp_ms: None,
+            }],
+        }
+    }
+}
+
+/// A family's TYPE.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Kind {
+    Counter,
+    Gauge,
+    Summary,
+    Histogram,
+    Untyped,
+}
+
+impl Kind {
+    pub const ALL: [Kind; 5] = [
+        Kind::Counter,
+        Kind::Gauge,
+        Kind::Summary,
+        Kind::Histogram,
+        Kind::Untyped,
+    ];
+
+    /// The word after `# TYPE name`, in lower case.
+    pub fn name(self) -> &'static str {
+        match self {
+            Kind::Counter => "counter",
+            Kind::Gauge => "gauge",
+            Kind::Summary => "summary",
+            Kind::Histogram => "histogram",
+            Kind::Untyped => "untyped",
+        }
+    }
+
+    /// The kind with this name, in any case, as the Pushgateway reads it.
+    pub fn from_name(name: &str) -> Option<Kind> {
+        Kind::ALL
+            .into_iter()
+            .find(|kind| kind.name().eq_ignore_ascii_case(name))
+    }
+
+    /// The suffixes under which series of this kind stand beside the family's own name.
+    pub fn suffixes(self) -> &'static [&'static str] {
+        match self {
+            Kind::Summary => &["_count", "_sum"],
+            Kind::Histogram => &["_count", "_sum", "_bucket"],
+            Kind::Counter | Kind::Gauge | Kind::Untyped => &[],
+        }
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// One series and its value.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Metric {
+    pub labels: Labels,
+    pub value: Value,
+    /// Milliseconds since the epoch. Pushes must not carry one.
+    pub timestamp_ms: Option<i64>,
+}
+
+/// The value of one series; its shape goes with the family's [`Kind`].
+#[derive(Clone, Debug, PartialEq)]
+pub enum Value {
+    /// Counter, gauge, untyped.
+    Number(f64),
+    Summary {
+        count: u64,
+        sum: f64,
+        quantiles: Vec<Quantile>,
+    },
+    Histogram {
+        count: u64,
+        sum: f64,
+        /// Cumulative, in the order they were given.
+        buckets: Vec<Bucket>,
+    },
+}
+
+impl Value {
+    /// The value with nothing observed yet.
+    pub fn zero(kind: Kind) -> Value {
+        match kind {
+            Kind::Counter | Kind::Gauge | Kind::Untyped => Value::Number(0.0),
+            Kind::Summary => Value::Summary {
+                count: 0,
+                sum: 0.0,
+                quantiles: Vec::new(),
+            },
+            Kind::Histogram => Value::Histogram {
+                count: 0,
+                sum: 0.0,
+                buckets: Vec::new(),
+            },
+        }
+    }
+}
+
+/// A quantile of a summary: `quantile` is in 0 to 1.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Quantile {
+    pub quantile: f64,
+    pub value: f64,
+}
+
+/// A bucket of a histogram: `count` observations were at most `upper_bound`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Bucket {
+    pub upper_bound: f64,
+    pub count: u64,
+}
+
+/// The text format's name of a series: `name{a="b",c="d"}`, labels sorted. Two series are the same
+/// exactly when these are equal.
+pub fn series_name(name: &str, labels: &Labels) -> String {
+    let mut out = name.to_owned();
+    super::text::encode::labels(&mut out, labels, None);
+    out
+}

@@ -1,0 +1,20 @@
+//! A group, as a gateway holds it.
+
+use super::family::Family;
+use super::grouping_key::GroupingKey;
+
+/// The families that were pushed under one grouping key.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Group {
+    pub key: GroupingKey,
+    /// When the last push succeeded, in seconds since the epoch; 0 for never.
+    pub push_time: f64,
+    /// When the last push was refused, in seconds since the epoch; 0 for never.
+    pub push_failure_time: f64,
+    /// Sorted by name, without the two times above.
+    pub families: Vec<Family>,
+}
+
+/// The names of the time series in which a gateway exposes [`Group::push_time`] and
+/// [`Group::push_failure_time`].
+pub const TIME_SERIES: [&str; 2] = ["push_time_seconds", "push_failure_time_seconds"];

@@ -1,0 +1,141 @@
+//! The key that names a group on a gateway.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::label::{Labels, is_label_name};
+
+/// What names a group: the `job` label and further labels. Two keys are equal when their labels
+/// are, in whatever order they were given. Serialized it is one map of all labels, `job` first.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct GroupingKey {
+    job: String,
+    #[serde(flatten)]
+    labels: Labels,
+}
+
+/// Why labels are no grouping key.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum GroupingKeyError {
+    #[error("the job of a grouping key must not be empty")]
+    EmptyJob,
+    #[error(
+        "grouping label {0:?} is not a label name ([a-zA-Z_][a-zA-Z0-9_]*, for example db or instance)"
+    )]
+    LabelName(String),
+    #[error("grouping label {0:?} starts with __, which is reserved for Prometheus itself")]
+    ReservedLabelName(String),
+    #[error("grouping label \"job\" is the grouping key's own: give the job by its name instead")]
+    JobLabel,
+    #[error("grouping label {0:?} is given twice")]
+    DuplicateLabel(String),
+}
+
+impl GroupingKey {
+    /// A key of `job` and `labels`.
+    ///
+    /// # Errors
+    ///
+    /// The Pushgateway's rules (it answers 400): an empty job, a label name that is not
+    /// `[a-zA-Z_][a-zA-Z0-9_]*` or starts with `__`. Stricter than it, because there the loser
+    /// vanishes silently: `job` among the labels, and a label that is given twice.
+    pub fn new(
+        job: impl Into<String>,
+        labels: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Self, GroupingKeyError> {
+        let job = job.into();
+        if job.is_empty() {
+            return Err(GroupingKeyError::EmptyJob);
+        }
+        let mut key = GroupingKey {
+            job,
+            labels: Labels::new(),
+        };
+        for (name, value) in labels {
+            check_grouping_label(&name)?;
+            if key.labels.contains_key(&name) {
+                return Err(GroupingKeyError::DuplicateLabel(name));
+            }
+            key.labels.insert(name, value);
+        }
+        Ok(key)
+    }
+
+    /// The value of the `job` label.
+    pub fn job(&self) -> &str {
+        &self.job
+    }
+
+    /// The labels besides `job`, sorted by name.
+    pub fn labels(&self) -> &Labels {
+        &self.labels
+    }
+
+    /// Whether series pushed under this key get the label `name` from it.
+    pub fn has_label(&self, name: &str) -> bool {
+        name == "job" || self.labels.contains_key(name)
+    }
+}
+
+/// Whether `name` can be a label of a grouping key.
+pub fn check_grouping_label(name: &str) -> Result<(), GroupingKeyError> {
+    if name == "job" {
+        return Err(GroupingKeyError::JobLabel);
+    }
+    if !is_label_name(name) {
+        return Err(GroupingKeyError::LabelName(name.to_owned()));
+    }
+    if name.starts_with("__") {
+        return Err(GroupingKeyError::ReservedLabelName(name.to_owned()));
+    }
+    Ok(())
+}
+
+/// `job="db_backup",db="customers"`: `job` first, then the labels by name.
+impl fmt::Display for GroupingKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut out = String::new();
+        super::text::encode::label(&mut out, "job", &self.job);
+        for (name, value) in &self.labels {
+            out.push(',');
+            super::text::encode::label(&mut out, name, value);
+        }
+        f.write_str(&out)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(labels: &[(&str, &str)]) -> Result<GroupingKey, GroupingKeyError> {
+        GroupingKey::new("j", labels.iter().map(|(n, v)| ((*n).into(), (*v).into())))
+    }
+
+    #[test]
+    fn order_is_no_part_of_the_identity() {
+        let sorted = key(&[("a", "1"), ("b", "2")]).unwrap();
+        assert_eq!(sorted, key(&[("b", "2"), ("a", "1")]).unwrap());
+        assert_eq!(sorted.to_string(), r#"job="j",a="1",b="2""#);
+    }
+
+    #[test]
+    fn refusals() {
+        use GroupingKeyError::*;
+        assert_eq!(GroupingKey::new("", []), Err(EmptyJob));
+        for bad in ["", "a-b", "1a", "é"] {
+            assert_eq!(key(&[(bad, "v")]), Err(LabelName(bad.into())));
+        }
+        assert_eq!(key(&[("__a", "v")]), Err(ReservedLabelName("__a".into())));
+        assert_eq!(key(&[("job", "v")]), Err(JobLabel));
+        let twice = key(&[("a", "1"), ("a", "1")]);
+        assert_eq!(twice, Err(DuplicateLabel("a".into())));
+    }
+
+    #[test]
+    fn values_are_free() {
+        let odd = key(&[("a", ""), ("b", "x/y\n\"é")]).unwrap();
+        assert_eq!(odd.to_string(), "job=\"j\",a=\"\",b=\"x/y\\n\\\"é\"");
+    }
+}

@@ -1,0 +1,28 @@
+//! The data model: metric families, labels, grouping keys, and what a push does to a group.
+//!
+//! It follows `io.prometheus.client` and the Pushgateway's rules. Nothing here knows jobs, HTTP or
+//! the state database; everything else may import this module, and it imports nothing of ours.
+//!
+//! - [`Family`], [`Metric`], [`Value`]: one metric name with its series.
+//! - [`text`]: the Prometheus text format 0.0.4, in and out.
+//! - [`GroupingKey`], [`Method`], [`Group`]: which group a push goes to, what it does there, and
+//!   what is there then.
+//! - [`check`]: what makes a push inconsistent by itself.
+//! - [`registry`]: the bridge from a [`prometheus::Registry`].
+
+pub mod check;
+mod family;
+mod group;
+mod grouping_key;
+mod label;
+mod method;
+pub mod registry;
+pub mod text;
+mod time;
+
+pub use family::{Bucket, Family, Kind, Metric, Quantile, Value, series_name};
+pub use group::{Group, TIME_SERIES};
+pub use grouping_key::{GroupingKey, GroupingKeyError, check_grouping_label};
+pub use label::{Labels, is_label_name, is_metric_name};
+pub use method::{Method, UnknownMethod};
+pub use time::unix_seconds;

@@ -1,0 +1,77 @@
+//! From a [`prometheus::Registry`] to families.
+
+use prometheus::proto::MetricType;
+
+use super::family::{Bucket, Family, Kind, Metric, Quantile, Value};
+
+/// Everything that `registry` holds, sorted by name, as the `prometheus` crate gathers it.
+pub fn gather(registry: &prometheus::Registry) -> Vec<Family> {
+    registry.gather().iter().map(family).collect()
+}
+
+fn family(source: &prometheus::proto::MetricFamily) -> Family {
+    let kind = match source.get_field_type() {
+        MetricType::COUNTER => Kind::Counter,
+        MetricType::GAUGE => Kind::Gauge,
+        MetricType::SUMMARY => Kind::Summary,
+        MetricType::HISTOGRAM => Kind::Histogram,
+        MetricType::UNTYPED => Kind::Untyped,
+    };
+    Family {
+        name: source.name().to_owned(),
+        help: source.help().to_owned(),
+        kind,
+        metrics: source
+            .get_metric()
+            .iter()
+            .map(|metric| Metric {
+                labels: metric
+                    .get_label()
+                    .iter()
+                    .map(|pair| (pair.name().to_owned(), pair.value().to_owned()))
+                    .collect(),
+                value: value(kind, metric),
+                timestamp_ms: None,
+            })
+            .collect(),
+    }
+}
+
+fn value(kind: Kind, metric: &prometheus::proto::Metric) -> Value {
+    match kind {
+        Kind::Counter => Value::Number(metric.get_counter().get_value()),
+        Kind::Gauge => Value::Number(metric.get_gauge().get_value()),
+        // The crate's plain model has no untyped value: nothing can register one.
+        Kind::Untyped => Value::Number(0.0),
+        Kind::Summary => {
+            let summary = metric.get_summary();
+            Value::Summary {
+                count: summary.sample_count(),
+                sum: summary.sample_sum(),
+                quantiles: summary
+                    .get_quantile()
+                    .iter()
+                    .map(|q| Quantile {
+                        quantile: q.quantile(),
+                        value: q.value(),
+                    })
+                    .collect(),
+            }
+        }
+        Kind::Histogram => {
+            let histogram = metric.get_histogram();
+            Value::Histogram {
+                count: histogram.get_sample_count(),
+                sum: histogram.get_sample_sum(),
+                buckets: histogram
+                    .get_bucket()
+                    .iter()
+                    .map(|bucket| Bucket {
+                        upper_bound: bucket.upper_bound(),
+                        count: bucket.cumulative_count(),
+                    })
+                    .collect(),
+            }
+        }
+    }
+}

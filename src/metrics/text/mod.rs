@@ -1,0 +1,13 @@
+//! The Prometheus text format, version 0.0.4.
+//!
+//! <https://prometheus.io/docs/instrumenting/exposition_formats/#text-based-format>, with the
+//! strictness of the Pushgateway's own parser: what it refuses is refused here too.
+
+pub mod encode;
+mod parse;
+
+pub use encode::encode;
+pub use parse::{ParseError, parse};
+
+/// The media type of the format.
+pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";

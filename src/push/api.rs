@@ -1,0 +1,138 @@
+//! The groups in the answer of a Pushgateway's `GET /api/v1/metrics`.
+
+use serde_json::{Map, Value as Json};
+
+use crate::metrics::{
+    Bucket, Family, Group, GroupingKey, Kind, Labels, Metric, Quantile, TIME_SERIES, Value,
+};
+
+/// Where a Pushgateway (since 1.0) lists its groups.
+pub const PATH: &str = "/api/v1/metrics";
+
+/// What stands beside a group's families.
+const NO_FAMILIES: [&str; 2] = ["labels", "last_push_successful"];
+
+/// Reads the answer. The error says what is missing.
+pub fn groups(answer: &[u8]) -> Result<Vec<Group>, String> {
+    let answer: Json = serde_json::from_slice(answer).map_err(|error| error.to_string())?;
+    let data = match &answer["data"] {
+        Json::Array(data) => data,
+        // A Pushgateway without groups says so.
+        Json::Null if answer["status"] == "success" => return Ok(Vec::new()),
+        _ => return Err("it has no list \"data\"".into()),
+    };
+    let mut groups = data.iter().map(group).collect::<Result<Vec<_>, _>>()?;
+    groups.sort_by(|a, b| a.key.cmp(&b.key));
+    Ok(groups)
+}
+
+fn group(json: &Json) -> Result<Group, String> {
+    let object = json.as_object().ok_or("a group is no object")?;
+    let mut labels = labels(&json["labels"])?;
+    let job = labels.remove("job").ok_or("a group has no label \"job\"")?;
+    let key = GroupingKey::new(job, labels).map_err(|error| error.to_string())?;
+    let time = |name: &str| -> Result<f64, String> {
+        match &json[name]["metrics"][0]["value"] {
+            Json::Null => Ok(0.0),
+            value => number(value),
+        }
+    };
+    let [push_time, push_failure_time] = TIME_SERIES;
+    let mut families = object
+        .iter()
+        .filter(|(name, _)| {
+            !NO_FAMILIES.contains(&name.as_str()) && !TIME_SERIES.contains(&name.as_str())
+        })
+        .map(|(name, json)| family(name, json))
+        .collect::<Result<Vec<_>, _>>()?;
+    families.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(Group {
+        push_time: time(push_time)?,
+        push_failure_time: time(push_failure_time)?,
+        key,
+        families,
+    })
+}
+
+fn family(name: &str, json: &Json) -> Result<Family, String> {
+    let kind = json["type"]
+        .as_str()
+        .and_then(Kind::from_name)
+        .ok_or_else(|| format!("{name} has no known type"))?;
+    let metrics = json["metrics"].as_array().map(Vec::as_slice);
+    Ok(Family {
+        name: name.to_owned(),
+        help: json["help"].as_str().unwrap_or_default().to_owned(),
+        kind,
+        metrics: metrics
+            .unwrap_or_default()
+            .iter()
+            .map(|metric| {
+                Ok(Metric {
+                    labels: labels(&metric["labels"])?,
+                    value: value(kind, metric)?,
+                    timestamp_ms: None,
+                })
+            })
+            .collect::<Result<_, String>>()
+            .map_err(|problem| format!("{name}: {problem}"))?,
+    })
+}
+
+fn value(kind: Kind, json: &Json) -> Result<Value, String> {
+    Ok(match kind {
+        Kind::Counter | Kind::Gauge | Kind::Untyped => Value::Number(number(&json["value"])?),
+        Kind::Summary => Value::Summary {
+            count: number(&json["count"])? as u64,
+            sum: number(&json["sum"])?,
+            quantiles: pairs(&json["quantiles"])?
+                .map(|(quantile, value)| Quantile { quantile, value })
+                .collect(),
+        },
+        Kind::Histogram => Value::Histogram {
+            count: number(&json["count"])? as u64,
+            sum: number(&json["sum"])?,
+            buckets: pairs(&json["buckets"])?
+                .map(|(upper_bound, count)| Bucket {
+                    upper_bound,
+                    count: count as u64,
+                })
+                .collect(),
+        },
+    })
+}
+
+/// An object from numbers to numbers, by the first.
+fn pairs(json: &Json) -> Result<impl Iterator<Item = (f64, f64)>, String> {
+    let empty = Map::new();
+    let mut pairs = json
+        .as_object()
+        .unwrap_or(&empty)
+        .iter()
+        .map(|(key, value)| Ok((parse(key)?, number(value)?)))
+        .collect::<Result<Vec<_>, String>>()?;
+    pairs.sort_by(|a, b| a.0.total_cmp(&b.0));
+    Ok(pairs.into_iter())
+}
+
+/// A number as the API writes it: a string.
+fn number(json: &Json) -> Result<f64, String> {
+    parse(json.as_str().ok_or("a number is missing")?)
+}
+
+fn parse(text: &str) -> Result<f64, String> {
+    text.parse().map_err(|_| format!("{text:?} is no number"))
+}
+
+fn labels(json: &Json) -> Result<Labels, String> {
+    let Some(object) = json.as_object() else {
+        return Ok(Labels::new());
+    };
+    object
+        .iter()
+        .map(|(name, value)| match value {
+            Json::String(value) => Ok((name.clone(), value.clone())),
+            _ => Err(format!("the label {name} is no string")),
+        })
+        .collect()
+}

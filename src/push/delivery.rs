@@ -1,0 +1,108 @@
+//! One push, from the check to the outbox.
+
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use super::gateway::{Gateway, GatewayError};
+use crate::metrics::check::{CheckError, check_push};
+use crate::metrics::{Family, GroupingKey, Method, text};
+use crate::state::outbox::OutboxEntry;
+use crate::state::{State, StateError};
+
+/// A checked report on its way to a group.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Push {
+    key: GroupingKey,
+    method: Method,
+    families: Vec<Family>,
+    produced_at: SystemTime,
+}
+
+impl Push {
+    /// A push of `families`, produced at `produced_at`, to the group of `key`.
+    ///
+    /// # Errors
+    ///
+    /// What a gateway would refuse, or store otherwise than it was meant; see [`check_push`].
+    pub fn new(
+        key: GroupingKey,
+        method: Method,
+        families: Vec<Family>,
+        produced_at: SystemTime,
+    ) -> Result<Self, CheckError> {
+        check_push(&key, &families)?;
+        Ok(Push {
+            key,
+            method,
+            families,
+            produced_at,
+        })
+    }
+
+    /// The request that [`deliver`] would send to `gateway`, for a person to read: the request line,
+    /// the content type, and the body behind an empty line. Without credentials.
+    pub fn request_text(&self, gateway: &Gateway) -> String {
+        format!(
+            "{} {}\nContent-Type: {}\n\n{}",
+            self.method.http(),
+            gateway.group_url(&self.key),
+            text::CONTENT_TYPE,
+            text::encode(&self.families)
+        )
+    }
+
+    pub fn key(&self) -> &GroupingKey {
+        &self.key
+    }
+
+    pub fn method(&self) -> Method {
+        self.method
+    }
+}
+
+/// A push that did not reach its gateway, and what became of it.
+#[derive(Debug)]
+pub struct Undelivered {
+    pub error: GatewayError,
+    pub kept: Result<Kept, StateError>,
+}
+
+/// Where an undelivered push is.
+#[derive(Debug)]
+pub struct Kept {
+    /// The outbox entry's id.
+    pub id: i64,
+    /// The state database that holds it.
+    pub path: PathBuf,
+}
+
+/// Pushes to `gateway`, and keeps in the outbox of `state_dir` what it does not take.
+pub fn deliver(push: &Push, gateway: &Gateway, state_dir: &Path) -> Result<(), Undelivered> {
+    gateway
+        .push(&push.key, push.method, &push.families)
+        .map_err(|error| Undelivered {
+            kept: keep(push, gateway, state_dir, &error),
+            error,
+        })
+}
+
+fn keep(
+    push: &Push,
+    gateway: &Gateway,
+    state_dir: &Path,
+    error: &GatewayError,
+) -> Result<Kept, StateError> {
+    let mut state = State::open(state_dir)?;
+    let id = state.keep(&OutboxEntry {
+        produced_at: push.produced_at,
+        gateway: &gateway.to_string(),
+        method: push.method,
+        key: &push.key,
+        body: &text::encode(&push.families),
+        error: &error.to_string(),
+    })?;
+    Ok(Kept {
+        id,
+        path: state.path().to_owned(),
+    })
+}

@@ -1,0 +1,140 @@
+//! Where pushes go.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::time::SystemTime;
+
+use super::api;
+use super::http::{HttpError, HttpGateway, Timeouts};
+use super::path::group_path;
+use super::url::{GatewayUrl, GatewayUrlError};
+use crate::metrics::{Family, Group, GroupingKey, Method, text};
+use crate::state::groups::PushError;
+use crate::state::{State, StateError};
+
+/// The name of the embedded gateway, where a URL could stand.
+const EMBEDDED: &str = "embedded";
+
+/// Anything that takes pushes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Gateway {
+    /// The one in the state database of this directory.
+    Embedded(PathBuf),
+    Http(GatewayUrl, Timeouts),
+}
+
+/// A gateway that did not do what it should.
+#[derive(Debug, thiserror::Error)]
+pub enum GatewayError {
+    #[error(transparent)]
+    Http(#[from] HttpError),
+    #[error(transparent)]
+    Embedded(#[from] PushError),
+    #[error(transparent)]
+    State(#[from] StateError),
+    #[error("the answer of {url} is not what a Pushgateway sends: {problem}")]
+    Answer { url: String, problem: String },
+}
+
+impl Gateway {
+    /// The gateway that `text` names: `embedded`, or a URL.
+    pub fn parse(
+        text: &str,
+        state_dir: PathBuf,
+        timeouts: Timeouts,
+    ) -> Result<Self, GatewayUrlError> {
+        match text {
+            EMBEDDED => Ok(Gateway::Embedded(state_dir)),
+            url => Ok(Gateway::Http(GatewayUrl::parse(url)?, timeouts)),
+        }
+    }
+
+    /// The URL of a group, without credentials. The embedded gateway's has no host.
+    pub fn group_url(&self, key: &GroupingKey) -> String {
+        match self {
+            Gateway::Embedded(_) => format!("{EMBEDDED}:{}", group_path(key)),
+            Gateway::Http(url, _) => url.join(&group_path(key)),
+        }
+    }
+
+    /// Where it is, for a person to read: the URL, or the embedded gateway's database.
+    pub fn place(&self) -> String {
+        match self {
+            Gateway::Embedded(dir) => {
+                let path = dir.join(crate::state::FILE_NAME);
+                format!("the embedded gateway ({})", path.display())
+            }
+            Gateway::Http(url, _) => url.to_string(),
+        }
+    }
+
+    /// Where the group of `key` is, for a person to read.
+    pub fn group_place(&self, key: &GroupingKey) -> String {
+        match self {
+            Gateway::Embedded(_) => format!("{}, group {{{key}}}", self.place()),
+            Gateway::Http(..) => self.group_url(key),
+        }
+    }
+
+    /// Pushes `families` to the group of `key`.
+    pub fn push(
+        &self,
+        key: &GroupingKey,
+        method: Method,
+        families: &[Family],
+    ) -> Result<(), GatewayError> {
+        match self {
+            Gateway::Embedded(dir) => {
+                Ok(State::open(dir)?.push(key, method, families, SystemTime::now())?)
+            }
+            Gateway::Http(url, timeouts) => {
+                let client = HttpGateway::new(url.clone(), *timeouts)?;
+                Ok(client.push(key, method, &text::encode(families))?)
+            }
+        }
+    }
+
+    /// Deletes the group of exactly this key, if there is one.
+    pub fn delete(&self, key: &GroupingKey) -> Result<(), GatewayError> {
+        match self {
+            Gateway::Embedded(dir) => {
+                if let Some(mut state) = State::open_existing(dir)? {
+                    state.delete(key)?;
+                }
+                Ok(())
+            }
+            Gateway::Http(url, timeouts) => {
+                let client = HttpGateway::new(url.clone(), *timeouts)?;
+                Ok(client.delete(key)?)
+            }
+        }
+    }
+
+    /// All groups, sorted by key. Of a gateway behind a URL it asks the API of the Pushgateway.
+    pub fn groups(&self) -> Result<Vec<Group>, GatewayError> {
+        match self {
+            Gateway::Embedded(dir) => match State::open_existing(dir)? {
+                Some(mut state) => Ok(state.groups()?),
+                None => Ok(Vec::new()),
+            },
+            Gateway::Http(url, timeouts) => {
+                let client = HttpGateway::new(url.clone(), *timeouts)?;
+                let answer = client.get(api::PATH)?;
+                api::groups(&answer).map_err(|problem| GatewayError::Answer {
+                    url: url.join(api::PATH),
+                    problem,
+                })
+            }
+        }
+    }
+}
+
+/// The gateway as messages name it, without credentials.
+impl fmt::Display for Gateway {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Gateway::Embedded(_) => f.write_str(EMBEDDED),
+            Gateway::Http(url, _) => url.fmt(f),
+        }
+    }
+}

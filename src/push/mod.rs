@@ -1,0 +1,22 @@
+//! Getting a report to a gateway, or keeping it.
+//!
+//! It may use [`crate::metrics`] and [`crate::state`]; it knows no jobs and no runs.
+//!
+//! - [`Gateway`]: where pushes go, and what can be asked there.
+//! - [`url`]: what names a gateway, with its secrets kept apart.
+//! - [`path`]: a grouping key as URL path.
+//! - `api`: the groups in the answer of a Pushgateway's API.
+//! - [`http`]: the client of a gateway that is reached over HTTP.
+//! - [`deliver`]: one push, from the check to the outbox.
+
+mod api;
+mod delivery;
+mod gateway;
+pub mod http;
+pub mod path;
+pub mod url;
+
+pub use delivery::{Kept, Push, Undelivered, deliver};
+pub use gateway::{Gateway, GatewayError};
+pub use http::Timeouts;
+pub use url::{GatewayUrl, GatewayUrlError};

@@ -1,0 +1,198 @@
+//! The URL of a gateway.
+
+use std::fmt;
+
+use percent_encoding::percent_decode_str;
+use url::Url;
+
+/// The base URL of a gateway. Credentials are kept apart from it, so that whatever shows or stores
+/// the URL cannot leak them.
+#[derive(Clone, PartialEq, Eq)]
+pub struct GatewayUrl {
+    /// Without credentials and without a slash at the end.
+    base: String,
+    credentials: Option<Credentials>,
+    is_https: bool,
+}
+
+/// User and password of HTTP basic authentication.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Credentials {
+    pub user: String,
+    pub password: String,
+}
+
+/// Why a text is not the URL of a gateway. The texts in it have their credentials removed.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum GatewayUrlError {
+    #[error("the gateway is empty: give a URL such as http://127.0.0.1:9091, or \"embedded\"")]
+    Empty,
+    #[error("gateway {url:?} is not a URL: {source} (for example http://127.0.0.1:9091)")]
+    Syntax {
+        url: String,
+        source: url::ParseError,
+    },
+    #[error("gateway {url:?} has the scheme {scheme:?}: only http and https are spoken")]
+    Scheme { url: String, scheme: String },
+    #[error("gateway {url:?} has {what}, which a gateway's base URL has not: remove it")]
+    Extra { url: String, what: &'static str },
+    #[error(
+        "gateway {url:?} names a group: give the gateway's base URL alone, \
+         the path of the group is made from the job and --grouping"
+    )]
+    GroupPath { url: String },
+    #[error(
+        "gateway {url:?} has a user or password that is not UTF-8 once its %-encoding is undone"
+    )]
+    Credentials { url: String },
+}
+
+impl GatewayUrl {
+    /// Reads a base URL: `http://` where no scheme is given, with or without user and password, a
+    /// path prefix, a slash at the end.
+    pub fn parse(text: &str) -> Result<Self, GatewayUrlError> {
+        let text = text.trim();
+        if text.is_empty() {
+            return Err(GatewayUrlError::Empty);
+        }
+        let shown = || redact(text);
+        let with_scheme = if text.contains("://") {
+            text.to_owned()
+        } else {
+            format!("http://{text}")
+        };
+        let mut url = Url::parse(&with_scheme).map_err(|source| GatewayUrlError::Syntax {
+            url: shown(),
+            source,
+        })?;
+        if !matches!(url.scheme(), "http" | "https") {
+            return Err(GatewayUrlError::Scheme {
+                url: shown(),
+                scheme: url.scheme().to_owned(),
+            });
+        }
+        let extra = [
+            (url.query().is_some(), "a query (?…)"),
+            (url.fragment().is_some(), "a fragment (#…)"),
+        ];
+        if let Some((_, what)) = extra.into_iter().find(|(is_there, _)| *is_there) {
+            return Err(GatewayUrlError::Extra { url: shown(), what });
+        }
+        if url.path().contains("/metrics/job") {
+            return Err(GatewayUrlError::GroupPath { url: shown() });
+        }
+        let credentials =
+            credentials(&url).map_err(|()| GatewayUrlError::Credentials { url: shown() })?;
+        // Neither fails on http and https, which always have a host.
+        let _ = url.set_username("");
+        let _ = url.set_password(None);
+        Ok(GatewayUrl {
+            base: url.as_str().trim_end_matches('/').to_owned(),
+            credentials,
+            is_https: url.scheme() == "https",
+        })
+    }
+
+    /// The URL of `path`, which starts with a slash, below the base. Without credentials.
+    pub fn join(&self, path: &str) -> String {
+        format!("{}{path}", self.base)
+    }
+
+    pub fn credentials(&self) -> Option<&Credentials> {
+        self.credentials.as_ref()
+    }
+
+    pub fn is_https(&self) -> bool {
+        self.is_https
+    }
+}
+
+/// The URL without credentials.
+impl fmt::Display for GatewayUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.base)
+    }
+}
+
+impl fmt::Debug for GatewayUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+fn credentials(url: &Url) -> Result<Option<Credentials>, ()> {
+    if url.username().is_empty() && url.password().is_none() {
+        return Ok(None);
+    }
+    let decode = |text: &str| match percent_decode_str(text).decode_utf8() {
+        Ok(text) => Ok(text.into_owned()),
+        Err(_) => Err(()),
+    };
+    Ok(Some(Credentials {
+        user: decode(url.username())?,
+        password: decode(url.password().unwrap_or_default())?,
+    }))
+}
+
+/// `text` without whatever could be credentials, for text that may be no URL at all: a password
+/// with an unescaped `/` ends the host too early, so all up to the last `@` goes.
+fn redact(text: &str) -> String {
+    let start = text.find("://").map_or(0, |at| at + 3);
+    match text.rfind('@') {
+        Some(at) if at >= start => format!("{}***{}", &text[..start], &text[at..]),
+        _ => text.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn base(text: &str) -> String {
+        GatewayUrl::parse(text).unwrap().to_string()
+    }
+
+    #[test]
+    fn forms() {
+        assert_eq!(base("localhost:9091"), "http://localhost:9091");
+        assert_eq!(base("pgw"), "http://pgw");
+        assert_eq!(base("[::1]:9091/"), "http://[::1]:9091");
+        assert_eq!(base("https://h/pre/fix//"), "https://h/pre/fix");
+        assert_eq!(base(" http://h:80 "), "http://h");
+        assert_eq!(
+            GatewayUrl::parse("h/p").unwrap().join("/metrics/job/a"),
+            "http://h/p/metrics/job/a"
+        );
+    }
+
+    #[test]
+    fn credentials_are_kept_apart() {
+        let url = GatewayUrl::parse("u%40x:p%2Fw@h:1/p").unwrap();
+        assert_eq!(url.to_string(), "http://h:1/p");
+        assert_eq!(format!("{url:?}"), "http://h:1/p");
+        let credentials = url.credentials().unwrap();
+        assert_eq!((&*credentials.user, &*credentials.password), ("u@x", "p/w"));
+        assert!(GatewayUrl::parse("h").unwrap().credentials().is_none());
+    }
+
+    #[test]
+    fn errors_show_no_secret() {
+        for text in [
+            "http://user:s3cret@h:notaport",
+            "http://user:s3/cret@h",
+            "ftp://user:s3cret@h",
+            "user:s3cret@h?q",
+            "http://user:s3cret@h#f",
+            "user:s3cret@h/metrics/job/a",
+            "http://user:s3cret%ff@h",
+            "user:s3:cret@@h:x",
+        ] {
+            let message = GatewayUrl::parse(text).unwrap_err().to_string();
+            assert!(
+                !message.contains("s3") && !message.contains("cret"),
+                "{message}"
+            );
+        }
+        assert_eq!(GatewayUrl::parse(" "), Err(GatewayUrlError::Empty));
+    }
+}

@@ -1,0 +1,115 @@
+//! The state: one local SQLite database with the embedded gateway's groups and the outbox.
+//!
+//! It is per host and shared by all processes of a user. Every change is one transaction that is
+//! synced to disk before the call returns. It may use [`crate::metrics`] and nothing else of ours.
+//!
+//! - [`dir`]: where the database is.
+//! - [`schema`]: its tables, made and brought up to date on opening.
+//! - [`groups`]: the embedded gateway: what a push does to its groups.
+//! - [`outbox`]: pushes that were not delivered.
+
+pub mod dir;
+pub mod groups;
+mod key_column;
+pub mod outbox;
+mod schema;
+
+use std::fs::{DirBuilder, OpenOptions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use rusqlite::Connection;
+
+/// The database's name inside the state directory.
+pub const FILE_NAME: &str = "state.db";
+
+/// The open state database.
+pub struct State {
+    connection: Connection,
+    path: PathBuf,
+}
+
+/// Why the state could not be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum StateError {
+    #[error(
+        "could not create the state directory {path}: {source} (choose another with --state-dir)"
+    )]
+    CreateDir { path: PathBuf, source: io::Error },
+    #[error(
+        "could not open the state database {path}: {source} (choose another directory with --state-dir)"
+    )]
+    OpenFile { path: PathBuf, source: io::Error },
+    #[error("could not use the state database {path}: {source}")]
+    Database {
+        path: PathBuf,
+        source: rusqlite::Error,
+    },
+    #[error(
+        "the state database {path} was written by a newer metricsjob (schema {found}, this one knows {known}): \
+         use that version, or another --state-dir"
+    )]
+    Newer {
+        path: PathBuf,
+        found: i64,
+        known: i64,
+    },
+}
+
+impl State {
+    /// Opens the database in `dir`; makes both (0700, 0600) where they do not exist, and brings an
+    /// older schema up to date.
+    pub fn open(dir: &Path) -> Result<State, StateError> {
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(dir)
+            .map_err(|source| StateError::CreateDir {
+                path: dir.to_owned(),
+                source,
+            })?;
+        let path = dir.join(FILE_NAME);
+        // SQLite would make the file readable for everybody.
+        OpenOptions::new()
+            .append(true)
+            .create(true)
+            .mode(0o600)
+            .open(&path)
+            .map_err(|source| StateError::OpenFile {
+                path: path.clone(),
+                source,
+            })?;
+        let connection = Connection::open(&path).map_err(|source| StateError::Database {
+            path: path.clone(),
+            source,
+        })?;
+        let mut state = State { connection, path };
+        schema::prepare(&mut state)?;
+        Ok(state)
+    }
+
+    /// Opens the database in `dir` if there is one.
+    pub fn open_existing(dir: &Path) -> Result<Option<State>, StateError> {
+        match dir.join(FILE_NAME).symlink_metadata() {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            _ => State::open(dir).map(Some),
+        }
+    }
+
+    /// The database's file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Does `work` on the connection and says, if it fails, with which database.
+    fn with<T>(
+        &mut self,
+        work: impl FnOnce(&mut Connection) -> rusqlite::Result<T>,
+    ) -> Result<T, StateError> {
+        work(&mut self.connection).map_err(|source| StateError::Database {
+            path: self.path.clone(),
+            source,
+        })
+    }
+}

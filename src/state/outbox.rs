@@ -1,0 +1,44 @@
+//! Pushes that were not delivered, kept with all that is needed to deliver them later.
+
+use std::time::SystemTime;
+
+use rusqlite::params;
+
+use super::{State, StateError};
+use crate::metrics::{GroupingKey, Method, unix_seconds};
+
+/// A push that was not delivered.
+#[derive(Debug, Clone)]
+pub struct OutboxEntry<'a> {
+    /// When the report was produced.
+    pub produced_at: SystemTime,
+    /// The gateway it was meant for, without credentials.
+    pub gateway: &'a str,
+    pub method: Method,
+    pub key: &'a GroupingKey,
+    /// The report in text format 0.0.4.
+    pub body: &'a str,
+    /// Why it was not delivered.
+    pub error: &'a str,
+}
+
+impl State {
+    /// Keeps `entry` and returns its id.
+    pub fn keep(&mut self, entry: &OutboxEntry<'_>) -> Result<i64, StateError> {
+        self.with(|connection| {
+            connection.execute(
+                "INSERT INTO outbox (produced_at, gateway, method, grouping_key, body, error)
+                 VALUES (?, ?, ?, ?, ?, ?)",
+                params![
+                    unix_seconds(entry.produced_at),
+                    entry.gateway,
+                    entry.method.name(),
+                    entry.key,
+                    entry.body,
+                    entry.error,
+                ],
+            )?;
+            Ok(connection.last_insert_rowid())
+        })
+    }
+}

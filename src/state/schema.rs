@@ -1,0 +1,112 @@
+//! The database's tables and how they come into being.
+
+use std::fs::{File, OpenOptions};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::time::Duration;
+
+use rusqlite::{Connection, TransactionBehavior};
+
+use super::{State, StateError};
+
+/// The steps from an empty database to today's schema. `user_version` counts those that were taken.
+/// A step that has shipped never changes.
+const MIGRATIONS: &[&str] = &["
+    -- A group of the embedded gateway. Times are seconds since the epoch, 0 for never.
+    CREATE TABLE groups (
+        id INTEGER PRIMARY KEY,
+        grouping_key TEXT NOT NULL UNIQUE,
+        push_time REAL NOT NULL,
+        push_failure_time REAL NOT NULL
+    ) STRICT;
+
+    -- A family of a group, its series (with all their labels) in the text format.
+    CREATE TABLE families (
+        group_id INTEGER NOT NULL REFERENCES groups (id) ON DELETE CASCADE,
+        name TEXT NOT NULL,
+        kind TEXT NOT NULL,
+        exposition TEXT NOT NULL,
+        PRIMARY KEY (group_id, name)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX families_by_name ON families (name, kind);
+
+    -- Every series once: what makes a series unique over all groups.
+    CREATE TABLE series (
+        series TEXT PRIMARY KEY,
+        group_id INTEGER NOT NULL,
+        family TEXT NOT NULL,
+        FOREIGN KEY (group_id, family) REFERENCES families (group_id, name) ON DELETE CASCADE
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX series_by_family ON series (group_id, family);
+
+    -- Pushes that were not delivered.
+    CREATE TABLE outbox (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        produced_at REAL NOT NULL,
+        gateway TEXT NOT NULL,
+        method TEXT NOT NULL,
+        grouping_key TEXT NOT NULL,
+        body TEXT NOT NULL,
+        error TEXT NOT NULL
+    ) STRICT;
+"];
+
+/// How long a transaction waits for those of other processes.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Sets the connection up and brings the schema up to date.
+pub(super) fn prepare(state: &mut State) -> Result<(), StateError> {
+    let known = MIGRATIONS.len() as i64;
+    let found = state.with(|connection| {
+        connection.busy_timeout(BUSY_TIMEOUT)?;
+        // The answer to a push promises that it will be there after a power cut.
+        connection.execute_batch("PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;")?;
+        version(connection)
+    })?;
+    if found > known {
+        return Err(StateError::Newer {
+            path: state.path.clone(),
+            found,
+            known,
+        });
+    }
+    if found < known {
+        // SQLite does not wait for other processes while it changes the journal mode, so those that
+        // open a new database at the same time wait here.
+        let _lock = lock(&state.path.with_extension("lock"))?;
+        state.with(migrate)?;
+    }
+    Ok(())
+}
+
+fn version(connection: &Connection) -> rusqlite::Result<i64> {
+    connection.query_row("PRAGMA user_version", [], |row| row.get(0))
+}
+
+fn migrate(connection: &mut Connection) -> rusqlite::Result<()> {
+    connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let taken = version(&transaction)? as usize;
+    for step in MIGRATIONS.iter().skip(taken) {
+        transaction.execute_batch(step)?;
+    }
+    transaction.pragma_update(None, "user_version", MIGRATIONS.len() as i64)?;
+    transaction.commit()
+}
+
+/// Locks the file at `path` until the returned one is dropped.
+fn lock(path: &Path) -> Result<File, StateError> {
+    let locked = || {
+        let file = OpenOptions::new()
+            .append(true)
+            .create(true)
+            .mode(0o600)
+            .open(path)?;
+        file.lock()?;
+        Ok(file)
+    };
+    locked().map_err(|source| StateError::OpenFile {
+        path: path.to_owned(),
+        source,
+    })
+}
