@@ -38,9 +38,19 @@ pub fn main(args: DeleteArgs) -> anyhow::Result<ExitCode> {
         console::result(&format!("DELETE {}\n", gateway.group_url(&key)))?;
         return Ok(ExitCode::SUCCESS);
     }
-    gateway.delete(&key)?;
+    let existed = gateway.delete(&key)?;
     if !args.quiet {
-        console::result(&format!("deleted {}\n", gateway.group_place(&key)))?;
+        let place = gateway.group_place(&key);
+        console::result(&match existed {
+            Some(false) => format!(
+                "nothing to delete: {place} does not exist
+"
+            ),
+            _ => format!(
+                "deleted {place}
+"
+            ),
+        })?;
     }
     Ok(ExitCode::SUCCESS)
 }

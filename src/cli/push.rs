@@ -111,10 +111,8 @@ pub fn main(args: PushArgs) -> anyhow::Result<ExitCode> {
                 1 => "1 series".into(),
                 n => format!("{n} series"),
             };
-            console::result(&format!(
-                "pushed {count} by {} to {url}\n",
-                args.method.http()
-            ))?;
+            let (method, place) = (args.method.http(), gateway.group_place(push.key()));
+            console::result(&format!("pushed {count} by {method} to {place}\n"))?;
         }
     }
     Ok(match delivered {

@@ -94,18 +94,17 @@ impl Gateway {
         }
     }
 
-    /// Deletes the group of exactly this key, if there is one.
-    pub fn delete(&self, key: &GroupingKey) -> Result<(), GatewayError> {
+    /// Deletes the group of exactly this key. Returns whether there was one, where that is known: a
+    /// Pushgateway does not tell.
+    pub fn delete(&self, key: &GroupingKey) -> Result<Option<bool>, GatewayError> {
         match self {
-            Gateway::Embedded(dir) => {
-                if let Some(mut state) = State::open_existing(dir)? {
-                    state.delete(key)?;
-                }
-                Ok(())
-            }
+            Gateway::Embedded(dir) => match State::open_existing(dir)? {
+                Some(mut state) => Ok(Some(state.delete(key)?)),
+                None => Ok(Some(false)),
+            },
             Gateway::Http(url, timeouts) => {
-                let client = HttpGateway::new(url.clone(), *timeouts)?;
-                Ok(client.delete(key)?)
+                HttpGateway::new(url.clone(), *timeouts)?.delete(key)?;
+                Ok(None)
             }
         }
     }
