@@ -14,7 +14,7 @@ use super::exit::{UNAVAILABLE, usage};
 use super::options::{GatewayArgs, GroupArgs, Output, OutputArgs, method};
 use super::{console, json, run};
 use crate::metrics::{Method, text};
-use crate::push::{self, Push};
+use crate::push::{self, Delivery, Push};
 
 /// Push metrics in the Prometheus text format
 ///
@@ -91,10 +91,14 @@ pub fn main(args: PushArgs) -> anyhow::Result<ExitCode> {
         console::result(&push.request_text(&gateway))?;
         return Ok(ExitCode::SUCCESS);
     }
-    let delivered = push::deliver(&push, &gateway, &args.gateway.state_dir());
-    if let Err(undelivered) = &delivered {
-        run::warn(undelivered);
-    }
+    let delivery = push::deliver(&push, &gateway, &args.gateway.state_dir());
+    let error = match &delivery {
+        Delivery::Delivered => None,
+        Delivery::Undelivered { error, kept } => {
+            run::warn(error, kept);
+            Some(error.to_string())
+        }
+    };
     match args.output.output {
         Output::Json => json::print(&json!({
             "gateway": gateway.to_string(),
@@ -102,10 +106,10 @@ pub fn main(args: PushArgs) -> anyhow::Result<ExitCode> {
             "grouping_key": push.key(),
             "url": gateway.group_url(push.key()),
             "series": series,
-            "delivered": delivered.is_ok(),
-            "error": delivered.as_ref().err().map(|undelivered| undelivered.error.to_string()),
+            "delivered": error.is_none(),
+            "error": error,
         }))?,
-        Output::Text if args.quiet || delivered.is_err() => {}
+        Output::Text if args.quiet || error.is_some() => {}
         Output::Text => {
             let count = match series {
                 1 => "1 series".into(),
@@ -115,9 +119,9 @@ pub fn main(args: PushArgs) -> anyhow::Result<ExitCode> {
             console::result(&format!("pushed {count} by {method} to {place}\n"))?;
         }
     }
-    Ok(match delivered {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(_) => ExitCode::from(UNAVAILABLE),
+    Ok(match delivery {
+        Delivery::Delivered => ExitCode::SUCCESS,
+        Delivery::Undelivered { .. } => ExitCode::from(UNAVAILABLE),
     })
 }
 

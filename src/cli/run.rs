@@ -17,8 +17,9 @@ use crate::job::{Job, Work};
 use crate::metrics::{
     Family, GroupingKey, Method, Value, check::CheckError, series_name, unix_seconds,
 };
-use crate::push::{self, Gateway, Kept, Push, Undelivered};
+use crate::push::{self, Delivery, Gateway, GatewayError, Kept, Push};
 use crate::run::{self, Run, report::report};
+use crate::state::StateError;
 
 /// Run a job and report how it went
 ///
@@ -79,11 +80,9 @@ pub fn main(args: RunArgs) -> anyhow::Result<ExitCode> {
     }
     let families = report(&finished, &job.prefix);
     let push = Push::new(key, job.method, families, finished.completed_at);
-
-    let mut delivery = Delivery::DryRun;
+    let mut delivery = None;
     match &push {
         Err(error) => {
-            delivery = Delivery::Refused(error.clone());
             console::warning(&format!(
                 "the report of {} is not pushed: {error}",
                 job.name
@@ -91,20 +90,20 @@ pub fn main(args: RunArgs) -> anyhow::Result<ExitCode> {
         }
         // The job's end is what counts: what cannot be printed here changes nothing.
         Ok(push) if args.dry_run => drop(console::result(&push.request_text(&gateway))),
-        Ok(push) => match push::deliver(push, &gateway, &args.gateway.state_dir()) {
-            Ok(()) => delivery = Delivery::Delivered,
-            Err(undelivered) => {
-                warn(&undelivered);
-                delivery = Delivery::Failed(undelivered);
+        Ok(push) => {
+            let done = push::deliver(push, &gateway, &args.gateway.state_dir());
+            if let Delivery::Undelivered { error, kept } = &done {
+                warn(error, kept);
             }
-        },
+            delivery = Some(done);
+        }
     }
     let told = Told {
         job: &job,
         run: &finished,
         gateway: &gateway,
-        push: push.as_ref().ok(),
-        delivery: &delivery,
+        push: push.as_ref(),
+        delivery: delivery.as_ref(),
     };
     match args.output.output {
         Output::Json if !args.dry_run => drop(json::print(&told.json())),
@@ -158,26 +157,17 @@ fn progress(quiet: bool) -> Box<dyn Progress> {
 }
 
 /// Says on stderr why a push was not delivered and where it is.
-pub fn warn(undelivered: &Undelivered) {
-    let error = &undelivered.error;
-    match &undelivered.kept {
-        Ok(Kept { id, path }) => console::warning(&format!(
-            "{error}; the report is kept as outbox entry {id} in {}",
-            path.display()
-        )),
-        Err(lost) => console::warning(&format!(
-            "{error}; the report is lost, because it could not be kept either: {lost}"
-        )),
-    }
-}
-
-/// What became of the report.
-enum Delivery {
-    DryRun,
-    Delivered,
-    Failed(Undelivered),
-    /// It is no push that a gateway could take as it is meant.
-    Refused(CheckError),
+pub fn warn(error: &GatewayError, kept: &Result<Kept, StateError>) {
+    let fate = match kept {
+        Ok(Kept { id, path }) => {
+            format!(
+                "the report is kept as outbox entry {id} in {}",
+                path.display()
+            )
+        }
+        Err(lost) => format!("the report is lost, because it could not be kept either: {lost}"),
+    };
+    console::warning(&format!("{error}; {fate}"));
 }
 
 /// All that there is to tell about a run.
@@ -185,8 +175,10 @@ struct Told<'a> {
     job: &'a Job,
     run: &'a Run,
     gateway: &'a Gateway,
-    push: Option<&'a Push>,
-    delivery: &'a Delivery,
+    /// Or why the report is none that a gateway could take as it is meant.
+    push: Result<&'a Push, &'a CheckError>,
+    /// `None` if nothing was sent.
+    delivery: Option<&'a Delivery>,
 }
 
 impl Told<'_> {
@@ -198,19 +190,19 @@ impl Told<'_> {
         for family in &run.metrics {
             summarize(&mut text, family);
         }
-        if let Some(push) = self.push {
+        if let Ok(push) = self.push {
             let method = push.method().http();
             let place = self.gateway.group_place(push.key());
             let _ = match self.delivery {
-                Delivery::Delivered => writeln!(
+                Some(Delivery::Delivered) => writeln!(
                     text,
                     "  reported by {method} to {place}\n  show it with: {}",
                     args.status_command(self.gateway)
                 ),
-                Delivery::DryRun => writeln!(text, "  not sent (dry run): {method} to {place}"),
-                Delivery::Failed(_) | Delivery::Refused(_) => {
+                Some(Delivery::Undelivered { .. }) => {
                     writeln!(text, "  not reported: {method} to {place}")
                 }
+                None => writeln!(text, "  not sent (dry run): {method} to {place}"),
             };
         }
         text
@@ -218,13 +210,14 @@ impl Told<'_> {
 
     fn json(&self) -> serde_json::Value {
         let Told { job, run, .. } = self;
-        let (error, entry) = match self.delivery {
-            Delivery::DryRun | Delivery::Delivered => (None, None),
-            Delivery::Refused(error) => (Some(error.to_string()), None),
-            Delivery::Failed(undelivered) => {
-                let kept = undelivered.kept.as_ref().ok().map(|kept| kept.id);
-                (Some(undelivered.error.to_string()), kept)
-            }
+        let push = self.push.ok();
+        let (error, entry) = match (self.push, self.delivery) {
+            (Err(error), _) => (Some(error.to_string()), None),
+            (_, Some(Delivery::Undelivered { error, kept })) => (
+                Some(error.to_string()),
+                kept.as_ref().ok().map(|kept| kept.id),
+            ),
+            (_, Some(Delivery::Delivered) | None) => (None, None),
         };
         json!({
             "name": job.name,
@@ -239,9 +232,9 @@ impl Told<'_> {
             "push": {
                 "gateway": self.gateway.to_string(),
                 "method": job.method.name(),
-                "grouping_key": self.push.map(Push::key),
-                "url": self.push.map(|push| self.gateway.group_url(push.key())),
-                "delivered": matches!(self.delivery, Delivery::Delivered),
+                "grouping_key": push.map(Push::key),
+                "url": push.map(|push| self.gateway.group_url(push.key())),
+                "delivered": matches!(self.delivery, Some(Delivery::Delivered)),
                 "error": error,
                 "outbox_entry": entry,
             },

@@ -60,11 +60,15 @@ impl Push {
     }
 }
 
-/// A push that did not reach its gateway, and what became of it.
+/// What became of a push.
 #[derive(Debug)]
-pub struct Undelivered {
-    pub error: GatewayError,
-    pub kept: Result<Kept, StateError>,
+pub enum Delivery {
+    Delivered,
+    /// The gateway did not take it. It is kept, unless that failed too.
+    Undelivered {
+        error: GatewayError,
+        kept: Result<Kept, StateError>,
+    },
 }
 
 /// Where an undelivered push is.
@@ -77,13 +81,14 @@ pub struct Kept {
 }
 
 /// Pushes to `gateway`, and keeps in the outbox of `state_dir` what it does not take.
-pub fn deliver(push: &Push, gateway: &Gateway, state_dir: &Path) -> Result<(), Undelivered> {
-    gateway
-        .push(&push.key, push.method, &push.families)
-        .map_err(|error| Undelivered {
+pub fn deliver(push: &Push, gateway: &Gateway, state_dir: &Path) -> Delivery {
+    match gateway.push(&push.key, push.method, &push.families) {
+        Ok(()) => Delivery::Delivered,
+        Err(error) => Delivery::Undelivered {
             kept: keep(push, gateway, state_dir, &error),
             error,
-        })
+        },
+    }
 }
 
 fn keep(

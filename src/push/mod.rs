@@ -16,7 +16,7 @@ pub mod http;
 pub mod path;
 pub mod url;
 
-pub use delivery::{Kept, Push, Undelivered, deliver};
+pub use delivery::{Delivery, Kept, Push, deliver};
 pub use gateway::{Gateway, GatewayError};
 pub use http::Timeouts;
 pub use url::{GatewayUrl, GatewayUrlError};

@@ -52,13 +52,25 @@ fn read(who: UsageWho) -> Usage {
         return Usage::default();
     };
     let micros = |time: nix::sys::time::TimeVal| {
-        let micros = time.tv_sec() * 1_000_000 + i64::from(time.tv_usec());
+        let micros = time.tv_sec() * 1_000_000 + time.tv_usec();
         Duration::from_micros(micros.try_into().unwrap_or(0))
     };
     Usage {
         cpu_user: micros(usage.user_time()),
         cpu_system: micros(usage.system_time()),
-        // Linux counts it in KiB, see getrusage(2).
-        max_rss: u64::try_from(usage.max_rss()).unwrap_or(0) * 1024,
+        max_rss: match who {
+            UsageWho::RUSAGE_SELF => peak_rss().unwrap_or_default(),
+            // Linux counts it in KiB, see getrusage(2).
+            _ => u64::try_from(usage.max_rss()).unwrap_or(0) * 1024,
+        },
     }
+}
+
+/// The most memory that this process had, in bytes. Not by getrusage(2), which counts what it had
+/// as a copy of its parent, before it became this program.
+fn peak_rss() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let kib: u64 = line.trim().strip_suffix(" kB")?.parse().ok()?;
+    Some(kib * 1024)
 }

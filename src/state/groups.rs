@@ -187,9 +187,8 @@ fn replace(
     }
     let mut insert_family = connection
         .prepare("INSERT INTO families (group_id, name, kind, exposition) VALUES (?, ?, ?, ?)")?;
-    let mut insert_series = connection.prepare(
-        "INSERT INTO series (series, group_id, family) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
-    )?;
+    let mut insert_series = connection
+        .prepare("INSERT INTO series (series, family_id) VALUES (?, ?) ON CONFLICT DO NOTHING")?;
     for family in families {
         if let Some(rejection) = kind_conflict(connection, family)? {
             return Ok(Err(rejection));
@@ -200,9 +199,15 @@ fn replace(
         let mut exposition = String::new();
         text::encode::encode_family(&mut exposition, family);
         insert_family.execute(params![group, family.name, family.kind.name(), exposition])?;
-        for metric in &family.metrics {
-            let series = series_name(&family.name, &metric.labels);
-            if insert_series.execute(params![series, group, family.name])? == 0 {
+        let family_id = connection.last_insert_rowid();
+        // In the order of the index: many series at random places of it would not fit the cache.
+        let metrics = family.metrics.iter();
+        let mut all: Vec<String> = metrics
+            .map(|metric| series_name(&family.name, &metric.labels))
+            .collect();
+        all.sort_unstable();
+        for series in all {
+            if insert_series.execute(params![series, family_id])? == 0 {
                 let group = owner(connection, &series)?;
                 return Ok(Err(Rejection::Series { series, group }));
             }
@@ -267,7 +272,10 @@ fn suffix_conflict(
 /// The group that has a series, for an error message.
 fn owner(connection: &Connection, series: &str) -> rusqlite::Result<GroupingKey> {
     connection.query_row(
-        "SELECT grouping_key FROM series JOIN groups ON groups.id = group_id WHERE series = ?",
+        "SELECT grouping_key FROM series
+         JOIN families ON families.id = family_id
+         JOIN groups ON groups.id = group_id
+         WHERE series = ?",
         [series],
         |row| row.get(0),
     )

@@ -22,22 +22,21 @@ const MIGRATIONS: &[&str] = &["
 
     -- A family of a group, its series (with all their labels) in the text format.
     CREATE TABLE families (
+        id INTEGER PRIMARY KEY,
         group_id INTEGER NOT NULL REFERENCES groups (id) ON DELETE CASCADE,
         name TEXT NOT NULL,
         kind TEXT NOT NULL,
         exposition TEXT NOT NULL,
-        PRIMARY KEY (group_id, name)
-    ) STRICT, WITHOUT ROWID;
+        UNIQUE (group_id, name)
+    ) STRICT;
     CREATE INDEX families_by_name ON families (name, kind);
 
     -- Every series once: what makes a series unique over all groups.
     CREATE TABLE series (
         series TEXT PRIMARY KEY,
-        group_id INTEGER NOT NULL,
-        family TEXT NOT NULL,
-        FOREIGN KEY (group_id, family) REFERENCES families (group_id, name) ON DELETE CASCADE
+        family_id INTEGER NOT NULL REFERENCES families (id) ON DELETE CASCADE
     ) STRICT, WITHOUT ROWID;
-    CREATE INDEX series_by_family ON series (group_id, family);
+    CREATE INDEX series_by_family ON series (family_id);
 
     -- Pushes that were not delivered.
     CREATE TABLE outbox (

@@ -1,0 +1,112 @@
+//! A server that answers as it is told, however wrong that is.
+
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Duration;
+
+/// A server on a free port of 127.0.0.1. It goes with the test's process.
+pub struct FakeServer {
+    port: u16,
+    requests: Arc<Mutex<Vec<Request>>>,
+}
+
+/// A request as it came.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// Method, target, version.
+    pub line: String,
+    /// As `name: value`, names in lower case.
+    pub headers: Vec<String>,
+    pub body: String,
+}
+
+impl FakeServer {
+    /// Answers each request with these bytes and closes the connection.
+    pub fn answering(answer: &'static str) -> Self {
+        FakeServer::start(move |stream| {
+            let _ = stream.write_all(answer.as_bytes());
+        })
+    }
+
+    /// Answers with this status line and body.
+    pub fn status(status: &str, body: &str) -> Self {
+        let length = body.len();
+        let answer = format!("HTTP/1.1 {status}\r\nContent-Length: {length}\r\n\r\n{body}");
+        FakeServer::answering(answer.leak())
+    }
+
+    /// Reads each request and never answers.
+    pub fn hanging() -> Self {
+        FakeServer::start(|_| {
+            loop {
+                thread::sleep(Duration::from_secs(3600));
+            }
+        })
+    }
+
+    fn start(answer: impl Fn(&mut TcpStream) + Send + Sync + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let requests = Arc::new(Mutex::new(Vec::new()));
+        let (seen, answer) = (Arc::clone(&requests), Arc::new(answer));
+        thread::spawn(move || {
+            for stream in listener.incoming() {
+                let (seen, answer) = (Arc::clone(&seen), Arc::clone(&answer));
+                thread::spawn(move || {
+                    let mut stream = stream.unwrap();
+                    if let Some(request) = read_request(&mut stream) {
+                        seen.lock().unwrap().push(request);
+                        answer(&mut stream);
+                    }
+                });
+            }
+        });
+        FakeServer { port, requests }
+    }
+
+    pub fn address(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address())
+    }
+
+    pub fn requests(&self) -> Vec<Request> {
+        self.requests.lock().unwrap().clone()
+    }
+}
+
+/// Reads a request with a `Content-Length`; `None` for anything else.
+fn read_request(stream: &mut TcpStream) -> Option<Request> {
+    let mut bytes = Vec::new();
+    let mut chunk = [0; 4096];
+    loop {
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        if let Some((head, body)) = text.split_once("\r\n\r\n") {
+            let mut lines = head.split("\r\n");
+            let line = lines.next()?.to_owned();
+            let headers: Vec<String> = lines
+                .filter_map(|line| line.split_once(": "))
+                .map(|(name, value)| format!("{}: {value}", name.to_lowercase()))
+                .collect();
+            let length = headers
+                .iter()
+                .find_map(|header| header.strip_prefix("content-length: "));
+            if body.len() >= length.map_or(0, |length| length.parse().unwrap()) {
+                let body = body.to_owned();
+                return Some(Request {
+                    line,
+                    headers,
+                    body,
+                });
+            }
+        }
+        match stream.read(&mut chunk) {
+            Ok(0) | Err(_) => return None,
+            Ok(count) => bytes.extend_from_slice(&chunk[..count]),
+        }
+    }
+}

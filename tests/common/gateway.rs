@@ -1,0 +1,156 @@
+//! A gateway to push to, and what it shows.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde_json::Value as Json;
+
+use super::sandbox::{Finished, Sandbox};
+
+/// A sandbox whose commands push to one gateway.
+pub struct TestGateway {
+    pub sandbox: Sandbox,
+    kind: Kind,
+}
+
+enum Kind {
+    Embedded,
+    #[cfg(feature = "real-servers")]
+    Pushgateway(super::server::Server),
+}
+
+/// The samples of a gateway: from `name{label="value"}`, labels sorted, to the value.
+pub type Samples = BTreeMap<String, f64>;
+
+impl TestGateway {
+    pub fn embedded() -> Self {
+        TestGateway {
+            sandbox: Sandbox::new(),
+            kind: Kind::Embedded,
+        }
+    }
+
+    /// A real Pushgateway of its own.
+    #[cfg(feature = "real-servers")]
+    pub fn pushgateway() -> Self {
+        let server = super::server::Server::pushgateway(&[]);
+        TestGateway {
+            sandbox: Sandbox::new().variable("METRICSJOB_GATEWAY", server.url()),
+            kind: Kind::Pushgateway(server),
+        }
+    }
+
+    pub fn run(&self, line: &str) -> Finished {
+        self.sandbox.run(line)
+    }
+
+    pub fn push(&self, line: &str, text: &str) -> Finished {
+        self.sandbox.run_with_input(&format!("push {line}"), text)
+    }
+
+    pub fn write(&self, path: &str, content: &str) -> PathBuf {
+        self.sandbox.write(path, content)
+    }
+
+    /// All that was pushed, with the two push times of each group: the embedded gateway's by
+    /// `status`, a Pushgateway's by its own `/metrics`.
+    pub fn samples(&self) -> Samples {
+        match &self.kind {
+            Kind::Embedded => self.sandbox.samples(),
+            #[cfg(feature = "real-servers")]
+            Kind::Pushgateway(server) => exposed_samples(&server.get("/metrics")),
+        }
+    }
+
+    /// The value of a series of the job `db_backup` with the given grouping labels.
+    pub fn backup(&self, metric: &str, labels: &str) -> Option<f64> {
+        let separator = if labels.is_empty() { "" } else { "," };
+        let series =
+            format!("db_backup_{metric}{{{labels}{separator}instance=\"\",job=\"db_backup\"}}");
+        self.samples().get(&series).copied()
+    }
+}
+
+/// From the JSON of `status`.
+pub fn status_samples(status: &Json) -> Samples {
+    let mut samples = Samples::new();
+    for group in status["groups"].as_array().unwrap() {
+        let mut labels = strings(&group["grouping"]);
+        labels.insert("job".into(), group["job"].as_str().unwrap().into());
+        labels.entry("instance".into()).or_default();
+        for time in ["push_time_seconds", "push_failure_time_seconds"] {
+            samples.insert(series(time, &labels), group[time].as_f64().unwrap());
+        }
+        for family in group["families"].as_array().unwrap() {
+            let name = family["name"].as_str().unwrap();
+            for metric in family["metrics"].as_array().unwrap() {
+                let labels = strings(&metric["labels"]);
+                let mut add = |suffix: &str, extra: Option<(&str, &Json)>, value: &Json| {
+                    let mut labels = labels.clone();
+                    if let Some((label, value)) = extra {
+                        labels.insert(label.into(), value.to_string().replace('"', ""));
+                    }
+                    samples.insert(series(&format!("{name}{suffix}"), &labels), number(value));
+                };
+                if let value @ (Json::Number(_) | Json::String(_)) = &metric["value"] {
+                    add("", None, value);
+                    continue;
+                }
+                add("_count", None, &metric["count"]);
+                add("_sum", None, &metric["sum"]);
+                for quantile in metric["quantiles"].as_array().into_iter().flatten() {
+                    add(
+                        "",
+                        Some(("quantile", &quantile["quantile"])),
+                        &quantile["value"],
+                    );
+                }
+                for bucket in metric["buckets"].as_array().into_iter().flatten() {
+                    add("_bucket", Some(("le", &bucket["le"])), &bucket["count"]);
+                }
+            }
+        }
+    }
+    samples
+}
+
+/// From a Pushgateway's `/metrics`, without its metrics about itself, which have no label `job`.
+pub fn exposed_samples(text: &str) -> Samples {
+    let lines = text.lines().filter(|line| !line.starts_with('#'));
+    lines
+        .filter_map(|line| line.rsplit_once(' '))
+        .filter(|(series, _)| series.contains("job=\""))
+        .map(|(series, value)| (series.to_owned(), value.parse().unwrap()))
+        .collect()
+}
+
+fn strings(json: &Json) -> BTreeMap<String, String> {
+    let pairs = json.as_object().unwrap().iter();
+    pairs
+        .map(|(name, value)| (name.clone(), value.as_str().unwrap().to_owned()))
+        .collect()
+}
+
+fn number(json: &Json) -> f64 {
+    match json {
+        Json::String(text) => text.parse().unwrap(),
+        number => number.as_f64().unwrap(),
+    }
+}
+
+fn series(name: &str, labels: &BTreeMap<String, String>) -> String {
+    let escape = |value: &str| {
+        value
+            .replace('\\', "\\\\")
+            .replace('\n', "\\n")
+            .replace('"', "\\\"")
+    };
+    // Where a Pushgateway puts `le` and `quantile`: behind the other labels.
+    let is_last = |name: &str| name == "le" || name == "quantile";
+    let (last, first): (Vec<_>, Vec<_>) = labels.iter().partition(|(name, _)| is_last(name));
+    let pairs = first.iter().chain(&last);
+    let labels: Vec<String> = pairs
+        .map(|(name, value)| format!("{name}=\"{}\"", escape(value)))
+        .collect();
+    format!("{name}{{{}}}", labels.join(","))
+}

@@ -1,0 +1,35 @@
+//! The harness: the built binary in a home of its own, gateways to push to, servers that misbehave.
+
+mod fake_server;
+mod gateway;
+mod sandbox;
+#[cfg(feature = "real-servers")]
+mod server;
+mod tls_server;
+
+pub use fake_server::FakeServer;
+pub use gateway::{Samples, TestGateway, status_samples};
+pub use sandbox::{Finished, Sandbox};
+#[cfg(feature = "real-servers")]
+pub use server::Server;
+pub use tls_server::TlsServer;
+
+/// Makes each named function, which takes a `&TestGateway`, a test against the embedded gateway, and
+/// one against a real Pushgateway.
+macro_rules! on_each_gateway {
+    ($($name:ident),+ $(,)?) => {
+        mod embedded {
+            $(#[test]
+            fn $name() {
+                super::$name(&crate::common::TestGateway::embedded());
+            })+
+        }
+        #[cfg(feature = "real-servers")]
+        mod pushgateway {
+            $(#[test]
+            fn $name() {
+                super::$name(&crate::common::TestGateway::pushgateway());
+            })+
+        }
+    };
+}

@@ -1,0 +1,139 @@
+//! Real servers, each on a free port of 127.0.0.1, ended with the test.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// How long a server may take to start, and a page to show what is awaited.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+pub struct Server {
+    child: Child,
+    address: String,
+    _dir: tempfile::TempDir,
+}
+
+impl Server {
+    /// `prometheus-pushgateway` with further flags.
+    pub fn pushgateway(flags: &[&str]) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let mut command = Command::new("prometheus-pushgateway");
+        command
+            .arg("--web.listen-address=127.0.0.1:0")
+            // Debian's keeps its groups in a file of the system by default.
+            .arg("--persistence.file=")
+            .args(flags);
+        Server::start(command, dir)
+    }
+
+    /// `prometheus` with this configuration file.
+    pub fn prometheus(config: &Path) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let mut command = Command::new("prometheus");
+        command
+            .arg("--web.listen-address=127.0.0.1:0")
+            .arg(format!("--config.file={}", config.display()))
+            .arg(format!("--storage.tsdb.path={}", dir.path().display()));
+        Server::start(command, dir)
+    }
+
+    /// Starts a server that takes a port of its choice and logs the one it got.
+    fn start(mut command: Command, dir: tempfile::TempDir) -> Self {
+        let program = command.get_program().to_owned();
+        let mut child = command
+            .current_dir(dir.path())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap_or_else(|error| panic!("{program:?}: {error} (scripts/test installs it)"));
+        let log = BufReader::new(child.stderr.take().unwrap());
+        let (sender, receiver) = mpsc::channel();
+        // The log is read to its end, or the server would block on a full pipe.
+        thread::spawn(move || {
+            for line in log.lines().map_while(Result::ok) {
+                let _ = sender.send(line);
+            }
+        });
+        let deadline = Instant::now() + PATIENCE;
+        let mut seen = String::new();
+        let address = loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let line = receiver
+                .recv_timeout(left)
+                .unwrap_or_else(|_| panic!("{program:?} does not listen:\n{seen}"));
+            if let Some((_, address)) = line.split_once("address=127.0.0.1:")
+                && line.contains("Listening on")
+            {
+                break format!("127.0.0.1:{}", address.split(' ').next().unwrap());
+            }
+            seen.push_str(&line);
+            seen.push('\n');
+        };
+        let server = Server {
+            child,
+            address,
+            _dir: dir,
+        };
+        server.wait_for("/-/ready", |_| true);
+        server
+    }
+
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// The body of a page that answers 200.
+    pub fn get(&self, path: &str) -> String {
+        let (status, body) = self.request("GET", path, "");
+        assert_eq!(status, 200, "{path}: {body}");
+        body
+    }
+
+    /// Status and body of an answer. HTTP 1.0, so that the body ends with the connection.
+    pub fn request(&self, method: &str, path: &str, body: &str) -> (u16, String) {
+        let mut stream = TcpStream::connect(&self.address).unwrap();
+        let length = body.len();
+        write!(
+            stream,
+            "{method} {path} HTTP/1.0\r\nContent-Length: {length}\r\n\r\n{body}"
+        )
+        .unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+        (status, body.to_owned())
+    }
+
+    /// Asks for `path` until it answers 200 with a body that is `wanted`, and returns that.
+    pub fn wait_for(&self, path: &str, wanted: impl Fn(&str) -> bool) -> String {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let (status, body) = self.request("GET", path, "");
+            if status == 200 && wanted(&body) {
+                return body;
+            }
+            assert!(
+                Instant::now() < deadline,
+                "{path} still shows: {status} {body}"
+            );
+            thread::sleep(Duration::from_millis(50));
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

@@ -1,0 +1,68 @@
+//! An HTTPS server whose certificate is signed by a certificate authority of its own.
+
+use std::io::{Read, Write};
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread;
+
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rustls::pki_types::PrivateKeyDer;
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
+
+use super::Sandbox;
+
+/// Answers every request on a free port of `localhost` with 200. It goes with the test's process.
+pub struct TlsServer {
+    port: u16,
+    authority: String,
+}
+
+impl TlsServer {
+    pub fn start() -> Self {
+        let mut params = CertificateParams::default();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let authority = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
+        let key = KeyPair::generate().unwrap();
+        let params = CertificateParams::new(["localhost".into()]).unwrap();
+        let certificate = params.signed_by(&key, &authority).unwrap();
+
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(
+                vec![certificate.der().clone()],
+                PrivateKeyDer::try_from(key.serialize_der()).unwrap(),
+            )
+            .unwrap();
+        let config = Arc::new(config);
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        thread::spawn(move || {
+            for stream in listener.incoming().map_while(Result::ok) {
+                let connection = ServerConnection::new(Arc::clone(&config)).unwrap();
+                let mut tls = StreamOwned::new(connection, stream);
+                // A client that does not trust us ends the handshake.
+                if tls.read(&mut [0; 16 * 1024]).is_ok() {
+                    let _ = tls.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+                    let _ = tls.flush();
+                }
+            }
+        });
+        TlsServer {
+            port,
+            authority: authority.pem(),
+        }
+    }
+
+    pub fn url(&self) -> String {
+        format!("https://localhost:{}", self.port)
+    }
+
+    /// Writes the authority's certificate into the sandbox.
+    pub fn authority(&self, sandbox: &Sandbox) -> PathBuf {
+        sandbox.write("ca.pem", &self.authority)
+    }
+}

@@ -1,0 +1,47 @@
+//! Many processes at the same time on one state directory.
+
+use crate::common::Sandbox;
+
+#[test]
+fn twenty_runs_into_a_new_embedded_gateway() {
+    let sandbox = Sandbox::new();
+    let children: Vec<_> = (0..20)
+        .map(|n| {
+            let line = format!("run backup -g n={n} --set duration=0s --set records={n}");
+            sandbox.spawn(&mut sandbox.command(line.split(' ')))
+        })
+        .collect();
+    for child in children {
+        let run = crate::common::Finished::from(child.wait_with_output().unwrap());
+        assert_eq!(run.code(0).stderr(), "");
+    }
+    let samples = sandbox.samples();
+    for n in 0..20 {
+        let series =
+            format!(r#"db_backup_records_processed{{instance="",job="db_backup",n="{n}"}}"#);
+        assert_eq!(samples.get(&series), Some(&f64::from(n)));
+    }
+    assert_eq!(sandbox.outbox_len(), 0);
+}
+
+#[test]
+fn twenty_pushes_into_one_group_lose_no_family() {
+    let sandbox = Sandbox::new();
+    let children: Vec<_> = (0..20)
+        .map(|n| {
+            let file = sandbox.write(&format!("{n}.prom"), format!("m{n} {n}\n"));
+            let mut command = sandbox.command(["push", "--job", "j"]);
+            sandbox.spawn(command.arg(file))
+        })
+        .collect();
+    for child in children {
+        assert!(child.wait_with_output().unwrap().status.success());
+    }
+    let samples = sandbox.samples();
+    for n in 0..20 {
+        assert_eq!(
+            samples[&format!(r#"m{n}{{instance="",job="j"}}"#)],
+            f64::from(n)
+        );
+    }
+}

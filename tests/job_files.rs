@@ -1,0 +1,294 @@
+//! Job files: where they are found, what they can say, how `list` and `check` show them.
+
+use crate::common::Sandbox;
+
+/// A job file that says who it is.
+fn says(word: &str) -> String {
+    format!("description = 'Says {word}'\ncommand = ['echo', '{word}']\n")
+}
+
+#[test]
+fn the_first_directory_wins() {
+    let sandbox = Sandbox::new();
+    let said =
+        |sandbox: &Sandbox, options: &str| sandbox.run(&format!("run -q who {options}")).stdout();
+    sandbox
+        .run("run who")
+        .code(2)
+        .err("no job is called \"who\"")
+        .err("(known: backup, random)");
+    sandbox.write(".config/metricsjob/jobs/who.toml", says("config"));
+    assert_eq!(said(&sandbox, ""), "config\n");
+    let xdg = sandbox.path().join("xdg").display().to_string();
+    let sandbox = sandbox.variable("XDG_CONFIG_HOME", &xdg);
+    sandbox.write("xdg/metricsjob/jobs/who.toml", says("xdg"));
+    assert_eq!(said(&sandbox, ""), "xdg\n");
+    sandbox.write("jobs/who.toml", says("here"));
+    assert_eq!(said(&sandbox, ""), "here\n");
+    sandbox.write("mine/who.toml", says("mine"));
+    assert_eq!(said(&sandbox, "--jobs-dir mine"), "mine\n");
+    // A directory that has no such job does not hide the others.
+    sandbox.write("empty/other.toml", says("other"));
+    assert_eq!(said(&sandbox, "--jobs-dir empty"), "here\n");
+    let sandbox = sandbox.variable("METRICSJOB_JOBS_DIR", "mine");
+    assert_eq!(said(&sandbox, ""), "mine\n");
+    assert_eq!(
+        sandbox
+            .run("run -q ./xdg/metricsjob/jobs/who.toml")
+            .stdout(),
+        "xdg\n"
+    );
+    sandbox
+        .run("run who --jobs-dir nowhere")
+        .code(2)
+        .err("could not read the jobs directory nowhere: No such file");
+}
+
+#[test]
+fn a_file_hides_the_job_that_is_compiled_in() {
+    let sandbox = Sandbox::new();
+    sandbox.write("jobs/backup.toml", says("mine"));
+    assert_eq!(sandbox.run("run backup -q").code(0).stdout(), "mine\n");
+}
+
+#[test]
+fn list_shows_what_where_and_why() {
+    let sandbox = Sandbox::new();
+    sandbox.write(
+        "jobs/dump.toml",
+        "description = 'Dump it'\ncommand = ['pg_dump', '-f', 'a b', \"it's\"]\n",
+    );
+    sandbox.write("jobs/bad.toml", "comand = []\n");
+    sandbox.write("jobs/.hidden.toml", "");
+    sandbox.write("jobs/notes.txt", "");
+    std::fs::create_dir(sandbox.path().join("jobs/dir.toml")).unwrap();
+    let list = sandbox.run("list");
+    list.code(0)
+        .out("NAME    DESCRIPTION")
+        .out("dump    Dump it")
+        .out("pg_dump -f 'a b' 'it'\\''s'")
+        .out("jobs/dump.toml")
+        .out("built-in backup")
+        .out("compiled in")
+        .out("failure-rate")
+        .err("warning: jobs/bad.toml:1:1: unknown key \"comand\" (did you mean \"command\"?)");
+    let json = sandbox.run("list --output json").json();
+    let names: Vec<&str> = json
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|job| job["name"].as_str().unwrap())
+        .collect();
+    assert_eq!(names, ["backup", "bad", "dump", "random"]);
+    assert_eq!(json[0]["method"], "post");
+    assert_eq!(json[0]["job"], "db_backup");
+    assert_eq!(json[2]["defined_in"], "jobs/dump.toml");
+}
+
+#[test]
+fn every_key_is_used() {
+    let sandbox = Sandbox::new();
+    let file = "\
+description = 'All of it'
+job = 'the job'
+prefix = 'pre:fix_1'
+method = 'PUT'
+builtin = 'backup'
+
+[grouping]
+db = 'customers'
+
+[params]
+records = 5
+duration = '0s'
+failure-rate = 0.0
+";
+    sandbox.write("jobs/all.toml", file);
+    sandbox
+        .run("run all --dry-run")
+        .code(0)
+        .out("PUT embedded:/metrics/job/the%20job/db/customers\n")
+        .out("\npre:fix_1_records_processed 5\n");
+}
+
+#[test]
+fn the_job_and_the_prefix_have_defaults() {
+    let sandbox = Sandbox::new();
+    sandbox.write("jobs/nightly-dump.toml", "command = ['true']\n");
+    sandbox
+        .run("run nightly-dump --dry-run")
+        .code(0)
+        .out("POST embedded:/metrics/job/nightly-dump\n")
+        .out("\nbatch_job_success 1\n");
+}
+
+#[test]
+fn every_problem_has_its_place() {
+    let sandbox = Sandbox::new();
+    for (text, problem) in [
+        (
+            "",
+            "1:1: nothing to run: give command = [\"…\"] or builtin = \"…\" (known: backup, random)",
+        ),
+        (
+            "command = ['a']\ncolour = 1\n",
+            "2:1: unknown key \"colour\"",
+        ),
+        (
+            "command = ['a']\nmetod = 'put'\n",
+            "2:1: unknown key \"metod\" (did you mean \"method\"?)",
+        ),
+        (
+            "command = ['a']\nmethod = 'patch'\n",
+            "2:10: unknown method \"patch\" (put replaces the group, post adds to it)",
+        ),
+        (
+            "command = ['a']\nmethod = 1\n",
+            "2:10: method must be a string, but is of type integer",
+        ),
+        (
+            "command = ['a']\nprefix = 'a-b'\n",
+            "2:10: prefix \"a-b\" cannot begin a metric name",
+        ),
+        (
+            "command = ['a']\nprefix = ''\n",
+            "2:10: prefix \"\" cannot begin",
+        ),
+        ("command = ['a']\njob = ''\n", "2:7: job must not be empty"),
+        (
+            "command = 'a b'\n",
+            "1:11: command must be a list of strings, the program and its arguments, but is of type string",
+        ),
+        ("command = []\n", "1:11: command names no program"),
+        ("command = ['']\n", "1:11: command names no program"),
+        (
+            "command = ['a', 1]\n",
+            "1:17: command must be a string, but is of type integer",
+        ),
+        (
+            "command = [\"a\\u0000\"]\n",
+            "1:12: a word of a command cannot hold a NUL",
+        ),
+        (
+            "command = ['a']\nbuiltin = 'backup'\n",
+            "1:1: a job has either builtin or command, not both",
+        ),
+        (
+            "builtin = 'bakup'\n",
+            "1:11: no built-in is called \"bakup\" (did you mean \"backup\"?)",
+        ),
+        (
+            "command = ['a']\n[params]\na = 1\n",
+            "2:2: params are a built-in's, and this job runs a command",
+        ),
+        (
+            "builtin = 'backup'\n[params]\n  record = 1\n",
+            "3:12: params.record: the built-in backup has no such parameter (did you mean \"records\"?)",
+        ),
+        (
+            "builtin = 'backup'\n[params]\nduration = '1 hor'\n",
+            "3:12: params.duration \"1 hor\" is not a duration: unknown time unit \"hor\"",
+        ),
+        (
+            "builtin = 'backup'\n[params]\nduration = ['1h']\n",
+            "3:12: params.duration is a array, but must be a string or a number",
+        ),
+        (
+            "builtin = 'backup'\n[params]\nsource = 'a'\n",
+            "3:10: params.source needs the parameter \"dest\" beside it",
+        ),
+        (
+            "command = ['a']\ngrouping = 'a'\n",
+            "2:12: grouping must be a table, but is of type string",
+        ),
+        (
+            "command = ['a']\n[grouping]\njob = 'a'\n",
+            "3:1: grouping label \"job\" is the grouping key's own",
+        ),
+        (
+            "command = ['a']\n[grouping]\n\"a-b\" = 'a'\n",
+            "3:1: grouping label \"a-b\" is not a label name",
+        ),
+        (
+            "command = ['a']\n[grouping]\nshard = 3\n",
+            "3:9: shard must be a string, but is of type integer",
+        ),
+        ("command = ['a'\n", "1:"),
+        ("command = ['a']\ncommand = ['b']\n", "2:1: duplicate key"),
+        ("# ümläut\n\"é\" = 1; x\n", "2:7: "),
+    ] {
+        let file = sandbox.write("jobs/bad.toml", text);
+        let check = sandbox.run("check jobs/bad.toml");
+        check
+            .code(2)
+            .err(&format!("error: jobs/bad.toml:{problem}"));
+        assert_eq!(check.stdout(), "", "{text}");
+        sandbox.run("run bad").code(2).err(problem);
+        std::fs::remove_file(file).unwrap();
+    }
+    assert!(!sandbox.state_db().exists());
+}
+
+#[test]
+fn check_shows_all_problems_at_once() {
+    let sandbox = Sandbox::new();
+    sandbox.write("jobs/a.toml", "method = 1\nprefix = 2\ncomand = 3\n");
+    sandbox.write("jobs/b.toml", says("b"));
+    let check = sandbox.run("check");
+    let expected = "\
+error: jobs/a.toml:1:1: nothing to run: give command = [\"…\"] or builtin = \"…\" (known: backup, random)
+error: jobs/a.toml:1:10: method must be a string, but is of type integer
+error: jobs/a.toml:2:10: prefix must be a string, but is of type integer
+error: jobs/a.toml:3:1: unknown key \"comand\" (did you mean \"command\"?)
+";
+    check.code(2);
+    assert_eq!(check.stderr(), expected);
+    assert_eq!(
+        check.stdout(),
+        "jobs/b.toml: ok\nbackup (compiled in): ok\nrandom (compiled in): ok\n"
+    );
+    let json = sandbox
+        .run("check --output json jobs/a.toml jobs/b.toml")
+        .code(2)
+        .json();
+    assert_eq!(json[0]["problems"].as_array().unwrap().len(), 4);
+    assert_eq!(json[1]["ok"], true);
+}
+
+#[test]
+fn files_that_are_no_job_files() {
+    let sandbox = Sandbox::new();
+    sandbox.write("jobs/binary.toml", b"job = 'a'\nx = '\xff'\n");
+    sandbox
+        .run("check jobs/binary.toml")
+        .code(2)
+        .err("jobs/binary.toml:2: the line is not UTF-8");
+    std::fs::File::create(sandbox.path().join("jobs/huge.toml"))
+        .unwrap()
+        .set_len(1 << 30)
+        .unwrap();
+    sandbox
+        .run("check jobs/huge.toml")
+        .code(2)
+        .err("could not read the job file jobs/huge.toml: it is larger than");
+    sandbox
+        .run("check nothing.toml")
+        .code(2)
+        .err("could not read the job file nothing.toml: No such file");
+    sandbox
+        .run("run nothing.toml")
+        .code(2)
+        .err("could not read the job file nothing.toml: No such file");
+}
+
+/// The job files of the repository are good, and `check` without a file finds them.
+#[test]
+fn the_shipped_job_files_are_good() {
+    let sandbox = Sandbox::new();
+    let jobs = concat!(env!("CARGO_MANIFEST_DIR"), "/jobs");
+    let check = sandbox.run(&format!("check --jobs-dir {jobs}"));
+    check
+        .code(0)
+        .out("jobs/backup.toml: ok")
+        .out("jobs/random.toml: ok");
+}

@@ -1,0 +1,28 @@
+//! Tests that drive the built binary as a user does: one file per capability.
+//!
+//! `common` is the harness. The feature `real-servers` turns on the tests that need a real
+//! Pushgateway and a real Prometheus; `scripts/test` sets it.
+
+#[macro_use]
+mod common;
+
+mod backup;
+mod command;
+mod concurrency;
+mod consistency;
+mod delete;
+mod dry_run;
+mod gateway_failures;
+mod gateway_url;
+mod grouping_key;
+mod job_files;
+mod method;
+mod output;
+#[cfg(feature = "real-servers")]
+mod prometheus;
+mod push;
+mod random;
+mod sqlite_backup;
+mod state_dir;
+mod status;
+mod terminal;

@@ -1,0 +1,235 @@
+//! `run backup` with a source: a real online backup of a SQLite database.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use rusqlite::Connection;
+
+use crate::common::{Sandbox, TestGateway};
+
+on_each_gateway!(a_backup_is_reported, a_missing_source_is_reported);
+
+const RUN: &str = "run backup -g db=shop --set source=shop.db --set dest=copy.db";
+const DB: &str = r#"db="shop""#;
+
+/// A database with `rows` rows in `orders`, about 100 bytes each, and 7 in a table with an odd name.
+fn database(path: &Path, journal_mode: &str, rows: u64) -> Connection {
+    let database = Connection::open(path).unwrap();
+    database
+        .pragma_update_and_check(None, "journal_mode", journal_mode, |_| Ok(()))
+        .unwrap();
+    database.busy_timeout(Duration::from_secs(60)).unwrap();
+    database
+        .execute_batch(&format!(
+            "CREATE TABLE orders (id INTEGER PRIMARY KEY AUTOINCREMENT, text TEXT NOT NULL);
+             CREATE TABLE \"odd \"\" name\" (n);
+             CREATE VIEW orders_view AS SELECT * FROM orders;
+             CREATE VIRTUAL TABLE search USING fts5 (text);
+             INSERT INTO search VALUES ('a'), ('b'), ('c');
+             WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < {rows})
+             INSERT INTO orders (text) SELECT hex(randomblob(50)) FROM n;
+             INSERT INTO \"odd \"\" name\" VALUES (1), (2), (3), (4), (5), (6), (7);"
+        ))
+        .unwrap();
+    database
+}
+
+fn count(path: &Path) -> u64 {
+    let database = Connection::open(path).unwrap();
+    database
+        .query_row("SELECT count(*) FROM orders", [], |row| row.get(0))
+        .unwrap()
+}
+
+fn a_backup_is_reported(gateway: &TestGateway) {
+    let home = gateway.sandbox.path();
+    drop(database(&home.join("shop.db"), "delete", 1000));
+    gateway
+        .run(RUN)
+        .code(0)
+        .out("db_backup_records_processed 1007")
+        .out("db_backup_size_bytes ");
+    assert_eq!(gateway.backup("records_processed", DB), Some(1007.0));
+    let copy = home.join("copy.db");
+    let size = fs::metadata(&copy).unwrap().len();
+    assert_eq!(gateway.backup("size_bytes", DB), Some(size as f64));
+    assert_eq!(count(&copy), 1000);
+}
+
+fn a_missing_source_is_reported(gateway: &TestGateway) {
+    gateway
+        .run(RUN)
+        .code(1)
+        .err("error: backup: could not read the source shop.db: No such file");
+    assert_eq!(gateway.backup("success", DB), Some(0.0));
+    assert_eq!(gateway.backup("last_success_timestamp_seconds", DB), None);
+    assert_eq!(gateway.backup("records_processed", DB), None);
+    assert!(!gateway.sandbox.path().join("copy.db").exists());
+}
+
+/// Backs up 100,000 rows and more while another connection commits without a pause. Every
+/// transaction adds ten rows, so a copy of a moment between two has a multiple of ten.
+fn while_a_writer_is_active(journal_mode: &str) {
+    const ROWS: u64 = 150_000;
+    let sandbox = Sandbox::new();
+    let source = sandbox.path().join("shop.db");
+    drop(database(&source, journal_mode, ROWS));
+    let (stop, commits) = (AtomicBool::new(false), AtomicU64::new(0));
+    let during = thread::scope(|scope| {
+        scope.spawn(|| {
+            let writer = Connection::open(&source).unwrap();
+            writer.busy_timeout(Duration::from_secs(60)).unwrap();
+            writer.pragma_update(None, "synchronous", "off").unwrap();
+            while !stop.load(Ordering::Relaxed) {
+                let ten = "BEGIN IMMEDIATE;
+                    WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 10)
+                    INSERT INTO orders (text) SELECT 'new' FROM n; COMMIT;";
+                writer.execute_batch(ten).unwrap();
+                commits.fetch_add(1, Ordering::Relaxed);
+            }
+        });
+        while commits.load(Ordering::Relaxed) < 10 {
+            thread::sleep(Duration::from_millis(1));
+        }
+        let before = commits.load(Ordering::Relaxed);
+        let run = sandbox.run(RUN);
+        let during = commits.load(Ordering::Relaxed) - before;
+        stop.store(true, Ordering::Relaxed);
+        run.code(0);
+        during
+    });
+    assert!(during > 0, "the writer stood still");
+    let copy = sandbox.path().join("copy.db");
+    let rows = count(&copy);
+    assert!(rows > ROWS && rows % 10 == 0, "{rows}");
+    assert!(rows <= count(&source));
+    let reported = sandbox.samples();
+    let series = r#"db_backup_records_processed{db="shop",instance="",job="db_backup"}"#;
+    assert_eq!(reported[series], (rows + 7) as f64);
+    let copy = Connection::open(copy).unwrap();
+    let verdict: String = copy
+        .query_row("PRAGMA integrity_check", [], |row| row.get(0))
+        .unwrap();
+    assert_eq!(verdict, "ok");
+}
+
+#[test]
+fn while_a_writer_is_active_in_wal_mode() {
+    while_a_writer_is_active("wal");
+}
+
+#[test]
+fn while_a_writer_is_active_in_rollback_mode() {
+    while_a_writer_is_active("delete");
+}
+
+/// The failures leave the older copy, and nothing beside it.
+#[test]
+fn a_failure_leaves_the_older_copy() {
+    let sandbox = Sandbox::new();
+    let home = sandbox.path();
+    let source = home.join("shop.db");
+    let good = || {
+        let _ = fs::remove_file(&source);
+        drop(database(&source, "delete", 2000));
+        fs::read(&source).unwrap()
+    };
+    let mut torn = good();
+    torn.truncate(torn.len() / 2);
+    let mut scribbled = good();
+    let middle = scribbled.len() / 2;
+    scribbled[middle..middle + 8000].fill(0xaa);
+    let mut head = good();
+    head[..16].copy_from_slice(b"something else..");
+    fs::create_dir(home.join("out")).unwrap();
+    let copy = sandbox.write("out/copy.db", "the older copy");
+    for (bytes, message) in [
+        (torn, "the source shop.db is corrupt: "),
+        (scribbled, "the source shop.db is corrupt: "),
+        (
+            head,
+            "the source shop.db is no SQLite database: it is something else, or encrypted",
+        ),
+        (b"text".to_vec(), "is no SQLite database"),
+        (
+            Vec::new(),
+            "the source shop.db is no SQLite database: it is empty",
+        ),
+    ] {
+        fs::write(&source, bytes).unwrap();
+        let run = sandbox.run("run backup --set source=shop.db --set dest=out/copy.db");
+        run.code(1).err("error: backup: ").err(message);
+        assert_eq!(fs::read(&copy).unwrap(), b"the older copy");
+        assert_eq!(fs::read_dir(home.join("out")).unwrap().count(), 1);
+        let success = r#"db_backup_success{instance="",job="db_backup"}"#;
+        assert_eq!(sandbox.samples()[success], 0.0);
+    }
+    good();
+    sandbox
+        .run("run backup --set source=shop.db --set dest=out/copy.db")
+        .code(0);
+    assert_eq!(fs::read_dir(home.join("out")).unwrap().count(), 1);
+    assert_eq!(count(&copy), 2000);
+}
+
+#[test]
+fn destinations_that_cannot_be() {
+    let sandbox = Sandbox::new();
+    let home = sandbox.path();
+    drop(database(&home.join("shop.db"), "delete", 10));
+    let before = fs::read(home.join("shop.db")).unwrap();
+    fs::create_dir(home.join("dir")).unwrap();
+    fs::hard_link(home.join("shop.db"), home.join("link.db")).unwrap();
+    sandbox.write("used.db-wal", "x");
+    for (dest, message) in [
+        ("shop.db", "are the same file: shop.db"),
+        ("./dir/../shop.db", "are the same file: shop.db"),
+        ("link.db", "are the same file: shop.db"),
+        (
+            "dir",
+            "could not write the destination dir: it is not a file",
+        ),
+        (
+            "no/where.db",
+            "could not write the destination no/where.db: No such file",
+        ),
+        (
+            "used.db",
+            "the destination used.db has used.db-wal beside it",
+        ),
+    ] {
+        let run = sandbox.run(&format!(
+            "run backup --set source=shop.db --set dest={dest}"
+        ));
+        run.code(1).err(message);
+    }
+    assert_eq!(fs::read(home.join("shop.db")).unwrap(), before);
+}
+
+#[test]
+fn the_copy_is_as_readable_as_what_it_replaces() {
+    let sandbox = Sandbox::new();
+    let home = sandbox.path();
+    drop(database(&home.join("shop.db"), "wal", 10));
+    let (source, copy) = (home.join("shop.db"), home.join("copy.db"));
+    let chmod =
+        |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    chmod(&source, 0o640);
+    sandbox.run(RUN).code(0);
+    assert_eq!(mode(&copy), 0o640);
+    chmod(&copy, 0o600);
+    sandbox.run(RUN).code(0);
+    assert_eq!(mode(&copy), 0o600);
+    // A link stays one, what it points to is replaced.
+    fs::rename(&copy, home.join("real.db")).unwrap();
+    std::os::unix::fs::symlink("real.db", &copy).unwrap();
+    fs::write(home.join("real.db"), "").unwrap();
+    sandbox.run(RUN).code(0);
+    assert!(fs::symlink_metadata(&copy).unwrap().is_symlink());
+    assert_eq!(count(&home.join("real.db")), 10);
+}

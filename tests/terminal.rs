@@ -1,0 +1,49 @@
+//! On a terminal: colours and progress bars. `script`, of util-linux, gives the process one.
+
+use crate::common::{Finished, Sandbox};
+
+/// Runs `metricsjob` on a terminal; what it shows is in stdout.
+fn on_a_terminal(sandbox: &Sandbox, line: &str) -> Finished {
+    let command = format!("{} {line}", env!("CARGO_BIN_EXE_metricsjob"));
+    let mut script = std::process::Command::new("script");
+    script
+        .args(["--quiet", "--return", "--command", &command, "/dev/null"])
+        .current_dir(sandbox.path())
+        .env_clear()
+        .env("PATH", std::env::var_os("PATH").unwrap())
+        .env("HOME", sandbox.path())
+        .env("TERM", "xterm-256color")
+        .stdin(std::process::Stdio::null());
+    for (name, value) in sandbox.variables() {
+        script.env(name, value);
+    }
+    script.output().unwrap().into()
+}
+
+#[test]
+fn a_progress_bar_that_goes_away() {
+    let sandbox = Sandbox::new();
+    let run = on_a_terminal(&sandbox, "run random --set iterations=60");
+    run.code(0)
+        .out("of 60 iterations")
+        .out("\u{1b}[")
+        .out("random: success in ");
+    let bar = on_a_terminal(&sandbox, "run backup");
+    bar.code(0).out("of 42 records");
+    let quiet = on_a_terminal(&sandbox, "run backup --quiet");
+    assert_eq!(quiet.code(0).stdout(), "");
+}
+
+#[test]
+fn colours_unless_they_are_not_wanted() {
+    let sandbox = Sandbox::new();
+    on_a_terminal(&sandbox, "run nothing")
+        .code(2)
+        .out("\u{1b}[1m\u{1b}[31merror:");
+    on_a_terminal(&sandbox, "list").code(0).out("\u{1b}[1mNAME");
+    let sandbox = Sandbox::new().variable("NO_COLOR", "1");
+    for line in ["run nothing", "list"] {
+        let run = on_a_terminal(&sandbox, line);
+        assert!(!run.stdout().contains('\u{1b}'), "{:?}", run.stdout());
+    }
+}
