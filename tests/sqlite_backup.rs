@@ -105,7 +105,7 @@ fn while_a_writer_is_active(journal_mode: &str) {
     assert!(during > 0, "the writer stood still");
     let copy = sandbox.path().join("copy.db");
     let rows = count(&copy);
-    assert!(rows > ROWS && rows % 10 == 0, "{rows}");
+    assert!(rows > ROWS && rows.is_multiple_of(10), "{rows}");
     assert!(rows <= count(&source));
     let reported = sandbox.samples();
     let series = r#"db_backup_records_processed{db="shop",instance="",job="db_backup"}"#;
