@@ -18,7 +18,7 @@ pub struct Usage {
 /// Measures the usage of one run.
 pub struct Meter {
     who: UsageWho,
-    before: Usage,
+    cpu_before: (Duration, Duration),
 }
 
 impl Meter {
@@ -31,39 +31,40 @@ impl Meter {
         };
         Meter {
             who,
-            before: read(who),
+            cpu_before: read(who).map(cpu).unwrap_or_default(),
         }
     }
 
     /// What was used since the start.
     pub fn stop(self) -> Usage {
-        let now = read(self.who);
+        let Some(usage) = read(self.who) else {
+            return Usage::default();
+        };
+        let (user, system) = cpu(usage);
         Usage {
-            cpu_user: now.cpu_user.saturating_sub(self.before.cpu_user),
-            cpu_system: now.cpu_system.saturating_sub(self.before.cpu_system),
-            max_rss: now.max_rss,
+            cpu_user: user.saturating_sub(self.cpu_before.0),
+            cpu_system: system.saturating_sub(self.cpu_before.1),
+            max_rss: match self.who {
+                UsageWho::RUSAGE_SELF => peak_rss().unwrap_or_default(),
+                // Linux counts it in KiB, see getrusage(2).
+                _ => u64::try_from(usage.max_rss()).unwrap_or_default() * 1024,
+            },
         }
     }
 }
 
-fn read(who: UsageWho) -> Usage {
-    // It fails only for an unknown `who`.
-    let Ok(usage) = getrusage(who) else {
-        return Usage::default();
-    };
-    let micros = |time: nix::sys::time::TimeVal| {
+/// It fails only for an unknown `who`.
+fn read(who: UsageWho) -> Option<nix::sys::resource::Usage> {
+    getrusage(who).ok()
+}
+
+/// CPU time in user mode and in the kernel.
+fn cpu(usage: nix::sys::resource::Usage) -> (Duration, Duration) {
+    let duration = |time: nix::sys::time::TimeVal| {
         let micros = time.tv_sec() * 1_000_000 + time.tv_usec();
-        Duration::from_micros(micros.try_into().unwrap_or(0))
+        Duration::from_micros(micros.try_into().unwrap_or_default())
     };
-    Usage {
-        cpu_user: micros(usage.user_time()),
-        cpu_system: micros(usage.system_time()),
-        max_rss: match who {
-            UsageWho::RUSAGE_SELF => peak_rss().unwrap_or_default(),
-            // Linux counts it in KiB, see getrusage(2).
-            _ => u64::try_from(usage.max_rss()).unwrap_or(0) * 1024,
-        },
-    }
+    (duration(usage.user_time()), duration(usage.system_time()))
 }
 
 /// The most memory that this process had, in bytes. Not by getrusage(2), which counts what it had
