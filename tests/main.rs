@@ -22,6 +22,7 @@ mod output;
 mod prometheus;
 mod push;
 mod random;
+mod roundtrip;
 mod sqlite_backup;
 mod state_dir;
 mod status;

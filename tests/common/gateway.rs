@@ -115,7 +115,8 @@ pub fn status_samples(status: &Json) -> Samples {
 }
 
 /// From a Pushgateway's `/metrics`, without its metrics about itself, which have no label `job`.
-pub fn exposed_samples(text: &str) -> Samples {
+#[cfg(feature = "real-servers")]
+fn exposed_samples(text: &str) -> Samples {
     let lines = text.lines().filter(|line| !line.starts_with('#'));
     lines
         .filter_map(|line| line.rsplit_once(' '))
