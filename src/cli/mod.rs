@@ -3,10 +3,10 @@
 //!
 //! It may use everything; nothing uses it. Results go to stdout, everything else to stderr.
 //!
-//! - [`options`]: the options that several subcommands share.
-//! - [`exit`]: which error ends with which exit code.
-//! - [`console`]: what is written to the terminal, and how.
-//! - [`json`]: the shapes of `--output json`.
+//! - `options`: the options that several subcommands share.
+//! - `exit`: which error ends with which exit code.
+//! - `console`: what is written to the terminal, and how.
+//! - `json`: the shapes of `--output json`.
 
 mod check;
 mod console;

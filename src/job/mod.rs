@@ -4,7 +4,7 @@
 //! where its report goes.
 //!
 //! - [`Job`], [`Work`]: the definition.
-//! - [`file`]: definitions from TOML, with errors that name line and column.
+//! - [`mod@file`]: definitions from TOML, with errors that name line and column.
 //! - [`catalog`]: where definitions are found.
 //! - [`params`]: what a built-in can be told.
 //! - [`builtin`]: the jobs that ship in the binary.

@@ -4,7 +4,7 @@
 //! synced to disk before the call returns. It may use [`crate::metrics`] and nothing else of ours.
 //!
 //! - [`dir`]: where the database is.
-//! - [`schema`]: its tables, made and brought up to date on opening.
+//! - `schema`: its tables, made and brought up to date on opening.
 //! - [`groups`]: the embedded gateway: what a push does to its groups.
 //! - [`outbox`]: pushes that were not delivered.
 
