@@ -1,20 +1,20 @@
 //! `metricsjob check`: validate job files.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Args;
 use serde_json::json;
 
-use super::exit::usage;
+use super::exit::{USAGE, usage};
 use super::options::{JobsArgs, Output, OutputArgs};
 use super::{console, json};
 use crate::job::DefinedIn;
-use crate::job::catalog::load;
+use crate::job::catalog::{Found, load};
 
 /// Validate job files
 ///
-/// Without FILE all that `list` finds. Every problem is shown with its line and column; the exit
+/// Every problem is shown with its line and column; the exit
 /// code is 2 if there is one.
 #[derive(Args)]
 #[command(after_help = "\
@@ -22,6 +22,8 @@ Examples:
   metricsjob check
   metricsjob check jobs/*.toml")]
 pub struct CheckArgs {
+    /// The job files to validate; all that `list` finds without any
+    #[arg(value_name = "FILE")]
     files: Vec<PathBuf>,
 
     #[command(flatten)]
@@ -31,44 +33,55 @@ pub struct CheckArgs {
     output: OutputArgs,
 }
 
+/// A job file, and what is wrong in it.
+struct Checked {
+    file: String,
+    error: Option<String>,
+}
+
 pub fn main(args: CheckArgs) -> anyhow::Result<ExitCode> {
-    let results: Vec<(String, Option<String>)> = if args.files.is_empty() {
+    let checked: Vec<Checked> = if args.files.is_empty() {
         let found = args.jobs.catalog()?.list().map_err(usage)?;
-        let place = |found: &crate::job::catalog::Found| match &found.defined_in {
-            DefinedIn::File(path) => path.display().to_string(),
-            DefinedIn::CompiledIn => format!("{} (compiled in)", found.name),
-        };
-        let error =
-            |found: &crate::job::catalog::Found| found.job.as_ref().err().map(ToString::to_string);
-        found
-            .iter()
-            .map(|found| (place(found), error(found)))
-            .collect()
+        found.iter().map(check_found).collect()
     } else {
-        let files = args.files.iter();
-        files
-            .map(|path| {
-                (
-                    path.display().to_string(),
-                    load(path).err().map(|e| e.to_string()),
-                )
-            })
-            .collect()
+        args.files.iter().map(|path| check_file(path)).collect()
     };
     if args.output.output == Output::Json {
-        let rows = results.iter().map(|(file, error)| {
-            let problems: Vec<&str> = error.iter().flat_map(|text| text.lines()).collect();
-            json!({ "file": file, "ok": error.is_none(), "problems": problems })
-        });
-        json::print(&rows.collect())?;
+        json::print(&checked.iter().map(as_json).collect())?;
     }
-    for (file, error) in &results {
+    for Checked { file, error } in &checked {
         match (error, args.output.output) {
             (Some(error), _) => console::error(error),
-            (None, Output::Text) => console::result(&format!("{file}: ok\n"))?,
+            (None, Output::Text) => console::result(&format!("{}: ok\n", console::visible(file)))?,
             (None, Output::Json) => {}
         }
     }
-    let is_bad = results.iter().any(|(_, error)| error.is_some());
-    Ok(ExitCode::from(if is_bad { 2 } else { 0 }))
+    let is_good = checked.iter().all(|checked| checked.error.is_none());
+    Ok(ExitCode::from(if is_good { 0 } else { USAGE }))
+}
+
+fn check_found(found: &Found) -> Checked {
+    Checked {
+        file: match &found.defined_in {
+            DefinedIn::File(path) => path.display().to_string(),
+            DefinedIn::CompiledIn => format!("{} (compiled in)", found.name),
+        },
+        error: found.job.as_ref().err().map(ToString::to_string),
+    }
+}
+
+fn check_file(path: &Path) -> Checked {
+    Checked {
+        file: path.display().to_string(),
+        error: load(path).err().map(|error| error.to_string()),
+    }
+}
+
+fn as_json(checked: &Checked) -> serde_json::Value {
+    let lines = checked.error.iter().flat_map(|error| error.lines());
+    json!({
+        "file": checked.file,
+        "ok": checked.error.is_none(),
+        "problems": lines.collect::<Vec<_>>(),
+    })
 }

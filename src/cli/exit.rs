@@ -8,7 +8,7 @@ use super::console;
 use crate::push::GatewayError;
 
 /// Wrong usage or a bad job file; nothing has run and nothing was sent.
-const USAGE: u8 = 2;
+pub const USAGE: u8 = 2;
 
 /// The gateway could not be reached, or refused. `EX_UNAVAILABLE` of sysexits.h.
 pub const UNAVAILABLE: u8 = 69;

@@ -8,6 +8,7 @@ use serde_json::json;
 use super::options::{JobsArgs, Output, OutputArgs};
 use super::{console, json};
 use crate::job::catalog::Found;
+use crate::job::params::Param;
 use crate::job::{Job, Work};
 
 /// List the jobs: what they run and where they are defined
@@ -63,14 +64,15 @@ fn text(found: &[Found]) -> String {
 
 /// What can be set of a job, a row each.
 fn params(job: &Job) -> Vec<Vec<String>> {
-    let Work::Builtin(builtin, _) = &job.work else {
+    let Work::Builtin(builtin, params) = &job.work else {
         return Vec::new();
     };
-    let row = |param: &crate::job::params::Param| {
+    let row = |param: &Param| {
+        let default = params.get(param.name).or(param.default);
         vec![
             job.name.clone(),
             param.name.into(),
-            param.default.unwrap_or("-").into(),
+            default.unwrap_or("-").into(),
             param.help.into(),
         ]
     };

@@ -19,6 +19,7 @@ mod options;
 mod progress;
 mod push;
 mod run;
+mod run_summary;
 mod status;
 
 use std::process::ExitCode;

@@ -1,24 +1,21 @@
 //! `metricsjob run`: run a job and report it.
 
-use std::fmt::Write;
 use std::process::ExitCode;
 
 use clap::Args;
-use serde_json::json;
 
 use super::exit::usage;
 use super::options::{
     GatewayArgs, GroupingArgs, JobsArgs, Output, OutputArgs, method, name_and_value,
 };
 use super::progress::Bar;
+use super::run_summary::Summary;
 use super::{console, json};
 use crate::job::builtin::{NoProgress, Progress};
 use crate::job::{Job, Work};
-use crate::metrics::{
-    Family, GroupingKey, Method, Value, check::CheckError, series_name, unix_seconds,
-};
-use crate::push::{self, Delivery, Gateway, GatewayError, Kept, Push};
-use crate::run::{self, Run, report::report};
+use crate::metrics::{GroupingKey, Method};
+use crate::push::{self, Delivery, GatewayError, Kept, Push};
+use crate::run::{self, report::report};
 use crate::state::StateError;
 
 /// Run a job and report how it went
@@ -98,7 +95,7 @@ pub fn main(args: RunArgs) -> anyhow::Result<ExitCode> {
             delivery = Some(done);
         }
     }
-    let told = Told {
+    let summary = Summary {
         job: &job,
         run: &finished,
         gateway: &gateway,
@@ -106,15 +103,15 @@ pub fn main(args: RunArgs) -> anyhow::Result<ExitCode> {
         delivery: delivery.as_ref(),
     };
     match args.output.output {
-        Output::Json if !args.dry_run => drop(json::print(&told.json())),
+        Output::Json if !args.dry_run => drop(json::print(&summary.json())),
         _ if args.quiet => {}
         _ => {
-            let summary = told.summary(&args.gateway);
+            let text = summary.text(&args.gateway.status_command(&gateway));
             // What a command writes to stdout is its own, and a printed request is the result.
             if matches!(job.work, Work::Command(_)) || args.dry_run {
-                console::side_note(&summary);
+                console::side_note(&text);
             } else {
-                drop(console::result(&summary));
+                drop(console::result(&text));
             }
         }
     }
@@ -168,88 +165,4 @@ pub fn warn(error: &GatewayError, kept: &Result<Kept, StateError>) {
         Err(lost) => format!("the report is lost, because it could not be kept either: {lost}"),
     };
     console::warning(&format!("{error}; {fate}"));
-}
-
-/// All that there is to tell about a run.
-struct Told<'a> {
-    job: &'a Job,
-    run: &'a Run,
-    gateway: &'a Gateway,
-    /// Or why the report is none that a gateway could take as it is meant.
-    push: Result<&'a Push, &'a CheckError>,
-    /// `None` if nothing was sent.
-    delivery: Option<&'a Delivery>,
-}
-
-impl Told<'_> {
-    fn summary(&self, args: &GatewayArgs) -> String {
-        let Told { job, run, .. } = self;
-        let mut text = String::new();
-        let duration = console::rough(run.duration);
-        let _ = writeln!(text, "{}: {} in {duration}", job.name, run.outcome);
-        for family in &run.metrics {
-            summarize(&mut text, family);
-        }
-        if let Ok(push) = self.push {
-            let method = push.method().http();
-            let place = self.gateway.group_place(push.key());
-            let _ = match self.delivery {
-                Some(Delivery::Delivered) => writeln!(
-                    text,
-                    "  reported by {method} to {place}\n  show it with: {}",
-                    args.status_command(self.gateway)
-                ),
-                Some(Delivery::Undelivered { .. }) => {
-                    writeln!(text, "  not reported: {method} to {place}")
-                }
-                None => writeln!(text, "  not sent (dry run): {method} to {place}"),
-            };
-        }
-        text
-    }
-
-    fn json(&self) -> serde_json::Value {
-        let Told { job, run, .. } = self;
-        let push = self.push.ok();
-        let (error, entry) = match (self.push, self.delivery) {
-            (Err(error), _) => (Some(error.to_string()), None),
-            (_, Some(Delivery::Undelivered { error, kept })) => (
-                Some(error.to_string()),
-                kept.as_ref().ok().map(|kept| kept.id),
-            ),
-            (_, Some(Delivery::Delivered) | None) => (None, None),
-        };
-        json!({
-            "name": job.name,
-            "outcome": run.outcome.name(),
-            "exit_code": run.outcome.exit_code(),
-            "failure": run.failure,
-            "start_timestamp_seconds": json::number(unix_seconds(run.started_at)),
-            "completion_timestamp_seconds": json::number(unix_seconds(run.completed_at)),
-            "duration_seconds": json::number(run.duration.as_secs_f64()),
-            "attempts": run.attempts,
-            "metrics": run.metrics.iter().map(json::family).collect::<Vec<_>>(),
-            "push": {
-                "gateway": self.gateway.to_string(),
-                "method": job.method.name(),
-                "grouping_key": push.map(Push::key),
-                "url": push.map(|push| self.gateway.group_url(push.key())),
-                "delivered": matches!(self.delivery, Some(Delivery::Delivered)),
-                "error": error,
-                "outbox_entry": entry,
-            },
-        })
-    }
-}
-
-fn summarize(text: &mut String, family: &Family) {
-    for metric in &family.metrics {
-        let series = series_name(&family.name, &metric.labels);
-        let _ = match &metric.value {
-            Value::Number(value) => writeln!(text, "  {series} {value}"),
-            Value::Summary { count, .. } | Value::Histogram { count, .. } => {
-                writeln!(text, "  {series} {count} observed")
-            }
-        };
-    }
 }

@@ -57,6 +57,11 @@ impl Params {
         self.0.insert(name.into(), Setting { value, origin });
     }
 
+    /// The value that `name` was given.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(|setting| setting.value.as_str())
+    }
+
     /// The parameters for a built-in that knows `known`.
     ///
     /// # Errors
