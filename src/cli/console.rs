@@ -77,14 +77,15 @@ pub fn visible(text: &str) -> Cow<'_, str> {
     Cow::Owned(text.chars().map(escape).collect())
 }
 
-/// `2m 3s ago`, or `never` for 0: `time` is in seconds since the epoch.
+/// `2m 3s ago`, `just now`, or `never` for 0: `time` is in seconds since the epoch.
 pub fn ago(time: f64, now: SystemTime) -> String {
     if time == 0.0 {
         return "never".into();
     }
     let age = crate::metrics::unix_seconds(now) - time;
     match Duration::try_from_secs_f64(age) {
-        Ok(age) => format!("{} ago", rough(age)),
+        Ok(age) if age < Duration::from_secs(1) => "just now".into(),
+        Ok(age) => format!("{} ago", rough(Duration::from_secs(age.as_secs()))),
         Err(_) => "in the future".into(),
     }
 }
@@ -121,6 +122,8 @@ mod tests {
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1000);
         assert_eq!(ago(0.0, now), "never");
         assert_eq!(ago(940.0, now), "1m ago");
+        assert_eq!(ago(997.5, now), "2s ago");
+        assert_eq!(ago(999.5, now), "just now");
         assert_eq!(ago(1001.0, now), "in the future");
         assert_eq!(ago(f64::NAN, now), "in the future");
     }

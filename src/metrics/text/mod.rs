@@ -3,6 +3,7 @@
 //! <https://prometheus.io/docs/instrumenting/exposition_formats/#text-based-format>, with the
 //! strictness of the Pushgateway's own parser: what it refuses is refused here too.
 
+mod draft;
 pub mod encode;
 mod parse;
 

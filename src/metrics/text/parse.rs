@@ -2,9 +2,10 @@
 
 use std::collections::HashMap;
 
-use crate::metrics::family::{Bucket, Family, Kind, Metric, Quantile, Value};
+use super::draft::{Draft, Part, SampleLabels};
+use crate::metrics::family::{Family, Kind};
 use crate::metrics::label::{
-    Labels, continues_label_name, continues_metric_name, starts_label_name, starts_metric_name,
+    continues_label_name, continues_metric_name, starts_label_name, starts_metric_name,
 };
 
 /// Why text is not in the format, and the line (from 1) that shows it.
@@ -39,8 +40,7 @@ pub fn parse(text: &[u8]) -> Result<Vec<Family>, ParseError> {
     Ok(parser
         .families
         .into_iter()
-        .filter(|draft| !draft.metrics.is_empty())
-        .map(Draft::finish)
+        .filter_map(Draft::finish)
         .collect())
 }
 
@@ -50,43 +50,6 @@ struct Parser<'a> {
     line: usize,
     families: Vec<Draft>,
     by_name: HashMap<String, usize>,
-}
-
-/// A family while it is read.
-struct Draft {
-    name: String,
-    help: Option<String>,
-    kind: Option<Kind>,
-    metrics: Vec<Metric>,
-    /// Where the lines of one summary or histogram series are gathered.
-    by_labels: HashMap<Labels, usize>,
-}
-
-impl Draft {
-    fn finish(self) -> Family {
-        Family {
-            name: self.name,
-            help: self.help.unwrap_or_default(),
-            kind: self.kind.unwrap_or(Kind::Untyped),
-            metrics: self.metrics,
-        }
-    }
-}
-
-/// Which part of its family a sample line gives.
-#[derive(Clone, Copy, PartialEq)]
-enum Part {
-    /// The name itself: a number, a quantile, or (as `_bucket`) a bucket.
-    Own,
-    Count,
-    Sum,
-}
-
-/// The labels of a sample line, without the one that selects a quantile or a bucket.
-#[derive(Default)]
-struct SampleLabels {
-    labels: Labels,
-    selector: Option<f64>,
 }
 
 impl<'a> Parser<'a> {
@@ -347,13 +310,7 @@ impl<'a> Parser<'a> {
         }
         let family = self.families.len();
         self.by_name.insert(name.to_owned(), family);
-        self.families.push(Draft {
-            name: name.to_owned(),
-            help: None,
-            kind: None,
-            metrics: Vec::new(),
-            by_labels: HashMap::new(),
-        });
+        self.families.push(Draft::new(name));
         (family, Part::Own)
     }
 
@@ -435,69 +392,6 @@ impl<'a> Parser<'a> {
 }
 
 const CARRIAGE_RETURN: &str = "carriage return: lines end in a line feed alone (convert the text, for example with tr -d '\\r')";
-
-impl Draft {
-    /// Puts one sample line where it belongs. As in the Pushgateway, a line with a summary's or
-    /// histogram's own name but without `quantile` or `le` makes the series and adds nothing.
-    fn add(
-        &mut self,
-        kind: Kind,
-        part: Part,
-        sample: SampleLabels,
-        number: f64,
-        timestamp_ms: Option<i64>,
-    ) {
-        if !matches!(kind, Kind::Summary | Kind::Histogram) {
-            self.metrics.push(Metric {
-                labels: sample.labels,
-                value: Value::Number(number),
-                timestamp_ms,
-            });
-            return;
-        }
-        let index = *self
-            .by_labels
-            .entry(sample.labels)
-            .or_insert_with_key(|labels| {
-                self.metrics.push(Metric {
-                    labels: labels.clone(),
-                    value: Value::zero(kind),
-                    timestamp_ms: None,
-                });
-                self.metrics.len() - 1
-            });
-        let metric = &mut self.metrics[index];
-        metric.timestamp_ms = timestamp_ms.or(metric.timestamp_ms);
-        let selector = sample.selector.filter(|selector| !selector.is_nan());
-        match &mut metric.value {
-            Value::Number(_) => {}
-            Value::Summary {
-                count,
-                sum,
-                quantiles,
-            } => match part {
-                Part::Count => *count = number as u64,
-                Part::Sum => *sum = number,
-                Part::Own => quantiles.extend(selector.map(|quantile| Quantile {
-                    quantile,
-                    value: number,
-                })),
-            },
-            Value::Histogram {
-                count,
-                sum,
-                buckets,
-            } => match part {
-                Part::Count => *count = number as u64,
-                Part::Sum => *sum = number,
-                Part::Own => buckets.extend(selector.map(|upper_bound| Bucket {
-                    upper_bound,
-                    count: number as u64,
-                })),
-            },
-        }
-    }
-}
 
 /// A number as Go's `strconv.ParseFloat` reads it: no sign before `NaN`, and out of range is an
 /// error, not an infinity.
