@@ -15,6 +15,7 @@ mod dry_run;
 mod gateway_failures;
 mod gateway_url;
 mod grouping_key;
+mod interrupt;
 mod job_files;
 mod method;
 mod output;

@@ -7,6 +7,7 @@
 //! - [`report`]: a finished run as metric families.
 
 mod command;
+mod interrupt;
 mod outcome;
 pub mod report;
 mod usage;
@@ -15,6 +16,8 @@ use std::time::{Duration, Instant, SystemTime};
 
 pub use outcome::Outcome;
 pub use usage::Usage;
+
+use interrupt::Interrupt;
 
 use crate::job::builtin::{Context, Progress};
 use crate::job::params::ParamError;
@@ -37,35 +40,42 @@ pub struct Run {
     pub metrics: Vec<Family>,
 }
 
-/// Runs `job` once and waits for its end. A failure is an outcome, not an error.
+/// Runs `job` once and waits for its end. A failure is an outcome, not an error. A signal that asks
+/// this process to end is passed on to a built-in as the wish to stop, and then is the outcome.
 ///
 /// # Errors
 ///
 /// A parameter of the built-in has a bad value; nothing has run.
 pub fn run(job: &Job, progress: &dyn Progress) -> Result<Run, ParamError> {
-    let context = Context::new(&job.prefix, progress);
-    let mut work: Box<dyn FnMut() -> (Outcome, Option<String>)> = match &job.work {
-        Work::Command(words) => Box::new(|| command::run(words)),
-        Work::Builtin(builtin, params) => {
-            let mut task = builtin.prepare(params)?;
-            let context = &context;
-            Box::new(move || match task.run(context) {
-                Ok(()) => (Outcome::Success, None),
-                Err(error) => (Outcome::Failure(1), Some(error.to_string())),
-            })
-        }
+    let mut task = match &job.work {
+        Work::Command(_) => None,
+        Work::Builtin(builtin, params) => Some(builtin.prepare(params)?),
     };
+    // Without the watch, which the system does not refuse, a signal ends us as it always did.
+    let interrupt = task.as_ref().and_then(|_| Interrupt::watch().ok());
+    let signal = || interrupt.as_ref().and_then(Interrupt::signal);
+    let is_interrupted = || signal().is_some();
+    let context = Context::new(&job.prefix, progress, &is_interrupted);
+
     let usage = usage::Meter::start(&job.work);
     let (started_at, start) = (SystemTime::now(), Instant::now());
-    let (outcome, failure) = work();
-    let (completed_at, duration) = (SystemTime::now(), start.elapsed());
-    drop(work);
+    let (outcome, failure) = match (&job.work, &mut task) {
+        (Work::Command(words), _) => command::run(words),
+        (Work::Builtin(..), None) => (Outcome::Success, None),
+        (Work::Builtin(..), Some(task)) => match task.run(&context) {
+            Ok(()) => (Outcome::Success, None),
+            Err(error) => {
+                let outcome = signal().map_or(Outcome::Failure(1), Outcome::Signal);
+                (outcome, Some(error.to_string()))
+            }
+        },
+    };
     Ok(Run {
         outcome,
         failure,
         started_at,
-        completed_at,
-        duration,
+        completed_at: SystemTime::now(),
+        duration: start.elapsed(),
         attempts: 1,
         usage: usage.stop(),
         metrics: registry::gather(context.registry()),

@@ -1,8 +1,7 @@
 //! `backup`: a simulated backup, or a real one of a SQLite database.
 
 use std::path::PathBuf;
-use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rand::rngs::ChaCha8Rng;
 use rand::{RngExt, SeedableRng};
@@ -82,9 +81,6 @@ struct Simulation {
     seed: u64,
 }
 
-/// How often a simulation shows its progress.
-const TICK: Duration = Duration::from_millis(20);
-
 impl Task for Simulation {
     fn run(&mut self, context: &Context<'_>) -> Result<(), TaskError> {
         let records = context.gauge(RECORDS.0, RECORDS.1)?;
@@ -97,25 +93,22 @@ impl Task for Simulation {
             false => self.duration,
         };
 
-        let start = Instant::now();
-        loop {
-            let elapsed = start.elapsed();
-            if elapsed >= duration {
-                break;
-            }
-            let done = elapsed.as_secs_f64() / self.duration.as_secs_f64();
+        context.wait(duration, |elapsed| {
+            let done = match elapsed == duration {
+                true => part,
+                false => elapsed.as_secs_f64() / self.duration.as_secs_f64(),
+            };
             let processed = (self.records as f64 * done).floor();
-            context.progress("records", processed as u64, self.records);
             records.set(processed);
-            sleep(TICK.min(duration - elapsed));
-        }
-        let processed = (self.records as f64 * part).floor();
-        records.set(processed);
-        context.progress("records", processed as u64, self.records);
+            context.progress("records", processed as u64, self.records)
+        })?;
         if fails {
             return Err(TaskError(format!(
-                "simulated failure after {processed} of {} records (failure-rate {}, seed {})",
-                self.records, self.failure_rate, self.seed
+                "simulated failure after {} of {} records (failure-rate {}, seed {})",
+                records.get(),
+                self.records,
+                self.failure_rate,
+                self.seed
             )));
         }
         Ok(())
@@ -130,7 +123,7 @@ struct SqliteBackup {
 impl Task for SqliteBackup {
     fn run(&mut self, context: &Context<'_>) -> Result<(), TaskError> {
         let copied = sqlite_copy::copy(&self.source, &self.dest, &mut |phase, done, total| {
-            context.progress(phase, done, total);
+            context.progress(phase, done, total).is_ok()
         })
         .map_err(|error| TaskError(error.to_string()))?;
         context.gauge(RECORDS.0, RECORDS.1)?.set(copied.rows as f64);

@@ -1,5 +1,8 @@
 //! What a built-in gets while it runs.
 
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
 use prometheus::core::Collector;
 use prometheus::{Counter, Gauge, Registry};
 
@@ -8,7 +11,11 @@ pub struct Context<'a> {
     prefix: &'a str,
     registry: Registry,
     progress: &'a dyn Progress,
+    is_interrupted: &'a dyn Fn() -> bool,
 }
+
+/// How often a waiting task shows its progress and looks whether it is to end.
+const TICK: Duration = Duration::from_millis(20);
 
 /// Shows how far a job is.
 pub trait Progress {
@@ -29,12 +36,17 @@ impl Progress for NoProgress {
 pub struct TaskError(pub String);
 
 impl<'a> Context<'a> {
-    /// A context whose metrics begin with `prefix`.
-    pub fn new(prefix: &'a str, progress: &'a dyn Progress) -> Self {
+    /// A context whose metrics begin with `prefix`. The task is asked to end once `is_interrupted`.
+    pub fn new(
+        prefix: &'a str,
+        progress: &'a dyn Progress,
+        is_interrupted: &'a dyn Fn() -> bool,
+    ) -> Self {
         Context {
             prefix,
             registry: Registry::new(),
             progress,
+            is_interrupted,
         }
     }
 
@@ -48,9 +60,31 @@ impl<'a> Context<'a> {
         self.register(Counter::new(self.full_name(name), help))
     }
 
-    /// See [`Progress::update`].
-    pub fn progress(&self, phase: &'static str, done: u64, total: u64) {
+    /// See [`Progress::update`]. It fails once the task is to end.
+    pub fn progress(&self, phase: &'static str, done: u64, total: u64) -> Result<(), TaskError> {
         self.progress.update(phase, done, total);
+        match (self.is_interrupted)() {
+            true => Err(TaskError("it was interrupted".into())),
+            false => Ok(()),
+        }
+    }
+
+    /// Waits for `duration`, and now and then does `meanwhile` with the time that has gone by; its
+    /// error ends the waiting.
+    pub fn wait(
+        &self,
+        duration: Duration,
+        mut meanwhile: impl FnMut(Duration) -> Result<(), TaskError>,
+    ) -> Result<(), TaskError> {
+        let start = Instant::now();
+        loop {
+            let elapsed = start.elapsed();
+            meanwhile(elapsed.min(duration))?;
+            if elapsed >= duration {
+                return Ok(());
+            }
+            sleep(TICK.min(duration - elapsed));
+        }
     }
 
     /// What was registered.

@@ -1,6 +1,5 @@
 //! `random`: a loop with random outcomes.
 
-use std::thread::sleep;
 use std::time::Duration;
 
 use rand::rngs::ChaCha8Rng;
@@ -74,12 +73,12 @@ impl Task for Loop {
         ];
         let mut random = ChaCha8Rng::seed_from_u64(self.seed);
         for iteration in 0..self.iterations {
-            context.progress("iterations", iteration, self.iterations);
             outcomes[random.random_range(0..outcomes.len())].inc();
             all.inc();
-            sleep(self.interval);
+            context.wait(self.interval, |_| {
+                context.progress("iterations", iteration, self.iterations)
+            })?;
         }
-        context.progress("iterations", self.iterations, self.iterations);
-        Ok(())
+        context.progress("iterations", self.iterations, self.iterations)
     }
 }

@@ -10,7 +10,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use rusqlite::backup::{Backup, StepResult};
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 /// What a copy holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,12 +47,17 @@ pub enum CopyError {
          close what uses it, or remove that file"
     )]
     InUse { dest: PathBuf, beside: PathBuf },
+    #[error("it was interrupted, and the destination is as it was")]
+    Interrupted,
     #[error("could not write the destination {path}: {source}")]
     Dest { path: PathBuf, source: io::Error },
 }
 
 /// How long a lock of another connection is waited for.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// How long to wait before a locked source is tried again.
+const LOCK_PAUSE: Duration = Duration::from_millis(5);
 
 /// How much is copied between two reports of progress.
 const STEP_BYTES: u64 = 4 * 1024 * 1024;
@@ -61,18 +66,15 @@ const STEP_BYTES: u64 = 4 * 1024 * 1024;
 /// a single one, which they have to wait for.
 const RESTARTS: u32 = 3;
 
+/// Gets the phase, and how much is done of how much (0: unknown). Returns whether to go on.
+type Progress<'a> = dyn FnMut(&'static str, u64, u64) -> bool + 'a;
+
 /// Copies the database `source` as it is at one moment, while other connections go on writing,
 /// checks the copy's integrity and puts it in place of `dest` in one step, synced to disk.
 ///
 /// A source in WAL mode is read in one snapshot and its writers never wait. In the rollback modes a
 /// commit of theirs makes the copy start over; after three times they have to wait for it.
-///
-/// `progress` gets the phase, and how much is done of how much (0: unknown).
-pub fn copy(
-    source: &Path,
-    dest: &Path,
-    progress: &mut dyn FnMut(&'static str, u64, u64),
-) -> Result<Copied, CopyError> {
+pub fn copy(source: &Path, dest: &Path, progress: &mut Progress<'_>) -> Result<Copied, CopyError> {
     let source_file = check_source(source)?;
     let dest = resolve(dest, &source_file, source)?;
     let failed = |source| CopyError::Dest {
@@ -160,14 +162,14 @@ fn resolve(dest: &Path, source_file: &fs::Metadata, source: &Path) -> Result<Pat
 fn copy_and_check(
     source: &Path,
     copy: &Path,
-    progress: &mut dyn FnMut(&'static str, u64, u64),
+    progress: &mut Progress<'_>,
 ) -> Result<u64, CopyError> {
     let failed = |error: rusqlite::Error| match error.sqlite_error_code() {
-        Some(rusqlite::ErrorCode::NotADatabase) => CopyError::NoDatabase {
+        Some(ErrorCode::NotADatabase) => CopyError::NoDatabase {
             path: source.to_owned(),
             what: "something else, or encrypted",
         },
-        Some(rusqlite::ErrorCode::DatabaseCorrupt) => CopyError::Corrupt {
+        Some(ErrorCode::DatabaseCorrupt) => CopyError::Corrupt {
             path: source.to_owned(),
             problem: error.to_string(),
         },
@@ -184,18 +186,20 @@ fn copy_and_check(
     // Until it is renamed nobody needs it, and before that it is synced as a whole.
     to.execute_batch("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF;")
         .map_err(failed)?;
-    match transfer(&from, &mut to, progress) {
-        Ok(true) => {}
-        Ok(false) => {
+    match transfer(&from, &mut to, progress).map_err(failed)? {
+        Transfer::Complete => {}
+        Transfer::Interrupted => return Err(CopyError::Interrupted),
+        Transfer::Locked => {
             return Err(CopyError::Locked {
                 path: source.to_owned(),
             });
         }
-        Err(error) => return Err(failed(error)),
     }
     drop(from);
 
-    progress("checking the copy", 0, 0);
+    if !progress("checking the copy", 0, 0) {
+        return Err(CopyError::Interrupted);
+    }
     let verdict: String = to
         .query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))
         .map_err(failed)?;
@@ -210,50 +214,82 @@ fn copy_and_check(
     Ok(rows)
 }
 
-/// Copies all pages. Returns whether it could: not if `from` stayed locked for too long.
+/// How a transfer ended.
+enum Transfer {
+    Complete,
+    /// The source stayed locked for too long.
+    Locked,
+    Interrupted,
+}
+
+/// Copies all pages.
 fn transfer(
     from: &Connection,
     to: &mut Connection,
-    progress: &mut dyn FnMut(&'static str, u64, u64),
-) -> rusqlite::Result<bool> {
-    let journal_mode: String = from.query_row("PRAGMA journal_mode", [], |row| row.get(0))?;
-    let page_bytes: u64 = from.query_row("PRAGMA page_size", [], |row| row.get(0))?;
-    if journal_mode == "wal" {
-        // A transaction keeps its snapshot, so that commits of others do not start the copy over.
-        from.execute_batch("BEGIN; SELECT 1 FROM sqlite_schema LIMIT 1;")?;
-    }
+    progress: &mut Progress<'_>,
+) -> rusqlite::Result<Transfer> {
+    let mut locked_since = None;
+    // A lock is waited for here, and not in the library, so that an interruption ends the waiting.
+    from.busy_timeout(Duration::ZERO)?;
+    let page_bytes = loop {
+        match begin(from) {
+            Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) => {}
+            begun => break begun?,
+        }
+        if !wait_for_lock(&mut locked_since) {
+            return Ok(Transfer::Locked);
+        }
+        if !progress("waiting for a lock", 0, 0) {
+            return Ok(Transfer::Interrupted);
+        }
+    };
     let step_pages = (STEP_BYTES / page_bytes.max(1)).max(1) as i32;
     let backup = Backup::new(from, to)?;
     let (mut restarts, mut remaining) = (0, i32::MAX);
-    let mut locked_since = None;
     loop {
         let pages = if restarts < RESTARTS { step_pages } else { -1 };
         match backup.step(pages)? {
-            StepResult::Done => return Ok(true),
+            StepResult::Done => return Ok(Transfer::Complete),
             StepResult::More => {
                 locked_since = None;
-                let now = backup.progress();
-                if now.remaining > remaining {
+                if backup.progress().remaining > remaining {
                     restarts += 1;
                 }
-                remaining = now.remaining;
-                let bytes = |pages: i32| u64::try_from(pages).unwrap_or(0) * page_bytes;
-                progress(
-                    "bytes",
-                    bytes(now.pagecount - now.remaining),
-                    bytes(now.pagecount),
-                );
+                remaining = backup.progress().remaining;
             }
             // Busy, locked, and whatever else a later SQLite may add.
             _ => {
-                let since = *locked_since.get_or_insert_with(Instant::now);
-                if since.elapsed() > LOCK_TIMEOUT {
-                    return Ok(false);
+                if !wait_for_lock(&mut locked_since) {
+                    return Ok(Transfer::Locked);
                 }
-                sleep(Duration::from_millis(5));
             }
         }
+        let now = backup.progress();
+        let bytes = |pages: i32| u64::try_from(pages).unwrap_or_default() * page_bytes;
+        let done = bytes(now.pagecount - now.remaining);
+        if !progress("bytes", done, bytes(now.pagecount)) {
+            return Ok(Transfer::Interrupted);
+        }
     }
+}
+
+/// Reads the page size, in bytes, and holds on to the snapshot of a source in WAL mode: so commits
+/// of others do not start the copy over.
+fn begin(from: &Connection) -> rusqlite::Result<u64> {
+    let journal_mode: String = from.query_row("PRAGMA journal_mode", [], |row| row.get(0))?;
+    if journal_mode == "wal" {
+        if from.is_autocommit() {
+            from.execute_batch("BEGIN")?;
+        }
+        from.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))?;
+    }
+    from.query_row("PRAGMA page_size", [], |row| row.get(0))
+}
+
+/// Waits a moment. Returns whether it is worth to try again, as `since` was too long ago or not.
+fn wait_for_lock(since: &mut Option<Instant>) -> bool {
+    sleep(LOCK_PAUSE);
+    since.get_or_insert_with(Instant::now).elapsed() < LOCK_TIMEOUT
 }
 
 fn count_rows(database: &Connection) -> rusqlite::Result<u64> {

@@ -1,0 +1,100 @@
+//! Signals that end a built-in: it cleans up, is reported, and the exit code is 128 + n.
+
+use std::fs;
+use std::process::Child;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::common::{Finished, Sandbox, TestGateway};
+
+on_each_gateway!(an_interrupted_run_is_reported);
+
+fn signal(child: &Child, signal: Signal) {
+    kill(Pid::from_raw(child.id() as i32), signal).unwrap();
+}
+
+/// Starts a run and waits until it can only be inside the job.
+fn start(sandbox: &Sandbox, line: &str) -> Child {
+    let child = sandbox.spawn(&mut sandbox.command(line.split(' ')));
+    let status = format!("/proc/{}/status", child.id());
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while !catches_all(&fs::read_to_string(&status).unwrap()) {
+        assert!(Instant::now() < deadline, "it does not catch the signals");
+        sleep(Duration::from_millis(5));
+    }
+    sleep(Duration::from_millis(100));
+    child
+}
+
+/// Whether a process with this `/proc/PID/status` catches SIGHUP, SIGINT, SIGQUIT and SIGTERM.
+fn catches_all(status: &str) -> bool {
+    let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:"));
+    let caught = u64::from_str_radix(caught.unwrap().trim(), 16).unwrap();
+    [1, 2, 3, 15]
+        .iter()
+        .all(|number| caught & (1 << (number - 1)) != 0)
+}
+
+fn an_interrupted_run_is_reported(gateway: &TestGateway) {
+    for (sent, number) in [
+        (Signal::SIGINT, 2),
+        (Signal::SIGTERM, 15),
+        (Signal::SIGHUP, 1),
+        (Signal::SIGQUIT, 3),
+    ] {
+        let child = start(&gateway.sandbox, "run backup --set duration=1h");
+        signal(&child, sent);
+        let run = Finished::from(child.wait_with_output().unwrap());
+        run.code(128 + number)
+            .out(&format!("backup: signal {number} in "))
+            .err("error: backup: it was interrupted");
+        assert_eq!(
+            gateway.backup("exit_code", ""),
+            Some(f64::from(128 + number))
+        );
+        assert_eq!(gateway.backup("success", ""), Some(0.0));
+    }
+}
+
+#[test]
+fn a_long_interval_is_no_obstacle() {
+    let sandbox = Sandbox::new();
+    let child = start(&sandbox, "run random --set interval=1h");
+    signal(&child, Signal::SIGTERM);
+    let run = Finished::from(child.wait_with_output().unwrap());
+    run.code(143).out("batch_count_total 1\n");
+}
+
+#[test]
+fn a_locked_backup_leaves_nothing_behind() {
+    let sandbox = Sandbox::new();
+    let source = sandbox.path().join("shop.db");
+    let database = rusqlite::Connection::open(&source).unwrap();
+    database
+        .execute_batch("CREATE TABLE t (n); INSERT INTO t VALUES (1); BEGIN EXCLUSIVE;")
+        .unwrap();
+    let copy = sandbox.write("out/copy.db", "the older copy");
+    let child = start(
+        &sandbox,
+        "run backup --set source=shop.db --set dest=out/copy.db",
+    );
+    signal(&child, Signal::SIGINT);
+    let run = Finished::from(child.wait_with_output().unwrap());
+    run.code(130)
+        .err("it was interrupted, and the destination is as it was");
+    assert_eq!(fs::read(&copy).unwrap(), b"the older copy");
+    assert_eq!(fs::read_dir(copy.parent().unwrap()).unwrap().count(), 1);
+
+    // As soon as the lock is gone it goes on.
+    let child = start(
+        &sandbox,
+        "run backup --set source=shop.db --set dest=out/copy.db",
+    );
+    database.execute_batch("COMMIT").unwrap();
+    Finished::from(child.wait_with_output().unwrap())
+        .code(0)
+        .out("db_backup_records_processed 1\n");
+}
