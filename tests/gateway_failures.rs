@@ -47,6 +47,36 @@ fn hanging() {
     );
 }
 
+/// A host that does not even refuse: the kernel drops connections that a full queue has no place for.
+#[test]
+fn never_connecting() {
+    use nix::sys::socket::{
+        AddressFamily, Backlog, SockFlag, SockType, SockaddrIn, bind, getsockname, listen, socket,
+    };
+    use std::net::{SocketAddr, TcpStream};
+    use std::os::fd::AsRawFd;
+
+    let (family, kind) = (AddressFamily::Inet, SockType::Stream);
+    let listener = socket(family, kind, SockFlag::empty(), None).unwrap();
+    bind(listener.as_raw_fd(), &SockaddrIn::new(127, 0, 0, 1, 0)).unwrap();
+    listen(&listener, Backlog::new(0).unwrap()).unwrap();
+    let address: SockaddrIn = getsockname(listener.as_raw_fd()).unwrap();
+    let address = SocketAddr::from(([127, 0, 0, 1], address.port()));
+    let short = Duration::from_millis(300);
+    let queue: Vec<_> = (0..8)
+        .map(|_| TcpStream::connect_timeout(&address, short))
+        .collect();
+    assert!(queue.iter().any(Result::is_err), "the queue has no end");
+
+    let run = run(
+        &Sandbox::new(),
+        &address.to_string(),
+        "--connect-timeout 300ms",
+    );
+    run.err("no connection to http://127.0.0.1:")
+        .err("within 300ms: raise --connect-timeout");
+}
+
 #[test]
 fn answering_400() {
     let server = FakeServer::status(

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::Args;
 
 use super::console;
-use super::options::{GatewayArgs, GroupArgs};
+use super::options::{GatewayArgs, GroupArgs, QuietArgs};
 
 /// Delete a group from the gateway
 ///
@@ -23,9 +23,8 @@ pub struct DeleteArgs {
     #[arg(long)]
     dry_run: bool,
 
-    /// Print errors and warnings only
-    #[arg(short, long, env = "METRICSJOB_QUIET", value_parser = clap::builder::FalseyValueParser::new())]
-    quiet: bool,
+    #[command(flatten)]
+    quiet: QuietArgs,
 
     #[command(flatten)]
     gateway: GatewayArgs,
@@ -39,7 +38,7 @@ pub fn main(args: DeleteArgs) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let existed = gateway.delete(&key)?;
-    if !args.quiet {
+    if !args.quiet.quiet {
         let place = gateway.group_place(&key);
         console::result(&match existed {
             Some(false) => format!(

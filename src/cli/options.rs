@@ -4,6 +4,7 @@ use std::env;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::builder::FalseyValueParser;
 use clap::{Args, ValueEnum};
 
 use super::exit::usage;
@@ -144,6 +145,13 @@ impl GroupingArgs {
     pub fn labels(&self) -> Vec<(String, String)> {
         self.grouping.clone()
     }
+}
+
+#[derive(Args)]
+pub struct QuietArgs {
+    /// Print errors and warnings only
+    #[arg(short, long, env = "METRICSJOB_QUIET", value_parser = FalseyValueParser::new())]
+    pub quiet: bool,
 }
 
 #[derive(Args)]

@@ -11,7 +11,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::exit::{UNAVAILABLE, usage};
-use super::options::{GatewayArgs, GroupArgs, Output, OutputArgs, method};
+use super::options::{GatewayArgs, GroupArgs, Output, OutputArgs, QuietArgs, method};
 use super::{console, json, run};
 use crate::metrics::{Method, text};
 use crate::push::{self, Delivery, Push};
@@ -48,9 +48,8 @@ pub struct PushArgs {
     #[arg(long)]
     dry_run: bool,
 
-    /// Print errors and warnings only
-    #[arg(short, long, env = "METRICSJOB_QUIET", value_parser = clap::builder::FalseyValueParser::new())]
-    quiet: bool,
+    #[command(flatten)]
+    quiet: QuietArgs,
 
     #[command(flatten)]
     gateway: GatewayArgs,
@@ -109,7 +108,7 @@ pub fn main(args: PushArgs) -> anyhow::Result<ExitCode> {
             "delivered": error.is_none(),
             "error": error,
         }))?,
-        Output::Text if args.quiet || error.is_some() => {}
+        Output::Text if args.quiet.quiet || error.is_some() => {}
         Output::Text => {
             let count = match series {
                 1 => "1 series".into(),

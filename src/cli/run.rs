@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::exit::usage;
 use super::options::{
-    GatewayArgs, GroupingArgs, JobsArgs, Output, OutputArgs, method, name_and_value,
+    GatewayArgs, GroupingArgs, JobsArgs, Output, OutputArgs, QuietArgs, method, name_and_value,
 };
 use super::progress::Bar;
 use super::run_summary::Summary;
@@ -51,9 +51,8 @@ pub struct RunArgs {
     #[arg(long)]
     dry_run: bool,
 
-    /// Print errors and warnings only
-    #[arg(short, long, env = "METRICSJOB_QUIET", value_parser = clap::builder::FalseyValueParser::new())]
-    quiet: bool,
+    #[command(flatten)]
+    quiet: QuietArgs,
 
     #[command(flatten)]
     jobs: JobsArgs,
@@ -71,7 +70,7 @@ pub fn main(args: RunArgs) -> anyhow::Result<ExitCode> {
     let key = grouping_key(&job, args.grouping.labels())?;
     let gateway = args.gateway.gateway()?;
 
-    let finished = run::run(&job, &*progress(args.quiet)).map_err(usage)?;
+    let finished = run::run(&job, &*progress(args.quiet.quiet)).map_err(usage)?;
     if let Some(failure) = &finished.failure {
         console::error(&format!("{}: {failure}", job.name));
     }
@@ -104,7 +103,7 @@ pub fn main(args: RunArgs) -> anyhow::Result<ExitCode> {
     };
     match args.output.output {
         Output::Json if !args.dry_run => drop(json::print(&summary.json())),
-        _ if args.quiet => {}
+        _ if args.quiet.quiet => {}
         _ => {
             let text = summary.text(&args.gateway.status_command(&gateway));
             // What a command writes to stdout is its own, and a printed request is the result.
