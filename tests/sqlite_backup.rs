@@ -25,7 +25,7 @@ fn database(path: &Path, journal_mode: &str, rows: u64) -> Connection {
     database.busy_timeout(Duration::from_secs(60)).unwrap();
     database
         .execute_batch(&format!(
-            "CREATE TABLE orders (id INTEGER PRIMARY KEY AUTOINCREMENT, text TEXT NOT NULL);
+            "CREATE TABLE orders (id INTEGER PRIMARY KEY AUTOINCREMENT, text TEXT NOT NULL, n INTEGER NOT NULL DEFAULT 0);
              CREATE TABLE \"odd \"\" name\" (n);
              CREATE VIEW orders_view AS SELECT * FROM orders;
              CREATE VIRTUAL TABLE search USING fts5 (text);
@@ -71,9 +71,13 @@ fn a_missing_source_is_reported(gateway: &TestGateway) {
     assert!(!gateway.sandbox.path().join("copy.db").exists());
 }
 
-/// Backs up 100,000 rows and more while another connection commits without a pause. Every
-/// transaction adds ten rows, so a copy of a moment between two has a multiple of ten.
-fn while_a_writer_is_active(journal_mode: &str) {
+/// What a writer does in one transaction. Both keep the sum of all `n` a multiple of ten.
+const INSERT: &str = "WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 10)
+    INSERT INTO orders (text, n) SELECT 'new', 1 FROM n";
+const UPDATE: &str = "UPDATE orders SET n = n + 1 WHERE id % 10000 = 1 AND id <= 100000";
+
+/// Backs up 150,000 rows while another connection commits without a pause.
+fn while_a_writer_is_active(journal_mode: &str, transaction: &str) {
     const ROWS: u64 = 150_000;
     let sandbox = Sandbox::new();
     let source = sandbox.path().join("shop.db");
@@ -85,10 +89,8 @@ fn while_a_writer_is_active(journal_mode: &str) {
             writer.busy_timeout(Duration::from_secs(60)).unwrap();
             writer.pragma_update(None, "synchronous", "off").unwrap();
             while !stop.load(Ordering::Relaxed) {
-                let ten = "BEGIN IMMEDIATE;
-                    WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 10)
-                    INSERT INTO orders (text) SELECT 'new' FROM n; COMMIT;";
-                writer.execute_batch(ten).unwrap();
+                let transaction = format!("BEGIN IMMEDIATE; {transaction}; COMMIT;");
+                writer.execute_batch(&transaction).unwrap();
                 commits.fetch_add(1, Ordering::Relaxed);
             }
         });
@@ -105,26 +107,43 @@ fn while_a_writer_is_active(journal_mode: &str) {
     assert!(during > 0, "the writer stood still");
     let copy = sandbox.path().join("copy.db");
     let rows = count(&copy);
-    assert!(rows > ROWS && rows.is_multiple_of(10), "{rows}");
-    assert!(rows <= count(&source));
+    assert!((ROWS..=count(&source)).contains(&rows), "{rows}");
     let reported = sandbox.samples();
     let series = r#"db_backup_records_processed{db="shop",instance="",job="db_backup"}"#;
     assert_eq!(reported[series], (rows + 7) as f64);
     let copy = Connection::open(copy).unwrap();
-    let verdict: String = copy
-        .query_row("PRAGMA integrity_check", [], |row| row.get(0))
+    let (sum, verdict): (u64, String) = copy
+        .query_row(
+            "SELECT sum(n), (SELECT * FROM pragma_integrity_check) FROM orders",
+            [],
+            |row| Ok((row.get(0)?, row.get(1)?)),
+        )
         .unwrap();
+    assert!(
+        sum > 0 && sum.is_multiple_of(10),
+        "not of one moment: {sum}"
+    );
     assert_eq!(verdict, "ok");
 }
 
 #[test]
-fn while_a_writer_is_active_in_wal_mode() {
-    while_a_writer_is_active("wal");
+fn while_rows_are_inserted_in_wal_mode() {
+    while_a_writer_is_active("wal", INSERT);
 }
 
 #[test]
-fn while_a_writer_is_active_in_rollback_mode() {
-    while_a_writer_is_active("delete");
+fn while_rows_are_inserted_in_rollback_mode() {
+    while_a_writer_is_active("delete", INSERT);
+}
+
+#[test]
+fn while_rows_are_updated_in_wal_mode() {
+    while_a_writer_is_active("wal", UPDATE);
+}
+
+#[test]
+fn while_rows_are_updated_in_rollback_mode() {
+    while_a_writer_is_active("delete", UPDATE);
 }
 
 /// The failures leave the older copy, and nothing beside it.

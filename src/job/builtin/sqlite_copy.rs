@@ -252,7 +252,8 @@ fn transfer(
             StepResult::Done => return Ok(Transfer::Complete),
             StepResult::More => {
                 locked_since = None;
-                if backup.progress().remaining > remaining {
+                // A step that is not the first of a new start leaves fewer than the one before.
+                if backup.progress().remaining >= remaining {
                     restarts += 1;
                 }
                 remaining = backup.progress().remaining;
