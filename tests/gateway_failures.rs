@@ -207,16 +207,47 @@ fn the_outbox_entry_is_complete() {
     assert!(!bytes.windows(6).any(|window| window == b"s3cret"));
 }
 
+/// What the gateway refused must not be sent again; what it could not take can.
+#[test]
+fn rejected_pushes_are_marked() {
+    for (status, rejected) in [
+        ("400 Bad Request", true),
+        ("401 Unauthorized", true),
+        ("408 Request Timeout", false),
+        ("429 Too Many Requests", false),
+        ("500 Internal Server Error", false),
+        ("503 Service Unavailable", false),
+    ] {
+        let server = FakeServer::status(status, "");
+        let sandbox = Sandbox::new();
+        sandbox
+            .run(&format!("{RUN}0 --gateway {}", server.url()))
+            .code(0);
+        let database = rusqlite::Connection::open(sandbox.state_db()).unwrap();
+        let flag: bool = database
+            .query_row("SELECT is_rejected FROM outbox", [], |row| row.get(0))
+            .unwrap();
+        assert_eq!(flag, rejected, "{status}");
+    }
+}
+
 #[test]
 fn state_that_cannot_be_written_does_not_stop_the_job() {
     let sandbox = Sandbox::new();
-    let file = sandbox.write("file", "");
-    for gateway in ["embedded", "127.0.0.1:1"] {
-        let line = format!(
-            "{RUN}0 --gateway {gateway} --state-dir {}/state",
-            file.display()
-        );
-        let run = sandbox.run(&line);
-        run.code(0).err("the report is lost, because it could not be kept either: could not create the state directory");
-    }
+    let dir = sandbox
+        .write("file", "")
+        .join("state")
+        .display()
+        .to_string();
+    let cause = format!("could not create the state directory {dir}: Not a directory");
+    let run = |gateway: &str| sandbox.run(&format!("{RUN}0 --state-dir {dir} --gateway {gateway}"));
+    run("embedded")
+        .code(0)
+        .err(&format!("warning: {cause}"))
+        .err("; the report is lost\n");
+    let lost = format!("the report is lost, because it could not be kept either: {cause}");
+    run("127.0.0.1:1")
+        .code(0)
+        .err("connection refused")
+        .err(&lost);
 }

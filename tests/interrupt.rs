@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::common::{Finished, Sandbox, TestGateway};
+use crate::common::{FakeServer, Finished, Sandbox, TestGateway};
 
 on_each_gateway!(an_interrupted_run_is_reported);
 
@@ -97,4 +97,48 @@ fn a_locked_backup_leaves_nothing_behind() {
     Finished::from(child.wait_with_output().unwrap())
         .code(0)
         .out("db_backup_records_processed 1\n");
+}
+
+/// As under `nohup`, and as shells start background jobs.
+#[test]
+fn a_signal_that_was_ignored_stays_ignored() {
+    let sandbox = Sandbox::new();
+    let run = format!(
+        "trap '' HUP INT; exec {} run backup --set duration=500ms",
+        env!("CARGO_BIN_EXE_metricsjob")
+    );
+    let mut command = std::process::Command::new("sh");
+    command
+        .args(["-c", &run])
+        .env_clear()
+        .env("HOME", sandbox.path())
+        .current_dir(sandbox.path());
+    let child = sandbox.spawn(&mut command);
+    sleep(Duration::from_millis(250));
+    signal(&child, Signal::SIGHUP);
+    signal(&child, Signal::SIGINT);
+    Finished::from(child.wait_with_output().unwrap())
+        .code(0)
+        .out("backup: success");
+}
+
+/// The job has ended; what is left is to deliver the report, or to keep it.
+#[test]
+fn a_signal_while_the_report_is_pushed_loses_nothing() {
+    let server = FakeServer::hanging();
+    let sandbox = Sandbox::new().variable("METRICSJOB_GATEWAY", server.url());
+    sandbox.write("jobs/ok.toml", "command = ['true']\n");
+    for (kept, job) in ["ok", "backup --set duration=0s"].into_iter().enumerate() {
+        let line = format!("run {job} --push-timeout 1s");
+        let child = sandbox.spawn(&mut sandbox.command(line.split(' ')));
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while server.requests().len() <= kept {
+            assert!(Instant::now() < deadline, "no push");
+            sleep(Duration::from_millis(5));
+        }
+        signal(&child, Signal::SIGTERM);
+        let run = Finished::from(child.wait_with_output().unwrap());
+        run.code(0).err("the report is kept as outbox entry ");
+        assert_eq!(sandbox.outbox_len(), kept as i64 + 1);
+    }
 }

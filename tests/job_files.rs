@@ -52,6 +52,25 @@ fn a_file_hides_the_job_that_is_compiled_in() {
 }
 
 #[test]
+fn a_broken_file_never_gives_way_to_another_job() {
+    let sandbox = Sandbox::new();
+    std::fs::create_dir(sandbox.path().join("jobs")).unwrap();
+    std::os::unix::fs::symlink("nothing", sandbox.path().join("jobs/backup.toml")).unwrap();
+    let run = sandbox.run("run backup");
+    run.code(2)
+        .err("could not read the job file jobs/backup.toml: No such file");
+    sandbox
+        .run("check")
+        .code(2)
+        .err("could not read the job file jobs/backup.toml");
+    std::fs::create_dir(sandbox.path().join("jobs/random.toml")).unwrap();
+    sandbox
+        .run("run random")
+        .code(2)
+        .err("could not read the job file jobs/random.toml: Is a directory");
+}
+
+#[test]
 fn list_shows_what_where_and_why() {
     let sandbox = Sandbox::new();
     sandbox.write(
@@ -236,7 +255,6 @@ fn check_shows_all_problems_at_once() {
     sandbox.write("jobs/b.toml", says("b"));
     let check = sandbox.run("check");
     let expected = "\
-error: jobs/a.toml:1:1: nothing to run: give command = [\"…\"] or builtin = \"…\" (known: backup, random)
 error: jobs/a.toml:1:10: method must be a string, but is of type integer
 error: jobs/a.toml:2:10: prefix must be a string, but is of type integer
 error: jobs/a.toml:3:1: unknown key \"comand\" (did you mean \"command\"?)
@@ -251,8 +269,25 @@ error: jobs/a.toml:3:1: unknown key \"comand\" (did you mean \"command\"?)
         .run("check --output json jobs/a.toml jobs/b.toml")
         .code(2)
         .json();
-    assert_eq!(json[0]["problems"].as_array().unwrap().len(), 4);
+    assert_eq!(json[0]["problems"].as_array().unwrap().len(), 3);
     assert_eq!(json[1]["ok"], true);
+}
+
+#[test]
+fn many_problems_are_not_all_shown() {
+    let sandbox = Sandbox::new();
+    sandbox.write("jobs/broken.toml", "=\n".repeat(300_000));
+    let check = sandbox.run("check jobs/broken.toml");
+    assert!((1..=10).contains(&check.code(2).stderr().lines().count()));
+    sandbox.write(
+        "jobs/params.toml",
+        "builtin = 'backup'\nparams = { record = 1, seeed = 2 }\n",
+    );
+    sandbox
+        .run("check jobs/params.toml")
+        .code(2)
+        .err("2:21: params.record")
+        .err("2:32: params.seeed");
 }
 
 #[test]

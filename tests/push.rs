@@ -178,13 +178,13 @@ pub const REFUSED: [(&str, &str); 40] = [
 const INCONSISTENT: [(&str, &str); 12] = [
     (
         "m 1 1700000000000\n",
-        "m has a timestamp: pushed metrics must not have any",
+        "line 1: m has a timestamp: pushed metrics must not have any",
     ),
     ("m 1 0\n", "m has a timestamp"),
-    ("m 1\nm 2\n", "m stands twice"),
+    ("m 1\nm 2\n", "line 2: m stands twice"),
     (
         "m{a=\"1\",b=\"2\"} 1\nx 1\nm{b=\"2\",a=\"1\"} 1\n",
-        "m{a=\"1\",b=\"2\"} stands twice",
+        "line 3: m{a=\"1\",b=\"2\"} stands twice",
     ),
     (
         "m{job=\"j\"} 1\n",
@@ -217,11 +217,75 @@ const INCONSISTENT: [(&str, &str); 12] = [
     ("# TYPE h histogram\nh_sum 1 5\n", "h has a timestamp"),
 ];
 
+/// What a gateway would take, and keep otherwise than it was written.
+const LOSSY: [(&str, &str); 8] = [
+    (
+        "# TYPE s summary\ns_count 1\ns_count 2\n",
+        "line 3: s stands twice",
+    ),
+    (
+        "# TYPE s summary\ns{quantile=\"0.5\"} 1\ns{quantile=\"0.50\"} 2\n",
+        "line 3: s stands twice",
+    ),
+    (
+        "# TYPE h histogram\nh_bucket{le=\"1\"} 1\nh_bucket{le=\"1.0\"} 2\n",
+        "line 3: h stands twice",
+    ),
+    (
+        "# TYPE s summary\ns 5\n",
+        "line 2: s is a summary and needs the label quantile here",
+    ),
+    (
+        "# TYPE h histogram\nh_bucket{x=\"1\"} 5\n",
+        "line 2: h{x=\"1\"} is a histogram and needs the label le here",
+    ),
+    (
+        "# TYPE h histogram\nh_count -2\n",
+        "line 2: h counts in whole numbers, not -2",
+    ),
+    (
+        "# TYPE h histogram\nh_bucket{le=\"1\"} 1.5\n",
+        "line 2: h counts in whole numbers, not 1.5",
+    ),
+    (
+        "# TYPE s summary\ns_count NaN\n",
+        "line 2: s counts in whole numbers, not NaN",
+    ),
+];
+
+/// Labels that a histogram or summary needs for itself cannot come from the grouping key.
+#[test]
+fn le_and_quantile_in_the_key() {
+    let server = FakeServer::status("200 OK", "");
+    let sandbox = Sandbox::new().variable("METRICSJOB_GATEWAY", server.url());
+    let histogram = "# TYPE h histogram\nh_bucket{le=\"1\"} 1\n";
+    let summary = "# TYPE s summary\ns_sum 1\n";
+    for (label, text, message) in [
+        (
+            "le",
+            histogram,
+            "h, under this grouping key, has the label le, which a histogram uses",
+        ),
+        (
+            "quantile",
+            summary,
+            "s, under this grouping key, has the label quantile, which a summary uses",
+        ),
+    ] {
+        let push = sandbox.run_with_input(&format!("push --job j -g {label}=5"), text);
+        push.code(2).err(message);
+    }
+    assert!(server.requests().is_empty());
+    sandbox
+        .run_with_input("push --job j -g le=5", "m 1\n")
+        .code(0);
+}
+
 #[test]
 fn bad_text_is_refused_and_nothing_is_sent() {
     let server = FakeServer::status("200 OK", "");
     let sandbox = Sandbox::new().variable("METRICSJOB_GATEWAY", server.url());
-    for (text, message) in REFUSED.iter().chain(&INCONSISTENT) {
+    for (text, message) in REFUSED.iter().chain(&INCONSISTENT).chain(&LOSSY) {
         let push = sandbox.run_with_input("push --job j -g site=s", text);
         push.code(2).err("error: stdin: ").err(message);
         assert_eq!(push.stdout(), "");
@@ -269,7 +333,7 @@ fn a_push_that_is_too_large_is_refused() {
     sandbox
         .run("push --job j huge.prom")
         .code(2)
-        .err("it is larger than 256 MiB");
+        .err("it is larger than 64 MiB");
 }
 
 #[test]

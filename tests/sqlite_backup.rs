@@ -178,6 +178,10 @@ fn a_failure_leaves_the_older_copy() {
             Vec::new(),
             "the source shop.db is no SQLite database: it is empty",
         ),
+        (
+            b"\n".to_vec(),
+            "is no SQLite database: it is something else",
+        ),
     ] {
         fs::write(&source, bytes).unwrap();
         let run = sandbox.run("run backup --set source=shop.db --set dest=out/copy.db");
@@ -203,7 +207,8 @@ fn destinations_that_cannot_be() {
     let before = fs::read(home.join("shop.db")).unwrap();
     fs::create_dir(home.join("dir")).unwrap();
     fs::hard_link(home.join("shop.db"), home.join("link.db")).unwrap();
-    sandbox.write("used.db-wal", "x");
+    sandbox.write("used.db-wal", "");
+    std::os::unix::fs::symlink("no/where", home.join("dangling.db")).unwrap();
     for (dest, message) in [
         ("shop.db", "are the same file: shop.db"),
         ("./dir/../shop.db", "are the same file: shop.db"),
@@ -220,6 +225,10 @@ fn destinations_that_cannot_be() {
             "used.db",
             "the destination used.db has used.db-wal beside it",
         ),
+        (
+            "dangling.db",
+            "could not write the destination dangling.db: it is a link to nothing",
+        ),
     ] {
         let run = sandbox.run(&format!(
             "run backup --set source=shop.db --set dest={dest}"
@@ -227,6 +236,50 @@ fn destinations_that_cannot_be() {
         run.code(1).err(message);
     }
     assert_eq!(fs::read(home.join("shop.db")).unwrap(), before);
+}
+
+/// An open database would write its old pages over the new ones.
+#[test]
+fn a_destination_that_is_open_is_not_replaced() {
+    let sandbox = Sandbox::new();
+    let home = sandbox.path();
+    drop(database(&home.join("shop.db"), "delete", 1000));
+    let open = database(&home.join("copy.db"), "wal", 5);
+    open.query_row("PRAGMA wal_checkpoint (TRUNCATE)", [], |_| Ok(()))
+        .unwrap();
+    sandbox
+        .run(RUN)
+        .code(1)
+        .err("copy.db-wal beside it, which would change the copy");
+    drop(open);
+    sandbox.run(RUN).code(0);
+    assert_eq!(count(&home.join("copy.db")), 1000);
+}
+
+#[test]
+fn names_that_sqlite_takes_for_something_else() {
+    let sandbox = Sandbox::new();
+    for name in [":memory:", "file:shop.db?mode=memory"] {
+        drop(database(&sandbox.path().join("real.db"), "delete", 10));
+        fs::rename(sandbox.path().join("real.db"), sandbox.path().join(name)).unwrap();
+        let run = sandbox.run(&format!(
+            "run backup --set dest=copy.db --set source={name}"
+        ));
+        run.code(0).out("db_backup_records_processed 17\n");
+    }
+}
+
+#[test]
+fn rows_that_break_a_constraint_are_no_corruption() {
+    let sandbox = Sandbox::new();
+    let database = Connection::open(sandbox.path().join("shop.db")).unwrap();
+    let rows = "CREATE TABLE t (n CHECK (n > 0)); PRAGMA ignore_check_constraints = ON; INSERT INTO t VALUES (-1);";
+    database.execute_batch(rows).unwrap();
+    drop(database);
+    sandbox
+        .run(RUN)
+        .code(0)
+        .out("db_backup_records_processed 1\n");
 }
 
 #[test]

@@ -14,7 +14,7 @@ use crate::job::catalog::{Found, load};
 
 /// Validate job files
 ///
-/// Every problem is shown with its line and column; the exit
+/// Problems are shown with line and column; the exit
 /// code is 2 if there is one.
 #[derive(Args)]
 #[command(after_help = "\

@@ -24,11 +24,12 @@ pub fn warning(text: &str) {
 }
 
 fn note(word: &str, style: Style, text: &str) {
-    let mut out = anstream::stderr().lock();
+    // In one piece, so that it stays one beside what other processes write.
+    let mut note = String::new();
     for line in text.lines() {
-        // With stderr closed there is nobody left to tell.
-        let _ = writeln!(out, "{style}{word}:{style:#} {}", visible(line));
+        let _ = writeln!(note, "{style}{word}:{style:#} {}", visible(line));
     }
+    side_note(&note);
 }
 
 /// Writes `text` to stdout.
@@ -40,6 +41,7 @@ pub fn result(text: &str) -> io::Result<()> {
 
 /// Writes `text` to stderr.
 pub fn side_note(text: &str) {
+    // With stderr closed there is nobody left to tell.
     let _ = anstream::stderr().lock().write_all(text.as_bytes());
 }
 

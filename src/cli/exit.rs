@@ -19,7 +19,7 @@ struct UsageError(anyhow::Error);
 
 impl fmt::Display for UsageError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:#}", self.0)
+        self.0.fmt(f)
     }
 }
 
@@ -41,7 +41,8 @@ pub fn report(error: &anyhow::Error) -> ExitCode {
         // Whoever read our output has seen enough.
         return ExitCode::SUCCESS;
     }
-    console::error(&format!("{error:#}"));
+    // An error's own text says why, so its sources would say it again.
+    console::error(&error.to_string());
     if error.is::<UsageError>() {
         ExitCode::from(USAGE)
     } else if error.is::<GatewayError>() {

@@ -45,7 +45,8 @@ Examples:
   metricsjob status
 
 Exit codes: the job's own (128+n for signal n, 126 not executable, 127 not found); 2 wrong usage or
-bad job file, before anything runs; 69 push, delete or status could not do it at the gateway.";
+bad job file, before anything runs; 69 push, delete or status could not do it at the gateway; 1
+anything else.";
 
 #[derive(Subcommand)]
 enum Command {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::SystemTime;
 
-use anyhow::Context;
+use anyhow::anyhow;
 use clap::Args;
 use serde_json::json;
 
@@ -59,7 +59,7 @@ pub struct PushArgs {
 }
 
 /// More than this is no report, and would only fill the memory.
-const MAX_BYTES: u64 = 256 * 1024 * 1024;
+const MAX_BYTES: u64 = 64 * 1024 * 1024;
 
 pub fn main(args: PushArgs) -> anyhow::Result<ExitCode> {
     let key = args.group.key()?;
@@ -70,11 +70,9 @@ pub fn main(args: PushArgs) -> anyhow::Result<ExitCode> {
         false => args.file.display().to_string(),
     };
     let bytes = read(&args.file, is_stdin)
-        .with_context(|| format!("could not read {shown}"))
-        .map_err(usage)?;
-    let families = text::parse(&bytes)
-        .with_context(|| shown.clone())
-        .map_err(usage)?;
+        .map_err(|error| usage(anyhow!("could not read {shown}: {error}")))?;
+    let families =
+        text::parse_strictly(&bytes).map_err(|error| usage(anyhow!("{shown}: {error}")))?;
     if families.is_empty() {
         let effect = match args.method {
             Method::Put => "so the group will be empty",
@@ -84,8 +82,7 @@ pub fn main(args: PushArgs) -> anyhow::Result<ExitCode> {
     }
     let series: usize = families.iter().map(|family| family.metrics.len()).sum();
     let push = Push::new(key, args.method, families, SystemTime::now())
-        .with_context(|| shown)
-        .map_err(usage)?;
+        .map_err(|error| usage(anyhow!("{shown}: {error}")))?;
     if args.dry_run {
         console::result(&push.request_text(&gateway))?;
         return Ok(ExitCode::SUCCESS);

@@ -15,8 +15,7 @@ use crate::job::builtin::{NoProgress, Progress};
 use crate::job::{Job, Work};
 use crate::metrics::{GroupingKey, Method};
 use crate::push::{self, Delivery, GatewayError, Kept, Push};
-use crate::run::{self, report::report};
-use crate::state::StateError;
+use crate::run::{self, Interrupt, report::report};
 
 /// Run a job and report how it went
 ///
@@ -70,7 +69,8 @@ pub fn main(args: RunArgs) -> anyhow::Result<ExitCode> {
     let key = grouping_key(&job, args.grouping.labels())?;
     let gateway = args.gateway.gateway()?;
 
-    let finished = run::run(&job, &*progress(args.quiet.quiet)).map_err(usage)?;
+    let finished =
+        run::run(&job, &*progress(args.quiet.quiet), &Interrupt::default()).map_err(usage)?;
     if let Some(failure) = &finished.failure {
         console::error(&format!("{}: {failure}", job.name));
     }
@@ -153,15 +153,18 @@ fn progress(quiet: bool) -> Box<dyn Progress> {
 }
 
 /// Says on stderr why a push was not delivered and where it is.
-pub fn warn(error: &GatewayError, kept: &Result<Kept, StateError>) {
+pub fn warn(error: &GatewayError, kept: &Kept) {
     let fate = match kept {
-        Ok(Kept { id, path }) => {
+        Kept::InOutbox { id, path } => {
             format!(
                 "the report is kept as outbox entry {id} in {}",
                 path.display()
             )
         }
-        Err(lost) => format!("the report is lost, because it could not be kept either: {lost}"),
+        Kept::Lost(lost) => {
+            format!("the report is lost, because it could not be kept either: {lost}")
+        }
+        Kept::LostWithGateway => "the report is lost".into(),
     };
     console::warning(&format!("{error}; {fate}"));
 }

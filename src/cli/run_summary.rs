@@ -8,7 +8,7 @@ use super::{console, json};
 use crate::job::Job;
 use crate::metrics::check::CheckError;
 use crate::metrics::{Family, Value, series_name, unix_seconds};
-use crate::push::{Delivery, Gateway, Push};
+use crate::push::{Delivery, Gateway, Kept, Push};
 use crate::run::Run;
 
 /// All that there is to tell about a run.
@@ -57,7 +57,10 @@ impl Summary<'_> {
             (Err(error), _) => (Some(error.to_string()), None),
             (_, Some(Delivery::Undelivered { error, kept })) => (
                 Some(error.to_string()),
-                kept.as_ref().ok().map(|kept| kept.id),
+                match kept {
+                    Kept::InOutbox { id, .. } => Some(*id),
+                    Kept::Lost(_) | Kept::LostWithGateway => None,
+                },
             ),
             (_, Some(Delivery::Delivered) | None) => (None, None),
         };

@@ -95,8 +95,10 @@ impl Catalog {
         }
         for dir in &self.dirs {
             let path = dir.join(format!("{name}.{EXTENSION}"));
-            if path.is_file() {
-                return load(&path);
+            // Whatever is there is meant: another job of the name must not run in its place.
+            match path.symlink_metadata() {
+                Err(error) if is_absent(&error) => {}
+                _ => return load(&path),
             }
         }
         match builtin::definition(name) {
@@ -194,6 +196,12 @@ fn compiled_in(name: &str, text: &str) -> Result<Job, CatalogError> {
     )?)
 }
 
+/// Whether there is nothing at a path, as far as anybody can tell.
+fn is_absent(error: &io::Error) -> bool {
+    use io::ErrorKind::{NotADirectory, NotFound};
+    matches!(error.kind(), NotFound | NotADirectory)
+}
+
 /// The job files in `dir`, sorted; none where there is no such directory.
 fn job_files(dir: &Path) -> Result<Vec<PathBuf>, CatalogError> {
     let failed = |source| CatalogError::Dir {
@@ -202,14 +210,7 @@ fn job_files(dir: &Path) -> Result<Vec<PathBuf>, CatalogError> {
     };
     let entries = match fs::read_dir(dir) {
         Ok(entries) => entries,
-        Err(error)
-            if matches!(
-                error.kind(),
-                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
-            ) =>
-        {
-            return Ok(Vec::new());
-        }
+        Err(error) if is_absent(&error) => return Ok(Vec::new()),
         Err(error) => return Err(failed(error)),
     };
     let mut files = Vec::new();
@@ -218,7 +219,7 @@ fn job_files(dir: &Path) -> Result<Vec<PathBuf>, CatalogError> {
         let hidden = path
             .file_name()
             .is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
-        if path.extension().is_some_and(|e| e == EXTENSION) && path.is_file() && !hidden {
+        if path.extension().is_some_and(|e| e == EXTENSION) && !path.is_dir() && !hidden {
             files.push(path);
         }
     }

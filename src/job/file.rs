@@ -9,7 +9,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::builtin;
 use super::definition::{DEFAULT_PREFIX, DefinedIn, Job, Work};
-use super::params::{ParamError, Params};
+use super::params::Params;
 use super::suggest;
 use crate::metrics::{Labels, Method, check_grouping_label, is_metric_name};
 
@@ -24,6 +24,9 @@ const KEYS: [&str; 8] = [
     "params",
     "command",
 ];
+
+/// How many errors of bad TOML are shown.
+const MAX_SYNTAX_ERRORS: usize = 10;
 
 /// All that is wrong in one job file, a line each: `jobs/backup.toml:4:11: …`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -80,7 +83,8 @@ impl<'a> Reader<'a> {
     fn job(&mut self, name: &str, defined_in: DefinedIn) -> Option<Job> {
         let (table, errors) = DeTable::parse_recoverable(self.text);
         if !errors.is_empty() {
-            for error in errors {
+            // One slip can break all that follows.
+            for error in errors.into_iter().take(MAX_SYNTAX_ERRORS) {
                 let span = error.span().unwrap_or(0..0);
                 self.problem(span, error.message().trim_end().to_owned());
             }
@@ -97,6 +101,7 @@ impl<'a> Reader<'a> {
             defined_in,
         };
         let (mut builtin, mut params, mut command) = (None, None, None);
+        let mut has_unknown_key = false;
         for (key, value) in table.get_ref() {
             match key.get_ref().as_ref() {
                 "description" => job.description = self.string(key, value),
@@ -114,6 +119,7 @@ impl<'a> Reader<'a> {
                 "params" => params = Some((key.span(), self.params(key, value))),
                 "command" => command = Some((key.span(), self.command(key, value))),
                 unknown => {
+                    has_unknown_key = true;
                     let hint = suggest::hint(unknown, KEYS);
                     self.problem(key.span(), format!("unknown key {unknown:?}{hint}"));
                 }
@@ -136,6 +142,8 @@ impl<'a> Reader<'a> {
             (Some(_), Some((span, _))) => {
                 self.problem(span, "a job has either builtin or command, not both".into());
             }
+            // With a key that is misspelt, that is the one.
+            (None, None) if has_unknown_key => {}
             (None, None) => {
                 let known = builtin::names().collect::<Vec<_>>().join(", ");
                 self.problem(
@@ -155,20 +163,15 @@ impl<'a> Reader<'a> {
             self.problem(span, format!("no built-in is called {name:?}{hint}"));
             return None;
         };
-        if let Err(error) = builtin.prepare(&params) {
-            // A parameter's error already says where it stands.
-            let own = match &error {
-                ParamError::Unknown { origin, .. }
-                | ParamError::Value { origin, .. }
-                | ParamError::Missing { origin, .. } => {
-                    origin.starts_with(&*self.shown.to_string_lossy())
-                }
-            };
-            match own {
-                true => self.problems.push((span.end, error.to_string())),
-                false => self.problem(span, error.to_string()),
-            }
+        let mut errors = params.unknown(builtin.name(), builtin.params());
+        if errors.is_empty() {
+            errors.extend(builtin.prepare(&params).err());
         }
+        // A parameter's error already says where it stands.
+        let errors = errors
+            .into_iter()
+            .map(|error| (span.end, error.to_string()));
+        self.problems.extend(errors);
         Some(Work::Builtin(builtin, params))
     }
 

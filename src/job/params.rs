@@ -72,22 +72,27 @@ impl Params {
         builtin: &'static str,
         known: &'static [Param],
     ) -> Result<ParamReader<'a>, ParamError> {
-        let names = known.iter().map(|param| param.name);
-        let unknown = self
-            .0
-            .iter()
-            .find(|(name, _)| !names.clone().any(|known| known == name.as_str()));
-        match unknown {
-            Some((name, setting)) => Err(ParamError::Unknown {
-                origin: setting.origin.clone(),
-                builtin,
-                hint: suggest::hint(name, names),
-            }),
+        match self.unknown(builtin, known).into_iter().next() {
+            Some(error) => Err(error),
             None => Ok(ParamReader {
                 params: self,
                 known,
             }),
         }
+    }
+
+    /// An error for each parameter that is not one of `known`.
+    pub fn unknown(&self, builtin: &'static str, known: &[Param]) -> Vec<ParamError> {
+        let names = known.iter().map(|param| param.name);
+        self.0
+            .iter()
+            .filter(|(name, _)| !names.clone().any(|known| known == name.as_str()))
+            .map(|(name, setting)| ParamError::Unknown {
+                origin: setting.origin.clone(),
+                builtin,
+                hint: suggest::hint(name, names.clone()),
+            })
+            .collect()
     }
 }
 

@@ -50,6 +50,15 @@ pub enum CheckError {
 /// gateway would silently overwrite it: a series with the label `job` or a grouping label.
 pub fn check_push(key: &GroupingKey, families: &[Family]) -> Result<(), CheckError> {
     for family in families {
+        let mut key_labels = key.labels().keys();
+        let reserved = key_labels.find_map(|label| Some((label, reserved_by(family.kind, label)?)));
+        if let Some((label, reason)) = reserved {
+            return Err(CheckError::LabelName {
+                series: format!("{}, under this grouping key,", family.name),
+                label: label.clone(),
+                reason,
+            });
+        }
         for metric in &family.metrics {
             if let Some(label) = metric.labels.keys().find(|label| key.has_label(label)) {
                 return Err(CheckError::GroupingLabel {
@@ -101,18 +110,28 @@ pub fn check_families(families: &[Family]) -> Result<(), CheckError> {
     Ok(())
 }
 
+/// Why a family of this kind cannot have the label. The Pushgateway accepts `le`, and from then on
+/// exposes buckets that have it twice.
+fn reserved_by(kind: Kind, label: &str) -> Option<&'static str> {
+    match (kind, label) {
+        (Kind::Summary, "quantile") => Some("a summary uses for its quantiles"),
+        (Kind::Histogram, "le") => Some("a histogram uses for its buckets"),
+        _ => None,
+    }
+}
+
 fn check_metric(family: &Family, metric: &Metric) -> Result<(), CheckError> {
     let series = || series_name(&family.name, &metric.labels);
     if metric.timestamp_ms.is_some() {
         return Err(CheckError::Timestamp { series: series() });
     }
     for label in metric.labels.keys() {
-        let reason = if !is_label_name(label) {
+        let reason = if let Some(reason) = reserved_by(family.kind, label) {
+            reason
+        } else if !is_label_name(label) {
             "is not a label name ([a-zA-Z_][a-zA-Z0-9_]*)"
         } else if label.starts_with("__") {
             "starts with __ and is reserved"
-        } else if family.kind == Kind::Summary && label == "quantile" {
-            "a summary uses for its quantiles"
         } else {
             continue;
         };

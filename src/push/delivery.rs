@@ -67,17 +67,19 @@ pub enum Delivery {
     /// The gateway did not take it. It is kept, unless that failed too.
     Undelivered {
         error: GatewayError,
-        kept: Result<Kept, StateError>,
+        kept: Kept,
     },
 }
 
 /// Where an undelivered push is.
 #[derive(Debug)]
-pub struct Kept {
-    /// The outbox entry's id.
-    pub id: i64,
-    /// The state database that holds it.
-    pub path: PathBuf,
+pub enum Kept {
+    /// In the outbox of the state database at `path`.
+    InOutbox { id: i64, path: PathBuf },
+    /// Nowhere, because the state could not be written.
+    Lost(StateError),
+    /// Nowhere, because the state is what failed: it is where the embedded gateway is too.
+    LostWithGateway,
 }
 
 /// Pushes to `gateway`, and keeps in the outbox of `state_dir` what it does not take.
@@ -85,7 +87,10 @@ pub fn deliver(push: &Push, gateway: &Gateway, state_dir: &Path) -> Delivery {
     match gateway.push(&push.key, push.method, &push.families) {
         Ok(()) => Delivery::Delivered,
         Err(error) => Delivery::Undelivered {
-            kept: keep(push, gateway, state_dir, &error),
+            kept: match error.is_of_state() {
+                true => Kept::LostWithGateway,
+                false => keep(push, gateway, state_dir, &error).unwrap_or_else(Kept::Lost),
+            },
             error,
         },
     }
@@ -104,9 +109,10 @@ fn keep(
         method: push.method,
         key: &push.key,
         body: &text::encode(&push.families),
+        is_rejected: error.is_rejection(),
         error: &error.to_string(),
     })?;
-    Ok(Kept {
+    Ok(Kept::InOutbox {
         id,
         path: state.path().to_owned(),
     })

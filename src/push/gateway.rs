@@ -36,6 +36,28 @@ pub enum GatewayError {
     Answer { url: String, problem: String },
 }
 
+impl GatewayError {
+    /// Whether the gateway got the push and refused it, so that it would refuse it again: an HTTP
+    /// status from 400 to 499, but for 408 (request timeout) and 429 (too many requests).
+    pub fn is_rejection(&self) -> bool {
+        match self {
+            GatewayError::Http(HttpError::Status { status, .. }) => {
+                status.is_client_error() && !matches!(status.as_u16(), 408 | 429)
+            }
+            GatewayError::Embedded(error) => matches!(error, PushError::Rejected(_)),
+            _ => false,
+        }
+    }
+
+    /// Whether it is the state database that failed.
+    pub fn is_of_state(&self) -> bool {
+        matches!(
+            self,
+            GatewayError::State(_) | GatewayError::Embedded(PushError::State(_))
+        )
+    }
+}
+
 impl Gateway {
     /// The gateway that `text` names: `embedded`, or a URL.
     pub fn parse(

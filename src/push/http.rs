@@ -97,11 +97,6 @@ impl HttpGateway {
         })
     }
 
-    /// The gateway's URL.
-    pub fn url(&self) -> &GatewayUrl {
-        &self.url
-    }
-
     /// The URL of a group, without credentials.
     pub fn group_url(&self, key: &GroupingKey) -> String {
         self.url.join(&group_path(key))

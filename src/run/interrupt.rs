@@ -1,35 +1,43 @@
-//! Signals that ask a built-in to end.
+//! Signals that ask this process to end.
 
-use std::io;
+use std::fs;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 use signal_hook::flag;
 
-/// Notes a signal while a built-in runs, so that it can clean up and be reported. A second signal
-/// ends the process at once, and so does one that comes after the run.
+/// Notes the first signal that asks this process to end, so that a run can be cleaned up and
+/// reported. A second one does what it does by default.
+///
+/// Until [`watch`](Self::watch) signals do what they always do.
+#[derive(Default)]
 pub struct Interrupt {
+    is_watching: AtomicBool,
     /// The number of the signal that came; 0 for none.
     signal: Arc<AtomicUsize>,
     /// Whether the next signal does what it does by default.
-    is_default: Arc<AtomicBool>,
+    is_armed: Arc<AtomicBool>,
 }
 
 impl Interrupt {
-    /// Notes signals from now on.
-    pub fn watch() -> io::Result<Self> {
-        let interrupt = Interrupt {
-            signal: Arc::default(),
-            is_default: Arc::default(),
-        };
-        for signal in [SIGINT, SIGTERM, SIGHUP, SIGQUIT] {
-            // They are done in this order, so the first signal only arms the second.
-            flag::register_conditional_default(signal, Arc::clone(&interrupt.is_default))?;
-            flag::register_usize(signal, Arc::clone(&interrupt.signal), signal as usize)?;
-            flag::register(signal, Arc::clone(&interrupt.is_default))?;
+    /// Notes signals from now on, for as long as the process lives. One that was ignored when the
+    /// process began, as by `nohup`, stays ignored.
+    pub fn watch(&self) {
+        if self.is_watching.swap(true, Ordering::Relaxed) {
+            return;
         }
-        Ok(interrupt)
+        let ignored = ignored_signals();
+        for signal in [SIGINT, SIGTERM, SIGHUP, SIGQUIT] {
+            if ignored & (1 << (signal - 1)) != 0 {
+                continue;
+            }
+            // They are done in this order, so the first signal only arms the second. The system
+            // does not refuse these; if it did, the signal would end us as it always does.
+            let _ = flag::register_conditional_default(signal, Arc::clone(&self.is_armed));
+            let _ = flag::register_usize(signal, Arc::clone(&self.signal), signal as usize);
+            let _ = flag::register(signal, Arc::clone(&self.is_armed));
+        }
     }
 
     /// The signal that came, if one did.
@@ -41,8 +49,10 @@ impl Interrupt {
     }
 }
 
-impl Drop for Interrupt {
-    fn drop(&mut self) {
-        self.is_default.store(true, Ordering::Relaxed);
-    }
+/// The signals that this process ignores: bit n - 1 is signal n.
+fn ignored_signals() -> u64 {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
+        .unwrap_or_default()
 }

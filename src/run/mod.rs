@@ -14,10 +14,9 @@ mod usage;
 
 use std::time::{Duration, Instant, SystemTime};
 
+pub use interrupt::Interrupt;
 pub use outcome::Outcome;
 pub use usage::Usage;
-
-use interrupt::Interrupt;
 
 use crate::job::builtin::{Context, Progress};
 use crate::job::params::ParamError;
@@ -41,20 +40,22 @@ pub struct Run {
 }
 
 /// Runs `job` once and waits for its end. A failure is an outcome, not an error. A signal that asks
-/// this process to end is passed on to a built-in as the wish to stop, and then is the outcome.
+/// this process to end is passed on to a built-in as the wish to stop, and then is the outcome; while
+/// a command runs, it ends this process. After the run `interrupt` watches in either case, so that
+/// the report is not lost.
 ///
 /// # Errors
 ///
 /// A parameter of the built-in has a bad value; nothing has run.
-pub fn run(job: &Job, progress: &dyn Progress) -> Result<Run, ParamError> {
+pub fn run(job: &Job, progress: &dyn Progress, interrupt: &Interrupt) -> Result<Run, ParamError> {
     let mut task = match &job.work {
         Work::Command(_) => None,
         Work::Builtin(builtin, params) => Some(builtin.prepare(params)?),
     };
-    // Without the watch, which the system does not refuse, a signal ends us as it always did.
-    let interrupt = task.as_ref().and_then(|_| Interrupt::watch().ok());
-    let signal = || interrupt.as_ref().and_then(Interrupt::signal);
-    let is_interrupted = || signal().is_some();
+    if task.is_some() {
+        interrupt.watch();
+    }
+    let is_interrupted = || interrupt.signal().is_some();
     let context = Context::new(&job.prefix, progress, &is_interrupted);
 
     let usage = usage::Meter::start(&job.work);
@@ -65,11 +66,14 @@ pub fn run(job: &Job, progress: &dyn Progress) -> Result<Run, ParamError> {
         (Work::Builtin(..), Some(task)) => match task.run(&context) {
             Ok(()) => (Outcome::Success, None),
             Err(error) => {
-                let outcome = signal().map_or(Outcome::Failure(1), Outcome::Signal);
+                let outcome = interrupt
+                    .signal()
+                    .map_or(Outcome::Failure(1), Outcome::Signal);
                 (outcome, Some(error.to_string()))
             }
         },
     };
+    interrupt.watch();
     Ok(Run {
         outcome,
         failure,

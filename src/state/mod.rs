@@ -41,7 +41,7 @@ pub enum StateError {
         "could not open the state database {path}: {source} (choose another directory with --state-dir)"
     )]
     OpenFile { path: PathBuf, source: io::Error },
-    #[error("could not use the state database {path}: {source}")]
+    #[error("could not use the state database {path}: {}", brief(source))]
     Database {
         path: PathBuf,
         source: rusqlite::Error,
@@ -111,5 +111,14 @@ impl State {
             path: self.path.clone(),
             source,
         })
+    }
+}
+
+/// SQLite's own message, without the statement and the error code around it.
+fn brief(error: &rusqlite::Error) -> String {
+    match error {
+        rusqlite::Error::SqlInputError { msg, .. } => msg.clone(),
+        rusqlite::Error::SqliteFailure(_, Some(message)) => message.clone(),
+        other => other.to_string(),
     }
 }

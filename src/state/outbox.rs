@@ -18,6 +18,8 @@ pub struct OutboxEntry<'a> {
     pub key: &'a GroupingKey,
     /// The report in text format 0.0.4.
     pub body: &'a str,
+    /// Whether the gateway refused it, and would do so again.
+    pub is_rejected: bool,
     /// Why it was not delivered.
     pub error: &'a str,
 }
@@ -27,14 +29,15 @@ impl State {
     pub fn keep(&mut self, entry: &OutboxEntry<'_>) -> Result<i64, StateError> {
         self.with(|connection| {
             connection.execute(
-                "INSERT INTO outbox (produced_at, gateway, method, grouping_key, body, error)
-                 VALUES (?, ?, ?, ?, ?, ?)",
+                "INSERT INTO outbox (produced_at, gateway, method, grouping_key, body, is_rejected, error)
+                 VALUES (?, ?, ?, ?, ?, ?, ?)",
                 params![
                     unix_seconds(entry.produced_at),
                     entry.gateway,
                     entry.method.name(),
                     entry.key,
                     entry.body,
+                    entry.is_rejected,
                     entry.error,
                 ],
             )?;

@@ -46,6 +46,7 @@ const MIGRATIONS: &[&str] = &["
         method TEXT NOT NULL,
         grouping_key TEXT NOT NULL,
         body TEXT NOT NULL,
+        is_rejected INTEGER NOT NULL,
         error TEXT NOT NULL
     ) STRICT;
 "];

@@ -3,7 +3,7 @@
 //! <https://www.sqlite.org/backup.html>
 
 use std::fs::{self, File, Permissions};
-use std::io;
+use std::io::{self, Read};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::thread::sleep;
@@ -53,6 +53,9 @@ pub enum CopyError {
     Dest { path: PathBuf, source: io::Error },
 }
 
+/// How every SQLite database begins: <https://www.sqlite.org/fileformat.html>, section 1.2.
+const MAGIC: &[u8] = b"SQLite format 3\0";
+
 /// How long a lock of another connection is waited for.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -94,6 +97,7 @@ pub fn copy(source: &Path, dest: &Path, progress: &mut Progress<'_>) -> Result<C
     let copy = work.path().join("copy.db");
     let rows = copy_and_check(source, &copy, progress)?;
 
+    check_unused(&dest)?;
     let mode = fs::metadata(&dest).map_or(source_file.mode(), |old| old.mode());
     let publish = || {
         fs::set_permissions(&copy, Permissions::from_mode(mode & 0o777))?;
@@ -108,20 +112,29 @@ pub fn copy(source: &Path, dest: &Path, progress: &mut Progress<'_>) -> Result<C
 }
 
 fn check_source(path: &Path) -> Result<fs::Metadata, CopyError> {
-    let metadata = fs::metadata(path).map_err(|source| CopyError::Source {
+    let failed = |source| CopyError::Source {
         path: path.to_owned(),
         source,
-    })?;
-    let what = match (metadata.is_file(), metadata.len()) {
-        (false, _) => "not a file",
-        // To SQLite this is a database without tables; as a source it is one that got lost.
-        (true, 0) => "empty",
-        (true, _) => return Ok(metadata),
     };
-    Err(CopyError::NoDatabase {
+    let no_database = |what| CopyError::NoDatabase {
         path: path.to_owned(),
         what,
-    })
+    };
+    let metadata = fs::metadata(path).map_err(failed)?;
+    if !metadata.is_file() {
+        return Err(no_database("not a file"));
+    }
+    // To SQLite an empty or tiny file is a database without tables; as a source it is one that got
+    // lost.
+    let mut head = Vec::new();
+    File::open(path)
+        .and_then(|file| file.take(MAGIC.len() as u64).read_to_end(&mut head))
+        .map_err(failed)?;
+    match head.as_slice() {
+        [] => Err(no_database("empty")),
+        MAGIC => Ok(metadata),
+        _ => Err(no_database("something else, or encrypted")),
+    }
 }
 
 /// The file that is to be replaced: what `dest` is a link to, if it is one.
@@ -143,19 +156,33 @@ fn resolve(dest: &Path, source_file: &fs::Metadata, source: &Path) -> Result<Pat
             }
             real
         }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => dest.to_owned(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            if dest.is_symlink() {
+                return Err(failed(io::Error::other("it is a link to nothing")));
+            }
+            dest.to_owned()
+        }
         Err(error) => return Err(failed(error)),
     };
-    // SQLite would apply such a file to the new database, whatever it was written for.
-    for suffix in ["-wal", "-journal"] {
-        let mut beside = dest.clone().into_os_string();
+    check_unused(&dest)?;
+    Ok(dest)
+}
+
+/// Whether nobody has `dest` open as a database, as far as files show it. Whoever has would go on
+/// with what is beside the file, and SQLite would apply that to the new database.
+fn check_unused(dest: &Path) -> Result<(), CopyError> {
+    for suffix in ["-wal", "-shm", "-journal"] {
+        let mut beside = dest.as_os_str().to_owned();
         beside.push(suffix);
         let beside = PathBuf::from(beside);
-        if fs::metadata(&beside).is_ok_and(|metadata| metadata.len() > 0) {
-            return Err(CopyError::InUse { dest, beside });
+        if beside.symlink_metadata().is_ok() {
+            return Err(CopyError::InUse {
+                dest: dest.to_owned(),
+                beside,
+            });
         }
     }
-    Ok(dest)
+    Ok(())
 }
 
 /// Makes the checked copy and returns how many rows it holds.
@@ -181,7 +208,12 @@ fn copy_and_check(
     // Read and write, because a database that crashed has to be recovered before it can be read.
     // Where that is not permitted SQLite opens it for reading.
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let from = Connection::open_with_flags(source, flags).map_err(failed)?;
+    // As an absolute path, because SQLite has other ideas about `:memory:` and `file:…`.
+    let absolute = source.canonicalize().map_err(|error| CopyError::Source {
+        path: source.to_owned(),
+        source: error,
+    })?;
+    let from = Connection::open_with_flags(absolute, flags).map_err(failed)?;
     let mut to = Connection::open(copy).map_err(failed)?;
     // Until it is renamed nobody needs it, and before that it is synced as a whole.
     to.execute_batch("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF;")
@@ -200,13 +232,10 @@ fn copy_and_check(
     if !progress("checking the copy", 0, 0) {
         return Err(CopyError::Interrupted);
     }
-    let verdict: String = to
-        .query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))
-        .map_err(failed)?;
-    if verdict != "ok" {
+    if let Some(problem) = integrity_problem(&to).map_err(failed)? {
         return Err(CopyError::Corrupt {
             path: source.to_owned(),
-            problem: verdict.replace('\n', " "),
+            problem: problem.replace('\n', " "),
         });
     }
     let rows = count_rows(&to).map_err(failed)?;
@@ -291,6 +320,23 @@ fn begin(from: &Connection) -> rusqlite::Result<u64> {
 fn wait_for_lock(since: &mut Option<Instant>) -> bool {
     sleep(LOCK_PAUSE);
     since.get_or_insert_with(Instant::now).elapsed() < LOCK_TIMEOUT
+}
+
+/// What is wrong with the file. Rows that break a constraint of the schema are the application's
+/// matter: a copy that has them is a good copy.
+fn integrity_problem(database: &Connection) -> rusqlite::Result<Option<String>> {
+    let is_constraint = |problem: &str| {
+        problem.starts_with("CHECK constraint failed in ") || problem.starts_with("NULL value in ")
+    };
+    let mut check = database.prepare("PRAGMA integrity_check(100000)")?;
+    let mut lines = check.query([])?;
+    while let Some(line) = lines.next()? {
+        let problem: String = line.get(0)?;
+        if problem != "ok" && !is_constraint(&problem) {
+            return Ok(Some(problem));
+        }
+    }
+    Ok(None)
 }
 
 fn count_rows(database: &Connection) -> rusqlite::Result<u64> {

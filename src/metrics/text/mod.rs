@@ -8,7 +8,7 @@ pub mod encode;
 mod parse;
 
 pub use encode::encode;
-pub use parse::{ParseError, parse};
+pub use parse::{ParseError, parse, parse_strictly};
 
 /// The media type of the format.
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::draft::{Draft, Part, SampleLabels};
+use super::draft::{Draft, Part, Sample, SampleLabels};
 use crate::metrics::family::{Family, Kind};
 use crate::metrics::label::{
     continues_label_name, continues_metric_name, starts_label_name, starts_metric_name,
@@ -29,7 +29,23 @@ pub struct ParseError {
 /// twice, a `le` or `quantile` that is no number, a blank after the value, unknown escapes, invalid
 /// names, and bytes that are not UTF-8.
 pub fn parse(text: &[u8]) -> Result<Vec<Family>, ParseError> {
+    read(text, false)
+}
+
+/// Reads text as [`parse`] does, and refuses further what that would not keep as it was written, or
+/// no gateway would take.
+///
+/// # Errors
+///
+/// Those of [`parse`]; and timestamps, series and their parts that stand twice, lines of a summary
+/// or histogram without `quantile` or `le`, and counts that are not whole.
+pub fn parse_strictly(text: &[u8]) -> Result<Vec<Family>, ParseError> {
+    read(text, true)
+}
+
+fn read(text: &[u8], is_strict: bool) -> Result<Vec<Family>, ParseError> {
     let mut parser = Parser {
+        is_strict,
         text,
         at: 0,
         line: 1,
@@ -45,6 +61,7 @@ pub fn parse(text: &[u8]) -> Result<Vec<Family>, ParseError> {
 }
 
 struct Parser<'a> {
+    is_strict: bool,
     text: &'a [u8],
     at: usize,
     line: usize,
@@ -147,7 +164,16 @@ impl<'a> Parser<'a> {
         self.skip_blanks();
         let value = self.value()?;
         let timestamp_ms = self.timestamp()?;
-        self.families[family].add(kind, part, labels, value, timestamp_ms);
+        let sample = Sample {
+            part,
+            labels,
+            value,
+            timestamp_ms,
+        };
+        let loss = self.families[family].add(kind, sample);
+        if let (Err(problem), true) = (loss, self.is_strict) {
+            return self.fail(problem);
+        }
         self.next_line();
         Ok(())
     }
