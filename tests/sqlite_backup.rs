@@ -257,6 +257,20 @@ fn a_destination_that_is_open_is_not_replaced() {
 }
 
 #[test]
+fn what_a_killed_backup_left_is_removed() {
+    let sandbox = Sandbox::new();
+    drop(database(&sandbox.path().join("shop.db"), "delete", 10));
+    let of_a_dead_process = sandbox.write(".metricsjob-backup-dead/lock", "");
+    sandbox.write(".metricsjob-backup-dead/copy.db", "half a copy");
+    let of_a_live_one = sandbox.write(".metricsjob-backup-live/lock", "");
+    let lock = fs::File::open(&of_a_live_one).unwrap();
+    lock.lock().unwrap();
+    sandbox.run(RUN).code(0);
+    assert!(!of_a_dead_process.parent().unwrap().exists());
+    assert!(of_a_live_one.exists());
+}
+
+#[test]
 fn names_that_sqlite_takes_for_something_else() {
     let sandbox = Sandbox::new();
     for name in [":memory:", "file:shop.db?mode=memory"] {

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use rusqlite::backup::{Backup, StepResult};
 use rusqlite::{Connection, ErrorCode, OpenFlags};
+use tempfile::TempDir;
 
 /// What a copy holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,13 +89,8 @@ pub fn copy(source: &Path, dest: &Path, progress: &mut Progress<'_>) -> Result<C
         Some(parent) if parent != Path::new("") => parent,
         _ => Path::new("."),
     };
-    // A directory, so that whatever SQLite puts beside the copy goes with it; in the same file
-    // system, so that the copy can be renamed.
-    let work = tempfile::Builder::new()
-        .prefix(".metricsjob-backup-")
-        .tempdir_in(parent)
-        .map_err(failed)?;
-    let copy = work.path().join("copy.db");
+    let work = WorkDir::new(parent).map_err(failed)?;
+    let copy = work.dir.path().join("copy.db");
     let rows = copy_and_check(source, &copy, progress)?;
 
     check_unused(&dest)?;
@@ -109,6 +105,41 @@ pub fn copy(source: &Path, dest: &Path, progress: &mut Progress<'_>) -> Result<C
     };
     let bytes = publish().map_err(failed)?;
     Ok(Copied { rows, bytes })
+}
+
+/// Where a copy is made: a directory, so that whatever SQLite puts beside the copy goes with it; in
+/// the file system of the destination, so that the copy can be renamed.
+struct WorkDir {
+    dir: TempDir,
+    /// Locked for as long as the copy is made.
+    _lock: File,
+}
+
+impl WorkDir {
+    const PREFIX: &str = ".metricsjob-backup-";
+    const LOCK: &str = "lock";
+
+    /// A new one in `parent`. What killed processes left there is removed.
+    fn new(parent: &Path) -> io::Result<Self> {
+        for entry in fs::read_dir(parent)?.flatten() {
+            let name = entry.file_name();
+            if name.as_encoded_bytes().starts_with(Self::PREFIX.as_bytes()) {
+                let left = File::open(entry.path().join(Self::LOCK));
+                // The kernel unlocks the files of a process that has ended.
+                if left.is_ok_and(|lock| lock.try_lock().is_ok()) {
+                    let _ = fs::remove_dir_all(entry.path());
+                }
+            }
+        }
+        let dir = tempfile::Builder::new()
+            .prefix(Self::PREFIX)
+            .tempdir_in(parent)?;
+        // Locked before it has its name, so that nobody finds it unlocked.
+        let mut lock = tempfile::NamedTempFile::new_in(dir.path())?;
+        lock.as_file_mut().lock()?;
+        let lock = lock.persist(dir.path().join(Self::LOCK))?;
+        Ok(WorkDir { dir, _lock: lock })
+    }
 }
 
 fn check_source(path: &Path) -> Result<fs::Metadata, CopyError> {
