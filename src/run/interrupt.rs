@@ -1,9 +1,11 @@
 //! Signals that ask this process to end.
 
-use std::fs;
+use std::mem::MaybeUninit;
+use std::ptr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
+use nix::libc;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 use signal_hook::flag;
 
@@ -27,9 +29,8 @@ impl Interrupt {
         if self.is_watching.swap(true, Ordering::Relaxed) {
             return;
         }
-        let ignored = ignored_signals();
         for signal in [SIGINT, SIGTERM, SIGHUP, SIGQUIT] {
-            if ignored & (1 << (signal - 1)) != 0 {
+            if is_ignored(signal) {
                 continue;
             }
             // They are done in this order, so the first signal only arms the second. The system
@@ -49,10 +50,13 @@ impl Interrupt {
     }
 }
 
-/// The signals that this process ignores: bit n - 1 is signal n.
-fn ignored_signals() -> u64 {
-    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
-    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
-        .unwrap_or_default()
+fn is_ignored(signal: i32) -> bool {
+    let mut action = MaybeUninit::<libc::sigaction>::zeroed();
+    // SAFETY: without a new action sigaction(2) only writes the current one to `action`, for which
+    // all zeros is a valid value too.
+    let action = unsafe {
+        libc::sigaction(signal, ptr::null(), action.as_mut_ptr());
+        action.assume_init()
+    };
+    action.sa_sigaction == libc::SIG_IGN
 }
