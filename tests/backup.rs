@@ -23,7 +23,7 @@ fn a_successful_run_is_reported(gateway: &TestGateway) {
     let before = now();
     let run = gateway.run("run backup --grouping db=customers");
     run.code(0)
-        .out("backup: success in 50")
+        .out("backup: success in ")
         .out("db_backup_records_processed 42");
     let value = |metric| {
         gateway
