@@ -17,8 +17,9 @@ const SYSTEM_DIR: &str = "/etc/metricsjob/jobs";
 /// What a job file's name ends with.
 const EXTENSION: &str = "toml";
 
-/// A job file that is larger is not one.
-const MAX_BYTES: u64 = 1024 * 1024;
+/// A job file that is larger is not one. It also bounds the work for a file full of mistakes, each of
+/// which is looked up in the text.
+const MAX_BYTES: u64 = 128 * 1024;
 
 /// The directories that hold job files, the first found wins, and behind them the jobs that are
 /// compiled in.

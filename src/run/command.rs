@@ -3,6 +3,7 @@
 use std::io;
 use std::process::Command;
 
+use super::End;
 use super::outcome::Outcome;
 
 /// POSIX shells' exit codes for a command that could not be started.
@@ -11,7 +12,7 @@ const NOT_FOUND: u8 = 127;
 
 /// Runs the program `words[0]` with the other words as arguments, and waits for it. Standard
 /// streams, environment and working directory are ours.
-pub fn run(words: &[String]) -> (Outcome, Option<String>) {
+pub fn run(words: &[String]) -> End {
     let Some((program, arguments)) = words.split_first() else {
         return (
             Outcome::Failure(NOT_FOUND),

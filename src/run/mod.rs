@@ -48,40 +48,41 @@ pub struct Run {
 ///
 /// A parameter of the built-in has a bad value; nothing has run.
 pub fn run(job: &Job, progress: &dyn Progress, interrupt: &Interrupt) -> Result<Run, ParamError> {
-    let mut task = match &job.work {
-        Work::Command(_) => None,
-        Work::Builtin(builtin, params) => Some(builtin.prepare(params)?),
-    };
-    if task.is_some() {
-        interrupt.watch();
-    }
     let is_interrupted = || interrupt.signal().is_some();
     let context = Context::new(&job.prefix, progress, &is_interrupted);
+    let mut work: Box<dyn FnMut() -> End + '_> = match &job.work {
+        Work::Command(words) => Box::new(|| command::run(words)),
+        Work::Builtin(builtin, params) => {
+            let mut task = builtin.prepare(params)?;
+            interrupt.watch();
+            let context = &context;
+            Box::new(move || match task.run(context) {
+                Ok(()) => (Outcome::Success, None),
+                Err(error) => {
+                    let signal = interrupt.signal().map(Outcome::Signal);
+                    let outcome = signal.unwrap_or(Outcome::Failure(1));
+                    (outcome, Some(error.to_string()))
+                }
+            })
+        }
+    };
 
     let usage = usage::Meter::start(&job.work);
     let (started_at, start) = (SystemTime::now(), Instant::now());
-    let (outcome, failure) = match (&job.work, &mut task) {
-        (Work::Command(words), _) => command::run(words),
-        (Work::Builtin(..), None) => (Outcome::Success, None),
-        (Work::Builtin(..), Some(task)) => match task.run(&context) {
-            Ok(()) => (Outcome::Success, None),
-            Err(error) => {
-                let outcome = interrupt
-                    .signal()
-                    .map_or(Outcome::Failure(1), Outcome::Signal);
-                (outcome, Some(error.to_string()))
-            }
-        },
-    };
+    let (outcome, failure) = work();
+    let (completed_at, duration) = (SystemTime::now(), start.elapsed());
     interrupt.watch();
     Ok(Run {
         outcome,
         failure,
         started_at,
-        completed_at: SystemTime::now(),
-        duration: start.elapsed(),
+        completed_at,
+        duration,
         attempts: 1,
         usage: usage.stop(),
         metrics: registry::gather(context.registry()),
     })
 }
+
+/// How the work ended, and why it did not succeed, as far as that is known.
+type End = (Outcome, Option<String>);
