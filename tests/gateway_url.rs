@@ -134,7 +134,7 @@ fn timeouts_must_be_durations() {
         sandbox
             .run(&format!("{RUN} {option} 0s"))
             .code(2)
-            .err("it must be longer than 0");
+            .err("must be longer than 0");
         sandbox
             .run(&format!("{RUN} {option} 5"))
             .code(2)

@@ -186,7 +186,7 @@ fn every_problem_has_its_place() {
         ),
         (
             "command = [\"a\\u0000\"]\n",
-            "1:12: a word of a command cannot hold a NUL",
+            "1:11: command has a word with a NUL",
         ),
         (
             "command = ['a']\nbuiltin = 'backup'\n",

@@ -64,7 +64,7 @@ fn check_found(found: &Found) -> Checked {
     Checked {
         file: match &found.defined_in {
             DefinedIn::File(path) => path.display().to_string(),
-            DefinedIn::CompiledIn => format!("{} (compiled in)", found.name),
+            other => format!("{} ({other})", found.name),
         },
         error: found.job.as_ref().err().map(ToString::to_string),
     }

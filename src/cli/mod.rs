@@ -3,7 +3,8 @@
 //!
 //! It may use everything; nothing uses it. Results go to stdout, everything else to stderr.
 //!
-//! - `options`: the options that several subcommands share.
+//! - `options`, `policy_options`: the options that several subcommands share.
+//! - `perform`: what `run` and `exec` have in common.
 //! - `exit`: which error ends with which exit code.
 //! - `console`: what is written to the terminal, and how.
 //! - `json`: the shapes of `--output json`.
@@ -11,17 +12,23 @@
 mod check;
 mod console;
 mod delete;
+mod exec;
 mod exit;
 mod generate;
+mod history;
 mod json;
 mod list;
+mod metric;
 mod options;
+mod perform;
+mod policy_options;
 mod progress;
 mod push;
 mod run;
 mod run_summary;
 mod status;
 
+use std::env;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
@@ -40,17 +47,21 @@ struct Cli {
 const EXAMPLES: &str = "\
 Examples:
   metricsjob run backup --grouping db=customers
+  metricsjob exec --job sync_orders --timeout 10m --lock -- /opt/sync.sh --all
   metricsjob run backup -g db=customers --gateway http://127.0.0.1:9091
   echo 'queue_size 17' | metricsjob push --job shop
   metricsjob status
 
-Exit codes: the job's own (128+n for signal n, 126 not executable, 127 not found); 2 wrong usage or
-bad job file, before anything runs; 69 push, delete or status could not do it at the gateway; 1
-anything else.";
+Exit codes: the job's own (128+n for signal n, 124 it took too long, 126 not executable, 127 not
+found); 2 wrong usage or bad job file, before anything runs; 69 push, delete or status could not do
+it at the gateway; 1 anything else.";
 
 #[derive(Subcommand)]
 enum Command {
     Run(run::RunArgs),
+    Exec(exec::ExecArgs),
+    History(history::HistoryArgs),
+    Metric(metric::MetricArgs),
     Push(push::PushArgs),
     Delete(delete::DeleteArgs),
     Status(status::StatusArgs),
@@ -61,8 +72,11 @@ enum Command {
 
 /// Does what the command line says; the result is the process's exit code.
 pub fn main() -> ExitCode {
-    let result = match Cli::parse().command {
+    let result = match Cli::parse_from(metric::with_help(env::args_os())).command {
         Command::Run(args) => run::main(args),
+        Command::Exec(args) => exec::main(args),
+        Command::History(args) => history::main(args),
+        Command::Metric(args) => metric::main(args),
         Command::Push(args) => push::main(args),
         Command::Delete(args) => delete::main(args),
         Command::Status(args) => status::main(args),

@@ -9,6 +9,7 @@ use clap::{Args, ValueEnum};
 
 use super::exit::usage;
 use crate::job::catalog::Catalog;
+use crate::job::duration::parse_positive;
 use crate::metrics::{GroupingKey, Method};
 use crate::push::{Gateway, Timeouts};
 use crate::state::dir::default_dir;
@@ -38,7 +39,7 @@ pub struct GatewayArgs {
         value_name = "DURATION",
         env = "METRICSJOB_CONNECT_TIMEOUT",
         default_value = "5s",
-        value_parser = positive_duration,
+        value_parser = parse_positive,
         help_heading = GATEWAY
     )]
     connect_timeout: Duration,
@@ -49,7 +50,7 @@ pub struct GatewayArgs {
         value_name = "DURATION",
         env = "METRICSJOB_PUSH_TIMEOUT",
         default_value = "10s",
-        value_parser = positive_duration,
+        value_parser = parse_positive,
         help_heading = GATEWAY
     )]
     push_timeout: Duration,
@@ -185,13 +186,5 @@ pub fn name_and_value(text: &str) -> Result<(String, String), String> {
         Some((name, value)) if !name.is_empty() => Ok((name.into(), value.into())),
         Some(_) => Err("there is no name before the =".into()),
         None => Err("it has no =, the form is NAME=VALUE".into()),
-    }
-}
-
-fn positive_duration(text: &str) -> Result<Duration, String> {
-    match humantime::parse_duration(text) {
-        Ok(Duration::ZERO) => Err("it must be longer than 0".into()),
-        Ok(duration) => Ok(duration),
-        Err(error) => Err(format!("{error} (for example 500ms or 5s)")),
     }
 }

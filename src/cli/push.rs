@@ -12,7 +12,8 @@ use serde_json::json;
 
 use super::exit::{UNAVAILABLE, usage};
 use super::options::{GatewayArgs, GroupArgs, Output, OutputArgs, QuietArgs, method};
-use super::{console, json, run};
+use super::perform::warn_undelivered;
+use super::{console, json};
 use crate::metrics::{Method, text};
 use crate::push::{self, Delivery, Push};
 
@@ -91,7 +92,7 @@ pub fn main(args: PushArgs) -> anyhow::Result<ExitCode> {
     let error = match &delivery {
         Delivery::Delivered => None,
         Delivery::Undelivered { error, kept } => {
-            run::warn(error, kept);
+            warn_undelivered(error, kept);
             Some(error.to_string())
         }
     };

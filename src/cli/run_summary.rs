@@ -1,4 +1,4 @@
-//! What `metricsjob run` says about a run.
+//! What `metricsjob run` and `exec` say about a run.
 
 use std::fmt::Write;
 
@@ -6,55 +6,83 @@ use serde_json::json;
 
 use super::{console, json};
 use crate::job::Job;
-use crate::metrics::check::CheckError;
-use crate::metrics::{Family, Value, series_name, unix_seconds};
-use crate::push::{Delivery, Gateway, Kept, Push};
-use crate::run::Run;
+use crate::metrics::{Family, GroupingKey, Value, series_name, unix_seconds};
+use crate::push::{Delivery, Gateway, Kept};
+use crate::run::{Outcome, Performed};
 
 /// All that there is to tell about a run.
 pub struct Summary<'a> {
     pub job: &'a Job,
-    pub run: &'a Run,
+    pub key: &'a GroupingKey,
     pub gateway: &'a Gateway,
-    /// Or why the report is none that a gateway could take as it is meant.
-    pub push: Result<&'a Push, &'a CheckError>,
-    /// `None` if nothing was sent.
-    pub delivery: Option<&'a Delivery>,
+    pub performed: &'a Performed,
 }
 
 impl Summary<'_> {
     /// For people. `status_command` shows what is at the gateway.
     pub fn text(&self, status_command: &str) -> String {
-        let Summary { job, run, .. } = self;
-        let mut text = String::new();
-        let duration = console::rough(run.duration);
-        let _ = writeln!(text, "{}: {} in {duration}", job.name, run.outcome);
+        let run = &self.performed.run;
+        let mut text = format!("{}\n", self.head());
+        if !run.outcome.is_success() {
+            tail(&mut text, &run.tail);
+        }
         for family in &run.metrics {
             summarize(&mut text, family);
         }
-        if let Ok(push) = self.push {
-            let method = push.method().http();
-            let place = self.gateway.group_place(push.key());
-            let _ = match self.delivery {
-                Some(Delivery::Delivered) => writeln!(
-                    text,
-                    "  reported by {method} to {place}\n  show it with: {status_command}"
-                ),
-                Some(Delivery::Undelivered { .. }) => {
-                    writeln!(text, "  not reported: {method} to {place}")
-                }
-                None => writeln!(text, "  not sent (dry run): {method} to {place}"),
-            };
-        }
+        let Some(Ok(push)) = &self.performed.push else {
+            return text;
+        };
+        let method = push.method().http();
+        let place = self.gateway.group_place(self.key);
+        let _ = match &self.performed.delivery {
+            Some(Delivery::Delivered) => writeln!(
+                text,
+                "  reported by {method} to {place}\n  show it with: {status_command}"
+            ),
+            Some(Delivery::Undelivered { .. }) => {
+                writeln!(text, "  not reported: {method} to {place}")
+            }
+            None => writeln!(text, "  not sent (dry run): {method} to {place}"),
+        };
         text
+    }
+
+    /// What went wrong, with the last lines that the job wrote.
+    pub fn failure_text(&self) -> String {
+        let run = &self.performed.run;
+        let mut text = match &run.failure {
+            Some(failure) => format!("{}: {failure}\n", self.head()),
+            None => format!("{}\n", self.head()),
+        };
+        tail(&mut text, &run.tail);
+        text
+    }
+
+    /// How the run ended, in a line.
+    fn head(&self) -> String {
+        let (name, run) = (&self.job.name, &self.performed.run);
+        if run.outcome == Outcome::Skipped {
+            let why = run.failure.as_deref().unwrap_or_default();
+            return format!("{name}: {}: {why}", run.outcome);
+        }
+        let attempts = match run.attempts {
+            1 => String::new(),
+            attempts => format!(" after {attempts} attempts"),
+        };
+        let duration = console::rough(run.duration);
+        format!("{name}: {}{attempts} in {duration}", run.outcome)
     }
 
     /// For programs.
     pub fn json(&self) -> serde_json::Value {
-        let Summary { job, run, .. } = self;
-        let push = self.push.ok();
-        let (error, entry) = match (self.push, self.delivery) {
-            (Err(error), _) => (Some(error.to_string()), None),
+        let Performed {
+            run,
+            push,
+            delivery,
+            warnings,
+        } = self.performed;
+        let (error, entry) = match (push, delivery) {
+            (Some(Err(error)), _) => (Some(error.to_string()), None),
             (_, Some(Delivery::Undelivered { error, kept })) => (
                 Some(error.to_string()),
                 match kept {
@@ -62,10 +90,12 @@ impl Summary<'_> {
                     Kept::Lost(_) | Kept::LostWithGateway => None,
                 },
             ),
-            (_, Some(Delivery::Delivered) | None) => (None, None),
+            _ => (None, None),
         };
+        let push = push.as_ref().and_then(|push| push.as_ref().ok());
         json!({
-            "name": job.name,
+            "name": self.job.name,
+            "run_id": run.id,
             "outcome": run.outcome.name(),
             "exit_code": run.outcome.exit_code(),
             "failure": run.failure,
@@ -73,17 +103,29 @@ impl Summary<'_> {
             "completion_timestamp_seconds": json::number(unix_seconds(run.completed_at)),
             "duration_seconds": json::number(run.duration.as_secs_f64()),
             "attempts": run.attempts,
+            "cpu_user_seconds": json::number(run.usage.cpu_user.as_secs_f64()),
+            "cpu_system_seconds": json::number(run.usage.cpu_system.as_secs_f64()),
+            "max_rss_bytes": run.usage.max_rss,
             "metrics": run.metrics.iter().map(json::family).collect::<Vec<_>>(),
+            "tail": run.tail,
+            "warnings": warnings,
             "push": {
                 "gateway": self.gateway.to_string(),
-                "method": job.method.name(),
-                "grouping_key": push.map(Push::key),
+                "method": push.map(|push| push.method().name()),
+                "grouping_key": self.key,
                 "url": push.map(|push| self.gateway.group_url(push.key())),
-                "delivered": matches!(self.delivery, Some(Delivery::Delivered)),
+                "delivered": matches!(delivery, Some(Delivery::Delivered)),
                 "error": error,
                 "outbox_entry": entry,
             },
         })
+    }
+}
+
+/// The last lines of a job's stderr, set off from our own.
+fn tail(text: &mut String, lines: &[String]) {
+    for line in lines {
+        let _ = writeln!(text, "  | {}", console::visible(line));
     }
 }
 

@@ -4,7 +4,10 @@ use std::fmt;
 use std::path::PathBuf;
 
 use super::builtin::Builtin;
+use super::command::Command;
+use super::metric_rule::MetricRule;
 use super::params::Params;
+use super::policy::Policy;
 use crate::metrics::{Labels, Method};
 
 /// The prefix of the runner's metrics when a job names none.
@@ -24,6 +27,9 @@ pub struct Job {
     /// The other labels of its grouping key.
     pub grouping: Labels,
     pub work: Work,
+    pub policy: Policy,
+    /// What is known of the job's own metrics before it runs.
+    pub metrics: Vec<MetricRule>,
     pub defined_in: DefinedIn,
 }
 
@@ -32,8 +38,7 @@ pub struct Job {
 pub enum Work {
     /// A job that ships in the binary, and what it is told.
     Builtin(&'static dyn Builtin, Params),
-    /// A program and its arguments; never empty.
-    Command(Vec<String>),
+    Command(Command),
 }
 
 /// `built-in backup`, or the command with its arguments.
@@ -41,18 +46,7 @@ impl fmt::Display for Work {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Work::Builtin(builtin, _) => write!(f, "built-in {}", builtin.name()),
-            Work::Command(words) => {
-                for (index, word) in words.iter().enumerate() {
-                    let separator = if index == 0 { "" } else { " " };
-                    let plain = |c: char| c.is_alphanumeric() || "-_./=:,@%+".contains(c);
-                    if !word.is_empty() && word.chars().all(plain) {
-                        write!(f, "{separator}{word}")?;
-                    } else {
-                        write!(f, "{separator}'{}'", word.replace('\'', r"'\''"))?;
-                    }
-                }
-                Ok(())
-            }
+            Work::Command(command) => command.fmt(f),
         }
     }
 }
@@ -63,6 +57,8 @@ pub enum DefinedIn {
     File(PathBuf),
     /// In the binary: a copy of the file with this name that ships with the source.
     CompiledIn,
+    /// By the words of a command line.
+    CommandLine,
 }
 
 impl fmt::Display for DefinedIn {
@@ -70,6 +66,7 @@ impl fmt::Display for DefinedIn {
         match self {
             DefinedIn::File(path) => path.display().fmt(f),
             DefinedIn::CompiledIn => f.write_str("compiled in"),
+            DefinedIn::CommandLine => f.write_str("command line"),
         }
     }
 }

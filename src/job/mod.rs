@@ -4,6 +4,7 @@
 //! where its report goes.
 //!
 //! - [`Job`], [`Work`]: the definition.
+//! - [`command`], [`Policy`], [`metric_rule`]: the parts of it that have rules of their own.
 //! - [`mod@file`]: definitions from TOML, with errors that name line and column.
 //! - [`catalog`]: where definitions are found.
 //! - [`params`]: what a built-in can be told.
@@ -11,9 +12,15 @@
 
 pub mod builtin;
 pub mod catalog;
+pub mod command;
 mod definition;
+pub mod duration;
 pub mod file;
+pub mod metric_rule;
 pub mod params;
+mod policy;
 mod suggest;
 
-pub use definition::{DefinedIn, Job, Work};
+pub use command::Command;
+pub use definition::{DEFAULT_PREFIX, DefinedIn, Job, Work};
+pub use policy::{Backoff, LockPolicy, Policy};

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
-use super::suggest;
+use super::{duration, suggest};
 
 /// A parameter that a built-in knows.
 #[derive(Debug, Clone, Copy)]
@@ -120,10 +120,7 @@ impl ParamReader<'_> {
 
     /// A time span such as `500ms` or `1h 30m`.
     pub fn duration(&self, name: &'static str) -> Result<Option<Duration>, ParamError> {
-        self.parse(name, |text| {
-            humantime::parse_duration(text)
-                .map_err(|error| format!("is not a duration: {error} (for example 500ms or 1h)"))
-        })
+        self.parse(name, duration::parse)
     }
 
     /// A path; not empty.

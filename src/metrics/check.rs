@@ -71,6 +71,61 @@ pub fn check_push(key: &GroupingKey, families: &[Family]) -> Result<(), CheckErr
     check_families(families)
 }
 
+/// Takes from `more` what could be pushed to the group of `key` together with `families`, in order,
+/// and puts it there. Returns why others were left out.
+pub fn add_pushable(
+    key: &GroupingKey,
+    families: &mut Vec<Family>,
+    more: Vec<Family>,
+) -> Vec<CheckError> {
+    let mut kinds: HashMap<String, Kind> = families
+        .iter()
+        .map(|family| (family.name.clone(), family.kind))
+        .collect();
+    let mut left_out = Vec::new();
+    for family in more {
+        match check_push(key, std::slice::from_ref(&family)).and(check_beside(&kinds, &family)) {
+            Ok(()) => {
+                kinds.insert(family.name.clone(), family.kind);
+                families.push(family);
+            }
+            Err(error) => left_out.push(error),
+        }
+    }
+    left_out
+}
+
+/// Whether `family` can stand beside those of `kinds`.
+fn check_beside(kinds: &HashMap<String, Kind>, family: &Family) -> Result<(), CheckError> {
+    let Family { name, kind, .. } = family;
+    if kinds.contains_key(name) {
+        return Err(CheckError::DuplicateFamily(name.clone()));
+    }
+    for suffix in kind.suffixes() {
+        let collides = format!("{name}{suffix}");
+        if kinds.contains_key(&collides) {
+            return Err(CheckError::Suffix {
+                name: collides,
+                kind: *kind,
+                base: name.clone(),
+            });
+        }
+    }
+    for suffix in ["_count", "_sum", "_bucket"] {
+        let base = name.strip_suffix(suffix).unwrap_or_default();
+        if let Some(kind) = kinds.get(base)
+            && kind.suffixes().contains(&suffix)
+        {
+            return Err(CheckError::Suffix {
+                name: name.clone(),
+                kind: *kind,
+                base: base.to_owned(),
+            });
+        }
+    }
+    Ok(())
+}
+
 /// Checks `families` as a gateway does when they are pushed, apart from its other groups.
 ///
 /// # Errors

@@ -1,33 +1,54 @@
 //! Running a job, and what there is to report about it.
 //!
-//! It may use [`crate::job`] and [`crate::metrics`].
+//! It may use [`crate::job`], [`crate::push`], [`crate::state`] and [`crate::metrics`].
 //!
-//! - [`run`]: one execution of a job.
-//! - [`Outcome`]: how it ended.
-//! - [`report`]: a finished run as metric families.
+//! - [`perform`](perform()): one run from the wait for its turn to its report, which is what the
+//!   command line does.
+//! - [`run`](run()): the run itself, of one or more attempts; `command` and `builtin` are one
+//!   attempt each.
+//! - [`Outcome`], [`Usage`]: how it ended, what it used.
+//! - [`events`]: metrics from inside the running job.
+//! - [`report`]: a run as metric families.
+//! - `live`: reports while it goes on.
+//! - [`lock`]: what keeps runs of a job apart.
+//! - [`Signals`]: what becomes of the signals that this process gets.
 
+mod attempt;
+mod builtin;
 mod command;
-mod interrupt;
+pub mod events;
+mod live;
+pub mod lock;
 mod outcome;
+mod pause;
+mod perform;
 pub mod report;
+mod signals;
 mod usage;
 
+use std::ffi::OsString;
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-pub use interrupt::Interrupt;
+pub use attempt::Attempt;
+pub use events::Events;
 pub use outcome::Outcome;
+pub use perform::{Order, PerformError, Performed, Reporting, perform};
+pub use signals::{Received, Signals};
 pub use usage::Usage;
 
-use crate::job::builtin::{Context, Progress};
+use crate::job::builtin::Progress;
 use crate::job::params::ParamError;
 use crate::job::{Job, Work};
-use crate::metrics::{Family, registry};
+use crate::metrics::Family;
 
 /// A finished run.
 #[derive(Debug, Clone)]
 pub struct Run {
+    /// What tells it from all others: 16 hexadecimal digits.
+    pub id: String,
     pub outcome: Outcome,
-    /// Why it did not succeed, as far as that is known.
+    /// Why it did not succeed, as far as that is known beyond the outcome.
     pub failure: Option<String>,
     pub started_at: SystemTime,
     pub completed_at: SystemTime,
@@ -37,52 +58,135 @@ pub struct Run {
     pub usage: Usage,
     /// The job's own.
     pub metrics: Vec<Family>,
+    /// What of them was left out, and why.
+    pub warnings: Vec<String>,
+    /// The last lines that its last attempt wrote to stderr, if they were to be kept.
+    pub tail: Vec<String>,
+    /// The signal that asked this process to end while it ran.
+    pub interrupted: Option<Received>,
 }
 
-/// Runs `job` once and waits for its end. A failure is an outcome, not an error. A signal that asks
-/// this process to end is passed on to a built-in as the wish to stop, and then is the outcome; while
-/// a command runs, it ends this process. After the run `interrupt` watches in either case, so that
-/// the report is not lost.
+impl Run {
+    /// One that was not begun, because another run goes on.
+    fn skipped(id: String, why: String) -> Self {
+        let now = SystemTime::now();
+        Run {
+            id,
+            outcome: Outcome::Skipped,
+            failure: Some(why),
+            started_at: now,
+            completed_at: now,
+            duration: Duration::ZERO,
+            attempts: 0,
+            usage: Usage::default(),
+            metrics: Vec::new(),
+            warnings: Vec::new(),
+            tail: Vec::new(),
+            interrupted: None,
+        }
+    }
+}
+
+/// Learns what happens during a run. Each method does nothing by default.
+pub trait Observer {
+    /// The first attempt begins.
+    fn begins(&self, _at: SystemTime) {}
+
+    /// Attempt number `attempt` (from 1) did not succeed, and another one follows after `wait`.
+    fn retries(&self, _attempt: u32, _end: &Attempt, _wait: Duration) {}
+}
+
+/// A new id for a run.
+fn new_id() -> String {
+    format!("{:016x}", rand::random::<u64>())
+}
+
+/// Runs `job` as the run `id`. A failure is an outcome, not an error. A signal that asks this process
+/// to end is passed on to the job. After the run `signals` are held back, so that the report is not
+/// lost.
 ///
 /// # Errors
 ///
 /// A parameter of the built-in has a bad value; nothing has run.
-pub fn run(job: &Job, progress: &dyn Progress, interrupt: &Interrupt) -> Result<Run, ParamError> {
-    let is_interrupted = || interrupt.signal().is_some();
-    let context = Context::new(&job.prefix, progress, &is_interrupted);
-    let mut work: Box<dyn FnMut() -> End + '_> = match &job.work {
-        Work::Command(words) => Box::new(|| command::run(words)),
+pub fn run(
+    job: &Job,
+    id: String,
+    events: &Arc<Events>,
+    progress: &dyn Progress,
+    signals: &Signals,
+    observer: &dyn Observer,
+) -> Result<Run, ParamError> {
+    let policy = &job.policy;
+    let mut attempt: Box<dyn FnMut() -> Result<Attempt, ParamError> + '_> = match &job.work {
+        Work::Command(command) => {
+            let variables = variables(job, &id, events);
+            Box::new(move || {
+                Ok(command::attempt(
+                    command, policy, &variables, events, signals,
+                ))
+            })
+        }
         Work::Builtin(builtin, params) => {
-            let mut task = builtin.prepare(params)?;
-            interrupt.watch();
-            let context = &context;
-            Box::new(move || match task.run(context) {
-                Ok(()) => (Outcome::Success, None),
-                Err(error) => {
-                    let signal = interrupt.signal().map(Outcome::Signal);
-                    let outcome = signal.unwrap_or(Outcome::Failure(1));
-                    (outcome, Some(error.to_string()))
-                }
+            let mut first = Some(builtin.prepare(params)?);
+            Box::new(move || {
+                let mut task = match first.take() {
+                    Some(task) => task,
+                    None => builtin.prepare(params)?,
+                };
+                let (prefix, timeout) = (&job.prefix, policy.timeout);
+                Ok(builtin::attempt(
+                    &mut *task, prefix, timeout, events, progress, signals,
+                ))
             })
         }
     };
 
-    let usage = usage::Meter::start(&job.work);
     let (started_at, start) = (SystemTime::now(), Instant::now());
-    let (outcome, failure) = work();
+    observer.begins(started_at);
+    let (mut attempts, mut usage) = (0, Usage::default());
+    let last = loop {
+        let mut last = attempt()?;
+        attempts += 1;
+        usage += last.usage;
+        let is_last = attempts > policy.retries;
+        if last.outcome.is_success() || last.interrupted.is_some() || is_last {
+            break last;
+        }
+        let wait = policy.backoff.delay(attempts, rand::random());
+        observer.retries(attempts, &last, wait);
+        if let Some(signal) = pause::pause(wait, signals) {
+            last.outcome = Outcome::Signal(signal.number);
+            last.interrupted = Some(signal);
+            break last;
+        }
+    };
     let (completed_at, duration) = (SystemTime::now(), start.elapsed());
-    interrupt.watch();
+    drop(attempt);
+    signals.hold();
+    let (metrics, warnings) = events.finish();
     Ok(Run {
-        outcome,
-        failure,
+        id,
+        outcome: last.outcome,
+        failure: last.failure,
         started_at,
         completed_at,
         duration,
-        attempts: 1,
-        usage: usage.stop(),
-        metrics: registry::gather(context.registry()),
+        attempts,
+        usage,
+        metrics,
+        warnings,
+        tail: last.tail,
+        interrupted: last.interrupted,
     })
 }
 
-/// How the work ended, and why it did not succeed, as far as that is known.
-type End = (Outcome, Option<String>);
+/// What a command finds in its environment.
+fn variables(job: &Job, id: &str, events: &Events) -> Vec<(&'static str, OsString)> {
+    let mut variables = vec![
+        ("METRICSJOB_JOB", job.job.clone().into()),
+        ("METRICSJOB_RUN_ID", id.into()),
+    ];
+    let path = events.with_path(|path| path.as_os_str().to_owned());
+    variables.extend(path.map(|path| (events::METRICS_VARIABLE, path)));
+    variables
+}

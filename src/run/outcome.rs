@@ -1,51 +1,50 @@
 //! How a run ended.
 
 use std::fmt;
-use std::os::unix::process::ExitStatusExt;
-use std::process::ExitStatus;
 
 /// How a run ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
-    Success,
-    /// With this exit code, which is not 0.
+    /// With this exit code, which is one of the job's success codes.
+    Success(u8),
+    /// With this exit code, which is none of the job's success codes.
     Failure(u8),
     /// Ended by the signal of this number.
     Signal(u8),
+    /// Ended because it took too long.
+    Timeout,
+    /// Not begun, because another run of the job goes on.
+    Skipped,
 }
 
 impl Outcome {
-    /// The exit code that passes it on: the job's own, 128 + n for a signal as POSIX shells do.
+    /// The names of all outcomes.
+    pub const NAMES: [&str; 5] = ["success", "failure", "signal", "timeout", "skipped"];
+
+    /// The exit code that passes it on: the job's own, 128 + n for a signal as POSIX shells do, and
+    /// 124 for a timeout as timeout(1) does.
     pub fn exit_code(self) -> u8 {
         match self {
-            Outcome::Success => 0,
-            Outcome::Failure(code) => code,
+            Outcome::Success(code) | Outcome::Failure(code) => code,
             Outcome::Signal(number) => 128_u8.saturating_add(number),
+            Outcome::Timeout => 124,
+            Outcome::Skipped => 0,
         }
     }
 
     pub fn is_success(self) -> bool {
-        self == Outcome::Success
+        matches!(self, Outcome::Success(_))
     }
 
-    /// One word: `success`, `failure`, `signal`.
+    /// One word, see [`NAMES`](Self::NAMES).
     pub fn name(self) -> &'static str {
+        let [success, failure, signal, timeout, skipped] = Outcome::NAMES;
         match self {
-            Outcome::Success => "success",
-            Outcome::Failure(_) => "failure",
-            Outcome::Signal(_) => "signal",
-        }
-    }
-}
-
-impl From<ExitStatus> for Outcome {
-    fn from(status: ExitStatus) -> Self {
-        match (status.code(), status.signal()) {
-            (Some(0), _) => Outcome::Success,
-            // The kernel passes on the lowest eight bits.
-            (Some(code), _) => Outcome::Failure(code as u8),
-            (None, Some(number)) => Outcome::Signal(number as u8),
-            (None, None) => Outcome::Failure(1),
+            Outcome::Success(_) => success,
+            Outcome::Failure(_) => failure,
+            Outcome::Signal(_) => signal,
+            Outcome::Timeout => timeout,
+            Outcome::Skipped => skipped,
         }
     }
 }
@@ -54,9 +53,11 @@ impl From<ExitStatus> for Outcome {
 impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Outcome::Success => f.write_str(self.name()),
-            Outcome::Failure(code) => write!(f, "failure (exit code {code})"),
-            Outcome::Signal(number) => write!(f, "signal {number}"),
+            Outcome::Success(0) | Outcome::Timeout | Outcome::Skipped => f.write_str(self.name()),
+            Outcome::Success(code) | Outcome::Failure(code) => {
+                write!(f, "{} (exit code {code})", self.name())
+            }
+            Outcome::Signal(number) => write!(f, "{} {number}", self.name()),
         }
     }
 }

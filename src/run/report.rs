@@ -1,10 +1,14 @@
-//! A finished run as metric families.
+//! A run as metric families.
 
-use super::Run;
-use crate::metrics::{Family, unix_seconds};
+use std::time::SystemTime;
 
-/// The report of `run`: the runner's metrics under `prefix`, and the job's own, sorted by name.
-/// Times and durations are in seconds, times since the epoch.
+use super::{Outcome, Run};
+use crate::job::metric_rule::MetricRule;
+use crate::metrics::{Family, Kind, Labels, Metric, Value, unix_seconds};
+use crate::state::counters::Counter;
+
+/// What the runner reports of `run` under `prefix`, but for its counter [`runs_total`]. Times and
+/// durations are in seconds, times since the epoch.
 pub fn report(run: &Run, prefix: &str) -> Vec<Family> {
     let gauge =
         |name: &str, help: &str, value: f64| Family::gauge(format!("{prefix}_{name}"), help, value);
@@ -15,11 +19,7 @@ pub fn report(run: &Run, prefix: &str) -> Vec<Family> {
             "How long the last run took.",
             run.duration.as_secs_f64(),
         ),
-        gauge(
-            "start_timestamp_seconds",
-            "When the last run started.",
-            unix_seconds(run.started_at),
-        ),
+        start_timestamp(prefix, run.started_at),
         gauge(
             "last_completion_timestamp_seconds",
             "When the last run ended, well or not.",
@@ -32,7 +32,7 @@ pub fn report(run: &Run, prefix: &str) -> Vec<Family> {
         ),
         gauge(
             "exit_code",
-            "The exit code of the last run; 128+n if signal n ended it.",
+            "The exit code of the last run; 128+n if signal n ended it, 124 if it took too long.",
             f64::from(run.outcome.exit_code()),
         ),
         gauge(
@@ -63,7 +63,136 @@ pub fn report(run: &Run, prefix: &str) -> Vec<Family> {
             completed_at,
         ));
     }
-    families.extend(run.metrics.iter().cloned());
-    families.sort_by(|a, b| a.name.cmp(&b.name));
     families
+}
+
+/// The time when the last run began.
+pub fn start_timestamp(prefix: &str, started_at: SystemTime) -> Family {
+    Family::gauge(
+        format!("{prefix}_start_timestamp_seconds"),
+        "When the last run started.",
+        unix_seconds(started_at),
+    )
+}
+
+/// Whether a run goes on.
+pub fn running(prefix: &str, is_running: bool) -> Family {
+    Family::gauge(
+        format!("{prefix}_running"),
+        "Whether a run goes on (1) or not (0).",
+        f64::from(is_running),
+    )
+}
+
+/// The name of the counter of runs.
+fn runs_total_name(prefix: &str) -> String {
+    format!("{prefix}_runs_total")
+}
+
+/// All runs so far, by their outcome, which `totals` have counted; 0 for one that never was.
+pub fn runs_total(prefix: &str, totals: &[Counter]) -> Family {
+    let name = runs_total_name(prefix);
+    let metrics = Outcome::NAMES.map(|outcome| {
+        let labels = Labels::from([("outcome".to_owned(), outcome.to_owned())]);
+        let mut found = totals.iter();
+        let found = found.find(|total| total.name == name && total.labels == labels);
+        number(labels, found.map_or(0.0, |total| total.value))
+    });
+    Family {
+        name,
+        help: "Runs so far, by their outcome.".into(),
+        kind: Kind::Counter,
+        metrics: metrics.into(),
+    }
+}
+
+/// By how much `run` makes the counters go up that go on over runs: the one of runs, and those of the
+/// job that `rules` name.
+pub fn increments(run: &Run, prefix: &str, rules: &[MetricRule]) -> Vec<Counter> {
+    let mut increments = increments_of(&run.metrics, rules);
+    increments.push(Counter {
+        name: runs_total_name(prefix),
+        labels: Labels::from([("outcome".into(), run.outcome.name().into())]),
+        value: 1.0,
+    });
+    increments
+}
+
+/// Those of `own` that go on over runs.
+pub fn increments_of(own: &[Family], rules: &[MetricRule]) -> Vec<Counter> {
+    let mut increments = Vec::new();
+    for family in own.iter().filter(|family| is_cumulative(family, rules)) {
+        for metric in &family.metrics {
+            if let Value::Number(value) = metric.value {
+                increments.push(Counter {
+                    name: family.name.clone(),
+                    labels: metric.labels.clone(),
+                    value,
+                });
+            }
+        }
+    }
+    increments
+}
+
+/// The job's own families, where the counters that go on over runs have the value of `totals`.
+/// Without totals they are left out: a value that begins anew would be wrong.
+pub fn with_totals(
+    own: Vec<Family>,
+    rules: &[MetricRule],
+    totals: Option<&[Counter]>,
+) -> Vec<Family> {
+    let (goes_on, mut families): (Vec<Family>, Vec<Family>) = own
+        .into_iter()
+        .partition(|family| is_cumulative(family, rules));
+    let mut seen = Vec::new();
+    for rule in rules.iter().filter(|rule| rule.is_cumulative) {
+        // Several rules can be about one counter.
+        if seen.contains(&&rule.name) {
+            continue;
+        }
+        seen.push(&rule.name);
+        let totals = totals.into_iter().flatten();
+        let metrics: Vec<Metric> = totals
+            .filter(|total| total.name == rule.name)
+            .map(|total| number(total.labels.clone(), total.value))
+            .collect();
+        if metrics.is_empty() {
+            continue;
+        }
+        let current = goes_on.iter().find(|family| family.name == rule.name);
+        families.push(Family {
+            name: rule.name.clone(),
+            help: current.map_or(&rule.help, |family| &family.help).clone(),
+            kind: Kind::Counter,
+            metrics,
+        });
+    }
+    families
+}
+
+/// What `totals` will be once `increments` are added.
+pub fn sum(mut totals: Vec<Counter>, increments: Vec<Counter>) -> Vec<Counter> {
+    for increment in increments {
+        let same =
+            |total: &&mut Counter| total.name == increment.name && total.labels == increment.labels;
+        match totals.iter_mut().find(same) {
+            Some(total) => total.value += increment.value,
+            None => totals.push(increment),
+        }
+    }
+    totals
+}
+
+fn is_cumulative(family: &Family, rules: &[MetricRule]) -> bool {
+    let mut rules = rules.iter().filter(|rule| rule.is_cumulative);
+    family.kind == Kind::Counter && rules.any(|rule| rule.name == family.name)
+}
+
+fn number(labels: Labels, value: f64) -> Metric {
+    Metric {
+        labels,
+        value: Value::Number(value),
+        timestamp_ms: None,
+    }
 }

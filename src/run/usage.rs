@@ -1,10 +1,10 @@
 //! What a run used of the machine.
 
+use std::ops::AddAssign;
 use std::time::Duration;
 
+use nix::libc;
 use nix::sys::resource::{UsageWho, getrusage};
-
-use crate::job::Work;
 
 /// What a run used of the machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -15,56 +15,64 @@ pub struct Usage {
     pub max_rss: u64,
 }
 
-/// Measures the usage of one run.
+/// That of two attempts, one after the other.
+impl AddAssign for Usage {
+    fn add_assign(&mut self, other: Usage) {
+        self.cpu_user += other.cpu_user;
+        self.cpu_system += other.cpu_system;
+        self.max_rss = self.max_rss.max(other.max_rss);
+    }
+}
+
+/// What wait4(2) tells of a process that has ended, and of those that it waited for.
+impl From<&libc::rusage> for Usage {
+    fn from(usage: &libc::rusage) -> Self {
+        Usage {
+            cpu_user: duration(usage.ru_utime.tv_sec, usage.ru_utime.tv_usec),
+            cpu_system: duration(usage.ru_stime.tv_sec, usage.ru_stime.tv_usec),
+            // Linux counts it in KiB, see getrusage(2).
+            max_rss: u64::try_from(usage.ru_maxrss).unwrap_or_default() * 1024,
+        }
+    }
+}
+
+/// Measures what this process uses, for a built-in.
 pub struct Meter {
-    who: UsageWho,
     cpu_before: (Duration, Duration),
 }
 
 impl Meter {
-    /// Starts to measure: this process for a built-in, for a command the child and what it waits
-    /// for itself.
-    pub fn start(work: &Work) -> Self {
-        let who = match work {
-            Work::Builtin(..) => UsageWho::RUSAGE_SELF,
-            Work::Command(_) => UsageWho::RUSAGE_CHILDREN,
-        };
-        Meter {
-            who,
-            cpu_before: read(who).map(cpu).unwrap_or_default(),
-        }
+    pub fn start() -> Self {
+        Meter { cpu_before: cpu() }
     }
 
     /// What was used since the start.
     pub fn stop(self) -> Usage {
-        let Some(usage) = read(self.who) else {
-            return Usage::default();
-        };
-        let (user, system) = cpu(usage);
+        let (user, system) = cpu();
         Usage {
             cpu_user: user.saturating_sub(self.cpu_before.0),
             cpu_system: system.saturating_sub(self.cpu_before.1),
-            max_rss: match self.who {
-                UsageWho::RUSAGE_SELF => peak_rss().unwrap_or_default(),
-                // Linux counts it in KiB, see getrusage(2).
-                _ => u64::try_from(usage.max_rss()).unwrap_or_default() * 1024,
-            },
+            max_rss: peak_rss().unwrap_or_default(),
         }
     }
 }
 
-/// It fails only for an unknown `who`.
-fn read(who: UsageWho) -> Option<nix::sys::resource::Usage> {
-    getrusage(who).ok()
+/// CPU time of this process in user mode and in the kernel.
+fn cpu() -> (Duration, Duration) {
+    // It fails only for an unknown `who`.
+    let Ok(usage) = getrusage(UsageWho::RUSAGE_SELF) else {
+        return Default::default();
+    };
+    let of = |time: nix::sys::time::TimeVal| duration(time.tv_sec(), time.tv_usec());
+    (of(usage.user_time()), of(usage.system_time()))
 }
 
-/// CPU time in user mode and in the kernel.
-fn cpu(usage: nix::sys::resource::Usage) -> (Duration, Duration) {
-    let duration = |time: nix::sys::time::TimeVal| {
-        let micros = time.tv_sec() * 1_000_000 + time.tv_usec();
-        Duration::from_micros(micros.try_into().unwrap_or_default())
-    };
-    (duration(usage.user_time()), duration(usage.system_time()))
+fn duration(seconds: i64, micros: i64) -> Duration {
+    Duration::from_micros(
+        (seconds * 1_000_000 + micros)
+            .try_into()
+            .unwrap_or_default(),
+    )
 }
 
 /// The most memory that this process had, in bytes. Not by getrusage(2), which counts what it had

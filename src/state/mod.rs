@@ -1,4 +1,5 @@
-//! The state: one local SQLite database with the embedded gateway's groups and the outbox.
+//! The state: one local SQLite database with the embedded gateway's groups, the history of runs and
+//! the outbox.
 //!
 //! It is per host and shared by all processes of a user. Every change is one transaction that is
 //! synced to disk before the call returns. It may use [`crate::metrics`] and nothing else of ours.
@@ -6,10 +7,14 @@
 //! - [`dir`]: where the database is.
 //! - `schema`: its tables, made and brought up to date on opening.
 //! - [`groups`]: the embedded gateway: what a push does to its groups.
+//! - [`history`]: finished runs.
+//! - [`counters`]: counters that go on over runs.
 //! - [`outbox`]: pushes that were not delivered.
 
+pub mod counters;
 pub mod dir;
 pub mod groups;
+pub mod history;
 mod key_column;
 pub mod outbox;
 mod schema;

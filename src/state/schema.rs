@@ -11,7 +11,8 @@ use super::{State, StateError};
 
 /// The steps from an empty database to today's schema. `user_version` counts those that were taken.
 /// A step that has shipped never changes.
-const MIGRATIONS: &[&str] = &["
+const MIGRATIONS: &[&str] = &[
+    "
     -- A group of the embedded gateway. Times are seconds since the epoch, 0 for never.
     CREATE TABLE groups (
         id INTEGER PRIMARY KEY,
@@ -49,7 +50,41 @@ const MIGRATIONS: &[&str] = &["
         is_rejected INTEGER NOT NULL,
         error TEXT NOT NULL
     ) STRICT;
-"];
+",
+    "
+    -- The history: finished runs. Times are seconds since the epoch, durations seconds, the peak of
+    -- memory bytes. `metrics` is in the text format, `tail` in lines.
+    CREATE TABLE runs (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        run_id TEXT NOT NULL,
+        name TEXT NOT NULL,
+        job TEXT NOT NULL,
+        grouping_key TEXT NOT NULL,
+        started_at REAL NOT NULL,
+        ended_at REAL NOT NULL,
+        duration REAL NOT NULL,
+        outcome TEXT NOT NULL,
+        exit_code INTEGER NOT NULL,
+        failure TEXT,
+        attempts INTEGER NOT NULL,
+        cpu_user REAL NOT NULL,
+        cpu_system REAL NOT NULL,
+        max_rss INTEGER NOT NULL,
+        metrics TEXT NOT NULL,
+        tail TEXT NOT NULL
+    ) STRICT;
+    CREATE INDEX runs_by_job ON runs (job, id);
+
+    -- Counters that go on over runs. `labels` is JSON, sorted by name.
+    CREATE TABLE counters (
+        grouping_key TEXT NOT NULL,
+        name TEXT NOT NULL,
+        labels TEXT NOT NULL,
+        value REAL NOT NULL,
+        PRIMARY KEY (grouping_key, name, labels)
+    ) STRICT, WITHOUT ROWID;
+",
+];
 
 /// How long a transaction waits for those of other processes.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);

@@ -36,15 +36,17 @@ impl Progress for NoProgress {
 pub struct TaskError(pub String);
 
 impl<'a> Context<'a> {
-    /// A context whose metrics begin with `prefix`. The task is asked to end once `is_interrupted`.
+    /// A context whose metrics begin with `prefix` and are registered in `registry`. The task is
+    /// asked to end once `is_interrupted`.
     pub fn new(
         prefix: &'a str,
+        registry: Registry,
         progress: &'a dyn Progress,
         is_interrupted: &'a dyn Fn() -> bool,
     ) -> Self {
         Context {
             prefix,
-            registry: Registry::new(),
+            registry,
             progress,
             is_interrupted,
         }
@@ -85,11 +87,6 @@ impl<'a> Context<'a> {
             }
             sleep(TICK.min(duration - elapsed));
         }
-    }
-
-    /// What was registered.
-    pub fn registry(&self) -> &Registry {
-        &self.registry
     }
 
     fn full_name(&self, name: &str) -> String {

@@ -1,0 +1,76 @@
+//! `metricsjob exec`: run any command as a job.
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::Args;
+
+use super::exit::usage;
+use super::perform::{self, PerformArgs, Talk};
+use crate::job::command::Command;
+use crate::job::{DEFAULT_PREFIX, DefinedIn, Job, Policy, Work};
+use crate::metrics::{Labels, Method, is_metric_name};
+
+/// Run any command as a job and report how it went
+///
+/// The command gets stdin, stdout, stderr, the terminal, the working directory and the environment
+/// as they are; signals are passed on to it, and its exit code is ours. On success nothing is
+/// printed besides what it prints, unless there is a terminal.
+///
+/// It finds METRICSJOB_METRICS (a file to append metrics to, see `metricsjob metric`),
+/// METRICSJOB_JOB and METRICSJOB_RUN_ID in its environment.
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  metricsjob exec -- pg_dump --file=/backup/customers.sql customers
+  metricsjob exec --job sync_orders -g site=berlin --timeout 10m --lock -- /opt/sync.sh --all
+  metricsjob exec --retries 3 --backoff 5s..1m --tail 20 -- ./import.py
+  metricsjob exec --job report -- sh -c './extract | ./load'
+
+In a crontab:
+  */15 * * * *  metricsjob exec --job sync_orders --lock -- /opt/sync.sh --all
+
+Exit codes: the command's own, 128+n if signal n ended it, 124 if it took too long, 126 if it is not
+executable, 127 if it is not found; 0 if the run was skipped; 2 for wrong usage, before anything runs.")]
+pub struct ExecArgs {
+    /// The job label of the grouping key [default: the command's name without its directory]
+    #[arg(long, value_name = "JOB")]
+    job: Option<String>,
+
+    /// What the names of the runner's metrics begin with
+    #[arg(long, value_name = "PREFIX", default_value = DEFAULT_PREFIX, value_parser = prefix)]
+    prefix: String,
+
+    #[command(flatten)]
+    perform: PerformArgs,
+
+    /// The command and its arguments, which are passed on as they are
+    #[arg(value_name = "CMD", required = true, trailing_var_arg = true)]
+    command: Vec<OsString>,
+}
+
+pub fn main(args: ExecArgs) -> anyhow::Result<ExitCode> {
+    let command = Command::new(args.command)
+        .map_err(|problem| usage(anyhow::anyhow!("the command {problem}")))?;
+    let label = args.job.unwrap_or_else(|| command.base_name());
+    let job = Job {
+        name: label.clone(),
+        description: None,
+        job: label,
+        prefix: args.prefix,
+        method: Method::default(),
+        grouping: Labels::new(),
+        work: Work::Command(command),
+        policy: Policy::default(),
+        metrics: Vec::new(),
+        defined_in: DefinedIn::CommandLine,
+    };
+    perform::main(job, &args.perform, Talk::OnTerminal)
+}
+
+fn prefix(text: &str) -> Result<String, String> {
+    match is_metric_name(text) {
+        true => Ok(text.to_owned()),
+        false => Err("it cannot begin a metric name ([a-zA-Z_:][a-zA-Z0-9_:]*)".into()),
+    }
+}

@@ -1,0 +1,138 @@
+//! `metricsjob history`: the runs so far.
+
+use std::process::ExitCode;
+use std::time::{Duration, SystemTime};
+
+use clap::Args;
+use serde_json::json;
+
+use super::options::{Output, OutputArgs, StateArgs};
+use super::{console, json};
+use crate::state::State;
+use crate::state::history::RecordedRun;
+
+/// Show the runs so far, the newest last
+///
+/// Every run of `run` and `exec` is recorded in the state database, but for those with --dry-run.
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  metricsjob history
+  metricsjob history sync_orders --last 5
+  metricsjob history sync_orders --last 1 --output json")]
+pub struct HistoryArgs {
+    /// Only those of this job, by its name or its job label
+    #[arg(value_name = "JOB")]
+    job: Option<String>,
+
+    /// How many, at most
+    #[arg(long, value_name = "N", default_value = "20")]
+    last: u32,
+
+    #[command(flatten)]
+    state: StateArgs,
+
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+pub fn main(args: HistoryArgs) -> anyhow::Result<ExitCode> {
+    let mut runs = match State::open_existing(&args.state.dir())? {
+        Some(mut state) => state.history(args.job.as_deref(), args.last)?,
+        None => Vec::new(),
+    };
+    runs.reverse();
+    match (args.output.output, &args.job) {
+        (Output::Json, _) => json::print(&runs.iter().map(run_json).collect())?,
+        (Output::Text, None) if runs.is_empty() => console::result("no runs so far\n")?,
+        (Output::Text, Some(job)) if runs.is_empty() => {
+            console::result(&format!("no runs of {} so far\n", console::visible(job)))?;
+        }
+        (Output::Text, _) => console::result(&text(&runs, SystemTime::now()))?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn text(runs: &[RecordedRun], now: SystemTime) -> String {
+    let longest = runs.iter().map(|run| run.duration).fold(0.0, f64::max);
+    let rows = runs.iter().map(|run| {
+        let labels = run.key.labels().iter();
+        let labels: Vec<String> = labels
+            .map(|(name, value)| format!("{name}={value}"))
+            .collect();
+        let duration = Duration::try_from_secs_f64(run.duration).unwrap_or_default();
+        vec![
+            run.name.clone(),
+            labels.join(","),
+            console::ago(run.started_at, now),
+            outcome(run),
+            run.attempts.to_string(),
+            console::rough(duration),
+            bar(run.duration, longest),
+        ]
+    });
+    console::table(
+        [
+            "JOB", "GROUPING", "STARTED", "OUTCOME", "ATTEMPTS", "DURATION", "",
+        ],
+        rows,
+    )
+}
+
+fn outcome(run: &RecordedRun) -> String {
+    match (run.outcome.as_str(), run.exit_code) {
+        ("signal", code) => format!("signal {}", code.saturating_sub(128)),
+        ("failure", code) => format!("failure (exit code {code})"),
+        ("success", code @ 1..) => format!("success (exit code {code})"),
+        (outcome, _) => outcome.to_owned(),
+    }
+}
+
+/// A bar of ten characters for `longest`.
+fn bar(duration: f64, longest: f64) -> String {
+    const EIGHTHS: [&str; 8] = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"];
+    const WIDTH: f64 = 10.0;
+    if longest <= 0.0 {
+        return String::new();
+    }
+    let eighths = (duration / longest * WIDTH * 8.0).round() as usize;
+    // Whatever took any time at all is seen.
+    let eighths = eighths.max(usize::from(duration > 0.0));
+    "█".repeat(eighths / 8) + EIGHTHS[eighths % 8]
+}
+
+fn run_json(run: &RecordedRun) -> serde_json::Value {
+    json!({
+        "run_id": run.run_id,
+        "name": run.name,
+        "job": run.key.job(),
+        "grouping": run.key.labels(),
+        "outcome": run.outcome,
+        "exit_code": run.exit_code,
+        "failure": run.failure,
+        "start_timestamp_seconds": json::number(run.started_at),
+        "completion_timestamp_seconds": json::number(run.ended_at),
+        "duration_seconds": json::number(run.duration),
+        "attempts": run.attempts,
+        "cpu_user_seconds": json::number(run.cpu_user),
+        "cpu_system_seconds": json::number(run.cpu_system),
+        "max_rss_bytes": run.max_rss,
+        "metrics": run.metrics.iter().map(json::family).collect::<Vec<_>>(),
+        "tail": run.tail,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::bar;
+
+    #[test]
+    fn bars() {
+        assert_eq!(bar(2.0, 2.0), "██████████");
+        assert_eq!(bar(1.0, 2.0), "█████");
+        assert_eq!(bar(0.1, 8.0), "▏");
+        assert_eq!(bar(0.0001, 8.0), "▏");
+        assert_eq!(bar(0.0, 8.0), "");
+        assert_eq!(bar(0.0, 0.0), "");
+    }
+}

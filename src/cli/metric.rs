@@ -1,0 +1,170 @@
+//! `metricsjob metric`: report a metric from inside a running job.
+
+use std::env;
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{ArgAction, Args, Subcommand};
+
+use super::exit::usage;
+use super::options::name_and_value;
+use crate::job::metric_rule::Scale;
+use crate::metrics::Labels;
+use crate::run::events::{Change, Event, METRICS_VARIABLE, check_names};
+
+/// Report a metric from inside a running job
+///
+/// It works in a command that `metricsjob exec` or `metricsjob run` has started: it appends to the
+/// file that METRICSJOB_METRICS names, and the metric is part of the run's report. A job can append
+/// lines of the Prometheus text format to that file too.
+#[derive(Args)]
+#[command(after_help = "\
+Examples, inside a job:
+  metricsjob metric inc orders_synced_total 5 -l region=eu
+  metricsjob metric set queue_size 17 --help \"Orders still waiting.\"
+  metricsjob metric observe request_seconds 0.231 --buckets 0.1,0.5,1,5
+  metricsjob metric observe row_seconds 0.002 --quantiles 0.5,0.9,0.99
+  echo 'queue_size 17' >> \"$METRICSJOB_METRICS\"")]
+pub struct MetricArgs {
+    #[command(subcommand)]
+    change: MetricCommand,
+}
+
+#[derive(Subcommand)]
+enum MetricCommand {
+    /// Make a counter go up
+    #[command(disable_help_flag = true)]
+    Inc {
+        #[command(flatten)]
+        metric: NameArgs,
+
+        /// By how much; not below 0
+        #[arg(
+            value_name = "VALUE",
+            default_value = "1",
+            allow_negative_numbers = true
+        )]
+        value: f64,
+    },
+    /// Set a gauge
+    #[command(disable_help_flag = true)]
+    Set {
+        #[command(flatten)]
+        metric: NameArgs,
+
+        /// Its value: a number, NaN, +Inf or -Inf
+        #[arg(value_name = "VALUE", allow_hyphen_values = true)]
+        value: f64,
+    },
+    /// Add an observation to a histogram or summary
+    #[command(disable_help_flag = true)]
+    Observe {
+        #[command(flatten)]
+        metric: NameArgs,
+
+        /// What was observed, in base units (seconds, bytes)
+        #[arg(value_name = "VALUE", allow_hyphen_values = true)]
+        value: f64,
+
+        /// It is a histogram with these upper bounds [default: 0.005 to 10, as client libraries]
+        #[arg(
+            long,
+            value_name = "BOUND,…",
+            value_delimiter = ',',
+            conflicts_with = "quantiles"
+        )]
+        buckets: Option<Vec<f64>>,
+
+        /// It is a summary with these quantiles, each within 1 % of the observed value
+        #[arg(long, value_name = "QUANTILE,…", value_delimiter = ',')]
+        quantiles: Option<Vec<f64>>,
+    },
+}
+
+#[derive(Args)]
+struct NameArgs {
+    /// The metric's name
+    #[arg(value_name = "NAME")]
+    name: String,
+
+    /// A label; can be given several times
+    #[arg(short, long, value_name = "NAME=VALUE", value_parser = name_and_value)]
+    label: Vec<(String, String)>,
+
+    /// The metric's HELP text
+    #[arg(long, value_name = "TEXT")]
+    help: Option<String>,
+
+    /// Print help; so does --help behind all else
+    #[arg(short = 'h', action = ArgAction::Help)]
+    print_help: Option<bool>,
+}
+
+/// The command line, where a last `--help` of `metric` asks for help: anywhere else it has a text
+/// behind it.
+pub fn with_help(line: impl Iterator<Item = OsString>) -> Vec<OsString> {
+    let mut line: Vec<OsString> = line.collect();
+    let is_metric = line.get(1).is_some_and(|word| word == "metric");
+    if let Some(last) = line
+        .last_mut()
+        .filter(|last| is_metric && *last == "--help")
+    {
+        *last = "-h".into();
+    }
+    line
+}
+
+pub fn main(args: MetricArgs) -> anyhow::Result<ExitCode> {
+    let (subcommand, metric, change) = match args.change {
+        MetricCommand::Inc { metric, value } => ("inc", metric, Change::Inc(value)),
+        MetricCommand::Set { metric, value } => ("set", metric, Change::Set(value)),
+        MetricCommand::Observe {
+            metric,
+            value,
+            buckets,
+            quantiles,
+        } => {
+            let scale = match (buckets, quantiles) {
+                (Some(buckets), _) => Some(Scale::buckets(buckets).map_err(option("--buckets"))?),
+                (_, Some(quantiles)) => {
+                    Some(Scale::quantiles(quantiles).map_err(option("--quantiles"))?)
+                }
+                _ => None,
+            };
+            ("observe", metric, Change::Observe { value, scale })
+        }
+    };
+    let invalid = |problem: String| usage(anyhow::anyhow!("metric {subcommand}: {problem}"));
+    change.check().map_err(invalid)?;
+    let mut labels = Labels::new();
+    for (name, value) in metric.label {
+        if labels.insert(name.clone(), value).is_some() {
+            return Err(invalid(format!("the label {name} is given twice")));
+        }
+    }
+    check_names(&metric.name, &labels).map_err(invalid)?;
+    let event = Event {
+        name: metric.name,
+        labels,
+        change,
+        help: metric.help.unwrap_or_default(),
+    };
+    let Some(path) = env::var_os(METRICS_VARIABLE).filter(|path| !path.is_empty()) else {
+        return Err(usage(anyhow::anyhow!(
+            "{METRICS_VARIABLE} is not set: metric works inside a command that metricsjob exec or run has started"
+        )));
+    };
+    let path = PathBuf::from(path);
+    event.append(&path).map_err(|error| {
+        anyhow::anyhow!(
+            "could not append to {}, which {METRICS_VARIABLE} names: {error}",
+            path.display()
+        )
+    })?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn option(name: &'static str) -> impl Fn(String) -> anyhow::Error {
+    move |problem| usage(anyhow::anyhow!("{name} {problem}"))
+}

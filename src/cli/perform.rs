@@ -1,0 +1,225 @@
+//! What `run` and `exec` have in common: a job that is run and reported, and what is said about it.
+
+use std::io::IsTerminal;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Args;
+use signal_hook::consts::SIGINT;
+use signal_hook::low_level::emulate_default_handler;
+
+use super::exit::usage;
+use super::options::{GatewayArgs, GroupingArgs, Output, OutputArgs, QuietArgs, method};
+use super::policy_options::PolicyArgs;
+use super::progress::Bar;
+use super::run_summary::Summary;
+use super::{console, json};
+use crate::job::builtin::{NoProgress, Progress};
+use crate::job::{Job, Work};
+use crate::metrics::{GroupingKey, Method};
+use crate::push::{Delivery, GatewayError, Kept};
+use crate::run::{
+    Attempt, Observer, Order, Outcome, PerformError, Performed, Reporting, Run, Signals, perform,
+};
+
+#[derive(Args)]
+pub struct PerformArgs {
+    #[command(flatten)]
+    grouping: GroupingArgs,
+
+    /// How the report changes its group: put replaces it, post adds to it [default: the job's, else
+    /// post]
+    #[arg(long, value_name = "put|post", env = "METRICSJOB_METHOD", value_parser = method)]
+    method: Option<Method>,
+
+    /// Run the job, but print the push instead of sending it
+    #[arg(long)]
+    dry_run: bool,
+
+    /// Run the job and record it in the history, but push nothing
+    #[arg(long, conflicts_with = "dry_run")]
+    no_push: bool,
+
+    #[command(flatten)]
+    quiet: QuietArgs,
+
+    #[command(flatten)]
+    policy: PolicyArgs,
+
+    #[command(flatten)]
+    gateway: GatewayArgs,
+
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+/// How much is said about a run when it is over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Talk {
+    /// What happened.
+    Always,
+    /// On a terminal what happened, elsewhere only what went wrong.
+    OnTerminal,
+}
+
+/// Runs `job`, for which the command line has the last word, and reports it.
+pub fn main(mut job: Job, args: &PerformArgs, talk: Talk) -> anyhow::Result<ExitCode> {
+    if let Some(method) = args.method {
+        job.method = method;
+    }
+    args.policy.apply(&mut job)?;
+    let key = grouping_key(&job, args.grouping.labels())?;
+    let gateway = args.gateway.gateway()?;
+    let order = Order {
+        job: &job,
+        key: &key,
+        gateway: &gateway,
+        state_dir: &args.gateway.state_dir(),
+        reporting: match (args.dry_run, args.no_push) {
+            (true, _) => Reporting::DryRun,
+            (_, true) => Reporting::Record,
+            _ => Reporting::Push,
+        },
+    };
+    let quiet = args.quiet.quiet;
+    let observer = Notices { job: &job, quiet };
+    let performed = match perform(&order, &*progress(quiet), &Signals::default(), &observer) {
+        Ok(performed) => performed,
+        Err(PerformError::Interrupted(signal)) => {
+            let outcome = Outcome::Signal(signal);
+            return Ok(ExitCode::from(outcome.exit_code()));
+        }
+        Err(error) => return Err(usage(error)),
+    };
+    let is_failure = is_failure(performed.run.outcome);
+    let is_brief = talk == Talk::OnTerminal && !std::io::stderr().is_terminal();
+    if let (Some(failure), true) = (&performed.run.failure, is_failure && (quiet || !is_brief)) {
+        console::error(&format!("{}: {failure}", job.name));
+    }
+    warn(&job, &performed);
+    if let (Some(Ok(push)), true) = (&performed.push, args.dry_run) {
+        // The job's end is what counts: what cannot be printed here changes nothing.
+        drop(console::result(&push.request_text(&gateway)));
+    }
+    let summary = Summary {
+        job: &job,
+        key: &key,
+        gateway: &gateway,
+        performed: &performed,
+    };
+    let is_command = matches!(job.work, Work::Command(_));
+    match args.output.output {
+        Output::Json if !args.dry_run => drop(json::print(&summary.json())),
+        _ if quiet => {}
+        _ if is_brief && is_failure => console::error(&summary.failure_text()),
+        _ if is_brief => {}
+        _ => {
+            let text = summary.text(&args.gateway.status_command(&gateway));
+            // What a command writes to stdout is its own, and a printed request is the result.
+            if is_command || args.dry_run {
+                console::side_note(&text);
+            } else {
+                drop(console::result(&text));
+            }
+        }
+    }
+    if is_command {
+        end_as_interrupted(&performed.run);
+    }
+    Ok(ExitCode::from(performed.run.outcome.exit_code()))
+}
+
+/// Says on stderr what went wrong besides the outcome.
+fn warn(job: &Job, performed: &Performed) {
+    let Performed {
+        push,
+        delivery,
+        warnings,
+        ..
+    } = performed;
+    for warning in warnings {
+        console::warning(&format!("{}: {warning}", job.name));
+    }
+    if let Some(Err(error)) = push {
+        console::warning(&format!(
+            "the report of {} is not pushed: {error}",
+            job.name
+        ));
+    }
+    if let Some(Delivery::Undelivered { error, kept }) = delivery {
+        warn_undelivered(error, kept);
+    }
+}
+
+fn is_failure(outcome: Outcome) -> bool {
+    !matches!(outcome, Outcome::Success(_) | Outcome::Skipped)
+}
+
+/// Where a terminal's Ctrl-C has ended the command, it ends this process too, as it would have
+/// without us: a shell that runs a script goes on with the next command after an exit code of 130,
+/// but not after a death by SIGINT.
+fn end_as_interrupted(run: &Run) {
+    let by_terminal = run.interrupted.is_some_and(|signal| signal.is_from_kernel);
+    if by_terminal && run.outcome == Outcome::Signal(SIGINT as u8) {
+        // If it does not, the exit code tells the same.
+        let _ = emulate_default_handler(SIGINT);
+    }
+}
+
+/// The job's grouping labels and those of the command line, which win.
+fn grouping_key(job: &Job, labels: Vec<(String, String)>) -> anyhow::Result<GroupingKey> {
+    let own = job.grouping.clone().into_iter();
+    let given = |name: &String| labels.iter().any(|(given, _)| given == name);
+    let own: Vec<_> = own.filter(|(name, _)| !given(name)).collect();
+    GroupingKey::new(&job.job, own.into_iter().chain(labels)).map_err(usage)
+}
+
+fn progress(quiet: bool) -> Box<dyn Progress> {
+    if !quiet && Bar::is_visible() {
+        Box::new(Bar::default())
+    } else {
+        Box::new(NoProgress)
+    }
+}
+
+/// Says on stderr that an attempt is followed by another one.
+struct Notices<'a> {
+    job: &'a Job,
+    quiet: bool,
+}
+
+impl Observer for Notices<'_> {
+    fn retries(&self, attempt: u32, end: &Attempt, wait: Duration) {
+        if self.quiet {
+            return;
+        }
+        let attempts = self.job.policy.retries.saturating_add(1);
+        let why = match &end.failure {
+            Some(failure) => format!(": {failure}"),
+            None => String::new(),
+        };
+        console::warning(&format!(
+            "{}: attempt {attempt} of {attempts}: {}{why}; the next one follows in {}",
+            self.job.name,
+            end.outcome,
+            console::rough(wait),
+        ));
+    }
+}
+
+/// Says on stderr why a push was not delivered and where it is.
+pub fn warn_undelivered(error: &GatewayError, kept: &Kept) {
+    let fate = match kept {
+        Kept::InOutbox { id, path } => {
+            format!(
+                "the report is kept as outbox entry {id} in {}",
+                path.display()
+            )
+        }
+        Kept::Lost(lost) => {
+            format!("the report is lost, because it could not be kept either: {lost}")
+        }
+        Kept::LostWithGateway => "the report is lost".into(),
+    };
+    console::warning(&format!("{error}; {fate}"));
+}

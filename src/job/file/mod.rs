@@ -1,0 +1,380 @@
+//! Job files: a job's definition in TOML.
+//!
+//! - `reader`: values of a type, each problem with its place.
+//! - `metric`: the entries `[[metric]]`.
+
+mod metric;
+mod reader;
+
+use std::ffi::OsString;
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use toml::de::{DeTable, DeValue};
+
+use self::reader::{Key, Reader, Span, Value};
+use super::builtin;
+use super::command::{Command, MAX_TAIL, SuccessCodes, check_env};
+use super::definition::{DEFAULT_PREFIX, DefinedIn, Job, Work};
+use super::params::Params;
+use super::policy::{LockPolicy, Policy};
+use super::suggest;
+use crate::metrics::{Labels, Method, check_grouping_label, is_metric_name};
+
+/// The keys of a job file.
+const KEYS: [&str; 23] = [
+    "description",
+    "job",
+    "prefix",
+    "method",
+    "grouping",
+    "builtin",
+    "params",
+    "command",
+    "env",
+    "working_directory",
+    "success_codes",
+    "tail",
+    "timeout",
+    "kill_after",
+    "retries",
+    "backoff",
+    "lock",
+    "lock_wait",
+    "splay",
+    "push_start",
+    "push_interval",
+    "keep",
+    "metric",
+];
+
+/// How many errors of bad TOML are shown.
+const MAX_SYNTAX_ERRORS: usize = 10;
+
+/// All that is wrong in one job file, a line each: `jobs/backup.toml:4:11: …`.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub struct JobFileError {
+    pub problems: Vec<String>,
+}
+
+impl fmt::Display for JobFileError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.problems.join("\n"))
+    }
+}
+
+/// Reads a job file. `shown` is how messages name it, `name` what the job is called.
+///
+/// # Errors
+///
+/// Every problem in the file, each with line and column: bad TOML, unknown keys (with the nearest
+/// known one), values that a key cannot have, parameters that the built-in does not take.
+pub fn parse(
+    text: &str,
+    shown: &Path,
+    name: &str,
+    defined_in: DefinedIn,
+) -> Result<Job, JobFileError> {
+    let mut reader = Reader {
+        text,
+        shown,
+        problems: Vec::new(),
+    };
+    let job = reader.job(name, defined_in);
+    match job {
+        Some(job) if reader.problems.is_empty() => Ok(job),
+        _ => {
+            reader.problems.sort();
+            Err(JobFileError {
+                problems: reader.problems.into_iter().map(|(_, text)| text).collect(),
+            })
+        }
+    }
+}
+
+/// The keys that say what runs, as far as they were given.
+#[derive(Default)]
+struct WorkKeys {
+    builtin: Option<(Span, Option<String>)>,
+    params: Option<(Span, Params)>,
+    /// Where the key and its value stand, and the words.
+    command: Option<(Span, Span, Option<Vec<OsString>>)>,
+    env: Vec<(String, String)>,
+    working_directory: Option<PathBuf>,
+    success_codes: SuccessCodes,
+    tail: usize,
+    /// Where the first of the keys stands that only a command can have.
+    only_command: Option<(Span, String)>,
+}
+
+impl<'a> Reader<'a> {
+    fn job(&mut self, name: &str, defined_in: DefinedIn) -> Option<Job> {
+        let (table, errors) = DeTable::parse_recoverable(self.text);
+        if !errors.is_empty() {
+            // One slip can break all that follows.
+            for error in errors.into_iter().take(MAX_SYNTAX_ERRORS) {
+                let span = error.span().unwrap_or(0..0);
+                self.problem(span, error.message().trim_end().to_owned());
+            }
+            return None;
+        }
+        let mut description = None;
+        let (mut label, mut prefix) = (name.to_owned(), DEFAULT_PREFIX.to_owned());
+        let (mut method, mut grouping) = (Method::default(), Labels::new());
+        let mut work = WorkKeys::default();
+        let mut policy = Policy::default();
+        let (mut lock, mut lock_wait) = (None, None);
+        let mut metrics = Vec::new();
+        let mut has_unknown_key = false;
+        for (key, value) in table.get_ref() {
+            match key.get_ref().as_ref() {
+                "description" => description = self.string(key, value),
+                "job" => {
+                    let given = self.string(key, value);
+                    if let Some("") = given.as_deref() {
+                        self.problem(value.span(), "job must not be empty".into());
+                    }
+                    label = given.unwrap_or_default();
+                }
+                "prefix" => prefix = self.prefix(key, value).unwrap_or_default(),
+                "method" => method = self.method(key, value).unwrap_or_default(),
+                "grouping" => grouping = self.grouping(key, value),
+                "builtin" => work.builtin = Some((value.span(), self.string(key, value))),
+                "params" => work.params = Some((key.span(), self.params(key, value))),
+                "command" => {
+                    work.command = Some((key.span(), value.span(), self.command(key, value)));
+                }
+                "env" | "working_directory" | "success_codes" | "tail" => {
+                    self.command_key(key, value, &mut work);
+                }
+                "timeout" => policy.timeout = self.positive_duration(key, value),
+                "kill_after" => {
+                    policy.kill_after = self.duration(key, value).unwrap_or_default();
+                }
+                "retries" => {
+                    policy.retries = self.integer(key, value, u32::MAX).unwrap_or_default();
+                }
+                "backoff" => policy.backoff = self.parsed(key, value).unwrap_or_default(),
+                "lock" => lock = self.boolean(key, value),
+                "lock_wait" => lock_wait = self.duration(key, value),
+                "splay" => policy.splay = self.duration(key, value).unwrap_or_default(),
+                "push_start" => {
+                    policy.push_start = self.boolean(key, value).unwrap_or_default();
+                }
+                "push_interval" => policy.push_interval = self.positive_duration(key, value),
+                "keep" => policy.keep = self.integer(key, value, u32::MAX).unwrap_or_default(),
+                "metric" => metrics = self.metrics(key, value),
+                unknown => {
+                    has_unknown_key = true;
+                    let hint = suggest::hint(unknown, KEYS);
+                    self.problem(key.span(), format!("unknown key {unknown:?}{hint}"));
+                }
+            }
+        }
+        policy.lock = LockPolicy::new(lock, lock_wait);
+        Some(Job {
+            name: name.to_owned(),
+            description,
+            job: label,
+            prefix,
+            method,
+            grouping,
+            work: self.work(work, has_unknown_key)?,
+            policy,
+            metrics,
+            defined_in,
+        })
+    }
+
+    /// What runs, from all that was said about it.
+    fn work(&mut self, keys: WorkKeys, has_unknown_key: bool) -> Option<Work> {
+        match (keys.builtin, keys.command) {
+            (Some((span, name)), None) => {
+                if let Some((span, key)) = keys.only_command {
+                    self.problem(
+                        span,
+                        format!("{key} is for a command, and this job runs a built-in"),
+                    );
+                }
+                let params = keys.params.map(|(_, params)| params).unwrap_or_default();
+                self.builtin(span, &name?, params)
+            }
+            (None, Some((_, span, words))) => {
+                if let Some((span, _)) = keys.params {
+                    self.problem(
+                        span,
+                        "params are a built-in's, and this job runs a command".into(),
+                    );
+                }
+                let mut command = Command::new(words?)
+                    .map_err(|problem| self.problem(span, format!("command {problem}")))
+                    .ok()?;
+                command.env = keys.env;
+                command.working_directory = keys.working_directory;
+                command.success_codes = keys.success_codes;
+                command.tail = keys.tail;
+                Some(Work::Command(command))
+            }
+            (Some(_), Some((span, ..))) => {
+                self.problem(span, "a job has either builtin or command, not both".into());
+                None
+            }
+            // With a key that is misspelt, that is the one.
+            (None, None) if has_unknown_key => None,
+            (None, None) => {
+                let known = builtin::names().collect::<Vec<_>>().join(", ");
+                self.problem(
+                    0..0,
+                    format!(
+                        "nothing to run: give command = [\"…\"] or builtin = \"…\" (known: {known})"
+                    ),
+                );
+                None
+            }
+        }
+    }
+
+    fn builtin(&mut self, span: Span, name: &str, params: Params) -> Option<Work> {
+        let Some(builtin) = builtin::find(name) else {
+            let hint = suggest::hint(name, builtin::names());
+            self.problem(span, format!("no built-in is called {name:?}{hint}"));
+            return None;
+        };
+        let mut errors = params.unknown(builtin.name(), builtin.params());
+        if errors.is_empty() {
+            errors.extend(builtin.prepare(&params).err());
+        }
+        // A parameter's error already says where it stands.
+        let errors = errors
+            .into_iter()
+            .map(|error| (span.end, error.to_string()));
+        self.problems.extend(errors);
+        Some(Work::Builtin(builtin, params))
+    }
+
+    fn command(&mut self, key: &Key<'a>, value: &Value<'a>) -> Option<Vec<OsString>> {
+        self.array(
+            key,
+            value,
+            "a list of strings, the program and its arguments",
+        )?
+        .map(|word| self.string(key, word).map(OsString::from))
+        .collect()
+    }
+
+    /// A key that only a command can have.
+    fn command_key(&mut self, key: &Key<'a>, value: &Value<'a>, work: &mut WorkKeys) {
+        let name = key.get_ref();
+        let first = || (key.span(), name.to_string());
+        work.only_command.get_or_insert_with(first);
+        match name.as_ref() {
+            "env" => work.env = self.env(key, value),
+            "working_directory" => {
+                work.working_directory = self.string(key, value).map(PathBuf::from);
+                if work.working_directory.as_deref() == Some(Path::new("")) {
+                    self.problem(value.span(), "working_directory must not be empty".into());
+                }
+            }
+            "success_codes" => {
+                let Some(codes) = self.array(key, value, "a list of exit codes") else {
+                    return;
+                };
+                let codes = codes.filter_map(|code| self.integer(key, code, u8::MAX));
+                match SuccessCodes::new(codes.collect::<Vec<_>>()) {
+                    Ok(codes) => work.success_codes = codes,
+                    Err(problem) => {
+                        self.problem(value.span(), format!("success_codes {problem}"));
+                    }
+                }
+            }
+            _ => {
+                let tail = self.integer(key, value, MAX_TAIL as u64);
+                work.tail = tail.unwrap_or_default() as usize;
+            }
+        }
+    }
+
+    fn env(&mut self, key: &Key<'a>, value: &Value<'a>) -> Vec<(String, String)> {
+        let mut env = Vec::new();
+        for (name, value) in self.table(key, value) {
+            if let Some(text) = self.string(name, value) {
+                if let Err(problem) = check_env(name.get_ref(), &text) {
+                    self.problem(name.span(), format!("env.{} {problem}", name.get_ref()));
+                }
+                env.push((name.get_ref().to_string(), text));
+            }
+        }
+        env
+    }
+
+    fn prefix(&mut self, key: &Key<'a>, value: &Value<'a>) -> Option<String> {
+        let prefix = self.string(key, value)?;
+        if !is_metric_name(&prefix) {
+            self.problem(
+                value.span(),
+                format!("prefix {prefix:?} cannot begin a metric name ([a-zA-Z_:][a-zA-Z0-9_:]*)"),
+            );
+        }
+        Some(prefix)
+    }
+
+    fn method(&mut self, key: &Key<'a>, value: &Value<'a>) -> Option<Method> {
+        match self.string(key, value)?.parse() {
+            Ok(method) => Some(method),
+            Err(error) => {
+                self.problem(value.span(), format!("{error}"));
+                None
+            }
+        }
+    }
+
+    fn grouping(&mut self, key: &Key<'a>, value: &Value<'a>) -> Labels {
+        let labels = self.labels(key, value);
+        for (label, _) in self.table(key, value) {
+            if let Err(error) = check_grouping_label(label.get_ref()) {
+                self.problem(label.span(), error.to_string());
+            }
+        }
+        labels
+    }
+
+    fn labels(&mut self, key: &Key<'a>, value: &Value<'a>) -> Labels {
+        let mut labels = Labels::new();
+        for (label, value) in self.table(key, value) {
+            if let Some(value) = self.string(label, value) {
+                labels.insert(label.get_ref().to_string(), value);
+            }
+        }
+        labels
+    }
+
+    fn params(&mut self, key: &Key<'a>, value: &Value<'a>) -> Params {
+        let mut params = Params::default();
+        for (name, value) in self.table(key, value) {
+            let text = match value.get_ref() {
+                DeValue::String(text) => text.to_string(),
+                DeValue::Integer(number) => number.to_string(),
+                DeValue::Float(number) => number.to_string(),
+                DeValue::Boolean(boolean) => boolean.to_string(),
+                other => {
+                    let found = other.type_str();
+                    self.problem(
+                        value.span(),
+                        format!(
+                            "params.{} is a {found}, but must be a string or a number",
+                            name.get_ref()
+                        ),
+                    );
+                    continue;
+                }
+            };
+            let origin = format!(
+                "{} params.{}",
+                self.place(value.span().start),
+                name.get_ref()
+            );
+            params.set(name.get_ref().as_ref(), text, origin);
+        }
+        params
+    }
+}

@@ -1,0 +1,126 @@
+//! How a job is run and reported, besides what it runs.
+
+use std::str::FromStr;
+use std::time::Duration;
+
+use super::duration;
+
+/// How a job is run and reported, besides what it runs.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Policy {
+    /// How long an attempt may take; `None` for as long as it likes.
+    pub timeout: Option<Duration>,
+    /// How long after the timeout's SIGTERM the SIGKILL follows.
+    pub kill_after: Duration,
+    /// How often it is tried again when an attempt does not succeed.
+    pub retries: u32,
+    pub backoff: Backoff,
+    pub lock: LockPolicy,
+    /// A random part of this goes by before the run begins.
+    pub splay: Duration,
+    /// Whether the beginning of a run is reported too.
+    pub push_start: bool,
+    /// How often a run is reported while it goes on.
+    pub push_interval: Option<Duration>,
+    /// How many runs of the job the history keeps.
+    pub keep: u32,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Policy {
+            timeout: None,
+            kill_after: Duration::from_secs(10),
+            retries: 0,
+            backoff: Backoff::default(),
+            lock: LockPolicy::Off,
+            splay: Duration::ZERO,
+            push_start: false,
+            push_interval: None,
+            keep: 1000,
+        }
+    }
+}
+
+/// What happens while another run of the same job and grouping key goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LockPolicy {
+    /// Both run.
+    Off,
+    /// The run waits for the other's end, this long at most, and is skipped then. With
+    /// [`Duration::ZERO`] it is skipped at once.
+    Wait(Duration),
+}
+
+impl LockPolicy {
+    /// From the options `lock` and `lock_wait`, the second of which implies the first.
+    pub fn new(lock: Option<bool>, wait: Option<Duration>) -> Self {
+        match (lock, wait) {
+            (Some(false), _) | (None, None) => LockPolicy::Off,
+            (_, wait) => LockPolicy::Wait(wait.unwrap_or_default()),
+        }
+    }
+}
+
+/// How long to wait between attempts: `min` at first, then twice as long each time, up to `max`;
+/// of that a random part between a half and all of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Backoff {
+    min: Duration,
+    max: Duration,
+}
+
+impl Default for Backoff {
+    fn default() -> Self {
+        Backoff {
+            min: Duration::from_secs(1),
+            max: Duration::from_secs(60),
+        }
+    }
+}
+
+impl Backoff {
+    /// The wait after attempt number `attempt` (from 1) where the draw from [0, 1) was `random`.
+    pub fn delay(self, attempt: u32, random: f64) -> Duration {
+        let doublings = attempt.saturating_sub(1).min(31);
+        let full = self.min.saturating_mul(1 << doublings).min(self.max);
+        full.mul_f64(0.5 + random / 2.0)
+    }
+}
+
+/// `1s..1m`, or one duration for a wait that does not grow.
+impl FromStr for Backoff {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (min, max) = text.split_once("..").unwrap_or((text, text));
+        let (min, max) = (duration::parse(min)?, duration::parse(max)?);
+        if min > max {
+            return Err("begins with its longer wait (the form is 1s..1m)".into());
+        }
+        Ok(Backoff { min, max })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_backoff_doubles_up_to_its_maximum() {
+        let backoff: Backoff = "1s..1m".parse().unwrap();
+        let full = |attempt| backoff.delay(attempt, 1.0).as_secs();
+        assert_eq!([1, 2, 3, 6, 7, 8].map(full), [1, 2, 4, 32, 60, 60]);
+        assert_eq!(full(u32::MAX), 60);
+        assert_eq!(backoff.delay(2, 0.0), Duration::from_secs(1));
+        let constant: Backoff = "5s".parse().unwrap();
+        assert_eq!(constant.delay(9, 1.0), Duration::from_secs(5));
+    }
+
+    #[test]
+    fn bad_backoffs() {
+        for bad in ["", "..", "1m..1s", "1s..", "1 hor", "1s...2s"] {
+            assert!(bad.parse::<Backoff>().is_err(), "{bad:?}");
+        }
+    }
+}

@@ -1,0 +1,321 @@
+//! One attempt of a command.
+//!
+//! - `processes`: starting it, signals to all that comes from it, its end and its usage.
+//! - `output`: its output on the way to ours.
+//! - `lines`: that output in lines.
+
+mod lines;
+mod output;
+mod processes;
+
+use std::ffi::OsString;
+use std::io;
+use std::os::unix::process::ExitStatusExt;
+use std::process::{self, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::Signal;
+use signal_hook::consts::{SIGCHLD, SIGSTOP, SIGTSTP};
+use signal_hook::low_level::raise;
+
+use self::lines::{Lines, Tail};
+use self::output::Passage;
+use self::processes::{End, Pipes, Processes};
+use super::attempt::Attempt;
+use super::events::Events;
+use super::outcome::Outcome;
+use super::signals::{Received, Signals};
+use super::usage::Usage;
+use crate::job::metric_rule::OutputStream;
+use crate::job::{Command, Policy};
+
+/// POSIX shells' exit codes for a command that could not be started.
+const NOT_EXECUTABLE: u8 = 126;
+const NOT_FOUND: u8 = 127;
+
+/// How long a killed process may take to die before it is given up: one that waits for a device or a
+/// network file system cannot be killed.
+const DYING: Duration = Duration::from_secs(5);
+
+/// How often it is looked whether a process is left of those that were told to end.
+const TICK: Duration = Duration::from_millis(10);
+
+/// Runs `command` with `variables` in its environment and waits for its end, or for its timeout's.
+/// Signals that this process gets are passed on to it.
+pub fn attempt(
+    command: &Command,
+    policy: &Policy,
+    variables: &[(&str, OsString)],
+    events: &Arc<Events>,
+    signals: &Signals,
+) -> Attempt {
+    match Running::start(command, variables, events, signals) {
+        Ok(running) => running.wait(command, policy, signals),
+        Err((code, reason)) => Attempt {
+            outcome: Outcome::Failure(code),
+            failure: Some(format!("could not start {:?}: {reason}", command.program())),
+            usage: Usage::default(),
+            tail: Vec::new(),
+            interrupted: None,
+        },
+    }
+}
+
+struct Running {
+    processes: Processes,
+    passages: Vec<Passage>,
+    tail: Arc<Mutex<Tail>>,
+    started: Instant,
+}
+
+/// What was done to end the processes.
+#[derive(Clone, Copy)]
+enum Ending {
+    Not,
+    /// They got SIGTERM, and get SIGKILL at this time, if that is a time at all.
+    Terminated {
+        kill_at: Option<Instant>,
+    },
+    /// They got SIGKILL, and are given up at this time.
+    Killed {
+        give_up_at: Instant,
+    },
+}
+
+impl Running {
+    fn start(
+        command: &Command,
+        variables: &[(&str, OsString)],
+        events: &Arc<Events>,
+        signals: &Signals,
+    ) -> Result<Self, (u8, String)> {
+        let unusable = |error: io::Error| (NOT_EXECUTABLE, error.to_string());
+        let mut child = process::Command::new(command.program());
+        child
+            .args(command.arguments())
+            .envs(command.env.iter().map(|(name, value)| (name, value)))
+            .envs(variables.iter().map(|(name, value)| (name, value)));
+        if let Some(directory) = &command.working_directory {
+            // The system's own error would not tell it from a program that is missing.
+            if !directory.is_dir() {
+                let problem = format!(
+                    "the working directory {} does not exist",
+                    directory.display()
+                );
+                return Err((NOT_EXECUTABLE, problem));
+            }
+            child.current_dir(directory);
+        }
+        if events.reads(OutputStream::Stdout) {
+            child.stdout(Stdio::piped());
+        }
+        if command.tail > 0 || events.reads(OutputStream::Stderr) {
+            child.stderr(Stdio::piped());
+        }
+        signals.pass().map_err(unusable)?;
+        let started = Instant::now();
+        let (processes, pipes) =
+            Processes::start(&mut child).map_err(|error| not_started(command, &error))?;
+        let mut running = Running {
+            processes,
+            passages: Vec::new(),
+            tail: Arc::new(Mutex::new(Tail::new(command.tail))),
+            started,
+        };
+        if let Err(error) = running.pass_output_on(pipes, events) {
+            running.processes.signal(Signal::SIGKILL);
+            return Err(unusable(error));
+        }
+        Ok(running)
+    }
+
+    fn pass_output_on(&mut self, pipes: Pipes, events: &Arc<Events>) -> io::Result<()> {
+        if let Some(stdout) = pipes.0 {
+            let watch = watch(OutputStream::Stdout, events, None);
+            self.passages
+                .push(Passage::start(stdout, io::stdout(), watch)?);
+        }
+        if let Some(stderr) = pipes.1 {
+            let watch = watch(OutputStream::Stderr, events, Some(Arc::clone(&self.tail)));
+            self.passages
+                .push(Passage::start(stderr, io::stderr(), watch)?);
+        }
+        Ok(())
+    }
+
+    fn wait(mut self, command: &Command, policy: &Policy, signals: &Signals) -> Attempt {
+        // A time that is too far away for the clock never comes.
+        let deadline = policy.timeout.and_then(|t| self.started.checked_add(t));
+        let mut ending = Ending::Not;
+        let mut interrupted = None;
+        let end = loop {
+            let now = Instant::now();
+            let end = self.processes.reap();
+            let is_left = match (end, ending) {
+                (None, _) => true,
+                (Some(_), Ending::Not) => false,
+                (Some(_), _) => self.processes.are_alive(),
+            };
+            if !is_left {
+                break end;
+            }
+            let next = match ending {
+                Ending::Not => {
+                    if deadline.is_some_and(|deadline| now >= deadline) {
+                        self.processes.signal(Signal::SIGTERM);
+                        // One that is stopped could not end otherwise.
+                        self.processes.signal(Signal::SIGCONT);
+                        ending = Ending::Terminated {
+                            kill_at: now.checked_add(policy.kill_after),
+                        };
+                        continue;
+                    }
+                    deadline
+                }
+                Ending::Terminated { kill_at } => {
+                    if kill_at.is_some_and(|kill_at| now >= kill_at) {
+                        self.processes.signal(Signal::SIGKILL);
+                        ending = Ending::Killed {
+                            give_up_at: now + DYING,
+                        };
+                        continue;
+                    }
+                    kill_at
+                }
+                Ending::Killed { give_up_at } => {
+                    if now >= give_up_at {
+                        break end;
+                    }
+                    // One that was just being born did not get it.
+                    self.processes.signal(Signal::SIGKILL);
+                    Some(give_up_at)
+                }
+            };
+            // The last ones may not be children of ours, so that nothing tells of their end.
+            let next = match end {
+                Some(_) => Some(now + TICK),
+                None => next,
+            };
+            let timeout = next.map(|next| next.saturating_duration_since(now));
+            for received in signals.wait(timeout) {
+                self.pass_on(received);
+                if received.is_ending() {
+                    interrupted.get_or_insert(received);
+                }
+            }
+        };
+        self.finish(end, ending, interrupted, command, policy, signals)
+    }
+
+    fn pass_on(&self, received: Received) {
+        let have_it = received.is_from_kernel && self.processes.share_our_group();
+        if received.is(SIGCHLD) {
+            return;
+        }
+        if let (false, Ok(signal)) = (have_it, Signal::try_from(i32::from(received.number))) {
+            self.processes.signal(signal);
+        }
+        if received.is(SIGTSTP) {
+            // We stop as they do, so that the shell has the terminal back. The SIGCONT that ends
+            // this is passed on like any other signal.
+            let _ = raise(SIGSTOP);
+        }
+    }
+
+    fn finish(
+        self,
+        end: Option<End>,
+        ending: Ending,
+        interrupted: Option<Received>,
+        command: &Command,
+        policy: &Policy,
+        signals: &Signals,
+    ) -> Attempt {
+        let is_timeout = !matches!(ending, Ending::Not);
+        let give_up_at = is_timeout.then(|| Instant::now() + DYING);
+        for passage in self.passages {
+            passage.finish(give_up_at, signals);
+        }
+        let outcome = match end {
+            _ if is_timeout => Outcome::Timeout,
+            Some(end) => outcome(ExitStatus::from_raw(end.status), command),
+            None => Outcome::Timeout,
+        };
+        let failure = is_timeout.then(|| {
+            let timeout = humantime::format_duration(policy.timeout.unwrap_or_default());
+            let fate = match (end, ending) {
+                (None, _) => ", and even SIGKILL did not end it",
+                (_, Ending::Killed { .. }) => " and had to be killed",
+                _ => "",
+            };
+            format!("it took longer than {timeout}{fate}")
+        });
+        let tail = self.tail.lock().unwrap_or_else(PoisonError::into_inner);
+        Attempt {
+            outcome,
+            failure,
+            usage: end.map(|end| end.usage).unwrap_or_default(),
+            tail: tail.text(),
+            interrupted,
+        }
+    }
+}
+
+fn outcome(status: ExitStatus, command: &Command) -> Outcome {
+    match (status.code(), status.signal()) {
+        // The kernel passes on the lowest eight bits.
+        (Some(code), _) if command.success_codes.contains(code as u8) => {
+            Outcome::Success(code as u8)
+        }
+        (Some(code), _) => Outcome::Failure(code as u8),
+        (None, Some(number)) => Outcome::Signal(number as u8),
+        (None, None) => Outcome::Failure(1),
+    }
+}
+
+/// The exit code, and the reason.
+fn not_started(command: &Command, error: &io::Error) -> (u8, String) {
+    let is_path = command.program().as_encoded_bytes().contains(&b'/');
+    match error.kind() {
+        io::ErrorKind::NotFound if is_path => (NOT_FOUND, "no such file".into()),
+        io::ErrorKind::NotFound => (NOT_FOUND, "it is not in PATH".into()),
+        _ => (NOT_EXECUTABLE, error.to_string()),
+    }
+}
+
+/// Reads along: lines for the job's metrics, and the last ones of stderr.
+fn watch(
+    stream: OutputStream,
+    events: &Arc<Events>,
+    tail: Option<Arc<Mutex<Tail>>>,
+) -> impl FnMut(&[u8]) + Send + 'static {
+    let mut watched = Watched {
+        stream,
+        events: Arc::clone(events),
+        tail,
+    };
+    let mut lines = Lines::default();
+    // An empty piece is the end.
+    move |bytes| match bytes {
+        [] => std::mem::take(&mut lines).finish(|line| watched.line(line)),
+        bytes => lines.feed(bytes, |line| watched.line(line)),
+    }
+}
+
+struct Watched {
+    stream: OutputStream,
+    events: Arc<Events>,
+    tail: Option<Arc<Mutex<Tail>>>,
+}
+
+impl Watched {
+    fn line(&mut self, line: &[u8]) {
+        self.events.output_line(self.stream, line);
+        if let Some(tail) = &self.tail {
+            tail.lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .push(line);
+        }
+    }
+}

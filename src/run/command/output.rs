@@ -1,0 +1,109 @@
+//! A command's output on its way to ours, where somebody reads along.
+
+use std::io::{self, Read, Write};
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, fcntl};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+
+use crate::run::Signals;
+
+/// How often a wait for output looks for signals.
+const TICK: Duration = Duration::from_millis(50);
+
+/// Passes one stream on, in a thread of its own: whoever reads our output may be slow, and that must
+/// hold up the command, as it would without us, but neither its timeout nor its signals.
+pub struct Passage {
+    /// Closed when the thread is to end with what is there.
+    stop: io::PipeWriter,
+    /// Closed by the thread when it has ended.
+    ended: Receiver<()>,
+}
+
+impl Passage {
+    /// Passes on what comes from `source` to `sink`, byte by byte as it is, and shows it to `watch`,
+    /// with an empty piece at the end.
+    pub fn start(
+        source: impl Into<OwnedFd>,
+        sink: impl AsFd,
+        mut watch: impl FnMut(&[u8]) + Send + 'static,
+    ) -> io::Result<Self> {
+        let (stop, to_stop) = {
+            let (reader, writer) = io::pipe()?;
+            (writer, reader)
+        };
+        let mut source = io::PipeReader::from(source.into());
+        let mut sink = std::fs::File::from(sink.as_fd().try_clone_to_owned()?);
+        let (ends, ended) = channel();
+        thread::Builder::new().spawn(move || {
+            let mut buffer = vec![0; 64 * 1024];
+            // How much is still read once the thread is to end.
+            let mut left = None;
+            while left != Some(0) && is_readable(&source, &to_stop, &mut left) {
+                let length = match source.read(&mut buffer) {
+                    Ok(0) => break,
+                    Ok(length) => length,
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                    Err(_) => break,
+                };
+                left = left.map(|left: usize| left.saturating_sub(length));
+                watch(&buffer[..length]);
+                if sink.write_all(&buffer[..length]).is_err() {
+                    // Nobody reads our output any more. With its pipe closed, the command learns of
+                    // it as it would without us.
+                    break;
+                }
+            }
+            drop(source);
+            watch(&[]);
+            drop(ends);
+        })?;
+        Ok(Passage { stop, ended })
+    }
+
+    /// Waits until all is passed on that the command wrote before it ended; not for what processes
+    /// write that it left behind. It gives up at `deadline`, or when a signal asks us to end.
+    pub fn finish(self, deadline: Option<Instant>, signals: &Signals) {
+        drop(self.stop);
+        loop {
+            match self.ended.recv_timeout(TICK) {
+                Err(RecvTimeoutError::Timeout) => {}
+                Ok(()) | Err(RecvTimeoutError::Disconnected) => return,
+            }
+            let is_over = deadline.is_some_and(|deadline| Instant::now() >= deadline);
+            let received = signals.wait(Some(Duration::ZERO));
+            if is_over || received.iter().any(|signal| signal.is_ending()) {
+                return;
+            }
+        }
+    }
+}
+
+/// Waits until there is something to read from `source`; `false` if nothing is there and nothing
+/// will be waited for any more. Sets `left` to what `source` can hold once that is so.
+fn is_readable(
+    source: &io::PipeReader,
+    to_stop: &io::PipeReader,
+    left: &mut Option<usize>,
+) -> bool {
+    let mut fds = [
+        PollFd::new(source.as_fd(), PollFlags::POLLIN),
+        PollFd::new(to_stop.as_fd(), PollFlags::POLLIN),
+    ];
+    while let Err(error) = poll(&mut fds, PollTimeout::NONE) {
+        if error != Errno::EINTR {
+            return false;
+        }
+    }
+    let happened = |fd: &PollFd| fd.any().unwrap_or(true);
+    if left.is_none() && happened(&fds[1]) {
+        let capacity = fcntl(source, FcntlArg::F_GETPIPE_SZ).unwrap_or_default();
+        *left = Some(usize::try_from(capacity).unwrap_or_default());
+    }
+    // The end of the stream is read like its content.
+    happened(&fds[0])
+}

@@ -1,0 +1,468 @@
+//! A job's own metrics while they come in.
+
+use std::collections::{BTreeMap, HashMap};
+
+use regex::bytes::Captures;
+use sketches_ddsketch::{Config, DDSketch};
+
+use super::event::{Change, Event};
+use crate::job::metric_rule::{DEFAULT_BUCKETS, MetricRule, Scale};
+use crate::metrics::{
+    Bucket, Family, Kind, Labels, Metric, Quantile, Value, is_label_name, is_metric_name, text,
+};
+
+/// A job with more series is thought to be mistaken: it would fill the memory, and the gateway's.
+const MAX_SERIES: usize = 10_000;
+
+/// How far a quantile is from the observation that it stands for, at most, as a part of it.
+const QUANTILE_ERROR: f64 = 0.005;
+
+/// A job's own metrics while they come in: events, lines of the text format, matches in its output.
+/// What is refused changes nothing.
+#[derive(Default)]
+pub struct Collector {
+    families: BTreeMap<String, Draft>,
+    series: usize,
+}
+
+/// A family while it comes in.
+#[derive(Default)]
+struct Draft {
+    kind: Option<Kind>,
+    help: String,
+    scale: Option<Scale>,
+    /// By their labels, without `le` and `quantile`.
+    series: HashMap<Labels, Series>,
+}
+
+enum Series {
+    Number(f64),
+    Histogram {
+        /// The number of observations in each bucket alone, the infinite one last.
+        counts: Vec<u64>,
+        sum: f64,
+    },
+    Summary {
+        sketch: Box<DDSketch>,
+        sum: f64,
+    },
+    /// A histogram or summary that the job writes itself. Buckets or quantiles are by the bits of
+    /// their bound, in the order of the bounds.
+    Written {
+        count: Option<f64>,
+        sum: f64,
+        parts: Vec<(f64, f64)>,
+    },
+}
+
+impl Collector {
+    /// A collector that knows what `rules` say about metrics.
+    pub fn new(rules: &[MetricRule]) -> Self {
+        let mut collector = Collector::default();
+        for rule in rules {
+            let draft = collector.families.entry(rule.name.clone()).or_default();
+            draft.kind = Some(rule.kind);
+            draft.help.clone_from(&rule.help);
+            if rule.scale != Scale::None {
+                draft.scale = Some(rule.scale.clone());
+            }
+            // A counter is 0 before anything is counted; with labels it is not known which.
+            let counts = rule.source.as_ref().is_some_and(|source| {
+                let mut groups = source.pattern.capture_names().flatten();
+                groups.all(|group| group == "value")
+            });
+            if rule.kind == Kind::Counter && counts {
+                let labels = rule.labels.clone();
+                draft.series.insert(labels, Series::Number(0.0));
+                collector.series += 1;
+            }
+        }
+        collector
+    }
+
+    /// Takes a line of the metrics file: an event, or a line of the text format.
+    pub fn line(&mut self, line: &[u8]) -> Result<(), String> {
+        let line = str::from_utf8(line).map_err(|_| "it is not UTF-8".to_owned())?;
+        if let Some(event) = Event::read(line) {
+            self.event(event?)
+        } else if line.trim_start().starts_with('#') {
+            self.comment(line)
+        } else {
+            self.sample(line)
+        }
+    }
+
+    /// Takes what a rule's pattern found in a line of output.
+    pub fn matched(&mut self, rule: &MetricRule, captures: &Captures<'_>) -> Result<(), String> {
+        let Some(source) = &rule.source else {
+            return Ok(());
+        };
+        let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
+        let mut labels = rule.labels.clone();
+        let (mut value, mut first_unnamed) = (captures.name("value"), None);
+        for (index, name) in source.pattern.capture_names().enumerate().skip(1) {
+            match name {
+                Some("value") => {}
+                Some(name) => {
+                    let found = captures
+                        .name(name)
+                        .map_or(&b""[..], |found| found.as_bytes());
+                    labels.insert(name.to_owned(), text(found));
+                }
+                None => first_unnamed = first_unnamed.or(captures.get(index)),
+            }
+        }
+        value = value.or(first_unnamed).or(captures.get(0));
+        let value = text(value.map_or(&b""[..], |found| found.as_bytes()));
+        let number: f64 = value
+            .trim()
+            .parse()
+            .map_err(|_| format!("{value:?} is not a number"))?;
+        self.event(Event {
+            name: rule.name.clone(),
+            labels,
+            change: match rule.kind {
+                Kind::Counter => Change::Inc(number),
+                Kind::Histogram | Kind::Summary => Change::Observe {
+                    value: number,
+                    scale: None,
+                },
+                Kind::Gauge | Kind::Untyped => Change::Set(number),
+            },
+            help: String::new(),
+        })
+    }
+
+    fn event(&mut self, event: Event) -> Result<(), String> {
+        event.change.check()?;
+        let Event {
+            name, labels, help, ..
+        } = event;
+        check_names(&name, &labels)?;
+        let draft = self.families.get(&name);
+        let known = draft.and_then(|draft| draft.kind);
+        let known_scale = draft.and_then(|draft| draft.scale.clone());
+        let (kind, scale) = match &event.change {
+            Change::Inc(_) => (Kind::Counter, None),
+            Change::Set(_) if known == Some(Kind::Untyped) => (Kind::Untyped, None),
+            Change::Set(_) => (Kind::Gauge, None),
+            Change::Observe { scale, .. } => {
+                let given = scale.clone();
+                if let (Some(given), Some(known)) = (&given, &known_scale)
+                    && given != known
+                {
+                    return Err(format!("{name} has other buckets or quantiles already"));
+                }
+                let scale = given
+                    .or(known_scale)
+                    .unwrap_or_else(|| Scale::Buckets(DEFAULT_BUCKETS.to_vec()));
+                let kind = match scale {
+                    Scale::Quantiles(_) => Kind::Summary,
+                    _ => Kind::Histogram,
+                };
+                (kind, Some(scale))
+            }
+        };
+        if let Some(known) = known
+            && known != kind
+        {
+            return Err(format!("{name} is a {known} already, and not a {kind}"));
+        }
+        let series = self.series(&name, &labels, || match &scale {
+            Some(Scale::Buckets(bounds)) => Series::Histogram {
+                counts: vec![0; bounds.len() + 1],
+                sum: 0.0,
+            },
+            Some(_) => Series::Summary {
+                sketch: Box::new(DDSketch::new(Config::new(QUANTILE_ERROR, 4096, 1e-12))),
+                sum: 0.0,
+            },
+            None => Series::Number(0.0),
+        })?;
+        match (series, &event.change) {
+            (Series::Number(value), Change::Inc(by)) => *value += by,
+            (Series::Number(value), Change::Set(to)) => *value = *to,
+            (Series::Histogram { counts, sum }, Change::Observe { value, .. }) => {
+                if let Some(Scale::Buckets(bounds)) = &scale {
+                    counts[bounds.partition_point(|bound| bound < value)] += 1;
+                }
+                *sum += value;
+            }
+            (Series::Summary { sketch, sum }, Change::Observe { value, .. }) => {
+                sketch.add(*value);
+                *sum += value;
+            }
+            _ => return Err(format!("the job writes the {kind} {name} itself")),
+        }
+        let draft = self.families.entry(name).or_default();
+        draft.kind = Some(kind);
+        draft.scale = scale;
+        if draft.help.is_empty() {
+            draft.help = help;
+        }
+        Ok(())
+    }
+
+    /// A HELP or TYPE line, or a comment that says nothing.
+    fn comment(&mut self, line: &str) -> Result<(), String> {
+        let mut words = line.trim_start_matches([' ', '\t', '#']).split([' ', '\t']);
+        if !matches!(words.next(), Some("HELP" | "TYPE")) {
+            return Ok(());
+        }
+        let name = words.find(|word| !word.is_empty()).unwrap_or_default();
+        // With a sample the line makes a family.
+        let families = text::parse(format!("{line}\n{name} 0\n").as_bytes());
+        let family = families.map_err(|error| error.problem)?.into_iter().next();
+        let Some(family) = family.filter(|family| family.name == name) else {
+            return Err("it is neither HELP nor TYPE of a metric".into());
+        };
+        let draft = self.families.entry(name.to_owned()).or_default();
+        if !family.help.is_empty() {
+            draft.help = family.help;
+        }
+        if family.kind != Kind::Untyped {
+            match draft.kind {
+                Some(known) if known != family.kind => {
+                    return Err(format!(
+                        "{name} is a {known} already, and not a {}",
+                        family.kind
+                    ));
+                }
+                _ => draft.kind = Some(family.kind),
+            }
+        }
+        Ok(())
+    }
+
+    /// A sample line. The last one of a series counts.
+    fn sample(&mut self, line: &str) -> Result<(), String> {
+        let families = text::parse_strictly(format!("{line}\n").as_bytes());
+        let Some(family) = families.map_err(|error| error.problem)?.pop() else {
+            return Ok(());
+        };
+        // Without a TYPE line of its own it is a number.
+        let Some(Metric {
+            mut labels,
+            value: Value::Number(value),
+            ..
+        }) = family.metrics.into_iter().next()
+        else {
+            return Ok(());
+        };
+        check_names(&family.name, &labels)?;
+        let Some((base, part)) = self.part_of(&family.name) else {
+            let draft = self.families.entry(family.name.clone()).or_default();
+            let kind = *draft.kind.get_or_insert(Kind::Untyped);
+            if kind == Kind::Counter && !(value.is_finite() && value >= 0.0) {
+                return Err(format!(
+                    "{} is a counter, and cannot be {value}",
+                    family.name
+                ));
+            }
+            let series = self.series(&family.name, &labels, || Series::Number(0.0))?;
+            let Series::Number(number) = series else {
+                return Err(format!("{} is not a number", family.name));
+            };
+            *number = value;
+            return Ok(());
+        };
+        let bound = match part {
+            Part::Bound(label) => {
+                let bound = labels.remove(label).and_then(|bound| bound.parse().ok());
+                Some(bound.ok_or(format!("{base} needs the label {label} here, a number"))?)
+            }
+            Part::Count | Part::Sum => None,
+        };
+        if !matches!(part, Part::Sum) && (value < 0.0 || value.fract() != 0.0) && is_count(part) {
+            return Err(format!(
+                "{} counts in whole numbers, not {value}",
+                family.name
+            ));
+        }
+        let written = self.series(&base, &labels, || Series::Written {
+            count: None,
+            sum: 0.0,
+            parts: Vec::new(),
+        })?;
+        let Series::Written { count, sum, parts } = written else {
+            return Err(format!("{base} is observed by events already"));
+        };
+        match (part, bound) {
+            (Part::Count, _) => *count = Some(value),
+            (Part::Sum, _) => *sum = value,
+            (Part::Bound(_), bound) => {
+                let bound: f64 = bound.unwrap_or_default();
+                match parts.iter_mut().find(|(known, _)| *known == bound) {
+                    Some((_, known)) => *known = value,
+                    None => parts.push((bound, value)),
+                }
+                parts.sort_by(|a, b| a.0.total_cmp(&b.0));
+            }
+        }
+        Ok(())
+    }
+
+    /// The histogram or summary that lines called `name` belong to, and what they say of it.
+    fn part_of(&self, name: &str) -> Option<(String, Part)> {
+        let kind = |name: &str| self.families.get(name).and_then(|draft| draft.kind);
+        if kind(name) == Some(Kind::Summary) {
+            return Some((name.to_owned(), Part::Bound("quantile")));
+        }
+        for (suffix, part) in [
+            ("_count", Part::Count),
+            ("_sum", Part::Sum),
+            ("_bucket", Part::Bound("le")),
+        ] {
+            if let Some(base) = name.strip_suffix(suffix)
+                && kind(base).is_some_and(|kind| kind.suffixes().contains(&suffix))
+            {
+                return Some((base.to_owned(), part));
+            }
+        }
+        None
+    }
+
+    /// The series, made by `new` if there is none yet.
+    fn series(
+        &mut self,
+        name: &str,
+        labels: &Labels,
+        new: impl FnOnce() -> Series,
+    ) -> Result<&mut Series, String> {
+        let is_full = self.series >= MAX_SERIES;
+        let draft = self.families.entry(name.to_owned()).or_default();
+        if !draft.series.contains_key(labels) {
+            if is_full {
+                return Err(format!("the job has more than {MAX_SERIES} series"));
+            }
+            self.series += 1;
+        }
+        Ok(draft.series.entry(labels.clone()).or_insert_with(new))
+    }
+
+    /// What came in so far, sorted by name and labels.
+    pub fn families(&self) -> Vec<Family> {
+        let families = self.families.iter().map(|(name, draft)| {
+            let mut series: Vec<_> = draft.series.iter().collect();
+            series.sort_by(|a, b| a.0.cmp(b.0));
+            Family {
+                name: name.clone(),
+                help: draft.help.clone(),
+                kind: draft.kind.unwrap_or(Kind::Untyped),
+                metrics: series
+                    .into_iter()
+                    .map(|(labels, series)| Metric {
+                        labels: labels.clone(),
+                        value: draft.value(series),
+                        timestamp_ms: None,
+                    })
+                    .collect(),
+            }
+        });
+        families
+            .filter(|family| !family.metrics.is_empty())
+            .collect()
+    }
+}
+
+/// What a line says of a histogram or summary.
+#[derive(Clone, Copy)]
+enum Part {
+    Count,
+    Sum,
+    /// A bucket or a quantile; the label has its bound.
+    Bound(&'static str),
+}
+
+fn is_count(part: Part) -> bool {
+    matches!(part, Part::Count | Part::Bound("le"))
+}
+
+impl Draft {
+    fn value(&self, series: &Series) -> Value {
+        match series {
+            Series::Number(value) => Value::Number(*value),
+            Series::Histogram { counts, sum } => {
+                let Some(Scale::Buckets(bounds)) = &self.scale else {
+                    return Value::zero(Kind::Histogram);
+                };
+                let mut count = 0;
+                let buckets = counts.iter().zip(bounds.iter().chain([&f64::INFINITY]));
+                let buckets = buckets
+                    .map(|(in_bucket, &upper_bound)| {
+                        count += in_bucket;
+                        Bucket { upper_bound, count }
+                    })
+                    .collect();
+                Value::Histogram {
+                    count,
+                    sum: *sum,
+                    buckets,
+                }
+            }
+            Series::Summary { sketch, sum } => {
+                let quantiles = match &self.scale {
+                    Some(Scale::Quantiles(quantiles)) => quantiles.as_slice(),
+                    _ => &[],
+                };
+                Value::Summary {
+                    count: sketch.count() as u64,
+                    sum: *sum,
+                    quantiles: quantiles
+                        .iter()
+                        .filter_map(|&quantile| {
+                            let value = sketch.quantile(quantile).ok()??;
+                            Some(Quantile { quantile, value })
+                        })
+                        .collect(),
+                }
+            }
+            Series::Written { count, sum, parts } => {
+                let infinite = parts.last().filter(|(bound, _)| *bound == f64::INFINITY);
+                let count = count.or(infinite.map(|(_, count)| *count));
+                let count = count.unwrap_or_default() as u64;
+                match self.kind {
+                    Some(Kind::Summary) => Value::Summary {
+                        count,
+                        sum: *sum,
+                        quantiles: parts
+                            .iter()
+                            .map(|&(quantile, value)| Quantile { quantile, value })
+                            .collect(),
+                    },
+                    _ => Value::Histogram {
+                        count,
+                        sum: *sum,
+                        buckets: parts
+                            .iter()
+                            .map(|&(upper_bound, count)| Bucket {
+                                upper_bound,
+                                count: count as u64,
+                            })
+                            .collect(),
+                    },
+                }
+            }
+        }
+    }
+}
+
+/// # Errors
+///
+/// A name that no metric or label can have.
+pub fn check_names(name: &str, labels: &Labels) -> Result<(), String> {
+    if !is_metric_name(name) {
+        return Err(format!(
+            "{name:?} is not a metric name ([a-zA-Z_:][a-zA-Z0-9_:]*)"
+        ));
+    }
+    match labels
+        .keys()
+        .find(|label| !is_label_name(label) || label.starts_with("__"))
+    {
+        Some(label) => Err(format!(
+            "{label:?} is not a label name ([a-zA-Z_][a-zA-Z0-9_]*, without __ in front)"
+        )),
+        None => Ok(()),
+    }
+}

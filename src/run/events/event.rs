@@ -1,0 +1,102 @@
+//! One event of a running job, and the line that stands for it.
+
+use std::fs::OpenOptions;
+use std::io::{self, Write};
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use crate::job::metric_rule::Scale;
+use crate::metrics::Labels;
+
+/// What a line of the metrics file that is an event begins with: a comment for any other reader of
+/// the text format.
+const MARK: &str = "# metricsjob ";
+
+/// Something that happened to one of a job's metrics.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Event {
+    pub name: String,
+    #[serde(default, skip_serializing_if = "Labels::is_empty")]
+    pub labels: Labels,
+    pub change: Change,
+    /// The HELP text; empty to leave it as it is.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub help: String,
+}
+
+/// What happened.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Change {
+    /// A counter went up by this.
+    Inc(#[serde(with = "float")] f64),
+    /// A gauge has this value now.
+    Set(#[serde(with = "float")] f64),
+    /// A histogram or summary got an observation.
+    Observe {
+        #[serde(with = "float")]
+        value: f64,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        scale: Option<Scale>,
+    },
+}
+
+impl Change {
+    /// # Errors
+    ///
+    /// A counter that would go down or be no number, an observation that is no number.
+    pub fn check(&self) -> Result<(), String> {
+        match *self {
+            Change::Inc(by) if !by.is_finite() => Err(format!("a counter cannot go up by {by}")),
+            Change::Inc(by) if by < 0.0 => Err(format!(
+                "a counter cannot go down, by {by} (a gauge can: metric set)"
+            )),
+            Change::Observe { value, .. } if !value.is_finite() => {
+                Err(format!("{value} is no observation"))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Event {
+    /// Appends it to the metrics file at `path`, which must exist. Events of many processes at once
+    /// keep apart, because each is written in one piece behind the end that the file then has.
+    pub fn append(&self, path: &Path) -> io::Result<()> {
+        let mut line = MARK.to_owned();
+        line.push_str(&serde_json::to_string(self)?);
+        line.push('\n');
+        let mut file = OpenOptions::new().append(true).open(path)?;
+        let written = file.write(line.as_bytes())?;
+        if written < line.len() {
+            // The disk is full: what is there must not swallow the next event.
+            let _ = file.write(b"\n");
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        Ok(())
+    }
+
+    /// The event that `line` stands for; `None` if it is none but something else.
+    pub fn read(line: &str) -> Option<Result<Event, String>> {
+        let json = line.strip_prefix(MARK)?;
+        let event = serde_json::from_str::<Event>(json);
+        Some(event.map_err(|error| format!("not an event: {error}")))
+    }
+}
+
+/// Numbers as text, because JSON has neither infinities nor NaN.
+mod float {
+    use serde::de::Error;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub fn serialize<S: Serializer>(value: &f64, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(value)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        text.parse().map_err(D::Error::custom)
+    }
+}

@@ -1,0 +1,181 @@
+//! Metrics from inside a running job: the file that it appends to, and its output.
+//!
+//! - [`Event`]: what `metricsjob metric` appends.
+//! - `collector`: what all of them come to.
+
+mod collector;
+mod event;
+mod metrics_file;
+
+use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use prometheus::Registry;
+
+use self::collector::Collector;
+use self::metrics_file::MetricsFile;
+use crate::job::metric_rule::{MetricRule, OutputStream};
+use crate::job::{Job, Work};
+use crate::metrics::{Family, registry};
+
+pub use collector::check_names;
+pub use event::{Change, Event};
+
+/// The environment variable that names the file to which a running job appends its metrics.
+pub const METRICS_VARIABLE: &str = "METRICSJOB_METRICS";
+
+/// The metrics of a running job, from all places where they come from.
+pub struct Events {
+    /// The rules that read the command's output.
+    rules: Vec<MetricRule>,
+    /// What a built-in registers.
+    registry: Mutex<Registry>,
+    state: Mutex<State>,
+}
+
+struct State {
+    collector: Collector,
+    file: Option<MetricsFile>,
+    warnings: Warnings,
+}
+
+impl Events {
+    /// None so far, of a run of `job`.
+    pub fn new(job: &Job) -> Self {
+        let mut warnings = Warnings::default();
+        let file = match &job.work {
+            Work::Builtin(..) => None,
+            Work::Command(_) => MetricsFile::create()
+                .map_err(|error| {
+                    warnings.add(format!(
+                        "could not make a file for the job's metrics: {error}; {METRICS_VARIABLE} is not set"
+                    ));
+                })
+                .ok(),
+        };
+        let rules = job.metrics.iter().filter(|rule| rule.source.is_some());
+        Events {
+            rules: rules.cloned().collect(),
+            registry: Mutex::new(Registry::new()),
+            state: Mutex::new(State {
+                collector: Collector::new(&job.metrics),
+                file,
+                warnings,
+            }),
+        }
+    }
+
+    /// Where an attempt of a built-in registers its metrics, in place of those of the one before.
+    pub fn new_registry(&self) -> Registry {
+        let registry = Registry::new();
+        *self.registry.lock().unwrap_or_else(PoisonError::into_inner) = registry.clone();
+        registry
+    }
+
+    /// The file to which the job appends its metrics, if it could be made.
+    pub fn with_path<T>(&self, use_path: impl FnOnce(&Path) -> T) -> Option<T> {
+        self.state().file.as_ref().map(|file| use_path(file.path()))
+    }
+
+    /// Whether a rule reads `stream`.
+    pub fn reads(&self, stream: OutputStream) -> bool {
+        let mut sources = self.rules.iter().filter_map(|rule| rule.source.as_ref());
+        sources.any(|source| source.stream.includes(stream))
+    }
+
+    /// Looks for metrics in a line that the job wrote to `stream`.
+    pub fn output_line(&self, stream: OutputStream, line: &[u8]) {
+        for rule in &self.rules {
+            let Some(source) = &rule.source else { continue };
+            if !source.stream.includes(stream) {
+                continue;
+            }
+            for captures in source.pattern.captures_iter(line) {
+                let mut state = self.state();
+                if let Err(problem) = state.collector.matched(rule, &captures) {
+                    let name = &rule.name;
+                    state.warnings.add(format!(
+                        "a match of {name} in the output is left out: {problem}"
+                    ));
+                }
+            }
+        }
+    }
+
+    /// All metrics so far, sorted by name for each place they come from.
+    pub fn families(&self) -> Vec<Family> {
+        let registry = self.registry.lock();
+        let mut families = registry::gather(&registry.unwrap_or_else(PoisonError::into_inner));
+        let mut state = self.state();
+        state.read_file(false);
+        families.extend(state.collector.families());
+        families
+    }
+
+    /// All metrics of the job, which has ended, and what is to be warned about.
+    pub fn finish(&self) -> (Vec<Family>, Vec<String>) {
+        self.state().read_file(true);
+        let families = self.families();
+        (
+            families,
+            std::mem::take(&mut self.state().warnings).into_lines(),
+        )
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // Whoever panicked had not begun to change it.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn read_file(&mut self, is_final: bool) {
+        let State {
+            collector,
+            file,
+            warnings,
+        } = self;
+        let Some(file) = file else { return };
+        let result = file.read(is_final, |number, line| {
+            let result = match line {
+                Some(line) => collector.line(line),
+                None => Err("it is too long".into()),
+            };
+            if let Err(problem) = result {
+                warnings.add(format!(
+                    "line {number} of the job's metrics is left out: {problem}"
+                ));
+            }
+        });
+        if let Err(error) = result {
+            warnings.add(format!("could not read the job's metrics: {error}"));
+        }
+    }
+}
+
+/// Warnings, the first of them in full.
+#[derive(Default)]
+struct Warnings {
+    lines: Vec<String>,
+    further: usize,
+}
+
+impl Warnings {
+    const SHOWN: usize = 20;
+
+    fn add(&mut self, line: String) {
+        if self.lines.len() < Self::SHOWN {
+            self.lines.push(line);
+        } else {
+            self.further += 1;
+        }
+    }
+
+    fn into_lines(mut self) -> Vec<String> {
+        if self.further > 0 {
+            self.lines
+                .push(format!("{} further ones like these", self.further));
+        }
+        self.lines
+    }
+}

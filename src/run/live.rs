@@ -1,0 +1,118 @@
+//! Reports while a run goes on.
+
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
+
+use super::events::Events;
+use super::perform::Order;
+use super::report;
+use crate::metrics::check::add_pushable;
+use crate::metrics::{Family, Method};
+use crate::push::GatewayError;
+use crate::state::State;
+use crate::state::counters::Counter;
+
+/// The reports of a run while it goes on, as its policy wants them.
+pub struct Live<'a> {
+    order: &'a Order<'a>,
+    events: Arc<Events>,
+    has_ended: Mutex<bool>,
+    ended: Condvar,
+    /// Why the first report that was not delivered was not.
+    failure: Mutex<Option<GatewayError>>,
+}
+
+impl<'a> Live<'a> {
+    pub fn new(order: &'a Order<'a>, events: &Arc<Events>) -> Self {
+        Live {
+            order,
+            events: Arc::clone(events),
+            has_ended: Mutex::new(false),
+            ended: Condvar::new(),
+            failure: Mutex::new(None),
+        }
+    }
+
+    /// Reports that a run has begun at `started_at`, and then how far it is, until its end.
+    pub fn report(&self, started_at: SystemTime) {
+        let policy = &self.order.job.policy;
+        if policy.push_start {
+            self.push(started_at, Vec::new());
+        }
+        let Some(interval) = policy.push_interval else {
+            return;
+        };
+        let totals = self.totals();
+        while self.goes_on_for(interval) {
+            let rules = &self.order.job.metrics;
+            let own = self.events.families();
+            let increments = report::increments_of(&own, rules);
+            let totals = totals.clone().map(|totals| report::sum(totals, increments));
+            self.push(
+                started_at,
+                report::with_totals(own, rules, totals.as_deref()),
+            );
+        }
+    }
+
+    /// Ends [`report`](Self::report), once a push that is under way is done: the final one must not
+    /// be overtaken.
+    pub fn end(&self) {
+        *self
+            .has_ended
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = true;
+        self.ended.notify_all();
+    }
+
+    /// Why not all reports were delivered.
+    pub fn into_failure(self) -> Option<GatewayError> {
+        self.failure
+            .into_inner()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits; returns whether the run still goes on after `interval`.
+    fn goes_on_for(&self, interval: Duration) -> bool {
+        let start = Instant::now();
+        let mut has_ended = self
+            .has_ended
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        loop {
+            let left = interval.saturating_sub(start.elapsed());
+            if *has_ended || left.is_zero() {
+                return !*has_ended;
+            }
+            has_ended = match self.ended.wait_timeout(has_ended, left) {
+                Ok((guard, _)) => guard,
+                Err(poisoned) => poisoned.into_inner().0,
+            };
+        }
+    }
+
+    /// Whatever the job's method is: what an earlier run reported must stay until this one's end.
+    fn push(&self, started_at: SystemTime, own: Vec<Family>) {
+        let Order {
+            job, key, gateway, ..
+        } = self.order;
+        let mut families = vec![
+            report::running(&job.prefix, true),
+            report::start_timestamp(&job.prefix, started_at),
+        ];
+        // The final report tells what is left out.
+        add_pushable(key, &mut families, own);
+        if let Err(error) = gateway.push(key, Method::Post, &families) {
+            let mut failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
+            failure.get_or_insert(error);
+        }
+    }
+
+    /// What the counters that go on over runs begin with.
+    fn totals(&self) -> Option<Vec<Counter>> {
+        match State::open_existing(self.order.state_dir).ok()? {
+            Some(mut state) => state.counters(self.order.key).ok(),
+            None => Some(Vec::new()),
+        }
+    }
+}

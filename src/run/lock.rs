@@ -1,0 +1,148 @@
+//! The lock that keeps runs of a job apart.
+
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use ring::digest;
+use serde::{Deserialize, Serialize};
+
+use super::pause::pause;
+use super::signals::{Received, Signals};
+use crate::metrics::GroupingKey;
+
+/// How often it is looked whether a lock is free.
+const TICK: Duration = Duration::from_millis(50);
+
+/// The lock of a job and its grouping key, held. The kernel frees it when this process ends, however
+/// that happens: it is flock(2) on a file that no other process inherits.
+pub struct Lock {
+    path: PathBuf,
+    /// Locked for as long as it is open.
+    _file: File,
+}
+
+/// What came of the wish for a lock.
+pub enum Locking {
+    Locked(Lock),
+    /// Another run has it.
+    Busy(Option<Holder>),
+    /// A signal ended the waiting.
+    Interrupted(Received),
+}
+
+/// Who has a lock.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Holder {
+    pub pid: u32,
+    pub run_id: String,
+}
+
+/// Why there is no telling whether another run goes on.
+#[derive(Debug, thiserror::Error)]
+#[error("could not lock {path}: {source} (choose another directory with --state-dir)")]
+pub struct LockError {
+    path: PathBuf,
+    source: io::Error,
+}
+
+impl Lock {
+    /// The lock of `key` in `state_dir`, for the run `run_id`. While another run has it, this waits
+    /// for `wait` at most.
+    pub fn acquire(
+        state_dir: &Path,
+        key: &GroupingKey,
+        run_id: &str,
+        wait: Duration,
+        signals: &Signals,
+    ) -> Result<Locking, LockError> {
+        let dir = state_dir.join("locks");
+        let failed = |path: &Path, source| LockError {
+            path: path.to_owned(),
+            source,
+        };
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&dir)
+            .map_err(|error| failed(&dir, error))?;
+        let path = dir.join(file_name(key));
+        let deadline = Instant::now().checked_add(wait);
+        loop {
+            if let Some(mut file) = try_lock(&path).map_err(|error| failed(&path, error))? {
+                let holder = Holder {
+                    pid: std::process::id(),
+                    run_id: run_id.to_owned(),
+                };
+                // It is for people to read, and not needed for the lock.
+                let _ = file.set_len(0);
+                let _ = serde_json::to_writer(&file, &holder).map(|()| file.write_all(b"\n"));
+                return Ok(Locking::Locked(Lock { path, _file: file }));
+            }
+            if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+                return Ok(Locking::Busy(holder(&path)));
+            }
+            let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+            if let Some(signal) = pause(left.unwrap_or(TICK).min(TICK), signals) {
+                return Ok(Locking::Interrupted(signal));
+            }
+        }
+    }
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Before it is free, so that nobody's file is removed but ours.
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+/// The locked file at `path`, or `None` if somebody else has it locked.
+fn try_lock(path: &Path) -> io::Result<Option<File>> {
+    loop {
+        let file = OpenOptions::new()
+            .read(true)
+            .append(true)
+            .create(true)
+            .mode(0o600)
+            .open(path)?;
+        match file.try_lock() {
+            Err(TryLockError::WouldBlock) => return Ok(None),
+            Err(TryLockError::Error(error)) => return Err(error),
+            Ok(()) => {}
+        }
+        // Whoever had it may have removed the file after we opened it: then it locks nothing.
+        let opened = file.metadata()?;
+        match fs::metadata(path) {
+            Ok(there) if (there.dev(), there.ino()) == (opened.dev(), opened.ino()) => {
+                return Ok(Some(file));
+            }
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+    }
+}
+
+fn holder(path: &Path) -> Option<Holder> {
+    let mut text = String::new();
+    let file = File::open(path).ok()?;
+    file.take(4096).read_to_string(&mut text).ok()?;
+    serde_json::from_str(&text).ok()
+}
+
+/// The job's name as far as it can stand in a file name, and what tells keys apart.
+fn file_name(key: &GroupingKey) -> String {
+    let plain = |c: char| match c.is_ascii_alphanumeric() || "-_.".contains(c) {
+        true => c,
+        false => '_',
+    };
+    let job: String = key.job().chars().take(64).map(plain).collect();
+    let digest = digest::digest(&digest::SHA256, key.to_string().as_bytes());
+    let hex: String = digest.as_ref()[..8]
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    format!("{job}-{hex}.lock")
+}

@@ -1,0 +1,310 @@
+//! One run, from the wait for its turn to its report.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::thread::{self, Scope};
+use std::time::{Duration, SystemTime};
+
+use super::attempt::Attempt;
+use super::events::Events;
+use super::live::Live;
+use super::lock::{Lock, LockError, Locking};
+use super::outcome::Outcome;
+use super::pause::pause;
+use super::signals::Signals;
+use super::{Observer, Run, new_id, report, run};
+use crate::job::builtin::Progress;
+use crate::job::params::ParamError;
+use crate::job::{Job, LockPolicy};
+use crate::metrics::check::{CheckError, add_pushable};
+use crate::metrics::{Family, GroupingKey, Method, unix_seconds};
+use crate::push::{Delivery, Gateway, Kept, Push, deliver};
+use crate::state::counters::Counter;
+use crate::state::history::RecordedRun;
+use crate::state::{State, StateError};
+
+/// What is to run, and where it is reported.
+pub struct Order<'a> {
+    pub job: &'a Job,
+    pub key: &'a GroupingKey,
+    pub gateway: &'a Gateway,
+    /// Where the history, the outbox and the locks are.
+    pub state_dir: &'a Path,
+    pub reporting: Reporting,
+}
+
+/// What becomes of a run's report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reporting {
+    /// It is recorded in the history and pushed.
+    Push,
+    /// It is recorded in the history only.
+    Record,
+    /// It is made, and neither recorded nor pushed.
+    DryRun,
+}
+
+/// A run that is over, and what became of its report.
+pub struct Performed {
+    pub run: Run,
+    /// The report, or why it is none that a gateway could take; `None` if none was wanted.
+    pub push: Option<Result<Push, CheckError>>,
+    /// `None` if nothing was sent.
+    pub delivery: Option<Delivery>,
+    /// What did not go as it should, but for the delivery.
+    pub warnings: Vec<String>,
+}
+
+/// Why nothing has run.
+#[derive(Debug, thiserror::Error)]
+pub enum PerformError {
+    #[error(transparent)]
+    Param(#[from] ParamError),
+    #[error("{0}; nothing has run, because another run may go on")]
+    Lock(#[from] LockError),
+    /// By the signal of this number, while it waited for its turn.
+    #[error("signal {0} came before the run began")]
+    Interrupted(u8),
+}
+
+/// How often a report of counters is followed by another one, because they have changed meanwhile.
+const MAX_FOLLOW_UPS: u32 = 20;
+
+/// Waits for the job's turn, runs it, records the run and reports it.
+pub fn perform(
+    order: &Order<'_>,
+    progress: &dyn Progress,
+    signals: &Signals,
+    observer: &dyn Observer,
+) -> Result<Performed, PerformError> {
+    let policy = &order.job.policy;
+    let id = new_id();
+    let splay = policy.splay.mul_f64(match policy.splay {
+        Duration::ZERO => 0.0,
+        _ => rand::random(),
+    });
+    if let Some(signal) = pause(splay, signals) {
+        return Err(PerformError::Interrupted(signal.number));
+    }
+    let locking = match policy.lock {
+        LockPolicy::Off => None,
+        LockPolicy::Wait(wait) => Some(Lock::acquire(
+            order.state_dir,
+            order.key,
+            &id,
+            wait,
+            signals,
+        )?),
+    };
+    let (_lock, run, warnings) = match locking {
+        Some(Locking::Interrupted(signal)) => {
+            return Err(PerformError::Interrupted(signal.number));
+        }
+        Some(Locking::Busy(holder)) => {
+            let why = match holder {
+                Some(holder) => format!("another run goes on (process {})", holder.pid),
+                None => "another run goes on".into(),
+            };
+            signals.hold();
+            (None, Run::skipped(id, why), Vec::new())
+        }
+        Some(Locking::Locked(lock)) => {
+            let (run, warnings) = run_live(order, id, progress, signals, observer)?;
+            (Some(lock), run, warnings)
+        }
+        None => {
+            let (run, warnings) = run_live(order, id, progress, signals, observer)?;
+            (None, run, warnings)
+        }
+    };
+    // The lock is kept until the report is out, so that reports come in the order of the runs.
+    Ok(conclude(order, run, warnings))
+}
+
+/// Runs the job, and reports it while it goes on, if that is wanted.
+fn run_live(
+    order: &Order<'_>,
+    id: String,
+    progress: &dyn Progress,
+    signals: &Signals,
+    observer: &dyn Observer,
+) -> Result<(Run, Vec<String>), ParamError> {
+    let Job { policy, .. } = order.job;
+    let events = Arc::new(Events::new(order.job));
+    let is_live = policy.push_start || policy.push_interval.is_some();
+    if !is_live || order.reporting != Reporting::Push {
+        let run = run(order.job, id, &events, progress, signals, observer)?;
+        return Ok((run, Vec::new()));
+    }
+    let live = Live::new(order, &events);
+    let run = thread::scope(|scope| {
+        let observer = Reported {
+            observer,
+            live: &live,
+            scope,
+        };
+        let run = run(order.job, id, &events, progress, signals, &observer);
+        live.end();
+        run
+    })?;
+    let failure = live.into_failure();
+    let warning =
+        failure.map(|error| format!("a report while the run went on was not delivered: {error}"));
+    Ok((run, warning.into_iter().collect()))
+}
+
+/// Begins the reports of a run when it begins.
+struct Reported<'scope, 'env, 'a> {
+    observer: &'a dyn Observer,
+    live: &'scope Live<'env>,
+    scope: &'scope Scope<'scope, 'env>,
+}
+
+impl Observer for Reported<'_, '_, '_> {
+    fn begins(&self, at: SystemTime) {
+        let live = self.live;
+        self.scope.spawn(move || live.report(at));
+        self.observer.begins(at);
+    }
+
+    fn retries(&self, attempt: u32, end: &Attempt, wait: Duration) {
+        self.observer.retries(attempt, end, wait);
+    }
+}
+
+/// Records and reports a run.
+fn conclude(order: &Order<'_>, run: Run, mut warnings: Vec<String>) -> Performed {
+    warnings.extend(run.warnings.iter().cloned());
+    let (mut state, totals, unrecorded) = match record(order, &run) {
+        Ok((state, totals)) => (state, Some(totals), None),
+        Err(error) => (None, None, Some(error)),
+    };
+    let unrecorded = unrecorded.map(|error| format!("the run is not in the history: {error}"));
+    if order.reporting == Reporting::Record {
+        warnings.extend(unrecorded);
+        return Performed {
+            run,
+            push: None,
+            delivery: None,
+            warnings,
+        };
+    }
+    let (method, families) = families(order, &run, totals.as_deref(), &mut warnings);
+    if families.is_empty() {
+        warnings.extend(unrecorded);
+        return Performed {
+            run,
+            push: None,
+            delivery: None,
+            warnings,
+        };
+    }
+    let push = Push::new(order.key.clone(), method, families, run.completed_at);
+    let mut delivery = None;
+    if let (Ok(push), Reporting::Push) = (&push, order.reporting) {
+        let done = deliver(push, order.gateway, order.state_dir);
+        if let (Delivery::Delivered, Some(state), Some(totals)) = (&done, &mut state, totals) {
+            follow_up(order, state, totals);
+        }
+        delivery = Some(done);
+    }
+    // Where the embedded gateway failed, the reason is the same, and will be told.
+    let is_told = matches!(
+        delivery,
+        Some(Delivery::Undelivered {
+            kept: Kept::LostWithGateway,
+            ..
+        })
+    );
+    warnings.extend(unrecorded.filter(|_| !is_told));
+    Performed {
+        run,
+        push: Some(push),
+        delivery,
+        warnings,
+    }
+}
+
+/// Records `run`. Returns the state, if it was opened, and the counters of the group with this run.
+fn record(order: &Order<'_>, run: &Run) -> Result<(Option<State>, Vec<Counter>), StateError> {
+    let job = order.job;
+    let increments = report::increments(run, &job.prefix, &job.metrics);
+    if order.reporting == Reporting::DryRun {
+        let totals = match State::open_existing(order.state_dir)? {
+            Some(mut state) => state.counters(order.key)?,
+            None => Vec::new(),
+        };
+        return Ok((None, report::sum(totals, increments)));
+    }
+    let mut state = State::open(order.state_dir)?;
+    let recorded = RecordedRun {
+        run_id: run.id.clone(),
+        name: job.name.clone(),
+        key: order.key.clone(),
+        started_at: unix_seconds(run.started_at),
+        ended_at: unix_seconds(run.completed_at),
+        duration: run.duration.as_secs_f64(),
+        outcome: run.outcome.name().to_owned(),
+        exit_code: run.outcome.exit_code(),
+        failure: run.failure.clone(),
+        attempts: run.attempts,
+        cpu_user: run.usage.cpu_user.as_secs_f64(),
+        cpu_system: run.usage.cpu_system.as_secs_f64(),
+        max_rss: run.usage.max_rss,
+        metrics: run.metrics.clone(),
+        tail: run.tail.clone(),
+    };
+    let totals = state.record(&recorded, &increments, job.policy.keep)?;
+    Ok((Some(state), totals))
+}
+
+/// The report of `run`, and how it is pushed.
+fn families(
+    order: &Order<'_>,
+    run: &Run,
+    totals: Option<&[Counter]>,
+    warnings: &mut Vec<String>,
+) -> (Method, Vec<Family>) {
+    let job = order.job;
+    let runs_total = totals.map(|totals| report::runs_total(&job.prefix, totals));
+    if run.outcome == Outcome::Skipped {
+        // It must not erase what the run that goes on reports.
+        return (Method::Post, runs_total.into_iter().collect());
+    }
+    let mut families = report::report(run, &job.prefix);
+    families.extend(runs_total);
+    if job.policy.push_start || job.policy.push_interval.is_some() {
+        families.push(report::running(&job.prefix, false));
+    }
+    let own = report::with_totals(run.metrics.clone(), &job.metrics, totals);
+    let left_out = add_pushable(order.key, &mut families, own);
+    let left_out = left_out.into_iter();
+    warnings.extend(left_out.map(|error| format!("a metric of the job is left out: {error}")));
+    families.sort_by(|a, b| a.name.cmp(&b.name));
+    (job.method, families)
+}
+
+/// Pushes the counters again if other runs have changed them meanwhile: their reports may have been
+/// overtaken by ours, which knew less.
+fn follow_up(order: &Order<'_>, state: &mut State, mut pushed: Vec<Counter>) {
+    let job = order.job;
+    for _ in 0..MAX_FOLLOW_UPS {
+        let Ok(totals) = state.counters(order.key) else {
+            return;
+        };
+        if totals == pushed {
+            return;
+        }
+        let mut families = report::with_totals(Vec::new(), &job.metrics, Some(&totals));
+        families.push(report::runs_total(&job.prefix, &totals));
+        // The next run reports them too.
+        if order
+            .gateway
+            .push(order.key, Method::Post, &families)
+            .is_err()
+        {
+            return;
+        }
+        pushed = totals;
+    }
+}

@@ -1,0 +1,185 @@
+//! The signals that this process gets, and what becomes of them during a run.
+
+use std::io::{self, PipeReader, PipeWriter, Read, Write};
+use std::mem::MaybeUninit;
+use std::os::fd::AsFd;
+use std::ptr;
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::libc::{self, siginfo_t};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::{SigSet, Signal};
+use signal_hook::consts::{
+    SIGCHLD, SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP, SIGUSR1, SIGUSR2,
+};
+use signal_hook::low_level::emulate_default_handler;
+
+/// The signals that ask a process to end.
+const ENDING: [i32; 4] = [SIGINT, SIGTERM, SIGHUP, SIGQUIT];
+
+/// The further signals that are passed on to a command, and what tells of its end.
+const PASSED_ON: [i32; 5] = [SIGUSR1, SIGUSR2, SIGTSTP, SIGCONT, SIGCHLD];
+
+/// What becomes of the signals that this process gets. At first they do what they always do.
+///
+/// There is one for the process: it catches signals for as long as the process lives.
+#[derive(Default)]
+pub struct Signals {
+    shared: Arc<Shared>,
+    pipe: OnceLock<PipeReader>,
+    is_holding: AtomicBool,
+}
+
+#[derive(Default)]
+struct Shared {
+    /// Whether signals go into the pipe, one by one, for [`Signals::wait`].
+    is_passing: AtomicBool,
+    /// The number of the first signal that was held back; 0 for none.
+    held: AtomicU8,
+    pipe: OnceLock<PipeWriter>,
+}
+
+/// A signal that came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Received {
+    pub number: u8,
+    /// Whether the kernel sent it, for example for a key that was pressed on the terminal: then all
+    /// processes of the foreground group got it.
+    pub is_from_kernel: bool,
+}
+
+impl Received {
+    /// Whether it asks a process to end.
+    pub fn is_ending(self) -> bool {
+        ENDING.contains(&self.number.into())
+    }
+
+    pub fn is(self, signal: i32) -> bool {
+        i32::from(self.number) == signal
+    }
+}
+
+impl Signals {
+    /// From now on holds back the first signal that asks this process to end, so that a run can be
+    /// cleaned up and reported. A second one does what it does by default.
+    pub fn hold(&self) {
+        self.shared.is_passing.store(false, Ordering::Relaxed);
+        if !self.is_holding.swap(true, Ordering::Relaxed) && self.pipe.get().is_none() {
+            self.catch(&ENDING);
+        }
+    }
+
+    /// The signal that [`hold`](Self::hold) held back.
+    pub fn held(&self) -> Option<u8> {
+        match self.shared.held.load(Ordering::Relaxed) {
+            0 => None,
+            number => Some(number),
+        }
+    }
+
+    /// From now on gives the signals to [`wait`](Self::wait): those that ask a process to end, those
+    /// that stop and continue it, and the two for users.
+    ///
+    /// # Errors
+    ///
+    /// There are too many open files.
+    pub fn pass(&self) -> io::Result<()> {
+        if self.pipe.get().is_none() {
+            let (reader, writer) = io::pipe()?;
+            for fd in [reader.as_fd(), writer.as_fd()] {
+                // A handler must not wait for room, and the reader has its own way to wait.
+                fcntl(fd, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
+            }
+            let _ = self.shared.pipe.set(writer);
+            let _ = self.pipe.set(reader);
+            // Blocked by whoever started us, the end of a command would go unnoticed.
+            let _ = SigSet::from(Signal::SIGCHLD).thread_unblock();
+            if !self.is_holding.load(Ordering::Relaxed) {
+                self.catch(&ENDING);
+            }
+            self.catch(&PASSED_ON);
+        }
+        self.shared.is_passing.store(true, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Waits for signals until `timeout` is over, without one for ever. It returns at once with what
+    /// has come since the last call, and may return early with nothing.
+    pub fn wait(&self, timeout: Option<Duration>) -> Vec<Received> {
+        let Some(mut pipe) = self.pipe.get() else {
+            std::thread::sleep(timeout.unwrap_or_default());
+            return Vec::new();
+        };
+        let mut fds = [PollFd::new(pipe.as_fd(), PollFlags::POLLIN)];
+        // Rounded up, so that the time is over when it returns.
+        let timeout = timeout.map(|timeout| timeout.saturating_add(Duration::from_micros(999)));
+        let timeout = timeout.map_or(PollTimeout::NONE, |timeout| {
+            PollTimeout::try_from(timeout).unwrap_or(PollTimeout::MAX)
+        });
+        // A signal interrupts it and is in the pipe then.
+        let _ = poll(&mut fds, timeout);
+        let mut records = [0; 128];
+        let mut received = Vec::new();
+        while let Ok(length @ 1..) = pipe.read(&mut records) {
+            // Each was written in one piece, so none is torn.
+            received.extend(records[..length].chunks_exact(2).map(|record| Received {
+                number: record[0],
+                is_from_kernel: record[1] != 0,
+            }));
+        }
+        received
+    }
+
+    fn catch(&self, signals: &[i32]) {
+        for &signal in signals {
+            // Ignored when the process began, as by `nohup`: it stays so.
+            if is_ignored(signal) && signal != SIGCHLD {
+                continue;
+            }
+            let shared = Arc::clone(&self.shared);
+            let action = move |info: &siginfo_t| shared.handle(signal, info);
+            // SAFETY: `handle` does nothing that a signal handler must not do.
+            let registered = unsafe { signal_hook_registry::register_sigaction(signal, action) };
+            // The system does not refuse these; if it did, the signal would do what it always does.
+            drop(registered);
+        }
+    }
+}
+
+impl Shared {
+    /// Called by the signal handler: no locks, no allocation, only atomics and write(2).
+    fn handle(&self, signal: i32, info: &siginfo_t) {
+        let number = signal as u8;
+        if self.is_passing.load(Ordering::Relaxed) {
+            let Some(mut pipe) = self.pipe.get() else {
+                return;
+            };
+            let is_from_kernel = info.si_code == libc::SI_KERNEL;
+            // A pipe that is full has thousands of signals waiting: this one adds nothing.
+            let _ = pipe.write(&[number, u8::from(is_from_kernel)]);
+        } else if ENDING.contains(&signal) {
+            let is_first =
+                self.held
+                    .compare_exchange(0, number, Ordering::Relaxed, Ordering::Relaxed);
+            if is_first.is_err() {
+                let _ = emulate_default_handler(signal);
+            }
+        } else if signal == SIGTSTP {
+            let _ = emulate_default_handler(signal);
+        }
+    }
+}
+
+fn is_ignored(signal: i32) -> bool {
+    let mut action = MaybeUninit::<libc::sigaction>::zeroed();
+    // SAFETY: without a new action sigaction(2) only writes the current one to `action`, for which
+    // all zeros is a valid value too.
+    let action = unsafe {
+        libc::sigaction(signal, ptr::null(), action.as_mut_ptr());
+        action.assume_init()
+    };
+    action.sa_sigaction == libc::SIG_IGN
+}

@@ -1,0 +1,130 @@
+//! The history: finished runs.
+
+use rusqlite::types::Type;
+use rusqlite::{Error::FromSqlConversionFailure, Row, TransactionBehavior, params};
+
+use super::counters::{self, Counter};
+use super::{State, StateError};
+use crate::metrics::{Family, GroupingKey, text};
+
+/// A finished run, as the history keeps it. Times are in seconds since the epoch.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RecordedRun {
+    /// What tells it from all others.
+    pub run_id: String,
+    /// The job's name; its label `job` is in the grouping key.
+    pub name: String,
+    pub key: GroupingKey,
+    pub started_at: f64,
+    pub ended_at: f64,
+    /// In seconds.
+    pub duration: f64,
+    /// In one word.
+    pub outcome: String,
+    pub exit_code: u8,
+    /// Why it did not succeed, as far as that is known beyond the outcome.
+    pub failure: Option<String>,
+    pub attempts: u32,
+    /// CPU time in seconds.
+    pub cpu_user: f64,
+    pub cpu_system: f64,
+    /// The peak of memory in bytes.
+    pub max_rss: u64,
+    /// The job's own metrics.
+    pub metrics: Vec<Family>,
+    /// The last lines that it wrote to stderr, if they were to be kept.
+    pub tail: Vec<String>,
+}
+
+impl State {
+    /// Records `run` and adds `increments` to the counters of its group, both or neither. Keeps the
+    /// last `keep` runs of the job; that changes no counter. Returns the counters of the group.
+    pub fn record(
+        &mut self,
+        run: &RecordedRun,
+        increments: &[Counter],
+        keep: u32,
+    ) -> Result<Vec<Counter>, StateError> {
+        self.with(|connection| {
+            let transaction =
+                connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            let job = run.key.job();
+            transaction.execute(
+                "INSERT INTO runs (run_id, name, job, grouping_key, started_at, ended_at, duration, outcome,
+                     exit_code, failure, attempts, cpu_user, cpu_system, max_rss, metrics, tail)
+                 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                params![
+                    run.run_id,
+                    run.name,
+                    job,
+                    run.key,
+                    run.started_at,
+                    run.ended_at,
+                    run.duration,
+                    run.outcome,
+                    run.exit_code,
+                    run.failure,
+                    run.attempts,
+                    run.cpu_user,
+                    run.cpu_system,
+                    i64::try_from(run.max_rss).unwrap_or(i64::MAX),
+                    text::encode(&run.metrics),
+                    run.tail.join("\n"),
+                ],
+            )?;
+            transaction.execute(
+                "DELETE FROM runs WHERE job = ?1 AND id <=
+                     (SELECT id FROM runs WHERE job = ?1 ORDER BY id DESC LIMIT 1 OFFSET ?2)",
+                params![job, keep],
+            )?;
+            counters::add(&transaction, &run.key, increments)?;
+            let totals = counters::select(&transaction, &run.key)?;
+            transaction.commit()?;
+            Ok(totals)
+        })
+    }
+
+    /// The last `last` runs, the newest first: those of the job called `job` by its name or by its
+    /// label, or those of all jobs.
+    pub fn history(
+        &mut self,
+        job: Option<&str>,
+        last: u32,
+    ) -> Result<Vec<RecordedRun>, StateError> {
+        self.with(|connection| {
+            connection
+                .prepare(
+                    "SELECT run_id, name, grouping_key, started_at, ended_at, duration, outcome, exit_code,
+                         failure, attempts, cpu_user, cpu_system, max_rss, metrics, tail
+                     FROM runs WHERE ?1 IS NULL OR job = ?1 OR name = ?1 ORDER BY id DESC LIMIT ?2",
+                )?
+                .query_map(params![job, last], read)?
+                .collect()
+        })
+    }
+}
+
+fn read(row: &Row<'_>) -> rusqlite::Result<RecordedRun> {
+    let (metrics, tail): (String, String) = (row.get(13)?, row.get(14)?);
+    Ok(RecordedRun {
+        run_id: row.get(0)?,
+        name: row.get(1)?,
+        key: row.get(2)?,
+        started_at: row.get(3)?,
+        ended_at: row.get(4)?,
+        duration: row.get(5)?,
+        outcome: row.get(6)?,
+        exit_code: row.get(7)?,
+        failure: row.get(8)?,
+        attempts: row.get(9)?,
+        cpu_user: row.get(10)?,
+        cpu_system: row.get(11)?,
+        max_rss: row.get(12)?,
+        metrics: text::parse(metrics.as_bytes())
+            .map_err(|error| FromSqlConversionFailure(13, Type::Text, error.into()))?,
+        tail: match tail.is_empty() {
+            true => Vec::new(),
+            false => tail.split('\n').map(str::to_owned).collect(),
+        },
+    })
+}
