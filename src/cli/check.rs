@@ -1,7 +1,6 @@
 //! `metricsjob check`: validate job files.
 
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 
 use clap::Args;
 use serde_json::json;
@@ -39,7 +38,7 @@ struct Checked {
     error: Option<String>,
 }
 
-pub fn main(args: CheckArgs) -> anyhow::Result<ExitCode> {
+pub fn main(args: CheckArgs) -> anyhow::Result<u8> {
     let checked: Vec<Checked> = if args.files.is_empty() {
         let found = args.jobs.catalog()?.list().map_err(usage)?;
         found.iter().map(check_found).collect()
@@ -57,7 +56,7 @@ pub fn main(args: CheckArgs) -> anyhow::Result<ExitCode> {
         }
     }
     let is_good = checked.iter().all(|checked| checked.error.is_none());
-    Ok(ExitCode::from(if is_good { 0 } else { USAGE }))
+    Ok(if is_good { 0 } else { USAGE })
 }
 
 fn check_found(found: &Found) -> Checked {

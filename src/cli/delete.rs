@@ -1,10 +1,9 @@
 //! `metricsjob delete`: delete a group.
 
-use std::process::ExitCode;
-
 use clap::Args;
 
 use super::console;
+use super::exit;
 use super::options::{GatewayArgs, GroupArgs, QuietArgs};
 
 /// Delete a group from the gateway
@@ -30,12 +29,12 @@ pub struct DeleteArgs {
     gateway: GatewayArgs,
 }
 
-pub fn main(args: DeleteArgs) -> anyhow::Result<ExitCode> {
+pub fn main(args: DeleteArgs) -> anyhow::Result<u8> {
     let key = args.group.key()?;
     let gateway = args.gateway.gateway()?;
     if args.dry_run {
         console::result(&format!("DELETE {}\n", gateway.group_url(&key)))?;
-        return Ok(ExitCode::SUCCESS);
+        return Ok(exit::SUCCESS);
     }
     let existed = gateway.delete(&key)?;
     if !args.quiet.quiet {
@@ -51,5 +50,5 @@ pub fn main(args: DeleteArgs) -> anyhow::Result<ExitCode> {
             ),
         })?;
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(exit::SUCCESS)
 }

@@ -1,7 +1,6 @@
 //! `metricsjob exec`: run any command as a job.
 
 use std::ffi::OsString;
-use std::process::ExitCode;
 
 use clap::Args;
 
@@ -49,7 +48,7 @@ pub struct ExecArgs {
     command: Vec<OsString>,
 }
 
-pub fn main(args: ExecArgs) -> anyhow::Result<ExitCode> {
+pub fn main(args: ExecArgs) -> anyhow::Result<u8> {
     let command = Command::new(args.command)
         .map_err(|problem| usage(anyhow::anyhow!("the command {problem}")))?;
     let label = args.job.unwrap_or_else(|| command.base_name());

@@ -2,10 +2,14 @@
 
 use std::fmt;
 use std::io;
-use std::process::ExitCode;
 
 use super::console;
 use crate::push::GatewayError;
+
+pub const SUCCESS: u8 = 0;
+
+/// Whatever has no code of its own.
+const FAILURE: u8 = 1;
 
 /// Wrong usage or a bad job file; nothing has run and nothing was sent.
 pub const USAGE: u8 = 2;
@@ -31,7 +35,7 @@ pub fn usage(error: impl Into<anyhow::Error>) -> anyhow::Error {
 }
 
 /// Writes `error` to stderr and returns the exit code that goes with it.
-pub fn report(error: &anyhow::Error) -> ExitCode {
+pub fn report(error: &anyhow::Error) -> u8 {
     let broken_pipe = |cause: &(dyn std::error::Error + 'static)| {
         cause
             .downcast_ref::<io::Error>()
@@ -39,15 +43,15 @@ pub fn report(error: &anyhow::Error) -> ExitCode {
     };
     if error.chain().any(broken_pipe) {
         // Whoever read our output has seen enough.
-        return ExitCode::SUCCESS;
+        return SUCCESS;
     }
     // An error's own text says why, so its sources would say it again.
     console::error(&error.to_string());
     if error.is::<UsageError>() {
-        ExitCode::from(USAGE)
+        USAGE
     } else if error.is::<GatewayError>() {
-        ExitCode::from(UNAVAILABLE)
+        UNAVAILABLE
     } else {
-        ExitCode::FAILURE
+        FAILURE
     }
 }

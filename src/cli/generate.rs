@@ -1,7 +1,6 @@
 //! `metricsjob generate`: files for other programs.
 
-use std::process::ExitCode;
-
+use super::exit;
 use clap::{Args, Subcommand};
 use clap_complete::Shell;
 
@@ -24,10 +23,10 @@ Examples:
     Completions { shell: Shell },
 }
 
-pub fn main(args: GenerateArgs, mut command: clap::Command) -> anyhow::Result<ExitCode> {
+pub fn main(args: GenerateArgs, mut command: clap::Command) -> anyhow::Result<u8> {
     let What::Completions { shell } = args.what;
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut command, "metricsjob", &mut script);
     console::result(&String::from_utf8_lossy(&script))?;
-    Ok(ExitCode::SUCCESS)
+    Ok(exit::SUCCESS)
 }

@@ -1,13 +1,12 @@
 //! `metricsjob history`: the runs so far.
 
-use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
 
 use clap::Args;
 use serde_json::json;
 
 use super::options::{Output, OutputArgs, StateArgs};
-use super::{console, json};
+use super::{console, exit, json};
 use crate::state::State;
 use crate::state::history::RecordedRun;
 
@@ -36,7 +35,7 @@ pub struct HistoryArgs {
     output: OutputArgs,
 }
 
-pub fn main(args: HistoryArgs) -> anyhow::Result<ExitCode> {
+pub fn main(args: HistoryArgs) -> anyhow::Result<u8> {
     let mut runs = match State::open_existing(&args.state.dir())? {
         Some(mut state) => state.history(args.job.as_deref(), args.last)?,
         None => Vec::new(),
@@ -50,7 +49,7 @@ pub fn main(args: HistoryArgs) -> anyhow::Result<ExitCode> {
         }
         (Output::Text, _) => console::result(&text(&runs, SystemTime::now()))?,
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(exit::SUCCESS)
 }
 
 fn text(runs: &[RecordedRun], now: SystemTime) -> String {

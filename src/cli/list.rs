@@ -1,12 +1,10 @@
 //! `metricsjob list`: the jobs there are.
 
-use std::process::ExitCode;
-
 use clap::Args;
 use serde_json::json;
 
 use super::options::{JobsArgs, Output, OutputArgs};
-use super::{console, json};
+use super::{console, exit, json};
 use crate::job::catalog::Found;
 use crate::job::params::Param;
 use crate::job::{Job, Work};
@@ -21,7 +19,7 @@ pub struct ListArgs {
     output: OutputArgs,
 }
 
-pub fn main(args: ListArgs) -> anyhow::Result<ExitCode> {
+pub fn main(args: ListArgs) -> anyhow::Result<u8> {
     let found = args.jobs.catalog()?.list()?;
     match args.output.output {
         Output::Json => json::print(&found.iter().map(found_json).collect())?,
@@ -30,7 +28,7 @@ pub fn main(args: ListArgs) -> anyhow::Result<ExitCode> {
     for error in found.iter().filter_map(|found| found.job.as_ref().err()) {
         console::warning(&error.to_string());
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(exit::SUCCESS)
 }
 
 fn text(found: &[Found]) -> String {

@@ -3,11 +3,10 @@
 use std::env;
 use std::ffi::OsString;
 use std::path::PathBuf;
-use std::process::ExitCode;
 
 use clap::{ArgAction, Args, Subcommand};
 
-use super::exit::usage;
+use super::exit::{self, usage};
 use super::options::name_and_value;
 use crate::job::metric_rule::Scale;
 use crate::metrics::Labels;
@@ -115,7 +114,7 @@ pub fn with_help(line: impl Iterator<Item = OsString>) -> Vec<OsString> {
     line
 }
 
-pub fn main(args: MetricArgs) -> anyhow::Result<ExitCode> {
+pub fn main(args: MetricArgs) -> anyhow::Result<u8> {
     let (subcommand, metric, change) = match args.change {
         MetricCommand::Inc { metric, value } => ("inc", metric, Change::Inc(value)),
         MetricCommand::Set { metric, value } => ("set", metric, Change::Set(value)),
@@ -162,7 +161,7 @@ pub fn main(args: MetricArgs) -> anyhow::Result<ExitCode> {
             path.display()
         )
     })?;
-    Ok(ExitCode::SUCCESS)
+    Ok(exit::SUCCESS)
 }
 
 fn option(name: &'static str) -> impl Fn(String) -> anyhow::Error {

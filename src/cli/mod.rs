@@ -29,9 +29,9 @@ mod run_summary;
 mod status;
 
 use std::env;
-use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
+use nix::libc;
 
 /// Run a batch job and report how it went to a Prometheus Pushgateway.
 ///
@@ -56,7 +56,9 @@ Exit codes: the job's own (128+n for signal n, 124 it took too long, 126 not exe
 found); 2 wrong usage or bad job file, before anything runs; 69 push, delete or status could not do
 it at the gateway; 1 anything else.";
 
+// Only the arguments of the subcommand that is called are set up.
 #[derive(Subcommand)]
+#[command(defer = true)]
 enum Command {
     Run(run::RunArgs),
     Exec(exec::ExecArgs),
@@ -70,8 +72,24 @@ enum Command {
     Generate(generate::GenerateArgs),
 }
 
+/// What Rust does before `main` on Unix, for a program that starts without it: closed standard streams
+/// are opened, so that no file of ours takes their place, and SIGPIPE becomes an error of write(2).
+pub fn prepare() {
+    for stream in 0..=2 {
+        // SAFETY: fcntl(2) and open(2) with a constant path touch no memory of ours.
+        unsafe {
+            if libc::fcntl(stream, libc::F_GETFD) == -1 {
+                // The lowest free number is this one.
+                libc::open(c"/dev/null".as_ptr(), libc::O_RDWR);
+            }
+        }
+    }
+    // SAFETY: ignoring a signal runs no code.
+    unsafe { libc::signal(libc::SIGPIPE, libc::SIG_IGN) };
+}
+
 /// Does what the command line says; the result is the process's exit code.
-pub fn main() -> ExitCode {
+pub fn main() -> u8 {
     let result = match Cli::parse_from(metric::with_help(env::args_os())).command {
         Command::Run(args) => run::main(args),
         Command::Exec(args) => exec::main(args),

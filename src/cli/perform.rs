@@ -1,7 +1,6 @@
 //! What `run` and `exec` have in common: a job that is run and reported, and what is said about it.
 
 use std::io::IsTerminal;
-use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Args;
@@ -63,7 +62,7 @@ pub enum Talk {
 }
 
 /// Runs `job`, for which the command line has the last word, and reports it.
-pub fn main(mut job: Job, args: &PerformArgs, talk: Talk) -> anyhow::Result<ExitCode> {
+pub fn main(mut job: Job, args: &PerformArgs, talk: Talk) -> anyhow::Result<u8> {
     if let Some(method) = args.method {
         job.method = method;
     }
@@ -87,7 +86,7 @@ pub fn main(mut job: Job, args: &PerformArgs, talk: Talk) -> anyhow::Result<Exit
         Ok(performed) => performed,
         Err(PerformError::Interrupted(signal)) => {
             let outcome = Outcome::Signal(signal);
-            return Ok(ExitCode::from(outcome.exit_code()));
+            return Ok(outcome.exit_code());
         }
         Err(error) => return Err(usage(error)),
     };
@@ -126,7 +125,7 @@ pub fn main(mut job: Job, args: &PerformArgs, talk: Talk) -> anyhow::Result<Exit
     if is_command {
         end_as_interrupted(&performed.run);
     }
-    Ok(ExitCode::from(performed.run.outcome.exit_code()))
+    Ok(performed.run.outcome.exit_code())
 }
 
 /// Says on stderr what went wrong besides the outcome.

@@ -3,19 +3,19 @@
 use std::fs::File;
 use std::io::{self, IsTerminal, Read};
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 use std::time::SystemTime;
 
 use anyhow::anyhow;
 use clap::Args;
 use serde_json::json;
 
-use super::exit::{UNAVAILABLE, usage};
+use super::exit::{self, UNAVAILABLE, usage};
 use super::options::{GatewayArgs, GroupArgs, Output, OutputArgs, QuietArgs, method};
 use super::perform::warn_undelivered;
 use super::{console, json};
 use crate::metrics::{Method, text};
 use crate::push::{self, Delivery, Push};
+use crate::state::LazyState;
 
 /// Push metrics in the Prometheus text format
 ///
@@ -62,7 +62,7 @@ pub struct PushArgs {
 /// More than this is no report, and would only fill the memory.
 const MAX_BYTES: u64 = 64 * 1024 * 1024;
 
-pub fn main(args: PushArgs) -> anyhow::Result<ExitCode> {
+pub fn main(args: PushArgs) -> anyhow::Result<u8> {
     let key = args.group.key()?;
     let gateway = args.gateway.gateway()?;
     let is_stdin = args.file == Path::new("-");
@@ -86,9 +86,13 @@ pub fn main(args: PushArgs) -> anyhow::Result<ExitCode> {
         .map_err(|error| usage(anyhow!("{shown}: {error}")))?;
     if args.dry_run {
         console::result(&push.request_text(&gateway))?;
-        return Ok(ExitCode::SUCCESS);
+        return Ok(exit::SUCCESS);
     }
-    let delivery = push::deliver(&push, &gateway, &args.gateway.state_dir());
+    let delivery = push::deliver(
+        &push,
+        &gateway,
+        &mut LazyState::new(&args.gateway.state_dir()),
+    );
     let error = match &delivery {
         Delivery::Delivered => None,
         Delivery::Undelivered { error, kept } => {
@@ -117,8 +121,8 @@ pub fn main(args: PushArgs) -> anyhow::Result<ExitCode> {
         }
     }
     Ok(match delivery {
-        Delivery::Delivered => ExitCode::SUCCESS,
-        Delivery::Undelivered { .. } => ExitCode::from(UNAVAILABLE),
+        Delivery::Delivered => exit::SUCCESS,
+        Delivery::Undelivered { .. } => UNAVAILABLE,
     })
 }
 

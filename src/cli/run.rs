@@ -1,7 +1,5 @@
 //! `metricsjob run`: run a job and report it.
 
-use std::process::ExitCode;
-
 use clap::Args;
 
 use super::exit::usage;
@@ -38,7 +36,7 @@ pub struct RunArgs {
     perform: PerformArgs,
 }
 
-pub fn main(args: RunArgs) -> anyhow::Result<ExitCode> {
+pub fn main(args: RunArgs) -> anyhow::Result<u8> {
     let mut job = args.jobs.catalog()?.find(&args.name).map_err(usage)?;
     set_params(&mut job, &args.set)?;
     perform::main(job, &args.perform, Talk::Always)

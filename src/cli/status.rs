@@ -1,13 +1,12 @@
 //! `metricsjob status`: the groups of a gateway.
 
-use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
 
 use clap::Args;
 use serde_json::json;
 
 use super::options::{GatewayArgs, Output, OutputArgs};
-use super::{console, json};
+use super::{console, exit, json};
 use crate::metrics::{Group, Value};
 
 /// Show the groups of the gateway
@@ -27,7 +26,7 @@ pub struct StatusArgs {
     output: OutputArgs,
 }
 
-pub fn main(args: StatusArgs) -> anyhow::Result<ExitCode> {
+pub fn main(args: StatusArgs) -> anyhow::Result<u8> {
     let gateway = args.gateway.gateway()?;
     let groups = gateway.groups()?;
     match args.output.output {
@@ -41,7 +40,7 @@ pub fn main(args: StatusArgs) -> anyhow::Result<ExitCode> {
         }
         Output::Text => console::result(&text(&groups))?,
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(exit::SUCCESS)
 }
 
 fn text(groups: &[Group]) -> String {

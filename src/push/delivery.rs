@@ -1,13 +1,13 @@
 //! One push, from the check to the outbox.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::SystemTime;
 
 use super::gateway::{Gateway, GatewayError};
 use crate::metrics::check::{CheckError, check_push};
 use crate::metrics::{Family, GroupingKey, Method, text};
 use crate::state::outbox::OutboxEntry;
-use crate::state::{State, StateError};
+use crate::state::{LazyState, StateError};
 
 /// A checked report on its way to a group.
 #[derive(Debug, Clone, PartialEq)]
@@ -82,14 +82,14 @@ pub enum Kept {
     LostWithGateway,
 }
 
-/// Pushes to `gateway`, and keeps in the outbox of `state_dir` what it does not take.
-pub fn deliver(push: &Push, gateway: &Gateway, state_dir: &Path) -> Delivery {
-    match gateway.push(&push.key, push.method, &push.families) {
+/// Pushes to `gateway`, and keeps in the outbox of `state` what it does not take.
+pub fn deliver(push: &Push, gateway: &Gateway, state: &mut LazyState) -> Delivery {
+    match gateway.push(&push.key, push.method, &push.families, state) {
         Ok(()) => Delivery::Delivered,
         Err(error) => Delivery::Undelivered {
             kept: match error.is_of_state() {
                 true => Kept::LostWithGateway,
-                false => keep(push, gateway, state_dir, &error).unwrap_or_else(Kept::Lost),
+                false => keep(push, gateway, state, &error).unwrap_or_else(Kept::Lost),
             },
             error,
         },
@@ -99,10 +99,10 @@ pub fn deliver(push: &Push, gateway: &Gateway, state_dir: &Path) -> Delivery {
 fn keep(
     push: &Push,
     gateway: &Gateway,
-    state_dir: &Path,
+    state: &mut LazyState,
     error: &GatewayError,
 ) -> Result<Kept, StateError> {
-    let mut state = State::open(state_dir)?;
+    let state = state.get()?;
     let id = state.keep(&OutboxEntry {
         produced_at: push.produced_at,
         gateway: &gateway.to_string(),

@@ -10,7 +10,7 @@ use super::path::group_path;
 use super::url::{GatewayUrl, GatewayUrlError};
 use crate::metrics::{Family, Group, GroupingKey, Method, text};
 use crate::state::groups::PushError;
-use crate::state::{State, StateError};
+use crate::state::{LazyState, State, StateError};
 
 /// The name of the embedded gateway, where a URL could stand.
 const EMBEDDED: &str = "embedded";
@@ -98,16 +98,19 @@ impl Gateway {
         }
     }
 
-    /// Pushes `families` to the group of `key`.
+    /// Pushes `families` to the group of `key`. `state` is where the embedded gateway is.
     pub fn push(
         &self,
         key: &GroupingKey,
         method: Method,
         families: &[Family],
+        state: &mut LazyState,
     ) -> Result<(), GatewayError> {
         match self {
-            Gateway::Embedded(dir) => {
-                Ok(State::open(dir)?.push(key, method, families, SystemTime::now())?)
+            Gateway::Embedded(_) => {
+                Ok(state
+                    .get()?
+                    .push(key, method, families, SystemTime::now())?)
             }
             Gateway::Http(url, timeouts) => {
                 let client = HttpGateway::new(url.clone(), *timeouts)?;

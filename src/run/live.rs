@@ -9,8 +9,7 @@ use super::report;
 use crate::metrics::check::add_pushable;
 use crate::metrics::{Family, Method};
 use crate::push::GatewayError;
-use crate::state::State;
-use crate::state::counters::Counter;
+use crate::state::LazyState;
 
 /// The reports of a run while it goes on, as its policy wants them.
 pub struct Live<'a> {
@@ -36,22 +35,23 @@ impl<'a> Live<'a> {
     /// Reports that a run has begun at `started_at`, and then how far it is, until its end.
     pub fn report(&self, started_at: SystemTime) {
         let policy = &self.order.job.policy;
+        let mut state = LazyState::new(self.order.state_dir);
         if policy.push_start {
-            self.push(started_at, Vec::new());
+            self.push(started_at, Vec::new(), &mut state);
         }
         let Some(interval) = policy.push_interval else {
             return;
         };
-        let totals = self.totals();
+        // What the counters that go on over runs begin with.
+        let totals = state.get().and_then(|state| state.counters(self.order.key));
+        let totals = totals.ok();
         while self.goes_on_for(interval) {
             let rules = &self.order.job.metrics;
             let own = self.events.families();
             let increments = report::increments_of(&own, rules);
             let totals = totals.clone().map(|totals| report::sum(totals, increments));
-            self.push(
-                started_at,
-                report::with_totals(own, rules, totals.as_deref()),
-            );
+            let own = report::with_totals(own, rules, totals.as_deref());
+            self.push(started_at, own, &mut state);
         }
     }
 
@@ -92,7 +92,7 @@ impl<'a> Live<'a> {
     }
 
     /// Whatever the job's method is: what an earlier run reported must stay until this one's end.
-    fn push(&self, started_at: SystemTime, own: Vec<Family>) {
+    fn push(&self, started_at: SystemTime, own: Vec<Family>, state: &mut LazyState) {
         let Order {
             job, key, gateway, ..
         } = self.order;
@@ -102,17 +102,9 @@ impl<'a> Live<'a> {
         ];
         // The final report tells what is left out.
         add_pushable(key, &mut families, own);
-        if let Err(error) = gateway.push(key, Method::Post, &families) {
+        if let Err(error) = gateway.push(key, Method::Post, &families, state) {
             let mut failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
             failure.get_or_insert(error);
-        }
-    }
-
-    /// What the counters that go on over runs begin with.
-    fn totals(&self) -> Option<Vec<Counter>> {
-        match State::open_existing(self.order.state_dir).ok()? {
-            Some(mut state) => state.counters(self.order.key).ok(),
-            None => Some(Vec::new()),
         }
     }
 }

@@ -37,6 +37,9 @@ pub use perform::{Order, PerformError, Performed, Reporting, perform};
 pub use signals::{Received, Signals};
 pub use usage::Usage;
 
+use rand::TryRng;
+use rand::rngs::SysRng;
+
 use crate::job::builtin::Progress;
 use crate::job::params::ParamError;
 use crate::job::{Job, Work};
@@ -92,13 +95,21 @@ pub trait Observer {
     /// The first attempt begins.
     fn begins(&self, _at: SystemTime) {}
 
+    /// A command has been started: from now on there is time until it ends.
+    fn started(&self) {}
+
     /// Attempt number `attempt` (from 1) did not succeed, and another one follows after `wait`.
     fn retries(&self, _attempt: u32, _end: &Attempt, _wait: Duration) {}
 }
 
 /// A new id for a run.
 fn new_id() -> String {
-    format!("{:016x}", rand::random::<u64>())
+    let mut bytes = [0; 8];
+    // Straight from the system, which for one number takes less time than a generator's setting up.
+    match SysRng.try_fill_bytes(&mut bytes) {
+        Ok(()) => format!("{:016x}", u64::from_be_bytes(bytes)),
+        Err(_) => format!("{:016x}", rand::random::<u64>()),
+    }
 }
 
 /// Runs `job` as the run `id`. A failure is an outcome, not an error. A signal that asks this process
@@ -121,8 +132,9 @@ pub fn run(
         Work::Command(command) => {
             let variables = variables(job, &id, events);
             Box::new(move || {
+                let started = || observer.started();
                 Ok(command::attempt(
-                    command, policy, &variables, events, signals,
+                    command, policy, &variables, events, signals, &started,
                 ))
             })
         }

@@ -1,5 +1,6 @@
 //! One run, from the wait for its turn to its report.
 
+use std::cell::RefCell;
 use std::path::Path;
 use std::sync::Arc;
 use std::thread::{self, Scope};
@@ -21,7 +22,7 @@ use crate::metrics::{Family, GroupingKey, Method, unix_seconds};
 use crate::push::{Delivery, Gateway, Kept, Push, deliver};
 use crate::state::counters::Counter;
 use crate::state::history::RecordedRun;
-use crate::state::{State, StateError};
+use crate::state::{LazyState, State, StateError};
 
 /// What is to run, and where it is reported.
 pub struct Order<'a> {
@@ -96,6 +97,7 @@ pub fn perform(
             signals,
         )?),
     };
+    let state = RefCell::new(LazyState::new(order.state_dir));
     let (_lock, run, warnings) = match locking {
         Some(Locking::Interrupted(signal)) => {
             return Err(PerformError::Interrupted(signal.number));
@@ -109,22 +111,23 @@ pub fn perform(
             (None, Run::skipped(id, why), Vec::new())
         }
         Some(Locking::Locked(lock)) => {
-            let (run, warnings) = run_live(order, id, progress, signals, observer)?;
+            let (run, warnings) = run_live(order, id, &state, progress, signals, observer)?;
             (Some(lock), run, warnings)
         }
         None => {
-            let (run, warnings) = run_live(order, id, progress, signals, observer)?;
+            let (run, warnings) = run_live(order, id, &state, progress, signals, observer)?;
             (None, run, warnings)
         }
     };
     // The lock is kept until the report is out, so that reports come in the order of the runs.
-    Ok(conclude(order, run, warnings))
+    Ok(conclude(order, run, state.into_inner(), warnings))
 }
 
 /// Runs the job, and reports it while it goes on, if that is wanted.
 fn run_live(
     order: &Order<'_>,
     id: String,
+    state: &RefCell<LazyState>,
     progress: &dyn Progress,
     signals: &Signals,
     observer: &dyn Observer,
@@ -132,6 +135,10 @@ fn run_live(
     let Job { policy, .. } = order.job;
     let events = Arc::new(Events::new(order.job));
     let is_live = policy.push_start || policy.push_interval.is_some();
+    let observer = &Prepared {
+        observer,
+        state: (order.reporting != Reporting::DryRun).then_some(state),
+    };
     if !is_live || order.reporting != Reporting::Push {
         let run = run(order.job, id, &events, progress, signals, observer)?;
         return Ok((run, Vec::new()));
@@ -153,6 +160,30 @@ fn run_live(
     Ok((run, warning.into_iter().collect()))
 }
 
+/// Opens the state while the command is busy, which takes as long as the command's own start.
+struct Prepared<'a> {
+    observer: &'a dyn Observer,
+    state: Option<&'a RefCell<LazyState>>,
+}
+
+impl Observer for Prepared<'_> {
+    fn begins(&self, at: SystemTime) {
+        self.observer.begins(at);
+    }
+
+    fn started(&self) {
+        if let Some(state) = self.state {
+            // Where it fails, it fails again when it is needed, and is told then.
+            let _ = state.borrow_mut().get();
+        }
+        self.observer.started();
+    }
+
+    fn retries(&self, attempt: u32, end: &Attempt, wait: Duration) {
+        self.observer.retries(attempt, end, wait);
+    }
+}
+
 /// Begins the reports of a run when it begins.
 struct Reported<'scope, 'env, 'a> {
     observer: &'a dyn Observer,
@@ -167,17 +198,26 @@ impl Observer for Reported<'_, '_, '_> {
         self.observer.begins(at);
     }
 
+    fn started(&self) {
+        self.observer.started();
+    }
+
     fn retries(&self, attempt: u32, end: &Attempt, wait: Duration) {
         self.observer.retries(attempt, end, wait);
     }
 }
 
 /// Records and reports a run.
-fn conclude(order: &Order<'_>, run: Run, mut warnings: Vec<String>) -> Performed {
+fn conclude(
+    order: &Order<'_>,
+    run: Run,
+    mut state: LazyState,
+    mut warnings: Vec<String>,
+) -> Performed {
     warnings.extend(run.warnings.iter().cloned());
-    let (mut state, totals, unrecorded) = match record(order, &run) {
-        Ok((state, totals)) => (state, Some(totals), None),
-        Err(error) => (None, None, Some(error)),
+    let (totals, unrecorded) = match record(order, &run, &mut state) {
+        Ok(totals) => (Some(totals), None),
+        Err(error) => (None, Some(error)),
     };
     let unrecorded = unrecorded.map(|error| format!("the run is not in the history: {error}"));
     if order.reporting == Reporting::Record {
@@ -202,9 +242,9 @@ fn conclude(order: &Order<'_>, run: Run, mut warnings: Vec<String>) -> Performed
     let push = Push::new(order.key.clone(), method, families, run.completed_at);
     let mut delivery = None;
     if let (Ok(push), Reporting::Push) = (&push, order.reporting) {
-        let done = deliver(push, order.gateway, order.state_dir);
-        if let (Delivery::Delivered, Some(state), Some(totals)) = (&done, &mut state, totals) {
-            follow_up(order, state, totals);
+        let done = deliver(push, order.gateway, &mut state);
+        if let (Delivery::Delivered, Some(totals)) = (&done, totals) {
+            follow_up(order, &mut state, totals);
         }
         delivery = Some(done);
     }
@@ -225,8 +265,8 @@ fn conclude(order: &Order<'_>, run: Run, mut warnings: Vec<String>) -> Performed
     }
 }
 
-/// Records `run`. Returns the state, if it was opened, and the counters of the group with this run.
-fn record(order: &Order<'_>, run: &Run) -> Result<(Option<State>, Vec<Counter>), StateError> {
+/// Records `run`. Returns the counters of its group, which have counted it.
+fn record(order: &Order<'_>, run: &Run, state: &mut LazyState) -> Result<Vec<Counter>, StateError> {
     let job = order.job;
     let increments = report::increments(run, &job.prefix, &job.metrics);
     if order.reporting == Reporting::DryRun {
@@ -234,9 +274,8 @@ fn record(order: &Order<'_>, run: &Run) -> Result<(Option<State>, Vec<Counter>),
             Some(mut state) => state.counters(order.key)?,
             None => Vec::new(),
         };
-        return Ok((None, report::sum(totals, increments)));
+        return Ok(report::sum(totals, increments));
     }
-    let mut state = State::open(order.state_dir)?;
     let recorded = RecordedRun {
         run_id: run.id.clone(),
         name: job.name.clone(),
@@ -254,8 +293,7 @@ fn record(order: &Order<'_>, run: &Run) -> Result<(Option<State>, Vec<Counter>),
         metrics: run.metrics.clone(),
         tail: run.tail.clone(),
     };
-    let totals = state.record(&recorded, &increments, job.policy.keep)?;
-    Ok((Some(state), totals))
+    state.get()?.record(&recorded, &increments, job.policy.keep)
 }
 
 /// The report of `run`, and how it is pushed.
@@ -286,10 +324,11 @@ fn families(
 
 /// Pushes the counters again if other runs have changed them meanwhile: their reports may have been
 /// overtaken by ours, which knew less.
-fn follow_up(order: &Order<'_>, state: &mut State, mut pushed: Vec<Counter>) {
+fn follow_up(order: &Order<'_>, state: &mut LazyState, mut pushed: Vec<Counter>) {
     let job = order.job;
     for _ in 0..MAX_FOLLOW_UPS {
-        let Ok(totals) = state.counters(order.key) else {
+        let totals = state.get().and_then(|state| state.counters(order.key));
+        let Ok(totals) = totals else {
             return;
         };
         if totals == pushed {
@@ -298,11 +337,9 @@ fn follow_up(order: &Order<'_>, state: &mut State, mut pushed: Vec<Counter>) {
         let mut families = report::with_totals(Vec::new(), &job.metrics, Some(&totals));
         families.push(report::runs_total(&job.prefix, &totals));
         // The next run reports them too.
-        if order
-            .gateway
-            .push(order.key, Method::Post, &families)
-            .is_err()
-        {
+        let gateway = order.gateway;
+        let pushing = gateway.push(order.key, Method::Post, &families, state);
+        if pushing.is_err() {
             return;
         }
         pushed = totals;

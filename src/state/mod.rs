@@ -1,10 +1,12 @@
 //! The state: one local SQLite database with the embedded gateway's groups, the history of runs and
 //! the outbox.
 //!
-//! It is per host and shared by all processes of a user. Every change is one transaction that is
-//! synced to disk before the call returns. It may use [`crate::metrics`] and nothing else of ours.
+//! It is per host and shared by all processes of a user. Every change is one transaction. What a push
+//! has changed is synced to disk before the call returns; the history is safe from our own end, and
+//! from a power cut once the system has written it. It may use [`crate::metrics`] and nothing else of ours.
 //!
 //! - [`dir`]: where the database is.
+//! - [`LazyState`]: the database, opened when it is first needed.
 //! - `schema`: its tables, made and brought up to date on opening.
 //! - [`groups`]: the embedded gateway: what a push does to its groups.
 //! - [`history`]: finished runs.
@@ -16,6 +18,7 @@ pub mod dir;
 pub mod groups;
 pub mod history;
 mod key_column;
+mod lazy;
 pub mod outbox;
 mod schema;
 
@@ -25,6 +28,8 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use rusqlite::Connection;
+
+pub use lazy::LazyState;
 
 /// The database's name inside the state directory.
 pub const FILE_NAME: &str = "state.db";
@@ -107,6 +112,20 @@ impl State {
         &self.path
     }
 
+    /// Brings the log into the database, if it is long and nobody else uses it now.
+    fn shorten_log(&self) {
+        let log = self.path.with_extension("db-wal");
+        if log
+            .metadata()
+            .is_ok_and(|log| log.len() > schema::MAX_LOG_BYTES)
+        {
+            // Where it cannot, the next one will.
+            let _ =
+                self.connection
+                    .pragma_update_and_check(None, "wal_checkpoint", "TRUNCATE", |_| Ok(()));
+        }
+    }
+
     /// Does `work` on the connection and says, if it fails, with which database.
     fn with<T>(
         &mut self,
@@ -116,6 +135,12 @@ impl State {
             path: self.path.clone(),
             source,
         })
+    }
+}
+
+impl Drop for State {
+    fn drop(&mut self) {
+        self.shorten_log();
     }
 }
 

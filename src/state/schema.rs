@@ -5,6 +5,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::Duration;
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, TransactionBehavior};
 
 use super::{State, StateError};
@@ -55,7 +56,7 @@ const MIGRATIONS: &[&str] = &[
     -- The history: finished runs. Times are seconds since the epoch, durations seconds, the peak of
     -- memory bytes. `metrics` is in the text format, `tail` in lines.
     CREATE TABLE runs (
-        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        id INTEGER PRIMARY KEY,
         run_id TEXT NOT NULL,
         name TEXT NOT NULL,
         job TEXT NOT NULL,
@@ -86,6 +87,11 @@ const MIGRATIONS: &[&str] = &[
 ",
 ];
 
+/// When the log is brought into the database. By default SQLite does so whenever the last process
+/// closes it, which here is after each run, and costs more than all else. On the other hand it reads
+/// the whole log when the first one opens it.
+pub(super) const MAX_LOG_BYTES: u64 = 256 * 1024;
+
 /// How long a transaction waits for those of other processes.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -96,6 +102,9 @@ pub(super) fn prepare(state: &mut State) -> Result<(), StateError> {
         connection.busy_timeout(BUSY_TIMEOUT)?;
         // The answer to a push promises that it will be there after a power cut.
         connection.execute_batch("PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;")?;
+        // Neither on closing nor at a thousand pages: see `MAX_LOG_BYTES`.
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+        connection.pragma_update(None, "wal_autocheckpoint", 0)?;
         version(connection)
     })?;
     if found > known {
