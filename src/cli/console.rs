@@ -3,11 +3,16 @@
 use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
+use std::os::fd::AsFd;
 use std::time::{Duration, SystemTime};
 
 use anstyle::{AnsiColor, Style};
 use comfy_table::Table;
 use comfy_table::presets::NOTHING;
+use nix::poll::{PollFd, PollFlags, poll};
+
+/// How long, in milliseconds, stderr may take to have room for a message. A run that is over must come to its end.
+const STALLED: u16 = 5000;
 
 const ERROR: Style = AnsiColor::Red.on_default().bold();
 const WARNING: Style = AnsiColor::Yellow.on_default().bold();
@@ -39,8 +44,13 @@ pub fn result(text: &str) -> io::Result<()> {
     out.flush()
 }
 
-/// Writes `text` to stderr.
+/// Writes `text` to stderr, unless whoever reads it has stalled.
 pub fn side_note(text: &str) {
+    let stderr = io::stderr();
+    let mut fds = [PollFd::new(stderr.as_fd(), PollFlags::POLLOUT)];
+    if poll(&mut fds, STALLED) == Ok(0) {
+        return;
+    }
     // With stderr closed there is nobody left to tell.
     let _ = anstream::stderr().lock().write_all(text.as_bytes());
 }

@@ -6,6 +6,7 @@ mod sandbox;
 #[cfg(feature = "real-servers")]
 mod server;
 mod tls_server;
+mod waiting;
 
 pub use fake_server::FakeServer;
 pub use gateway::{Samples, TestGateway, status_samples};
@@ -13,6 +14,7 @@ pub use sandbox::{Finished, Sandbox};
 #[cfg(feature = "real-servers")]
 pub use server::Server;
 pub use tls_server::TlsServer;
+pub use waiting::{eventually, is_alive, send};
 
 /// Makes each named function, which takes a `&TestGateway`, a test against the embedded gateway, and
 /// one against a real Pushgateway.

@@ -3,6 +3,7 @@
 use std::ffi::OsStr;
 use std::fs;
 use std::io::Write;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
@@ -76,7 +77,66 @@ impl Sandbox {
             .envs(self.variables())
             .current_dir(self.path())
             .stdin(Stdio::null());
+        // SAFETY: setsid(2) may be called between fork and exec.
+        unsafe {
+            // Without a terminal, wherever the tests themselves run.
+            command.pre_exec(|| {
+                nix::unistd::setsid()?;
+                Ok(())
+            });
+        }
         command
+    }
+
+    /// Runs a shell script by `metricsjob exec` with the options of `options`, split at blanks.
+    pub fn exec(&self, options: &str, script: &str) -> Finished {
+        Finished(self.exec_command(options, script).output().unwrap())
+    }
+
+    /// The same, not started yet.
+    pub fn exec_command(&self, options: &str, script: &str) -> Command {
+        let mut command = self.command(["exec"]);
+        command
+            .args(options.split_whitespace())
+            .args(["--", "sh", "-c", script]);
+        command
+    }
+
+    /// The runs so far, the newest last.
+    #[track_caller]
+    pub fn history(&self) -> Vec<Json> {
+        let history = self.run("history --last 1000 --output json");
+        history.code(0).json().as_array().unwrap().clone()
+    }
+
+    /// The outcomes of the runs so far, the newest last.
+    #[track_caller]
+    pub fn outcomes(&self) -> Vec<String> {
+        let outcome = |run: &Json| run["outcome"].as_str().unwrap().to_owned();
+        self.history().iter().map(outcome).collect()
+    }
+
+    /// What the embedded gateway holds of `series`, which is without the labels that it adds, for
+    /// the job label `job`.
+    #[track_caller]
+    pub fn value(&self, job: &str, series: &str) -> Option<f64> {
+        let (name, labels) = match series.split_once('{') {
+            Some((name, labels)) => (name, labels.trim_end_matches('}')),
+            None => (series, ""),
+        };
+        let mut labels: Vec<String> = labels
+            .split(',')
+            .filter(|label| !label.is_empty())
+            .map(str::to_owned)
+            .chain(["instance=\"\"".to_owned(), format!("job=\"{job}\"")])
+            .collect();
+        // Where a Pushgateway puts `le` and `quantile`: behind the other labels.
+        labels.sort_by_key(|label| {
+            let is_last = label.starts_with("le=") || label.starts_with("quantile=");
+            (is_last, label.clone())
+        });
+        let series = format!("{name}{{{}}}", labels.join(","));
+        self.samples().get(&series).copied()
     }
 
     /// Runs `metricsjob` with the words of `line` as arguments, split at blanks.

@@ -1,0 +1,29 @@
+//! Waiting for what another process does.
+
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+/// Waits until `happened`, and fails after half a minute.
+#[track_caller]
+pub fn eventually(what: &str, mut happened: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while !happened() {
+        assert!(Instant::now() < deadline, "it did not happen: {what}");
+        sleep(Duration::from_millis(5));
+    }
+}
+
+/// Sends `signal` to the process `pid`.
+pub fn send(pid: u32, signal: Signal) {
+    kill(Pid::from_raw(pid as i32), signal).unwrap();
+}
+
+/// Whether there is a process `pid` that has not ended.
+pub fn is_alive(pid: u32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let state = stat.rsplit_once(')').map(|(_, fields)| fields.trim());
+    state.is_some_and(|fields| !fields.starts_with(['Z', 'X']))
+}

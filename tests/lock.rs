@@ -1,0 +1,187 @@
+//! `--lock`: one run of a job and grouping key at a time.
+
+use std::fs;
+use std::process::Child;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::Signal;
+
+use crate::common::{Finished, Sandbox, TestGateway, eventually, send};
+
+on_each_gateway!(a_skipped_run_only_counts);
+
+/// Starts a run with the lock that goes on until the file `end` is there.
+fn hold(sandbox: &Sandbox, options: &str) -> Child {
+    let script = "echo >ready; while ! [ -e end ]; do sleep 0.01; done";
+    let child = sandbox.spawn(&mut sandbox.exec_command(options, script));
+    eventually("the run has begun", || {
+        sandbox.path().join("ready").exists()
+    });
+    child
+}
+
+fn release(sandbox: &Sandbox, child: Child) -> Finished {
+    sandbox.write("end", "");
+    Finished::from(child.wait_with_output().unwrap())
+}
+
+/// Whatever the method: what the run that goes on has reported stays.
+fn a_skipped_run_only_counts(gateway: &TestGateway) {
+    let options = "--job locked --lock --method put --push-start";
+    let sandbox = &gateway.sandbox;
+    let child = hold(sandbox, options);
+    let running = r#"batch_job_running{instance="",job="locked"}"#;
+    eventually("the start is reported", || {
+        gateway.samples().contains_key(running)
+    });
+    let skipped = r#"batch_job_runs_total{instance="",job="locked",outcome="skipped"}"#;
+    for count in 1..=2 {
+        sandbox.exec(options, "touch ran").code(0).quiet();
+        let samples = gateway.samples();
+        assert_eq!(samples[skipped], f64::from(count));
+        assert_eq!(samples[running], 1.0);
+        assert!(!samples.contains_key(r#"batch_job_success{instance="",job="locked"}"#));
+    }
+    assert!(!sandbox.path().join("ran").exists());
+    release(sandbox, child).code(0);
+    let samples = gateway.samples();
+    assert_eq!(samples[skipped], 2.0);
+    assert_eq!(samples[&skipped.replace("skipped", "success")], 1.0);
+    assert_eq!(samples[running], 0.0);
+    assert_eq!(sandbox.outcomes(), ["skipped", "skipped", "success"]);
+}
+
+#[test]
+fn fifty_processes_run_one_at_a_time() {
+    let sandbox = Sandbox::new();
+    // Who finds somebody else inside says so.
+    let script = "mkdir inside || echo overlap >>overlaps; echo x >>ran; sleep 0.02; rmdir inside";
+    for (options, all_run) in [
+        ("--job l --lock --lock-wait 60s", true),
+        ("--job l --lock", false),
+    ] {
+        let _ = fs::remove_file(sandbox.path().join("ran"));
+        let children: Vec<Child> = (0..50)
+            .map(|_| sandbox.spawn(&mut sandbox.exec_command(options, script)))
+            .collect();
+        for child in children {
+            let run = Finished::from(child.wait_with_output().unwrap());
+            run.code(0).quiet();
+        }
+        assert!(!sandbox.path().join("overlaps").exists());
+        let ran = fs::read_to_string(sandbox.path().join("ran"))
+            .unwrap()
+            .lines()
+            .count();
+        assert!(ran >= 1 && (ran == 50 || !all_run), "{ran} of 50 ran");
+        assert_eq!(
+            fs::read_dir(sandbox.path().join(".local/state/metricsjob/locks"))
+                .unwrap()
+                .count(),
+            0
+        );
+    }
+    // None is missing, wherever its report was overtaken by another one.
+    let outcomes = sandbox.outcomes();
+    assert_eq!(outcomes.len(), 100);
+    for outcome in ["success", "skipped"] {
+        let count = outcomes.iter().filter(|found| *found == outcome).count();
+        let total = format!("batch_job_runs_total{{outcome=\"{outcome}\"}}");
+        assert_eq!(sandbox.value("l", &total), Some(count as f64), "{outcome}");
+    }
+}
+
+#[test]
+fn only_the_same_job_and_grouping_key_are_kept_apart() {
+    let sandbox = Sandbox::new();
+    let child = hold(&sandbox, "--job locked --lock -g a=1 -g b=2");
+    let outcome = |options: &str| {
+        let run = sandbox.exec(&format!("{options} --output json"), "true");
+        run.code(0).json()["outcome"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(outcome("--job locked --lock -g b=2 -g a=1"), "skipped");
+    assert_eq!(outcome("--job locked --lock -g a=1"), "success");
+    assert_eq!(outcome("--job other --lock -g a=1 -g b=2"), "success");
+    assert_eq!(outcome("--job locked -g a=1 -g b=2"), "success");
+    assert_eq!(
+        outcome("--job locked --lock=false -g a=1 -g b=2"),
+        "success"
+    );
+    release(&sandbox, child).code(0);
+    assert_eq!(outcome("--job locked --lock -g a=1 -g b=2"), "success");
+}
+
+#[test]
+fn who_waits_gets_its_turn_or_is_skipped() {
+    let sandbox = Sandbox::new();
+    let child = hold(&sandbox, "--job locked --lock");
+    let start = Instant::now();
+    let run = sandbox.exec("--job locked --lock-wait 300ms --output json", "true");
+    let json = run.code(0).json();
+    assert_eq!(json["outcome"], "skipped");
+    assert_eq!(
+        json["failure"],
+        format!("another run goes on (process {})", child.id())
+    );
+    assert!(start.elapsed() >= Duration::from_millis(300));
+
+    let mut command = sandbox.exec_command("--job locked --lock-wait 60s", "touch ran");
+    let waiting = sandbox.spawn(&mut command);
+    std::thread::sleep(Duration::from_millis(200));
+    assert!(!sandbox.path().join("ran").exists());
+    release(&sandbox, child).code(0);
+    assert!(waiting.wait_with_output().unwrap().status.success());
+    assert!(sandbox.path().join("ran").exists());
+}
+
+#[test]
+fn a_signal_ends_the_wait() {
+    let sandbox = Sandbox::new();
+    let child = hold(&sandbox, "--job locked --lock");
+    let mut command = sandbox.exec_command("--job locked --lock-wait 1h", "touch ran");
+    let waiting = sandbox.spawn(&mut command);
+    std::thread::sleep(Duration::from_millis(300));
+    send(waiting.id(), Signal::SIGTERM);
+    Finished::from(waiting.wait_with_output().unwrap()).code(143);
+    assert!(!sandbox.path().join("ran").exists());
+    release(&sandbox, child);
+}
+
+/// What the command leaves running does not keep the lock.
+#[test]
+fn a_process_left_behind_holds_nothing() {
+    let sandbox = Sandbox::new();
+    sandbox
+        .exec(
+            "--job locked --lock",
+            "sleep 100 >/dev/null 2>&1 & echo $! >pid",
+        )
+        .code(0);
+    let run = sandbox.exec("--job locked --lock --output json", "true");
+    assert_eq!(run.code(0).json()["outcome"], "success");
+    let pid = fs::read_to_string(sandbox.path().join("pid")).unwrap();
+    send(pid.trim().parse().unwrap(), Signal::SIGKILL);
+}
+
+/// Better no run than two at a time.
+#[test]
+fn without_a_lock_nothing_runs() {
+    let sandbox = Sandbox::new();
+    sandbox
+        .exec("--lock --state-dir /proc/nowhere", "touch ran")
+        .code(2)
+        .err("could not lock /proc/nowhere/locks")
+        .err("nothing has run");
+    assert!(!sandbox.path().join("ran").exists());
+}
+
+#[test]
+fn names_that_no_file_can_have() {
+    let sandbox = Sandbox::new();
+    let long = "x".repeat(5000);
+    for job in ["../../../etc", "a/b", ".", "..", "é\n", &long] {
+        let run = sandbox.run_args(["exec", "--lock", "--job", job, "--", "true"]);
+        run.code(0).quiet();
+    }
+    assert_eq!(sandbox.outcomes(), ["success"; 6]);
+}
