@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
+use url::Url;
+
 use super::{duration, suggest};
 
 /// A parameter that a built-in knows.
@@ -24,6 +26,8 @@ pub struct Params(BTreeMap<String, Setting>);
 #[derive(Debug, Clone)]
 struct Setting {
     value: String,
+    /// The value without the credentials of a URL.
+    shown: String,
     /// As an error message begins: `jobs/backup.toml:4:11: params.duration`, `--set duration`.
     origin: String,
 }
@@ -48,18 +52,31 @@ pub enum ParamError {
         origin: String,
         missing: &'static str,
     },
+    #[error(
+        "the built-in {builtin} needs the parameter {missing:?}: give it by --set {missing}=VALUE, \
+         or under [params] in the job file"
+    )]
+    Required {
+        builtin: &'static str,
+        missing: &'static str,
+    },
 }
 
 impl Params {
     /// Sets `name`, in place of an earlier value. `origin` is how an error message about it begins.
     pub fn set(&mut self, name: impl Into<String>, value: impl Into<String>, origin: String) {
         let value = value.into();
-        self.0.insert(name.into(), Setting { value, origin });
+        let setting = Setting {
+            shown: credentials_hidden(&value).unwrap_or_else(|| value.clone()),
+            value,
+            origin,
+        };
+        self.0.insert(name.into(), setting);
     }
 
-    /// The value that `name` was given.
+    /// The value that `name` was given, to be shown: without the credentials of a URL.
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.0.get(name).map(|setting| setting.value.as_str())
+        self.0.get(name).map(|setting| setting.shown.as_str())
     }
 
     /// The parameters for a built-in that knows `known`.
@@ -76,6 +93,7 @@ impl Params {
             Some(error) => Err(error),
             None => Ok(ParamReader {
                 params: self,
+                builtin,
                 known,
             }),
         }
@@ -99,6 +117,7 @@ impl Params {
 /// Reads parameters by type. Each method returns `None` where neither a value nor a default is.
 pub struct ParamReader<'a> {
     params: &'a Params,
+    builtin: &'static str,
     known: &'static [Param],
 }
 
@@ -123,6 +142,11 @@ impl ParamReader<'_> {
         self.parse(name, duration::parse)
     }
 
+    /// A time span that is longer than 0.
+    pub fn positive_duration(&self, name: &'static str) -> Result<Option<Duration>, ParamError> {
+        self.parse(name, duration::parse_positive)
+    }
+
     /// A path; not empty.
     pub fn path(&self, name: &'static str) -> Result<Option<PathBuf>, ParamError> {
         self.parse(name, |text| match text {
@@ -140,7 +164,16 @@ impl ParamReader<'_> {
         }
     }
 
-    fn parse<T>(
+    /// The error that `name`, which has no default, was not given.
+    pub fn required(&self, name: &'static str) -> ParamError {
+        ParamError::Required {
+            builtin: self.builtin,
+            missing: name,
+        }
+    }
+
+    /// What `parse` makes of the value. Its error follows the value in a message.
+    pub fn parse<T>(
         &self,
         name: &'static str,
         parse: impl Fn(&str) -> Result<T, String>,
@@ -157,8 +190,65 @@ impl ParamReader<'_> {
         };
         parse(value).map(Some).map_err(|problem| ParamError::Value {
             origin: origin.to_owned(),
-            value: value.to_owned(),
+            value: redacted(value),
             problem,
         })
+    }
+}
+
+/// `text` with the credentials hidden, if it is a URL that has some.
+fn credentials_hidden(text: &str) -> Option<String> {
+    let mut url = Url::parse(text).ok()?;
+    if !url.has_host() || (url.username().is_empty() && url.password().is_none()) {
+        return None;
+    }
+    url.set_password(None).ok()?;
+    url.set_username("***").ok()?;
+    Some(url.into())
+}
+
+/// `text` without whatever could be credentials of a URL, for text that may be no URL at all: a
+/// password with an unescaped `/` ends the host too early, so all up to the last `@` goes.
+fn redacted(text: &str) -> String {
+    let Some((_, host)) = text.rsplit_once('@') else {
+        return text.to_owned();
+    };
+    match text.split_once("://") {
+        Some((scheme, _)) if !scheme.contains([':', '@']) => format!("{scheme}://***@{host}"),
+        _ => format!("***@{host}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_credentials_are_shown() {
+        let shown = |value: &str| {
+            let mut params = Params::default();
+            params.set("p", value, String::new());
+            params.get("p").unwrap().to_owned()
+        };
+        assert_eq!(shown("http://u:s3cret@h/a@b"), "http://***@h/a@b");
+        assert_eq!(shown("http://s3cret@h"), "http://***@h/");
+        for plain in ["http://h:1/a@b", "/backup/12:30@h.db", "http://h", "42"] {
+            assert_eq!(shown(plain), plain);
+        }
+    }
+
+    #[test]
+    fn what_may_be_credentials_is_not_in_an_error() {
+        for (text, redacted_text) in [
+            ("http://u:s3/cret@h", "http://***@h"),
+            ("u:s3cret@h:1", "***@h:1"),
+            ("s3cret@h", "***@h"),
+            ("u:s3cret@http://h", "***@http://h"),
+            ("u:s3://cret@h", "***@h"),
+            ("http://u:s3@cret@h", "http://***@h"),
+            ("http://h:port", "http://h:port"),
+        ] {
+            assert_eq!(redacted(text), redacted_text);
+        }
     }
 }

@@ -16,7 +16,7 @@ use self::reader::{Key, Reader, Span, Value};
 use super::builtin;
 use super::command::{Command, MAX_TAIL, SuccessCodes, check_env};
 use super::definition::{DEFAULT_PREFIX, DefinedIn, Job, Work};
-use super::params::Params;
+use super::params::{ParamError, Params};
 use super::policy::{LockPolicy, Policy};
 use super::suggest;
 use crate::metrics::{Labels, Method, check_grouping_label, is_metric_name};
@@ -242,7 +242,9 @@ impl<'a> Reader<'a> {
         };
         let mut errors = params.unknown(builtin.name(), builtin.params());
         if errors.is_empty() {
-            errors.extend(builtin.prepare(&params).err());
+            // What is missing can still be given by the command line.
+            let error = builtin.prepare(&params).err();
+            errors.extend(error.filter(|error| !matches!(error, ParamError::Required { .. })));
         }
         // A parameter's error already says where it stands.
         let errors = errors
