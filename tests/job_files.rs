@@ -147,7 +147,7 @@ fn every_problem_has_its_place() {
     for (text, problem) in [
         (
             "",
-            "1:1: nothing to run: give command = [\"…\"] or builtin = \"…\" (known: backup, random)",
+            "1:1: nothing to run: give command = [\"…\"] or builtin = \"…\" (known: backup, probe, random)",
         ),
         (
             "command = ['a']\ncolour = 1\n",

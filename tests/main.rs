@@ -21,6 +21,7 @@ mod job_files;
 mod lock;
 mod method;
 mod output;
+mod probe;
 #[cfg(feature = "real-servers")]
 mod prometheus;
 mod push;

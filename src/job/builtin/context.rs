@@ -1,10 +1,11 @@
 //! What a built-in gets while it runs.
 
+use std::pin::pin;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use prometheus::core::Collector;
-use prometheus::{Counter, Gauge, Registry};
+use prometheus::{Counter, Gauge, Opts, Registry};
 
 /// A built-in's metrics and its progress.
 pub struct Context<'a> {
@@ -62,6 +63,20 @@ impl<'a> Context<'a> {
         self.register(Counter::new(self.full_name(name), help))
     }
 
+    /// A new gauge with the labels `labels`, 0 so far. `name` is its full name, without the prefix:
+    /// for metrics that are called the same in all jobs.
+    pub fn labelled_gauge(
+        &self,
+        name: &str,
+        help: &str,
+        labels: &[(&str, &str)],
+    ) -> Result<Gauge, TaskError> {
+        let labels = labels.iter();
+        let labels = labels.map(|(label, value)| (String::from(*label), String::from(*value)));
+        let opts = Opts::new(name, help).const_labels(labels.collect());
+        self.register(Gauge::with_opts(opts))
+    }
+
     /// See [`Progress::update`]. It fails once the task is to end.
     pub fn progress(&self, phase: &'static str, done: u64, total: u64) -> Result<(), TaskError> {
         self.progress.update(phase, done, total);
@@ -86,6 +101,31 @@ impl<'a> Context<'a> {
                 return Ok(());
             }
             sleep(TICK.min(duration - elapsed));
+        }
+    }
+
+    /// Waits for `work`, for `limit` at most: then it is dropped, and there is `None`. Now and then
+    /// does `meanwhile` with the time that has gone by; its error ends the waiting too.
+    ///
+    /// It needs a runtime of tokio with time.
+    pub async fn wait_for<T>(
+        &self,
+        work: impl Future<Output = T>,
+        limit: Duration,
+        mut meanwhile: impl FnMut(Duration) -> Result<(), TaskError>,
+    ) -> Result<Option<T>, TaskError> {
+        let mut work = pin!(work);
+        let start = Instant::now();
+        loop {
+            let elapsed = start.elapsed();
+            meanwhile(elapsed.min(limit))?;
+            if elapsed >= limit {
+                return Ok(None);
+            }
+            let tick = TICK.min(limit - elapsed);
+            if let Ok(done) = tokio::time::timeout(tick, work.as_mut()).await {
+                return Ok(Some(done));
+            }
         }
     }
 

@@ -1,10 +1,11 @@
 //! The jobs that ship in the binary.
 //!
 //! One file per built-in. To add one: implement [`Builtin`] and [`Task`] in a file of its own, put
-//! it into `BUILTINS`, and its job file into `jobs/` and `DEFINITIONS`.
+//! it into `BUILTINS`, and its job file into `jobs/` and, if that runs as it is, `DEFINITIONS`.
 
 mod backup;
 mod context;
+mod probe;
 mod random;
 mod sqlite_copy;
 
@@ -30,7 +31,7 @@ pub trait Task {
     fn run(&mut self, context: &Context<'_>) -> Result<(), TaskError>;
 }
 
-const BUILTINS: [&dyn Builtin; 2] = [&backup::Backup, &random::Random];
+const BUILTINS: [&dyn Builtin; 3] = [&backup::Backup, &probe::Probe, &random::Random];
 
 /// The job files that `run NAME` finds from any directory.
 const DEFINITIONS: [(&str, &str); 2] = [

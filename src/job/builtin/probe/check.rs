@@ -1,0 +1,163 @@
+//! One check of an endpoint.
+
+use std::error::Error;
+use std::io;
+use std::time::{Duration, Instant};
+
+use reqwest::{RequestBuilder, StatusCode};
+use tokio::net::TcpStream;
+use tokio::runtime::Runtime;
+use url::{Host, Url};
+
+use super::endpoint::{Credentials, Endpoint};
+use super::status::ExpectedStatus;
+use crate::job::builtin::{Context, TaskError};
+
+/// Why a service is down.
+#[derive(Debug, thiserror::Error)]
+pub enum Down {
+    #[error("it answered {status}, and {expected} is expected")]
+    Status {
+        status: StatusCode,
+        expected: ExpectedStatus,
+    },
+    #[error("no {what} within {}", humantime::format_duration(*.limit))]
+    Timeout { what: &'static str, limit: Duration },
+    #[error("{0}")]
+    Failed(String),
+}
+
+/// A check could not be set up, which says nothing about the service.
+#[derive(Debug, thiserror::Error)]
+#[error("could not set up the check: {0}")]
+pub struct SetupError(String);
+
+/// What a check needs, made before its time begins to count.
+pub struct Check {
+    request: Request,
+    runtime: Runtime,
+}
+
+enum Request {
+    Http(Box<RequestBuilder>, ExpectedStatus),
+    Tcp(Host, u16),
+}
+
+impl Check {
+    /// A check of `endpoint`, which is up over HTTP if the answer's status is `expected`. For `https`
+    /// certificates are verified by the system's roots.
+    ///
+    /// # Errors
+    ///
+    /// The system has no roots, or there are too many open files.
+    pub fn new(endpoint: &Endpoint, expected: ExpectedStatus) -> Result<Self, SetupError> {
+        let setup = |error: &(dyn Error + 'static)| SetupError(innermost(error));
+        Ok(Check {
+            request: match endpoint {
+                Endpoint::Tcp { host, port } => Request::Tcp(host.clone(), *port),
+                Endpoint::Http { url, credentials } => {
+                    let request = client(url).map_err(|error| setup(&error))?.get(url.clone());
+                    let request = match credentials {
+                        Some(Credentials { user, password }) => {
+                            request.basic_auth(user, Some(password))
+                        }
+                        None => request,
+                    };
+                    Request::Http(Box::new(request), expected)
+                }
+            },
+            runtime: tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .map_err(|error| setup(&error))?,
+        })
+    }
+
+    /// Waits for the headers of the answer, or for the TCP connection, for `limit` at most. Returns
+    /// how long it took.
+    ///
+    /// # Errors
+    ///
+    /// It was interrupted: then nothing is known about the service.
+    pub fn run(
+        self,
+        limit: Duration,
+        context: &Context<'_>,
+    ) -> Result<Result<Duration, Down>, TaskError> {
+        let what = match &self.request {
+            Request::Http(..) => "answer",
+            Request::Tcp(..) => "connection",
+        };
+        let work = async {
+            let start = Instant::now();
+            match self.request {
+                Request::Http(request, expected) => get(*request, expected).await,
+                Request::Tcp(host, port) => connect(&host, port).await,
+            }
+            .map(|()| start.elapsed())
+        };
+        let meanwhile = |_| context.progress("waiting for an answer", 0, 0);
+        let done = self
+            .runtime
+            .block_on(context.wait_for(work, limit, meanwhile));
+        // Dropped, it would wait for a name that is still looked up, however long that takes.
+        self.runtime.shutdown_background();
+        Ok(done?.unwrap_or(Err(Down::Timeout { what, limit })))
+    }
+}
+
+/// A client that goes straight to the endpoint: what a proxy or a redirect leads to is not what was
+/// to be checked.
+fn client(url: &Url) -> reqwest::Result<reqwest::Client> {
+    // An error says that a provider was installed before, which serves as well.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let mut builder = reqwest::Client::builder()
+        .user_agent(concat!("metricsjob/", env!("CARGO_PKG_VERSION")))
+        .no_proxy()
+        .redirect(reqwest::redirect::Policy::none());
+    if url.scheme() != "https" {
+        // Reading the system's roots would take longer than the whole check.
+        builder = builder.tls_certs_only([]);
+    }
+    builder.build()
+}
+
+async fn get(request: RequestBuilder, expected: ExpectedStatus) -> Result<(), Down> {
+    let answer = request.send().await;
+    let status = answer
+        .map_err(|error| Down::Failed(innermost(&error)))?
+        .status();
+    match expected.includes(status.as_u16()) {
+        true => Ok(()),
+        false => Err(Down::Status { status, expected }),
+    }
+}
+
+async fn connect(host: &Host, port: u16) -> Result<(), Down> {
+    let stream = match host {
+        Host::Domain(name) => TcpStream::connect((name.as_str(), port)).await,
+        Host::Ipv4(address) => TcpStream::connect((*address, port)).await,
+        Host::Ipv6(address) => TcpStream::connect((*address, port)).await,
+    };
+    match stream {
+        Ok(_) => Ok(()),
+        Err(error) => Err(Down::Failed(innermost(&error))),
+    }
+}
+
+/// The cause at the bottom: the ones above it only say that something below them failed.
+fn innermost(error: &(dyn Error + 'static)) -> String {
+    let mut cause = error;
+    while let Some(deeper) = cause.source() {
+        cause = deeper;
+    }
+    let text = cause.to_string();
+    match cause.downcast_ref::<io::Error>() {
+        // Without the number that the standard library adds.
+        Some(error) if error.raw_os_error().is_some() => match text.split_once(" (os error") {
+            Some((text, _)) => text.to_lowercase(),
+            None => text,
+        },
+        _ => text,
+    }
+}
