@@ -16,11 +16,15 @@ mod exec;
 mod gateway_failures;
 mod gateway_url;
 mod grouping_key;
+mod history;
 mod interrupt;
 mod job_files;
+mod live;
 mod lock;
 mod method;
+mod metric;
 mod output;
+mod output_metrics;
 mod probe;
 #[cfg(feature = "real-servers")]
 mod prometheus;

@@ -67,7 +67,36 @@ pub struct HttpGateway {
     url: GatewayUrl,
     timeouts: Timeouts,
     client: reqwest::Client,
-    runtime: tokio::runtime::Runtime,
+    runtime: Runtime,
+}
+
+/// A tokio runtime that waits for nothing when it is dropped: a name that is still looked up by the
+/// system's resolver would otherwise hold it up beyond every timeout.
+struct Runtime(Option<tokio::runtime::Runtime>);
+
+impl Runtime {
+    fn new() -> io::Result<Self> {
+        let mut builder = tokio::runtime::Builder::new_current_thread();
+        builder
+            .enable_all()
+            .build()
+            .map(|runtime| Runtime(Some(runtime)))
+    }
+
+    fn block_on<F: Future>(&self, future: F) -> F::Output {
+        self.0
+            .as_ref()
+            .expect("it is there until it is dropped")
+            .block_on(future)
+    }
+}
+
+impl Drop for Runtime {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
+    }
 }
 
 impl HttpGateway {
@@ -88,10 +117,7 @@ impl HttpGateway {
         }
         Ok(HttpGateway {
             client: builder.build().map_err(|error| setup(&error))?,
-            runtime: tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build()
-                .map_err(|error| setup(&error))?,
+            runtime: Runtime::new().map_err(|error| setup(&error))?,
             url,
             timeouts,
         })

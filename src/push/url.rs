@@ -137,10 +137,12 @@ fn credentials(url: &Url) -> Result<Option<Credentials>, ()> {
 /// `text` without whatever could be credentials, for text that may be no URL at all: a password
 /// with an unescaped `/` ends the host too early, so all up to the last `@` goes.
 fn redact(text: &str) -> String {
-    let start = text.find("://").map_or(0, |at| at + 3);
-    match text.rfind('@') {
-        Some(at) if at >= start => format!("{}***{}", &text[..start], &text[at..]),
-        _ => text.to_owned(),
+    let Some((_, host)) = text.rsplit_once('@') else {
+        return text.to_owned();
+    };
+    match text.split_once("://") {
+        Some((scheme, _)) if !scheme.contains([':', '@']) => format!("{scheme}://***@{host}"),
+        _ => format!("***@{host}"),
     }
 }
 
@@ -186,6 +188,8 @@ mod tests {
             "user:s3cret@h/metrics/job/a",
             "http://user:s3cret%ff@h",
             "user:s3:cret@@h:x",
+            "user:s3cret@http://h",
+            "u:s3://cret@h",
         ] {
             let message = GatewayUrl::parse(text).unwrap_err().to_string();
             assert!(

@@ -153,6 +153,10 @@ pub fn run(
         }
     };
 
+    if let Work::Command(_) = job.work {
+        // Before anybody learns that the run has begun; without it, the attempt will fail and tell.
+        let _ = signals.pass();
+    }
     let (started_at, start) = (SystemTime::now(), Instant::now());
     observer.begins(started_at);
     let (mut attempts, mut usage) = (0, Usage::default());

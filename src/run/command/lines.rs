@@ -2,6 +2,8 @@
 
 use std::collections::VecDeque;
 
+use memchr::memchr;
+
 /// Cuts a stream into lines, with memory for one.
 #[derive(Default)]
 pub struct Lines {
@@ -15,7 +17,7 @@ impl Lines {
     /// Gives each line that `bytes` ends to `each`, without line feed and the carriage return
     /// before it.
     pub fn feed(&mut self, mut bytes: &[u8], mut each: impl FnMut(&[u8])) {
-        while let Some(end) = bytes.iter().position(|&byte| byte == b'\n') {
+        while let Some(end) = memchr(b'\n', bytes) {
             let (head, rest) = bytes.split_at(end);
             match self.line.is_empty() {
                 // Most lines are whole, and need no copy.

@@ -1,0 +1,186 @@
+//! `history`, and the counters that go on over runs.
+
+use crate::common::{Sandbox, TestGateway};
+
+on_each_gateway!(runs_are_counted, a_jobs_own_counters_go_on);
+
+fn runs_are_counted(gateway: &TestGateway) {
+    let sandbox = &gateway.sandbox;
+    for script in ["true", "true", "exit 3", "kill -9 $$", "sleep 100"] {
+        // A group that is replaced keeps its counts too.
+        sandbox.exec("--job c --timeout 300ms --method put", script);
+    }
+    let samples = gateway.samples();
+    let count = |outcome: &str| {
+        samples[&format!(r#"batch_job_runs_total{{instance="",job="c",outcome="{outcome}"}}"#)]
+    };
+    let counts = ["success", "failure", "signal", "timeout", "skipped"].map(count);
+    assert_eq!(counts, [2.0, 1.0, 1.0, 1.0, 0.0]);
+    sandbox.exec("--job c -g a=b", "true").code(0);
+    let other = r#"batch_job_runs_total{a="b",instance="",job="c",outcome="success"}"#;
+    assert_eq!(gateway.samples()[other], 1.0);
+}
+
+fn a_jobs_own_counters_go_on(gateway: &TestGateway) {
+    let us = env!("CARGO_BIN_EXE_metricsjob");
+    let job = format!(
+        "command = ['sh', '-c', '{us} metric inc orders_total $N -l region=$R; \
+         {us} metric inc single_total $N; echo $N files']\n\
+         method = 'put'\n\
+         [[metric]]\nname = 'orders_total'\ntype = 'counter'\nhelp = 'Orders.'\ncumulative = true\n\
+         [[metric]]\nname = 'files_total'\ntype = 'counter'\npattern = '(\\d+) files'\ncumulative = true\n"
+    );
+    gateway.write("jobs/sum.toml", &job);
+    for (n, region) in [(5, "eu"), (7, "eu"), (1, "us")] {
+        gateway
+            .run(&format!("run sum --quiet --env N={n} --env R={region}"))
+            .code(0);
+    }
+    let samples = gateway.samples();
+    let value = |series: &str| samples[&series.replace("LABELS", r#"instance="",job="sum""#)];
+    assert_eq!(value(r#"orders_total{LABELS,region="eu"}"#), 12.0);
+    assert_eq!(value(r#"orders_total{LABELS,region="us"}"#), 1.0);
+    assert_eq!(value("files_total{LABELS}"), 13.0);
+    // One that is not marked begins anew.
+    assert_eq!(value("single_total{LABELS}"), 1.0);
+}
+
+#[test]
+fn built_ins_counters_can_go_on() {
+    let sandbox = Sandbox::new();
+    sandbox.write(
+        "jobs/loop.toml",
+        "builtin = 'random'\nprefix = 'batch'\n[params]\niterations = 7\ninterval = '0s'\n\
+         [[metric]]\nname = 'batch_count_total'\ntype = 'counter'\ncumulative = true\n",
+    );
+    for _ in 0..3 {
+        sandbox.run("run loop").code(0);
+    }
+    assert_eq!(sandbox.value("loop", "batch_count_total"), Some(21.0));
+}
+
+#[test]
+fn pruning_lowers_no_counter() {
+    let sandbox = Sandbox::new();
+    for _ in 0..5 {
+        sandbox.exec("--job p --keep 2", "true").code(0);
+    }
+    sandbox.exec("--job other", "true").code(0);
+    let runs = sandbox.history();
+    let jobs: Vec<&str> = runs
+        .iter()
+        .map(|run| run["job"].as_str().unwrap())
+        .collect();
+    assert_eq!(jobs, ["p", "p", "other"]);
+    let total = r#"batch_job_runs_total{outcome="success"}"#;
+    assert_eq!(sandbox.value("p", total), Some(5.0));
+    sandbox.exec("--job p --keep 0", "true").code(0);
+    assert_eq!(sandbox.history().len(), 1);
+    assert_eq!(sandbox.value("p", total), Some(6.0));
+}
+
+#[test]
+fn by_default_a_thousand_runs_are_kept() {
+    let sandbox = Sandbox::new();
+    sandbox.exec("--job p --no-push", "true").code(0);
+    let database = rusqlite::Connection::open(sandbox.state_db()).unwrap();
+    let copies = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1500)
+        INSERT INTO runs SELECT i + 1, run_id, name, job, grouping_key, started_at, ended_at, duration,
+            outcome, exit_code, failure, attempts, cpu_user, cpu_system, max_rss, metrics, tail
+        FROM runs, n WHERE id = 1";
+    database.execute(copies, []).unwrap();
+    sandbox.exec("--job p --no-push", "true").code(0);
+    let count = "SELECT count(*) FROM runs";
+    let count: i64 = database.query_row(count, [], |row| row.get(0)).unwrap();
+    assert_eq!(count, 1000);
+}
+
+#[test]
+fn a_run_is_recorded_whole() {
+    let sandbox = Sandbox::new();
+    let script = "echo 'n 5' >>$METRICSJOB_METRICS; echo one >&2; echo two >&2; exit 3";
+    sandbox.exec("--job whole -g db=a --tail 1", script).code(3);
+    let runs = sandbox.history();
+    let run = &runs[0];
+    assert_eq!(run["name"], "whole");
+    assert_eq!(run["grouping"]["db"], "a");
+    assert_eq!(
+        (&run["outcome"], &run["exit_code"]),
+        (&"failure".into(), &3.into())
+    );
+    assert_eq!(run["attempts"], 1);
+    assert_eq!(run["tail"], serde_json::json!(["two"]));
+    assert_eq!(run["metrics"][0]["name"], "n");
+    assert_eq!(run["metrics"][0]["metrics"][0]["value"], 5);
+    let number = |key: &str| run[key].as_f64().unwrap();
+    assert!(number("completion_timestamp_seconds") >= number("start_timestamp_seconds"));
+    assert!(number("max_rss_bytes") > 0.0);
+    sandbox.run("exec --no-push -- ./gone").code(127);
+    let failure = &sandbox.history()[1]["failure"];
+    assert_eq!(failure, "could not start \"./gone\": no such file");
+}
+
+#[test]
+fn it_is_shown_as_a_table() {
+    let sandbox = Sandbox::new();
+    assert_eq!(sandbox.run("history").code(0).stdout(), "no runs so far\n");
+    sandbox.exec("--job slow -g a=1", "sleep 1").code(0);
+    sandbox.exec("--job quick", "exit 2").code(2);
+    sandbox.run("run backup --set duration=0s").code(0);
+    let text = sandbox.run("history").code(0).stdout();
+    let lines: Vec<&str> = text.lines().collect();
+    assert_eq!(lines.len(), 4);
+    assert!(lines[0].starts_with("JOB"));
+    assert!(
+        lines[1].starts_with("slow")
+            && lines[1].contains("a=1")
+            && lines[1].ends_with("██████████")
+    );
+    assert!(lines[2].contains("failure (exit code 2)") && !lines[2].contains("█████"));
+    // By the job's name or its label.
+    for name in ["backup", "db_backup"] {
+        let text = sandbox.run(&format!("history {name}")).code(0).stdout();
+        assert_eq!(text.lines().count(), 2, "{text}");
+    }
+    assert_eq!(sandbox.run("history --last 1").stdout().lines().count(), 2);
+    assert_eq!(
+        sandbox.run("history nothing").stdout(),
+        "no runs of nothing so far\n"
+    );
+    assert_eq!(
+        sandbox.run("history nothing --output json").stdout(),
+        "[]\n"
+    );
+    sandbox.run("history --last x").code(2);
+}
+
+/// Many at once, each counted once.
+#[test]
+fn runs_at_the_same_time_are_all_counted() {
+    let sandbox = Sandbox::new();
+    let children: Vec<_> = (0..30)
+        .map(|_| sandbox.spawn(&mut sandbox.exec_command("--job c", "true")))
+        .collect();
+    for child in children {
+        crate::common::Finished::from(child.wait_with_output().unwrap())
+            .code(0)
+            .quiet();
+    }
+    assert_eq!(sandbox.history().len(), 30);
+    let total = r#"batch_job_runs_total{outcome="success"}"#;
+    assert_eq!(sandbox.value("c", total), Some(30.0));
+}
+
+/// The log of the database is kept short, and never lost.
+#[test]
+fn the_state_stays_small() {
+    let sandbox = Sandbox::new();
+    for _ in 0..60 {
+        sandbox.exec("--job c --keep 5", "true").code(0);
+    }
+    let log = sandbox.state_db().with_extension("db-wal");
+    assert!(log.metadata().unwrap().len() < 400_000);
+    assert!(sandbox.state_db().metadata().unwrap().len() < 400_000);
+    let total = r#"batch_job_runs_total{outcome="success"}"#;
+    assert_eq!(sandbox.value("c", total), Some(60.0));
+}

@@ -1,0 +1,303 @@
+//! Metrics from inside a running command: `metricsjob metric`, and lines appended to its file.
+
+use crate::common::{Sandbox, TestGateway};
+
+on_each_gateway!(every_kind_is_reported);
+
+const US: &str = env!("CARGO_BIN_EXE_metricsjob");
+
+/// Runs a script in which `m` is `metricsjob metric`, as the job `m`.
+fn run(sandbox: &Sandbox, script: &str) -> crate::common::Finished {
+    sandbox.exec(
+        "--job m",
+        &format!("m() {{ {US} metric \"$@\"; }}\n{script}"),
+    )
+}
+
+fn every_kind_is_reported(gateway: &TestGateway) {
+    let script = r#"
+        m inc orders_synced_total 5 -l region=eu
+        m inc orders_synced_total --label region=eu
+        m inc orders_synced_total 0.5 -l region=us --help "Orders."
+        m set queue_size 17 --help "Orders still waiting."
+        m set queue_size -3
+        m observe request_seconds 0.231 --buckets 0.1,0.5,1,5
+        m observe request_seconds 0.5
+        m observe request_seconds 7
+        m observe default_seconds 0.3
+        for i in 1 2 3 4 5 6 7 8 9 10; do m observe row_seconds 0.00$i --quantiles 0.5,0.9; done
+    "#;
+    run(&gateway.sandbox, script).code(0).quiet();
+    let samples = gateway.samples();
+    let value = |series: &str| {
+        let series = series.replace("LABELS", r#"instance="",job="m""#);
+        samples.get(&series).copied()
+    };
+    for (series, expected) in [
+        (r#"orders_synced_total{LABELS,region="eu"}"#, 6.0),
+        (r#"orders_synced_total{LABELS,region="us"}"#, 0.5),
+        ("queue_size{LABELS}", -3.0),
+        (r#"request_seconds_bucket{LABELS,le="0.1"}"#, 0.0),
+        (r#"request_seconds_bucket{LABELS,le="0.5"}"#, 2.0),
+        (r#"request_seconds_bucket{LABELS,le="5"}"#, 2.0),
+        (r#"request_seconds_bucket{LABELS,le="+Inf"}"#, 3.0),
+        ("request_seconds_count{LABELS}", 3.0),
+        ("request_seconds_sum{LABELS}", 7.731),
+        (r#"default_seconds_bucket{LABELS,le="0.25"}"#, 0.0),
+        (r#"default_seconds_bucket{LABELS,le="0.5"}"#, 1.0),
+        (r#"default_seconds_bucket{LABELS,le="10"}"#, 1.0),
+        ("row_seconds_count{LABELS}", 10.0),
+    ] {
+        assert_eq!(value(series), Some(expected), "{series}");
+    }
+    let median = value(r#"row_seconds{LABELS,quantile="0.5"}"#).unwrap();
+    assert!((0.0039..0.0041).contains(&median), "{median}");
+}
+
+/// Against the exact quantiles of values that are spread over six orders of magnitude.
+#[test]
+fn quantiles_are_within_one_percent() {
+    let sandbox = Sandbox::new();
+    let values: Vec<f64> = (0..10_000)
+        .map(|n: u64| 1.0015_f64.powi((n * 7919 % 10_000) as i32) / 1000.0)
+        .collect();
+    let event = |value: &f64| {
+        format!(
+            "# metricsjob {{\"name\":\"s\",\"change\":{{\"observe\":{{\"value\":\"{value}\",\
+             \"scale\":{{\"quantiles\":[0.0,0.1,0.5,0.9,0.99,1.0]}}}}}}}}\n"
+        )
+    };
+    sandbox.write("events", values.iter().map(event).collect::<String>());
+    run(&sandbox, "cat events >>$METRICSJOB_METRICS")
+        .code(0)
+        .quiet();
+    let mut sorted = values;
+    sorted.sort_by(f64::total_cmp);
+    for quantile in [0.0, 0.1, 0.5, 0.9, 0.99, 1.0] {
+        let exact = sorted[(quantile * 9999.0) as usize];
+        let series = format!("s{{quantile=\"{quantile}\"}}");
+        let found = sandbox.value("m", &series).unwrap();
+        assert!(
+            (found / exact - 1.0).abs() <= 0.01,
+            "{quantile}: {found}, {exact}"
+        );
+    }
+}
+
+#[test]
+fn lines_of_the_text_format_do_too() {
+    let sandbox = Sandbox::new();
+    let script = r#"cat >>"$METRICSJOB_METRICS" <<'END'
+# HELP rows_total Rows\\n that were read.
+# TYPE rows_total counter
+rows_total{table="a"} 1
+rows_total{table="a"} 2
+plain 3.5
+
+# a comment
+# TYPE wait_seconds histogram
+wait_seconds_bucket{le="1"} 2
+wait_seconds_bucket{le="+Inf"} 3
+wait_seconds_sum 4
+wait_seconds_count 3
+# TYPE size_bytes summary
+size_bytes{quantile="0.5"} 10
+size_bytes_sum 40
+size_bytes_count 4
+# TYPE rows_total counter
+rows_total{table="b\"\\\n"} 7
+END
+printf 'last_line_without_end 1' >>"$METRICSJOB_METRICS""#;
+    run(&sandbox, script).code(0).quiet();
+    for (series, value) in [
+        (r#"rows_total{table="a"}"#, 2.0),
+        (r#"rows_total{table="b\"\\\n"}"#, 7.0),
+        ("plain", 3.5),
+        (r#"wait_seconds_bucket{le="1"}"#, 2.0),
+        (r#"wait_seconds_bucket{le="+Inf"}"#, 3.0),
+        ("wait_seconds_count", 3.0),
+        (r#"size_bytes{quantile="0.5"}"#, 10.0),
+        ("size_bytes_sum", 40.0),
+        ("last_line_without_end", 1.0),
+    ] {
+        assert_eq!(sandbox.value("m", series), Some(value), "{series}");
+    }
+    let status = sandbox.run("status --output json").json().to_string();
+    assert!(
+        status.contains(r#""help":"Rows\\n that were read.","#),
+        "{status}"
+    );
+}
+
+#[test]
+fn what_does_not_parse_is_left_out_with_its_line() {
+    let sandbox = Sandbox::new();
+    let long = "x".repeat(100_000);
+    sandbox.write("long", format!("long{{a=\"{long}\"}} 1\n"));
+    sandbox.write("bytes", b"a{b=\"\xff\"} 1\n");
+    let script = r#"
+        m inc a_total 1
+        echo 'no value' >>$METRICSJOB_METRICS
+        m set a_total 5
+        echo 'stamped 1 1234567890' >>$METRICSJOB_METRICS
+        echo '# TYPE a_total gauge' >>$METRICSJOB_METRICS
+        echo '# metricsjob {"name":"x"}' >>$METRICSJOB_METRICS
+        echo 'batch_job_success 0' >>$METRICSJOB_METRICS
+        echo 'job_label{job="x"} 0' >>$METRICSJOB_METRICS
+        cat long bytes >>$METRICSJOB_METRICS
+        m observe h 1 --buckets 1,2
+        m observe h 1 --buckets 1,3
+        echo 'good 2' >>$METRICSJOB_METRICS
+    "#;
+    let result = run(&sandbox, script);
+    result.code(0);
+    for line in [
+        "line 2 of the job's metrics is left out: expected a number as value, found \"value\"",
+        "line 3 of the job's metrics is left out: a_total is a counter already, and not a gauge",
+        "line 4 of the job's metrics is left out: stamped has a timestamp",
+        "line 5 of the job's metrics is left out: a_total is a counter already, and not a gauge",
+        "line 6 of the job's metrics is left out: not an event: missing field `change`",
+        "line 9 of the job's metrics is left out: it is too long",
+        "line 10 of the job's metrics is left out: it is not UTF-8",
+        "line 12 of the job's metrics is left out: h has other buckets or quantiles already",
+        "a metric of the job is left out: the metric batch_job_success stands twice",
+        "a metric of the job is left out: job_label{job=\"x\"} carries the label job",
+    ] {
+        result.err(&format!("warning: m: {line}"));
+    }
+    assert_eq!(result.stderr().lines().count(), 10, "{}", result.stderr());
+    assert_eq!(sandbox.value("m", "a_total"), Some(1.0));
+    assert_eq!(sandbox.value("m", "good"), Some(2.0));
+    assert_eq!(sandbox.value("m", "batch_job_success"), Some(1.0));
+    assert_eq!(sandbox.value("m", "h_count"), Some(1.0));
+}
+
+#[test]
+fn a_flood_of_mistakes_is_summed_up() {
+    let sandbox = Sandbox::new();
+    let script = "for i in $(seq 1000); do echo 'a b' >>$METRICSJOB_METRICS; done";
+    let result = run(&sandbox, script);
+    result
+        .code(0)
+        .err("warning: m: 980 further ones like these");
+    assert_eq!(result.stderr().lines().count(), 21);
+}
+
+#[test]
+fn too_many_series_are_cut_off() {
+    let sandbox = Sandbox::new();
+    let script = "seq -f 'n{i=\"%.0f\"} 1' 20000 >>$METRICSJOB_METRICS; echo 'n{i=\"1\"} 5' >>$METRICSJOB_METRICS";
+    let result = run(&sandbox, script);
+    result.code(0).err("the job has more than 10000 series");
+    assert_eq!(sandbox.value("m", r#"n{i="1"}"#), Some(5.0));
+    assert_eq!(sandbox.value("m", r#"n{i="10000"}"#), Some(1.0));
+    assert_eq!(sandbox.value("m", r#"n{i="10001"}"#), None);
+}
+
+#[test]
+fn two_hundred_processes_at_once_lose_nothing() {
+    let sandbox = Sandbox::new();
+    let script = "
+        for i in $(seq 200); do
+            (m inc seen_total 1 -l worker=$i; m inc seen_total 2 -l all=yes
+             m observe wait_seconds 0.$i --quantiles 0.5; echo \"own{worker=\\\"$i\\\"} $i\" >>$METRICSJOB_METRICS) &
+        done; wait";
+    run(&sandbox, script).code(0).quiet();
+    let samples = sandbox.samples();
+    assert_eq!(sandbox.value("m", r#"seen_total{all="yes"}"#), Some(400.0));
+    assert_eq!(sandbox.value("m", "wait_seconds_count"), Some(200.0));
+    for worker in 1..=200 {
+        let labels = format!(r#"{{instance="",job="m",worker="{worker}"}}"#);
+        assert_eq!(samples[&format!("seen_total{labels}")], 1.0);
+        assert_eq!(samples[&format!("own{labels}")], f64::from(worker));
+    }
+}
+
+#[test]
+fn the_file_may_be_written_anew_or_removed() {
+    let sandbox = Sandbox::new();
+    let script = "echo 'a 1' >$METRICSJOB_METRICS; echo 'a 2' >$METRICSJOB_METRICS";
+    run(&sandbox, script).code(0).quiet();
+    assert_eq!(sandbox.value("m", "a"), Some(2.0));
+    run(&sandbox, "rm $METRICSJOB_METRICS")
+        .code(0)
+        .err("warning: m: could not read the job's metrics: No such file");
+}
+
+#[test]
+fn odd_values() {
+    let sandbox = Sandbox::new();
+    let script = "m set a NaN; m set b +Inf; m set c -Inf; m set d 1e300; m set e -0.5; m inc f 0";
+    run(&sandbox, script).code(0).quiet();
+    assert!(sandbox.value("m", "a").unwrap().is_nan());
+    assert_eq!(sandbox.value("m", "b"), Some(f64::INFINITY));
+    assert_eq!(sandbox.value("m", "c"), Some(f64::NEG_INFINITY));
+    assert_eq!(sandbox.value("m", "d"), Some(1e300));
+    assert_eq!(sandbox.value("m", "e"), Some(-0.5));
+    assert_eq!(sandbox.value("m", "f"), Some(0.0));
+}
+
+#[test]
+fn wrong_usage() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let path = file.path().to_str().unwrap();
+    let sandbox = Sandbox::new().variable("METRICSJOB_METRICS", path);
+    for (line, message) in [
+        ("inc a -1", "a counter cannot go down, by -1"),
+        ("inc a NaN", "a counter cannot go up by NaN"),
+        ("inc a-b", "\"a-b\" is not a metric name"),
+        ("inc a x", "invalid"),
+        ("set a", "<VALUE>"),
+        ("set a 1 -l b", "NAME=VALUE"),
+        ("set a 1 -l b-c=1", "\"b-c\" is not a label name"),
+        ("set a 1 -l __b=1", "\"__b\" is not a label name"),
+        ("set a 1 -l b=1 -l b=2", "the label b is given twice"),
+        ("observe a Inf", "inf is no observation"),
+        ("observe a 1 --buckets 2,1", "--buckets must rise"),
+        ("observe a 1 --buckets NaN", "--buckets has a bound"),
+        ("observe a 1 --quantiles 1.5", "--quantiles has a quantile"),
+        (
+            "observe a 1 --buckets 1 --quantiles 0.5",
+            "cannot be used with",
+        ),
+    ] {
+        sandbox.run(&format!("metric {line}")).code(2).err(message);
+    }
+    assert_eq!(std::fs::read_to_string(path).unwrap(), "");
+    sandbox
+        .run("metric set a 1 --help text -l b=1")
+        .code(0)
+        .quiet();
+    let gone = Sandbox::new().variable("METRICSJOB_METRICS", "/no/such/file");
+    gone.run("metric set a 1")
+        .code(1)
+        .err("could not append to /no/such/file, which METRICSJOB_METRICS names: No such file");
+    Sandbox::new()
+        .run("metric set a 1")
+        .code(2)
+        .err("METRICSJOB_METRICS is not set: metric works inside a command");
+}
+
+/// `--help` takes a text here, and asks for help where it has none.
+#[test]
+fn help_is_help_without_a_text() {
+    let sandbox = Sandbox::new();
+    for line in [
+        "metric set --help",
+        "metric set -h",
+        "metric set a 1 --help",
+        "metric --help",
+    ] {
+        sandbox.run(line).code(0).out("Usage: metricsjob metric");
+    }
+}
+
+/// A full disk is the job's to know; what other processes append stays whole.
+#[test]
+fn a_full_disk_is_told() {
+    let sandbox = Sandbox::new().variable("METRICSJOB_METRICS", "/dev/full");
+    sandbox
+        .run("metric set a 1")
+        .code(1)
+        .err("could not append to /dev/full");
+}
