@@ -13,6 +13,7 @@ mod consistency;
 mod delete;
 mod dry_run;
 mod exec;
+mod exec_terminal;
 mod gateway_failures;
 mod gateway_url;
 mod grouping_key;
