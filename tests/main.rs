@@ -28,6 +28,8 @@ mod output;
 mod output_metrics;
 mod probe;
 #[cfg(feature = "real-servers")]
+mod postgres_backup;
+#[cfg(feature = "real-servers")]
 mod prometheus;
 mod push;
 mod random;

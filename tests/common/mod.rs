@@ -12,7 +12,7 @@ pub use fake_server::FakeServer;
 pub use gateway::{Samples, TestGateway, status_samples};
 pub use sandbox::{Finished, Sandbox};
 #[cfg(feature = "real-servers")]
-pub use server::Server;
+pub use server::{PATIENCE, Server};
 pub use tls_server::TlsServer;
 pub use waiting::{eventually, is_alive, send};
 
