@@ -12,6 +12,7 @@ mod concurrency;
 mod consistency;
 mod delete;
 mod dry_run;
+mod examples;
 mod exec;
 mod exec_terminal;
 mod gateway_failures;
@@ -26,9 +27,9 @@ mod method;
 mod metric;
 mod output;
 mod output_metrics;
-mod probe;
 #[cfg(feature = "real-servers")]
 mod postgres_backup;
+mod probe;
 #[cfg(feature = "real-servers")]
 mod prometheus;
 mod push;
