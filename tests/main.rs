@@ -10,6 +10,8 @@ mod backup;
 mod command;
 mod concurrency;
 mod consistency;
+#[cfg(feature = "real-servers")]
+mod cron;
 mod delete;
 mod dry_run;
 mod examples;
