@@ -71,6 +71,23 @@ fn a_broken_file_never_gives_way_to_another_job() {
 }
 
 #[test]
+fn list_shows_the_beginning_of_a_script() {
+    let sandbox = Sandbox::new();
+    sandbox.write(
+        "jobs/lines.toml",
+        "command = ['sh', '-c', '''first\nsecond''']\n",
+    );
+    let long = "é".repeat(100);
+    sandbox.write("jobs/long.toml", format!("command = ['{long}']\n"));
+    let list = sandbox.run("list");
+    list.code(0)
+        .out("sh -c 'first…  ")
+        .out(&format!(" {}…  ", &long[..2 * 60]));
+    let json = sandbox.run("list --output json").json();
+    assert!(json.to_string().contains("second") && json.to_string().contains(&long));
+}
+
+#[test]
 fn list_shows_what_where_and_why() {
     let sandbox = Sandbox::new();
     sandbox.write(

@@ -9,6 +9,9 @@ use crate::job::catalog::Found;
 use crate::job::params::Param;
 use crate::job::{Job, Work};
 
+/// How many characters of what a job runs are shown.
+const MAX_RUNS: usize = 60;
+
 /// List the jobs: what they run and where they are defined
 #[derive(Args)]
 pub struct ListArgs {
@@ -36,7 +39,7 @@ fn text(found: &[Found]) -> String {
         let (description, runs) = match &found.job {
             Ok(job) => (
                 job.description.clone().unwrap_or_default(),
-                job.work.to_string(),
+                shortened(&job.work.to_string()),
             ),
             Err(_) => (String::new(), "nothing: the file is bad, see below".into()),
         };
@@ -58,6 +61,16 @@ fn text(found: &[Found]) -> String {
         text.push_str(&console::table(["NAME", "--set", "DEFAULT", ""], rows));
     }
     text
+}
+
+/// The beginning of what a job runs: a command can hold a whole script.
+fn shortened(runs: &str) -> String {
+    let line = runs.lines().next().unwrap_or_default();
+    let beginning: String = line.chars().take(MAX_RUNS).collect();
+    match beginning.len() < runs.len() {
+        true => beginning + "…",
+        false => beginning,
+    }
 }
 
 /// What can be set of a job, a row each.
