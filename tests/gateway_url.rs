@@ -165,3 +165,16 @@ fn https_verifies_certificates() {
         ""
     );
 }
+
+/// As where a CI system has no such secret.
+#[test]
+fn an_empty_variable_counts_for_none() {
+    let sandbox = Sandbox::new().variable("METRICSJOB_GATEWAY", "");
+    sandbox.run(RUN).code(0);
+    assert_eq!(sandbox.outbox_len(), 0);
+    assert!(!sandbox.samples().is_empty());
+    sandbox
+        .run_args(["status", "--gateway", ""])
+        .code(2)
+        .err("the gateway is empty");
+}

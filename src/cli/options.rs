@@ -1,6 +1,6 @@
 //! The options that several subcommands share.
 
-use std::env;
+use std::env::{self, VarError};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -11,8 +11,11 @@ use super::exit::usage;
 use crate::job::catalog::Catalog;
 use crate::job::duration::parse_positive;
 use crate::metrics::{GroupingKey, Method};
-use crate::push::{Gateway, Timeouts};
+use crate::push::{self, Gateway, Timeouts};
 use crate::state::dir::default_dir;
+
+/// Names the gateway where no option does.
+const GATEWAY_VARIABLE: &str = "METRICSJOB_GATEWAY";
 
 /// The heading of the options that say where reports go.
 const GATEWAY: &str = "Gateway";
@@ -22,16 +25,11 @@ pub struct GatewayArgs {
     /// Where reports go: a Pushgateway's URL, or `embedded`
     ///
     /// `http://` is assumed where no scheme is given. The URL can hold a path prefix, and a user and
-    /// password, which are never printed. `embedded` is the local gateway in the state directory.
-    #[arg(
-        long,
-        value_name = "URL",
-        env = "METRICSJOB_GATEWAY",
-        hide_env_values = true,
-        default_value = "embedded",
-        help_heading = GATEWAY
-    )]
-    gateway: String,
+    /// password, which are never printed. `embedded` is the local gateway in the state directory. An
+    /// empty variable counts for none, as where a CI system has no such secret.
+    /// [env: METRICSJOB_GATEWAY] [default: embedded]
+    #[arg(long, value_name = "URL", help_heading = GATEWAY)]
+    gateway: Option<String>,
 
     /// How long to wait for the connection to the gateway
     #[arg(
@@ -66,7 +64,15 @@ impl GatewayArgs {
             connect: self.connect_timeout,
             total: self.push_timeout,
         };
-        Gateway::parse(&self.gateway, self.state_dir(), timeouts).map_err(usage)
+        let variable = match env::var(GATEWAY_VARIABLE) {
+            Err(VarError::NotUnicode(_)) => {
+                return Err(usage(anyhow::anyhow!("{GATEWAY_VARIABLE} is not UTF-8")));
+            }
+            variable => variable.ok().filter(|variable| !variable.is_empty()),
+        };
+        let name = self.gateway.clone().or(variable);
+        let name = name.as_deref().unwrap_or(push::EMBEDDED);
+        Gateway::parse(name, self.state_dir(), timeouts).map_err(usage)
     }
 
     pub fn state_dir(&self) -> PathBuf {

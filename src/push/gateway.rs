@@ -13,7 +13,7 @@ use crate::state::groups::PushError;
 use crate::state::{LazyState, State, StateError};
 
 /// The name of the embedded gateway, where a URL could stand.
-const EMBEDDED: &str = "embedded";
+pub const EMBEDDED: &str = "embedded";
 
 /// Anything that takes pushes.
 #[derive(Debug, Clone, PartialEq, Eq)]
