@@ -95,9 +95,6 @@ pub trait Observer {
     /// The first attempt begins.
     fn begins(&self, _at: SystemTime) {}
 
-    /// A command has been started: from now on there is time until it ends.
-    fn started(&self) {}
-
     /// Attempt number `attempt` (from 1) did not succeed, and another one follows after `wait`.
     fn retries(&self, _attempt: u32, _end: &Attempt, _wait: Duration) {}
 }
@@ -132,9 +129,8 @@ pub fn run(
         Work::Command(command) => {
             let variables = variables(job, &id, events);
             Box::new(move || {
-                let started = || observer.started();
                 Ok(command::attempt(
-                    command, policy, &variables, events, signals, &started,
+                    command, policy, &variables, events, signals,
                 ))
             })
         }

@@ -1,6 +1,5 @@
 //! One run, from the wait for its turn to its report.
 
-use std::cell::RefCell;
 use std::path::Path;
 use std::sync::Arc;
 use std::thread::{self, Scope};
@@ -97,7 +96,7 @@ pub fn perform(
             signals,
         )?),
     };
-    let state = RefCell::new(LazyState::new(order.state_dir));
+    let mut state = LazyState::new(order.state_dir);
     let (_lock, run, warnings) = match locking {
         Some(Locking::Interrupted(signal)) => {
             return Err(PerformError::Interrupted(signal.number));
@@ -111,34 +110,33 @@ pub fn perform(
             (None, Run::skipped(id, why), Vec::new())
         }
         Some(Locking::Locked(lock)) => {
-            let (run, warnings) = run_live(order, id, &state, progress, signals, observer)?;
+            let (run, warnings) = run_live(order, id, &mut state, progress, signals, observer)?;
             (Some(lock), run, warnings)
         }
         None => {
-            let (run, warnings) = run_live(order, id, &state, progress, signals, observer)?;
+            let (run, warnings) = run_live(order, id, &mut state, progress, signals, observer)?;
             (None, run, warnings)
         }
     };
     // The lock is kept until the report is out, so that reports come in the order of the runs.
-    Ok(conclude(order, run, state.into_inner(), warnings))
+    Ok(conclude(order, run, state, warnings))
 }
 
 /// Runs the job, and reports it while it goes on, if that is wanted.
 fn run_live(
     order: &Order<'_>,
     id: String,
-    state: &RefCell<LazyState>,
+    state: &mut LazyState,
     progress: &dyn Progress,
     signals: &Signals,
     observer: &dyn Observer,
 ) -> Result<(Run, Vec<String>), ParamError> {
     let Job { policy, .. } = order.job;
+    if order.reporting != Reporting::DryRun {
+        state.prepare();
+    }
     let events = Arc::new(Events::new(order.job));
     let is_live = policy.push_start || policy.push_interval.is_some();
-    let observer = &Prepared {
-        observer,
-        state: (order.reporting != Reporting::DryRun).then_some(state),
-    };
     if !is_live || order.reporting != Reporting::Push {
         let run = run(order.job, id, &events, progress, signals, observer)?;
         return Ok((run, Vec::new()));
@@ -160,30 +158,6 @@ fn run_live(
     Ok((run, warning.into_iter().collect()))
 }
 
-/// Opens the state while the command is busy, which takes as long as the command's own start.
-struct Prepared<'a> {
-    observer: &'a dyn Observer,
-    state: Option<&'a RefCell<LazyState>>,
-}
-
-impl Observer for Prepared<'_> {
-    fn begins(&self, at: SystemTime) {
-        self.observer.begins(at);
-    }
-
-    fn started(&self) {
-        if let Some(state) = self.state {
-            // Where it fails, it fails again when it is needed, and is told then.
-            let _ = state.borrow_mut().get();
-        }
-        self.observer.started();
-    }
-
-    fn retries(&self, attempt: u32, end: &Attempt, wait: Duration) {
-        self.observer.retries(attempt, end, wait);
-    }
-}
-
 /// Begins the reports of a run when it begins.
 struct Reported<'scope, 'env, 'a> {
     observer: &'a dyn Observer,
@@ -196,10 +170,6 @@ impl Observer for Reported<'_, '_, '_> {
         let live = self.live;
         self.scope.spawn(move || live.report(at));
         self.observer.begins(at);
-    }
-
-    fn started(&self) {
-        self.observer.started();
     }
 
     fn retries(&self, attempt: u32, end: &Attempt, wait: Duration) {

@@ -1,6 +1,7 @@
 //! The state database, opened when it is first needed.
 
 use std::path::{Path, PathBuf};
+use std::thread::{self, JoinHandle};
 
 use super::{State, StateError};
 
@@ -8,6 +9,7 @@ use super::{State, StateError};
 pub struct LazyState {
     dir: PathBuf,
     state: Option<State>,
+    opening: Option<JoinHandle<Option<State>>>,
 }
 
 impl LazyState {
@@ -16,11 +18,24 @@ impl LazyState {
         LazyState {
             dir: dir.to_owned(),
             state: None,
+            opening: None,
         }
+    }
+
+    /// Begins to open it, beside other work: that takes half a millisecond, or as long as others
+    /// have it locked.
+    pub fn prepare(&mut self) {
+        let dir = self.dir.clone();
+        // Where it fails, it fails again when it is needed, and is told then.
+        let open = move || State::open(&dir).ok();
+        self.opening = thread::Builder::new().spawn(open).ok();
     }
 
     /// Opens it, see [`State::open`], if it is not open yet.
     pub fn get(&mut self) -> Result<&mut State, StateError> {
+        if let Some(opening) = self.opening.take() {
+            self.state = opening.join().ok().flatten();
+        }
         match &mut self.state {
             Some(state) => Ok(state),
             empty => Ok(empty.insert(State::open(&self.dir)?)),

@@ -42,20 +42,16 @@ const DYING: Duration = Duration::from_secs(5);
 const TICK: Duration = Duration::from_millis(10);
 
 /// Runs `command` with `variables` in its environment and waits for its end, or for its timeout's.
-/// Signals that this process gets are passed on to it. `started` is called once it has been started.
+/// Signals that this process gets are passed on to it.
 pub fn attempt(
     command: &Command,
     policy: &Policy,
     variables: &[(&str, OsString)],
     events: &Arc<Events>,
     signals: &Signals,
-    started: &dyn Fn(),
 ) -> Attempt {
     match Running::start(command, variables, events, signals) {
-        Ok(running) => {
-            started();
-            running.wait(command, policy, signals)
-        }
+        Ok(running) => running.wait(command, policy, signals),
         Err((code, reason)) => Attempt {
             outcome: Outcome::Failure(code),
             failure: Some(format!("could not start {:?}: {reason}", command.program())),
