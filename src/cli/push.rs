@@ -90,7 +90,7 @@ pub fn main(args: PushArgs) -> anyhow::Result<u8> {
     }
     let delivery = push::deliver(
         &push,
-        &gateway,
+        &gateway.pusher(),
         &mut LazyState::new(&args.gateway.state_dir()),
     );
     let error = match &delivery {

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::SystemTime;
 
-use super::gateway::{Gateway, GatewayError};
+use super::gateway::{Gateway, GatewayError, Pusher};
 use crate::metrics::check::{CheckError, check_push};
 use crate::metrics::{Family, GroupingKey, Method, text};
 use crate::state::outbox::OutboxEntry;
@@ -82,14 +82,14 @@ pub enum Kept {
     LostWithGateway,
 }
 
-/// Pushes to `gateway`, and keeps in the outbox of `state` what it does not take.
-pub fn deliver(push: &Push, gateway: &Gateway, state: &mut LazyState) -> Delivery {
-    match gateway.push(&push.key, push.method, &push.families, state) {
+/// Pushes by `pusher`, and keeps in the outbox of `state` what its gateway does not take.
+pub fn deliver(push: &Push, pusher: &Pusher<'_>, state: &mut LazyState) -> Delivery {
+    match pusher.push(&push.key, push.method, &push.families, state) {
         Ok(()) => Delivery::Delivered,
         Err(error) => Delivery::Undelivered {
             kept: match error.is_of_state() {
                 true => Kept::LostWithGateway,
-                false => keep(push, gateway, state, &error).unwrap_or_else(Kept::Lost),
+                false => keep(push, pusher.gateway(), state, &error).unwrap_or_else(Kept::Lost),
             },
             error,
         },

@@ -98,24 +98,14 @@ impl Gateway {
         }
     }
 
-    /// Pushes `families` to the group of `key`. `state` is where the embedded gateway is.
-    pub fn push(
-        &self,
-        key: &GroupingKey,
-        method: Method,
-        families: &[Family],
-        state: &mut LazyState,
-    ) -> Result<(), GatewayError> {
-        match self {
-            Gateway::Embedded(_) => {
-                Ok(state
-                    .get()?
-                    .push(key, method, families, SystemTime::now())?)
-            }
-            Gateway::Http(url, timeouts) => {
-                let client = HttpGateway::new(url.clone(), *timeouts)?;
-                Ok(client.push(key, method, &text::encode(families))?)
-            }
+    /// What pushes to it.
+    pub fn pusher(&self) -> Pusher<'_> {
+        Pusher {
+            gateway: self,
+            client: match self {
+                Gateway::Embedded(_) => None,
+                Gateway::Http(url, timeouts) => Some(HttpGateway::new(url.clone(), *timeouts)),
+            },
         }
     }
 
@@ -149,6 +139,36 @@ impl Gateway {
                     problem,
                 })
             }
+        }
+    }
+}
+
+/// Pushes to one gateway. To make it takes some time of its own, before there is anything to push.
+pub struct Pusher<'a> {
+    gateway: &'a Gateway,
+    /// `None` for the embedded gateway; or why there can be no client.
+    client: Option<Result<HttpGateway, HttpError>>,
+}
+
+impl Pusher<'_> {
+    pub fn gateway(&self) -> &Gateway {
+        self.gateway
+    }
+
+    /// Pushes `families` to the group of `key`. `state` is where the embedded gateway is.
+    pub fn push(
+        &self,
+        key: &GroupingKey,
+        method: Method,
+        families: &[Family],
+        state: &mut LazyState,
+    ) -> Result<(), GatewayError> {
+        match &self.client {
+            None => Ok(state
+                .get()?
+                .push(key, method, families, SystemTime::now())?),
+            Some(Ok(client)) => Ok(client.push(key, method, &text::encode(families))?),
+            Some(Err(error)) => Err(error.clone().into()),
         }
     }
 }

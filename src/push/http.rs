@@ -30,7 +30,7 @@ impl Default for Timeouts {
 }
 
 /// A request to a gateway that did not do what it should.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum HttpError {
     #[error("could not set up the HTTP client: {0}")]
     Setup(String),

@@ -17,6 +17,6 @@ pub mod path;
 pub mod url;
 
 pub use delivery::{Delivery, Kept, Push, deliver};
-pub use gateway::{EMBEDDED, Gateway, GatewayError};
+pub use gateway::{EMBEDDED, Gateway, GatewayError, Pusher};
 pub use http::Timeouts;
 pub use url::{GatewayUrl, GatewayUrlError};

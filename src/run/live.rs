@@ -102,7 +102,7 @@ impl<'a> Live<'a> {
         ];
         // The final report tells what is left out.
         add_pushable(key, &mut families, own);
-        if let Err(error) = gateway.push(key, Method::Post, &families, state) {
+        if let Err(error) = gateway.pusher().push(key, Method::Post, &families, state) {
             let mut failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
             failure.get_or_insert(error);
         }

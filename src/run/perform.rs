@@ -18,7 +18,7 @@ use crate::job::params::ParamError;
 use crate::job::{Job, LockPolicy};
 use crate::metrics::check::{CheckError, add_pushable};
 use crate::metrics::{Family, GroupingKey, Method, unix_seconds};
-use crate::push::{Delivery, Gateway, Kept, Push, deliver};
+use crate::push::{Delivery, Gateway, Kept, Push, Pusher, deliver};
 use crate::state::counters::Counter;
 use crate::state::history::RecordedRun;
 use crate::state::{LazyState, State, StateError};
@@ -185,6 +185,8 @@ fn conclude(
     mut warnings: Vec<String>,
 ) -> Performed {
     warnings.extend(run.warnings.iter().cloned());
+    // Beside the opening of the state, for which `record` waits.
+    let pusher = (order.reporting == Reporting::Push).then(|| order.gateway.pusher());
     let (totals, unrecorded) = match record(order, &run, &mut state) {
         Ok(totals) => (Some(totals), None),
         Err(error) => (None, Some(error)),
@@ -211,10 +213,10 @@ fn conclude(
     }
     let push = Push::new(order.key.clone(), method, families, run.completed_at);
     let mut delivery = None;
-    if let (Ok(push), Reporting::Push) = (&push, order.reporting) {
-        let done = deliver(push, order.gateway, &mut state);
+    if let (Ok(push), Some(pusher)) = (&push, &pusher) {
+        let done = deliver(push, pusher, &mut state);
         if let (Delivery::Delivered, Some(totals)) = (&done, totals) {
-            follow_up(order, &mut state, totals);
+            follow_up(order, pusher, &mut state, totals);
         }
         delivery = Some(done);
     }
@@ -294,7 +296,12 @@ fn families(
 
 /// Pushes the counters again if other runs have changed them meanwhile: their reports may have been
 /// overtaken by ours, which knew less.
-fn follow_up(order: &Order<'_>, state: &mut LazyState, mut pushed: Vec<Counter>) {
+fn follow_up(
+    order: &Order<'_>,
+    pusher: &Pusher<'_>,
+    state: &mut LazyState,
+    mut pushed: Vec<Counter>,
+) {
     let job = order.job;
     for _ in 0..MAX_FOLLOW_UPS {
         let totals = state.get().and_then(|state| state.counters(order.key));
@@ -307,8 +314,7 @@ fn follow_up(order: &Order<'_>, state: &mut LazyState, mut pushed: Vec<Counter>)
         let mut families = report::with_totals(Vec::new(), &job.metrics, Some(&totals));
         families.push(report::runs_total(&job.prefix, &totals));
         // The next run reports them too.
-        let gateway = order.gateway;
-        let pushing = gateway.push(order.key, Method::Post, &families, state);
+        let pushing = pusher.push(order.key, Method::Post, &families, state);
         if pushing.is_err() {
             return;
         }

@@ -6,6 +6,13 @@ use rusqlite::{Connection, Error::FromSqlConversionFailure, params};
 use super::{State, StateError};
 use crate::metrics::{GroupingKey, Labels};
 
+pub(super) const ADD: &str =
+    "INSERT INTO counters (grouping_key, name, labels, value) VALUES (?, ?, ?, ?)
+         ON CONFLICT DO UPDATE SET value = value + excluded.value";
+
+pub(super) const SELECT: &str =
+    "SELECT name, labels, value FROM counters WHERE grouping_key = ? ORDER BY name, labels";
+
 /// A counter of a group, or by how much it went up.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Counter {
@@ -28,10 +35,7 @@ pub(super) fn add(
     key: &GroupingKey,
     increments: &[Counter],
 ) -> rusqlite::Result<()> {
-    let mut add = connection.prepare(
-        "INSERT INTO counters (grouping_key, name, labels, value) VALUES (?, ?, ?, ?)
-         ON CONFLICT DO UPDATE SET value = value + excluded.value",
-    )?;
+    let mut add = connection.prepare_cached(ADD)?;
     for counter in increments {
         let labels = serde_json::to_string(&counter.labels)
             .map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?;
@@ -42,9 +46,7 @@ pub(super) fn add(
 
 pub(super) fn select(connection: &Connection, key: &GroupingKey) -> rusqlite::Result<Vec<Counter>> {
     connection
-        .prepare(
-            "SELECT name, labels, value FROM counters WHERE grouping_key = ? ORDER BY name, labels",
-        )?
+        .prepare_cached(SELECT)?
         .query_map([key], |row| {
             let labels: String = row.get(1)?;
             Ok(Counter {

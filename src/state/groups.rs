@@ -75,7 +75,7 @@ impl State {
             .filter(|family| !TIME_SERIES.contains(&family.name.as_str()))
             .map(|family| labelled(family, key))
             .collect();
-        self.with(|connection| {
+        self.with_sync(|connection| {
             let mut transaction =
                 connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
             let group = group_id(&transaction, key)?;
@@ -104,7 +104,7 @@ impl State {
 
     /// Deletes the group with exactly this key. Returns whether there was one.
     pub fn delete(&mut self, key: &GroupingKey) -> Result<bool, StateError> {
-        self.with(|connection| {
+        self.with_sync(|connection| {
             connection.execute("DELETE FROM groups WHERE grouping_key = ?", [key])
         })
         .map(|deleted| deleted > 0)

@@ -36,7 +36,26 @@ pub struct RecordedRun {
     pub tail: Vec<String>,
 }
 
+const INSERT: &str =
+    "INSERT INTO runs (run_id, name, job, grouping_key, started_at, ended_at, duration, outcome,
+                     exit_code, failure, attempts, cpu_user, cpu_system, max_rss, metrics, tail)
+                 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+
+/// Deletes the runs of a job but for the last ones.
+const PRUNE: &str = "DELETE FROM runs WHERE job = ?1 AND id <=
+                     (SELECT id FROM runs WHERE job = ?1 ORDER BY id DESC LIMIT 1 OFFSET ?2)";
+
 impl State {
+    /// Does what takes time before the first [`record`](Self::record).
+    pub(super) fn prepare_record(&mut self) -> Result<(), StateError> {
+        self.with(|connection| {
+            for statement in [INSERT, PRUNE, counters::ADD, counters::SELECT] {
+                connection.prepare_cached(statement)?;
+            }
+            Ok(())
+        })
+    }
+
     /// Records `run` and adds `increments` to the counters of its group, both or neither. Keeps the
     /// last `keep` runs of the job; that changes no counter. Returns the counters of the group.
     pub fn record(
@@ -46,43 +65,33 @@ impl State {
         keep: u32,
     ) -> Result<Vec<Counter>, StateError> {
         self.with(|connection| {
-            // Not synced: a push to the embedded gateway, which is next, syncs this too.
-            connection.execute_batch("PRAGMA synchronous = NORMAL")?;
             let transaction =
                 connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
             let job = run.key.job();
-            transaction.execute(
-                "INSERT INTO runs (run_id, name, job, grouping_key, started_at, ended_at, duration, outcome,
-                     exit_code, failure, attempts, cpu_user, cpu_system, max_rss, metrics, tail)
-                 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                params![
-                    run.run_id,
-                    run.name,
-                    job,
-                    run.key,
-                    run.started_at,
-                    run.ended_at,
-                    run.duration,
-                    run.outcome,
-                    run.exit_code,
-                    run.failure,
-                    run.attempts,
-                    run.cpu_user,
-                    run.cpu_system,
-                    i64::try_from(run.max_rss).unwrap_or(i64::MAX),
-                    text::encode(&run.metrics),
-                    run.tail.join("\n"),
-                ],
-            )?;
-            transaction.execute(
-                "DELETE FROM runs WHERE job = ?1 AND id <=
-                     (SELECT id FROM runs WHERE job = ?1 ORDER BY id DESC LIMIT 1 OFFSET ?2)",
-                params![job, keep],
-            )?;
+            transaction.prepare_cached(INSERT)?.execute(params![
+                run.run_id,
+                run.name,
+                job,
+                run.key,
+                run.started_at,
+                run.ended_at,
+                run.duration,
+                run.outcome,
+                run.exit_code,
+                run.failure,
+                run.attempts,
+                run.cpu_user,
+                run.cpu_system,
+                i64::try_from(run.max_rss).unwrap_or(i64::MAX),
+                text::encode(&run.metrics),
+                run.tail.join("\n"),
+            ])?;
+            transaction
+                .prepare_cached(PRUNE)?
+                .execute(params![job, keep])?;
             counters::add(&transaction, &run.key, increments)?;
             let totals = counters::select(&transaction, &run.key)?;
             transaction.commit()?;
-            connection.execute_batch("PRAGMA synchronous = FULL")?;
             Ok(totals)
         })
     }

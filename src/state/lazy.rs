@@ -27,7 +27,11 @@ impl LazyState {
     pub fn prepare(&mut self) {
         let dir = self.dir.clone();
         // Where it fails, it fails again when it is needed, and is told then.
-        let open = move || State::open(&dir).ok();
+        let open = move || {
+            let mut state = State::open(&dir).ok()?;
+            let _ = state.prepare_record();
+            Some(state)
+        };
         self.opening = thread::Builder::new().spawn(open).ok();
     }
 

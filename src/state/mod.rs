@@ -126,6 +126,20 @@ impl State {
         }
     }
 
+    /// Does `work` as [`with`](Self::with) does, and what it has changed, with all that was changed
+    /// before, will be there after a power cut.
+    fn with_sync<T>(
+        &mut self,
+        work: impl FnOnce(&mut Connection) -> rusqlite::Result<T>,
+    ) -> Result<T, StateError> {
+        self.with(|connection| {
+            connection.execute_batch("PRAGMA synchronous = FULL")?;
+            let result = work(connection);
+            connection.execute_batch("PRAGMA synchronous = NORMAL")?;
+            result
+        })
+    }
+
     /// Does `work` on the connection and says, if it fails, with which database.
     fn with<T>(
         &mut self,

@@ -27,7 +27,7 @@ pub struct OutboxEntry<'a> {
 impl State {
     /// Keeps `entry` and returns its id.
     pub fn keep(&mut self, entry: &OutboxEntry<'_>) -> Result<i64, StateError> {
-        self.with(|connection| {
+        self.with_sync(|connection| {
             connection.execute(
                 "INSERT INTO outbox (produced_at, gateway, method, grouping_key, body, is_rejected, error)
                  VALUES (?, ?, ?, ?, ?, ?, ?)",

@@ -100,8 +100,8 @@ pub(super) fn prepare(state: &mut State) -> Result<(), StateError> {
     let known = MIGRATIONS.len() as i64;
     let found = state.with(|connection| {
         connection.busy_timeout(BUSY_TIMEOUT)?;
-        // The answer to a push promises that it will be there after a power cut.
-        connection.execute_batch("PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;")?;
+        // Synced to disk is what must be, see `State::with_sync`.
+        connection.execute_batch("PRAGMA synchronous = NORMAL; PRAGMA foreign_keys = ON;")?;
         // Neither on closing nor at a thousand pages: see `MAX_LOG_BYTES`.
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
         connection.pragma_update(None, "wal_autocheckpoint", 0)?;
