@@ -15,7 +15,7 @@ use super::signals::Signals;
 use super::{Observer, Run, new_id, report, run};
 use crate::job::builtin::Progress;
 use crate::job::params::ParamError;
-use crate::job::{Job, LockPolicy};
+use crate::job::{Job, LockPolicy, Work};
 use crate::metrics::check::{CheckError, add_pushable};
 use crate::metrics::{Family, GroupingKey, Method, unix_seconds};
 use crate::push::{Delivery, Gateway, Kept, Push, Pusher, deliver};
@@ -132,6 +132,10 @@ fn run_live(
     observer: &dyn Observer,
 ) -> Result<(Run, Vec<String>), ParamError> {
     let Job { policy, .. } = order.job;
+    if let Work::Builtin(builtin, params) = &order.job.work {
+        // With bad parameters nothing is made.
+        builtin.prepare(params)?;
+    }
     if order.reporting != Reporting::DryRun {
         state.prepare();
     }
