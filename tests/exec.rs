@@ -32,7 +32,7 @@ fn every_end_is_reported(gateway: &TestGateway) {
         (
             "./gone.sh",
             127,
-            "could not start \"./gone.sh\": no such file",
+            "could not start \"./gone.sh\": the interpreter that it names does not exist",
         ),
         ("/", 126, "could not start \"/\": Permission denied"),
     ] {
@@ -204,7 +204,7 @@ fn environment_and_directory_can_be_set() {
     sandbox
         .exec("--working-directory nowhere", "true")
         .code(126)
-        .err("the working directory nowhere does not exist");
+        .err("the working directory nowhere: No such file or directory");
 }
 
 #[test]
@@ -356,4 +356,114 @@ fn usage_is_that_of_the_whole_tree() {
     sandbox.exec("--job busy", &script).code(0);
     assert!(sandbox.value("busy", "batch_job_cpu_user_seconds").unwrap() > 0.01);
     assert!(sandbox.value("busy", "batch_job_max_rss_bytes").unwrap() > 30_000_000.0);
+}
+
+/// As execvp(3), shells and env(1) run it.
+#[test]
+fn a_script_without_interpreter_is_the_shells() {
+    let sandbox = Sandbox::new().variable("PATH", "bin:/usr/bin:/bin");
+    let script = sandbox.write("bin/plain", "echo plain $1\n");
+    fs::set_permissions(script, fs::Permissions::from_mode(0o755)).unwrap();
+    for program in ["bin/plain", "plain"] {
+        let run = sandbox.run(&format!("exec --tail 1 -- {program} word"));
+        assert_eq!(run.code(0).stdout(), "plain word\n");
+    }
+}
+
+/// systemd starts services so.
+#[test]
+fn sigpipe_is_left_as_it_was() {
+    let sandbox = Sandbox::new();
+    let script = "trap '' PIPE; $US exec --quiet -- bash -c 'yes 2>/dev/null | head -1; echo ${PIPESTATUS[0]}'";
+    for (script, status) in [
+        (script.to_owned(), "1"),
+        (script.replace("trap '' PIPE;", ""), "141"),
+    ] {
+        let mut shell = std::process::Command::new("bash");
+        let shell = shell
+            .args(["-c", &script])
+            .env("US", env!("CARGO_BIN_EXE_metricsjob"))
+            .env("HOME", sandbox.path());
+        let run = Finished::from(shell.output().unwrap());
+        assert_eq!(run.stdout(), format!("y\n{status}\n"));
+    }
+}
+
+/// What we cannot write is no reason for the command to end.
+#[test]
+fn a_full_disk_under_stderr_is_not_the_commands() {
+    let sandbox = Sandbox::new();
+    for options in ["--quiet", "--quiet --tail 5"] {
+        let full = fs::OpenOptions::new()
+            .write(true)
+            .open("/dev/full")
+            .unwrap();
+        let script = "for i in 1 2 3; do echo $i >&2; sleep 0.05; done; exit 0";
+        let mut command = sandbox.exec_command(options, script);
+        assert_eq!(
+            command.stderr(full).status().unwrap().code(),
+            Some(0),
+            "{options}"
+        );
+    }
+    assert_eq!(
+        sandbox.history()[1]["tail"],
+        serde_json::json!(["1", "2", "3"])
+    );
+}
+
+/// As some programs leave a stream that they share with us.
+#[test]
+fn a_stream_that_does_not_wait_loses_nothing() {
+    let sandbox = Sandbox::new();
+    let (mut reader, writer) = std::io::pipe().unwrap();
+    nix::fcntl::fcntl(
+        &writer,
+        nix::fcntl::FcntlArg::F_SETFL(nix::fcntl::OFlag::O_NONBLOCK),
+    )
+    .unwrap();
+    let mut command = sandbox.exec_command("--quiet --tail 1", "head -c 500000 /dev/zero >&2");
+    let mut child = command.stderr(writer).spawn().unwrap();
+    drop(command);
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    let mut bytes = Vec::new();
+    reader.read_to_end(&mut bytes).unwrap();
+    assert_eq!(bytes.len(), 500_000);
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+}
+
+/// Of processes, threads and files: the job needs fewer than we would like.
+#[test]
+fn scarce_resources_do_not_keep_a_job_from_running() {
+    let sandbox = Sandbox::new();
+    let us = env!("CARGO_BIN_EXE_metricsjob");
+    for files in [6, 8, 9, 10, 12] {
+        let line = format!(
+            "ulimit -n {files}; exec {us} exec --quiet --tail 3 --push-start -- sh -c 'exit 3'"
+        );
+        let mut shell = std::process::Command::new("sh");
+        shell
+            .args(["-c", &line])
+            .env("HOME", sandbox.path())
+            .current_dir(sandbox.path());
+        let run = Finished::from(shell.output().unwrap());
+        run.code(3);
+    }
+}
+
+#[test]
+fn empty_variables_count_for_none() {
+    let mut sandbox = Sandbox::new();
+    for name in [
+        "METHOD",
+        "OUTPUT",
+        "CONNECT_TIMEOUT",
+        "STATE_DIR",
+        "JOBS_DIR",
+        "QUIET",
+    ] {
+        sandbox = sandbox.variable(&format!("METRICSJOB_{name}"), "");
+    }
+    sandbox.exec("", "exit 3").code(3);
+    sandbox.run("run backup --set duration=0s").code(0);
 }

@@ -184,3 +184,48 @@ fn the_state_stays_small() {
     let total = r#"batch_job_runs_total{outcome="success"}"#;
     assert_eq!(sandbox.value("c", total), Some(60.0));
 }
+
+/// Somebody looks into the database while two connections of ours are open.
+#[test]
+fn who_only_looks_changes_nothing() {
+    let sandbox = Sandbox::new();
+    sandbox.exec("--job a", "true").code(0);
+    let script = "echo >ready; while ! [ -e end ]; do sleep 0.01; done";
+    let options = "--job a --push-start --push-interval 50ms";
+    let child = sandbox.spawn(&mut sandbox.exec_command(options, script));
+    let running = || sandbox.value("a", "batch_job_running") == Some(1.0);
+    crate::common::eventually("reports", running);
+    for _ in 0..3 {
+        // A process of its own, whose last connection would remove the log if it held no lock.
+        let look = "import sqlite3,sys; sqlite3.connect(sys.argv[1]).execute('select count(*) from runs').fetchall()";
+        let mut python = std::process::Command::new("python3");
+        let status = python
+            .args(["-c", look])
+            .arg(sandbox.state_db())
+            .status()
+            .unwrap();
+        assert!(status.success());
+        std::thread::sleep(std::time::Duration::from_millis(100));
+    }
+    sandbox.write("end", "");
+    crate::common::Finished::from(child.wait_with_output().unwrap()).code(0);
+    assert_eq!(sandbox.outcomes(), ["success", "success"]);
+    assert_eq!(sandbox.value("a", "batch_job_running"), Some(0.0));
+}
+
+/// However long others have the state locked, the command's time is its own.
+#[test]
+fn a_locked_state_delays_no_timeout() {
+    let sandbox = Sandbox::new();
+    let dir = sandbox.path().join(".local/state/metricsjob");
+    std::fs::create_dir_all(&dir).unwrap();
+    let lock = std::fs::File::create(dir.join("state.lock")).unwrap();
+    lock.lock().unwrap();
+    let child =
+        sandbox.spawn(&mut sandbox.exec_command("--timeout 300ms --output json", "sleep 5"));
+    std::thread::sleep(std::time::Duration::from_secs(2));
+    drop(lock);
+    let run = crate::common::Finished::from(child.wait_with_output().unwrap());
+    assert!(run.code(124).json()["duration_seconds"].as_f64().unwrap() < 3.0);
+    assert_eq!(sandbox.outcomes(), ["timeout"]);
+}

@@ -301,3 +301,66 @@ fn a_full_disk_is_told() {
         .code(1)
         .err("could not append to /dev/full");
 }
+
+/// What a gateway could not take is not in the history either, which would not be readable.
+#[test]
+fn metrics_that_collide_spoil_nothing() {
+    let sandbox = Sandbox::new();
+    let result = run(
+        &sandbox,
+        "m observe h 1; m inc h_sum; m set h_count 3; m set batch_job_runs_total 5",
+    );
+    result
+        .code(0)
+        .err("the metric h_sum collides with the histogram h")
+        .err("the metric batch_job_runs_total stands twice");
+    let names: Vec<_> = sandbox.history()[0]["metrics"].as_array().unwrap().clone();
+    assert_eq!(names.len(), 1);
+    assert_eq!(names[0]["name"], "h");
+}
+
+#[test]
+fn the_runners_counter_is_not_the_jobs() {
+    let sandbox = Sandbox::new();
+    let job = "command = ['sh', '-c', 'echo \"batch_job_runs_total{outcome=\\\"success\\\"} 100\" >>$METRICSJOB_METRICS']
+[[metric]]
+name = 'batch_job_runs_total'
+type = 'counter'
+cumulative = true
+";
+    sandbox.write("jobs/cheat.toml", job);
+    for count in [1.0, 2.0] {
+        sandbox
+            .run("run cheat --quiet")
+            .code(0)
+            .err("batch_job_runs_total stands twice");
+        let total = r#"batch_job_runs_total{outcome="success"}"#;
+        assert_eq!(sandbox.value("cheat", total), Some(count));
+    }
+}
+
+/// Whatever the job leaves in its place, the run ends.
+#[test]
+fn the_file_may_become_something_else() {
+    let sandbox = Sandbox::new();
+    for what in [
+        "mkfifo $METRICSJOB_METRICS",
+        "mkdir $METRICSJOB_METRICS",
+        "ln -s /dev/zero $METRICSJOB_METRICS",
+    ] {
+        let result = run(&sandbox, &format!("rm $METRICSJOB_METRICS; {what}"));
+        result
+            .code(0)
+            .err("could not read the job's metrics: it is no regular file any more");
+        assert_eq!(result.stderr().lines().count(), 1);
+    }
+}
+
+#[test]
+fn a_counter_does_not_become_infinite() {
+    let sandbox = Sandbox::new();
+    run(&sandbox, "m inc n 1e308; m inc n 1e308")
+        .code(0)
+        .err("n is too large");
+    assert_eq!(sandbox.value("m", "n"), Some(1e308));
+}

@@ -193,3 +193,14 @@ fn completions() {
             .out("dry-run");
     }
 }
+
+#[test]
+fn each_subcommand_says_what_it_does() {
+    let help = Sandbox::new().run("--help").code(0).stdout();
+    let (_, commands) = help.split_once("Commands:\n").unwrap();
+    let (commands, _) = commands.split_once("\n\n").unwrap();
+    assert!(commands.lines().count() >= 11);
+    for line in commands.lines() {
+        assert!(line.split_whitespace().count() > 2, "{line:?}");
+    }
+}

@@ -56,19 +56,29 @@ Exit codes: the job's own (128+n for signal n, 124 it took too long, 126 not exe
 found); 2 wrong usage or bad job file, before anything runs; 69 push, delete or status could not do
 it at the gateway; 1 anything else.";
 
-// Only the arguments of the subcommand that is called are set up.
+// Only the subcommand that is called is set up: the others are known by what is said of them here.
 #[derive(Subcommand)]
 #[command(defer = true)]
 enum Command {
+    /// Run a job and report how it went
     Run(run::RunArgs),
+    /// Run any command as a job and report how it went
     Exec(exec::ExecArgs),
+    /// Show the runs so far, the newest last
     History(history::HistoryArgs),
+    /// Report a metric from inside a running job
     Metric(metric::MetricArgs),
+    /// Push metrics in the Prometheus text format
     Push(push::PushArgs),
+    /// Delete a group from the gateway
     Delete(delete::DeleteArgs),
+    /// Show the groups of the gateway
     Status(status::StatusArgs),
+    /// List the jobs: what they run and where they are defined
     List(list::ListArgs),
+    /// Validate job files
     Check(check::CheckArgs),
+    /// Generate files for other programs
     Generate(generate::GenerateArgs),
 }
 
@@ -86,14 +96,28 @@ pub fn prepare() {
         }
     }
     // SAFETY: ignoring a signal runs no code.
-    unsafe { libc::signal(libc::SIGPIPE, libc::SIG_IGN) };
+    let before = unsafe { libc::signal(libc::SIGPIPE, libc::SIG_IGN) };
+    if before == libc::SIG_IGN {
+        crate::run::keep_sigpipe_ignored();
+    }
     // SAFETY: no memory has another owner by it. A heap for each thread would take longer to set up
     // and to give back than the few allocations of our second thread can gain.
     unsafe { libc::mallopt(libc::M_ARENA_MAX, 1) };
 }
 
+/// An empty variable counts for none, as where a CI system has no such secret or input.
+fn ignore_empty_variables() {
+    for (name, value) in env::vars_os() {
+        if value.is_empty() && name.as_encoded_bytes().starts_with(b"METRICSJOB_") {
+            // SAFETY: there is only this thread so far.
+            unsafe { env::remove_var(name) };
+        }
+    }
+}
+
 /// Does what the command line says; the result is the process's exit code.
 pub fn main() -> u8 {
+    ignore_empty_variables();
     let result = match Cli::parse_from(metric::with_help(env::args_os())).command {
         Command::Run(args) => run::main(args),
         Command::Exec(args) => exec::main(args),

@@ -1,6 +1,6 @@
 //! The options that several subcommands share.
 
-use std::env::{self, VarError};
+use std::env;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -14,9 +14,6 @@ use crate::metrics::{GroupingKey, Method};
 use crate::push::{self, Gateway, Timeouts};
 use crate::state::dir::default_dir;
 
-/// Names the gateway where no option does.
-const GATEWAY_VARIABLE: &str = "METRICSJOB_GATEWAY";
-
 /// The heading of the options that say where reports go.
 const GATEWAY: &str = "Gateway";
 
@@ -25,11 +22,16 @@ pub struct GatewayArgs {
     /// Where reports go: a Pushgateway's URL, or `embedded`
     ///
     /// `http://` is assumed where no scheme is given. The URL can hold a path prefix, and a user and
-    /// password, which are never printed. `embedded` is the local gateway in the state directory. An
-    /// empty variable counts for none, as where a CI system has no such secret.
-    /// [env: METRICSJOB_GATEWAY] [default: embedded]
-    #[arg(long, value_name = "URL", help_heading = GATEWAY)]
-    gateway: Option<String>,
+    /// password, which are never printed. `embedded` is the local gateway in the state directory.
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "METRICSJOB_GATEWAY",
+        hide_env_values = true,
+        default_value = push::EMBEDDED,
+        help_heading = GATEWAY
+    )]
+    gateway: String,
 
     /// How long to wait for the connection to the gateway
     #[arg(
@@ -64,15 +66,7 @@ impl GatewayArgs {
             connect: self.connect_timeout,
             total: self.push_timeout,
         };
-        let variable = match env::var(GATEWAY_VARIABLE) {
-            Err(VarError::NotUnicode(_)) => {
-                return Err(usage(anyhow::anyhow!("{GATEWAY_VARIABLE} is not UTF-8")));
-            }
-            variable => variable.ok().filter(|variable| !variable.is_empty()),
-        };
-        let name = self.gateway.clone().or(variable);
-        let name = name.as_deref().unwrap_or(push::EMBEDDED);
-        Gateway::parse(name, self.state_dir(), timeouts).map_err(usage)
+        Gateway::parse(&self.gateway, self.state_dir(), timeouts).map_err(usage)
     }
 
     pub fn state_dir(&self) -> PathBuf {

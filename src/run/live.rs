@@ -8,7 +8,6 @@ use super::perform::Order;
 use super::report;
 use crate::metrics::check::add_pushable;
 use crate::metrics::{Family, Method};
-use crate::push::GatewayError;
 use crate::state::LazyState;
 
 /// The reports of a run while it goes on, as its policy wants them.
@@ -18,7 +17,7 @@ pub struct Live<'a> {
     has_ended: Mutex<bool>,
     ended: Condvar,
     /// Why the first report that was not delivered was not.
-    failure: Mutex<Option<GatewayError>>,
+    failure: Mutex<Option<String>>,
 }
 
 impl<'a> Live<'a> {
@@ -65,8 +64,14 @@ impl<'a> Live<'a> {
         self.ended.notify_all();
     }
 
+    /// Remembers why a report was not delivered, if it is the first.
+    pub fn fails(&self, why: String) {
+        let mut failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
+        failure.get_or_insert(why);
+    }
+
     /// Why not all reports were delivered.
-    pub fn into_failure(self) -> Option<GatewayError> {
+    pub fn into_failure(self) -> Option<String> {
         self.failure
             .into_inner()
             .unwrap_or_else(PoisonError::into_inner)
@@ -103,8 +108,7 @@ impl<'a> Live<'a> {
         // The final report tells what is left out.
         add_pushable(key, &mut families, own);
         if let Err(error) = gateway.pusher().push(key, Method::Post, &families, state) {
-            let mut failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
-            failure.get_or_insert(error);
+            self.fails(error.to_string());
         }
     }
 }

@@ -31,6 +31,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 pub use attempt::Attempt;
+pub use command::keep_sigpipe_ignored;
 pub use events::Events;
 pub use outcome::Outcome;
 pub use perform::{Order, PerformError, Performed, Reporting, perform};

@@ -172,7 +172,10 @@ struct Reported<'scope, 'env, 'a> {
 impl Observer for Reported<'_, '_, '_> {
     fn begins(&self, at: SystemTime) {
         let live = self.live;
-        self.scope.spawn(move || live.report(at));
+        let thread = thread::Builder::new().spawn_scoped(self.scope, move || live.report(at));
+        if let Err(error) = thread {
+            live.fails(format!("no thread for it: {error}"));
+        }
         self.observer.begins(at);
     }
 
@@ -184,11 +187,17 @@ impl Observer for Reported<'_, '_, '_> {
 /// Records and reports a run.
 fn conclude(
     order: &Order<'_>,
-    run: Run,
+    mut run: Run,
     mut state: LazyState,
     mut warnings: Vec<String>,
 ) -> Performed {
     warnings.extend(run.warnings.iter().cloned());
+    let mut own = report::runner(&run, order.job, None);
+    let runners = own.len();
+    let left_out = add_pushable(order.key, &mut own, std::mem::take(&mut run.metrics));
+    run.metrics = own.split_off(runners);
+    let left_out = left_out.into_iter();
+    warnings.extend(left_out.map(|error| format!("a metric of the job is left out: {error}")));
     // Beside the opening of the state, for which `record` waits.
     let pusher = (order.reporting == Reporting::Push).then(|| order.gateway.pusher());
     let (totals, unrecorded) = match record(order, &run, &mut state) {
@@ -205,7 +214,7 @@ fn conclude(
             warnings,
         };
     }
-    let (method, families) = families(order, &run, totals.as_deref(), &mut warnings);
+    let (method, families) = families(order, &run, totals.as_deref());
     if families.is_empty() {
         warnings.extend(unrecorded);
         return Performed {
@@ -273,27 +282,16 @@ fn record(order: &Order<'_>, run: &Run, state: &mut LazyState) -> Result<Vec<Cou
 }
 
 /// The report of `run`, and how it is pushed.
-fn families(
-    order: &Order<'_>,
-    run: &Run,
-    totals: Option<&[Counter]>,
-    warnings: &mut Vec<String>,
-) -> (Method, Vec<Family>) {
+fn families(order: &Order<'_>, run: &Run, totals: Option<&[Counter]>) -> (Method, Vec<Family>) {
     let job = order.job;
-    let runs_total = totals.map(|totals| report::runs_total(&job.prefix, totals));
+    let mut families = report::runner(run, job, totals);
     if run.outcome == Outcome::Skipped {
         // It must not erase what the run that goes on reports.
-        return (Method::Post, runs_total.into_iter().collect());
-    }
-    let mut families = report::report(run, &job.prefix);
-    families.extend(runs_total);
-    if job.policy.push_start || job.policy.push_interval.is_some() {
-        families.push(report::running(&job.prefix, false));
+        return (Method::Post, families);
     }
     let own = report::with_totals(run.metrics.clone(), &job.metrics, totals);
-    let left_out = add_pushable(order.key, &mut families, own);
-    let left_out = left_out.into_iter();
-    warnings.extend(left_out.map(|error| format!("a metric of the job is left out: {error}")));
+    // What it leaves out was left out of the run before, and has been told.
+    add_pushable(order.key, &mut families, own);
     families.sort_by(|a, b| a.name.cmp(&b.name));
     (job.method, families)
 }

@@ -3,13 +3,29 @@
 use std::time::SystemTime;
 
 use super::{Outcome, Run};
+use crate::job::Job;
 use crate::job::metric_rule::MetricRule;
 use crate::metrics::{Family, Kind, Labels, Metric, Value, unix_seconds};
 use crate::state::counters::Counter;
 
-/// What the runner reports of `run` under `prefix`, but for its counter [`runs_total`]. Times and
-/// durations are in seconds, times since the epoch.
-pub fn report(run: &Run, prefix: &str) -> Vec<Family> {
+/// What the runner reports of `run`; its counter of runs as `totals` say, 0 without them. Of a run that
+/// was skipped that counter is all.
+pub fn runner(run: &Run, job: &Job, totals: Option<&[Counter]>) -> Vec<Family> {
+    let prefix = &job.prefix;
+    let mut families = match run.outcome {
+        Outcome::Skipped => Vec::new(),
+        _ => report(run, prefix),
+    };
+    families.push(runs_total(prefix, totals.unwrap_or_default()));
+    let is_live = job.policy.push_start || job.policy.push_interval.is_some();
+    if is_live && run.outcome != Outcome::Skipped {
+        families.push(running(prefix, false));
+    }
+    families
+}
+
+/// The gauges of a run. Times and durations are in seconds, times since the epoch.
+fn report(run: &Run, prefix: &str) -> Vec<Family> {
     let gauge =
         |name: &str, help: &str, value: f64| Family::gauge(format!("{prefix}_{name}"), help, value);
     let completed_at = unix_seconds(run.completed_at);

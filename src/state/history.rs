@@ -1,7 +1,6 @@
 //! The history: finished runs.
 
-use rusqlite::types::Type;
-use rusqlite::{Error::FromSqlConversionFailure, Row, TransactionBehavior, params};
+use rusqlite::{Row, TransactionBehavior, params};
 
 use super::counters::{self, Counter};
 use super::{State, StateError};
@@ -132,8 +131,8 @@ fn read(row: &Row<'_>) -> rusqlite::Result<RecordedRun> {
         cpu_user: row.get(10)?,
         cpu_system: row.get(11)?,
         max_rss: row.get(12)?,
-        metrics: text::parse(metrics.as_bytes())
-            .map_err(|error| FromSqlConversionFailure(13, Type::Text, error.into()))?,
+        // One run that cannot be read must not hide the others.
+        metrics: text::parse(metrics.as_bytes()).unwrap_or_default(),
         tail: match tail.is_empty() {
             true => Vec::new(),
             false => tail.split('\n').map(str::to_owned).collect(),

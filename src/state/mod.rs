@@ -80,16 +80,22 @@ impl State {
                 source,
             })?;
         let path = dir.join(FILE_NAME);
-        // SQLite would make the file readable for everybody.
-        OpenOptions::new()
-            .append(true)
-            .create(true)
+        // SQLite would make the file readable for everybody. One that exists is left to it: to close a
+        // file frees all locks that this process has on it (see fcntl(2)), another connection's too.
+        let made = OpenOptions::new()
+            .write(true)
+            .create_new(true)
             .mode(0o600)
-            .open(&path)
-            .map_err(|source| StateError::OpenFile {
-                path: path.clone(),
-                source,
-            })?;
+            .open(&path);
+        match made {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+                return Err(StateError::OpenFile {
+                    path,
+                    source: error,
+                });
+            }
+            _ => {}
+        }
         let connection = Connection::open(&path).map_err(|source| StateError::Database {
             path: path.clone(),
             source,

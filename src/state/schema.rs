@@ -1,9 +1,11 @@
 //! The database's tables and how they come into being.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, TransactionBehavior};
@@ -146,8 +148,17 @@ fn lock(path: &Path) -> Result<File, StateError> {
             .create(true)
             .mode(0o600)
             .open(path)?;
-        file.lock()?;
-        Ok(file)
+        let deadline = Instant::now() + BUSY_TIMEOUT;
+        loop {
+            match file.try_lock() {
+                Ok(()) => return Ok(file),
+                Err(TryLockError::Error(error)) => return Err(error),
+                Err(TryLockError::WouldBlock) if Instant::now() >= deadline => {
+                    return Err(io::ErrorKind::TimedOut.into());
+                }
+                Err(TryLockError::WouldBlock) => thread::sleep(Duration::from_millis(5)),
+            }
+        }
     };
     locked().map_err(|source| StateError::OpenFile {
         path: path.to_owned(),

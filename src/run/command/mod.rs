@@ -8,22 +8,27 @@ mod lines;
 mod output;
 mod processes;
 
-use std::ffi::OsString;
+use std::env;
+use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::unix::process::ExitStatusExt;
-use std::process::{self, ExitStatus, Stdio};
+use std::path::{Path, PathBuf};
+use std::process::{self, ExitStatus};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use nix::libc;
 use nix::sys::signal::Signal;
 use signal_hook::consts::{SIGCHLD, SIGSTOP, SIGTSTP};
 use signal_hook::low_level::raise;
 
 use self::lines::{Lines, Tail};
 use self::output::Passage;
-use self::processes::{End, Pipes, Processes};
+use self::processes::{End, Processes};
+
+pub use self::processes::keep_sigpipe_ignored;
 use super::attempt::Attempt;
-use super::events::Events;
+use super::events::{Events, METRICS_VARIABLE};
 use super::outcome::Outcome;
 use super::signals::{Received, Signals};
 use super::usage::Usage;
@@ -83,6 +88,13 @@ enum Ending {
     },
 }
 
+/// The ends of pipes that the command gets as its streams; `None` for the stream that we have.
+#[derive(Default)]
+struct Ends {
+    stdout: Option<io::PipeWriter>,
+    stderr: Option<io::PipeWriter>,
+}
+
 impl Running {
     fn start(
         command: &Command,
@@ -90,58 +102,53 @@ impl Running {
         events: &Arc<Events>,
         signals: &Signals,
     ) -> Result<Self, (u8, String)> {
-        let unusable = |error: io::Error| (NOT_EXECUTABLE, error.to_string());
-        let mut child = process::Command::new(command.program());
-        child
-            .args(command.arguments())
-            .envs(command.env.iter().map(|(name, value)| (name, value)))
-            .envs(variables.iter().map(|(name, value)| (name, value)));
-        if let Some(directory) = &command.working_directory {
-            // The system's own error would not tell it from a program that is missing.
-            if !directory.is_dir() {
-                let problem = format!(
-                    "the working directory {} does not exist",
-                    directory.display()
-                );
-                return Err((NOT_EXECUTABLE, problem));
-            }
-            child.current_dir(directory);
-        }
-        if events.reads(OutputStream::Stdout) {
-            child.stdout(Stdio::piped());
-        }
-        if command.tail > 0 || events.reads(OutputStream::Stderr) {
-            child.stderr(Stdio::piped());
-        }
-        signals.pass().map_err(unusable)?;
+        let tail = Arc::new(Mutex::new(Tail::new(command.tail)));
+        // Before there is a process: where there can be no pipe it gets our own stream, and runs all
+        // the same.
+        let (passages, ends) = passages(command, events, &tail);
+        signals
+            .pass()
+            .map_err(|error| not_started(command, &error))?;
         let started = Instant::now();
-        let (processes, pipes) =
-            Processes::start(&mut child).map_err(|error| not_started(command, &error))?;
-        let mut running = Running {
-            processes,
-            passages: Vec::new(),
-            tail: Arc::new(Mutex::new(Tail::new(command.tail))),
-            started,
+        let start = |program: &OsStr, arguments: &[OsString]| {
+            let mut child = process::Command::new(program);
+            child
+                .args(arguments)
+                .env_remove(METRICS_VARIABLE)
+                .envs(command.env.iter().map(|(name, value)| (name, value)))
+                .envs(variables.iter().map(|(name, value)| (name, value)));
+            if let Some(directory) = &command.working_directory {
+                // The system's own error would not tell it from a program that is missing.
+                directory
+                    .metadata()
+                    .map_err(|error| no_directory(directory, &error))?;
+                child.current_dir(directory);
+            }
+            for (end, is_stdout) in [(&ends.stdout, true), (&ends.stderr, false)] {
+                let Some(end) = end else { continue };
+                let end = end.try_clone()?;
+                match is_stdout {
+                    true => child.stdout(end),
+                    false => child.stderr(end),
+                };
+            }
+            Processes::start(&mut child)
         };
-        if let Err(error) = running.pass_output_on(pipes, events) {
-            running.processes.signal(Signal::SIGKILL);
-            return Err(unusable(error));
-        }
-        Ok(running)
-    }
-
-    fn pass_output_on(&mut self, pipes: Pipes, events: &Arc<Events>) -> io::Result<()> {
-        if let Some(stdout) = pipes.0 {
-            let watch = watch(OutputStream::Stdout, events, None);
-            self.passages
-                .push(Passage::start(stdout, io::stdout(), watch)?);
-        }
-        if let Some(stderr) = pipes.1 {
-            let watch = watch(OutputStream::Stderr, events, Some(Arc::clone(&self.tail)));
-            self.passages
-                .push(Passage::start(stderr, io::stderr(), watch)?);
-        }
-        Ok(())
+        let processes = match start(command.program(), command.arguments()) {
+            // A script that does not name its interpreter, as execvp(3), shells and env(1) run it.
+            Err(error) if error.raw_os_error() == Some(libc::ENOEXEC) => {
+                let script = in_path(command.program());
+                let words = [&[script], command.arguments()].concat();
+                start(OsStr::new("/bin/sh"), &words)
+            }
+            result => result,
+        };
+        Ok(Running {
+            processes: processes.map_err(|error| not_started(command, &error))?,
+            passages,
+            tail,
+            started,
+        })
     }
 
     fn wait(mut self, command: &Command, policy: &Policy, signals: &Signals) -> Attempt {
@@ -274,10 +281,62 @@ fn outcome(status: ExitStatus, command: &Command) -> Outcome {
     }
 }
 
+/// What of the output is read along on its way.
+fn passages(
+    command: &Command,
+    events: &Arc<Events>,
+    tail: &Arc<Mutex<Tail>>,
+) -> (Vec<Passage>, Ends) {
+    let (mut passages, mut ends) = (Vec::new(), Ends::default());
+    if events.reads(OutputStream::Stdout) {
+        let watch = watch(OutputStream::Stdout, events, None);
+        match Passage::start(io::stdout(), watch) {
+            Ok((passage, end)) => {
+                passages.push(passage);
+                ends.stdout = Some(end);
+            }
+            Err(error) => events.warn(format!("stdout is not read for metrics: {error}")),
+        }
+    }
+    if command.tail > 0 || events.reads(OutputStream::Stderr) {
+        let watch = watch(OutputStream::Stderr, events, Some(Arc::clone(tail)));
+        match Passage::start(io::stderr(), watch) {
+            Ok((passage, end)) => {
+                passages.push(passage);
+                ends.stderr = Some(end);
+            }
+            Err(error) => events.warn(format!("stderr is not read along: {error}")),
+        }
+    }
+    (passages, ends)
+}
+
+/// Where a program is that is found, as the system finds it.
+fn in_path(program: &OsStr) -> OsString {
+    let name = Path::new(program);
+    let path = env::var_os("PATH").unwrap_or_default();
+    let mut places = env::split_paths(&path).map(|dir| dir.join(name));
+    match program.as_encoded_bytes().contains(&b'/') {
+        true => None,
+        false => places.find(|place| place.is_file()),
+    }
+    .map_or_else(|| program.to_owned(), PathBuf::into_os_string)
+}
+
+fn no_directory(directory: &Path, error: &io::Error) -> io::Error {
+    let directory = directory.display();
+    io::Error::other(format!("the working directory {directory}: {error}"))
+}
+
 /// The exit code, and the reason.
 fn not_started(command: &Command, error: &io::Error) -> (u8, String) {
+    let path = Path::new(command.program());
     let is_path = command.program().as_encoded_bytes().contains(&b'/');
     match error.kind() {
+        io::ErrorKind::NotFound if is_path && path.exists() => (
+            NOT_FOUND,
+            "the interpreter that it names does not exist".into(),
+        ),
         io::ErrorKind::NotFound if is_path => (NOT_FOUND, "no such file".into()),
         io::ErrorKind::NotFound => (NOT_FOUND, "it is not in PATH".into()),
         _ => (NOT_EXECUTABLE, error.to_string()),

@@ -1,7 +1,8 @@
 //! A command's output on its way to ours, where somebody reads along.
 
+use std::fs::File;
 use std::io::{self, Read, Write};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -25,19 +26,15 @@ pub struct Passage {
 }
 
 impl Passage {
-    /// Passes on what comes from `source` to `sink`, byte by byte as it is, and shows it to `watch`,
-    /// with an empty piece at the end.
+    /// Passes on to `sink` what is written to the end of a pipe that is returned, byte by byte as it
+    /// is, and shows it to `watch`, with an empty piece at the end.
     pub fn start(
-        source: impl Into<OwnedFd>,
         sink: impl AsFd,
         mut watch: impl FnMut(&[u8]) + Send + 'static,
-    ) -> io::Result<Self> {
-        let (stop, to_stop) = {
-            let (reader, writer) = io::pipe()?;
-            (writer, reader)
-        };
-        let mut source = io::PipeReader::from(source.into());
-        let mut sink = std::fs::File::from(sink.as_fd().try_clone_to_owned()?);
+    ) -> io::Result<(Self, io::PipeWriter)> {
+        let (to_stop, stop) = io::pipe()?;
+        let (mut source, end) = io::pipe()?;
+        let mut sink = File::from(sink.as_fd().try_clone_to_owned()?);
         let (ends, ended) = channel();
         thread::Builder::new().spawn(move || {
             let mut buffer = vec![0; 64 * 1024];
@@ -52,17 +49,18 @@ impl Passage {
                 };
                 left = left.map(|left: usize| left.saturating_sub(length));
                 watch(&buffer[..length]);
-                if sink.write_all(&buffer[..length]).is_err() {
-                    // Nobody reads our output any more. With its pipe closed, the command learns of
-                    // it as it would without us.
-                    break;
+                match write_all(&mut sink, &buffer[..length]) {
+                    // With its own pipe closed, the command learns of it as it would without us.
+                    Err(error) if error.kind() == io::ErrorKind::BrokenPipe => break,
+                    // A full disk, for example, is no reason for the command to end.
+                    _ => {}
                 }
             }
             drop(source);
             watch(&[]);
             drop(ends);
         })?;
-        Ok(Passage { stop, ended })
+        Ok((Passage { stop, ended }, end))
     }
 
     /// Waits until all is passed on that the command wrote before it ended; not for what processes
@@ -81,6 +79,22 @@ impl Passage {
             }
         }
     }
+}
+
+/// Writes all of `bytes`, also where whoever gave us `sink` does not want it to wait for room.
+fn write_all(sink: &mut File, mut bytes: &[u8]) -> io::Result<()> {
+    while !bytes.is_empty() {
+        match sink.write(bytes) {
+            Ok(length) => bytes = &bytes[length..],
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                let mut fds = [PollFd::new(sink.as_fd(), PollFlags::POLLOUT)];
+                let _ = poll(&mut fds, PollTimeout::NONE);
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
 }
 
 /// Waits until there is something to read from `source`; `false` if nothing is there and nothing

@@ -3,7 +3,8 @@
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::process::CommandExt;
-use std::process::{ChildStderr, ChildStdout, Command};
+use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use nix::errno::Errno;
 use nix::libc;
@@ -33,27 +34,41 @@ pub struct End {
     pub usage: Usage,
 }
 
-/// The ends of the pipes that were asked for.
-pub type Pipes = (Option<ChildStdout>, Option<ChildStderr>);
+/// Whether the command is to ignore SIGPIPE.
+static IS_SIGPIPE_IGNORED: AtomicBool = AtomicBool::new(false);
+
+/// From now on commands are started with SIGPIPE ignored, because we were. The standard library, which
+/// ignores it for us in either case, would set it to its default for them.
+pub fn keep_sigpipe_ignored() {
+    IS_SIGPIPE_IGNORED.store(true, Ordering::Relaxed);
+}
 
 impl Processes {
     /// Starts `command`.
-    pub fn start(command: &mut Command) -> io::Result<(Self, Pipes)> {
+    pub fn start(command: &mut Command) -> io::Result<Self> {
         let shares_our_group = has_terminal();
         if !shares_our_group {
             command.process_group(0);
+        }
+        if IS_SIGPIPE_IGNORED.load(Ordering::Relaxed) {
+            // SAFETY: signal(2) may be called between fork and exec.
+            unsafe {
+                command.pre_exec(|| {
+                    libc::signal(libc::SIGPIPE, libc::SIG_IGN);
+                    Ok(())
+                });
+            }
         }
         // What outlives its parent comes to us and not to init, so that it is found in `/proc` as
         // ours and does not stay as a zombie where there is no init. Old kernels cannot.
         let _ = prctl::set_child_subreaper(true);
         // It is waited for by `reap`, because `Child` does not tell the usage.
-        let mut child = command.spawn()?;
-        let processes = Processes {
+        let child = command.spawn()?;
+        Ok(Processes {
             leader: Pid::from_raw(child.id() as i32),
             shares_our_group,
             end: None,
-        };
-        Ok((processes, (child.stdout.take(), child.stderr.take())))
+        })
     }
 
     /// Whether a signal that the kernel sent to our process group came to them too.

@@ -14,6 +14,9 @@ use crate::metrics::{
 /// A job with more series is thought to be mistaken: it would fill the memory, and the gateway's.
 const MAX_SERIES: usize = 10_000;
 
+/// The same for the buckets or quantiles of one series.
+const MAX_PARTS: usize = 1000;
+
 /// How far a quantile is from the observation that it stands for, at most, as a part of it.
 const QUANTILE_ERROR: f64 = 0.005;
 
@@ -180,7 +183,8 @@ impl Collector {
             None => Series::Number(0.0),
         })?;
         match (series, &event.change) {
-            (Series::Number(value), Change::Inc(by)) => *value += by,
+            (Series::Number(value), Change::Inc(by)) if (*value + by).is_finite() => *value += by,
+            (Series::Number(_), Change::Inc(_)) => return Err(format!("{name} is too large")),
             (Series::Number(value), Change::Set(to)) => *value = *to,
             (Series::Histogram { counts, sum }, Change::Observe { value, .. }) => {
                 if let Some(Scale::Buckets(bounds)) = &scale {
@@ -269,6 +273,7 @@ impl Collector {
         let bound = match part {
             Part::Bound(label) => {
                 let bound = labels.remove(label).and_then(|bound| bound.parse().ok());
+                let bound = bound.filter(|bound: &f64| !bound.is_nan());
                 Some(bound.ok_or(format!("{base} needs the label {label} here, a number"))?)
             }
             Part::Count | Part::Sum => None,
@@ -292,8 +297,14 @@ impl Collector {
             (Part::Sum, _) => *sum = value,
             (Part::Bound(_), bound) => {
                 let bound: f64 = bound.unwrap_or_default();
-                match parts.iter_mut().find(|(known, _)| *known == bound) {
-                    Some((_, known)) => *known = value,
+                let known = parts.iter().position(|(known, _)| *known == bound);
+                match known {
+                    Some(index) => parts[index].1 = value,
+                    None if parts.len() >= MAX_PARTS => {
+                        return Err(format!(
+                            "{base} has more than {MAX_PARTS} buckets or quantiles"
+                        ));
+                    }
                     None => parts.push((bound, value)),
                 }
                 parts.sort_by(|a, b| a.0.total_cmp(&b.0));

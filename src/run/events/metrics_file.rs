@@ -1,8 +1,11 @@
 //! The file to which a running job appends its metrics.
 
-use std::fs::File;
+use std::fs::OpenOptions;
 use std::io::{self, Read, Seek, SeekFrom};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
+
+use nix::libc;
 
 use tempfile::{NamedTempFile, TempPath};
 
@@ -46,8 +49,16 @@ impl MetricsFile {
         is_final: bool,
         mut each: impl FnMut(usize, Option<&[u8]>),
     ) -> io::Result<()> {
-        let mut file = File::open(&self.path)?;
-        if file.metadata()?.len() < self.offset {
+        // Whatever the job has put there, this must not wait for anybody.
+        let mut file = OpenOptions::new()
+            .read(true)
+            .custom_flags(libc::O_NONBLOCK)
+            .open(&self.path)?;
+        let metadata = file.metadata()?;
+        if !metadata.is_file() {
+            return Err(io::Error::other("it is no regular file any more"));
+        }
+        if metadata.len() < self.offset {
             (self.offset, self.number) = (0, 0);
             self.line.clear();
             self.is_too_long = false;

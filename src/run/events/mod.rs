@@ -104,22 +104,27 @@ impl Events {
 
     /// All metrics so far, sorted by name for each place they come from.
     pub fn families(&self) -> Vec<Family> {
-        let registry = self.registry.lock();
-        let mut families = registry::gather(&registry.unwrap_or_else(PoisonError::into_inner));
-        let mut state = self.state();
-        state.read_file(false);
-        families.extend(state.collector.families());
-        families
+        self.gather(false).0
     }
 
     /// All metrics of the job, which has ended, and what is to be warned about.
     pub fn finish(&self) -> (Vec<Family>, Vec<String>) {
-        self.state().read_file(true);
-        let families = self.families();
-        (
-            families,
-            std::mem::take(&mut self.state().warnings).into_lines(),
-        )
+        let (families, mut state) = self.gather(true);
+        (families, std::mem::take(&mut state.warnings).into_lines())
+    }
+
+    /// Notes what the user is to be warned about.
+    pub fn warn(&self, warning: String) {
+        self.state().warnings.add(warning);
+    }
+
+    fn gather(&self, is_final: bool) -> (Vec<Family>, MutexGuard<'_, State>) {
+        let registry = self.registry.lock();
+        let mut families = registry::gather(&registry.unwrap_or_else(PoisonError::into_inner));
+        let mut state = self.state();
+        state.read_file(is_final);
+        families.extend(state.collector.families());
+        (families, state)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -147,7 +152,7 @@ impl State {
                 ));
             }
         });
-        if let Err(error) = result {
+        if let (Err(error), true) = (result, is_final) {
             warnings.add(format!("could not read the job's metrics: {error}"));
         }
     }
