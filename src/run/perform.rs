@@ -15,7 +15,7 @@ use super::signals::Signals;
 use super::{Observer, Run, new_id, report, run};
 use crate::job::builtin::Progress;
 use crate::job::params::ParamError;
-use crate::job::{Job, LockPolicy, Work};
+use crate::job::{Job, LockPolicy};
 use crate::metrics::check::{CheckError, add_pushable};
 use crate::metrics::{Family, GroupingKey, Method, unix_seconds};
 use crate::push::{Delivery, Gateway, Kept, Push, Pusher, deliver};
@@ -70,9 +70,11 @@ pub enum PerformError {
 /// How often a report of counters is followed by another one, because they have changed meanwhile.
 const MAX_FOLLOW_UPS: u32 = 20;
 
-/// Waits for the job's turn, runs it, records the run and reports it.
+/// Waits for the job's turn, runs it, records the run in `state`, which is in the order's directory,
+/// and reports it.
 pub fn perform(
     order: &Order<'_>,
+    state: LazyState,
     progress: &dyn Progress,
     signals: &Signals,
     observer: &dyn Observer,
@@ -96,7 +98,6 @@ pub fn perform(
             signals,
         )?),
     };
-    let mut state = LazyState::new(order.state_dir);
     let (_lock, run, warnings) = match locking {
         Some(Locking::Interrupted(signal)) => {
             return Err(PerformError::Interrupted(signal.number));
@@ -110,11 +111,11 @@ pub fn perform(
             (None, Run::skipped(id, why), Vec::new())
         }
         Some(Locking::Locked(lock)) => {
-            let (run, warnings) = run_live(order, id, &mut state, progress, signals, observer)?;
+            let (run, warnings) = run_live(order, id, progress, signals, observer)?;
             (Some(lock), run, warnings)
         }
         None => {
-            let (run, warnings) = run_live(order, id, &mut state, progress, signals, observer)?;
+            let (run, warnings) = run_live(order, id, progress, signals, observer)?;
             (None, run, warnings)
         }
     };
@@ -126,19 +127,11 @@ pub fn perform(
 fn run_live(
     order: &Order<'_>,
     id: String,
-    state: &mut LazyState,
     progress: &dyn Progress,
     signals: &Signals,
     observer: &dyn Observer,
 ) -> Result<(Run, Vec<String>), ParamError> {
     let Job { policy, .. } = order.job;
-    if let Work::Builtin(builtin, params) = &order.job.work {
-        // With bad parameters nothing is made.
-        builtin.prepare(params)?;
-    }
-    if order.reporting != Reporting::DryRun {
-        state.prepare();
-    }
     let events = Arc::new(Events::new(order.job));
     let is_live = policy.push_start || policy.push_interval.is_some();
     if !is_live || order.reporting != Reporting::Push {

@@ -22,17 +22,19 @@ impl LazyState {
         }
     }
 
-    /// Begins to open it, beside other work: that takes half a millisecond, or as long as others
-    /// have it locked.
-    pub fn prepare(&mut self) {
-        let dir = self.dir.clone();
+    /// That in `dir`. If it exists, this begins to open it beside other work: that takes half a
+    /// millisecond, or as long as others have it locked.
+    pub fn opening(dir: &Path) -> Self {
+        let mut lazy = LazyState::new(dir);
+        let dir = lazy.dir.clone();
         // Where it fails, it fails again when it is needed, and is told then.
         let open = move || {
-            let mut state = State::open(&dir).ok()?;
+            let mut state = State::open_existing(&dir).ok()??;
             let _ = state.prepare_record();
             Some(state)
         };
-        self.opening = thread::Builder::new().spawn(open).ok();
+        lazy.opening = thread::Builder::new().spawn(open).ok();
+        lazy
     }
 
     /// Opens it, see [`State::open`], if it is not open yet.
