@@ -49,7 +49,6 @@ pub struct ExecArgs {
 }
 
 pub fn main(args: ExecArgs) -> anyhow::Result<u8> {
-    let state = args.perform.state();
     let command = Command::new(args.command)
         .map_err(|problem| usage(anyhow::anyhow!("the command {problem}")))?;
     let label = args.job.unwrap_or_else(|| command.base_name());
@@ -65,7 +64,7 @@ pub fn main(args: ExecArgs) -> anyhow::Result<u8> {
         metrics: Vec::new(),
         defined_in: DefinedIn::CommandLine,
     };
-    perform::main(job, state, &args.perform, Talk::OnTerminal)
+    perform::main(job, &args.perform, Talk::OnTerminal)
 }
 
 fn prefix(text: &str) -> Result<String, String> {

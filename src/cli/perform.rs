@@ -20,7 +20,6 @@ use crate::push::{Delivery, GatewayError, Kept};
 use crate::run::{
     Attempt, Observer, Order, Outcome, PerformError, Performed, Reporting, Run, Signals, perform,
 };
-use crate::state::LazyState;
 
 #[derive(Args)]
 pub struct PerformArgs {
@@ -53,17 +52,6 @@ pub struct PerformArgs {
     output: OutputArgs,
 }
 
-impl PerformArgs {
-    /// The state, which opens while the job is looked for.
-    pub fn state(&self) -> LazyState {
-        let dir = self.gateway.state_dir();
-        match self.dry_run {
-            true => LazyState::new(&dir),
-            false => LazyState::opening(&dir),
-        }
-    }
-}
-
 /// How much is said about a run when it is over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Talk {
@@ -74,7 +62,7 @@ pub enum Talk {
 }
 
 /// Runs `job`, for which the command line has the last word, and reports it.
-pub fn main(mut job: Job, state: LazyState, args: &PerformArgs, talk: Talk) -> anyhow::Result<u8> {
+pub fn main(mut job: Job, args: &PerformArgs, talk: Talk) -> anyhow::Result<u8> {
     if let Some(method) = args.method {
         job.method = method;
     }
@@ -94,13 +82,7 @@ pub fn main(mut job: Job, state: LazyState, args: &PerformArgs, talk: Talk) -> a
     };
     let quiet = args.quiet.quiet;
     let observer = Notices { job: &job, quiet };
-    let performed = match perform(
-        &order,
-        state,
-        &*progress(quiet),
-        &Signals::default(),
-        &observer,
-    ) {
+    let performed = match perform(&order, &*progress(quiet), &Signals::default(), &observer) {
         Ok(performed) => performed,
         Err(PerformError::Interrupted(signal)) => {
             let outcome = Outcome::Signal(signal);

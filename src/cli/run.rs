@@ -37,10 +37,9 @@ pub struct RunArgs {
 }
 
 pub fn main(args: RunArgs) -> anyhow::Result<u8> {
-    let state = args.perform.state();
     let mut job = args.jobs.catalog()?.find(&args.name).map_err(usage)?;
     set_params(&mut job, &args.set)?;
-    perform::main(job, state, &args.perform, Talk::Always)
+    perform::main(job, &args.perform, Talk::Always)
 }
 
 fn set_params(job: &mut Job, settings: &[(String, String)]) -> anyhow::Result<()> {

@@ -15,7 +15,7 @@ use super::signals::Signals;
 use super::{Observer, Run, new_id, report, run};
 use crate::job::builtin::Progress;
 use crate::job::params::ParamError;
-use crate::job::{Job, LockPolicy};
+use crate::job::{Job, LockPolicy, Work};
 use crate::metrics::check::{CheckError, add_pushable};
 use crate::metrics::{Family, GroupingKey, Method, unix_seconds};
 use crate::push::{Delivery, Gateway, Kept, Push, Pusher, deliver};
@@ -70,15 +70,20 @@ pub enum PerformError {
 /// How often a report of counters is followed by another one, because they have changed meanwhile.
 const MAX_FOLLOW_UPS: u32 = 20;
 
-/// Waits for the job's turn, runs it, records the run in `state`, which is in the order's directory,
-/// and reports it.
+/// Waits for the job's turn, runs it, records the run and reports it.
 pub fn perform(
     order: &Order<'_>,
-    state: LazyState,
     progress: &dyn Progress,
     signals: &Signals,
     observer: &dyn Observer,
 ) -> Result<Performed, PerformError> {
+    let state = match (&order.job.work, order.reporting) {
+        // A command has a processor of its own; what a built-in does would only be disturbed.
+        (Work::Command(_), Reporting::Push | Reporting::Record) => {
+            LazyState::opening(order.state_dir)
+        }
+        _ => LazyState::new(order.state_dir),
+    };
     let policy = &order.job.policy;
     let id = new_id();
     let splay = policy.splay.mul_f64(match policy.splay {
@@ -191,7 +196,6 @@ fn conclude(
     run.metrics = own.split_off(runners);
     let left_out = left_out.into_iter();
     warnings.extend(left_out.map(|error| format!("a metric of the job is left out: {error}")));
-    // Beside the opening of the state, for which `record` waits.
     let pusher = (order.reporting == Reporting::Push).then(|| order.gateway.pusher());
     let (totals, unrecorded) = match record(order, &run, &mut state) {
         Ok(totals) => (Some(totals), None),
