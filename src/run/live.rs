@@ -4,7 +4,7 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use super::events::Events;
-use super::perform::Order;
+use super::order::Order;
 use super::report;
 use crate::metrics::check::add_pushable;
 use crate::metrics::{Family, Method};

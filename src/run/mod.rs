@@ -19,6 +19,7 @@ mod command;
 pub mod events;
 mod live;
 pub mod lock;
+mod order;
 mod outcome;
 mod pause;
 mod perform;
@@ -33,8 +34,9 @@ use std::time::{Duration, Instant, SystemTime};
 pub use attempt::Attempt;
 pub use command::keep_sigpipe_ignored;
 pub use events::Events;
+pub use order::{Order, Reporting};
 pub use outcome::Outcome;
-pub use perform::{Order, PerformError, Performed, Reporting, perform};
+pub use perform::{PerformError, Performed, perform};
 pub use signals::{Received, Signals};
 pub use usage::Usage;
 

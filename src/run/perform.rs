@@ -1,6 +1,5 @@
 //! One run, from the wait for its turn to its report.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::thread::{self, Scope};
 use std::time::{Duration, SystemTime};
@@ -9,6 +8,7 @@ use super::attempt::Attempt;
 use super::events::Events;
 use super::live::Live;
 use super::lock::{Lock, LockError, Locking};
+use super::order::{Order, Reporting};
 use super::outcome::Outcome;
 use super::pause::pause;
 use super::signals::Signals;
@@ -17,32 +17,11 @@ use crate::job::builtin::Progress;
 use crate::job::params::ParamError;
 use crate::job::{Job, LockPolicy, Work};
 use crate::metrics::check::{CheckError, add_pushable};
-use crate::metrics::{Family, GroupingKey, Method, unix_seconds};
-use crate::push::{Delivery, Gateway, Kept, Push, Pusher, deliver};
+use crate::metrics::{Family, Method, unix_seconds};
+use crate::push::{Delivery, Kept, Push, Pusher, deliver};
 use crate::state::counters::Counter;
 use crate::state::history::RecordedRun;
 use crate::state::{LazyState, State, StateError};
-
-/// What is to run, and where it is reported.
-pub struct Order<'a> {
-    pub job: &'a Job,
-    pub key: &'a GroupingKey,
-    pub gateway: &'a Gateway,
-    /// Where the history, the outbox and the locks are.
-    pub state_dir: &'a Path,
-    pub reporting: Reporting,
-}
-
-/// What becomes of a run's report.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Reporting {
-    /// It is recorded in the history and pushed.
-    Push,
-    /// It is recorded in the history only.
-    Record,
-    /// It is made, and neither recorded nor pushed.
-    DryRun,
-}
 
 /// A run that is over, and what became of its report.
 pub struct Performed {

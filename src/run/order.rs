@@ -1,0 +1,28 @@
+//! What is to run, and where it is reported.
+
+use std::path::Path;
+
+use crate::job::Job;
+use crate::metrics::GroupingKey;
+use crate::push::Gateway;
+
+/// What is to run, and where it is reported.
+pub struct Order<'a> {
+    pub job: &'a Job,
+    pub key: &'a GroupingKey,
+    pub gateway: &'a Gateway,
+    /// Where the history, the outbox and the locks are.
+    pub state_dir: &'a Path,
+    pub reporting: Reporting,
+}
+
+/// What becomes of a run's report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reporting {
+    /// It is recorded in the history and pushed.
+    Push,
+    /// It is recorded in the history only.
+    Record,
+    /// It is made, and neither recorded nor pushed.
+    DryRun,
+}
