@@ -64,7 +64,9 @@ impl MetricsFile {
             self.is_too_long = false;
         }
         file.seek(SeekFrom::Start(self.offset))?;
-        let mut buffer = vec![0; 64 * 1024];
+        // Most jobs write nothing.
+        let is_new = metadata.len() > self.offset;
+        let mut buffer = vec![0; if is_new { 64 * 1024 } else { 0 }];
         loop {
             let length = match file.read(&mut buffer) {
                 Ok(0) => break,
