@@ -229,3 +229,18 @@ fn a_locked_state_delays_no_timeout() {
     assert!(run.code(124).json()["duration_seconds"].as_f64().unwrap() < 3.0);
     assert_eq!(sandbox.outcomes(), ["timeout"]);
 }
+
+/// Where the counters are not known, none is reported: 0 would be a lie.
+#[test]
+fn without_state_no_counter_is_reported() {
+    let server = crate::common::FakeServer::status("200 OK", "");
+    let sandbox = Sandbox::new().variable("METRICSJOB_GATEWAY", server.url());
+    let options = "--job c --state-dir /proc/nowhere";
+    sandbox
+        .exec(options, "exit 3")
+        .code(3)
+        .err("the run is not in the history");
+    let body = &server.requests()[0].body;
+    assert!(body.contains("batch_job_exit_code 3\n"), "{body}");
+    assert!(!body.contains("runs_total"), "{body}");
+}

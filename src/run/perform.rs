@@ -17,7 +17,7 @@ use crate::job::builtin::Progress;
 use crate::job::params::ParamError;
 use crate::job::{Job, LockPolicy, Work};
 use crate::metrics::check::{CheckError, add_pushable};
-use crate::metrics::{Family, Method, unix_seconds};
+use crate::metrics::{Method, unix_seconds};
 use crate::push::{Delivery, Kept, Push, Pusher, deliver};
 use crate::state::counters::Counter;
 use crate::state::history::RecordedRun;
@@ -169,7 +169,7 @@ fn conclude(
     mut warnings: Vec<String>,
 ) -> Performed {
     warnings.extend(run.warnings.iter().cloned());
-    let mut own = report::runner(&run, order.job, None);
+    let mut own = report::runner(&run, order.job, Some(&[]));
     let runners = own.len();
     let left_out = add_pushable(order.key, &mut own, std::mem::take(&mut run.metrics));
     run.metrics = own.split_off(runners);
@@ -181,28 +181,12 @@ fn conclude(
         Err(error) => (None, Some(error)),
     };
     let unrecorded = unrecorded.map(|error| format!("the run is not in the history: {error}"));
-    if order.reporting == Reporting::Record {
-        warnings.extend(unrecorded);
-        return Performed {
-            run,
-            push: None,
-            delivery: None,
-            warnings,
-        };
-    }
-    let (method, families) = families(order, &run, totals.as_deref());
-    if families.is_empty() {
-        warnings.extend(unrecorded);
-        return Performed {
-            run,
-            push: None,
-            delivery: None,
-            warnings,
-        };
-    }
-    let push = Push::new(order.key.clone(), method, families, run.completed_at);
+    let push = match order.reporting {
+        Reporting::Record => None,
+        Reporting::Push | Reporting::DryRun => push_of(order, &run, totals.as_deref()),
+    };
     let mut delivery = None;
-    if let (Ok(push), Some(pusher)) = (&push, &pusher) {
+    if let (Some(Ok(push)), Some(pusher)) = (&push, &pusher) {
         let done = deliver(push, pusher, &mut state);
         if let (Delivery::Delivered, Some(totals)) = (&done, totals) {
             follow_up(order, pusher, &mut state, totals);
@@ -220,7 +204,7 @@ fn conclude(
     warnings.extend(unrecorded.filter(|_| !is_told));
     Performed {
         run,
-        push: Some(push),
+        push,
         delivery,
         warnings,
     }
@@ -257,19 +241,32 @@ fn record(order: &Order<'_>, run: &Run, state: &mut LazyState) -> Result<Vec<Cou
     state.get()?.record(&recorded, &increments, job.policy.keep)
 }
 
-/// The report of `run`, and how it is pushed.
-fn families(order: &Order<'_>, run: &Run, totals: Option<&[Counter]>) -> (Method, Vec<Family>) {
+/// The push of `run`'s report; `None` if there is nothing to report.
+fn push_of(
+    order: &Order<'_>,
+    run: &Run,
+    totals: Option<&[Counter]>,
+) -> Option<Result<Push, CheckError>> {
     let job = order.job;
     let mut families = report::runner(run, job, totals);
-    if run.outcome == Outcome::Skipped {
-        // It must not erase what the run that goes on reports.
-        return (Method::Post, families);
+    // A skipped run must not erase what the run that goes on reports.
+    let mut method = Method::Post;
+    if run.outcome != Outcome::Skipped {
+        let own = report::with_totals(run.metrics.clone(), &job.metrics, totals);
+        // What it leaves out was left out of the run before, and has been told.
+        add_pushable(order.key, &mut families, own);
+        method = job.method;
     }
-    let own = report::with_totals(run.metrics.clone(), &job.metrics, totals);
-    // What it leaves out was left out of the run before, and has been told.
-    add_pushable(order.key, &mut families, own);
+    if families.is_empty() {
+        return None;
+    }
     families.sort_by(|a, b| a.name.cmp(&b.name));
-    (job.method, families)
+    Some(Push::new(
+        order.key.clone(),
+        method,
+        families,
+        run.completed_at,
+    ))
 }
 
 /// Pushes the counters again if other runs have changed them meanwhile: their reports may have been

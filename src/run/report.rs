@@ -8,15 +8,15 @@ use crate::job::metric_rule::MetricRule;
 use crate::metrics::{Family, Kind, Labels, Metric, Value, unix_seconds};
 use crate::state::counters::Counter;
 
-/// What the runner reports of `run`; its counter of runs as `totals` say, 0 without them. Of a run that
-/// was skipped that counter is all.
+/// What the runner reports of `run`. Its counter of runs is what `totals` say, and left out without
+/// them: a counter that begins anew would be wrong. Of a run that was skipped that counter is all.
 pub fn runner(run: &Run, job: &Job, totals: Option<&[Counter]>) -> Vec<Family> {
     let prefix = &job.prefix;
     let mut families = match run.outcome {
         Outcome::Skipped => Vec::new(),
         _ => report(run, prefix),
     };
-    families.push(runs_total(prefix, totals.unwrap_or_default()));
+    families.extend(totals.map(|totals| runs_total(prefix, totals)));
     let is_live = job.policy.push_start || job.policy.push_interval.is_some();
     if is_live && run.outcome != Outcome::Skipped {
         families.push(running(prefix, false));
