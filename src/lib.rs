@@ -15,6 +15,7 @@
 //! ```
 
 pub mod cli;
+pub mod client;
 pub mod job;
 pub mod metrics;
 pub mod push;

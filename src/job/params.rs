@@ -8,6 +8,7 @@ use std::time::Duration;
 use url::Url;
 
 use super::{duration, suggest};
+use crate::client::redacted;
 
 /// A parameter that a built-in knows.
 #[derive(Debug, Clone, Copy)]
@@ -205,18 +206,6 @@ fn credentials_hidden(text: &str) -> Option<String> {
     url.set_password(None).ok()?;
     url.set_username("***").ok()?;
     Some(url.into())
-}
-
-/// `text` without whatever could be credentials of a URL, for text that may be no URL at all: a
-/// password with an unescaped `/` ends the host too early, so all up to the last `@` goes.
-fn redacted(text: &str) -> String {
-    let Some((_, host)) = text.rsplit_once('@') else {
-        return text.to_owned();
-    };
-    match text.split_once("://") {
-        Some((scheme, _)) if !scheme.contains([':', '@']) => format!("{scheme}://***@{host}"),
-        _ => format!("***@{host}"),
-    }
 }
 
 #[cfg(test)]

@@ -1,7 +1,6 @@
 //! The client of a gateway that is reached over HTTP.
 
 use std::error::Error;
-use std::io;
 use std::time::Duration;
 
 use reqwest::StatusCode;
@@ -9,6 +8,7 @@ use reqwest::header::{CONTENT_TYPE, LOCATION};
 
 use super::path::group_path;
 use super::url::GatewayUrl;
+use crate::client::{self, Runtime, innermost};
 use crate::metrics::{GroupingKey, Method, text};
 
 /// How long to wait for a gateway.
@@ -70,51 +70,14 @@ pub struct HttpGateway {
     runtime: Runtime,
 }
 
-/// A tokio runtime that waits for nothing when it is dropped: a name that is still looked up by the
-/// system's resolver would otherwise hold it up beyond every timeout.
-struct Runtime(Option<tokio::runtime::Runtime>);
-
-impl Runtime {
-    fn new() -> io::Result<Self> {
-        let mut builder = tokio::runtime::Builder::new_current_thread();
-        builder
-            .enable_all()
-            .build()
-            .map(|runtime| Runtime(Some(runtime)))
-    }
-
-    fn block_on<F: Future>(&self, future: F) -> F::Output {
-        self.0
-            .as_ref()
-            .expect("it is there until it is dropped")
-            .block_on(future)
-    }
-}
-
-impl Drop for Runtime {
-    fn drop(&mut self) {
-        if let Some(runtime) = self.0.take() {
-            runtime.shutdown_background();
-        }
-    }
-}
-
 impl HttpGateway {
     /// A client for the gateway at `url`. For `https` it verifies certificates by the system's
     /// roots. Redirects are not followed: one turns a PUT into a GET.
     pub fn new(url: GatewayUrl, timeouts: Timeouts) -> Result<Self, HttpError> {
         let setup = |error: &(dyn Error + 'static)| HttpError::Setup(innermost(error));
-        // An error says that a provider was installed before, which serves as well.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let mut builder = reqwest::Client::builder()
-            .user_agent(concat!("metricsjob/", env!("CARGO_PKG_VERSION")))
+        let builder = client::builder(url.is_https())
             .connect_timeout(timeouts.connect)
-            .timeout(timeouts.total)
-            .redirect(reqwest::redirect::Policy::none());
-        if !url.is_https() {
-            // Reading the system's roots would take longer than the whole push.
-            builder = builder.tls_certs_only([]);
-        }
+            .timeout(timeouts.total);
         Ok(HttpGateway {
             client: builder.build().map_err(|error| setup(&error))?,
             runtime: Runtime::new().map_err(|error| setup(&error))?,
@@ -234,25 +197,6 @@ impl HttpGateway {
                 reason: innermost(error),
             },
         }
-    }
-}
-
-/// The cause at the bottom: the ones above it only say that something below them failed.
-fn innermost(error: &(dyn Error + 'static)) -> String {
-    let mut cause: &(dyn Error + 'static) = error;
-    while let Some(deeper) = cause.source() {
-        cause = deeper;
-    }
-    match cause.downcast_ref::<io::Error>() {
-        Some(error) if error.raw_os_error().is_some() => {
-            // Without the number that the standard library adds.
-            let text = error.to_string();
-            text.split(" (os error")
-                .next()
-                .unwrap_or(&text)
-                .to_lowercase()
-        }
-        _ => cause.to_string(),
     }
 }
 

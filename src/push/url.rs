@@ -2,8 +2,9 @@
 
 use std::fmt;
 
-use percent_encoding::percent_decode_str;
 use url::Url;
+
+use crate::client::{Credentials, NotUtf8, redacted};
 
 /// The base URL of a gateway. Credentials are kept apart from it, so that whatever shows or stores
 /// the URL cannot leak them.
@@ -13,13 +14,6 @@ pub struct GatewayUrl {
     base: String,
     credentials: Option<Credentials>,
     is_https: bool,
-}
-
-/// User and password of HTTP basic authentication.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Credentials {
-    pub user: String,
-    pub password: String,
 }
 
 /// Why a text is not the URL of a gateway. The texts in it have their credentials removed.
@@ -55,7 +49,7 @@ impl GatewayUrl {
         if text.is_empty() {
             return Err(GatewayUrlError::Empty);
         }
-        let shown = || redact(text);
+        let shown = || redacted(text);
         let with_scheme = if text.contains("://") {
             text.to_owned()
         } else {
@@ -81,11 +75,8 @@ impl GatewayUrl {
         if url.path().contains("/metrics/job") {
             return Err(GatewayUrlError::GroupPath { url: shown() });
         }
-        let credentials =
-            credentials(&url).map_err(|()| GatewayUrlError::Credentials { url: shown() })?;
-        // Neither fails on http and https, which always have a host.
-        let _ = url.set_username("");
-        let _ = url.set_password(None);
+        let credentials = Credentials::take(&mut url)
+            .map_err(|NotUtf8| GatewayUrlError::Credentials { url: shown() })?;
         Ok(GatewayUrl {
             base: url.as_str().trim_end_matches('/').to_owned(),
             credentials,
@@ -117,32 +108,6 @@ impl fmt::Display for GatewayUrl {
 impl fmt::Debug for GatewayUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
-    }
-}
-
-fn credentials(url: &Url) -> Result<Option<Credentials>, ()> {
-    if url.username().is_empty() && url.password().is_none() {
-        return Ok(None);
-    }
-    let decode = |text: &str| match percent_decode_str(text).decode_utf8() {
-        Ok(text) => Ok(text.into_owned()),
-        Err(_) => Err(()),
-    };
-    Ok(Some(Credentials {
-        user: decode(url.username())?,
-        password: decode(url.password().unwrap_or_default())?,
-    }))
-}
-
-/// `text` without whatever could be credentials, for text that may be no URL at all: a password
-/// with an unescaped `/` ends the host too early, so all up to the last `@` goes.
-fn redact(text: &str) -> String {
-    let Some((_, host)) = text.rsplit_once('@') else {
-        return text.to_owned();
-    };
-    match text.split_once("://") {
-        Some((scheme, _)) if !scheme.contains([':', '@']) => format!("{scheme}://***@{host}"),
-        _ => format!("***@{host}"),
     }
 }
 

@@ -1,16 +1,15 @@
 //! One check of an endpoint.
 
 use std::error::Error;
-use std::io;
 use std::time::{Duration, Instant};
 
 use reqwest::{RequestBuilder, StatusCode};
 use tokio::net::TcpStream;
-use tokio::runtime::Runtime;
-use url::{Host, Url};
+use url::Host;
 
-use super::endpoint::{Credentials, Endpoint};
+use super::endpoint::Endpoint;
 use super::status::ExpectedStatus;
+use crate::client::{self, Credentials, Runtime, innermost};
 use crate::job::builtin::{Context, TaskError};
 
 /// Why a service is down.
@@ -56,7 +55,9 @@ impl Check {
             request: match endpoint {
                 Endpoint::Tcp { host, port } => Request::Tcp(host.clone(), *port),
                 Endpoint::Http { url, credentials } => {
-                    let request = client(url).map_err(|error| setup(&error))?.get(url.clone());
+                    // Without a proxy: what one leads to is not what was to be checked.
+                    let client = client::builder(url.scheme() == "https").no_proxy().build();
+                    let request = client.map_err(|error| setup(&error))?.get(url.clone());
                     let request = match credentials {
                         Some(Credentials { user, password }) => {
                             request.basic_auth(user, Some(password))
@@ -66,10 +67,7 @@ impl Check {
                     Request::Http(Box::new(request), expected)
                 }
             },
-            runtime: tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build()
-                .map_err(|error| setup(&error))?,
+            runtime: Runtime::new().map_err(|error| setup(&error))?,
         })
     }
 
@@ -100,26 +98,8 @@ impl Check {
         let done = self
             .runtime
             .block_on(context.wait_for(work, limit, meanwhile));
-        // Dropped, it would wait for a name that is still looked up, however long that takes.
-        self.runtime.shutdown_background();
         Ok(done?.unwrap_or(Err(Down::Timeout { what, limit })))
     }
-}
-
-/// A client that goes straight to the endpoint: what a proxy or a redirect leads to is not what was
-/// to be checked.
-fn client(url: &Url) -> reqwest::Result<reqwest::Client> {
-    // An error says that a provider was installed before, which serves as well.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let mut builder = reqwest::Client::builder()
-        .user_agent(concat!("metricsjob/", env!("CARGO_PKG_VERSION")))
-        .no_proxy()
-        .redirect(reqwest::redirect::Policy::none());
-    if url.scheme() != "https" {
-        // Reading the system's roots would take longer than the whole check.
-        builder = builder.tls_certs_only([]);
-    }
-    builder.build()
 }
 
 async fn get(request: RequestBuilder, expected: ExpectedStatus) -> Result<(), Down> {
@@ -142,22 +122,5 @@ async fn connect(host: &Host, port: u16) -> Result<(), Down> {
     match stream {
         Ok(_) => Ok(()),
         Err(error) => Err(Down::Failed(innermost(&error))),
-    }
-}
-
-/// The cause at the bottom: the ones above it only say that something below them failed.
-fn innermost(error: &(dyn Error + 'static)) -> String {
-    let mut cause = error;
-    while let Some(deeper) = cause.source() {
-        cause = deeper;
-    }
-    let text = cause.to_string();
-    match cause.downcast_ref::<io::Error>() {
-        // Without the number that the standard library adds.
-        Some(error) if error.raw_os_error().is_some() => match text.split_once(" (os error") {
-            Some((text, _)) => text.to_lowercase(),
-            None => text,
-        },
-        _ => text,
     }
 }

@@ -2,8 +2,9 @@
 
 use std::fmt;
 
-use percent_encoding::percent_decode_str;
 use url::{Host, Url};
+
+use crate::client::{Credentials, NotUtf8};
 
 /// An endpoint of a service. Credentials are kept apart from its URL, so that whatever shows the
 /// URL cannot leak them.
@@ -17,12 +18,6 @@ pub enum Endpoint {
         host: Host,
         port: u16,
     },
-}
-
-/// User and password of HTTP basic authentication.
-pub struct Credentials {
-    pub user: String,
-    pub password: String,
 }
 
 /// How every error about a scheme ends.
@@ -99,22 +94,9 @@ fn http(mut url: Url) -> Result<Endpoint, String> {
     if url.fragment().is_some() {
         return Err("has a fragment (#…), which is never sent: remove it".into());
     }
-    let decode = |text: &str| match percent_decode_str(text).decode_utf8() {
-        Ok(text) => Ok(text.into_owned()),
-        Err(_) => Err(String::from(
-            "has a user or password that is not UTF-8 once its %-encoding is undone",
-        )),
-    };
-    let credentials = match (url.username(), url.password()) {
-        ("", None) => None,
-        (user, password) => Some(Credentials {
-            user: decode(user)?,
-            password: decode(password.unwrap_or_default())?,
-        }),
-    };
-    // Neither fails on http and https, which always have a host.
-    let _ = url.set_username("");
-    let _ = url.set_password(None);
+    let credentials = Credentials::take(&mut url).map_err(|NotUtf8| {
+        String::from("has a user or password that is not UTF-8 once its %-encoding is undone")
+    })?;
     Ok(Endpoint::Http { url, credentials })
 }
 
