@@ -3,13 +3,14 @@
 //!
 //! It may use everything; nothing uses it. Results go to stdout, everything else to stderr.
 //!
-//! - `options`, `policy_options`: the options that several subcommands share.
+//! - `options`, `connection_options`, `policy_options`: the options that several subcommands share.
 //! - `perform`: what `run` and `exec` have in common.
 //! - `exit`: which error ends with which exit code.
 //! - `console`: what is written to the terminal, and how.
 //! - `json`: the shapes of `--output json`.
 
 mod check;
+mod connection_options;
 mod console;
 mod delete;
 mod exec;

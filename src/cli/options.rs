@@ -2,71 +2,74 @@
 
 use std::env;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use clap::builder::FalseyValueParser;
 use clap::{Args, ValueEnum};
 
+use super::connection_options::ConnectionArgs;
 use super::exit::usage;
 use crate::job::catalog::Catalog;
-use crate::job::duration::parse_positive;
 use crate::metrics::{GroupingKey, Method};
-use crate::push::{self, Gateway, Timeouts};
+use crate::push::{self, Gateway};
 use crate::state::dir::default_dir;
 
 /// The heading of the options that say where reports go.
-const GATEWAY: &str = "Gateway";
+pub const GATEWAY: &str = "Gateway";
 
 #[derive(Args)]
 pub struct GatewayArgs {
-    /// Where reports go: a Pushgateway's URL, or `embedded`
+    /// Where reports go: a Pushgateway's URL, or `embedded`; can be given several times
     ///
     /// `http://` is assumed where no scheme is given. The URL can hold a path prefix, and a user and
-    /// password, which are never printed. `embedded` is the local gateway in the state directory.
+    /// password, which are never printed. `embedded` is the local gateway in the state directory. Of
+    /// several gateways (in the variable with blanks between them) each gets every report, whatever
+    /// becomes of the others.
     #[arg(
         long,
         value_name = "URL",
         env = "METRICSJOB_GATEWAY",
         hide_env_values = true,
+        // No URL has a blank in it.
+        value_delimiter = ' ',
         default_value = push::EMBEDDED,
         help_heading = GATEWAY
     )]
-    gateway: String,
+    gateway: Vec<String>,
 
-    /// How long to wait for the connection to the gateway
-    #[arg(
-        long,
-        value_name = "DURATION",
-        env = "METRICSJOB_CONNECT_TIMEOUT",
-        default_value = "5s",
-        value_parser = parse_positive,
-        help_heading = GATEWAY
-    )]
-    connect_timeout: Duration,
-
-    /// How long to wait for the gateway's answer, the connection included
-    #[arg(
-        long,
-        value_name = "DURATION",
-        env = "METRICSJOB_PUSH_TIMEOUT",
-        default_value = "10s",
-        value_parser = parse_positive,
-        help_heading = GATEWAY
-    )]
-    push_timeout: Duration,
+    #[command(flatten)]
+    connection: ConnectionArgs,
 
     #[command(flatten)]
     state: StateArgs,
 }
 
 impl GatewayArgs {
-    /// The gateway that the options name.
+    /// The gateways that the options name, each once.
+    pub fn gateways(&self) -> anyhow::Result<Vec<Gateway>> {
+        let connection = self.connection.connection()?;
+        let mut gateways: Vec<Gateway> = Vec::new();
+        for text in &self.gateway {
+            let gateway =
+                Gateway::parse(text, self.state_dir(), connection.clone()).map_err(usage)?;
+            if !gateways
+                .iter()
+                .any(|known| known.to_string() == gateway.to_string())
+            {
+                gateways.push(gateway);
+            }
+        }
+        Ok(gateways)
+    }
+
+    /// The one gateway that the options name.
     pub fn gateway(&self) -> anyhow::Result<Gateway> {
-        let timeouts = Timeouts {
-            connect: self.connect_timeout,
-            total: self.push_timeout,
-        };
-        Gateway::parse(&self.gateway, self.state_dir(), timeouts).map_err(usage)
+        let mut gateways = self.gateways()?;
+        match (gateways.pop(), gateways.is_empty()) {
+            (Some(gateway), true) => Ok(gateway),
+            _ => Err(usage(anyhow::anyhow!(
+                "several gateways are given, and this is about one: name it with --gateway"
+            ))),
+        }
     }
 
     pub fn state_dir(&self) -> PathBuf {

@@ -98,7 +98,7 @@ pub fn main(mut job: Job, args: &PerformArgs, talk: Talk) -> anyhow::Result<u8> 
     warn(&job, &performed);
     if let (Some(Ok(push)), true) = (&performed.push, args.dry_run) {
         // The job's end is what counts: what cannot be printed here changes nothing.
-        drop(console::result(&push.request_text(&gateway)));
+        drop(console::result(&gateway.request_text(push)));
     }
     let summary = Summary {
         job: &job,

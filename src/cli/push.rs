@@ -13,8 +13,8 @@ use super::exit::{self, UNAVAILABLE, usage};
 use super::options::{GatewayArgs, GroupArgs, Output, OutputArgs, QuietArgs, method};
 use super::perform::warn_undelivered;
 use super::{console, json};
-use crate::metrics::{Method, text};
-use crate::push::{self, Delivery, Push};
+use crate::metrics::{Method, Push, text};
+use crate::push::{self, Delivery};
 use crate::state::LazyState;
 
 /// Push metrics in the Prometheus text format
@@ -85,7 +85,7 @@ pub fn main(args: PushArgs) -> anyhow::Result<u8> {
     let push = Push::new(key, args.method, families, SystemTime::now())
         .map_err(|error| usage(anyhow!("{shown}: {error}")))?;
     if args.dry_run {
-        console::result(&push.request_text(&gateway))?;
+        console::result(&gateway.request_text(&push))?;
         return Ok(exit::SUCCESS);
     }
     let delivery = push::deliver(

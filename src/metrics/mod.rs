@@ -7,6 +7,7 @@
 //! - [`text`]: the Prometheus text format 0.0.4, in and out.
 //! - [`GroupingKey`], [`Method`], [`Group`]: which group a push goes to, what it does there, and
 //!   what is there then.
+//! - [`Push`]: a checked report on its way to a group, and two of them as one.
 //! - [`check`]: what makes a push inconsistent by itself.
 //! - [`registry`]: the bridge from a [`prometheus::Registry`].
 
@@ -16,6 +17,7 @@ mod group;
 mod grouping_key;
 mod label;
 mod method;
+mod push;
 pub mod registry;
 pub mod text;
 mod time;
@@ -25,4 +27,5 @@ pub use group::{Group, TIME_SERIES};
 pub use grouping_key::{GroupingKey, GroupingKeyError, check_grouping_label};
 pub use label::{Labels, is_label_name, is_metric_name};
 pub use method::{Method, UnknownMethod};
+pub use push::Push;
 pub use time::unix_seconds;

@@ -1,64 +1,11 @@
 //! One push, from the check to the outbox.
 
 use std::path::PathBuf;
-use std::time::SystemTime;
 
 use super::gateway::{Gateway, GatewayError, Pusher};
-use crate::metrics::check::{CheckError, check_push};
-use crate::metrics::{Family, GroupingKey, Method, text};
+use crate::metrics::Push;
 use crate::state::outbox::OutboxEntry;
 use crate::state::{LazyState, StateError};
-
-/// A checked report on its way to a group.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Push {
-    key: GroupingKey,
-    method: Method,
-    families: Vec<Family>,
-    produced_at: SystemTime,
-}
-
-impl Push {
-    /// A push of `families`, produced at `produced_at`, to the group of `key`.
-    ///
-    /// # Errors
-    ///
-    /// What a gateway would refuse, or store otherwise than it was meant; see [`check_push`].
-    pub fn new(
-        key: GroupingKey,
-        method: Method,
-        families: Vec<Family>,
-        produced_at: SystemTime,
-    ) -> Result<Self, CheckError> {
-        check_push(&key, &families)?;
-        Ok(Push {
-            key,
-            method,
-            families,
-            produced_at,
-        })
-    }
-
-    /// The request that [`deliver`] would send to `gateway`, for a person to read: the request line,
-    /// the content type, and the body behind an empty line. Without credentials.
-    pub fn request_text(&self, gateway: &Gateway) -> String {
-        format!(
-            "{} {}\nContent-Type: {}\n\n{}",
-            self.method.http(),
-            gateway.group_url(&self.key),
-            text::CONTENT_TYPE,
-            text::encode(&self.families)
-        )
-    }
-
-    pub fn key(&self) -> &GroupingKey {
-        &self.key
-    }
-
-    pub fn method(&self) -> Method {
-        self.method
-    }
-}
 
 /// What became of a push.
 #[derive(Debug)]
@@ -84,7 +31,7 @@ pub enum Kept {
 
 /// Pushes by `pusher`, and keeps in the outbox of `state` what its gateway does not take.
 pub fn deliver(push: &Push, pusher: &Pusher<'_>, state: &mut LazyState) -> Delivery {
-    match pusher.push(&push.key, push.method, &push.families, state) {
+    match pusher.push(push, state) {
         Ok(()) => Delivery::Delivered,
         Err(error) => Delivery::Undelivered {
             kept: match error.is_of_state() {
@@ -104,11 +51,11 @@ fn keep(
 ) -> Result<Kept, StateError> {
     let state = state.get()?;
     let id = state.keep(&OutboxEntry {
-        produced_at: push.produced_at,
+        produced_at: push.produced_at(),
         gateway: &gateway.to_string(),
-        method: push.method,
-        key: &push.key,
-        body: &text::encode(&push.families),
+        method: push.method(),
+        key: push.key(),
+        body: push.text(),
         is_rejected: error.is_rejection(),
         error: &error.to_string(),
     })?;

@@ -5,10 +5,11 @@ use std::path::PathBuf;
 use std::time::SystemTime;
 
 use super::api;
-use super::http::{HttpError, HttpGateway, Timeouts};
+use super::connection::Connection;
+use super::http::{HttpError, HttpGateway};
 use super::path::group_path;
 use super::url::{GatewayUrl, GatewayUrlError};
-use crate::metrics::{Family, Group, GroupingKey, Method, text};
+use crate::metrics::{Group, GroupingKey, Push, text};
 use crate::state::groups::PushError;
 use crate::state::{LazyState, State, StateError};
 
@@ -20,7 +21,7 @@ pub const EMBEDDED: &str = "embedded";
 pub enum Gateway {
     /// The one in the state database of this directory.
     Embedded(PathBuf),
-    Http(GatewayUrl, Timeouts),
+    Http(GatewayUrl, Connection),
 }
 
 /// A gateway that did not do what it should.
@@ -63,11 +64,11 @@ impl Gateway {
     pub fn parse(
         text: &str,
         state_dir: PathBuf,
-        timeouts: Timeouts,
+        connection: Connection,
     ) -> Result<Self, GatewayUrlError> {
         match text {
             EMBEDDED => Ok(Gateway::Embedded(state_dir)),
-            url => Ok(Gateway::Http(GatewayUrl::parse(url)?, timeouts)),
+            url => Ok(Gateway::Http(GatewayUrl::parse(url)?, connection)),
         }
     }
 
@@ -98,13 +99,25 @@ impl Gateway {
         }
     }
 
+    /// The request that would send `push`, for a person to read: the request line, the content type,
+    /// and the body behind an empty line. Without credentials.
+    pub fn request_text(&self, push: &Push) -> String {
+        format!(
+            "{} {}\nContent-Type: {}\n\n{}",
+            push.method().http(),
+            self.group_url(push.key()),
+            text::CONTENT_TYPE,
+            push.text()
+        )
+    }
+
     /// What pushes to it.
     pub fn pusher(&self) -> Pusher<'_> {
         Pusher {
             gateway: self,
             client: match self {
                 Gateway::Embedded(_) => None,
-                Gateway::Http(url, timeouts) => Some(HttpGateway::new(url.clone(), *timeouts)),
+                Gateway::Http(url, connection) => Some(HttpGateway::new(url.clone(), connection)),
             },
         }
     }
@@ -117,8 +130,8 @@ impl Gateway {
                 Some(mut state) => Ok(Some(state.delete(key)?)),
                 None => Ok(Some(false)),
             },
-            Gateway::Http(url, timeouts) => {
-                HttpGateway::new(url.clone(), *timeouts)?.delete(key)?;
+            Gateway::Http(url, connection) => {
+                HttpGateway::new(url.clone(), connection)?.delete(key)?;
                 Ok(None)
             }
         }
@@ -131,8 +144,8 @@ impl Gateway {
                 Some(mut state) => Ok(state.groups()?),
                 None => Ok(Vec::new()),
             },
-            Gateway::Http(url, timeouts) => {
-                let client = HttpGateway::new(url.clone(), *timeouts)?;
+            Gateway::Http(url, connection) => {
+                let client = HttpGateway::new(url.clone(), connection)?;
                 let answer = client.get(api::PATH)?;
                 api::groups(&answer).map_err(|problem| GatewayError::Answer {
                     url: url.join(api::PATH),
@@ -155,19 +168,16 @@ impl Pusher<'_> {
         self.gateway
     }
 
-    /// Pushes `families` to the group of `key`. `state` is where the embedded gateway is.
-    pub fn push(
-        &self,
-        key: &GroupingKey,
-        method: Method,
-        families: &[Family],
-        state: &mut LazyState,
-    ) -> Result<(), GatewayError> {
+    /// Pushes once. `state` is where the embedded gateway is.
+    pub fn push(&self, push: &Push, state: &mut LazyState) -> Result<(), GatewayError> {
         match &self.client {
-            None => Ok(state
-                .get()?
-                .push(key, method, families, SystemTime::now())?),
-            Some(Ok(client)) => Ok(client.push(key, method, &text::encode(families))?),
+            None => Ok(state.get()?.push(
+                push.key(),
+                push.method(),
+                push.families(),
+                SystemTime::now(),
+            )?),
+            Some(Ok(client)) => Ok(client.push(push)?),
             Some(Err(error)) => Err(error.clone().into()),
         }
     }

@@ -4,12 +4,13 @@ use std::error::Error;
 use std::time::Duration;
 
 use reqwest::StatusCode;
-use reqwest::header::{CONTENT_TYPE, LOCATION};
+use reqwest::header::{CONTENT_TYPE, LOCATION, RETRY_AFTER};
 
+use super::connection::Connection;
 use super::path::group_path;
 use super::url::GatewayUrl;
 use crate::client::{self, Runtime, innermost};
-use crate::metrics::{GroupingKey, Method, text};
+use crate::metrics::{GroupingKey, Method, Push, text};
 
 /// How long to wait for a gateway.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,6 +49,8 @@ pub enum HttpError {
         status: StatusCode,
         /// What the gateway wrote, made fit for a terminal. May be empty.
         message: String,
+        /// How long it asked to be left alone, by `Retry-After` in seconds (RFC 9110, section 10.2.3).
+        retry_after: Option<Duration>,
     },
 }
 
@@ -73,7 +76,8 @@ pub struct HttpGateway {
 impl HttpGateway {
     /// A client for the gateway at `url`. For `https` it verifies certificates by the system's
     /// roots. Redirects are not followed: one turns a PUT into a GET.
-    pub fn new(url: GatewayUrl, timeouts: Timeouts) -> Result<Self, HttpError> {
+    pub fn new(url: GatewayUrl, connection: &Connection) -> Result<Self, HttpError> {
+        let timeouts = connection.timeouts;
         let setup = |error: &(dyn Error + 'static)| HttpError::Setup(innermost(error));
         let builder = client::builder(url.is_https())
             .connect_timeout(timeouts.connect)
@@ -91,21 +95,21 @@ impl HttpGateway {
         self.url.join(&group_path(key))
     }
 
-    /// Sends `body`, which is in text format 0.0.4, to the group of `key`.
+    /// Sends `push`.
     ///
     /// # Errors
     ///
     /// Any answer but 200 and 202 (the latter is a Pushgateway's that checks nothing).
-    pub fn push(&self, key: &GroupingKey, method: Method, body: &str) -> Result<(), HttpError> {
-        let verb = match method {
+    pub fn push(&self, push: &Push) -> Result<(), HttpError> {
+        let verb = match push.method() {
             Method::Put => reqwest::Method::PUT,
             Method::Post => reqwest::Method::POST,
         };
-        let url = self.group_url(key);
+        let url = self.group_url(push.key());
         let request = self
             .request(verb, &url)
             .header(CONTENT_TYPE, text::CONTENT_TYPE)
-            .body(body.to_owned());
+            .body(push.text().to_owned());
         self.send(&url, request, &[StatusCode::OK, StatusCode::ACCEPTED])
             .map(drop)
     }
@@ -152,6 +156,8 @@ impl HttpGateway {
             if wanted.contains(&status) {
                 return Ok(response);
             }
+            let retry_after = response.headers().get(RETRY_AFTER);
+            let retry_after = retry_after.and_then(|seconds| seconds.to_str().ok()?.parse().ok());
             let mut message = match response.headers().get(LOCATION) {
                 Some(target) if status.is_redirection() => format!(
                     "it redirects to {}, give that gateway's URL instead",
@@ -173,6 +179,7 @@ impl HttpGateway {
                 url: url.to_owned(),
                 status,
                 message,
+                retry_after: retry_after.map(Duration::from_secs),
             })
         })
     }

@@ -6,17 +6,20 @@
 //! - [`url`]: what names a gateway, with its secrets kept apart.
 //! - [`path`]: a grouping key as URL path.
 //! - `api`: the groups in the answer of a Pushgateway's API.
+//! - [`Connection`]: how a gateway is reached, besides its URL.
 //! - [`http`]: the client of a gateway that is reached over HTTP.
 //! - [`deliver`]: one push, from the check to the outbox.
 
 mod api;
+mod connection;
 mod delivery;
 mod gateway;
 pub mod http;
 pub mod path;
 pub mod url;
 
-pub use delivery::{Delivery, Kept, Push, deliver};
+pub use connection::Connection;
+pub use delivery::{Delivery, Kept, deliver};
 pub use gateway::{EMBEDDED, Gateway, GatewayError, Pusher};
 pub use http::Timeouts;
 pub use url::{GatewayUrl, GatewayUrlError};

@@ -7,7 +7,7 @@ use super::events::Events;
 use super::order::Order;
 use super::report;
 use crate::metrics::check::add_pushable;
-use crate::metrics::{Family, Method};
+use crate::metrics::{Family, Method, Push};
 use crate::state::LazyState;
 
 /// The reports of a run while it goes on, as its policy wants them.
@@ -107,8 +107,13 @@ impl<'a> Live<'a> {
         ];
         // The final report tells what is left out.
         add_pushable(key, &mut families, own);
-        if let Err(error) = gateway.pusher().push(key, Method::Post, &families, state) {
-            self.fails(error.to_string());
+        match Push::new((*key).clone(), Method::Post, families, SystemTime::now()) {
+            Ok(push) => {
+                if let Err(error) = gateway.pusher().push(&push, state) {
+                    self.fails(error.to_string());
+                }
+            }
+            Err(error) => self.fails(error.to_string()),
         }
     }
 }

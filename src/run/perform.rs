@@ -17,8 +17,8 @@ use crate::job::builtin::Progress;
 use crate::job::params::ParamError;
 use crate::job::{Job, LockPolicy, Work};
 use crate::metrics::check::{CheckError, add_pushable};
-use crate::metrics::{Method, unix_seconds};
-use crate::push::{Delivery, Kept, Push, Pusher, deliver};
+use crate::metrics::{Method, Push, unix_seconds};
+use crate::push::{Delivery, Kept, Pusher, deliver};
 use crate::state::counters::Counter;
 use crate::state::history::RecordedRun;
 use crate::state::{LazyState, State, StateError};
@@ -289,8 +289,9 @@ fn follow_up(
         let mut families = report::with_totals(Vec::new(), &job.metrics, Some(&totals));
         families.push(report::runs_total(&job.prefix, &totals));
         // The next run reports them too.
-        let pushing = pusher.push(order.key, Method::Post, &families, state);
-        if pushing.is_err() {
+        let push = Push::new(order.key.clone(), Method::Post, families, SystemTime::now());
+        let pushing = push.map(|push| pusher.push(&push, state));
+        if !matches!(pushing, Ok(Ok(()))) {
             return;
         }
         pushed = totals;
