@@ -260,7 +260,7 @@ fn json_tells_everything() {
     assert_eq!(json["exit_code"], 3);
     assert_eq!(json["tail"][0], "a");
     assert_eq!(json["push"]["method"], "post");
-    assert_eq!(json["push"]["delivered"], true);
+    assert_eq!(json["push"]["deliveries"][0]["delivered"], true);
     assert!(json["max_rss_bytes"].as_f64().unwrap() > 100_000.0);
 }
 
@@ -271,7 +271,7 @@ fn without_a_push_it_is_still_in_the_history() {
         .exec("--no-push --output json", "true")
         .code(0)
         .json();
-    assert_eq!(run["push"]["delivered"], false);
+    assert_eq!(run["push"]["deliveries"], serde_json::json!([]));
     assert_eq!(run["push"]["error"], serde_json::Value::Null);
     assert_eq!(sandbox.outcomes(), ["success"]);
     assert!(sandbox.samples().is_empty());

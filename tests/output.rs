@@ -57,10 +57,11 @@ fn a_push_as_json() {
     let push = sandbox.run_with_input("push --job j -g a=1 --output json", "m 1\nn 2\n");
     let json = push.code(0).json();
     assert_eq!(
-        (&json["series"], &json["delivered"]),
+        (&json["series"], &json["deliveries"][0]["delivered"]),
         (&2.into(), &true.into())
     );
-    assert_eq!(json["url"], "embedded:/metrics/job/j/a/1");
+    let url = &json["deliveries"][0]["url"];
+    assert_eq!(url, "embedded:/metrics/job/j/a/1");
 }
 
 #[test]

@@ -2,14 +2,15 @@
 
 use clap::Args;
 
-use super::console;
-use super::exit;
+use super::delivery_notes::count;
 use super::options::{GatewayArgs, GroupArgs, QuietArgs};
+use super::{console, exit};
+use crate::push;
 
 /// Delete a group from the gateway
 ///
 /// Only the group with exactly this grouping key is deleted. One that does not exist is no error, as
-/// at the Pushgateway.
+/// at the Pushgateway. Reports in the outbox that wait for the group go too: they would bring it back.
 #[derive(Args)]
 #[command(after_help = "\
 Example:
@@ -31,24 +32,35 @@ pub struct DeleteArgs {
 
 pub fn main(args: DeleteArgs) -> anyhow::Result<u8> {
     let key = args.group.key()?;
-    let gateway = args.gateway.gateway()?;
+    let gateways = args.gateway.gateways()?;
     if args.dry_run {
-        console::result(&format!("DELETE {}\n", gateway.group_url(&key)))?;
+        for gateway in &gateways {
+            console::result(&format!("DELETE {}\n", gateway.group_url(&key)))?;
+        }
         return Ok(exit::SUCCESS);
     }
-    let existed = gateway.delete(&key)?;
-    if !args.quiet.quiet {
-        let place = gateway.group_place(&key);
-        console::result(&match existed {
-            Some(false) => format!(
-                "nothing to delete: {place} does not exist
-"
-            ),
-            _ => format!(
-                "deleted {place}
-"
-            ),
-        })?;
+    let mut code = exit::SUCCESS;
+    for gateway in &gateways {
+        match push::delete(gateway, &key, &args.gateway.state_dir()) {
+            Ok(_) if args.quiet.quiet => {}
+            Ok((existed, forgotten)) => {
+                let place = gateway.group_place(&key);
+                let forgotten = match forgotten {
+                    0 => String::new(),
+                    n => format!(
+                        ", and {} for it",
+                        count(n, "a report in the outbox", "reports in the outbox")
+                    ),
+                };
+                console::result(&match existed {
+                    Some(false) => {
+                        format!("nothing to delete: {place} does not exist{forgotten}\n")
+                    }
+                    _ => format!("deleted {place}{forgotten}\n"),
+                })?;
+            }
+            Err(error) => code = exit::report(&error.into()),
+        }
     }
-    Ok(exit::SUCCESS)
+    Ok(code)
 }

@@ -3,11 +3,35 @@
 use serde_json::{Value as Json, json};
 
 use super::console;
-use crate::metrics::{Family, Metric, Value};
+use crate::metrics::{Family, GroupingKey, Metric, Value};
+use crate::push::{Delivery, Gateway, Kept};
 
 /// Writes `value` to stdout, indented, with a line feed at the end.
 pub fn print(value: &Json) -> std::io::Result<()> {
     console::result(&format!("{value:#}\n"))
+}
+
+/// What became of a push at each gateway: `[{"gateway", "url", "delivered", "error", "outbox_entry",
+/// "older_reports_delivered"}]`.
+pub fn deliveries(gateways: &[Gateway], key: &GroupingKey, deliveries: &[Delivery]) -> Json {
+    let pairs = gateways.iter().zip(deliveries);
+    pairs
+        .map(|(gateway, delivery)| {
+            let undelivered = delivery.result.as_ref().err();
+            let entry = undelivered.and_then(|undelivered| match undelivered.kept {
+                Kept::InOutbox { id, .. } => Some(id),
+                Kept::Lost => None,
+            });
+            json!({
+                "gateway": gateway.to_string(),
+                "url": gateway.group_url(key),
+                "delivered": undelivered.is_none(),
+                "error": undelivered.map(|undelivered| undelivered.error.to_string()),
+                "outbox_entry": entry,
+                "older_reports_delivered": delivery.late,
+            })
+        })
+        .collect()
 }
 
 /// A family: `{"name", "type", "help", "metrics": [{"labels": {…}, "value": 42}]}`. A summary has

@@ -3,7 +3,9 @@
 //!
 //! It may use everything; nothing uses it. Results go to stdout, everything else to stderr.
 //!
-//! - `options`, `connection_options`, `policy_options`: the options that several subcommands share.
+//! - `options`, `connection_options`, `delivery_options`, `policy_options`: the options that several
+//!   subcommands share.
+//! - `delivery_notes`: what is said about deliveries.
 //! - `perform`: what `run` and `exec` have in common.
 //! - `exit`: which error ends with which exit code.
 //! - `console`: what is written to the terminal, and how.
@@ -13,6 +15,8 @@ mod check;
 mod connection_options;
 mod console;
 mod delete;
+mod delivery_notes;
+mod delivery_options;
 mod exec;
 mod exit;
 mod generate;
@@ -21,6 +25,7 @@ mod json;
 mod list;
 mod metric;
 mod options;
+mod outbox;
 mod perform;
 mod policy_options;
 mod progress;
@@ -75,6 +80,8 @@ enum Command {
     Delete(delete::DeleteArgs),
     /// Show the groups of the gateway
     Status(status::StatusArgs),
+    /// Show and deliver the reports that are not delivered yet
+    Outbox(outbox::OutboxArgs),
     /// List the jobs: what they run and where they are defined
     List(list::ListArgs),
     /// Validate job files
@@ -127,6 +134,7 @@ pub fn main() -> u8 {
         Command::Push(args) => push::main(args),
         Command::Delete(args) => delete::main(args),
         Command::Status(args) => status::main(args),
+        Command::Outbox(args) => outbox::main(args),
         Command::List(args) => list::main(args),
         Command::Check(args) => check::main(args),
         Command::Generate(args) => generate::main(args, Cli::command()),

@@ -10,7 +10,7 @@ use super::connection_options::ConnectionArgs;
 use super::exit::usage;
 use crate::job::catalog::Catalog;
 use crate::metrics::{GroupingKey, Method};
-use crate::push::{self, Gateway};
+use crate::push::{Connection, Gateway};
 use crate::state::dir::default_dir;
 
 /// The heading of the options that say where reports go.
@@ -18,7 +18,8 @@ pub const GATEWAY: &str = "Gateway";
 
 #[derive(Args)]
 pub struct GatewayArgs {
-    /// Where reports go: a Pushgateway's URL, or `embedded`; can be given several times
+    /// Where reports go: a Pushgateway's URL, or `embedded`; can be given several times [default:
+    /// embedded]
     ///
     /// `http://` is assumed where no scheme is given. The URL can hold a path prefix, and a user and
     /// password, which are never printed. `embedded` is the local gateway in the state directory. Of
@@ -31,7 +32,6 @@ pub struct GatewayArgs {
         hide_env_values = true,
         // No URL has a blank in it.
         value_delimiter = ' ',
-        default_value = push::EMBEDDED,
         help_heading = GATEWAY
     )]
     gateway: Vec<String>,
@@ -44,8 +44,16 @@ pub struct GatewayArgs {
 }
 
 impl GatewayArgs {
-    /// The gateways that the options name, each once.
+    /// The gateways that the options name, each once; without any the embedded one.
     pub fn gateways(&self) -> anyhow::Result<Vec<Gateway>> {
+        match self.given()? {
+            none if none.is_empty() => Ok(vec![Gateway::Embedded(self.state_dir())]),
+            given => Ok(given),
+        }
+    }
+
+    /// The gateways that were given, each once.
+    pub fn given(&self) -> anyhow::Result<Vec<Gateway>> {
         let connection = self.connection.connection()?;
         let mut gateways: Vec<Gateway> = Vec::new();
         for text in &self.gateway {
@@ -70,6 +78,11 @@ impl GatewayArgs {
                 "several gateways are given, and this is about one: name it with --gateway"
             ))),
         }
+    }
+
+    /// How gateways are reached that were not named.
+    pub fn unnamed_connection(&self) -> anyhow::Result<Connection> {
+        self.connection.connection()
     }
 
     pub fn state_dir(&self) -> PathBuf {

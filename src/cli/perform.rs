@@ -4,19 +4,21 @@ use std::io::IsTerminal;
 use std::time::Duration;
 
 use clap::Args;
+use clap::builder::FalseyValueParser;
 use signal_hook::consts::SIGINT;
 use signal_hook::low_level::emulate_default_handler;
 
-use super::exit::usage;
+use super::delivery_options::DeliveryArgs;
+use super::exit::{UNAVAILABLE, usage};
 use super::options::{GatewayArgs, GroupingArgs, Output, OutputArgs, QuietArgs, method};
 use super::policy_options::PolicyArgs;
 use super::progress::Bar;
 use super::run_summary::Summary;
-use super::{console, json};
+use super::{console, delivery_notes, json};
 use crate::job::builtin::{NoProgress, Progress};
 use crate::job::{Job, Work};
 use crate::metrics::{GroupingKey, Method};
-use crate::push::{Delivery, GatewayError, Kept};
+use crate::push::Gateway;
 use crate::run::{
     Attempt, Observer, Order, Outcome, PerformError, Performed, Reporting, Run, Signals, perform,
 };
@@ -39,11 +41,23 @@ pub struct PerformArgs {
     #[arg(long, conflicts_with = "dry_run")]
     no_push: bool,
 
+    /// End with exit code 69 if the job succeeded, but a gateway has not got its report
+    #[arg(
+        long,
+        env = "METRICSJOB_REQUIRE_PUSH",
+        value_parser = FalseyValueParser::new(),
+        conflicts_with_all = ["dry_run", "no_push"]
+    )]
+    require_push: bool,
+
     #[command(flatten)]
     quiet: QuietArgs,
 
     #[command(flatten)]
     policy: PolicyArgs,
+
+    #[command(flatten)]
+    delivery: DeliveryArgs,
 
     #[command(flatten)]
     gateway: GatewayArgs,
@@ -68,11 +82,12 @@ pub fn main(mut job: Job, args: &PerformArgs, talk: Talk) -> anyhow::Result<u8> 
     }
     args.policy.apply(&mut job)?;
     let key = grouping_key(&job, args.grouping.labels())?;
-    let gateway = args.gateway.gateway()?;
+    let gateways = args.gateway.gateways()?;
     let order = Order {
         job: &job,
         key: &key,
-        gateway: &gateway,
+        gateways: &gateways,
+        delivery: &args.delivery.policy(args.require_push),
         state_dir: &args.gateway.state_dir(),
         reporting: match (args.dry_run, args.no_push) {
             (true, _) => Reporting::DryRun,
@@ -95,15 +110,17 @@ pub fn main(mut job: Job, args: &PerformArgs, talk: Talk) -> anyhow::Result<u8> 
     if let (Some(failure), true) = (&performed.run.failure, is_failure && (quiet || !is_brief)) {
         console::error(&format!("{}: {failure}", job.name));
     }
-    warn(&job, &performed);
+    warn(&job, &gateways, &performed);
     if let (Some(Ok(push)), true) = (&performed.push, args.dry_run) {
-        // The job's end is what counts: what cannot be printed here changes nothing.
-        drop(console::result(&gateway.request_text(push)));
+        for gateway in &gateways {
+            // The job's end is what counts: what cannot be printed here changes nothing.
+            drop(console::result(&gateway.request_text(push)));
+        }
     }
     let summary = Summary {
         job: &job,
         key: &key,
-        gateway: &gateway,
+        gateways: &gateways,
         performed: &performed,
     };
     let is_command = matches!(job.work, Work::Command(_));
@@ -113,7 +130,7 @@ pub fn main(mut job: Job, args: &PerformArgs, talk: Talk) -> anyhow::Result<u8> 
         _ if is_brief && is_failure => console::error(&summary.failure_text()),
         _ if is_brief => {}
         _ => {
-            let text = summary.text(&args.gateway.status_command(&gateway));
+            let text = summary.text(|gateway| args.gateway.status_command(gateway));
             // What a command writes to stdout is its own, and a printed request is the result.
             if is_command || args.dry_run {
                 console::side_note(&text);
@@ -125,14 +142,26 @@ pub fn main(mut job: Job, args: &PerformArgs, talk: Talk) -> anyhow::Result<u8> 
     if is_command {
         end_as_interrupted(&performed.run);
     }
+    if args.require_push && !is_reported(&performed) {
+        return Ok(UNAVAILABLE);
+    }
     Ok(performed.run.outcome.exit_code())
 }
 
+/// Whether each gateway has the report, as far as the run's outcome does not matter more.
+fn is_reported(performed: &Performed) -> bool {
+    let is_pushable = !matches!(performed.push, Some(Err(_)));
+    let mut deliveries = performed.deliveries.iter();
+    let is_delivered = is_pushable && deliveries.all(|delivery| delivery.result.is_ok());
+    is_delivered || !performed.run.outcome.is_success()
+}
+
 /// Says on stderr what went wrong besides the outcome.
-fn warn(job: &Job, performed: &Performed) {
+fn warn(job: &Job, gateways: &[Gateway], performed: &Performed) {
     let Performed {
         push,
-        delivery,
+        deliveries,
+        state_failure,
         warnings,
         ..
     } = performed;
@@ -145,8 +174,10 @@ fn warn(job: &Job, performed: &Performed) {
             job.name
         ));
     }
-    if let Some(Delivery::Undelivered { error, kept }) = delivery {
-        warn_undelivered(error, kept);
+    let is_told = delivery_notes::warn(gateways, deliveries, state_failure.as_ref());
+    if let (Some(failure), false) = (state_failure, is_told) {
+        let name = &job.name;
+        console::warning(&format!("{name}: the run is not in the history: {failure}"));
     }
 }
 
@@ -204,21 +235,4 @@ impl Observer for Notices<'_> {
             console::rough(wait),
         ));
     }
-}
-
-/// Says on stderr why a push was not delivered and where it is.
-pub fn warn_undelivered(error: &GatewayError, kept: &Kept) {
-    let fate = match kept {
-        Kept::InOutbox { id, path } => {
-            format!(
-                "the report is kept as outbox entry {id} in {}",
-                path.display()
-            )
-        }
-        Kept::Lost(lost) => {
-            format!("the report is lost, because it could not be kept either: {lost}")
-        }
-        Kept::LostWithGateway => "the report is lost".into(),
-    };
-    console::warning(&format!("{error}; {fate}"));
 }

@@ -9,13 +9,14 @@ use anyhow::anyhow;
 use clap::Args;
 use serde_json::json;
 
+use super::delivery_notes::count;
+use super::delivery_options::DeliveryArgs;
 use super::exit::{self, UNAVAILABLE, usage};
 use super::options::{GatewayArgs, GroupArgs, Output, OutputArgs, QuietArgs, method};
-use super::perform::warn_undelivered;
-use super::{console, json};
+use super::{console, delivery_notes, json};
 use crate::metrics::{Method, Push, text};
-use crate::push::{self, Delivery};
-use crate::state::LazyState;
+use crate::push::{Delivery, Dispatch, Gateway};
+use crate::state::{LazyState, StateError};
 
 /// Push metrics in the Prometheus text format
 ///
@@ -53,6 +54,9 @@ pub struct PushArgs {
     quiet: QuietArgs,
 
     #[command(flatten)]
+    delivery: DeliveryArgs,
+
+    #[command(flatten)]
     gateway: GatewayArgs,
 
     #[command(flatten)]
@@ -64,7 +68,7 @@ const MAX_BYTES: u64 = 64 * 1024 * 1024;
 
 pub fn main(args: PushArgs) -> anyhow::Result<u8> {
     let key = args.group.key()?;
-    let gateway = args.gateway.gateway()?;
+    let gateways = args.gateway.gateways()?;
     let is_stdin = args.file == Path::new("-");
     let shown = match is_stdin {
         true => "stdin".into(),
@@ -81,49 +85,63 @@ pub fn main(args: PushArgs) -> anyhow::Result<u8> {
         };
         console::warning(&format!("{shown} holds no metrics, {effect}"));
     }
-    let series: usize = families.iter().map(|family| family.metrics.len()).sum();
+    let series: u64 = families
+        .iter()
+        .map(|family| family.metrics.len() as u64)
+        .sum();
     let push = Push::new(key, args.method, families, SystemTime::now())
         .map_err(|error| usage(anyhow!("{shown}: {error}")))?;
     if args.dry_run {
-        console::result(&gateway.request_text(&push))?;
+        for gateway in &gateways {
+            console::result(&gateway.request_text(&push))?;
+        }
         return Ok(exit::SUCCESS);
     }
-    let delivery = push::deliver(
-        &push,
-        &gateway.pusher(),
-        &mut LazyState::new(&args.gateway.state_dir()),
-    );
-    let error = match &delivery {
-        Delivery::Delivered => None,
-        Delivery::Undelivered { error, kept } => {
-            warn_undelivered(error, kept);
-            Some(error.to_string())
-        }
-    };
+    let (deliveries, state_failure) = deliver(&push, &gateways, &args);
+    delivery_notes::warn(&gateways, &deliveries, state_failure.as_ref());
+    let is_delivered = deliveries.iter().all(|delivery| delivery.result.is_ok());
     match args.output.output {
         Output::Json => json::print(&json!({
-            "gateway": gateway.to_string(),
             "method": args.method.name(),
             "grouping_key": push.key(),
-            "url": gateway.group_url(push.key()),
             "series": series,
-            "delivered": error.is_none(),
-            "error": error,
+            "deliveries": json::deliveries(&gateways, push.key(), &deliveries),
         }))?,
-        Output::Text if args.quiet.quiet || error.is_some() => {}
+        Output::Text if args.quiet.quiet => {}
         Output::Text => {
-            let count = match series {
-                1 => "1 series".into(),
-                n => format!("{n} series"),
-            };
-            let (method, place) = (args.method.http(), gateway.group_place(push.key()));
-            console::result(&format!("pushed {count} by {method} to {place}\n"))?;
+            let (series, method) = (count(series, "1 series", "series"), args.method.http());
+            for (gateway, delivery) in gateways.iter().zip(&deliveries) {
+                if delivery.result.is_ok() {
+                    let place = gateway.group_place(push.key());
+                    console::result(&format!("pushed {series} by {method} to {place}\n"))?;
+                }
+            }
         }
     }
-    Ok(match delivery {
-        Delivery::Delivered => exit::SUCCESS,
-        Delivery::Undelivered { .. } => UNAVAILABLE,
+    Ok(match is_delivered {
+        true => exit::SUCCESS,
+        false => UNAVAILABLE,
     })
+}
+
+/// Puts `push` into the outbox and delivers it. Also returns why it could not be put there.
+fn deliver(
+    push: &Push,
+    gateways: &[Gateway],
+    args: &PushArgs,
+) -> (Vec<Delivery>, Option<StateError>) {
+    let (policy, state_dir) = (args.delivery.policy(false), args.gateway.state_dir());
+    let mut state = LazyState::new(&state_dir);
+    let dispatch = Dispatch::new(gateways, &state_dir, &policy, &|| false);
+    let entries = state
+        .get()
+        .and_then(|state| state.enqueue(push, &dispatch.names()));
+    let until = dispatch.until();
+    let mut deliveries = dispatch.deliver(push, entries.as_deref().ok(), &mut state, until);
+    if entries.is_ok() {
+        dispatch.finish(&mut deliveries, &mut state, until);
+    }
+    (deliveries, entries.err())
 }
 
 fn read(file: &Path, is_stdin: bool) -> io::Result<Vec<u8>> {

@@ -4,23 +4,24 @@ use std::fmt::Write;
 
 use serde_json::json;
 
+use super::delivery_notes::count;
 use super::{console, json};
 use crate::job::Job;
 use crate::metrics::{Family, GroupingKey, Value, series_name, unix_seconds};
-use crate::push::{Delivery, Gateway, Kept};
+use crate::push::{Delivery, Gateway};
 use crate::run::{Outcome, Performed};
 
 /// All that there is to tell about a run.
 pub struct Summary<'a> {
     pub job: &'a Job,
     pub key: &'a GroupingKey,
-    pub gateway: &'a Gateway,
+    pub gateways: &'a [Gateway],
     pub performed: &'a Performed,
 }
 
 impl Summary<'_> {
-    /// For people. `status_command` shows what is at the gateway.
-    pub fn text(&self, status_command: &str) -> String {
+    /// For people. `status_command` is what shows a gateway's groups.
+    pub fn text(&self, status_command: impl Fn(&Gateway) -> String) -> String {
         let run = &self.performed.run;
         let mut text = format!("{}\n", self.head());
         if !run.outcome.is_success() {
@@ -33,17 +34,31 @@ impl Summary<'_> {
             return text;
         };
         let method = push.method().http();
-        let place = self.gateway.group_place(self.key);
-        let _ = match &self.performed.delivery {
-            Some(Delivery::Delivered) => writeln!(
-                text,
-                "  reported by {method} to {place}\n  show it with: {status_command}"
-            ),
-            Some(Delivery::Undelivered { .. }) => {
-                writeln!(text, "  not reported: {method} to {place}")
-            }
-            None => writeln!(text, "  not sent (dry run): {method} to {place}"),
-        };
+        for (index, gateway) in self.gateways.iter().enumerate() {
+            let place = gateway.group_place(self.key);
+            let _ = match self.performed.deliveries.get(index) {
+                Some(Delivery {
+                    result: Ok(()),
+                    late,
+                    ..
+                }) => {
+                    let late = match late {
+                        0 => String::new(),
+                        late => format!(
+                            ", with {}",
+                            count(*late, "an older report", "older reports")
+                        ),
+                    };
+                    writeln!(
+                        text,
+                        "  reported by {method} to {place}{late}\n  show it with: {}",
+                        status_command(gateway)
+                    )
+                }
+                Some(_) => writeln!(text, "  not reported: {method} to {place}"),
+                None => writeln!(text, "  not sent (dry run): {method} to {place}"),
+            };
+        }
         text
     }
 
@@ -78,21 +93,15 @@ impl Summary<'_> {
         let Performed {
             run,
             push,
-            delivery,
+            deliveries,
             warnings,
+            ..
         } = self.performed;
-        let (error, entry) = match (push, delivery) {
-            (Some(Err(error)), _) => (Some(error.to_string()), None),
-            (_, Some(Delivery::Undelivered { error, kept })) => (
-                Some(error.to_string()),
-                match kept {
-                    Kept::InOutbox { id, .. } => Some(*id),
-                    Kept::Lost(_) | Kept::LostWithGateway => None,
-                },
-            ),
-            _ => (None, None),
+        let (push, unpushable) = match push {
+            Some(Ok(push)) => (Some(push), None),
+            Some(Err(error)) => (None, Some(error.to_string())),
+            None => (None, None),
         };
-        let push = push.as_ref().and_then(|push| push.as_ref().ok());
         json!({
             "name": self.job.name,
             "run_id": run.id,
@@ -110,13 +119,10 @@ impl Summary<'_> {
             "tail": run.tail,
             "warnings": warnings,
             "push": {
-                "gateway": self.gateway.to_string(),
                 "method": push.map(|push| push.method().name()),
                 "grouping_key": self.key,
-                "url": push.map(|push| self.gateway.group_url(push.key())),
-                "delivered": matches!(delivery, Some(Delivery::Delivered)),
-                "error": error,
-                "outbox_entry": entry,
+                "error": unpushable,
+                "deliveries": json::deliveries(self.gateways, self.key, deliveries),
             },
         })
     }

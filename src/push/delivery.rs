@@ -1,21 +1,63 @@
-//! One push, from the check to the outbox.
+//! One push, by way of the outbox: whatever fails, it is delivered or kept.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant, SystemTime};
 
+use super::drain::{Drained, Group};
 use super::gateway::{Gateway, GatewayError, Pusher};
-use crate::metrics::Push;
-use crate::state::outbox::OutboxEntry;
+use super::group_lock::GroupLock;
+use super::retry;
+use crate::metrics::{GroupingKey, Push};
+use crate::state::push_stats::Attempts;
 use crate::state::{LazyState, StateError};
 
-/// What became of a push.
+/// What a delivery may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DeliveryPolicy {
+    /// How long all of it may take, what else waits for the gateway included.
+    pub deadline: Duration,
+    /// How long a push is tried again that failed for a reason that may pass, from its first failure on.
+    pub retry_window: Duration,
+    /// How many entries the outbox may hold.
+    pub outbox_limit: u64,
+    /// Whether gateways get metrics about their deliveries too.
+    pub self_metrics: bool,
+}
+
+impl Default for DeliveryPolicy {
+    /// The retry window is what a job can wait without anybody noticing: a reset connection or a proxy
+    /// that reloads is over by then. A gateway that is down is not, so more would only hold the job up;
+    /// the outbox has the report, and the next run brings it.
+    fn default() -> Self {
+        DeliveryPolicy {
+            deadline: Duration::from_secs(10),
+            retry_window: Duration::from_millis(30),
+            outbox_limit: 10_000,
+            self_metrics: true,
+        }
+    }
+}
+
+/// What became of a push to one gateway.
 #[derive(Debug)]
-pub enum Delivery {
-    Delivered,
-    /// The gateway did not take it. It is kept, unless that failed too.
-    Undelivered {
-        error: GatewayError,
-        kept: Kept,
-    },
+pub struct Delivery {
+    pub result: Result<(), Undelivered>,
+    /// How many older reports were delivered too.
+    pub late: u64,
+    /// How many older reports were rejected meanwhile.
+    pub late_rejected: u64,
+    /// How many of the oldest entries were dropped, because the outbox was full.
+    pub dropped: u64,
+    /// Why the outbox does not know what became of the push.
+    pub state_failure: Option<StateError>,
+}
+
+/// A push that its gateway does not have.
+#[derive(Debug)]
+pub struct Undelivered {
+    pub error: GatewayError,
+    pub kept: Kept,
 }
 
 /// Where an undelivered push is.
@@ -23,44 +65,316 @@ pub enum Delivery {
 pub enum Kept {
     /// In the outbox of the state database at `path`.
     InOutbox { id: i64, path: PathBuf },
-    /// Nowhere, because the state could not be written.
-    Lost(StateError),
-    /// Nowhere, because the state is what failed: it is where the embedded gateway is too.
-    LostWithGateway,
+    /// Nowhere, because it never came into the outbox.
+    Lost,
 }
 
-/// Pushes by `pusher`, and keeps in the outbox of `state` what its gateway does not take.
-pub fn deliver(push: &Push, pusher: &Pusher<'_>, state: &mut LazyState) -> Delivery {
-    match pusher.push(push, state) {
-        Ok(()) => Delivery::Delivered,
-        Err(error) => Delivery::Undelivered {
-            kept: match error.is_of_state() {
-                true => Kept::LostWithGateway,
-                false => keep(push, pusher.gateway(), state, &error).unwrap_or_else(Kept::Lost),
-            },
-            error,
-        },
+/// What became of the entries that waited for a gateway.
+#[derive(Debug, Default)]
+pub struct Flushed {
+    pub delivered: u64,
+    pub rejected: u64,
+    /// How many wait still.
+    pub waiting: u64,
+    /// What failed first, of all that may pass.
+    pub failure: Option<GatewayError>,
+}
+
+impl Flushed {
+    /// Whether nothing waited.
+    pub fn is_empty(&self) -> bool {
+        self.delivered + self.rejected + self.waiting == 0
     }
 }
 
-fn keep(
-    push: &Push,
-    gateway: &Gateway,
-    state: &mut LazyState,
-    error: &GatewayError,
-) -> Result<Kept, StateError> {
-    let state = state.get()?;
-    let id = state.keep(&OutboxEntry {
-        produced_at: push.produced_at(),
-        gateway: &gateway.to_string(),
-        method: push.method(),
-        key: push.key(),
-        body: push.text(),
-        is_rejected: error.is_rejection(),
-        error: &error.to_string(),
-    })?;
-    Ok(Kept::InOutbox {
-        id,
-        path: state.path().to_owned(),
-    })
+/// How long to wait before looking again whether others are done.
+const LOOK_AGAIN: Duration = Duration::from_millis(5);
+
+/// Delivers to one gateway by way of the outbox.
+pub struct Courier<'a> {
+    pusher: Pusher<'a>,
+    state_dir: &'a Path,
+    policy: &'a DeliveryPolicy,
+    /// Whether to try nothing again, since this process is asked to end.
+    is_stopped: &'a (dyn Fn() -> bool + Sync),
+}
+
+impl<'a> Courier<'a> {
+    pub fn new(
+        gateway: &'a Gateway,
+        state_dir: &'a Path,
+        policy: &'a DeliveryPolicy,
+        is_stopped: &'a (dyn Fn() -> bool + Sync),
+    ) -> Self {
+        Courier {
+            pusher: gateway.pusher(),
+            state_dir,
+            policy,
+            is_stopped,
+        }
+    }
+
+    /// The gateway as the outbox names it.
+    pub fn name(&self) -> &str {
+        self.pusher.name()
+    }
+
+    /// Delivers `push`, which is `entry` in the outbox, after what else waits there for its group. Without
+    /// an entry, because the state could not be written, it is just pushed.
+    pub fn deliver(
+        &self,
+        push: &Push,
+        entry: Option<i64>,
+        state: &mut LazyState,
+        until: Instant,
+    ) -> Delivery {
+        let Some(id) = entry else {
+            return self.just_push(push, state, until);
+        };
+        let lock = match self.lock(push.key(), until) {
+            Ok(Some(lock)) => Some(lock),
+            Ok(None) => return self.leave_to_others(push, id, state),
+            // Where there are no locks, to deliver is still better than not to.
+            Err(_) => None,
+        };
+        let drained = self.group(push.key(), until).drain(Some((id, push)), state);
+        drop(lock);
+        match drained {
+            Ok(drained) => self.fate(push, id, drained, state),
+            Err(error) => Delivery {
+                state_failure: Some(error),
+                ..self.just_push(push, state, until)
+            },
+        }
+    }
+
+    /// Pushes what need not be kept, after what waits for its group: it would otherwise be overwritten by
+    /// that later.
+    pub fn push_unkept(
+        &self,
+        push: &Push,
+        state: &mut LazyState,
+        until: Instant,
+    ) -> Result<(), GatewayError> {
+        let _lock = match self.lock(push.key(), until) {
+            Ok(Some(lock)) => Some(lock),
+            Ok(None) => return Err(GatewayError::Busy),
+            Err(_) => None,
+        };
+        if let Ok(drained) = self.group(push.key(), until).drain(None, state)
+            && let Some(failure) = drained.failure
+        {
+            return Err(failure);
+        }
+        let left = until.saturating_duration_since(Instant::now());
+        self.pusher.push(push, state, left)
+    }
+
+    /// Delivers what waits for the gateway, the oldest first, but for groups that others are delivering to.
+    /// Ends when the gateway cannot be reached, or when it is stopped.
+    ///
+    /// `until` is asked for each group, for when it must be done.
+    pub fn flush(
+        &self,
+        state: &mut LazyState,
+        until: impl Fn() -> Instant,
+    ) -> Result<Flushed, StateError> {
+        let mut flushed = Flushed::default();
+        for key in state.get()?.waiting_groups(self.pusher.name())? {
+            let until = until();
+            if until <= Instant::now() || (self.is_stopped)() {
+                break;
+            }
+            let Ok(Some(_lock)) = self.lock(&key, Instant::now()) else {
+                continue;
+            };
+            let drained = self.group(&key, until).drain(None, state)?;
+            flushed.delivered += drained.delivered.len() as u64;
+            flushed.rejected += drained.rejected.len() as u64;
+            if let Some(error) = drained.state_failure {
+                return Err(error);
+            }
+            if let Some(failure) = drained.failure {
+                let is_reached = failure.is_answer();
+                flushed.failure.get_or_insert(failure);
+                if !is_reached {
+                    break;
+                }
+            }
+        }
+        Ok(flushed)
+    }
+
+    /// Delivers all that waits for the gateway, as long as it takes what it gets. Waits for others that are
+    /// delivering too.
+    pub fn flush_all(&self, state: &mut LazyState) -> Result<Flushed, StateError> {
+        let deadline = self.policy.deadline;
+        let mut total = Flushed::default();
+        let mut progress = Instant::now();
+        loop {
+            let flushed = self.flush(state, || Instant::now() + deadline)?;
+            if flushed.delivered + flushed.rejected > 0 {
+                progress = Instant::now();
+            }
+            total.delivered += flushed.delivered;
+            total.rejected += flushed.rejected;
+            total.failure = flushed.failure;
+            total.waiting = state.get()?.waiting_for(self.pusher.name())?;
+            if total.waiting == 0 || total.failure.is_some() || (self.is_stopped)() {
+                return Ok(total);
+            }
+            if progress.elapsed() > deadline {
+                total.failure = Some(GatewayError::Busy);
+                return Ok(total);
+            }
+            thread::sleep(LOOK_AGAIN);
+        }
+    }
+
+    /// Tells the gateway how pushing goes, if that is due. Nobody waits for it, and nothing is kept.
+    pub fn report_itself(&self, state: &mut LazyState, until: Instant) {
+        let left = until.saturating_duration_since(Instant::now());
+        if !self.policy.self_metrics || !self.pusher.is_http() || left.is_zero() {
+            return;
+        }
+        let now = SystemTime::now();
+        let stats = state
+            .get()
+            .and_then(|state| state.due_push_stats(self.pusher.name(), now));
+        if let Ok(Some(stats)) = stats
+            && let Some(push) = super::self_report::push(&stats, self.state_dir, now)
+        {
+            let _ = self.pusher.push(&push, state, left);
+        }
+    }
+
+    /// The path of the entry `id`, for whoever has to be told where it is.
+    fn kept(&self, id: i64) -> Kept {
+        Kept::InOutbox {
+            id,
+            path: self.state_dir.join(crate::state::FILE_NAME),
+        }
+    }
+
+    fn just_push(&self, push: &Push, state: &mut LazyState, until: Instant) -> Delivery {
+        let (window, mut attempts) = (self.policy.retry_window, Attempts::default());
+        let stop = self.is_stopped;
+        let result = retry::push(
+            &self.pusher,
+            push,
+            state,
+            window,
+            until,
+            stop,
+            &mut attempts,
+        );
+        Delivery {
+            result: result.map_err(|error| Undelivered {
+                error,
+                kept: Kept::Lost,
+            }),
+            late: 0,
+            late_rejected: 0,
+            dropped: 0,
+            state_failure: None,
+        }
+    }
+
+    /// Another process has the group's lock for so long that there is no time left. It will look once more
+    /// for what waits.
+    fn leave_to_others(&self, push: &Push, id: i64, state: &mut LazyState) -> Delivery {
+        let (gateway, error) = (self.pusher.name(), GatewayError::Busy);
+        let limit = self.policy.outbox_limit;
+        let noted = state.get().and_then(|state| {
+            let (attempts, error) = (Attempts::default(), error.to_string());
+            state.undelivered(gateway, push.key(), &[id], &error, &attempts, limit)
+        });
+        let (dropped, state_failure) = match noted {
+            Ok(dropped) => (dropped, None),
+            Err(error) => (0, Some(error)),
+        };
+        Delivery {
+            result: Err(Undelivered {
+                error,
+                kept: self.kept(id),
+            }),
+            late: 0,
+            late_rejected: 0,
+            dropped,
+            state_failure,
+        }
+    }
+
+    /// What became of the entry `id`, which was among those that were `drained`, or among those that
+    /// another process has dealt with.
+    fn fate(&self, push: &Push, id: i64, drained: Drained, state: &mut LazyState) -> Delivery {
+        let is_delivered = drained.delivered.contains(&id);
+        let late = drained.delivered.iter().filter(|other| **other != id);
+        let late = late.count() as u64;
+        let late_rejected = drained.rejected.iter().filter(|(other, _)| *other != id);
+        let late_rejected = late_rejected.count() as u64;
+        let mut rejected = drained.rejected.into_iter();
+        let error = if is_delivered {
+            None
+        } else if let Some((_, error)) = rejected.find(|(rejected, _)| *rejected == id) {
+            Some((id, error))
+        } else if let Some(error) = drained.failure {
+            Some((id, error))
+        } else {
+            self.fate_with_others(push, id, state)
+        };
+        Delivery {
+            result: match error {
+                None => Ok(()),
+                Some((id, error)) => Err(Undelivered {
+                    error,
+                    kept: self.kept(id),
+                }),
+            },
+            late,
+            late_rejected,
+            dropped: drained.dropped,
+            state_failure: drained.state_failure,
+        }
+    }
+
+    /// Why an entry that another process has dealt with is not delivered, and as which entry it waits;
+    /// `None` if it is delivered.
+    fn fate_with_others(
+        &self,
+        push: &Push,
+        id: i64,
+        state: &mut LazyState,
+    ) -> Option<(i64, GatewayError)> {
+        let state = state.get().ok()?;
+        let entry = match state.outbox_entry(id).ok()? {
+            Some(entry) => entry,
+            // A newer one has replaced it, or it is delivered.
+            None => {
+                let mut waiting = state
+                    .waiting(self.pusher.name(), push.key())
+                    .ok()?
+                    .into_iter();
+                waiting.find(|entry| entry.id > id && entry.push.replaces(push))?
+            }
+        };
+        let error = entry
+            .error
+            .unwrap_or_else(|| GatewayError::Busy.to_string());
+        Some((entry.id, GatewayError::Elsewhere(error)))
+    }
+
+    fn group<'b>(&'b self, key: &'b GroupingKey, until: Instant) -> Group<'b> {
+        Group {
+            pusher: &self.pusher,
+            key,
+            policy: self.policy,
+            until,
+            is_stopped: self.is_stopped,
+        }
+    }
+
+    fn lock(&self, key: &GroupingKey, until: Instant) -> std::io::Result<Option<GroupLock>> {
+        GroupLock::acquire(self.state_dir, self.pusher.name(), key, until)
+    }
 }

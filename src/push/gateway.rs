@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::path::PathBuf;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use super::api;
 use super::connection::Connection;
@@ -33,6 +33,11 @@ pub enum GatewayError {
     Embedded(#[from] PushError),
     #[error(transparent)]
     State(#[from] StateError),
+    #[error("another process is delivering an older report of this group")]
+    Busy,
+    /// What another process was told.
+    #[error("{0}")]
+    Elsewhere(String),
     #[error("the answer of {url} is not what a Pushgateway sends: {problem}")]
     Answer { url: String, problem: String },
 }
@@ -47,6 +52,31 @@ impl GatewayError {
             }
             GatewayError::Embedded(error) => matches!(error, PushError::Rejected(_)),
             _ => false,
+        }
+    }
+
+    /// Whether the reason may pass by itself: no connection, no answer, a broken one, 408, 429, or a
+    /// status from 500 to 599.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            GatewayError::Http(HttpError::Status { status, .. }) => {
+                status.is_server_error() || matches!(status.as_u16(), 408 | 429)
+            }
+            GatewayError::Http(error) => !matches!(error, HttpError::Setup(_)),
+            _ => false,
+        }
+    }
+
+    /// Whether the gateway has answered, so that it can be reached.
+    pub fn is_answer(&self) -> bool {
+        matches!(self, GatewayError::Http(HttpError::Status { .. }))
+    }
+
+    /// How long the gateway asked to be left alone.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            GatewayError::Http(HttpError::Status { retry_after, .. }) => *retry_after,
+            _ => None,
         }
     }
 
@@ -115,6 +145,7 @@ impl Gateway {
     pub fn pusher(&self) -> Pusher<'_> {
         Pusher {
             gateway: self,
+            name: self.to_string(),
             client: match self {
                 Gateway::Embedded(_) => None,
                 Gateway::Http(url, connection) => Some(HttpGateway::new(url.clone(), connection)),
@@ -159,6 +190,7 @@ impl Gateway {
 /// Pushes to one gateway. To make it takes some time of its own, before there is anything to push.
 pub struct Pusher<'a> {
     gateway: &'a Gateway,
+    name: String,
     /// `None` for the embedded gateway; or why there can be no client.
     client: Option<Result<HttpGateway, HttpError>>,
 }
@@ -168,8 +200,24 @@ impl Pusher<'_> {
         self.gateway
     }
 
-    /// Pushes once. `state` is where the embedded gateway is.
-    pub fn push(&self, push: &Push, state: &mut LazyState) -> Result<(), GatewayError> {
+    /// The gateway as the outbox names it: the URL without credentials, or `embedded`.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Whether the gateway is behind a URL.
+    pub fn is_http(&self) -> bool {
+        self.client.is_some()
+    }
+
+    /// Pushes once, and waits for the answer until `limit` at most. `state` is where the embedded gateway
+    /// is.
+    pub fn push(
+        &self,
+        push: &Push,
+        state: &mut LazyState,
+        limit: Duration,
+    ) -> Result<(), GatewayError> {
         match &self.client {
             None => Ok(state.get()?.push(
                 push.key(),
@@ -177,7 +225,7 @@ impl Pusher<'_> {
                 push.families(),
                 SystemTime::now(),
             )?),
-            Some(Ok(client)) => Ok(client.push(push)?),
+            Some(Ok(client)) => Ok(client.push(push, limit)?),
             Some(Err(error)) => Err(error.clone().into()),
         }
     }

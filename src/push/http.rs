@@ -95,12 +95,12 @@ impl HttpGateway {
         self.url.join(&group_path(key))
     }
 
-    /// Sends `push`.
+    /// Sends `push` and waits for the answer, until `limit` at most.
     ///
     /// # Errors
     ///
     /// Any answer but 200 and 202 (the latter is a Pushgateway's that checks nothing).
-    pub fn push(&self, push: &Push) -> Result<(), HttpError> {
+    pub fn push(&self, push: &Push, limit: Duration) -> Result<(), HttpError> {
         let verb = match push.method() {
             Method::Put => reqwest::Method::PUT,
             Method::Post => reqwest::Method::POST,
@@ -109,7 +109,8 @@ impl HttpGateway {
         let request = self
             .request(verb, &url)
             .header(CONTENT_TYPE, text::CONTENT_TYPE)
-            .body(push.text().to_owned());
+            .body(push.text().to_owned())
+            .timeout(limit.min(self.timeouts.total));
         self.send(&url, request, &[StatusCode::OK, StatusCode::ACCEPTED])
             .map(drop)
     }

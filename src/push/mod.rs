@@ -8,18 +8,30 @@
 //! - `api`: the groups in the answer of a Pushgateway's API.
 //! - [`Connection`]: how a gateway is reached, besides its URL.
 //! - [`http`]: the client of a gateway that is reached over HTTP.
-//! - [`deliver`]: one push, from the check to the outbox.
+//! - [`Courier`]: delivers to one gateway by way of the outbox. `drain` is all that waits for one group,
+//!   `retry` one push that is tried again, `group_lock` what keeps deliveries to one group apart.
+//! - [`Dispatch`]: one push to several gateways.
+//! - [`delete`]: deleting a group, with what waits for it.
+//! - `self_report`: how pushing goes, as metrics.
 
 mod api;
 mod connection;
+mod deletion;
 mod delivery;
+mod dispatch;
+mod drain;
 mod gateway;
+mod group_lock;
 pub mod http;
 pub mod path;
+mod retry;
+mod self_report;
 pub mod url;
 
 pub use connection::Connection;
-pub use delivery::{Delivery, Kept, deliver};
+pub use deletion::delete;
+pub use delivery::{Courier, Delivery, DeliveryPolicy, Flushed, Kept, Undelivered};
+pub use dispatch::Dispatch;
 pub use gateway::{EMBEDDED, Gateway, GatewayError, Pusher};
 pub use http::Timeouts;
 pub use url::{GatewayUrl, GatewayUrlError};

@@ -8,6 +8,7 @@ use super::order::Order;
 use super::report;
 use crate::metrics::check::add_pushable;
 use crate::metrics::{Family, Method, Push};
+use crate::push::Dispatch;
 use crate::state::LazyState;
 
 /// The reports of a run while it goes on, as its policy wants them.
@@ -34,9 +35,11 @@ impl<'a> Live<'a> {
     /// Reports that a run has begun at `started_at`, and then how far it is, until its end.
     pub fn report(&self, started_at: SystemTime) {
         let policy = &self.order.job.policy;
-        let mut state = LazyState::new(self.order.state_dir);
+        let order = self.order;
+        let dispatch = Dispatch::new(order.gateways, order.state_dir, order.delivery, &|| false);
+        let mut state = LazyState::new(order.state_dir);
         if policy.push_start {
-            self.push(started_at, Vec::new(), &mut state);
+            self.push(started_at, Vec::new(), &dispatch, &mut state);
         }
         let Some(interval) = policy.push_interval else {
             return;
@@ -50,7 +53,7 @@ impl<'a> Live<'a> {
             let increments = report::increments_of(&own, rules);
             let totals = totals.clone().map(|totals| report::sum(totals, increments));
             let own = report::with_totals(own, rules, totals.as_deref());
-            self.push(started_at, own, &mut state);
+            self.push(started_at, own, &dispatch, &mut state);
         }
     }
 
@@ -97,10 +100,14 @@ impl<'a> Live<'a> {
     }
 
     /// Whatever the job's method is: what an earlier run reported must stay until this one's end.
-    fn push(&self, started_at: SystemTime, own: Vec<Family>, state: &mut LazyState) {
-        let Order {
-            job, key, gateway, ..
-        } = self.order;
+    fn push(
+        &self,
+        started_at: SystemTime,
+        own: Vec<Family>,
+        dispatch: &Dispatch<'_>,
+        state: &mut LazyState,
+    ) {
+        let Order { job, key, .. } = self.order;
         let mut families = vec![
             report::running(&job.prefix, true),
             report::start_timestamp(&job.prefix, started_at),
@@ -109,7 +116,7 @@ impl<'a> Live<'a> {
         add_pushable(key, &mut families, own);
         match Push::new((*key).clone(), Method::Post, families, SystemTime::now()) {
             Ok(push) => {
-                if let Err(error) = gateway.pusher().push(&push, state) {
+                if let Err(error) = dispatch.push_unkept(&push, state) {
                     self.fails(error.to_string());
                 }
             }

@@ -4,13 +4,15 @@ use std::path::Path;
 
 use crate::job::Job;
 use crate::metrics::GroupingKey;
-use crate::push::Gateway;
+use crate::push::{DeliveryPolicy, Gateway};
 
 /// What is to run, and where it is reported.
 pub struct Order<'a> {
     pub job: &'a Job,
     pub key: &'a GroupingKey,
-    pub gateway: &'a Gateway,
+    /// Each gets the report.
+    pub gateways: &'a [Gateway],
+    pub delivery: &'a DeliveryPolicy,
     /// Where the history, the outbox and the locks are.
     pub state_dir: &'a Path,
     pub reporting: Reporting,

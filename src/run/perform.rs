@@ -18,7 +18,7 @@ use crate::job::params::ParamError;
 use crate::job::{Job, LockPolicy, Work};
 use crate::metrics::check::{CheckError, add_pushable};
 use crate::metrics::{Method, Push, unix_seconds};
-use crate::push::{Delivery, Kept, Pusher, deliver};
+use crate::push::{Delivery, Dispatch};
 use crate::state::counters::Counter;
 use crate::state::history::RecordedRun;
 use crate::state::{LazyState, State, StateError};
@@ -28,9 +28,11 @@ pub struct Performed {
     pub run: Run,
     /// The report, or why it is none that a gateway could take; `None` if none was wanted.
     pub push: Option<Result<Push, CheckError>>,
-    /// `None` if nothing was sent.
-    pub delivery: Option<Delivery>,
-    /// What did not go as it should, but for the delivery.
+    /// What became of it at each gateway; none if nothing was sent.
+    pub deliveries: Vec<Delivery>,
+    /// Why the run is not in the history, and its report not in the outbox.
+    pub state_failure: Option<StateError>,
+    /// What else did not go as it should.
     pub warnings: Vec<String>,
 }
 
@@ -46,9 +48,6 @@ pub enum PerformError {
     Interrupted(u8),
 }
 
-/// How often a report of counters is followed by another one, because they have changed meanwhile.
-const MAX_FOLLOW_UPS: u32 = 20;
-
 /// Waits for the job's turn, runs it, records the run and reports it.
 pub fn perform(
     order: &Order<'_>,
@@ -56,7 +55,7 @@ pub fn perform(
     signals: &Signals,
     observer: &dyn Observer,
 ) -> Result<Performed, PerformError> {
-    let state = match (&order.job.work, order.reporting) {
+    let mut state = match (&order.job.work, order.reporting) {
         // A command has a processor of its own; what a built-in does would only be disturbed.
         (Work::Command(_), Reporting::Push | Reporting::Record) => {
             LazyState::opening(order.state_dir)
@@ -82,7 +81,7 @@ pub fn perform(
             signals,
         )?),
     };
-    let (_lock, run, warnings) = match locking {
+    let (lock, run, warnings) = match locking {
         Some(Locking::Interrupted(signal)) => {
             return Err(PerformError::Interrupted(signal.number));
         }
@@ -103,8 +102,35 @@ pub fn perform(
             (None, run, warnings)
         }
     };
-    // The lock is kept until the report is out, so that reports come in the order of the runs.
-    Ok(conclude(order, run, state, warnings))
+    let is_stopped = || signals.held().is_some();
+    let dispatch = (order.reporting == Reporting::Push).then(|| {
+        let Order {
+            gateways,
+            state_dir,
+            delivery,
+            ..
+        } = order;
+        Dispatch::new(gateways, state_dir, delivery, &is_stopped)
+    });
+    let names = dispatch.as_ref().map(Dispatch::names).unwrap_or_default();
+    let concluded = conclude(order, run, &mut state, warnings, &names);
+    let mut deliveries = Vec::new();
+    if let (Some(Ok(push)), Some(dispatch)) = (&concluded.push, &dispatch) {
+        let until = dispatch.until();
+        deliveries = dispatch.deliver(push, concluded.entries.as_deref(), &mut state, until);
+        // It was kept until the report is out, so that reports come in the order of the runs.
+        drop(lock);
+        if concluded.state_failure.is_none() {
+            dispatch.finish(&mut deliveries, &mut state, until);
+        }
+    }
+    Ok(Performed {
+        run: concluded.run,
+        push: concluded.push,
+        deliveries,
+        state_failure: concluded.state_failure,
+        warnings: concluded.warnings,
+    })
 }
 
 /// Runs the job, and reports it while it goes on, if that is wanted.
@@ -161,13 +187,26 @@ impl Observer for Reported<'_, '_, '_> {
     }
 }
 
-/// Records and reports a run.
+/// What became of a run once it was over.
+struct Concluded {
+    run: Run,
+    push: Option<Result<Push, CheckError>>,
+    warnings: Vec<String>,
+    /// Why the run is not in the history, and its report not in the outbox.
+    state_failure: Option<StateError>,
+    /// The report in the outbox, once for each gateway; `None` if it could not be put there.
+    entries: Option<Vec<i64>>,
+}
+
+/// Records a run, and puts its report into the outbox, in one step: whatever is seen as finished is also
+/// reported, even if this process ends here.
 fn conclude(
     order: &Order<'_>,
     mut run: Run,
-    mut state: LazyState,
+    state: &mut LazyState,
     mut warnings: Vec<String>,
-) -> Performed {
+    gateways: &[String],
+) -> Concluded {
     warnings.extend(run.warnings.iter().cloned());
     let mut own = report::runner(&run, order.job, Some(&[]));
     let runners = own.len();
@@ -175,43 +214,31 @@ fn conclude(
     run.metrics = own.split_off(runners);
     let left_out = left_out.into_iter();
     warnings.extend(left_out.map(|error| format!("a metric of the job is left out: {error}")));
-    let pusher = (order.reporting == Reporting::Push).then(|| order.gateway.pusher());
-    let (totals, unrecorded) = match record(order, &run, &mut state) {
-        Ok(totals) => (Some(totals), None),
+    let mut push = None;
+    let (entries, state_failure) = match record(order, &run, state, gateways, &mut push) {
+        Ok(entries) => (Some(entries), None),
         Err(error) => (None, Some(error)),
     };
-    let unrecorded = unrecorded.map(|error| format!("the run is not in the history: {error}"));
-    let push = match order.reporting {
-        Reporting::Record => None,
-        Reporting::Push | Reporting::DryRun => push_of(order, &run, totals.as_deref()),
-    };
-    let mut delivery = None;
-    if let (Some(Ok(push)), Some(pusher)) = (&push, &pusher) {
-        let done = deliver(push, pusher, &mut state);
-        if let (Delivery::Delivered, Some(totals)) = (&done, totals) {
-            follow_up(order, pusher, &mut state, totals);
-        }
-        delivery = Some(done);
+    if state_failure.is_some() && order.reporting != Reporting::Record {
+        push = push_of(order, &run, None);
     }
-    // Where the embedded gateway failed, the reason is the same, and will be told.
-    let is_told = matches!(
-        delivery,
-        Some(Delivery::Undelivered {
-            kept: Kept::LostWithGateway,
-            ..
-        })
-    );
-    warnings.extend(unrecorded.filter(|_| !is_told));
-    Performed {
+    Concluded {
         run,
         push,
-        delivery,
         warnings,
+        state_failure,
+        entries,
     }
 }
 
-/// Records `run`. Returns the counters of its group, which have counted it.
-fn record(order: &Order<'_>, run: &Run, state: &mut LazyState) -> Result<Vec<Counter>, StateError> {
+/// Records `run`, makes the push of its report, and puts that into the outbox. Returns the ids there.
+fn record(
+    order: &Order<'_>,
+    run: &Run,
+    state: &mut LazyState,
+    gateways: &[String],
+    push: &mut Option<Result<Push, CheckError>>,
+) -> Result<Vec<i64>, StateError> {
     let job = order.job;
     let increments = report::increments(run, &job.prefix, &job.metrics);
     if order.reporting == Reporting::DryRun {
@@ -219,7 +246,8 @@ fn record(order: &Order<'_>, run: &Run, state: &mut LazyState) -> Result<Vec<Cou
             Some(mut state) => state.counters(order.key)?,
             None => Vec::new(),
         };
-        return Ok(report::sum(totals, increments));
+        *push = push_of(order, run, Some(&report::sum(totals, increments)));
+        return Ok(Vec::new());
     }
     let recorded = RecordedRun {
         run_id: run.id.clone(),
@@ -238,7 +266,15 @@ fn record(order: &Order<'_>, run: &Run, state: &mut LazyState) -> Result<Vec<Cou
         metrics: run.metrics.clone(),
         tail: run.tail.clone(),
     };
-    state.get()?.record(&recorded, &increments, job.policy.keep)
+    let keep = job.policy.keep;
+    state
+        .get()?
+        .record(&recorded, &increments, keep, gateways, |totals| {
+            if order.reporting == Reporting::Push {
+                *push = push_of(order, run, Some(totals));
+            }
+            push.as_ref()?.as_ref().ok()
+        })
 }
 
 /// The push of `run`'s report; `None` if there is nothing to report.
@@ -267,33 +303,4 @@ fn push_of(
         families,
         run.completed_at,
     ))
-}
-
-/// Pushes the counters again if other runs have changed them meanwhile: their reports may have been
-/// overtaken by ours, which knew less.
-fn follow_up(
-    order: &Order<'_>,
-    pusher: &Pusher<'_>,
-    state: &mut LazyState,
-    mut pushed: Vec<Counter>,
-) {
-    let job = order.job;
-    for _ in 0..MAX_FOLLOW_UPS {
-        let totals = state.get().and_then(|state| state.counters(order.key));
-        let Ok(totals) = totals else {
-            return;
-        };
-        if totals == pushed {
-            return;
-        }
-        let mut families = report::with_totals(Vec::new(), &job.metrics, Some(&totals));
-        families.push(report::runs_total(&job.prefix, &totals));
-        // The next run reports them too.
-        let push = Push::new(order.key.clone(), Method::Post, families, SystemTime::now());
-        let pushing = push.map(|push| pusher.push(&push, state));
-        if !matches!(pushing, Ok(Ok(()))) {
-            return;
-        }
-        pushed = totals;
-    }
 }

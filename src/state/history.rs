@@ -3,8 +3,8 @@
 use rusqlite::{Row, TransactionBehavior, params};
 
 use super::counters::{self, Counter};
-use super::{State, StateError};
-use crate::metrics::{Family, GroupingKey, text};
+use super::{State, StateError, outbox, push_stats};
+use crate::metrics::{Family, GroupingKey, Push, text};
 
 /// A finished run, as the history keeps it. Times are in seconds since the epoch.
 #[derive(Debug, Clone, PartialEq)]
@@ -48,21 +48,34 @@ impl State {
     /// Does what takes time before the first [`record`](Self::record).
     pub(super) fn prepare_record(&mut self) -> Result<(), StateError> {
         self.with(|connection| {
-            for statement in [INSERT, PRUNE, counters::ADD, counters::SELECT] {
+            for statement in [
+                INSERT,
+                PRUNE,
+                counters::ADD,
+                counters::SELECT,
+                outbox::INSERT,
+                outbox::WAITING_IDS,
+                outbox::DELETE,
+                outbox::OVERTAKE,
+                push_stats::ADD,
+            ] {
                 connection.prepare_cached(statement)?;
             }
             Ok(())
         })
     }
 
-    /// Records `run` and adds `increments` to the counters of its group, both or neither. Keeps the
-    /// last `keep` runs of the job; that changes no counter. Returns the counters of the group.
-    pub fn record(
+    /// Records `run`, adds `increments` to the counters of its group, and puts the push that `report`
+    /// makes of those counters into the outbox, once for each of `gateways`: all or nothing. Keeps the
+    /// last `keep` runs of the job; that changes no counter. Returns the ids in the outbox.
+    pub fn record<'a>(
         &mut self,
         run: &RecordedRun,
         increments: &[Counter],
         keep: u32,
-    ) -> Result<Vec<Counter>, StateError> {
+        gateways: &[String],
+        report: impl FnOnce(&[Counter]) -> Option<&'a Push>,
+    ) -> Result<Vec<i64>, StateError> {
         self.with(|connection| {
             let transaction =
                 connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
@@ -90,8 +103,12 @@ impl State {
                 .execute(params![job, keep])?;
             counters::add(&transaction, &run.key, increments)?;
             let totals = counters::select(&transaction, &run.key)?;
+            let ids = match report(&totals) {
+                Some(push) => outbox::enqueue(&transaction, push, gateways)?,
+                None => Vec::new(),
+            };
             transaction.commit()?;
-            Ok(totals)
+            Ok(ids)
         })
     }
 

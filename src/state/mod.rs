@@ -11,7 +11,8 @@
 //! - [`groups`]: the embedded gateway: what a push does to its groups.
 //! - [`history`]: finished runs.
 //! - [`counters`]: counters that go on over runs.
-//! - [`outbox`]: pushes that were not delivered.
+//! - [`outbox`]: pushes that are not delivered yet.
+//! - [`push_stats`]: how pushing went so far.
 
 pub mod counters;
 pub mod dir;
@@ -20,6 +21,7 @@ pub mod history;
 mod key_column;
 mod lazy;
 pub mod outbox;
+pub mod push_stats;
 mod schema;
 
 use std::fs::{DirBuilder, OpenOptions};

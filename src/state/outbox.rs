@@ -1,47 +1,392 @@
-//! Pushes that were not delivered, kept with all that is needed to deliver them later.
+//! The outbox: pushes that are not delivered yet, with all that is needed to deliver them.
+//!
+//! An entry is there from the moment a report is produced until its gateway has it, so that whoever
+//! is killed in between loses nothing. Entries of one group are delivered in the order of their ids.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use rusqlite::params;
+use rusqlite::types::Type;
+use rusqlite::{
+    Connection, Error::FromSqlConversionFailure, OptionalExtension, Row, TransactionBehavior,
+    params,
+};
 
+use super::push_stats::{self, Attempts};
 use super::{State, StateError};
-use crate::metrics::{GroupingKey, Method, unix_seconds};
+use crate::metrics::{GroupingKey, Push, text, unix_seconds};
 
-/// A push that was not delivered.
+/// A push that is not delivered.
 #[derive(Debug, Clone)]
-pub struct OutboxEntry<'a> {
-    /// When the report was produced.
-    pub produced_at: SystemTime,
-    /// The gateway it was meant for, without credentials.
-    pub gateway: &'a str,
-    pub method: Method,
-    pub key: &'a GroupingKey,
-    /// The report in text format 0.0.4.
-    pub body: &'a str,
+pub struct OutboxEntry {
+    pub id: i64,
+    /// The gateway it is meant for, without credentials.
+    pub gateway: String,
+    pub push: Push,
+    /// How often it was tried.
+    pub attempts: u64,
     /// Whether the gateway refused it, and would do so again.
     pub is_rejected: bool,
-    /// Why it was not delivered.
-    pub error: &'a str,
+    /// Whether its group has got something newer since it was rejected.
+    pub is_overtaken: bool,
+    /// Why it was not delivered, if it was tried.
+    pub error: Option<String>,
 }
 
+/// Which entries are meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Selection<'a> {
+    All,
+    Rejected,
+    Ids(&'a [i64]),
+}
+
+/// What the outbox holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct OutboxSize {
+    /// Entries that wait to be delivered.
+    pub waiting: u64,
+    pub rejected: u64,
+}
+
+const COLUMNS: &str = "id, gateway, method, grouping_key, body, produced_at, attempts, is_rejected, is_overtaken, error";
+
+pub(super) const INSERT: &str =
+    "INSERT INTO outbox (produced_at, gateway, method, grouping_key, body, is_rejected, error)
+                 VALUES (?, ?, ?, ?, ?, 0, '')";
+
+pub(super) const WAITING_IDS: &str =
+    "SELECT id FROM outbox WHERE gateway = ? AND grouping_key = ? AND NOT is_rejected ORDER BY id";
+
+pub(super) const DELETE: &str = "DELETE FROM outbox WHERE id = ?";
+
+/// Of the rejected entries of a group those before an id.
+pub(super) const OVERTAKE: &str = "UPDATE outbox SET is_overtaken = 1
+                 WHERE gateway = ? AND grouping_key = ? AND id < ? AND is_rejected";
+
 impl State {
-    /// Keeps `entry` and returns its id.
-    pub fn keep(&mut self, entry: &OutboxEntry<'_>) -> Result<i64, StateError> {
-        self.with_sync(|connection| {
-            connection.execute(
-                "INSERT INTO outbox (produced_at, gateway, method, grouping_key, body, is_rejected, error)
-                 VALUES (?, ?, ?, ?, ?, ?, ?)",
-                params![
-                    unix_seconds(entry.produced_at),
-                    entry.gateway,
-                    entry.method.name(),
-                    entry.key,
-                    entry.body,
-                    entry.is_rejected,
-                    entry.error,
-                ],
-            )?;
-            Ok(connection.last_insert_rowid())
+    /// Puts `push` into the outbox, once for each of `gateways`, and returns the ids.
+    pub fn enqueue(&mut self, push: &Push, gateways: &[String]) -> Result<Vec<i64>, StateError> {
+        self.with(|connection| {
+            let transaction =
+                connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            let ids = enqueue(&transaction, push, gateways)?;
+            transaction.commit()?;
+            Ok(ids)
         })
     }
+
+    /// The ids of the entries that wait for the group of `key` at `gateway`, in the order in which they
+    /// must be delivered.
+    pub fn waiting_ids(
+        &mut self,
+        gateway: &str,
+        key: &GroupingKey,
+    ) -> Result<Vec<i64>, StateError> {
+        self.with(|connection| {
+            connection
+                .prepare_cached(WAITING_IDS)?
+                .query_map(params![gateway, key], |row| row.get(0))?
+                .collect()
+        })
+    }
+
+    /// The same entries themselves.
+    pub fn waiting(
+        &mut self,
+        gateway: &str,
+        key: &GroupingKey,
+    ) -> Result<Vec<OutboxEntry>, StateError> {
+        self.with(|connection| waiting(connection, gateway, key))
+    }
+
+    /// The groups at `gateway` that entries wait for, those with the oldest first.
+    pub fn waiting_groups(&mut self, gateway: &str) -> Result<Vec<GroupingKey>, StateError> {
+        self.with(|connection| {
+            connection
+                .prepare_cached(
+                    "SELECT grouping_key FROM outbox WHERE gateway = ? AND NOT is_rejected
+                     GROUP BY grouping_key ORDER BY min(id)",
+                )?
+                .query_map([gateway], |row| row.get(0))?
+                .collect()
+        })
+    }
+
+    /// How many entries wait for `gateway`.
+    pub fn waiting_for(&mut self, gateway: &str) -> Result<u64, StateError> {
+        self.with(|connection| {
+            connection.query_row(
+                "SELECT count(*) FROM outbox WHERE gateway = ? AND NOT is_rejected",
+                [gateway],
+                |row| row.get(0),
+            )
+        })
+    }
+
+    /// The gateways that entries are meant for, those with the oldest first; the rejected ones count only
+    /// with `rejected`.
+    pub fn outbox_gateways(&mut self, rejected: bool) -> Result<Vec<String>, StateError> {
+        self.with(|connection| {
+            connection
+                .prepare(
+                    "SELECT gateway FROM outbox WHERE ? OR NOT is_rejected GROUP BY gateway ORDER BY min(id)",
+                )?
+                .query_map([rejected], |row| row.get(0))?
+                .collect()
+        })
+    }
+
+    /// Removes the entries `ids`, which the group of `key` at `gateway` has got.
+    pub fn delivered(
+        &mut self,
+        gateway: &str,
+        key: &GroupingKey,
+        ids: &[i64],
+        attempts: &Attempts,
+    ) -> Result<(), StateError> {
+        self.with(|connection| {
+            let transaction =
+                connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            let mut delete = transaction.prepare_cached(DELETE)?;
+            for id in ids {
+                delete.execute([id])?;
+            }
+            if let Some(newest) = ids.iter().max() {
+                transaction
+                    .prepare_cached(OVERTAKE)?
+                    .execute(params![gateway, key, newest])?;
+            }
+            push_stats::add(&transaction, attempts)?;
+            drop(delete);
+            transaction.commit()
+        })
+    }
+
+    /// Keeps the entry `id`, which its gateway has rejected, and why.
+    pub fn rejected(
+        &mut self,
+        id: i64,
+        error: &str,
+        attempts: &Attempts,
+    ) -> Result<(), StateError> {
+        self.with_sync(|connection| {
+            let transaction =
+                connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            transaction.execute(
+                "UPDATE outbox SET is_rejected = 1, attempts = attempts + 1, error = ? WHERE id = ?",
+                params![error, id],
+            )?;
+            push_stats::add(&transaction, attempts)?;
+            transaction.commit()
+        })
+    }
+
+    /// Keeps the entries `ids` of the group of `key` at `gateway`, which were not delivered, and why. They
+    /// are on disk when this returns. What a newer one of them replaces is removed, and so are the oldest
+    /// ones of all beyond `limit`, the rejected ones first; returns how many those were.
+    pub fn undelivered(
+        &mut self,
+        gateway: &str,
+        key: &GroupingKey,
+        ids: &[i64],
+        error: &str,
+        attempts: &Attempts,
+        limit: u64,
+    ) -> Result<u64, StateError> {
+        self.with_sync(|connection| {
+            let transaction =
+                connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            let mut update = transaction.prepare_cached(
+                "UPDATE outbox SET attempts = attempts + ?, error = ? WHERE id = ?",
+            )?;
+            for id in ids {
+                update.execute(params![attempts.total(), error, id])?;
+            }
+            drop(update);
+            remove_replaced(&transaction, gateway, key, ids)?;
+            let dropped = enforce(&transaction, limit)?;
+            push_stats::add(&transaction, attempts)?;
+            transaction.commit()?;
+            Ok(dropped)
+        })
+    }
+
+    /// The entry `id`; `None` if there is none.
+    pub fn outbox_entry(&mut self, id: i64) -> Result<Option<OutboxEntry>, StateError> {
+        self.with(|connection| {
+            connection
+                .query_row(
+                    &format!("SELECT {COLUMNS} FROM outbox WHERE id = ?"),
+                    [id],
+                    read,
+                )
+                .optional()
+        })
+    }
+
+    /// All entries, the oldest first.
+    pub fn outbox(&mut self) -> Result<Vec<OutboxEntry>, StateError> {
+        self.with(|connection| {
+            connection
+                .prepare(&format!("SELECT {COLUMNS} FROM outbox ORDER BY id"))?
+                .query_map([], read)?
+                .collect()
+        })
+    }
+
+    /// How many entries there are.
+    pub fn outbox_size(&mut self) -> Result<OutboxSize, StateError> {
+        self.with(|connection| size(connection))
+    }
+
+    /// Removes entries that were not delivered, and returns how many there were.
+    pub fn drop_entries(&mut self, selection: Selection<'_>) -> Result<u64, StateError> {
+        self.with_sync(|connection| {
+            let transaction =
+                connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            let dropped = match selection {
+                Selection::All => transaction.execute("DELETE FROM outbox", [])?,
+                Selection::Rejected => {
+                    transaction.execute("DELETE FROM outbox WHERE is_rejected", [])?
+                }
+                Selection::Ids(ids) => {
+                    let mut delete = transaction.prepare_cached(DELETE)?;
+                    let dropped = ids.iter().map(|id| delete.execute([id]));
+                    dropped.sum::<rusqlite::Result<usize>>()?
+                }
+            };
+            transaction.commit()?;
+            Ok(dropped as u64)
+        })
+    }
+
+    /// Removes the entries that wait for the group of `key` at `gateway`, and returns how many there were.
+    pub fn forget(&mut self, gateway: &str, key: &GroupingKey) -> Result<u64, StateError> {
+        self.with_sync(|connection| {
+            let forgotten = connection.execute(
+                "DELETE FROM outbox WHERE gateway = ? AND grouping_key = ? AND NOT is_rejected",
+                params![gateway, key],
+            )?;
+            Ok(forgotten as u64)
+        })
+    }
+
+    /// Lets the rejected entries of `gateway` wait again, but for those whose group has got something
+    /// newer since. Returns how many they are.
+    pub fn requeue_rejected(&mut self, gateway: &str) -> Result<u64, StateError> {
+        self.with_sync(|connection| {
+            let requeued = connection.execute(
+                "UPDATE outbox SET is_rejected = 0 WHERE gateway = ? AND is_rejected AND NOT is_overtaken",
+                [gateway],
+            )?;
+            Ok(requeued as u64)
+        })
+    }
+}
+
+/// Puts `push` into the outbox, once for each of `gateways`, and returns the ids.
+pub(super) fn enqueue(
+    connection: &Connection,
+    push: &Push,
+    gateways: &[String],
+) -> rusqlite::Result<Vec<i64>> {
+    let mut insert = connection.prepare_cached(INSERT)?;
+    let mut ids = Vec::with_capacity(gateways.len());
+    for gateway in gateways {
+        insert.execute(params![
+            unix_seconds(push.produced_at()),
+            gateway,
+            push.method().name(),
+            push.key(),
+            push.text(),
+        ])?;
+        ids.push(connection.last_insert_rowid());
+    }
+    Ok(ids)
+}
+
+pub(super) fn size(connection: &Connection) -> rusqlite::Result<OutboxSize> {
+    connection.query_row(
+        "SELECT count(*) FILTER (WHERE NOT is_rejected), count(*) FILTER (WHERE is_rejected) FROM outbox",
+        [],
+        |row| {
+            Ok(OutboxSize {
+                waiting: row.get(0)?,
+                rejected: row.get(1)?,
+            })
+        },
+    )
+}
+
+fn waiting(
+    connection: &Connection,
+    gateway: &str,
+    key: &GroupingKey,
+) -> rusqlite::Result<Vec<OutboxEntry>> {
+    connection
+        .prepare_cached(&format!(
+            "SELECT {COLUMNS} FROM outbox
+             WHERE gateway = ? AND grouping_key = ? AND NOT is_rejected ORDER BY id"
+        ))?
+        .query_map(params![gateway, key], read)?
+        .collect()
+}
+
+/// Removes those of the entries `ids` of a group that a newer one of them replaces.
+fn remove_replaced(
+    connection: &Connection,
+    gateway: &str,
+    key: &GroupingKey,
+    ids: &[i64],
+) -> rusqlite::Result<()> {
+    if ids.len() < 2 {
+        return Ok(());
+    }
+    let mut entries = waiting(connection, gateway, key)?;
+    entries.retain(|entry| ids.contains(&entry.id));
+    for (index, older) in entries.iter().enumerate() {
+        let mut newer = entries[index + 1..].iter();
+        if newer.any(|newer| newer.push.replaces(&older.push)) {
+            connection.execute(DELETE, [older.id])?;
+        }
+    }
+    Ok(())
+}
+
+/// Removes what is more than `limit` and returns how many entries that were.
+fn enforce(connection: &Connection, limit: u64) -> rusqlite::Result<u64> {
+    let size = size(connection)?;
+    let excess = (size.waiting + size.rejected).saturating_sub(limit);
+    if excess > 0 {
+        connection.execute(
+            "DELETE FROM outbox WHERE id IN
+                 (SELECT id FROM outbox ORDER BY is_rejected DESC, id LIMIT ?)",
+            [excess],
+        )?;
+    }
+    Ok(excess)
+}
+
+fn read(row: &Row<'_>) -> rusqlite::Result<OutboxEntry> {
+    let (method, body): (String, String) = (row.get(2)?, row.get(4)?);
+    let unreadable = |column, error: Box<dyn std::error::Error + Send + Sync>| {
+        FromSqlConversionFailure(column, Type::Text, error)
+    };
+    let families = text::parse(body.as_bytes()).map_err(|error| unreadable(4, error.into()))?;
+    let produced_at = Duration::try_from_secs_f64(row.get(5)?).unwrap_or_default();
+    let produced_at: SystemTime = UNIX_EPOCH + produced_at;
+    let method = method
+        .parse()
+        .map_err(|error| unreadable(2, Box::new(error)))?;
+    let error: String = row.get(9)?;
+    Ok(OutboxEntry {
+        id: row.get(0)?,
+        gateway: row.get(1)?,
+        push: Push::new(row.get(3)?, method, families, produced_at)
+            .map_err(|error| unreadable(4, error.into()))?,
+        attempts: row.get(6)?,
+        is_rejected: row.get(7)?,
+        is_overtaken: row.get(8)?,
+        error: (!error.is_empty()).then_some(error),
+    })
 }

@@ -87,6 +87,29 @@ const MIGRATIONS: &[&str] = &[
         PRIMARY KEY (grouping_key, name, labels)
     ) STRICT, WITHOUT ROWID;
 ",
+    "
+    -- The outbox holds a push from the moment it is produced. Its error is empty until it was tried.
+    ALTER TABLE outbox ADD COLUMN attempts INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE outbox ADD COLUMN is_overtaken INTEGER NOT NULL DEFAULT 0;
+    CREATE INDEX outbox_by_group ON outbox (gateway, grouping_key, id);
+
+    -- All attempts to push to gateways behind a URL, by their result; in one row. The duration is in
+    -- seconds.
+    CREATE TABLE push_attempts (
+        delivered INTEGER NOT NULL,
+        rejected INTEGER NOT NULL,
+        failed INTEGER NOT NULL,
+        duration REAL NOT NULL
+    ) STRICT;
+    INSERT INTO push_attempts VALUES (0, 0, 0, 0.0);
+
+    -- When a gateway last got the row above (in seconds since the epoch), and how many had failed then.
+    CREATE TABLE push_stats_reports (
+        gateway TEXT PRIMARY KEY,
+        reported_at REAL NOT NULL,
+        failed INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+",
 ];
 
 /// When the log is brought into the database. By default SQLite does so whenever the last process

@@ -1,0 +1,63 @@
+//! What is said on stderr about deliveries.
+
+use super::console;
+use crate::push::{Delivery, Gateway, Kept, Undelivered};
+use crate::state::StateError;
+
+/// Says what did not go as it should with the deliveries of one push to `gateways`. `state_failure` is why
+/// it could not be put into the outbox. Returns whether that was said.
+pub fn warn(
+    gateways: &[Gateway],
+    deliveries: &[Delivery],
+    state_failure: Option<&StateError>,
+) -> bool {
+    let mut is_told = false;
+    for (gateway, delivery) in gateways.iter().zip(deliveries) {
+        if let Err(Undelivered { error, kept }) = &delivery.result {
+            let fate = match (kept, state_failure) {
+                (Kept::InOutbox { id, path }, _) => format!(
+                    "the report is kept as outbox entry {id} in {}",
+                    path.display()
+                ),
+                (Kept::Lost, Some(failure)) if !error.is_of_state() => {
+                    is_told = true;
+                    format!("the report is lost, because it could not be kept either: {failure}")
+                }
+                (Kept::Lost, _) => {
+                    is_told = true;
+                    "the report is lost".into()
+                }
+            };
+            console::warning(&format!("{error}; {fate}"));
+        }
+        if let (Some(failure), false) = (&delivery.state_failure, is_told) {
+            is_told = true;
+            console::warning(&format!(
+                "what became of the report is not noted in the outbox: {failure}"
+            ));
+        }
+        match delivery.dropped {
+            0 => {}
+            dropped => console::warning(&format!(
+                "the outbox is full: {} dropped (raise --outbox-limit, or see: metricsjob outbox list)",
+                count(dropped, "the oldest report was", "oldest reports were")
+            )),
+        }
+        match delivery.late_rejected {
+            0 => {}
+            rejected => console::warning(&format!(
+                "{gateway} rejected {}, see: metricsjob outbox list",
+                count(rejected, "an older report", "older reports")
+            )),
+        }
+    }
+    is_told
+}
+
+/// `one`, or the number and `many`.
+pub fn count(number: u64, one: &str, many: &str) -> String {
+    match number {
+        1 => one.to_owned(),
+        number => format!("{number} {many}"),
+    }
+}

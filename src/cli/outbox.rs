@@ -1,0 +1,353 @@
+//! `metricsjob outbox`: the reports that are not delivered yet.
+
+use std::path::Path;
+use std::time::SystemTime;
+
+use anyhow::anyhow;
+use clap::{Args, Subcommand};
+use serde_json::json;
+
+use super::delivery_notes::count;
+use super::delivery_options::DeliveryArgs;
+use super::exit::{self, UNAVAILABLE};
+use super::options::{GatewayArgs, Output, OutputArgs, QuietArgs, StateArgs};
+use super::{console, json};
+use crate::metrics::unix_seconds;
+use crate::push::{Connection, Dispatch, Flushed, Gateway};
+use crate::state::outbox::{OutboxEntry, Selection};
+use crate::state::{LazyState, State};
+
+/// Show and deliver the reports that are not delivered yet
+///
+/// A report that its gateway did not take is kept in the outbox. The next run, exec or push to the same
+/// gateway delivers it, and so does `outbox flush`. Of one group it is the newest that counts: a newer PUT
+/// replaces older reports, a newer POST the families of the same name. A report that the gateway has
+/// rejected stays until it is dropped.
+#[derive(Args)]
+pub struct OutboxArgs {
+    #[command(subcommand)]
+    command: OutboxCommand,
+}
+
+#[derive(Subcommand)]
+#[command(defer = true)]
+enum OutboxCommand {
+    /// List the entries, the oldest first
+    List(ListArgs),
+    /// Show an entry as the request that would deliver it
+    Show(ShowArgs),
+    /// Deliver the entries that wait
+    Flush(FlushArgs),
+    /// Remove entries without delivering them
+    Drop(DropArgs),
+}
+
+/// List the entries of the outbox, the oldest first
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  metricsjob outbox list
+  metricsjob outbox list --output json")]
+struct ListArgs {
+    #[command(flatten)]
+    state: StateArgs,
+
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+/// Show an entry of the outbox as the request that would deliver it
+#[derive(Args)]
+#[command(after_help = "\
+Example:
+  metricsjob outbox show 7")]
+struct ShowArgs {
+    /// The entry's id, as `outbox list` shows it
+    #[arg(value_name = "ID")]
+    id: i64,
+
+    #[command(flatten)]
+    state: StateArgs,
+
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+/// Deliver the entries of the outbox that wait, the oldest first
+///
+/// Without --gateway to all gateways that entries wait for. User and password, tokens and headers are
+/// shown to gateways only that are named. --push-deadline is for each group. The exit code is 69 if
+/// anything is left that waits, or was rejected.
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  metricsjob outbox flush
+  metricsjob outbox flush --gateway http://pushgateway:9091 --push-retry-window 1m
+  metricsjob outbox flush --rejected --gateway https://pushgateway:9091   # its password is right now
+
+In a crontab, where runs are rare:
+  */5 * * * *  metricsjob outbox flush --quiet")]
+struct FlushArgs {
+    /// Try those again too that were rejected, unless their group has got something newer since
+    #[arg(long)]
+    rejected: bool,
+
+    #[command(flatten)]
+    quiet: QuietArgs,
+
+    #[command(flatten)]
+    delivery: DeliveryArgs,
+
+    #[command(flatten)]
+    gateway: GatewayArgs,
+
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+/// Remove entries from the outbox without delivering them
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  metricsjob outbox drop 7 9
+  metricsjob outbox drop --rejected")]
+struct DropArgs {
+    /// The ids of the entries, as `outbox list` shows them
+    #[arg(value_name = "ID", required_unless_present_any = ["rejected", "all"])]
+    ids: Vec<i64>,
+
+    /// All entries that their gateways have rejected
+    #[arg(long, conflicts_with = "ids")]
+    rejected: bool,
+
+    /// All entries
+    #[arg(long, conflicts_with_all = ["ids", "rejected"])]
+    all: bool,
+
+    #[command(flatten)]
+    quiet: QuietArgs,
+
+    #[command(flatten)]
+    state: StateArgs,
+}
+
+pub fn main(args: OutboxArgs) -> anyhow::Result<u8> {
+    match args.command {
+        OutboxCommand::List(args) => list(&args),
+        OutboxCommand::Show(args) => show(&args),
+        OutboxCommand::Flush(args) => flush(&args),
+        OutboxCommand::Drop(args) => drop_entries(&args),
+    }
+}
+
+fn list(args: &ListArgs) -> anyhow::Result<u8> {
+    let entries = match State::open_existing(&args.state.dir())? {
+        Some(mut state) => state.outbox()?,
+        None => Vec::new(),
+    };
+    match args.output.output {
+        Output::Json => json::print(&entries.iter().map(entry_json).collect())?,
+        Output::Text if entries.is_empty() => console::result("the outbox is empty\n")?,
+        Output::Text => console::result(&table(&entries))?,
+    }
+    Ok(exit::SUCCESS)
+}
+
+fn table(entries: &[OutboxEntry]) -> String {
+    let now = SystemTime::now();
+    let rows = entries.iter().map(|entry| {
+        let push = &entry.push;
+        let labels = push.key().labels().iter();
+        let labels: Vec<String> = labels
+            .map(|(name, value)| format!("{name}={value}"))
+            .collect();
+        vec![
+            entry.id.to_string(),
+            entry.gateway.clone(),
+            push.key().job().to_owned(),
+            labels.join(" "),
+            push.method().name().to_owned(),
+            console::ago(unix_seconds(push.produced_at()), now),
+            entry.attempts.to_string(),
+            status(entry).to_owned(),
+            entry.error.clone().unwrap_or_else(|| "-".into()),
+        ]
+    });
+    console::table(
+        [
+            "ID", "GATEWAY", "JOB", "GROUPING", "METHOD", "PRODUCED", "ATTEMPTS", "STATUS", "ERROR",
+        ],
+        rows,
+    )
+}
+
+fn status(entry: &OutboxEntry) -> &'static str {
+    match (entry.is_rejected, entry.is_overtaken) {
+        (false, _) => "waiting",
+        (true, false) => "rejected",
+        (true, true) => "rejected, overtaken",
+    }
+}
+
+fn entry_json(entry: &OutboxEntry) -> serde_json::Value {
+    let push = &entry.push;
+    json!({
+        "id": entry.id,
+        "gateway": entry.gateway,
+        "job": push.key().job(),
+        "grouping": push.key().labels(),
+        "method": push.method().name(),
+        "produced_timestamp_seconds": json::number(unix_seconds(push.produced_at())),
+        "attempts": entry.attempts,
+        "is_rejected": entry.is_rejected,
+        "is_overtaken": entry.is_overtaken,
+        "error": entry.error,
+    })
+}
+
+fn show(args: &ShowArgs) -> anyhow::Result<u8> {
+    let dir = args.state.dir();
+    let entry = match State::open_existing(&dir)? {
+        Some(mut state) => state.outbox_entry(args.id)?,
+        None => None,
+    };
+    let entry = entry.ok_or_else(|| no_entry(args.id))?;
+    match args.output.output {
+        Output::Json => {
+            let mut json = entry_json(&entry);
+            json["families"] = entry.push.families().iter().map(json::family).collect();
+            json::print(&json)?;
+        }
+        Output::Text => {
+            let gateway = Gateway::parse(&entry.gateway, dir, Connection::default())?;
+            console::result(&gateway.request_text(&entry.push))?;
+        }
+    }
+    Ok(exit::SUCCESS)
+}
+
+fn no_entry(id: i64) -> anyhow::Error {
+    anyhow!("the outbox has no entry {id} (see: metricsjob outbox list)")
+}
+
+fn flush(args: &FlushArgs) -> anyhow::Result<u8> {
+    let state_dir = args.gateway.state_dir();
+    let given = args.gateway.given()?;
+    let Some(mut state) = State::open_existing(&state_dir)? else {
+        return flushed(args, &[], &[]);
+    };
+    let gateways = match given.is_empty() {
+        true => with_entries(&mut state, &state_dir, args)?,
+        false => given,
+    };
+    if args.rejected {
+        for gateway in &gateways {
+            state.requeue_rejected(&gateway.to_string())?;
+        }
+    }
+    drop(state);
+    let policy = args.delivery.policy(false);
+    let dispatch = Dispatch::new(&gateways, &state_dir, &policy, &|| false);
+    let results = dispatch.flush(&mut LazyState::new(&state_dir));
+    let results = results.into_iter().collect::<Result<Vec<_>, _>>()?;
+    flushed(args, &gateways, &results)
+}
+
+/// The gateways that entries wait for.
+fn with_entries(
+    state: &mut State,
+    state_dir: &Path,
+    args: &FlushArgs,
+) -> anyhow::Result<Vec<Gateway>> {
+    let connection = args.gateway.unnamed_connection()?;
+    let names = state.outbox_gateways(args.rejected)?;
+    let names = names.iter();
+    names
+        .map(|name| {
+            Ok(Gateway::parse(
+                name,
+                state_dir.to_owned(),
+                connection.clone(),
+            )?)
+        })
+        .collect()
+}
+
+/// Says what became of the entries.
+fn flushed(args: &FlushArgs, gateways: &[Gateway], results: &[Flushed]) -> anyhow::Result<u8> {
+    let pairs = || gateways.iter().zip(results);
+    if args.output.output == Output::Json {
+        let json = pairs().map(|(gateway, flushed)| {
+            json!({
+                "gateway": gateway.to_string(),
+                "delivered": flushed.delivered,
+                "rejected": flushed.rejected,
+                "waiting": flushed.waiting,
+                "error": flushed.failure.as_ref().map(ToString::to_string),
+            })
+        });
+        json::print(&json.collect())?;
+    } else if !args.quiet.quiet {
+        let delivered = |flushed: &Flushed| count(flushed.delivered, "1 report", "reports");
+        for (gateway, flushed) in pairs().filter(|(_, flushed)| flushed.delivered > 0) {
+            console::result(&format!(
+                "delivered {} to {}\n",
+                delivered(flushed),
+                gateway.place()
+            ))?;
+        }
+        if results.iter().all(Flushed::is_empty) {
+            console::result("nothing to deliver\n")?;
+        }
+    }
+    for (gateway, flushed) in pairs() {
+        if flushed.rejected > 0 {
+            console::error(&format!(
+                "{gateway} rejected {}, see: metricsjob outbox list",
+                count(flushed.rejected, "1 report", "reports")
+            ));
+        }
+        if flushed.waiting > 0 {
+            let why = match &flushed.failure {
+                Some(failure) => format!(": {failure}"),
+                None => String::new(),
+            };
+            let left = count(flushed.waiting, "1 report waits", "reports wait");
+            console::error(&format!("{left} still for {gateway}{why}"));
+        }
+    }
+    let is_done = |flushed: &Flushed| flushed.waiting == 0 && flushed.rejected == 0;
+    Ok(match results.iter().all(is_done) {
+        true => exit::SUCCESS,
+        false => UNAVAILABLE,
+    })
+}
+
+fn drop_entries(args: &DropArgs) -> anyhow::Result<u8> {
+    let Some(mut state) = State::open_existing(&args.state.dir())? else {
+        return match args.ids.first() {
+            Some(id) => Err(no_entry(*id)),
+            None => dropped(args, 0),
+        };
+    };
+    for id in &args.ids {
+        // All or nothing.
+        if state.outbox_entry(*id)?.is_none() {
+            return Err(no_entry(*id));
+        }
+    }
+    let selection = match (args.rejected, args.all) {
+        (_, true) => Selection::All,
+        (true, _) => Selection::Rejected,
+        _ => Selection::Ids(&args.ids),
+    };
+    dropped(args, state.drop_entries(selection)?)
+}
+
+fn dropped(args: &DropArgs, number: u64) -> anyhow::Result<u8> {
+    if !args.quiet.quiet {
+        let entries = count(number, "1 entry", "entries");
+        console::result(&format!("dropped {entries}\n"))?;
+    }
+    Ok(exit::SUCCESS)
+}

@@ -1,0 +1,30 @@
+//! Deleting a group, for good.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use super::gateway::{Gateway, GatewayError};
+use super::group_lock::GroupLock;
+use crate::metrics::GroupingKey;
+use crate::state::State;
+
+/// How long to wait for others that are delivering to the group.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Deletes the group of exactly this key from `gateway`, and what waits for it in the outbox, which would
+/// bring it back. Returns whether there was a group, where that is known, and how many entries waited.
+pub fn delete(
+    gateway: &Gateway,
+    key: &GroupingKey,
+    state_dir: &Path,
+) -> Result<(Option<bool>, u64), GatewayError> {
+    let name = gateway.to_string();
+    // Without state there is nothing that could bring it back, and nobody to wait for.
+    let _lock = GroupLock::acquire(state_dir, &name, key, Instant::now() + PATIENCE);
+    let existed = gateway.delete(key)?;
+    let forgotten = match State::open_existing(state_dir)? {
+        Some(mut state) => state.forget(&name, key)?,
+        None => 0,
+    };
+    Ok((existed, forgotten))
+}

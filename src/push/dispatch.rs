@@ -1,0 +1,133 @@
+//! One push to several gateways, each independent of the others.
+
+use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::delivery::{Courier, Delivery, DeliveryPolicy, Flushed};
+use super::gateway::{Gateway, GatewayError};
+use crate::metrics::Push;
+use crate::state::{LazyState, StateError};
+
+/// Delivers to several gateways.
+pub struct Dispatch<'a> {
+    couriers: Vec<Courier<'a>>,
+    state_dir: &'a Path,
+    deadline: Duration,
+}
+
+impl<'a> Dispatch<'a> {
+    /// To make it takes some time of its own, before there is anything to push.
+    pub fn new(
+        gateways: &'a [Gateway],
+        state_dir: &'a Path,
+        policy: &'a DeliveryPolicy,
+        is_stopped: &'a (dyn Fn() -> bool + Sync),
+    ) -> Self {
+        let couriers = gateways.iter();
+        let couriers = couriers.map(|gateway| Courier::new(gateway, state_dir, policy, is_stopped));
+        Dispatch {
+            couriers: couriers.collect(),
+            state_dir,
+            deadline: policy.deadline,
+        }
+    }
+
+    /// The gateways as the outbox names them.
+    pub fn names(&self) -> Vec<String> {
+        let couriers = self.couriers.iter();
+        couriers.map(|courier| courier.name().to_owned()).collect()
+    }
+
+    /// When a delivery that begins now must be over.
+    pub fn until(&self) -> Instant {
+        Instant::now() + self.deadline
+    }
+
+    /// Delivers `push` to each gateway, by way of its entry in the outbox if there are `entries`.
+    pub fn deliver(
+        &self,
+        push: &Push,
+        entries: Option<&[i64]>,
+        state: &mut LazyState,
+        until: Instant,
+    ) -> Vec<Delivery> {
+        let entry = |index: usize| entries.and_then(|ids| ids.get(index).copied());
+        self.each(state, |index, courier, state| {
+            courier.deliver(push, entry(index), state, until)
+        })
+    }
+
+    /// Delivers what else waits for the gateways that were reached by `deliveries`, and tells them how
+    /// pushing goes.
+    pub fn finish(&self, deliveries: &mut [Delivery], state: &mut LazyState, until: Instant) {
+        let reached: Vec<bool> = deliveries
+            .iter()
+            .map(|delivery| match &delivery.result {
+                Ok(()) => true,
+                Err(undelivered) => undelivered.error.is_answer(),
+            })
+            .collect();
+        let flushed = self.each(state, |index, courier, state| {
+            if !reached[index] {
+                return None;
+            }
+            let flushed = courier.flush(state, || until);
+            courier.report_itself(state, until);
+            // Whatever fails here fails again, and is told, when it is about a report of its own.
+            flushed.ok()
+        });
+        for (delivery, flushed) in deliveries.iter_mut().zip(flushed) {
+            let flushed = flushed.unwrap_or_default();
+            delivery.late += flushed.delivered;
+            delivery.late_rejected += flushed.rejected;
+        }
+    }
+
+    /// Delivers all that waits for each gateway.
+    pub fn flush(&self, state: &mut LazyState) -> Vec<Result<Flushed, StateError>> {
+        self.each(state, |_, courier, state| {
+            let flushed = courier.flush_all(state)?;
+            if flushed.delivered + flushed.rejected > 0 {
+                courier.report_itself(state, self.until());
+            }
+            Ok(flushed)
+        })
+    }
+
+    /// Pushes to each gateway what need not be kept. Returns the first error.
+    pub fn push_unkept(&self, push: &Push, state: &mut LazyState) -> Result<(), GatewayError> {
+        let until = self.until();
+        let results = self.each(state, |_, courier, state| {
+            courier.push_unkept(push, state, until)
+        });
+        results.into_iter().collect()
+    }
+
+    /// Does `work` for each courier: for several at the same time, so that none waits for another's gateway.
+    fn each<T: Send>(
+        &self,
+        state: &mut LazyState,
+        work: impl Fn(usize, &Courier<'a>, &mut LazyState) -> T + Sync,
+    ) -> Vec<T> {
+        if let [courier] = &self.couriers[..] {
+            return vec![work(0, courier, state)];
+        }
+        let work = &work;
+        thread::scope(|scope| {
+            let threads: Vec<_> = self
+                .couriers
+                .iter()
+                .enumerate()
+                .map(|(index, courier)| {
+                    let mut state = LazyState::new(self.state_dir);
+                    scope.spawn(move || work(index, courier, &mut state))
+                })
+                .collect();
+            let results = threads.into_iter().map(|thread| thread.join());
+            results
+                .map(|result| result.unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+                .collect()
+        })
+    }
+}

@@ -1,0 +1,164 @@
+//! All that waits in the outbox for one group, delivered in order.
+
+use std::borrow::Cow;
+use std::time::Instant;
+
+use super::delivery::DeliveryPolicy;
+use super::gateway::{GatewayError, Pusher};
+use super::retry;
+use crate::metrics::{GroupingKey, Push};
+use crate::state::push_stats::Attempts;
+use crate::state::{LazyState, StateError};
+
+/// What became of the entries of a group.
+#[derive(Debug, Default)]
+pub struct Drained {
+    pub delivered: Vec<i64>,
+    pub rejected: Vec<(i64, GatewayError)>,
+    /// Those that are left because of a failure that may pass.
+    pub left: Vec<i64>,
+    pub failure: Option<GatewayError>,
+    /// How many of the oldest entries were dropped, because the outbox was full.
+    pub dropped: u64,
+    /// Why the outbox does not know what became of them.
+    pub state_failure: Option<StateError>,
+    /// Attempts that the statistics do not count yet.
+    uncounted: Attempts,
+}
+
+/// A group to deliver to. Whoever has it has its lock.
+pub struct Group<'a> {
+    pub pusher: &'a Pusher<'a>,
+    pub key: &'a GroupingKey,
+    pub policy: &'a DeliveryPolicy,
+    /// When it must be over.
+    pub until: Instant,
+    /// Whether to try nothing again.
+    pub is_stopped: &'a (dyn Fn() -> bool + Sync),
+}
+
+impl Group<'_> {
+    /// Delivers all entries of the group that wait, those of other processes included, until none is left
+    /// or one cannot be delivered. `own` is one of them that need not be read again.
+    ///
+    /// # Errors
+    ///
+    /// The outbox cannot be read. Nothing was sent then.
+    pub fn drain(
+        &self,
+        own: Option<(i64, &Push)>,
+        state: &mut LazyState,
+    ) -> Result<Drained, StateError> {
+        let mut drained = Drained::default();
+        loop {
+            let gateway = self.pusher.name();
+            let ids = state.get()?.waiting_ids(gateway, self.key)?;
+            let waiting: Vec<(i64, Cow<'_, Push>)> = match own {
+                _ if ids.is_empty() => return Ok(drained),
+                Some((id, push)) if ids == [id] => vec![(id, Cow::Borrowed(push))],
+                _ => {
+                    let entries = state.get()?.waiting(gateway, self.key)?;
+                    let entries = entries.into_iter();
+                    entries
+                        .map(|entry| (entry.id, Cow::Owned(entry.push)))
+                        .collect()
+                }
+            };
+            let goes_on = self.deliver_together(&waiting, state, &mut drained);
+            if !goes_on || drained.state_failure.is_some() {
+                return Ok(drained);
+            }
+        }
+    }
+
+    /// Delivers `waiting` as one push, or one by one if that is rejected, since it may be the fault of one
+    /// of them. Returns whether the gateway can take more.
+    fn deliver_together(
+        &self,
+        waiting: &[(i64, Cow<'_, Push>)],
+        state: &mut LazyState,
+        drained: &mut Drained,
+    ) -> bool {
+        let ids: Vec<i64> = waiting.iter().map(|(id, _)| *id).collect();
+        let together = waiting.iter().map(|(_, push)| push.clone());
+        let Some(together) = together.reduce(|older, newer| Cow::Owned(older.followed_by(&newer)))
+        else {
+            return true;
+        };
+        let is_one = waiting.len() == 1;
+        let mut attempts = std::mem::take(&mut drained.uncounted);
+        match self.send(&together, state, &mut attempts) {
+            Err(error) if error.is_rejection() && !is_one => {
+                drained.uncounted = attempts;
+                for one in waiting {
+                    if !self.deliver_together(std::slice::from_ref(one), state, drained) {
+                        return false;
+                    }
+                }
+                true
+            }
+            result => {
+                self.settle(&ids, result, &attempts, state, drained);
+                drained.failure.is_none()
+            }
+        }
+    }
+
+    /// Notes what became of the entries `ids`.
+    fn settle(
+        &self,
+        ids: &[i64],
+        result: Result<(), GatewayError>,
+        attempts: &Attempts,
+        state: &mut LazyState,
+        drained: &mut Drained,
+    ) {
+        let gateway = self.pusher.name();
+        // What goes to the embedded gateway says nothing about the way to others.
+        let attempts = match self.pusher.is_http() {
+            true => attempts,
+            false => &Attempts::default(),
+        };
+        let noted = state.get().and_then(|state| match &result {
+            Ok(()) => state
+                .delivered(gateway, self.key, ids, attempts)
+                .map(|()| 0),
+            Err(error) if error.is_rejection() => {
+                let message = error.to_string();
+                let rejected = ids
+                    .iter()
+                    .map(|id| state.rejected(*id, &message, attempts).map(|()| 0));
+                rejected.sum()
+            }
+            Err(error) => {
+                let (message, limit) = (error.to_string(), self.policy.outbox_limit);
+                state.undelivered(gateway, self.key, ids, &message, attempts, limit)
+            }
+        });
+        match noted {
+            Ok(dropped) => drained.dropped += dropped,
+            Err(error) => drained.state_failure = Some(error),
+        }
+        match result {
+            Ok(()) => drained.delivered.extend(ids),
+            Err(error) if error.is_rejection() => {
+                drained.rejected.extend(ids.first().map(|id| (*id, error)));
+            }
+            Err(error) => {
+                drained.left.extend(ids);
+                drained.failure = Some(error);
+            }
+        }
+    }
+
+    fn send(
+        &self,
+        push: &Push,
+        state: &mut LazyState,
+        attempts: &mut Attempts,
+    ) -> Result<(), GatewayError> {
+        let window = self.policy.retry_window;
+        let (until, stop) = (self.until, self.is_stopped);
+        retry::push(self.pusher, push, state, window, until, stop, attempts)
+    }
+}

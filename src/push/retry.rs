@@ -1,0 +1,64 @@
+//! One push, tried until it succeeds or its time is over.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::gateway::{GatewayError, Pusher};
+use crate::metrics::Push;
+use crate::state::LazyState;
+use crate::state::push_stats::Attempts;
+
+/// The wait before the second attempt; it doubles with each further one.
+const FIRST_WAIT: Duration = Duration::from_millis(5);
+const LONGEST_WAIT: Duration = Duration::from_secs(2);
+
+/// How often to see whether it is stopped meanwhile.
+const LOOK_UP: Duration = Duration::from_millis(50);
+
+/// Pushes by `pusher`, and again if that fails for a reason that may pass, for `window` from the first
+/// failure on, until `until` at most, and not once it `is_stopped`. Adds to `attempts`.
+pub fn push(
+    pusher: &Pusher<'_>,
+    push: &Push,
+    state: &mut LazyState,
+    window: Duration,
+    until: Instant,
+    is_stopped: &dyn Fn() -> bool,
+    attempts: &mut Attempts,
+) -> Result<(), GatewayError> {
+    let mut end = None;
+    let mut longest = FIRST_WAIT;
+    loop {
+        let start = Instant::now();
+        let result = pusher.push(push, state, until.saturating_duration_since(start));
+        attempts.duration += start.elapsed();
+        let error = match result {
+            Ok(()) => {
+                attempts.delivered += 1;
+                return Ok(());
+            }
+            Err(error) if error.is_rejection() => {
+                attempts.rejected += 1;
+                return Err(error);
+            }
+            Err(error) => error,
+        };
+        attempts.failed += 1;
+        let now = Instant::now();
+        let end = *end.get_or_insert_with(|| until.min(now + window));
+        // From half of it to all of it, so that many clients do not come back together.
+        let wait = longest.mul_f64(0.5 + rand::random::<f64>() / 2.0);
+        let wait = wait.max(error.retry_after().unwrap_or_default());
+        if !error.is_transient() || now + wait >= end {
+            return Err(error);
+        }
+        while Instant::now() < now + wait {
+            if is_stopped() {
+                return Err(error);
+            }
+            let left = (now + wait).saturating_duration_since(Instant::now());
+            thread::sleep(left.min(LOOK_UP));
+        }
+        longest = (longest * 2).min(LONGEST_WAIT);
+    }
+}

@@ -1,0 +1,76 @@
+//! What metricsjob reports of itself: how its pushing goes.
+
+use std::path::Path;
+use std::time::SystemTime;
+
+use crate::metrics::{Family, GroupingKey, Kind, Labels, Method, Metric, Push, Value};
+use crate::state::push_stats::PushStats;
+
+/// The job label of the group that it goes to.
+const JOB: &str = "metricsjob";
+
+/// The report of `stats`, to a group of this host and state directory. `None` if it cannot be made, which
+/// harms nobody.
+pub fn push(stats: &PushStats, state_dir: &Path, now: SystemTime) -> Option<Push> {
+    let host = nix::unistd::gethostname().ok()?;
+    let dir = std::path::absolute(state_dir).ok()?;
+    let labels = [
+        ("instance", host.to_string_lossy().into_owned()),
+        ("state_dir", dir.to_string_lossy().into_owned()),
+    ];
+    let labels = labels.map(|(name, value)| (name.to_owned(), value));
+    let key = GroupingKey::new(JOB, labels).ok()?;
+    Push::new(key, Method::Put, families(stats), now).ok()
+}
+
+fn families(stats: &PushStats) -> Vec<Family> {
+    let PushStats { attempts, outbox } = stats;
+    vec![
+        by_label(
+            "metricsjob_outbox_entries",
+            "Reports in the outbox, by whether they wait to be delivered or were rejected.",
+            Kind::Gauge,
+            "status",
+            &[("waiting", outbox.waiting), ("rejected", outbox.rejected)],
+        ),
+        by_label(
+            "metricsjob_push_attempts_total",
+            "Attempts to push a report, by their result.",
+            Kind::Counter,
+            "result",
+            &[
+                ("delivered", attempts.delivered),
+                ("rejected", attempts.rejected),
+                ("failed", attempts.failed),
+            ],
+        ),
+        Family {
+            name: "metricsjob_push_duration_seconds".into(),
+            help: "How long attempts to push a report took.".into(),
+            kind: Kind::Summary,
+            metrics: vec![Metric {
+                labels: Labels::new(),
+                value: Value::Summary {
+                    count: attempts.total(),
+                    sum: attempts.duration.as_secs_f64(),
+                    quantiles: Vec::new(),
+                },
+                timestamp_ms: None,
+            }],
+        },
+    ]
+}
+
+fn by_label(name: &str, help: &str, kind: Kind, label: &str, values: &[(&str, u64)]) -> Family {
+    let metric = |(value, number): &(&str, u64)| Metric {
+        labels: Labels::from([(label.to_owned(), (*value).to_owned())]),
+        value: Value::Number(*number as f64),
+        timestamp_ms: None,
+    };
+    Family {
+        name: name.into(),
+        help: help.into(),
+        kind,
+        metrics: values.iter().map(metric).collect(),
+    }
+}
