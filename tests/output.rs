@@ -17,13 +17,14 @@ fn a_run_as_json() {
     assert_eq!(json["metrics"][0]["name"], "db_backup_records_processed");
     assert_eq!(json["metrics"][0]["metrics"][0]["value"], 42);
     let push = &json["push"];
-    assert_eq!(push["gateway"], "embedded");
     assert_eq!(push["method"], "post");
     assert_eq!(
         push["grouping_key"],
         serde_json::json!({ "job": "db_backup", "db": "c" })
     );
-    assert_eq!(push["delivered"], true);
+    let delivery = &push["deliveries"][0];
+    assert_eq!(delivery["gateway"], "embedded");
+    assert_eq!(delivery["delivered"], true);
 
     let failed = sandbox.run(
         "run backup --set duration=0s --set failure-rate=1 --output json --gateway 127.0.0.1:1",
@@ -39,12 +40,13 @@ fn a_run_as_json() {
             .unwrap()
             .starts_with("simulated failure")
     );
+    let delivery = &json["push"]["deliveries"][0];
     assert_eq!(
-        (&json["push"]["delivered"], &json["push"]["outbox_entry"]),
+        (&delivery["delivered"], &delivery["outbox_entry"]),
         (&false.into(), &1.into())
     );
     assert!(
-        json["push"]["error"]
+        delivery["error"]
             .as_str()
             .unwrap()
             .contains("connection refused")

@@ -60,7 +60,7 @@ fn a_newer_or_broken_database_is_left_as_it_is() {
     drop(database);
     let run = sandbox.run(RUN);
     run.code(0)
-        .err("was written by a newer metricsjob (schema 99, this one knows 2)")
+        .err("was written by a newer metricsjob (schema 99, this one knows ")
         .err("the report is lost");
     sandbox
         .run("status")

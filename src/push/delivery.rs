@@ -129,7 +129,7 @@ impl<'a> Courier<'a> {
         until: Instant,
     ) -> Delivery {
         let Some(id) = entry else {
-            return self.just_push(push, state, until);
+            return self.deliver_unkept(push, state, until);
         };
         let lock = match self.lock(push.key(), until) {
             Ok(Some(lock)) => Some(lock),
@@ -143,7 +143,7 @@ impl<'a> Courier<'a> {
             Ok(drained) => self.fate(push, id, drained, state),
             Err(error) => Delivery {
                 state_failure: Some(error),
-                ..self.just_push(push, state, until)
+                ..self.deliver_unkept(push, state, until)
             },
         }
     }
@@ -166,8 +166,7 @@ impl<'a> Courier<'a> {
         {
             return Err(failure);
         }
-        let left = until.saturating_duration_since(Instant::now());
-        self.pusher.push(push, state, left)
+        self.just_push(push, state, until)
     }
 
     /// Delivers what waits for the gateway, the oldest first, but for groups that others are delivering to.
@@ -256,23 +255,25 @@ impl<'a> Courier<'a> {
         }
     }
 
-    fn just_push(&self, push: &Push, state: &mut LazyState, until: Instant) -> Delivery {
-        let (window, mut attempts) = (self.policy.retry_window, Attempts::default());
-        let stop = self.is_stopped;
-        let result = retry::push(
-            &self.pusher,
-            push,
-            state,
-            window,
-            until,
-            stop,
-            &mut attempts,
-        );
+    fn just_push(
+        &self,
+        push: &Push,
+        state: &mut LazyState,
+        until: Instant,
+    ) -> Result<(), GatewayError> {
+        let (pusher, window, stop) = (&self.pusher, self.policy.retry_window, self.is_stopped);
+        let attempts = &mut Attempts::default();
+        retry::push(pusher, push, state, window, until, stop, attempts)
+    }
+
+    fn deliver_unkept(&self, push: &Push, state: &mut LazyState, until: Instant) -> Delivery {
         Delivery {
-            result: result.map_err(|error| Undelivered {
-                error,
-                kept: Kept::Lost,
-            }),
+            result: self
+                .just_push(push, state, until)
+                .map_err(|error| Undelivered {
+                    error,
+                    kept: Kept::Lost,
+                }),
             late: 0,
             late_rejected: 0,
             dropped: 0,
