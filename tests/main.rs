@@ -13,6 +13,7 @@ mod consistency;
 #[cfg(feature = "real-servers")]
 mod cron;
 mod delete;
+mod delivery_retries;
 mod dry_run;
 mod examples;
 mod exec;
@@ -27,6 +28,8 @@ mod live;
 mod lock;
 mod method;
 mod metric;
+mod outbox;
+mod outbox_model;
 mod output;
 mod output_metrics;
 #[cfg(feature = "real-servers")]
@@ -36,8 +39,11 @@ mod probe;
 mod prometheus;
 mod push;
 mod random;
+mod require_push;
 mod retries;
 mod roundtrip;
+mod self_metrics;
+mod several_gateways;
 mod signals;
 mod sqlite_backup;
 mod state_dir;

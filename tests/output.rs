@@ -43,7 +43,7 @@ fn a_run_as_json() {
     let delivery = &json["push"]["deliveries"][0];
     assert_eq!(
         (&delivery["delivered"], &delivery["outbox_entry"]),
-        (&false.into(), &1.into())
+        (&false.into(), &2.into())
     );
     assert!(
         delivery["error"]

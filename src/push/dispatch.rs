@@ -58,14 +58,14 @@ impl<'a> Dispatch<'a> {
         })
     }
 
-    /// Delivers what else waits for the gateways that were reached by `deliveries`, and tells them how
-    /// pushing goes.
+    /// Delivers what else waits for the gateways that have taken or rejected the push of `deliveries`, and
+    /// tells them how pushing goes. Another gateway is in trouble, and is left alone.
     pub fn finish(&self, deliveries: &mut [Delivery], state: &mut LazyState, until: Instant) {
         let reached: Vec<bool> = deliveries
             .iter()
             .map(|delivery| match &delivery.result {
                 Ok(()) => true,
-                Err(undelivered) => undelivered.error.is_answer(),
+                Err(undelivered) => undelivered.error.is_rejection(),
             })
             .collect();
         let flushed = self.each(state, |index, courier, state| {

@@ -2,6 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
@@ -33,8 +34,32 @@ impl FakeServer {
     /// Answers with this status line and body.
     pub fn status(status: &str, body: &str) -> Self {
         let length = body.len();
-        let answer = format!("HTTP/1.1 {status}\r\nContent-Length: {length}\r\n\r\n{body}");
+        let answer = format!(
+            "HTTP/1.1 {status}\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{body}"
+        );
         FakeServer::answering(answer.leak())
+    }
+
+    /// Answers the requests with these status lines in turn, then with the last one.
+    pub fn statuses(statuses: &[&str]) -> Self {
+        let answer = |status: &&str| {
+            format!("HTTP/1.1 {status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
+        };
+        FakeServer::in_turn(statuses.iter().map(answer).collect())
+    }
+
+    /// Answers the requests with these bytes in turn, then with the last ones, and closes each time.
+    pub fn answering_in_turn(answers: &[&str]) -> Self {
+        FakeServer::in_turn(answers.iter().map(|answer| (*answer).to_owned()).collect())
+    }
+
+    fn in_turn(answers: Vec<String>) -> Self {
+        let next = AtomicUsize::new(0);
+        FakeServer::start(move |stream| {
+            let index = next.fetch_add(1, Ordering::Relaxed);
+            let answer = answers.get(index).or(answers.last()).unwrap();
+            let _ = stream.write_all(answer.as_bytes());
+        })
     }
 
     /// Reads each request and never answers.

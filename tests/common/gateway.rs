@@ -40,6 +40,27 @@ impl TestGateway {
         }
     }
 
+    /// The gateway as the outbox names it.
+    pub fn name(&self) -> String {
+        match &self.kind {
+            Kind::Embedded => "embedded".into(),
+            #[cfg(feature = "real-servers")]
+            Kind::Pushgateway(server) => server.url(),
+        }
+    }
+
+    /// Pushes while the gateway is down: the push is in the outbox after it.
+    #[track_caller]
+    pub fn push_down(&self, line: &str, text: &str) {
+        let down = "http://127.0.0.1:1";
+        self.push(
+            &format!("{line} --gateway {down} --push-retry-window 0s"),
+            text,
+        )
+        .code(69);
+        self.sandbox.redirect_outbox(down, &self.name());
+    }
+
     pub fn run(&self, line: &str) -> Finished {
         self.sandbox.run(line)
     }

@@ -166,6 +166,24 @@ impl Sandbox {
             .unwrap()
     }
 
+    /// The entries of the outbox, the oldest first.
+    #[track_caller]
+    pub fn outbox(&self) -> Vec<Json> {
+        let list = self.run("outbox list --output json");
+        list.code(0).json().as_array().unwrap().clone()
+    }
+
+    /// Makes the outbox's entries for `gateway` ones for `other`, as if that had been down.
+    pub fn redirect_outbox(&self, gateway: &str, other: &str) {
+        let database = rusqlite::Connection::open(self.state_db()).unwrap();
+        database
+            .execute(
+                "UPDATE outbox SET gateway = ? WHERE gateway = ?",
+                [other, gateway],
+            )
+            .unwrap();
+    }
+
     /// How many pushes the outbox holds.
     pub fn outbox_len(&self) -> i64 {
         if !self.state_db().exists() {
