@@ -59,8 +59,8 @@ Examples:
   metricsjob status
 
 Exit codes: the job's own (128+n for signal n, 124 it took too long, 126 not executable, 127 not
-found); 2 wrong usage or bad job file, before anything runs; 69 push, delete or status could not do
-it at the gateway; 1 anything else.";
+found); 2 wrong usage or bad job file, before anything runs; 69 push, delete, status or outbox flush
+could not do it at the gateway, or run and exec with --require-push; 1 anything else.";
 
 // Only the subcommand that is called is set up: the others are known by what is said of them here.
 #[derive(Subcommand)]
