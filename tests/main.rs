@@ -17,6 +17,7 @@ mod dry_run;
 mod examples;
 mod exec;
 mod exec_terminal;
+mod fault_proxy;
 mod gateway_failures;
 mod gateway_url;
 mod grouping_key;

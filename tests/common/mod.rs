@@ -1,7 +1,9 @@
 //! The harness: the built binary in a home of its own, gateways to push to, servers that misbehave.
 
 mod fake_server;
+mod fault_proxy;
 mod gateway;
+mod port;
 mod sandbox;
 #[cfg(feature = "real-servers")]
 mod server;
@@ -9,6 +11,7 @@ mod tls_server;
 mod waiting;
 
 pub use fake_server::FakeServer;
+pub use fault_proxy::{Fault, FaultProxy};
 pub use gateway::{Samples, TestGateway, status_samples};
 pub use sandbox::{Finished, Sandbox};
 #[cfg(feature = "real-servers")]
