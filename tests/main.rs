@@ -13,6 +13,8 @@ mod consistency;
 #[cfg(feature = "real-servers")]
 mod cron;
 mod delete;
+#[cfg(feature = "real-servers")]
+mod delivery_faults;
 mod dry_run;
 mod examples;
 mod exec;

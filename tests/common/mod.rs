@@ -13,6 +13,8 @@ mod waiting;
 pub use fake_server::FakeServer;
 pub use fault_proxy::{Fault, FaultProxy};
 pub use gateway::{Samples, TestGateway, status_samples};
+#[cfg(feature = "real-servers")]
+pub use port::Port;
 pub use sandbox::{Finished, Sandbox};
 #[cfg(feature = "real-servers")]
 pub use server::{PATIENCE, Server};
