@@ -10,7 +10,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::process::Stdio;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rand::rngs::ChaCha8Rng;
 use rand::{RngExt, SeedableRng};
@@ -82,12 +82,13 @@ fn pushed(gateway: &Server) -> Samples {
 #[track_caller]
 fn assert_same(found: &Samples, expected: &Samples) {
     let all: BTreeSet<_> = found.keys().chain(expected.keys()).collect();
-    let differing: Vec<_> = all
+    let differing: Vec<String> = all
         .into_iter()
         .map(|series| (series, found.get(series), expected.get(series)))
         .filter(|(_, found, expected)| found != expected)
+        .map(|(series, found, expected)| format!("{series}: {found:?} instead of {expected:?}"))
         .collect();
-    assert!(differing.is_empty(), "found, expected: {differing:#?}");
+    assert!(differing.is_empty(), "{}", differing.join("\n"));
 }
 
 // Runs through random faults.
@@ -186,7 +187,7 @@ fn killed_runs_are_reported_or_never_were() {
     let (seed, rounds) = (seed(), rounds(200));
     let gateway = Server::pushgateway(&[]);
     let mut faults = random(seed, 0);
-    let proxy = FaultProxy::new(gateway.address(), move || match faults.random_range(0..3) {
+    let proxy = FaultProxy::new(gateway.address(), move || match faults.random_range(0..8) {
         0 => Fault::None,
         pause => Fault::Slow(Duration::from_millis(pause)),
     });
@@ -203,9 +204,13 @@ fn killed_runs_are_reported_or_never_were() {
             let mut command = sandbox.exec_command(&options, &script);
             let command = command.stdout(Stdio::null()).stderr(Stdio::null());
             let mut child = command.spawn().unwrap();
-            // From 1 to 256 ms, each doubling as likely: some in each stage however slow all is.
-            let delay = 2_f64.powf(random.random_range(0.0..8.0));
-            thread::sleep(Duration::from_secs_f64(delay / 1000.0));
+            // From 1 ms to 1 s, each doubling as likely: some in each stage however slow all is.
+            let delay = Duration::from_secs_f64(2_f64.powf(random.random_range(-10.0..0.0)));
+            let (start, mut has_ended) = (Instant::now(), false);
+            while !has_ended && start.elapsed() < delay {
+                thread::sleep(Duration::from_micros(200));
+                has_ended = child.try_wait().unwrap().is_some();
+            }
             child.kill().unwrap();
             if child.wait().unwrap().signal().is_some() {
                 killed.insert(number);
@@ -222,7 +227,7 @@ fn killed_runs_are_reported_or_never_were() {
     let early = killed.len() - late;
     println!("of {rounds}, {early} were killed before they were recorded, {late} after that");
     if rounds >= 200 {
-        assert!(early > rounds / 20 && late > rounds / 20);
+        assert!(early > rounds / 40 && late > rounds / 40);
     }
     assert!((0..rounds).all(|number| killed.contains(&number) || recorded.contains(&number)));
 
@@ -317,7 +322,8 @@ impl Backlog {
         let mut backlog = Backlog {
             gateway,
             proxy,
-            sandbox: Sandbox::new(),
+            // Whoever waits for the others may wait long on a busy machine.
+            sandbox: Sandbox::new().variable("METRICSJOB_PUSH_DEADLINE", "5m"),
             model: Model::default(),
         };
         backlog.proxy.close();
