@@ -13,43 +13,10 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rand::rngs::ChaCha8Rng;
-use rand::{RngExt, SeedableRng};
+use rand::RngExt;
 
+use crate::common::campaign::{WORKERS, assert_same, on_workers, pushed, random, rounds, seed};
 use crate::common::{Fault, FaultProxy, Finished, Port, Samples, Sandbox, Server, eventually};
-
-const WORKERS: usize = 4;
-
-/// `normal`, or as much more or less of it as is asked for.
-fn rounds(normal: usize) -> usize {
-    let rounds = std::env::var("METRICSJOB_TEST_ROUNDS");
-    let thousandths = rounds.map_or(1000, |rounds| rounds.parse().unwrap());
-    (normal * thousandths / 1000).max(1)
-}
-
-/// The seed of a test, which its output shows.
-fn seed() -> u64 {
-    let seed = std::env::var("METRICSJOB_TEST_SEED").map_or(1, |seed| seed.parse().unwrap());
-    println!("METRICSJOB_TEST_SEED={seed}");
-    seed
-}
-
-/// Random choices of their own for each `stream` of a seed.
-fn random(seed: u64, stream: usize) -> ChaCha8Rng {
-    let mut random = ChaCha8Rng::seed_from_u64(seed);
-    random.set_stream(stream as u64);
-    random
-}
-
-/// Has each worker do `work` at the same time, and returns what they return.
-fn on_workers<T: Send>(work: impl Fn(usize) -> T + Sync) -> Vec<T> {
-    thread::scope(|scope| {
-        let work = &work;
-        let start = |worker| scope.spawn(move || work(worker));
-        let workers: Vec<_> = (0..WORKERS).map(start).collect();
-        workers.into_iter().map(|it| it.join().unwrap()).collect()
-    })
-}
 
 /// Delivers what is left in the outbox, which is all.
 #[track_caller]
@@ -59,37 +26,6 @@ fn flush(sandbox: &Sandbox, gateway: &str) {
     let list = sandbox.run("outbox list --output json");
     assert_eq!(list.code(0).json(), serde_json::json!([]));
     assert_eq!(sandbox.outbox_len(), 0);
-}
-
-/// What jobs have pushed, without our metrics about delivery, which tell of the faults. What a clock
-/// or the system measured is 1, so that it counts whether it is there; a failed push is never.
-fn pushed(gateway: &Server) -> Samples {
-    let samples = gateway.samples().into_iter();
-    samples
-        .filter(|(series, _)| !series.contains(r#"job="metricsjob""#))
-        .map(|(series, value)| {
-            let name = series.split('{').next().unwrap();
-            let is_measured = name.ends_with("_seconds") || name.ends_with("_bytes");
-            let value = match is_measured && name != "push_failure_time_seconds" {
-                true => 1.0,
-                false => value,
-            };
-            (series, value)
-        })
-        .collect()
-}
-
-/// Asserts equality, and shows what differs.
-#[track_caller]
-fn assert_same(found: &Samples, expected: &Samples) {
-    let all: BTreeSet<_> = found.keys().chain(expected.keys()).collect();
-    let differing: Vec<String> = all
-        .into_iter()
-        .map(|series| (series, found.get(series), expected.get(series)))
-        .filter(|(_, found, expected)| found != expected)
-        .map(|(series, found, expected)| format!("{series}: {found:?} instead of {expected:?}"))
-        .collect();
-    assert!(differing.is_empty(), "{}", differing.join("\n"));
 }
 
 // Runs through random faults.

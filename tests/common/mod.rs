@@ -1,6 +1,9 @@
 //! The harness: the built binary in a home of its own, gateways to push to, servers that misbehave.
 
+#[cfg(feature = "real-servers")]
+pub mod campaign;
 mod fake_server;
+mod fault;
 mod fault_proxy;
 mod gateway;
 mod port;
@@ -11,7 +14,8 @@ mod tls_server;
 mod waiting;
 
 pub use fake_server::FakeServer;
-pub use fault_proxy::{Fault, FaultProxy};
+pub use fault::Fault;
+pub use fault_proxy::FaultProxy;
 pub use gateway::{Samples, TestGateway, status_samples};
 #[cfg(feature = "real-servers")]
 pub use port::Port;
