@@ -20,9 +20,9 @@ use super::waiting::eventually;
 /// without keep-alive. It goes with the test's process.
 ///
 /// What is forwarded of a request is forwarded while its client waits: once that has closed its
-/// connection, even for writing alone, the request never becomes complete. And requests become complete one at a time, the
-/// next one when the target has answered: a client that gave up and comes again is not overtaken by
-/// its own first request.
+/// connection, even for writing alone, the request never becomes complete. And requests become
+/// complete one at a time, the next one when the target has answered: a client that gave up and comes
+/// again is not overtaken by its own first request.
 pub struct FaultProxy(Arc<Shared>);
 
 struct Shared {
