@@ -13,11 +13,14 @@ mod consistency;
 #[cfg(feature = "real-servers")]
 mod cron;
 mod delete;
+#[cfg(feature = "real-servers")]
+mod delivery_faults;
 mod delivery_retries;
 mod dry_run;
 mod examples;
 mod exec;
 mod exec_terminal;
+mod fault_proxy;
 mod gateway_failures;
 mod gateway_url;
 mod grouping_key;

@@ -79,7 +79,7 @@ impl TestGateway {
         match &self.kind {
             Kind::Embedded => self.sandbox.samples(),
             #[cfg(feature = "real-servers")]
-            Kind::Pushgateway(server) => exposed_samples(&server.get("/metrics")),
+            Kind::Pushgateway(server) => server.samples(),
         }
     }
 
@@ -137,7 +137,7 @@ pub fn status_samples(status: &Json) -> Samples {
 
 /// From a Pushgateway's `/metrics`, without its metrics about itself, which have no label `job`.
 #[cfg(feature = "real-servers")]
-fn exposed_samples(text: &str) -> Samples {
+pub fn exposed_samples(text: &str) -> Samples {
     let lines = text.lines().filter(|line| !line.starts_with('#'));
     lines
         .filter_map(|line| line.rsplit_once(' '))

@@ -1,7 +1,12 @@
 //! The harness: the built binary in a home of its own, gateways to push to, servers that misbehave.
 
+#[cfg(feature = "real-servers")]
+pub mod campaign;
 mod fake_server;
+mod fault;
+mod fault_proxy;
 mod gateway;
+mod port;
 mod sandbox;
 #[cfg(feature = "real-servers")]
 mod server;
@@ -9,7 +14,11 @@ mod tls_server;
 mod waiting;
 
 pub use fake_server::FakeServer;
+pub use fault::Fault;
+pub use fault_proxy::FaultProxy;
 pub use gateway::{Samples, TestGateway, status_samples};
+#[cfg(feature = "real-servers")]
+pub use port::Port;
 pub use sandbox::{Finished, Sandbox};
 #[cfg(feature = "real-servers")]
 pub use server::{PATIENCE, Server};

@@ -8,6 +8,9 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::gateway::{Samples, exposed_samples};
+use super::port::Port;
+
 /// How long a server may take to start, and a page to show what is awaited.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -20,10 +23,19 @@ pub struct Server {
 impl Server {
     /// `prometheus-pushgateway` with further flags.
     pub fn pushgateway(flags: &[&str]) -> Self {
+        Server::pushgateway_at("127.0.0.1:0", flags)
+    }
+
+    /// The same on a port that stays when the server has gone, for the next one.
+    pub fn pushgateway_on(port: &Port) -> Self {
+        Server::pushgateway_at(&port.address(), &[])
+    }
+
+    fn pushgateway_at(address: &str, flags: &[&str]) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let mut command = Command::new("prometheus-pushgateway");
         command
-            .arg("--web.listen-address=127.0.0.1:0")
+            .arg(format!("--web.listen-address={address}"))
             // Debian's keeps its groups in a file of the system by default.
             .arg("--persistence.file=")
             .args(flags);
@@ -96,6 +108,11 @@ impl Server {
         let (status, body) = self.request("GET", path, "");
         assert_eq!(status, 200, "{path}: {body}");
         body
+    }
+
+    /// What was pushed to a Pushgateway, with the push times.
+    pub fn samples(&self) -> Samples {
+        exposed_samples(&self.get("/metrics"))
     }
 
     /// Status and body of an answer. HTTP 1.0, so that the body ends with the connection.
