@@ -88,11 +88,11 @@ pub fn main(args: PushArgs) -> anyhow::Result<u8> {
         console::result(&gateway.request_text(&push))?;
         return Ok(exit::SUCCESS);
     }
-    let delivery = push::deliver(
-        &push,
-        &gateway.pusher(),
-        &mut LazyState::new(&args.gateway.state_dir()),
-    );
+    let mut state = LazyState::new(&args.gateway.state_dir());
+    let delivery = push::deliver(&push, &gateway.pusher(), &mut state);
+    if let Some(damage) = state.take_damage() {
+        console::warning(&damage.to_string());
+    }
     let error = match &delivery {
         Delivery::Delivered => None,
         Delivery::Undelivered { error, kept } => {

@@ -133,10 +133,11 @@ fn run_live(
         live.end();
         run
     })?;
-    let failure = live.into_failure();
-    let warning =
+    let (failure, damage) = live.into_failures();
+    let failure =
         failure.map(|error| format!("a report while the run went on was not delivered: {error}"));
-    Ok((run, warning.into_iter().collect()))
+    let damage = damage.map(|damage| damage.to_string());
+    Ok((run, failure.into_iter().chain(damage).collect()))
 }
 
 /// Begins the reports of a run when it begins.
@@ -202,6 +203,7 @@ fn conclude(
         })
     );
     warnings.extend(unrecorded.filter(|_| !is_told));
+    warnings.extend(state.take_damage().map(|damage| damage.to_string()));
     Performed {
         run,
         push,

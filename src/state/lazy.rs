@@ -3,13 +3,14 @@
 use std::path::{Path, PathBuf};
 use std::thread::{self, JoinHandle};
 
-use super::{State, StateError};
+use super::{Damage, State, StateError};
 
 /// The state database of a directory, opened when it is first needed and then kept open.
 pub struct LazyState {
     dir: PathBuf,
     state: Option<State>,
     opening: Option<JoinHandle<Option<State>>>,
+    damage: Option<Damage>,
 }
 
 impl LazyState {
@@ -19,6 +20,7 @@ impl LazyState {
             dir: dir.to_owned(),
             state: None,
             opening: None,
+            damage: None,
         }
     }
 
@@ -29,7 +31,7 @@ impl LazyState {
         let dir = lazy.dir.clone();
         // Where it fails, it fails again when it is needed, and is told then.
         let open = move || {
-            let mut state = State::open_existing(&dir).ok()??;
+            let mut state = State::open_if_there(&dir).ok()??;
             let _ = state.prepare_record();
             Some(state)
         };
@@ -41,10 +43,19 @@ impl LazyState {
     pub fn get(&mut self) -> Result<&mut State, StateError> {
         if let Some(opening) = self.opening.take() {
             self.state = opening.join().ok().flatten();
+            self.damage = self.state.as_mut().and_then(|state| state.damage.take());
+            // Meanwhile a job may have run, and the files been removed or moved aside.
+            self.state.take_if(|state| !state.is_in_place());
         }
         match &mut self.state {
             Some(state) => Ok(state),
             empty => Ok(empty.insert(State::open(&self.dir)?)),
         }
+    }
+
+    /// What had to be replaced so far, once.
+    pub fn take_damage(&mut self) -> Option<Damage> {
+        let later = self.state.as_mut().and_then(|state| state.damage.take());
+        self.damage.take().or(later)
     }
 }
