@@ -40,6 +40,7 @@ mod retries;
 mod roundtrip;
 mod signals;
 mod sqlite_backup;
+mod state_damage;
 mod state_dir;
 mod status;
 mod terminal;

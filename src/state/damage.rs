@@ -18,8 +18,8 @@ pub(super) const FILES: [&str; 4] = ["", "-wal", "-shm", "-journal"];
 /// A corrupt database that was moved aside.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error(
-    "the state database {path} was corrupt ({why}): a new one is begun, and the old one, with its history and \
-     undelivered reports, is now {aside} (sqlite3 {aside} .recover shows what is left)"
+    "the state database {path} was corrupt ({why}): it was moved to {aside} and a new one begun; the history \
+     and the undelivered reports in it can be looked at with sqlite3 (.recover)"
 )]
 pub struct Damage {
     pub path: PathBuf,
@@ -43,7 +43,8 @@ pub(super) fn is_corruption(error: &rusqlite::Error) -> bool {
 /// Processes that have the old one open go on with it under its new name: all its files move, and
 /// SQLite finds them by name only when it opens them.
 pub(super) fn replace(state: &State, error: &rusqlite::Error) -> Result<State, StateError> {
-    let replaced = || {
+    let mut aside = None;
+    let mut replaced = || {
         let path = &state.path;
         let failed = |source| StateError::OpenFile {
             path: path.clone(),
@@ -55,7 +56,6 @@ pub(super) fn replace(state: &State, error: &rusqlite::Error) -> Result<State, S
             Err(error) if error.kind() == io::ErrorKind::NotFound => path.clone(),
             file => file.map_err(failed)?,
         };
-        let mut aside = None;
         if identity(&file).map_err(failed)? == Some(state.identity) {
             aside = Some(move_aside(&file, SystemTime::now()).map_err(failed)?);
         }
@@ -65,18 +65,21 @@ pub(super) fn replace(state: &State, error: &rusqlite::Error) -> Result<State, S
         // Whatever is wrong with this one, to replace it again would not help.
         fresh.is_replaceable = false;
         schema::prepare(&mut fresh, Some(&lock))?;
-        fresh.damage = aside.map(|aside| Damage {
-            path: path.clone(),
-            aside,
-            why: brief(error),
-        });
         Ok(fresh)
     };
-    replaced().map_err(|source: StateError| StateError::NotReplaced {
-        path: state.path.clone(),
-        why: brief(error),
-        source: Box::new(source),
-    })
+    let (path, why) = (state.path.clone(), brief(error));
+    match replaced() {
+        Ok(mut fresh) => {
+            fresh.damage = aside.map(|aside| Damage { path, aside, why });
+            Ok(fresh)
+        }
+        Err(source) => Err(StateError::NotReplaced {
+            path,
+            why,
+            aside,
+            source: Box::new(source),
+        }),
+    }
 }
 
 /// Renames the files of the database at `path`, and returns its new name. Needs the lock.

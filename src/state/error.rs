@@ -33,10 +33,15 @@ pub enum StateError {
         path: PathBuf,
         source: rusqlite::Error,
     },
-    #[error("the state database {path} is corrupt ({why}) and could not be replaced: {source}")]
+    #[error(
+        "the state database {path} is corrupt ({why}){}, and no new one could be begun: {source}",
+        aside.as_ref().map(|aside| format!(", is now {}", aside.display())).unwrap_or_default()
+    )]
     NotReplaced {
         path: PathBuf,
         why: String,
+        /// Where it is now, if it was moved.
+        aside: Option<PathBuf>,
         source: Box<StateError>,
     },
     #[error(

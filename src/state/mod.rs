@@ -99,10 +99,10 @@ impl State {
             let Some(mut state) = State::connect(&path)? else {
                 return Ok(None);
             };
-            schema::prepare(&mut state, None)?;
+            let prepared = schema::prepare(&mut state, None);
             // Otherwise it may have been moved aside before its log was opened, by its name.
-            if state.is_in_place() {
-                return Ok(Some(state));
+            if state.is_in_place() || matches!(prepared, Err(StateError::NotReplaced { .. })) {
+                return prepared.map(|()| Some(state));
             }
         }
         Ok(None)
@@ -128,8 +128,8 @@ impl State {
 
     /// Opens the database at `path` as it is.
     fn connect(path: &Path) -> Result<Option<State>, StateError> {
-        let identity = match identity(path) {
-            Ok(Some(identity)) => identity,
+        let found = match identity(path) {
+            Ok(Some(found)) => found,
             Ok(None) => return Ok(None),
             Err(source) => {
                 let dir = path.parent().unwrap_or(path).to_owned();
@@ -140,15 +140,18 @@ impl State {
                 });
             }
         };
-        let connection = Connection::open_with_flags(path, READ_WRITE)
-            .map_err(|source| StateError::of(path, None, source))?;
-        Ok(Some(State {
-            connection,
-            path: path.to_owned(),
-            identity,
-            is_replaceable: true,
-            damage: None,
-        }))
+        match Connection::open_with_flags(path, READ_WRITE) {
+            Ok(connection) => Ok(Some(State {
+                connection,
+                path: path.to_owned(),
+                identity: found,
+                is_replaceable: true,
+                damage: None,
+            })),
+            // Another process has just moved it aside.
+            Err(_) if matches!(identity(path), Ok(None)) => Ok(None),
+            Err(source) => Err(StateError::of(path, None, source)),
+        }
     }
 
     /// Reads the database as if nobody could change it, which is how SQLite reads one whose log can
