@@ -42,6 +42,8 @@ mod signals;
 mod sqlite_backup;
 mod state_damage;
 mod state_dir;
+mod state_schema;
+mod state_unwritable;
 mod status;
 mod terminal;
 mod timeout;
