@@ -4,6 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
+use nix::sys::statvfs::{Statvfs, statvfs};
 use nix::unistd::{AccessFlags, access};
 use rusqlite::{Connection, ErrorCode, ffi};
 
@@ -26,7 +27,7 @@ pub enum StateError {
     },
     /// Found where nothing may be moved aside.
     #[error(
-        "the state database {path} is corrupt ({}): the next run that is recorded moves it aside and begins a new one",
+        "the state database {path} is corrupt ({}): the next run moves it aside and begins a new one",
         brief(source)
     )]
     Corrupt {
@@ -84,13 +85,22 @@ fn system_error(
         ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::SystemIoFailure => {}
         _ => return None,
     }
-    let files = damage::FILES.map(|suffix| damage::beside(path, suffix));
-    for file in files.iter().map(PathBuf::as_path).chain(path.parent()) {
+    let real = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let files = damage::FILES.map(|suffix| damage::beside(&real, suffix));
+    for file in files.iter().map(PathBuf::as_path).chain(real.parent()) {
         if let Err(error @ (Errno::EACCES | Errno::EPERM | Errno::EROFS)) =
             access(file, AccessFlags::W_OK)
         {
             return Some((file.to_owned(), error.into()));
         }
+    }
+    // Before the error number, which may come from a second try that SQLite made.
+    let left = real.parent().and_then(|dir| statvfs(dir).ok());
+    let is_full = |left: Statvfs| {
+        left.blocks_available() == 0 || (left.files() > 0 && left.files_available() == 0)
+    };
+    if left.is_some_and(is_full) {
+        return Some((path.to_owned(), Errno::ENOSPC.into()));
     }
     // SAFETY: the handle is that of an open connection, and is only read from.
     let errno = connection.map_or(0, |open| unsafe {

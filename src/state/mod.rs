@@ -116,14 +116,17 @@ impl State {
             return Ok(None);
         };
         state.is_replaceable = false;
-        match schema::prepare(&mut state, None) {
-            Err(StateError::System { .. }) if !state.has_log() => {
-                state.make_immutable()?;
-                schema::prepare(&mut state, None)?;
-            }
-            prepared => prepared?,
+        let Err(error) = schema::prepare(&mut state, None) else {
+            return Ok(Some(state));
+        };
+        let is_readable = matches!(error, StateError::System { .. })
+            && !state.has_log()
+            && state.make_immutable().is_ok()
+            && schema::prepare(&mut state, None).is_ok();
+        match is_readable {
+            true => Ok(Some(state)),
+            false => Err(error),
         }
-        Ok(Some(state))
     }
 
     /// Opens the database at `path` as it is.

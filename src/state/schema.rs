@@ -96,16 +96,18 @@ pub(super) const MAX_LOG_BYTES: u64 = 256 * 1024;
 /// How long a transaction waits for those of other processes.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Sets the connection up and brings the schema up to date. `locked` is the database's lock, if the
-/// caller has it.
+/// Sets the connection up and brings the schema up to date, unless the database has been moved aside.
+/// `locked` is its lock, if the caller has it.
 pub(super) fn prepare(state: &mut State, locked: Option<&File>) -> Result<(), StateError> {
     let known = MIGRATIONS.len() as i64;
     let found = state.with(|connection| {
+        // Neither on closing nor at a thousand pages: see `MAX_LOG_BYTES`. Before anything is read,
+        // because to close a database that was moved aside would else remove the log of the new one,
+        // which has its name.
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
         connection.busy_timeout(BUSY_TIMEOUT)?;
         // Synced to disk is what must be, see `State::with_sync`.
         connection.execute_batch("PRAGMA synchronous = NORMAL; PRAGMA foreign_keys = ON;")?;
-        // Neither on closing nor at a thousand pages: see `MAX_LOG_BYTES`.
-        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
         connection.pragma_update(None, "wal_autocheckpoint", 0)?;
         version(connection)
     })?;
@@ -123,6 +125,10 @@ pub(super) fn prepare(state: &mut State, locked: Option<&File>) -> Result<(), St
             Some(_) => None,
             None => Some(lock(&state.path)?),
         };
+        // Its log may be that of the one that took its place.
+        if !state.is_in_place() {
+            return Ok(());
+        }
         let migrated = migrate(&mut state.connection);
         // It is needed again to make up for an error.
         drop(lock);
