@@ -243,6 +243,18 @@ fn it_is_gone_when_the_job_ends() {
     is_replaced(&sandbox, &run, "file is not a database");
 }
 
+/// SQLite takes of a log what has a right checksum, and makes its index anew.
+#[test]
+fn a_broken_log() {
+    let sandbox = with_a_run();
+    for file in ["state.db-wal", "state.db-shm"] {
+        sandbox.write(&format!(".local/state/metricsjob/{file}"), [0xa5; 40_000]);
+    }
+    sandbox.run(RUN).code(0).quiet_stderr();
+    assert_eq!(sandbox.outcomes().len(), 2);
+    assert!(aside(&sandbox).is_empty());
+}
+
 /// What is wrong here is not the content.
 #[test]
 fn what_is_no_corruption_moves_nothing() {
