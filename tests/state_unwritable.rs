@@ -205,6 +205,25 @@ mod as_root {
         one_warning(&words, "", run);
     }
 
+    /// Even then it is told where the corrupt one is.
+    #[test]
+    fn a_corrupt_one_on_a_full_disk() {
+        const SCRIPT: &str = r#"
+mount -t tmpfs -o size=64k none "$dir"
+echo no database >"$dir/state.db"
+cat /dev/zero >"$dir/filler" 2>/dev/null || :
+exec "$@"
+"#;
+        let sandbox = Sandbox::new();
+        let words = [
+            "is corrupt (file is not a database), is now ",
+            "/state.db.corrupt-",
+            ", and no new one could be begun: ",
+            "no space is left there",
+        ];
+        one_warning(&words, "", |line| in_namespace(&sandbox, SCRIPT, line));
+    }
+
     /// With every amount of free space, so that every step fails once. What has not warned is
     /// recorded, and with space again all goes on.
     #[test]

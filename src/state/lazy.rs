@@ -9,7 +9,7 @@ use super::{Damage, State, StateError};
 pub struct LazyState {
     dir: PathBuf,
     state: Option<State>,
-    opening: Option<JoinHandle<Option<State>>>,
+    opening: Option<JoinHandle<Result<Option<State>, StateError>>>,
     damage: Option<Damage>,
 }
 
@@ -29,11 +29,13 @@ impl LazyState {
     pub fn opening(dir: &Path) -> Self {
         let mut lazy = LazyState::new(dir);
         let dir = lazy.dir.clone();
-        // Where it fails, it fails again when it is needed, and is told then.
         let open = move || {
-            let mut state = State::open_if_there(&dir).ok()??;
-            let _ = state.prepare_record();
-            Some(state)
+            let mut state = State::open_if_there(&dir)?;
+            if let Some(state) = &mut state {
+                // Where it fails, it fails again when it is needed, and is told then.
+                let _ = state.prepare_record();
+            }
+            Ok(state)
         };
         lazy.opening = thread::Builder::new().spawn(open).ok();
         lazy
@@ -42,7 +44,13 @@ impl LazyState {
     /// Opens it, see [`State::open`], if it is not open yet.
     pub fn get(&mut self) -> Result<&mut State, StateError> {
         if let Some(opening) = self.opening.take() {
-            self.state = opening.join().ok().flatten();
+            self.state = match opening.join() {
+                Ok(Ok(state)) => state,
+                // Only the first one to fail knows where the corrupt one is now.
+                Ok(Err(error @ StateError::NotReplaced { .. })) => return Err(error),
+                // What has failed may work by now.
+                _ => None,
+            };
             self.damage = self.state.as_mut().and_then(|state| state.damage.take());
             // Meanwhile a job may have run, and the files been removed or moved aside.
             self.state.take_if(|state| !state.is_in_place());
