@@ -1,9 +1,13 @@
-//! Where the state is, and states that cannot be used.
+//! Where the state is, and who may read it.
 
-use std::fs;
+use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
 
-use crate::common::Sandbox;
+use nix::sys::stat::{Mode, umask};
+
+use crate::common::{Finished, Sandbox};
 
 const RUN: &str = "run backup --set duration=0s";
 
@@ -38,42 +42,54 @@ fn option_environment_and_defaults() {
     assert!(is_there("relative"));
 }
 
+/// All that is there while a run goes on, whatever the umask.
 #[test]
 fn it_is_private() {
     let sandbox = Sandbox::new();
-    sandbox.run(RUN).code(0);
-    let mode = |path: &std::path::Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
-    let dir = sandbox.state_db().parent().unwrap().to_owned();
-    assert_eq!(mode(&dir), 0o700);
-    for entry in fs::read_dir(dir).unwrap() {
-        let path = entry.unwrap().path();
-        assert_eq!(mode(&path), 0o600, "{path:?}");
+    let list = "find .local/state/metricsjob -printf '%y%m %P\n' | sort";
+    let run = || {
+        let mut command =
+            sandbox.command(["exec", "--lock", "--push-start", "--", "sh", "-c", list]);
+        // SAFETY: umask(2) may be called between fork and exec.
+        unsafe {
+            command.pre_exec(|| {
+                umask(Mode::empty());
+                Ok(())
+            });
+        }
+        Finished::from(command.output().unwrap())
+    };
+    run().code(0);
+    let listed = run().code(0).stdout();
+    for file in [
+        "state.db",
+        "state.db-wal",
+        "state.db-shm",
+        "state.lock",
+        "locks/sh-",
+    ] {
+        assert!(listed.contains(&format!("f600 {file}")), "{file}\n{listed}");
+    }
+    for line in listed.lines() {
+        assert!(
+            line.starts_with("f600 ") || line.starts_with("d700 "),
+            "{listed}"
+        );
     }
 }
 
+/// Its owner may have a reason, and the files in it are private.
 #[test]
-fn a_newer_or_broken_database_is_left_as_it_is() {
+fn a_wider_directory_stays_as_it_is() {
     let sandbox = Sandbox::new();
-    sandbox.run(RUN).code(0);
-    let database = rusqlite::Connection::open(sandbox.state_db()).unwrap();
-    database.pragma_update(None, "user_version", 99).unwrap();
-    drop(database);
-    let run = sandbox.run(RUN);
-    run.code(0)
-        .err("was written by a newer metricsjob (schema 99, this one knows ")
-        .err("the report is lost");
-    sandbox
-        .run("status")
-        .code(69)
-        .err("error: the state database ");
+    let dir = sandbox.state_db().parent().unwrap().to_owned();
+    fs::create_dir_all(&dir).unwrap();
+    fs::set_permissions(&dir, Permissions::from_mode(0o755)).unwrap();
+    sandbox.run(RUN).code(0).quiet_stderr();
+    assert_eq!(mode(&dir), 0o755);
+    assert_eq!(mode(&sandbox.state_db()), 0o600);
+}
 
-    let sandbox = Sandbox::new();
-    let garbage = "this is no database\n".repeat(1000);
-    let file = sandbox.write(".local/state/metricsjob/state.db", &garbage);
-    sandbox
-        .run(RUN)
-        .code(0)
-        .err("warning: could not use the state database ")
-        .err("file is not a database");
-    assert_eq!(fs::read_to_string(file).unwrap(), garbage);
+fn mode(path: &Path) -> u32 {
+    fs::metadata(path).unwrap().permissions().mode() & 0o777
 }

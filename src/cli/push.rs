@@ -141,6 +141,9 @@ fn deliver(
     if entries.is_ok() {
         dispatch.finish(&mut deliveries, &mut state, until);
     }
+    if let Some(damage) = state.take_damage() {
+        console::warning(&damage.to_string());
+    }
     (deliveries, entries.err())
 }
 

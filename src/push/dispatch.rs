@@ -121,12 +121,17 @@ impl<'a> Dispatch<'a> {
                 .enumerate()
                 .map(|(index, courier)| {
                     let mut state = LazyState::new(self.state_dir);
-                    scope.spawn(move || work(index, courier, &mut state))
+                    scope.spawn(move || (work(index, courier, &mut state), state))
                 })
                 .collect();
             let results = threads.into_iter().map(|thread| thread.join());
             results
-                .map(|result| result.unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+                .map(|result| {
+                    let (result, mut other) =
+                        result.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+                    state.adopt_damage(&mut other);
+                    result
+                })
                 .collect()
         })
     }

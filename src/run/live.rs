@@ -9,7 +9,7 @@ use super::report;
 use crate::metrics::check::add_pushable;
 use crate::metrics::{Family, Method, Push};
 use crate::push::Dispatch;
-use crate::state::LazyState;
+use crate::state::{Damage, LazyState};
 
 /// The reports of a run while it goes on, as its policy wants them.
 pub struct Live<'a> {
@@ -19,6 +19,7 @@ pub struct Live<'a> {
     ended: Condvar,
     /// Why the first report that was not delivered was not.
     failure: Mutex<Option<String>>,
+    damage: Mutex<Option<Damage>>,
 }
 
 impl<'a> Live<'a> {
@@ -29,17 +30,23 @@ impl<'a> Live<'a> {
             has_ended: Mutex::new(false),
             ended: Condvar::new(),
             failure: Mutex::new(None),
+            damage: Mutex::new(None),
         }
     }
 
     /// Reports that a run has begun at `started_at`, and then how far it is, until its end.
     pub fn report(&self, started_at: SystemTime) {
-        let policy = &self.order.job.policy;
+        let mut state = LazyState::new(self.order.state_dir);
+        self.report_by(started_at, &mut state);
+        *self.damage.lock().unwrap_or_else(PoisonError::into_inner) = state.take_damage();
+    }
+
+    fn report_by(&self, started_at: SystemTime, state: &mut LazyState) {
         let order = self.order;
+        let policy = &order.job.policy;
         let dispatch = Dispatch::new(order.gateways, order.state_dir, order.delivery, &|| false);
-        let mut state = LazyState::new(order.state_dir);
         if policy.push_start {
-            self.push(started_at, Vec::new(), &dispatch, &mut state);
+            self.push(started_at, Vec::new(), &dispatch, state);
         }
         let Some(interval) = policy.push_interval else {
             return;
@@ -53,7 +60,7 @@ impl<'a> Live<'a> {
             let increments = report::increments_of(&own, rules);
             let totals = totals.clone().map(|totals| report::sum(totals, increments));
             let own = report::with_totals(own, rules, totals.as_deref());
-            self.push(started_at, own, &dispatch, &mut state);
+            self.push(started_at, own, &dispatch, state);
         }
     }
 
@@ -73,11 +80,16 @@ impl<'a> Live<'a> {
         failure.get_or_insert(why);
     }
 
-    /// Why not all reports were delivered.
-    pub fn into_failure(self) -> Option<String> {
-        self.failure
-            .into_inner()
-            .unwrap_or_else(PoisonError::into_inner)
+    /// Why not all reports were delivered, and what had to be replaced of the state.
+    pub fn into_failures(self) -> (Option<String>, Option<Damage>) {
+        (
+            self.failure
+                .into_inner()
+                .unwrap_or_else(PoisonError::into_inner),
+            self.damage
+                .into_inner()
+                .unwrap_or_else(PoisonError::into_inner),
+        )
     }
 
     /// Waits; returns whether the run still goes on after `interval`.

@@ -113,7 +113,7 @@ pub fn perform(
         Dispatch::new(gateways, state_dir, delivery, &is_stopped)
     });
     let names = dispatch.as_ref().map(Dispatch::names).unwrap_or_default();
-    let concluded = conclude(order, run, &mut state, warnings, &names);
+    let mut concluded = conclude(order, run, &mut state, warnings, &names);
     let mut deliveries = Vec::new();
     if let (Some(Ok(push)), Some(dispatch)) = (&concluded.push, &dispatch) {
         let until = dispatch.until();
@@ -124,6 +124,8 @@ pub fn perform(
             dispatch.finish(&mut deliveries, &mut state, until);
         }
     }
+    let damage = state.take_damage().map(|damage| damage.to_string());
+    concluded.warnings.extend(damage);
     Ok(Performed {
         run: concluded.run,
         push: concluded.push,
@@ -159,10 +161,11 @@ fn run_live(
         live.end();
         run
     })?;
-    let failure = live.into_failure();
-    let warning =
+    let (failure, damage) = live.into_failures();
+    let failure =
         failure.map(|error| format!("a report while the run went on was not delivered: {error}"));
-    Ok((run, warning.into_iter().collect()))
+    let damage = damage.map(|damage| damage.to_string());
+    Ok((run, failure.into_iter().chain(damage).collect()))
 }
 
 /// Begins the reports of a run when it begins.
@@ -214,14 +217,10 @@ fn conclude(
     run.metrics = own.split_off(runners);
     let left_out = left_out.into_iter();
     warnings.extend(left_out.map(|error| format!("a metric of the job is left out: {error}")));
-    let mut push = None;
-    let (entries, state_failure) = match record(order, &run, state, gateways, &mut push) {
-        Ok(entries) => (Some(entries), None),
-        Err(error) => (None, Some(error)),
+    let (push, entries, state_failure) = match record(order, &run, state, gateways) {
+        Ok((push, entries)) => (push, Some(entries), None),
+        Err(error) => (push_of(order, &run, None), None, Some(error)),
     };
-    if state_failure.is_some() && order.reporting != Reporting::Record {
-        push = push_of(order, &run, None);
-    }
     Concluded {
         run,
         push,
@@ -231,14 +230,14 @@ fn conclude(
     }
 }
 
-/// Records `run`, makes the push of its report, and puts that into the outbox. Returns the ids there.
+/// Records `run`, makes the push of its report, and puts that into the outbox. Returns both, the push by its
+/// ids there.
 fn record(
     order: &Order<'_>,
     run: &Run,
     state: &mut LazyState,
     gateways: &[String],
-    push: &mut Option<Result<Push, CheckError>>,
-) -> Result<Vec<i64>, StateError> {
+) -> Result<(Option<Result<Push, CheckError>>, Vec<i64>), StateError> {
     let job = order.job;
     let increments = report::increments(run, &job.prefix, &job.metrics);
     if order.reporting == Reporting::DryRun {
@@ -246,8 +245,8 @@ fn record(
             Some(mut state) => state.counters(order.key)?,
             None => Vec::new(),
         };
-        *push = push_of(order, run, Some(&report::sum(totals, increments)));
-        return Ok(Vec::new());
+        let push = push_of(order, run, Some(&report::sum(totals, increments)));
+        return Ok((push, Vec::new()));
     }
     let recorded = RecordedRun {
         run_id: run.id.clone(),
@@ -267,22 +266,21 @@ fn record(
         tail: run.tail.clone(),
     };
     let keep = job.policy.keep;
-    state
-        .get()?
-        .record(&recorded, &increments, keep, gateways, |totals| {
-            if order.reporting == Reporting::Push {
-                *push = push_of(order, run, Some(totals));
-            }
-            push.as_ref()?.as_ref().ok()
-        })
+    let state = state.get()?;
+    state.record(&recorded, &increments, keep, gateways, |totals| {
+        push_of(order, run, Some(totals))
+    })
 }
 
-/// The push of `run`'s report; `None` if there is nothing to report.
+/// The push of `run`'s report; `None` if there is nothing to report, or it is not wanted.
 fn push_of(
     order: &Order<'_>,
     run: &Run,
     totals: Option<&[Counter]>,
 ) -> Option<Result<Push, CheckError>> {
+    if order.reporting == Reporting::Record {
+        return None;
+    }
     let job = order.job;
     let mut families = report::runner(run, job, totals);
     // A skipped run must not erase what the run that goes on reports.

@@ -67,15 +67,16 @@ impl State {
 
     /// Records `run`, adds `increments` to the counters of its group, and puts the push that `report`
     /// makes of those counters into the outbox, once for each of `gateways`: all or nothing. Keeps the
-    /// last `keep` runs of the job; that changes no counter. Returns the ids in the outbox.
-    pub fn record<'a>(
+    /// last `keep` runs of the job; that changes no counter. Returns what `report` made, and the ids in the
+    /// outbox.
+    pub fn record<E>(
         &mut self,
         run: &RecordedRun,
         increments: &[Counter],
         keep: u32,
         gateways: &[String],
-        report: impl FnOnce(&[Counter]) -> Option<&'a Push>,
-    ) -> Result<Vec<i64>, StateError> {
+        report: impl Fn(&[Counter]) -> Option<Result<Push, E>>,
+    ) -> Result<(Option<Result<Push, E>>, Vec<i64>), StateError> {
         self.with(|connection| {
             let transaction =
                 connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
@@ -103,12 +104,13 @@ impl State {
                 .execute(params![job, keep])?;
             counters::add(&transaction, &run.key, increments)?;
             let totals = counters::select(&transaction, &run.key)?;
-            let ids = match report(&totals) {
-                Some(push) => outbox::enqueue(&transaction, push, gateways)?,
-                None => Vec::new(),
+            let push = report(&totals);
+            let ids = match &push {
+                Some(Ok(push)) => outbox::enqueue(&transaction, push, gateways)?,
+                _ => Vec::new(),
             };
             transaction.commit()?;
-            Ok(ids)
+            Ok((push, ids))
         })
     }
 

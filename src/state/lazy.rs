@@ -3,13 +3,14 @@
 use std::path::{Path, PathBuf};
 use std::thread::{self, JoinHandle};
 
-use super::{State, StateError};
+use super::{Damage, State, StateError};
 
 /// The state database of a directory, opened when it is first needed and then kept open.
 pub struct LazyState {
     dir: PathBuf,
     state: Option<State>,
-    opening: Option<JoinHandle<Option<State>>>,
+    opening: Option<JoinHandle<Result<Option<State>, StateError>>>,
+    damage: Option<Damage>,
 }
 
 impl LazyState {
@@ -19,6 +20,7 @@ impl LazyState {
             dir: dir.to_owned(),
             state: None,
             opening: None,
+            damage: None,
         }
     }
 
@@ -27,11 +29,13 @@ impl LazyState {
     pub fn opening(dir: &Path) -> Self {
         let mut lazy = LazyState::new(dir);
         let dir = lazy.dir.clone();
-        // Where it fails, it fails again when it is needed, and is told then.
         let open = move || {
-            let mut state = State::open_existing(&dir).ok()??;
-            let _ = state.prepare_record();
-            Some(state)
+            let mut state = State::open_if_there(&dir)?;
+            if let Some(state) = &mut state {
+                // Where it fails, it fails again when it is needed, and is told then.
+                let _ = state.prepare_record();
+            }
+            Ok(state)
         };
         lazy.opening = thread::Builder::new().spawn(open).ok();
         lazy
@@ -40,11 +44,33 @@ impl LazyState {
     /// Opens it, see [`State::open`], if it is not open yet.
     pub fn get(&mut self) -> Result<&mut State, StateError> {
         if let Some(opening) = self.opening.take() {
-            self.state = opening.join().ok().flatten();
+            self.state = match opening.join() {
+                Ok(Ok(state)) => state,
+                // Only the first one to fail knows where the corrupt one is now.
+                Ok(Err(error @ StateError::NotReplaced { .. })) => return Err(error),
+                // What has failed may work by now.
+                _ => None,
+            };
+            self.damage = self.state.as_mut().and_then(|state| state.damage.take());
+            // Meanwhile a job may have run, and the files been removed or moved aside.
+            self.state.take_if(|state| !state.is_in_place());
         }
         match &mut self.state {
             Some(state) => Ok(state),
             empty => Ok(empty.insert(State::open(&self.dir)?)),
         }
+    }
+
+    /// Takes over what another one had to replace.
+    pub fn adopt_damage(&mut self, other: &mut LazyState) {
+        if let Some(damage) = other.take_damage() {
+            self.damage.get_or_insert(damage);
+        }
+    }
+
+    /// What had to be replaced so far, once.
+    pub fn take_damage(&mut self) -> Option<Damage> {
+        let later = self.state.as_mut().and_then(|state| state.damage.take());
+        self.damage.take().or(later)
     }
 }

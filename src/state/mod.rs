@@ -8,6 +8,8 @@
 //! - [`dir`]: where the database is.
 //! - [`LazyState`]: the database, opened when it is first needed.
 //! - `schema`: its tables, made and brought up to date on opening.
+//! - `error`: why it cannot be used.
+//! - `damage`: what becomes of a corrupt database.
 //! - [`groups`]: the embedded gateway: what a push does to its groups.
 //! - [`history`]: finished runs.
 //! - [`counters`]: counters that go on over runs.
@@ -15,7 +17,9 @@
 //! - [`push_stats`]: how pushing went so far.
 
 pub mod counters;
+mod damage;
 pub mod dir;
+mod error;
 pub mod groups;
 pub mod history;
 mod key_column;
@@ -24,95 +28,145 @@ pub mod outbox;
 pub mod push_stats;
 mod schema;
 
-use std::fs::{DirBuilder, OpenOptions};
+use std::fs::{self, DirBuilder, OpenOptions, Permissions};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use rusqlite::Connection;
+use nix::errno::Errno;
+use percent_encoding::{NON_ALPHANUMERIC, percent_encode};
+use rusqlite::{Connection, OpenFlags};
 
+pub use damage::Damage;
+pub use error::StateError;
 pub use lazy::LazyState;
 
 /// The database's name inside the state directory.
 pub const FILE_NAME: &str = "state.db";
 
+/// How a connection is opened, which must not make the file: SQLite would make it readable for
+/// everybody. Where the file may only be read, SQLite does that.
+const READ_WRITE: OpenFlags =
+    OpenFlags::SQLITE_OPEN_READ_WRITE.union(OpenFlags::SQLITE_OPEN_NO_MUTEX);
+
+/// How often it is opened anew because another process has moved it meanwhile.
+const MAX_MOVES: u32 = 5;
+
 /// The open state database.
 pub struct State {
     connection: Connection,
     path: PathBuf,
+    /// Which file it is.
+    identity: Identity,
+    /// Whether a new database may take its place if it is corrupt.
+    is_replaceable: bool,
+    damage: Option<Damage>,
 }
 
-/// Why the state could not be read or written.
-#[derive(Debug, thiserror::Error)]
-pub enum StateError {
-    #[error(
-        "could not create the state directory {path}: {source} (choose another with --state-dir)"
-    )]
-    CreateDir { path: PathBuf, source: io::Error },
-    #[error(
-        "could not open the state database {path}: {source} (choose another directory with --state-dir)"
-    )]
-    OpenFile { path: PathBuf, source: io::Error },
-    #[error("could not use the state database {path}: {}", brief(source))]
-    Database {
-        path: PathBuf,
-        source: rusqlite::Error,
-    },
-    #[error(
-        "the state database {path} was written by a newer metricsjob (schema {found}, this one knows {known}): \
-         use that version, or another --state-dir"
-    )]
-    Newer {
-        path: PathBuf,
-        found: i64,
-        known: i64,
-    },
-}
+/// Device and inode of a file.
+type Identity = (u64, u64);
 
 impl State {
     /// Opens the database in `dir`; makes both (0700, 0600) where they do not exist, and brings an
-    /// older schema up to date.
+    /// older schema up to date. A directory that exists stays as wide as it is.
+    ///
+    /// A corrupt database, whether that shows now or later, is moved aside and a new one begun, see
+    /// [`LazyState::take_damage`].
     pub fn open(dir: &Path) -> Result<State, StateError> {
-        DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(dir)
-            .map_err(|source| StateError::CreateDir {
+        let path = dir.join(FILE_NAME);
+        for _ in 0..MAX_MOVES {
+            if let Some(state) = State::open_if_there(dir)? {
+                return Ok(state);
+            }
+            make_dir(dir).map_err(|source| StateError::CreateDir {
                 path: dir.to_owned(),
                 source,
             })?;
-        let path = dir.join(FILE_NAME);
-        // SQLite would make the file readable for everybody. One that exists is left to it: to close a
-        // file frees all locks that this process has on it (see fcntl(2)), another connection's too.
-        let made = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(&path);
-        match made {
-            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
-                return Err(StateError::OpenFile {
-                    path,
-                    source: error,
-                });
-            }
-            _ => {}
+            make_private(&path).map_err(|source| StateError::OpenFile {
+                path: path.clone(),
+                source,
+            })?;
         }
-        let connection = Connection::open(&path).map_err(|source| StateError::Database {
-            path: path.clone(),
-            source,
-        })?;
-        let mut state = State { connection, path };
-        schema::prepare(&mut state)?;
-        Ok(state)
+        Err(StateError::OpenFile {
+            path,
+            source: io::Error::other("it keeps being removed"),
+        })
     }
 
-    /// Opens the database in `dir` if there is one.
-    pub fn open_existing(dir: &Path) -> Result<Option<State>, StateError> {
-        match dir.join(FILE_NAME).symlink_metadata() {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            _ => State::open(dir).map(Some),
+    /// The same, if there is one.
+    fn open_if_there(dir: &Path) -> Result<Option<State>, StateError> {
+        let path = dir.join(FILE_NAME);
+        for _ in 0..MAX_MOVES {
+            let Some(mut state) = State::connect(&path)? else {
+                return Ok(None);
+            };
+            let prepared = schema::prepare(&mut state, None);
+            // Otherwise it may have been moved aside before its log was opened, by its name.
+            if state.is_in_place() || matches!(prepared, Err(StateError::NotReplaced { .. })) {
+                return prepared.map(|()| Some(state));
+            }
         }
+        Ok(None)
+    }
+
+    /// Opens the database in `dir`, if there is one, to look at it: where it cannot be written, it
+    /// can be read nevertheless, and a corrupt one stays where it is.
+    pub fn open_existing(dir: &Path) -> Result<Option<State>, StateError> {
+        let path = dir.join(FILE_NAME);
+        let Some(mut state) = State::connect(&path)? else {
+            return Ok(None);
+        };
+        state.is_replaceable = false;
+        let Err(error) = schema::prepare(&mut state, None) else {
+            return Ok(Some(state));
+        };
+        let is_readable = matches!(error, StateError::System { .. })
+            && !state.has_log()
+            && state.make_immutable().is_ok()
+            && schema::prepare(&mut state, None).is_ok();
+        match is_readable {
+            true => Ok(Some(state)),
+            false => Err(error),
+        }
+    }
+
+    /// Opens the database at `path` as it is.
+    fn connect(path: &Path) -> Result<Option<State>, StateError> {
+        let found = match identity(path) {
+            Ok(Some(found)) => found,
+            Ok(None) => return Ok(None),
+            Err(source) => {
+                let dir = path.parent().unwrap_or(path).to_owned();
+                let path = path.to_owned();
+                return Err(match source.kind() {
+                    io::ErrorKind::NotADirectory => StateError::CreateDir { path: dir, source },
+                    _ => StateError::OpenFile { path, source },
+                });
+            }
+        };
+        match Connection::open_with_flags(path, READ_WRITE) {
+            Ok(connection) => Ok(Some(State {
+                connection,
+                path: path.to_owned(),
+                identity: found,
+                is_replaceable: true,
+                damage: None,
+            })),
+            // Another process has just moved it aside.
+            Err(_) if matches!(identity(path), Ok(None)) => Ok(None),
+            Err(source) => Err(StateError::of(path, None, source)),
+        }
+    }
+
+    /// Reads the database as if nobody could change it, which is how SQLite reads one whose log can
+    /// not be made. That there is no log yet says that nobody writes to it.
+    fn make_immutable(&mut self) -> Result<(), StateError> {
+        let uri = percent_encode(self.path.as_os_str().as_bytes(), NON_ALPHANUMERIC);
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
+        self.connection = Connection::open_with_flags(format!("file:{uri}?immutable=1"), flags)
+            .map_err(|source| StateError::of(&self.path, None, source))?;
+        Ok(())
     }
 
     /// The database's file.
@@ -120,13 +174,25 @@ impl State {
         &self.path
     }
 
+    /// Whether the open file is still the one at its path.
+    fn is_in_place(&self) -> bool {
+        identity(&self.path).is_ok_and(|found| found == Some(self.identity))
+    }
+
+    /// The log, which is where the file is, and not a link to it.
+    fn log(&self) -> PathBuf {
+        let file = self.connection.path().map_or(&*self.path, Path::new);
+        damage::beside(file, "-wal")
+    }
+
+    fn has_log(&self) -> bool {
+        self.log().symlink_metadata().is_ok()
+    }
+
     /// Brings the log into the database, if it is long and nobody else uses it now.
     fn shorten_log(&self) {
-        let log = self.path.with_extension("db-wal");
-        if log
-            .metadata()
-            .is_ok_and(|log| log.len() > schema::MAX_LOG_BYTES)
-        {
+        let log = self.log().metadata();
+        if log.is_ok_and(|log| log.len() > schema::MAX_LOG_BYTES) {
             // Where it cannot, the next one will.
             let _ =
                 self.connection
@@ -138,7 +204,7 @@ impl State {
     /// before, will be there after a power cut.
     fn with_sync<T>(
         &mut self,
-        work: impl FnOnce(&mut Connection) -> rusqlite::Result<T>,
+        mut work: impl FnMut(&mut Connection) -> rusqlite::Result<T>,
     ) -> Result<T, StateError> {
         self.with(|connection| {
             connection.execute_batch("PRAGMA synchronous = FULL")?;
@@ -148,15 +214,29 @@ impl State {
         })
     }
 
-    /// Does `work` on the connection and says, if it fails, with which database.
+    /// Does `work` on the connection and says, if it fails, with which database. If that turns out to
+    /// be corrupt, a new one takes its place, and `work` is done on that.
     fn with<T>(
         &mut self,
-        work: impl FnOnce(&mut Connection) -> rusqlite::Result<T>,
+        mut work: impl FnMut(&mut Connection) -> rusqlite::Result<T>,
     ) -> Result<T, StateError> {
-        work(&mut self.connection).map_err(|source| StateError::Database {
-            path: self.path.clone(),
-            source,
-        })
+        match work(&mut self.connection) {
+            Ok(value) => Ok(value),
+            Err(error) => {
+                self.make_up_for(error)?;
+                work(&mut self.connection)
+                    .map_err(|error| StateError::of(&self.path, Some(&self.connection), error))
+            }
+        }
+    }
+
+    /// Replaces the database if it is corrupt, and fails if it is not that.
+    fn make_up_for(&mut self, error: rusqlite::Error) -> Result<(), StateError> {
+        if !(self.is_replaceable && damage::is_corruption(&error)) {
+            return Err(StateError::of(&self.path, Some(&self.connection), error));
+        }
+        *self = damage::replace(self, &error)?;
+        Ok(())
     }
 }
 
@@ -166,11 +246,51 @@ impl Drop for State {
     }
 }
 
-/// SQLite's own message, without the statement and the error code around it.
-fn brief(error: &rusqlite::Error) -> String {
-    match error {
-        rusqlite::Error::SqlInputError { msg, .. } => msg.clone(),
-        rusqlite::Error::SqliteFailure(_, Some(message)) => message.clone(),
-        other => other.to_string(),
+/// Which file is at `path`, if there is one.
+fn identity(path: &Path) -> io::Result<Option<Identity>> {
+    match path.metadata() {
+        Ok(found) if found.is_file() => Ok(Some((found.dev(), found.ino()))),
+        Ok(_) => Err(io::Error::other("it is not a file")),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        Err(_) if path.is_symlink() => Err(io::Error::other(
+            "it is a link to a file that does not exist",
+        )),
+        Err(_) => Ok(None),
+    }
+}
+
+/// Makes the directory, for this user alone, unless it exists.
+fn make_dir(dir: &Path) -> io::Result<()> {
+    let mut builder = DirBuilder::new();
+    match builder.mode(0o700).create(dir) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            builder.recursive(true).create(dir)?;
+        }
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            return match dir.is_dir() {
+                true => Ok(()),
+                false => Err(Errno::ENOTDIR.into()),
+            };
+        }
+        made => made?,
+    }
+    // A umask may have taken away what we need ourselves.
+    fs::set_permissions(dir, Permissions::from_mode(0o700))
+}
+
+/// Makes an empty file, for this user alone, unless it exists.
+///
+/// One that exists is not opened: to close a database frees all locks that this process has on it
+/// (see fcntl(2)), another connection's too.
+fn make_private(path: &Path) -> io::Result<()> {
+    let made = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path);
+    match made {
+        Ok(file) => file.set_permissions(Permissions::from_mode(0o600)),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(error),
     }
 }

@@ -2,7 +2,6 @@
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -10,7 +9,7 @@ use std::time::{Duration, Instant};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, TransactionBehavior};
 
-use super::{State, StateError};
+use super::{State, StateError, make_private};
 
 /// The steps from an empty database to today's schema. `user_version` counts those that were taken.
 /// A step that has shipped never changes.
@@ -120,15 +119,18 @@ pub(super) const MAX_LOG_BYTES: u64 = 256 * 1024;
 /// How long a transaction waits for those of other processes.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Sets the connection up and brings the schema up to date.
-pub(super) fn prepare(state: &mut State) -> Result<(), StateError> {
+/// Sets the connection up and brings the schema up to date, unless the database has been moved aside.
+/// `locked` is its lock, if the caller has it.
+pub(super) fn prepare(state: &mut State, locked: Option<&File>) -> Result<(), StateError> {
     let known = MIGRATIONS.len() as i64;
     let found = state.with(|connection| {
+        // Neither on closing nor at a thousand pages: see `MAX_LOG_BYTES`. Before anything is read,
+        // because to close a database that was moved aside would else remove the log of the new one,
+        // which has its name.
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
         connection.busy_timeout(BUSY_TIMEOUT)?;
         // Synced to disk is what must be, see `State::with_sync`.
         connection.execute_batch("PRAGMA synchronous = NORMAL; PRAGMA foreign_keys = ON;")?;
-        // Neither on closing nor at a thousand pages: see `MAX_LOG_BYTES`.
-        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
         connection.pragma_update(None, "wal_autocheckpoint", 0)?;
         version(connection)
     })?;
@@ -142,8 +144,20 @@ pub(super) fn prepare(state: &mut State) -> Result<(), StateError> {
     if found < known {
         // SQLite does not wait for other processes while it changes the journal mode, so those that
         // open a new database at the same time wait here.
-        let _lock = lock(&state.path.with_extension("lock"))?;
-        state.with(migrate)?;
+        let lock = match locked {
+            Some(_) => None,
+            None => Some(lock(&state.path)?),
+        };
+        // Its log may be that of the one that took its place.
+        if !state.is_in_place() {
+            return Ok(());
+        }
+        let migrated = migrate(&mut state.connection);
+        // It is needed again to make up for an error.
+        drop(lock);
+        if let Err(error) = migrated {
+            state.make_up_for(error)?;
+        }
     }
     Ok(())
 }
@@ -163,14 +177,13 @@ fn migrate(connection: &mut Connection) -> rusqlite::Result<()> {
     transaction.commit()
 }
 
-/// Locks the file at `path` until the returned one is dropped.
-fn lock(path: &Path) -> Result<File, StateError> {
+/// Locks the database at `path` against others that make, migrate or replace it, until the returned
+/// file is dropped.
+pub(super) fn lock(path: &Path) -> Result<File, StateError> {
+    let path = path.with_extension("lock");
     let locked = || {
-        let file = OpenOptions::new()
-            .append(true)
-            .create(true)
-            .mode(0o600)
-            .open(path)?;
+        make_private(&path)?;
+        let file = OpenOptions::new().append(true).open(&path)?;
         let deadline = Instant::now() + BUSY_TIMEOUT;
         loop {
             match file.try_lock() {
@@ -184,7 +197,7 @@ fn lock(path: &Path) -> Result<File, StateError> {
         }
     };
     locked().map_err(|source| StateError::OpenFile {
-        path: path.to_owned(),
+        path: path.clone(),
         source,
     })
 }

@@ -251,6 +251,12 @@ impl Finished {
     }
 
     #[track_caller]
+    pub fn quiet_stderr(&self) -> &Self {
+        assert_eq!(self.stderr(), "");
+        self
+    }
+
+    #[track_caller]
     pub fn json(&self) -> Json {
         let text = self.stdout();
         serde_json::from_str(&text)

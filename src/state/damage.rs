@@ -1,0 +1,154 @@
+//! A corrupt database: how it is told from other failures, and how a new one takes its place.
+
+use std::ffi::OsString;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use rusqlite::ErrorCode;
+
+use super::error::brief;
+use super::{State, StateError, identity, schema};
+
+/// What the names of a database's files end with. The database comes first: once it has another
+/// name, nobody can open it and then find files of the new one beside it.
+pub(super) const FILES: [&str; 4] = ["", "-wal", "-shm", "-journal"];
+
+/// A corrupt database that was moved aside.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error(
+    "the state database {path} was corrupt ({why}): it was moved to {aside} and a new one begun; the history \
+     and the undelivered reports in it can be looked at with sqlite3 (.recover)"
+)]
+pub struct Damage {
+    pub path: PathBuf,
+    /// Where it is now.
+    pub aside: PathBuf,
+    /// In SQLite's words.
+    pub why: String,
+}
+
+/// Whether SQLite says by `error` that what is in the file is no database, or a broken one.
+pub(super) fn is_corruption(error: &rusqlite::Error) -> bool {
+    matches!(
+        error.sqlite_error_code(),
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase)
+    )
+}
+
+/// Begins a new database in place of that of `state`, which is corrupt by `error`, unless another
+/// process has done so already.
+///
+/// Processes that have the old one open go on with it under its new name: all its files move, and
+/// SQLite finds them by name only when it opens them.
+pub(super) fn replace(state: &State, error: &rusqlite::Error) -> Result<State, StateError> {
+    let mut aside = None;
+    let mut replaced = || {
+        let path = &state.path;
+        let failed = |source| StateError::OpenFile {
+            path: path.clone(),
+            source,
+        };
+        let lock = schema::lock(path)?;
+        // A link stays; what it leads to is moved.
+        let file = match path.canonicalize() {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => path.clone(),
+            file => file.map_err(failed)?,
+        };
+        if identity(&file).map_err(failed)? == Some(state.identity) {
+            aside = Some(move_aside(&file, SystemTime::now()).map_err(failed)?);
+        }
+        super::make_private(&file).map_err(failed)?;
+        let mut fresh =
+            State::connect(path)?.ok_or_else(|| failed(io::ErrorKind::NotFound.into()))?;
+        // Whatever is wrong with this one, to replace it again would not help.
+        fresh.is_replaceable = false;
+        schema::prepare(&mut fresh, Some(&lock))?;
+        Ok(fresh)
+    };
+    let (path, why) = (state.path.clone(), brief(error));
+    match replaced() {
+        Ok(mut fresh) => {
+            fresh.damage = aside.map(|aside| Damage { path, aside, why });
+            Ok(fresh)
+        }
+        Err(source) => Err(StateError::NotReplaced {
+            path,
+            why,
+            aside,
+            source: Box::new(source),
+        }),
+    }
+}
+
+/// Renames the files of the database at `path`, and returns its new name. Needs the lock.
+fn move_aside(path: &Path, now: SystemTime) -> io::Result<PathBuf> {
+    let time = humantime::format_rfc3339_seconds(now.max(SystemTime::UNIX_EPOCH));
+    let time = time.to_string().replace(['-', ':'], "");
+    let name = |count: u32| match count {
+        0 => beside(path, &format!(".corrupt-{time}")),
+        count => beside(path, &format!(".corrupt-{time}.{count}")),
+    };
+    let is_free = |name: &PathBuf| {
+        FILES.iter().all(|suffix| {
+            let there = beside(name, suffix).symlink_metadata();
+            there.is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
+        })
+    };
+    let aside = (0..1000).map(name).find(is_free);
+    let aside = aside.ok_or(io::ErrorKind::AlreadyExists)?;
+    for suffix in FILES {
+        match fs::rename(beside(path, suffix), beside(&aside, suffix)) {
+            Err(error) if suffix.is_empty() || error.kind() != io::ErrorKind::NotFound => {
+                return Err(error);
+            }
+            _ => {}
+        }
+    }
+    Ok(aside)
+}
+
+/// `path` with `suffix` at its end.
+pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = OsString::from(path);
+    name.push(suffix);
+    name.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn nothing_is_overwritten_and_no_file_left_behind() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("state.db");
+        for (now, content) in [(-1, "a"), (0, "b"), (0, "c"), (1_795_252_500, "d")] {
+            for suffix in ["", "-wal"] {
+                fs::write(beside(&path, suffix), content).unwrap();
+            }
+            let now = match u64::try_from(now) {
+                Ok(now) => SystemTime::UNIX_EPOCH + Duration::from_secs(now),
+                Err(_) => SystemTime::UNIX_EPOCH - Duration::from_secs(1),
+            };
+            let aside = move_aside(&path, now).unwrap();
+            assert_eq!(fs::read_to_string(beside(&aside, "-wal")).unwrap(), content);
+        }
+        let entries = fs::read_dir(dir.path()).unwrap();
+        let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name()).collect();
+        names.retain(|name| !name.to_str().unwrap().ends_with("-wal"));
+        names.sort();
+        assert_eq!(
+            names,
+            [
+                "state.db.corrupt-19700101T000000Z",
+                "state.db.corrupt-19700101T000000Z.1",
+                "state.db.corrupt-19700101T000000Z.2",
+                "state.db.corrupt-20261121T091500Z",
+            ]
+        );
+    }
+}

@@ -1,0 +1,144 @@
+//! Why the state cannot be used, in words for whoever runs a job.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use nix::errno::Errno;
+use nix::sys::statvfs::{Statvfs, statvfs};
+use nix::unistd::{AccessFlags, access};
+use rusqlite::{Connection, ErrorCode, ffi};
+
+use super::damage;
+
+/// Why the state could not be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum StateError {
+    #[error("could not create the state directory {path}: {}", reason(source))]
+    CreateDir { path: PathBuf, source: io::Error },
+    #[error("could not open the state database {path}: {}", reason(source))]
+    OpenFile { path: PathBuf, source: io::Error },
+    /// The system did not let SQLite do what it wanted to.
+    #[error("could not use the state database {path}: {}", reason(source))]
+    System { path: PathBuf, source: io::Error },
+    #[error("could not use the state database {path}: {}", brief(source))]
+    Database {
+        path: PathBuf,
+        source: rusqlite::Error,
+    },
+    /// Found where nothing may be moved aside.
+    #[error(
+        "the state database {path} is corrupt ({}): the next run moves it aside and begins a new one",
+        brief(source)
+    )]
+    Corrupt {
+        path: PathBuf,
+        source: rusqlite::Error,
+    },
+    #[error(
+        "the state database {path} is corrupt ({why}){}, and no new one could be begun: {source}",
+        aside.as_ref().map(|aside| format!(", is now {}", aside.display())).unwrap_or_default()
+    )]
+    NotReplaced {
+        path: PathBuf,
+        why: String,
+        /// Where it is now, if it was moved.
+        aside: Option<PathBuf>,
+        source: Box<StateError>,
+    },
+    #[error(
+        "the state database {path} was written by a newer metricsjob (schema {found}, this one knows {known}): \
+         use that version, or another --state-dir"
+    )]
+    Newer {
+        path: PathBuf,
+        found: i64,
+        known: i64,
+    },
+}
+
+impl StateError {
+    /// What `source` means, which came of using the database at `path`, by `connection` if there was
+    /// one already.
+    pub(super) fn of(
+        path: &Path,
+        connection: Option<&Connection>,
+        source: rusqlite::Error,
+    ) -> Self {
+        let path = path.to_owned();
+        match system_error(&path, connection, &source) {
+            Some((path, source)) => StateError::System { path, source },
+            None if damage::is_corruption(&source) => StateError::Corrupt { path, source },
+            None => StateError::Database { path, source },
+        }
+    }
+}
+
+/// What the system had against it, if that is why SQLite failed, and against which file: SQLite
+/// itself says "unable to open database file" or "disk I/O error".
+fn system_error(
+    path: &Path,
+    connection: Option<&Connection>,
+    error: &rusqlite::Error,
+) -> Option<(PathBuf, io::Error)> {
+    match error.sqlite_error_code()? {
+        ErrorCode::DiskFull => return Some((path.to_owned(), Errno::ENOSPC.into())),
+        ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::SystemIoFailure => {}
+        _ => return None,
+    }
+    let real = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let files = damage::FILES.map(|suffix| damage::beside(&real, suffix));
+    for file in files.iter().map(PathBuf::as_path).chain(real.parent()) {
+        if let Err(error @ (Errno::EACCES | Errno::EPERM | Errno::EROFS)) =
+            access(file, AccessFlags::W_OK)
+        {
+            return Some((file.to_owned(), error.into()));
+        }
+    }
+    // Before the error number, which may come from a second try that SQLite made.
+    let left = real.parent().and_then(|dir| statvfs(dir).ok());
+    let is_full = |left: Statvfs| {
+        left.blocks_available() == 0 || (left.files() > 0 && left.files_available() == 0)
+    };
+    if left.is_some_and(is_full) {
+        return Some((path.to_owned(), Errno::ENOSPC.into()));
+    }
+    // SAFETY: the handle is that of an open connection, and is only read from.
+    let errno = connection.map_or(0, |open| unsafe {
+        ffi::sqlite3_system_errno(open.handle())
+    });
+    (errno != 0).then(|| (path.to_owned(), io::Error::from_raw_os_error(errno)))
+}
+
+/// The system's reason, and what to do about it.
+fn reason(error: &io::Error) -> String {
+    const ELSEWHERE: &str = "choose another directory with --state-dir";
+    match error.kind() {
+        io::ErrorKind::StorageFull => format!("no space is left there (free some, or {ELSEWHERE})"),
+        io::ErrorKind::QuotaExceeded => {
+            format!("the disk quota is used up (free some space, or {ELSEWHERE})")
+        }
+        io::ErrorKind::ReadOnlyFilesystem => {
+            format!("the file system is read-only ({ELSEWHERE})")
+        }
+        io::ErrorKind::PermissionDenied => {
+            format!("permission denied (make it this user's with chown, or {ELSEWHERE})")
+        }
+        _ => {
+            let text = error.to_string();
+            let text = text.split(" (os error").next().unwrap_or_default();
+            format!("{text} ({ELSEWHERE})")
+        }
+    }
+}
+
+/// SQLite's own message, without the statement and the error code around it.
+pub(super) fn brief(error: &rusqlite::Error) -> String {
+    match error {
+        _ if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) => {
+            "another process keeps it locked (end that one, or try again later)".into()
+        }
+        rusqlite::Error::SqlInputError { msg, .. } => msg.clone(),
+        rusqlite::Error::SqliteFailure(_, Some(message)) => message.clone(),
+        other => other.to_string(),
+    }
+}
