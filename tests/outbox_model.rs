@@ -1,7 +1,7 @@
 //! A property: whatever waits in the outbox, it does to a group what all pushes in order would have done.
 
 use std::collections::BTreeMap;
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use metricsjob::metrics::{Family, GroupingKey, Method, Push};
 use metricsjob::push::{Courier, DeliveryPolicy, Gateway};
@@ -67,6 +67,9 @@ fn group_in(state: &mut State) -> Group {
 }
 
 proptest! {
+    // Each case of the second makes a database and syncs it often.
+    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..Default::default() })]
+
     #[test]
     fn two_pushes_are_one(
         before in push(),
@@ -102,7 +105,7 @@ proptest! {
         let gateway = Gateway::Embedded(dir.path().to_owned());
         let policy = DeliveryPolicy::default();
         let courier = Courier::new(&gateway, dir.path(), &policy, &|| false);
-        let until = Instant::now() + policy.deadline;
+        let until = Instant::now() + Duration::from_secs(600);
         if is_refused {
             let other = GroupingKey::new("other", []).unwrap();
             let mut family = Family::gauge("a", "", 1.0);

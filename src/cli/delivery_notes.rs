@@ -32,9 +32,11 @@ pub fn warn(
         }
         if let (Some(failure), false) = (&delivery.state_failure, is_told) {
             is_told = true;
-            console::warning(&format!(
-                "what became of the report is not noted in the outbox: {failure}"
-            ));
+            let fate = match delivery.result {
+                Ok(()) => "the report is delivered, and stays in the outbox nevertheless",
+                Err(_) => "the outbox does not know of it",
+            };
+            console::warning(&format!("{fate}: {failure}"));
         }
         match delivery.dropped {
             0 => {}

@@ -20,7 +20,8 @@ pub fn delete(
 ) -> Result<(Option<bool>, u64), GatewayError> {
     let name = gateway.to_string();
     // Without state there is nothing that could bring it back, and nobody to wait for.
-    let _lock = GroupLock::acquire(state_dir, &name, key, Instant::now() + PATIENCE);
+    let until = Instant::now() + PATIENCE;
+    let _lock = GroupLock::acquire(state_dir, &name, key, until, || true);
     let existed = gateway.delete(key)?;
     let forgotten = match State::open_existing(state_dir)? {
         Some(mut state) => state.forget(&name, key)?,

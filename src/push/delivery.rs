@@ -1,5 +1,6 @@
 //! One push, by way of the outbox: whatever fails, it is delivered or kept.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
@@ -131,7 +132,14 @@ impl<'a> Courier<'a> {
         let Some(id) = entry else {
             return self.deliver_unkept(push, state, until);
         };
-        let lock = match self.lock(push.key(), until) {
+        // Whoever has the lock may deliver this one too.
+        let waits = || {
+            let ids = state
+                .get()
+                .and_then(|state| state.waiting_ids(self.name(), push.key()));
+            ids.is_ok_and(|ids| ids.contains(&id))
+        };
+        let lock = match self.lock(push.key(), until, waits) {
             Ok(Some(lock)) => Some(lock),
             Ok(None) => return self.leave_to_others(push, id, state),
             // Where there are no locks, to deliver is still better than not to.
@@ -156,7 +164,7 @@ impl<'a> Courier<'a> {
         state: &mut LazyState,
         until: Instant,
     ) -> Result<(), GatewayError> {
-        let _lock = match self.lock(push.key(), until) {
+        let _lock = match self.lock(push.key(), until, || true) {
             Ok(Some(lock)) => Some(lock),
             Ok(None) => return Err(GatewayError::Busy),
             Err(_) => None,
@@ -184,7 +192,7 @@ impl<'a> Courier<'a> {
             if until <= Instant::now() || (self.is_stopped)() {
                 break;
             }
-            let Ok(Some(_lock)) = self.lock(&key, Instant::now()) else {
+            let Ok(Some(_lock)) = self.lock(&key, Instant::now(), || true) else {
                 continue;
             };
             let drained = self.group(&key, until).drain(None, state)?;
@@ -281,29 +289,22 @@ impl<'a> Courier<'a> {
         }
     }
 
-    /// Another process has the group's lock for so long that there is no time left. It will look once more
-    /// for what waits.
+    /// Another process has the group's lock, and has delivered this one too; or it has it for so long that
+    /// there is no time left, and it will look once more for what waits.
     fn leave_to_others(&self, push: &Push, id: i64, state: &mut LazyState) -> Delivery {
-        let (gateway, error) = (self.pusher.name(), GatewayError::Busy);
-        let limit = self.policy.outbox_limit;
-        let noted = state.get().and_then(|state| {
-            let (attempts, error) = (Attempts::default(), error.to_string());
-            state.undelivered(gateway, push.key(), &[id], &error, &attempts, limit)
-        });
-        let (dropped, state_failure) = match noted {
-            Ok(dropped) => (dropped, None),
-            Err(error) => (0, Some(error)),
-        };
-        Delivery {
-            result: Err(Undelivered {
-                error,
-                kept: self.kept(id),
-            }),
-            late: 0,
-            late_rejected: 0,
-            dropped,
-            state_failure,
+        let mut delivery = self.fate(push, id, Drained::default(), state);
+        if delivery.result.is_err() {
+            let (key, busy) = (push.key(), GatewayError::Busy.to_string());
+            let (attempts, limit) = (Attempts::default(), self.policy.outbox_limit);
+            let noted = state.get().and_then(|state| {
+                state.undelivered(self.name(), key, &[id], &busy, &attempts, limit)
+            });
+            match noted {
+                Ok(dropped) => delivery.dropped = dropped,
+                Err(error) => delivery.state_failure = Some(error),
+            }
         }
+        delivery
     }
 
     /// What became of the entry `id`, which was among those that were `drained`, or among those that
@@ -375,7 +376,12 @@ impl<'a> Courier<'a> {
         }
     }
 
-    fn lock(&self, key: &GroupingKey, until: Instant) -> std::io::Result<Option<GroupLock>> {
-        GroupLock::acquire(self.state_dir, self.pusher.name(), key, until)
+    fn lock(
+        &self,
+        key: &GroupingKey,
+        until: Instant,
+        is_needed: impl FnMut() -> bool,
+    ) -> io::Result<Option<GroupLock>> {
+        GroupLock::acquire(self.state_dir, self.name(), key, until, is_needed)
     }
 }

@@ -27,8 +27,8 @@ pub struct GroupLock {
 }
 
 impl GroupLock {
-    /// Takes the lock for the group of `key` at `gateway`, waiting for others until `until`. `None` if they
-    /// have it still.
+    /// Takes the lock for the group of `key` at `gateway`, waiting for others until `until`, and for as long
+    /// as it `is_needed`. `None` if they have it still.
     ///
     /// # Errors
     ///
@@ -38,6 +38,7 @@ impl GroupLock {
         gateway: &str,
         key: &GroupingKey,
         until: Instant,
+        mut is_needed: impl FnMut() -> bool,
     ) -> io::Result<Option<Self>> {
         let file = OpenOptions::new()
             .append(true)
@@ -51,7 +52,7 @@ impl GroupLock {
                 return Ok(Some(GroupLock { _file: file }));
             }
             let left = until.saturating_duration_since(Instant::now());
-            if left.is_zero() {
+            if left.is_zero() || !is_needed() {
                 return Ok(None);
             }
             thread::sleep(pause.min(left));
