@@ -3,6 +3,7 @@
 //!
 //! It imports nothing of ours; [`crate::job`] and [`crate::push`] use it.
 
+use std::env;
 use std::error::Error;
 use std::io;
 
@@ -66,6 +67,29 @@ pub fn builder(is_https: bool) -> reqwest::ClientBuilder {
         // Reading the system's roots would take longer than a whole request.
         false => builder.tls_certs_only([]),
     }
+}
+
+/// A proxy that the environment names.
+pub struct Proxy {
+    pub variable: &'static str,
+    /// Whether it is itself reached over TLS.
+    pub is_tls: bool,
+}
+
+/// The proxy for `http` or `https`, as reqwest takes it from the environment; `NO_PROXY` can except
+/// hosts from it. Its value may hold a password, so the variable's name has to do for messages.
+pub fn proxy(is_https: bool) -> Option<Proxy> {
+    let variables = match is_https {
+        true => ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"],
+        false => ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"],
+    };
+    variables.into_iter().find_map(|variable| {
+        let value = env::var(variable).ok().filter(|value| !value.is_empty())?;
+        Some(Proxy {
+            variable,
+            is_tls: value.starts_with("https://"),
+        })
+    })
 }
 
 /// A tokio runtime that waits for nothing when it is dropped: a name that is still looked up by the

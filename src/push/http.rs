@@ -3,14 +3,16 @@
 use std::error::Error;
 use std::time::Duration;
 
-use reqwest::StatusCode;
-use reqwest::header::{CONTENT_TYPE, LOCATION, RETRY_AFTER};
+use reqwest::header::{AUTHORIZATION, LOCATION, RETRY_AFTER};
+use reqwest::redirect::Policy;
+use reqwest::{Response, StatusCode};
+use url::Url;
 
 use super::connection::Connection;
 use super::path::group_path;
 use super::url::GatewayUrl;
-use crate::client::{self, Runtime, innermost};
-use crate::metrics::{GroupingKey, Method, Push, text};
+use crate::client::{self, Credentials, Runtime, innermost, redacted};
+use crate::metrics::{GroupingKey, Method, Push};
 
 /// How long to wait for a gateway.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,7 +37,8 @@ impl Default for Timeouts {
 pub enum HttpError {
     #[error("could not set up the HTTP client: {0}")]
     Setup(String),
-    #[error("could not connect to {url}: {reason} (is a gateway listening there?)")]
+    /// The reason says what to do about it too.
+    #[error("could not connect to {url}: {reason}")]
     Connect { url: String, reason: String },
     #[error("{url} gave no answer within {}: raise --push-timeout if it is only slow", humantime::format_duration(*.limit))]
     Timeout { url: String, limit: Duration },
@@ -43,12 +46,14 @@ pub enum HttpError {
     ConnectTimeout { url: String, limit: Duration },
     #[error("the connection to {url} broke: {reason}")]
     Broken { url: String, reason: String },
-    #[error("{url} answered {status}{}", said(.message))]
+    #[error("{url} answered {status}{}{}", said(.message), advised(.cure))]
     Status {
         url: String,
         status: StatusCode,
         /// What the gateway wrote, made fit for a terminal. May be empty.
         message: String,
+        /// What to do about it, where that is known.
+        cure: Option<String>,
         /// How long it asked to be left alone, by `Retry-After` in seconds (RFC 9110, section 10.2.3).
         retry_after: Option<Duration>,
     },
@@ -61,32 +66,59 @@ fn said(message: &str) -> String {
     }
 }
 
+fn advised(cure: &Option<String>) -> String {
+    match cure {
+        Some(cure) => format!(" ({cure})"),
+        None => String::new(),
+    }
+}
+
 /// How much of an answer is read, and how much of it an error shows.
 const ANSWER_READ: usize = 16 * 1024;
 const ANSWER_SHOWN: usize = 1000;
 
+/// How many redirects of one request are followed.
+const REDIRECTS: usize = 5;
+
 /// A gateway at a URL. Not made for many requests at once: each call blocks until it is answered.
 pub struct HttpGateway {
     url: GatewayUrl,
-    timeouts: Timeouts,
+    connection: Connection,
     client: reqwest::Client,
     runtime: Runtime,
 }
 
 impl HttpGateway {
     /// A client for the gateway at `url`. For `https` it verifies certificates by the system's
-    /// roots. Redirects are not followed: one turns a PUT into a GET.
+    /// roots, unless `connection` names others. Redirects are followed within the gateway, and only
+    /// those that leave the request as it is: another would turn a PUT into a GET, or send
+    /// credentials elsewhere.
     pub fn new(url: GatewayUrl, connection: &Connection) -> Result<Self, HttpError> {
-        let timeouts = connection.timeouts;
         let setup = |error: &(dyn Error + 'static)| HttpError::Setup(innermost(error));
-        let builder = client::builder(url.is_https())
-            .connect_timeout(timeouts.connect)
-            .timeout(timeouts.total);
+        let is_tls = url.is_https() || client::proxy(false).is_some_and(|proxy| proxy.is_tls);
+        let mut builder = client::builder(is_tls)
+            .connect_timeout(connection.timeouts.connect)
+            .timeout(connection.timeouts.total)
+            .referer(false)
+            .redirect(Policy::custom(|redirect| {
+                let from = redirect.previous().last();
+                let is_kept = from.is_some_and(|from| {
+                    stays_within_gateway(redirect.status(), from, redirect.url())
+                });
+                match is_kept && redirect.previous().len() <= REDIRECTS {
+                    true => redirect.follow(),
+                    false => redirect.stop(),
+                }
+            }));
+        if is_tls {
+            let applied = connection.tls.apply(builder);
+            builder = applied.map_err(|error| setup(&error))?;
+        }
         Ok(HttpGateway {
             client: builder.build().map_err(|error| setup(&error))?,
             runtime: Runtime::new().map_err(|error| setup(&error))?,
             url,
-            timeouts,
+            connection: connection.clone(),
         })
     }
 
@@ -106,10 +138,11 @@ impl HttpGateway {
             Method::Post => reqwest::Method::POST,
         };
         let url = self.group_url(push.key());
-        let request = self
-            .request(verb, &url)
-            .header(CONTENT_TYPE, text::CONTENT_TYPE)
-            .body(push.text().to_owned());
+        let encoding = self.connection.encoding;
+        let mut request = self.request(verb, &url).body(encoding.body(push));
+        for (name, value) in encoding.headers() {
+            request = request.header(name, value);
+        }
         self.send(&url, request, &[StatusCode::OK, StatusCode::ACCEPTED])
             .map(drop)
     }
@@ -134,10 +167,14 @@ impl HttpGateway {
     }
 
     fn request(&self, verb: reqwest::Method, url: &str) -> reqwest::RequestBuilder {
-        let request = self.client.request(verb, url);
-        match self.url.credentials() {
-            Some(credentials) => request.basic_auth(&credentials.user, Some(&credentials.password)),
-            None => request,
+        let mut request = self.client.request(verb, url);
+        for (name, value) in &self.connection.headers {
+            request = request.header(name, value);
+        }
+        match (self.url.credentials(), &self.connection.authorization) {
+            (Some(Credentials { user, password }), _) => request.basic_auth(user, Some(password)),
+            (None, Some(authorization)) => request.header(AUTHORIZATION, authorization.value()),
+            (None, None) => request,
         }
     }
 
@@ -146,7 +183,7 @@ impl HttpGateway {
         url: &str,
         request: reqwest::RequestBuilder,
         wanted: &[StatusCode],
-    ) -> Result<reqwest::Response, HttpError> {
+    ) -> Result<Response, HttpError> {
         self.runtime.block_on(async {
             let mut response = request
                 .send()
@@ -158,13 +195,7 @@ impl HttpGateway {
             }
             let retry_after = response.headers().get(RETRY_AFTER);
             let retry_after = retry_after.and_then(|seconds| seconds.to_str().ok()?.parse().ok());
-            let mut message = match response.headers().get(LOCATION) {
-                Some(target) if status.is_redirection() => format!(
-                    "it redirects to {}, give that gateway's URL instead",
-                    shown(target.as_bytes())
-                ),
-                _ => String::new(),
-            };
+            let mut message = redirection(&response).unwrap_or_default();
             if message.is_empty() {
                 let mut body = Vec::new();
                 // What the gateway says is a help, so a cut answer is shown as far as it came.
@@ -178,26 +209,71 @@ impl HttpGateway {
             Err(HttpError::Status {
                 url: url.to_owned(),
                 status,
+                cure: self.cure(status, &message),
                 message,
                 retry_after: retry_after.map(Duration::from_secs),
             })
         })
     }
 
+    /// What to do about an answer that is no success.
+    fn cure(&self, status: StatusCode, message: &str) -> Option<String> {
+        let source = match (self.url.credentials(), &self.connection.authorization) {
+            (Some(_), _) => Some("the gateway's URL"),
+            (None, authorization) => authorization.as_ref().map(|a| a.source()),
+        };
+        match (status, source) {
+            (StatusCode::UNAUTHORIZED, None) => {
+                Some("give it credentials by --basic-auth-file or --bearer-token-file".into())
+            }
+            (StatusCode::UNAUTHORIZED, Some(source)) => {
+                Some(format!("it does not accept the credentials of {source}"))
+            }
+            (StatusCode::PROXY_AUTHENTICATION_REQUIRED, _) => {
+                let variable = client::proxy(self.url.is_https())?.variable;
+                Some(format!(
+                    "{variable} names this proxy and must hold its user and password: \
+                     http://USER:PASSWORD@HOST:PORT"
+                ))
+            }
+            // What Go's and nginx' servers say to plain HTTP on a port for TLS.
+            (StatusCode::BAD_REQUEST, _)
+                if !self.url.is_https()
+                    && message.contains("HTTP request")
+                    && message.contains("HTTPS") =>
+            {
+                Some("give its URL with https://".into())
+            }
+            _ => None,
+        }
+    }
+
     fn failure(&self, url: &str, error: &reqwest::Error) -> HttpError {
         let url = url.to_owned();
+        let timeouts = self.connection.timeouts;
+        // A server can refuse a client certificate after the handshake.
+        if let Some(reason) = self.connection.tls.failure(error) {
+            return HttpError::Connect { url, reason };
+        }
         match (error.is_timeout(), error.is_connect()) {
             (true, true) => HttpError::ConnectTimeout {
                 url,
-                limit: self.timeouts.connect.min(self.timeouts.total),
+                limit: timeouts.connect.min(timeouts.total),
             },
             (true, false) => HttpError::Timeout {
                 url,
-                limit: self.timeouts.total,
+                limit: timeouts.total,
             },
             (false, true) => HttpError::Connect {
                 url,
-                reason: innermost(error),
+                reason: match client::proxy(self.url.is_https()) {
+                    Some(proxy) => format!(
+                        "{} ({} names a proxy: is that right? NO_PROXY excepts hosts)",
+                        innermost(error),
+                        proxy.variable
+                    ),
+                    None => format!("{} (is a gateway listening there?)", innermost(error)),
+                },
             },
             (false, false) => HttpError::Broken {
                 url,
@@ -205,6 +281,35 @@ impl HttpGateway {
             },
         }
     }
+}
+
+/// Whether a redirect keeps method and body (RFC 9110, sections 15.4.8 and 15.4.9) and leads to the
+/// same scheme, host and port, by the same credentials.
+fn stays_within_gateway(status: StatusCode, from: &Url, to: &Url) -> bool {
+    let is_kept = matches!(
+        status,
+        StatusCode::TEMPORARY_REDIRECT | StatusCode::PERMANENT_REDIRECT
+    );
+    is_kept && to.origin() == from.origin() && to.username().is_empty() && to.password().is_none()
+}
+
+/// Where an answer redirects to, without credentials; `None` if it does not.
+fn redirection(response: &Response) -> Option<String> {
+    let location = response.headers().get(LOCATION);
+    let location = location.filter(|_| response.status().is_redirection())?;
+    let location = shown(location.as_bytes());
+    let Ok(mut target) = response.url().join(&location) else {
+        let location = redacted(&location);
+        return Some(format!("it redirects to {location}, which is no URL"));
+    };
+    if stays_within_gateway(response.status(), response.url(), &target) {
+        return Some(format!("it redirects more than {REDIRECTS} times"));
+    }
+    // Whatever they are: they are taken off the URL.
+    let _ = Credentials::take(&mut target);
+    Some(format!(
+        "it redirects to {target}, give that gateway's URL instead"
+    ))
 }
 
 /// What a gateway wrote, on one line, without control characters, not too long.
