@@ -124,13 +124,25 @@ impl Drop for Runtime {
     }
 }
 
+/// What is below an error. The source of an I/O error is that of the error in it, which would be
+/// left out.
+pub fn cause<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'static)> {
+    match error
+        .downcast_ref::<io::Error>()
+        .and_then(io::Error::get_ref)
+    {
+        Some(inner) => Some(inner),
+        None => error.source(),
+    }
+}
+
 /// The cause at the bottom: the ones above it only say that something below them failed.
 pub fn innermost(error: &(dyn Error + 'static)) -> String {
-    let mut cause: &(dyn Error + 'static) = error;
-    while let Some(deeper) = cause.source() {
-        cause = deeper;
+    let mut innermost = error;
+    while let Some(deeper) = cause(innermost) {
+        innermost = deeper;
     }
-    match cause.downcast_ref::<io::Error>() {
+    match innermost.downcast_ref::<io::Error>() {
         Some(error) if error.raw_os_error().is_some() => {
             // Without the number that the standard library adds.
             let text = error.to_string();
@@ -139,6 +151,6 @@ pub fn innermost(error: &(dyn Error + 'static)) -> String {
                 .unwrap_or(&text)
                 .to_lowercase()
         }
-        _ => cause.to_string(),
+        _ => innermost.to_string(),
     }
 }

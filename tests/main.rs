@@ -10,10 +10,12 @@ mod backup;
 mod command;
 mod concurrency;
 mod consistency;
+mod credentials;
 #[cfg(feature = "real-servers")]
 mod cron;
 mod delete;
 mod dry_run;
+mod encoding;
 mod examples;
 mod exec;
 mod exec_terminal;
@@ -34,8 +36,10 @@ mod postgres_backup;
 mod probe;
 #[cfg(feature = "real-servers")]
 mod prometheus;
+mod proxy;
 mod push;
 mod random;
+mod redirects;
 mod retries;
 mod roundtrip;
 mod signals;
@@ -44,3 +48,4 @@ mod state_dir;
 mod status;
 mod terminal;
 mod timeout;
+mod tls;

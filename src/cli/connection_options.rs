@@ -89,7 +89,7 @@ pub struct ConnectionArgs {
     /// How to compress what is sent; a Pushgateway takes gzip from version 1.5.0 on
     #[arg(
         long,
-        value_name = "METHOD",
+        value_name = "HOW",
         env = "METRICSJOB_COMPRESS",
         default_value = "none",
         help_heading = GATEWAY

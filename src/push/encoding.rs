@@ -75,8 +75,10 @@ impl Encoding {
         out.push('\n');
         match (self.format, self.compression) {
             (Format::Text, Compression::None) => {}
-            (Format::Text, Compression::Gzip) => out.push_str("# uncompressed, to be read here\n"),
-            (Format::Protobuf, _) => out.push_str("# as text, to be read here\n"),
+            (Format::Text, Compression::Gzip) => {
+                out.push_str("# the body before it is compressed\n")
+            }
+            (Format::Protobuf, _) => out.push_str("# the body as text; protobuf is sent\n"),
         }
         out.push_str(push.text());
         out

@@ -10,8 +10,9 @@ use url::Url;
 
 use super::connection::Connection;
 use super::path::group_path;
+use super::tls::PLAIN;
 use super::url::GatewayUrl;
-use crate::client::{self, Credentials, Runtime, innermost, redacted};
+use crate::client::{self, Credentials, Proxy, Runtime, innermost, redacted};
 use crate::metrics::{GroupingKey, Method, Push};
 
 /// How long to wait for a gateway.
@@ -264,21 +265,33 @@ impl HttpGateway {
                 url,
                 limit: timeouts.total,
             },
-            (false, true) => HttpError::Connect {
-                url,
-                reason: match client::proxy(self.url.is_https()) {
-                    Some(proxy) => format!(
-                        "{} ({} names a proxy: is that right? NO_PROXY excepts hosts)",
-                        innermost(error),
-                        proxy.variable
-                    ),
-                    None => format!("{} (is a gateway listening there?)", innermost(error)),
-                },
-            },
-            (false, false) => HttpError::Broken {
-                url,
-                reason: innermost(error),
-            },
+            (false, true) => {
+                let reason = innermost(error);
+                let cure = match client::proxy(self.url.is_https()) {
+                    Some(Proxy { variable, .. }) => {
+                        format!("{variable} names a proxy: is that right? NO_PROXY excepts hosts")
+                    }
+                    // The former are tokio-rustls's words, of which there is no type.
+                    None if reason == "tls handshake eof"
+                        || (self.url.is_https() && reason.starts_with("connection reset")) =>
+                    {
+                        PLAIN.into()
+                    }
+                    None => "is a gateway listening there?".into(),
+                };
+                HttpError::Connect {
+                    url,
+                    reason: format!("{reason} ({cure})"),
+                }
+            }
+            (false, false) => {
+                let mut reason = innermost(error);
+                // hyper's words, of which there is no type that we could name.
+                if reason.starts_with("invalid HTTP") && !self.url.is_https() {
+                    reason.push_str(" (if it speaks TLS, give its URL with https://)");
+                }
+                HttpError::Broken { url, reason }
+            }
         }
     }
 }

@@ -2,7 +2,6 @@
 
 use std::error::Error;
 use std::fmt;
-use std::io;
 use std::time::{Duration, UNIX_EPOCH};
 
 use reqwest::{Certificate, ClientBuilder, Identity};
@@ -10,6 +9,8 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
 use rustls::sign::CertifiedKey;
 use rustls::{AlertDescription, CertificateError, InvalidMessage, RootCertStore};
+
+use crate::client::cause;
 
 /// Whom to trust over TLS and who we are there; by default the system's roots, and nobody.
 #[derive(Clone, PartialEq, Eq, Default)]
@@ -28,6 +29,9 @@ impl fmt::Debug for Tls {
             .finish()
     }
 }
+
+/// What to do where no TLS is spoken.
+pub const PLAIN: &str = "if it speaks plain HTTP, give its URL with http://";
 
 /// Why PEM files cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -100,18 +104,12 @@ impl Tls {
 
     /// Why there is no connection over TLS, and what to do; `None` if it is not for TLS.
     pub fn failure(&self, error: &(dyn Error + 'static)) -> Option<String> {
-        let mut cause = Some(error);
-        while let Some(error) = cause {
+        let mut next = Some(error);
+        while let Some(error) = next {
             if let Some(error) = error.downcast_ref::<rustls::Error>() {
                 return Some(self.explained(error));
             }
-            cause = match error.downcast_ref::<io::Error>() {
-                Some(error) => match error.get_ref() {
-                    Some(inner) => Some(inner),
-                    None => None,
-                },
-                None => error.source(),
-            };
+            next = cause(error);
         }
         None
     }
@@ -120,7 +118,8 @@ impl Tls {
         use CertificateError as Bad;
         match error {
             rustls::Error::InvalidCertificate(bad) => match bad {
-                Bad::UnknownIssuer if self.authorities.is_some() => {
+                // The latter where an authority in the file has the same name.
+                Bad::UnknownIssuer | Bad::BadSignature if self.authorities.is_some() => {
                     "its certificate is not from an authority in --ca-file: \
                      is that the file for this gateway?"
                         .into()
@@ -153,11 +152,13 @@ impl Tls {
                         [] => String::new(),
                         names => format!(" but for {}", names.join(", ")),
                     }
+                    .replace("DnsName(\"", "")
+                    .replace("\")", "")
                 ),
                 bad => format!("its certificate is not valid: {bad}"),
             },
             rustls::Error::InvalidMessage(InvalidMessage::InvalidContentType) => {
-                "it does not speak TLS: if it speaks plain HTTP, give its URL with http://".into()
+                format!("it does not speak TLS: {PLAIN}")
             }
             rustls::Error::AlertReceived(alert) => self.alerted(*alert),
             error => error.to_string(),

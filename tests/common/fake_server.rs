@@ -37,6 +37,23 @@ impl FakeServer {
         FakeServer::answering(answer.leak())
     }
 
+    /// Redirects the first request with this status to what `target` makes of the server's own URL,
+    /// and takes all others.
+    pub fn redirecting(status: &str, target: impl FnOnce(&str) -> String) -> Self {
+        let first = Arc::new(Mutex::new(None));
+        let answer = Arc::clone(&first);
+        let server = FakeServer::start(move |stream| {
+            let first: Option<String> = answer.lock().unwrap().take();
+            let answer = first.unwrap_or("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n".into());
+            let _ = stream.write_all(answer.as_bytes());
+        });
+        let target = target(&server.url());
+        *first.lock().unwrap() = Some(format!(
+            "HTTP/1.1 {status}\r\nLocation: {target}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+        ));
+        server
+    }
+
     /// Reads each request and never answers.
     pub fn hanging() -> Self {
         FakeServer::start(|_| {

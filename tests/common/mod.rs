@@ -1,15 +1,19 @@
 //! The harness: the built binary in a home of its own, gateways to push to, servers that misbehave.
 
+mod authority;
 mod fake_server;
 mod gateway;
+mod proxy;
 mod sandbox;
 #[cfg(feature = "real-servers")]
 mod server;
 mod tls_server;
 mod waiting;
 
+pub use authority::Authority;
 pub use fake_server::FakeServer;
 pub use gateway::{Samples, TestGateway, status_samples};
+pub use proxy::TunnelProxy;
 pub use sandbox::{Finished, Sandbox};
 #[cfg(feature = "real-servers")]
 pub use server::{PATIENCE, Server};
