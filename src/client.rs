@@ -7,6 +7,8 @@ use std::env;
 use std::error::Error;
 use std::io;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use percent_encoding::percent_decode_str;
 use url::Url;
 
@@ -41,6 +43,21 @@ impl Credentials {
         let _ = url.set_password(None);
         Ok(credentials)
     }
+
+    /// As basic authentication sends them (RFC 7617).
+    pub fn encoded(&self) -> String {
+        STANDARD.encode(format!("{}:{}", self.user, self.password))
+    }
+
+    /// What must not be shown, wherever it comes from.
+    pub fn secrets(&self) -> [String; 2] {
+        let secret = match self.password.as_str() {
+            // A token is often given as the user.
+            "" => &self.user,
+            password => password,
+        };
+        [self.encoded(), secret.to_owned()]
+    }
 }
 
 /// `text` without whatever could be credentials of a URL, for text that may be no URL at all: a
@@ -74,6 +91,7 @@ pub struct Proxy {
     pub variable: &'static str,
     /// Whether it is itself reached over TLS.
     pub is_tls: bool,
+    pub credentials: Option<Credentials>,
 }
 
 /// The proxy for `http` or `https`, as reqwest takes it from the environment; `NO_PROXY` can except
@@ -88,6 +106,10 @@ pub fn proxy(is_https: bool) -> Option<Proxy> {
         Some(Proxy {
             variable,
             is_tls: value.starts_with("https://"),
+            // Without a scheme it is http.
+            credentials: [value.clone(), format!("http://{value}")]
+                .iter()
+                .find_map(|url| Credentials::take(&mut Url::parse(url).ok()?).ok()?),
         })
     })
 }

@@ -42,6 +42,7 @@ mod random;
 mod redirects;
 mod retries;
 mod roundtrip;
+mod secrets;
 mod signals;
 mod sqlite_backup;
 mod state_dir;

@@ -2,16 +2,23 @@
 
 use std::fmt;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use reqwest::header::{
     CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderName, HeaderValue,
     TRANSFER_ENCODING,
 };
 
+use crate::client::Credentials;
+
 /// A text that nothing shows.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
+
+impl Secret {
+    /// The text, for who sends it or keeps it from being shown.
+    pub fn text(&self) -> &str {
+        &self.0
+    }
+}
 
 impl From<String> for Secret {
     fn from(text: String) -> Self {
@@ -54,20 +61,23 @@ pub enum CredentialsError {
 pub struct Authorization {
     /// Marked as sensitive, so that it is never shown.
     value: HeaderValue,
-    /// For messages, such as `--bearer-token-file token`.
+    secrets: Vec<Secret>,
     source: String,
 }
 
 impl Authorization {
     /// Basic authentication by `user:password`.
     pub fn basic(secret: &Secret, source: String) -> Result<Self, CredentialsError> {
-        let text = checked(secret)?;
-        if !text.contains(':') {
-            return Err(CredentialsError::NoPassword);
-        }
+        let pair = checked(secret)?.split_once(':');
+        let (user, password) = pair.ok_or(CredentialsError::NoPassword)?;
+        let credentials = Credentials {
+            user: user.to_owned(),
+            password: password.to_owned(),
+        };
+        let value = format!("Basic {}", credentials.encoded());
         Ok(Authorization {
-            value: sensitive(format!("Basic {}", STANDARD.encode(text)))
-                .ok_or(CredentialsError::Control)?,
+            value: sensitive(value.as_bytes()).ok_or(CredentialsError::Control)?,
+            secrets: credentials.secrets().map(Secret).into(),
             source,
         })
     }
@@ -81,21 +91,36 @@ impl Authorization {
         if token.contains(' ') {
             return Err(CredentialsError::Blank);
         }
+        let value = format!("Bearer {token}");
         Ok(Authorization {
-            value: sensitive(format!("Bearer {token}")).ok_or(CredentialsError::Control)?,
+            value: sensitive(value.as_bytes()).ok_or(CredentialsError::Control)?,
+            secrets: vec![secret.clone()],
             source,
         })
     }
 
     /// Whatever `value` is.
     pub fn custom(value: HeaderValue, source: String) -> Self {
-        Authorization { value, source }
+        let text = String::from_utf8_lossy(value.as_bytes()).into_owned();
+        // Without the name of the scheme.
+        let rest = text.split_once(' ').map(|(_, rest)| rest.to_owned());
+        Authorization {
+            secrets: rest.into_iter().chain([text]).map(Secret).collect(),
+            value,
+            source,
+        }
     }
 
     pub fn value(&self) -> &HeaderValue {
         &self.value
     }
 
+    /// What must not be shown, wherever it comes from.
+    pub fn secrets(&self) -> &[Secret] {
+        &self.secrets
+    }
+
+    /// For messages, such as `--bearer-token-file token`.
     pub fn source(&self) -> &str {
         &self.source
     }
@@ -109,8 +134,8 @@ fn checked(Secret(text): &Secret) -> Result<&str, CredentialsError> {
     }
 }
 
-fn sensitive(text: String) -> Option<HeaderValue> {
-    let mut value = HeaderValue::try_from(text).ok()?;
+fn sensitive(bytes: &[u8]) -> Option<HeaderValue> {
+    let mut value = HeaderValue::from_bytes(bytes).ok()?;
     value.set_sensitive(true);
     Some(value)
 }
@@ -131,12 +156,9 @@ pub fn parse_header(Secret(line): &Secret) -> Result<(HeaderName, HeaderValue), 
     if OWN_HEADERS.contains(&name) {
         return Err(CredentialsError::OwnHeader(name));
     }
-    match HeaderValue::from_bytes(value.trim_matches([' ', '\t']).as_bytes()) {
-        Ok(mut value) => {
-            value.set_sensitive(true);
-            Ok((name, value))
-        }
-        Err(_) => Err(CredentialsError::HeaderValue(name)),
+    match sensitive(value.trim_matches([' ', '\t']).as_bytes()) {
+        Some(value) => Ok((name, value)),
+        None => Err(CredentialsError::HeaderValue(name)),
     }
 }
 

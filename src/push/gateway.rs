@@ -22,7 +22,7 @@ pub const EMBEDDED: &str = "embedded";
 pub enum Gateway {
     /// The one in the state database of this directory.
     Embedded(PathBuf),
-    Http(GatewayUrl, Connection),
+    Http(GatewayUrl, Box<Connection>),
 }
 
 /// A gateway that did not do what it should.
@@ -69,7 +69,7 @@ impl Gateway {
     ) -> Result<Self, GatewayUrlError> {
         match text {
             EMBEDDED => Ok(Gateway::Embedded(state_dir)),
-            url => Ok(Gateway::Http(GatewayUrl::parse(url)?, connection)),
+            url => Ok(Gateway::Http(GatewayUrl::parse(url)?, Box::new(connection))),
         }
     }
 

@@ -1,5 +1,6 @@
 //! The client of a gateway that is reached over HTTP.
 
+use std::cmp::Reverse;
 use std::error::Error;
 use std::time::Duration;
 
@@ -196,7 +197,9 @@ impl HttpGateway {
             }
             let retry_after = response.headers().get(RETRY_AFTER);
             let retry_after = retry_after.and_then(|seconds| seconds.to_str().ok()?.parse().ok());
-            let mut message = redirection(&response).unwrap_or_default();
+            let mut message = redirection(&response)
+                .map(|text| self.without_secrets(text))
+                .unwrap_or_default();
             if message.is_empty() {
                 let mut body = Vec::new();
                 // What the gateway says is a help, so a cut answer is shown as far as it came.
@@ -205,7 +208,8 @@ impl HttpGateway {
                 {
                     body.extend_from_slice(&chunk);
                 }
-                message = shown(&body);
+                let body = String::from_utf8_lossy(&body).into_owned();
+                message = shown(&self.without_secrets(body));
             }
             Err(HttpError::Status {
                 url: url.to_owned(),
@@ -215,6 +219,25 @@ impl HttpGateway {
                 retry_after: retry_after.map(Duration::from_secs),
             })
         })
+    }
+
+    /// What came as an answer without our own secrets, which a server that is being debugged may
+    /// send back. Texts of a few letters stay: to blot them out everywhere would tell them.
+    fn without_secrets(&self, mut text: String) -> String {
+        let proxy = client::proxy(self.url.is_https()).and_then(|proxy| proxy.credentials);
+        let credentials = self.url.credentials().into_iter().chain(&proxy);
+        let mut secrets: Vec<String> = credentials.flat_map(Credentials::secrets).collect();
+        if let Some(authorization) = &self.connection.authorization {
+            secrets.extend(authorization.secrets().iter().map(|s| s.text().to_owned()));
+        }
+        let headers = self.connection.headers.values();
+        secrets.extend(headers.filter_map(|value| value.to_str().ok().map(str::to_owned)));
+        // One can be part of another.
+        secrets.sort_by_key(|secret| Reverse(secret.len()));
+        for secret in secrets.iter().filter(|secret| secret.len() >= 4) {
+            text = text.replace(secret, "***");
+        }
+        text
     }
 
     /// What to do about an answer that is no success.
@@ -310,7 +333,7 @@ fn stays_within_gateway(status: StatusCode, from: &Url, to: &Url) -> bool {
 fn redirection(response: &Response) -> Option<String> {
     let location = response.headers().get(LOCATION);
     let location = location.filter(|_| response.status().is_redirection())?;
-    let location = shown(location.as_bytes());
+    let location = shown(&String::from_utf8_lossy(location.as_bytes()));
     let Ok(mut target) = response.url().join(&location) else {
         let location = redacted(&location);
         return Some(format!("it redirects to {location}, which is no URL"));
@@ -326,8 +349,7 @@ fn redirection(response: &Response) -> Option<String> {
 }
 
 /// What a gateway wrote, on one line, without control characters, not too long.
-fn shown(bytes: &[u8]) -> String {
-    let text = String::from_utf8_lossy(bytes);
+fn shown(text: &str) -> String {
     let words: Vec<&str> = text
         .split(|c: char| c.is_whitespace() || c.is_control())
         .filter(|word| !word.is_empty())

@@ -25,7 +25,7 @@ pub struct Request {
 impl FakeServer {
     /// Answers each request with these bytes and closes the connection.
     pub fn answering(answer: &'static str) -> Self {
-        FakeServer::start(move |stream| {
+        FakeServer::start(move |stream, _| {
             let _ = stream.write_all(answer.as_bytes());
         })
     }
@@ -42,7 +42,7 @@ impl FakeServer {
     pub fn redirecting(status: &str, target: impl FnOnce(&str) -> String) -> Self {
         let first = Arc::new(Mutex::new(None));
         let answer = Arc::clone(&first);
-        let server = FakeServer::start(move |stream| {
+        let server = FakeServer::start(move |stream, _| {
             let first: Option<String> = answer.lock().unwrap().take();
             let answer = first.unwrap_or("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n".into());
             let _ = stream.write_all(answer.as_bytes());
@@ -54,16 +54,28 @@ impl FakeServer {
         server
     }
 
+    /// Answers each request with this status and its headers as the body.
+    pub fn echoing(status: &'static str) -> Self {
+        FakeServer::start(move |stream, request| {
+            let body = request.headers.join("\n");
+            let length = body.len();
+            let _ = write!(
+                stream,
+                "HTTP/1.1 {status}\r\nContent-Length: {length}\r\n\r\n{body}"
+            );
+        })
+    }
+
     /// Reads each request and never answers.
     pub fn hanging() -> Self {
-        FakeServer::start(|_| {
+        FakeServer::start(|_, _| {
             loop {
                 thread::sleep(Duration::from_secs(3600));
             }
         })
     }
 
-    fn start(answer: impl Fn(&mut TcpStream) + Send + Sync + 'static) -> Self {
+    fn start(answer: impl Fn(&mut TcpStream, &Request) + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let requests = Arc::new(Mutex::new(Vec::new()));
@@ -74,8 +86,8 @@ impl FakeServer {
                 thread::spawn(move || {
                     let mut stream = stream.unwrap();
                     if let Some(request) = read_request(&mut stream) {
-                        seen.lock().unwrap().push(request);
-                        answer(&mut stream);
+                        seen.lock().unwrap().push(request.clone());
+                        answer(&mut stream, &request);
                     }
                 });
             }
