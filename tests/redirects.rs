@@ -38,7 +38,7 @@ fn no_other_is_followed() {
         ("307 Temporary Redirect", &format!("http://{port}/login")),
         (
             "308 Permanent Redirect",
-            &format!("http://me:s3cret@{port}/login"),
+            &format!("http://me:s3cret%ff@{port}/login"),
         ),
         ("307 Temporary Redirect", "http://localhost:1/login"),
         ("307 Temporary Redirect", "//localhost:1/login"),

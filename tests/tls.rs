@@ -259,6 +259,11 @@ mod pushgateway {
             .variable("METRICSJOB_CLIENT_CERT", path("client.pem"))
             .variable("METRICSJOB_CLIENT_KEY", path("client.key"));
         push(&variables, "").code(0);
+        // All in one file, with something else.
+        let both = ["client.key", "client.pem", "server.key"]
+            .map(|name| std::fs::read_to_string(sandbox.path().join(name)).unwrap());
+        sandbox.write("both", both.concat());
+        push(&sandbox, &format!("{line} --client-cert both")).code(0);
 
         push(&sandbox, &line)
             .code(69)

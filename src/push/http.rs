@@ -341,8 +341,9 @@ fn redirection(response: &Response) -> Option<String> {
     if stays_within_gateway(response.status(), response.url(), &target) {
         return Some(format!("it redirects more than {REDIRECTS} times"));
     }
-    // Whatever they are: they are taken off the URL.
-    let _ = Credentials::take(&mut target);
+    // Neither fails on a URL that has a host, and others have no credentials.
+    let _ = target.set_username("");
+    let _ = target.set_password(None);
     Some(format!(
         "it redirects to {target}, give that gateway's URL instead"
     ))

@@ -4,8 +4,10 @@ use std::error::Error;
 use std::fmt;
 use std::time::{Duration, UNIX_EPOCH};
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use reqwest::{Certificate, ClientBuilder, Identity};
-use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
 use rustls::sign::CertifiedKey;
 use rustls::{AlertDescription, CertificateError, InvalidMessage, RootCertStore};
@@ -67,27 +69,31 @@ impl Tls {
     }
 
     /// Shows a gateway that asks for it the client certificate in `pem`, which must have been
-    /// checked by [`check_certificate`]; `key` holds its private key.
+    /// checked by [`check_certificate`]; `key` holds its private key, and may be the same.
     pub fn identify(&mut self, pem: &[u8], key: &[u8]) -> Result<(), PemError> {
-        let private_key = PrivateKeyDer::from_pem_slice(key).map_err(|error| match error {
-            rustls::pki_types::pem::Error::NoItemsFound => PemError::NoKey,
+        let chain = certificates(pem)?;
+        let key = PrivateKeyDer::from_pem_slice(key).map_err(|error| match error {
+            pem::Error::NoItemsFound => PemError::NoKey,
             _ => PemError::Syntax,
         })?;
+        // What else is in the files would disturb reqwest.
+        let mut both: String = chain.iter().map(|der| as_pem("CERTIFICATE", der)).collect();
+        let kind = match &key {
+            PrivateKeyDer::Pkcs1(_) => "RSA PRIVATE KEY",
+            PrivateKeyDer::Sec1(_) => "EC PRIVATE KEY",
+            _ => "PRIVATE KEY",
+        };
+        both.push_str(&as_pem(kind, key.secret_der()));
         let provider = rustls::crypto::ring::default_provider();
-        CertifiedKey::from_der(certificates(pem)?, private_key, &provider).map_err(|error| {
-            match error {
-                rustls::Error::InconsistentKeys(_) => PemError::OtherKey,
-                rustls::Error::InvalidCertificate(error) => PemError::Certificate {
-                    number: 1,
-                    reason: error.to_string(),
-                },
-                error => PemError::Key(error.to_string()),
-            }
+        CertifiedKey::from_der(chain, key, &provider).map_err(|error| match error {
+            rustls::Error::InconsistentKeys(_) => PemError::OtherKey,
+            rustls::Error::InvalidCertificate(error) => PemError::Certificate {
+                number: 1,
+                reason: error.to_string(),
+            },
+            error => PemError::Key(error.to_string()),
         })?;
-        // Of several keys the last one is taken.
-        let both = [pem, key].join(&b'\n');
-        Identity::from_pem(&both).map_err(|_| PemError::Syntax)?;
-        self.identity = Some(both);
+        self.identity = Some(both.into());
         Ok(())
     }
 
@@ -205,6 +211,11 @@ fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, PemError> {
         Ok(all) => Ok(all),
         Err(_) => Err(PemError::Syntax),
     }
+}
+
+fn as_pem(kind: &str, der: &[u8]) -> String {
+    let text = STANDARD.encode(der);
+    format!("-----BEGIN {kind}-----\n{text}\n-----END {kind}-----\n")
 }
 
 fn date(time: UnixTime) -> impl fmt::Display {
