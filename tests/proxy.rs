@@ -50,6 +50,19 @@ fn https_goes_through_a_tunnel() {
     assert!(!heads[0].contains("t0ken"));
 }
 
+/// Which takes certificates to trust, though the gateway itself does not.
+#[test]
+fn a_proxy_over_tls() {
+    let proxy = TlsServer::start();
+    let sandbox = Sandbox::new().variable("HTTP_PROXY", proxy.url());
+    let ca = proxy.authority(&sandbox).display().to_string();
+    let gateway = "--gateway http://gateway.invalid:9091";
+    push(&sandbox, gateway).code(69).err("--ca-file");
+    push(&sandbox, &format!("{gateway} --ca-file {ca}")).code(0);
+    let sandbox = sandbox.variable("SSL_CERT_FILE", ca);
+    push(&sandbox, gateway).code(0);
+}
+
 #[test]
 fn what_goes_wrong_with_it() {
     for (scheme, variable) in [("http", "http_proxy"), ("https", "ALL_PROXY")] {
