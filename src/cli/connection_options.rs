@@ -86,25 +86,14 @@ pub struct ConnectionArgs {
     #[arg(long, value_name = "NAME: VALUE|@FILE", help_heading = GATEWAY)]
     header: Vec<String>,
 
-    /// How to compress what is sent; a Pushgateway takes gzip from version 1.5.0 on
-    #[arg(
-        long,
-        value_name = "HOW",
-        env = "METRICSJOB_COMPRESS",
-        default_value = "none",
-        help_heading = GATEWAY
-    )]
-    compress: Compression,
+    // No default of clap's for these two, which would be parsed each time.
+    /// How to compress what is sent; a Pushgateway takes gzip from version 1.5.0 on [default: none]
+    #[arg(long, value_name = "HOW", env = "METRICSJOB_COMPRESS", help_heading = GATEWAY)]
+    compress: Option<Compression>,
 
-    /// The format in which metrics are sent
-    #[arg(
-        long,
-        value_name = "FORMAT",
-        env = "METRICSJOB_FORMAT",
-        default_value = "text",
-        help_heading = GATEWAY
-    )]
-    format: Format,
+    /// The format in which metrics are sent [default: text]
+    #[arg(long, value_name = "FORMAT", env = "METRICSJOB_FORMAT", help_heading = GATEWAY)]
+    format: Option<Format>,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -137,12 +126,12 @@ impl ConnectionArgs {
             headers,
             encoding: Encoding {
                 format: match self.format {
-                    Format::Text => encoding::Format::Text,
-                    Format::Protobuf => encoding::Format::Protobuf,
+                    None | Some(Format::Text) => encoding::Format::Text,
+                    Some(Format::Protobuf) => encoding::Format::Protobuf,
                 },
                 compression: match self.compress {
-                    Compression::None => encoding::Compression::None,
-                    Compression::Gzip => encoding::Compression::Gzip,
+                    None | Some(Compression::None) => encoding::Compression::None,
+                    Some(Compression::Gzip) => encoding::Compression::Gzip,
                 },
             },
         })
