@@ -3,9 +3,12 @@
 //!
 //! It imports nothing of ours; [`crate::job`] and [`crate::push`] use it.
 
+use std::env;
 use std::error::Error;
 use std::io;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use percent_encoding::percent_decode_str;
 use url::Url;
 
@@ -40,6 +43,21 @@ impl Credentials {
         let _ = url.set_password(None);
         Ok(credentials)
     }
+
+    /// As basic authentication sends them (RFC 7617).
+    pub fn encoded(&self) -> String {
+        STANDARD.encode(format!("{}:{}", self.user, self.password))
+    }
+
+    /// What must not be shown, wherever it comes from.
+    pub fn secrets(&self) -> [String; 2] {
+        let secret = match self.password.as_str() {
+            // A token is often given as the user.
+            "" => &self.user,
+            password => password,
+        };
+        [self.encoded(), secret.to_owned()]
+    }
 }
 
 /// `text` without whatever could be credentials of a URL, for text that may be no URL at all: a
@@ -66,6 +84,34 @@ pub fn builder(is_https: bool) -> reqwest::ClientBuilder {
         // Reading the system's roots would take longer than a whole request.
         false => builder.tls_certs_only([]),
     }
+}
+
+/// A proxy that the environment names.
+pub struct Proxy {
+    pub variable: &'static str,
+    /// Whether it is itself reached over TLS.
+    pub is_tls: bool,
+    pub credentials: Option<Credentials>,
+}
+
+/// The proxy for `http` or `https`, as reqwest takes it from the environment; `NO_PROXY` can except
+/// hosts from it. Its value may hold a password, so the variable's name has to do for messages.
+pub fn proxy(is_https: bool) -> Option<Proxy> {
+    let variables = match is_https {
+        true => ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"],
+        false => ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"],
+    };
+    variables.into_iter().find_map(|variable| {
+        let value = env::var(variable).ok().filter(|value| !value.is_empty())?;
+        Some(Proxy {
+            variable,
+            is_tls: value.starts_with("https://"),
+            // Without a scheme it is http.
+            credentials: [value.clone(), format!("http://{value}")]
+                .iter()
+                .find_map(|url| Credentials::take(&mut Url::parse(url).ok()?).ok()?),
+        })
+    })
 }
 
 /// A tokio runtime that waits for nothing when it is dropped: a name that is still looked up by the
@@ -100,13 +146,25 @@ impl Drop for Runtime {
     }
 }
 
+/// What is below an error. The source of an I/O error is that of the error in it, which would be
+/// left out.
+pub fn cause<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'static)> {
+    match error
+        .downcast_ref::<io::Error>()
+        .and_then(io::Error::get_ref)
+    {
+        Some(inner) => Some(inner),
+        None => error.source(),
+    }
+}
+
 /// The cause at the bottom: the ones above it only say that something below them failed.
 pub fn innermost(error: &(dyn Error + 'static)) -> String {
-    let mut cause: &(dyn Error + 'static) = error;
-    while let Some(deeper) = cause.source() {
-        cause = deeper;
+    let mut innermost = error;
+    while let Some(deeper) = cause(innermost) {
+        innermost = deeper;
     }
-    match cause.downcast_ref::<io::Error>() {
+    match innermost.downcast_ref::<io::Error>() {
         Some(error) if error.raw_os_error().is_some() => {
             // Without the number that the standard library adds.
             let text = error.to_string();
@@ -115,6 +173,6 @@ pub fn innermost(error: &(dyn Error + 'static)) -> String {
                 .unwrap_or(&text)
                 .to_lowercase()
         }
-        _ => cause.to_string(),
+        _ => innermost.to_string(),
     }
 }

@@ -344,3 +344,24 @@ fn a_gateway_that_is_down_is_asked_once() {
         .collect();
     assert_eq!(attempts, [2, 1, 1]);
 }
+
+/// The outbox may hold reports for a gateway that a secret is not for.
+#[test]
+fn secrets_are_for_gateways_that_are_named() {
+    let server = FakeServer::status("200 OK", "");
+    let sandbox = Sandbox::new().variable("METRICSJOB_BEARER_TOKEN", "s3cret-token");
+    sandbox
+        .run_with_input("push --job j --gateway 127.0.0.1:1", "m 1\n")
+        .code(69);
+    sandbox.redirect_outbox("http://127.0.0.1:1", &server.url());
+    sandbox
+        .run("outbox flush")
+        .code(2)
+        .err("METRICSJOB_BEARER_TOKEN is for a gateway: name it with --gateway");
+    assert!(server.requests().is_empty());
+    sandbox
+        .run(&format!("outbox flush --gateway {}", server.url()))
+        .code(0);
+    let header = "authorization: Bearer s3cret-token".to_owned();
+    assert!(server.requests()[0].headers.contains(&header));
+}

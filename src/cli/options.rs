@@ -80,9 +80,17 @@ impl GatewayArgs {
         }
     }
 
-    /// How gateways are reached that were not named.
+    /// How gateways are reached that were not named: nothing secret is shown to them.
     pub fn unnamed_connection(&self) -> anyhow::Result<Connection> {
-        self.connection.connection()
+        let connection = self.connection.connection()?;
+        let secret = match &connection.authorization {
+            Some(authorization) => authorization.source(),
+            None if !connection.headers.is_empty() => "--header",
+            None => return Ok(connection),
+        };
+        Err(usage(anyhow::anyhow!(
+            "{secret} is for a gateway: name it with --gateway, others must not see it"
+        )))
     }
 
     pub fn state_dir(&self) -> PathBuf {

@@ -5,6 +5,7 @@
 //!
 //! - [`Family`], [`Metric`], [`Value`]: one metric name with its series.
 //! - [`text`]: the Prometheus text format 0.0.4, in and out.
+//! - [`protobuf`]: the protobuf format, out.
 //! - [`GroupingKey`], [`Method`], [`Group`]: which group a push goes to, what it does there, and
 //!   what is there then.
 //! - [`Push`]: a checked report on its way to a group, and two of them as one.
@@ -17,6 +18,7 @@ mod group;
 mod grouping_key;
 mod label;
 mod method;
+pub mod protobuf;
 mod push;
 pub mod registry;
 pub mod text;

@@ -6,10 +6,11 @@ use std::time::{Duration, SystemTime};
 
 use super::api;
 use super::connection::Connection;
+use super::encoding::Encoding;
 use super::http::{HttpError, HttpGateway};
 use super::path::group_path;
 use super::url::{GatewayUrl, GatewayUrlError};
-use crate::metrics::{Group, GroupingKey, Push, text};
+use crate::metrics::{Group, GroupingKey, Push};
 use crate::state::groups::PushError;
 use crate::state::{LazyState, State, StateError};
 
@@ -21,7 +22,7 @@ pub const EMBEDDED: &str = "embedded";
 pub enum Gateway {
     /// The one in the state database of this directory.
     Embedded(PathBuf),
-    Http(GatewayUrl, Connection),
+    Http(GatewayUrl, Box<Connection>),
 }
 
 /// A gateway that did not do what it should.
@@ -98,7 +99,7 @@ impl Gateway {
     ) -> Result<Self, GatewayUrlError> {
         match text {
             EMBEDDED => Ok(Gateway::Embedded(state_dir)),
-            url => Ok(Gateway::Http(GatewayUrl::parse(url)?, connection)),
+            url => Ok(Gateway::Http(GatewayUrl::parse(url)?, Box::new(connection))),
         }
     }
 
@@ -129,15 +130,18 @@ impl Gateway {
         }
     }
 
-    /// The request that would send `push`, for a person to read: the request line, the content type,
-    /// and the body behind an empty line. Without credentials.
+    /// The request that would send `push`, for a person to read: the request line, what the headers
+    /// say of the body, and the body behind an empty line. Without credentials.
     pub fn request_text(&self, push: &Push) -> String {
+        let encoding = match self {
+            Gateway::Embedded(_) => Encoding::default(),
+            Gateway::Http(_, connection) => connection.encoding,
+        };
         format!(
-            "{} {}\nContent-Type: {}\n\n{}",
+            "{} {}\n{}",
             push.method().http(),
             self.group_url(push.key()),
-            text::CONTENT_TYPE,
-            push.text()
+            encoding.shown(push)
         )
     }
 

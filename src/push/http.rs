@@ -1,16 +1,20 @@
 //! The client of a gateway that is reached over HTTP.
 
+use std::cmp::Reverse;
 use std::error::Error;
 use std::time::Duration;
 
-use reqwest::StatusCode;
-use reqwest::header::{CONTENT_TYPE, LOCATION, RETRY_AFTER};
+use reqwest::header::{AUTHORIZATION, LOCATION, RETRY_AFTER};
+use reqwest::redirect::Policy;
+use reqwest::{Response, StatusCode};
+use url::Url;
 
 use super::connection::Connection;
 use super::path::group_path;
+use super::tls::PLAIN;
 use super::url::GatewayUrl;
-use crate::client::{self, Runtime, innermost};
-use crate::metrics::{GroupingKey, Method, Push, text};
+use crate::client::{self, Credentials, Proxy, Runtime, innermost, redacted};
+use crate::metrics::{GroupingKey, Method, Push};
 
 /// How long to wait for a gateway.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,7 +39,8 @@ impl Default for Timeouts {
 pub enum HttpError {
     #[error("could not set up the HTTP client: {0}")]
     Setup(String),
-    #[error("could not connect to {url}: {reason} (is a gateway listening there?)")]
+    /// The reason says what to do about it too.
+    #[error("could not connect to {url}: {reason}")]
     Connect { url: String, reason: String },
     #[error("{url} gave no answer within {}: raise --push-timeout if it is only slow", humantime::format_duration(*.limit))]
     Timeout { url: String, limit: Duration },
@@ -43,12 +48,14 @@ pub enum HttpError {
     ConnectTimeout { url: String, limit: Duration },
     #[error("the connection to {url} broke: {reason}")]
     Broken { url: String, reason: String },
-    #[error("{url} answered {status}{}", said(.message))]
+    #[error("{url} answered {status}{}{}", said(.message), advised(.cure))]
     Status {
         url: String,
         status: StatusCode,
         /// What the gateway wrote, made fit for a terminal. May be empty.
         message: String,
+        /// What to do about it, where that is known.
+        cure: Option<String>,
         /// How long it asked to be left alone, by `Retry-After` in seconds (RFC 9110, section 10.2.3).
         retry_after: Option<Duration>,
     },
@@ -61,32 +68,59 @@ fn said(message: &str) -> String {
     }
 }
 
+fn advised(cure: &Option<String>) -> String {
+    match cure {
+        Some(cure) => format!(" ({cure})"),
+        None => String::new(),
+    }
+}
+
 /// How much of an answer is read, and how much of it an error shows.
 const ANSWER_READ: usize = 16 * 1024;
 const ANSWER_SHOWN: usize = 1000;
 
+/// How many redirects of one request are followed.
+const REDIRECTS: usize = 5;
+
 /// A gateway at a URL. Not made for many requests at once: each call blocks until it is answered.
 pub struct HttpGateway {
     url: GatewayUrl,
-    timeouts: Timeouts,
+    connection: Connection,
     client: reqwest::Client,
     runtime: Runtime,
 }
 
 impl HttpGateway {
     /// A client for the gateway at `url`. For `https` it verifies certificates by the system's
-    /// roots. Redirects are not followed: one turns a PUT into a GET.
+    /// roots, unless `connection` names others. Redirects are followed within the gateway, and only
+    /// those that leave the request as it is: another would turn a PUT into a GET, or send
+    /// credentials elsewhere.
     pub fn new(url: GatewayUrl, connection: &Connection) -> Result<Self, HttpError> {
-        let timeouts = connection.timeouts;
         let setup = |error: &(dyn Error + 'static)| HttpError::Setup(innermost(error));
-        let builder = client::builder(url.is_https())
-            .connect_timeout(timeouts.connect)
-            .timeout(timeouts.total);
+        let is_tls = url.is_https() || client::proxy(false).is_some_and(|proxy| proxy.is_tls);
+        let mut builder = client::builder(is_tls)
+            .connect_timeout(connection.timeouts.connect)
+            .timeout(connection.timeouts.total)
+            .referer(false)
+            .redirect(Policy::custom(|redirect| {
+                let from = redirect.previous().last();
+                let is_kept = from.is_some_and(|from| {
+                    stays_within_gateway(redirect.status(), from, redirect.url())
+                });
+                match is_kept && redirect.previous().len() <= REDIRECTS {
+                    true => redirect.follow(),
+                    false => redirect.stop(),
+                }
+            }));
+        if is_tls {
+            let applied = connection.tls.apply(builder);
+            builder = applied.map_err(|error| setup(&error))?;
+        }
         Ok(HttpGateway {
             client: builder.build().map_err(|error| setup(&error))?,
             runtime: Runtime::new().map_err(|error| setup(&error))?,
             url,
-            timeouts,
+            connection: connection.clone(),
         })
     }
 
@@ -106,11 +140,14 @@ impl HttpGateway {
             Method::Post => reqwest::Method::POST,
         };
         let url = self.group_url(push.key());
-        let request = self
+        let encoding = self.connection.encoding;
+        let mut request = self
             .request(verb, &url)
-            .header(CONTENT_TYPE, text::CONTENT_TYPE)
-            .body(push.text().to_owned())
-            .timeout(limit.min(self.timeouts.total));
+            .body(encoding.body(push))
+            .timeout(limit.min(self.connection.timeouts.total));
+        for (name, value) in encoding.headers() {
+            request = request.header(name, value);
+        }
         self.send(&url, request, &[StatusCode::OK, StatusCode::ACCEPTED])
             .map(drop)
     }
@@ -135,10 +172,14 @@ impl HttpGateway {
     }
 
     fn request(&self, verb: reqwest::Method, url: &str) -> reqwest::RequestBuilder {
-        let request = self.client.request(verb, url);
-        match self.url.credentials() {
-            Some(credentials) => request.basic_auth(&credentials.user, Some(&credentials.password)),
-            None => request,
+        let mut request = self.client.request(verb, url);
+        for (name, value) in &self.connection.headers {
+            request = request.header(name, value);
+        }
+        match (self.url.credentials(), &self.connection.authorization) {
+            (Some(Credentials { user, password }), _) => request.basic_auth(user, Some(password)),
+            (None, Some(authorization)) => request.header(AUTHORIZATION, authorization.value()),
+            (None, None) => request,
         }
     }
 
@@ -147,7 +188,7 @@ impl HttpGateway {
         url: &str,
         request: reqwest::RequestBuilder,
         wanted: &[StatusCode],
-    ) -> Result<reqwest::Response, HttpError> {
+    ) -> Result<Response, HttpError> {
         self.runtime.block_on(async {
             let mut response = request
                 .send()
@@ -159,13 +200,9 @@ impl HttpGateway {
             }
             let retry_after = response.headers().get(RETRY_AFTER);
             let retry_after = retry_after.and_then(|seconds| seconds.to_str().ok()?.parse().ok());
-            let mut message = match response.headers().get(LOCATION) {
-                Some(target) if status.is_redirection() => format!(
-                    "it redirects to {}, give that gateway's URL instead",
-                    shown(target.as_bytes())
-                ),
-                _ => String::new(),
-            };
+            let mut message = redirection(&response)
+                .map(|text| self.without_secrets(text))
+                .unwrap_or_default();
             if message.is_empty() {
                 let mut body = Vec::new();
                 // What the gateway says is a help, so a cut answer is shown as far as it came.
@@ -174,43 +211,149 @@ impl HttpGateway {
                 {
                     body.extend_from_slice(&chunk);
                 }
-                message = shown(&body);
+                let body = String::from_utf8_lossy(&body).into_owned();
+                message = shown(&self.without_secrets(body));
             }
             Err(HttpError::Status {
                 url: url.to_owned(),
                 status,
+                cure: self.cure(status, &message),
                 message,
                 retry_after: retry_after.map(Duration::from_secs),
             })
         })
     }
 
+    /// What came as an answer without our own secrets, which a server that is being debugged may
+    /// send back. Texts of a few letters stay: to blot them out everywhere would tell them.
+    fn without_secrets(&self, mut text: String) -> String {
+        let proxy = client::proxy(self.url.is_https()).and_then(|proxy| proxy.credentials);
+        let credentials = self.url.credentials().into_iter().chain(&proxy);
+        let mut secrets: Vec<String> = credentials.flat_map(Credentials::secrets).collect();
+        if let Some(authorization) = &self.connection.authorization {
+            secrets.extend(authorization.secrets().iter().map(|s| s.text().to_owned()));
+        }
+        let headers = self.connection.headers.values();
+        secrets.extend(headers.filter_map(|value| value.to_str().ok().map(str::to_owned)));
+        // One can be part of another.
+        secrets.sort_by_key(|secret| Reverse(secret.len()));
+        for secret in secrets.iter().filter(|secret| secret.len() >= 4) {
+            text = text.replace(secret, "***");
+        }
+        text
+    }
+
+    /// What to do about an answer that is no success.
+    fn cure(&self, status: StatusCode, message: &str) -> Option<String> {
+        let source = match (self.url.credentials(), &self.connection.authorization) {
+            (Some(_), _) => Some("the gateway's URL"),
+            (None, authorization) => authorization.as_ref().map(|a| a.source()),
+        };
+        match (status, source) {
+            (StatusCode::UNAUTHORIZED, None) => {
+                Some("give it credentials by --basic-auth-file or --bearer-token-file".into())
+            }
+            (StatusCode::UNAUTHORIZED, Some(source)) => {
+                Some(format!("it does not accept the credentials of {source}"))
+            }
+            (StatusCode::PROXY_AUTHENTICATION_REQUIRED, _) => {
+                let variable = client::proxy(self.url.is_https())?.variable;
+                Some(format!(
+                    "{variable} names this proxy and must hold its user and password: \
+                     http://USER:PASSWORD@HOST:PORT"
+                ))
+            }
+            // What Go's and nginx' servers say to plain HTTP on a port for TLS.
+            (StatusCode::BAD_REQUEST, _)
+                if !self.url.is_https()
+                    && message.contains("HTTP request")
+                    && message.contains("HTTPS") =>
+            {
+                Some("give its URL with https://".into())
+            }
+            _ => None,
+        }
+    }
+
     fn failure(&self, url: &str, error: &reqwest::Error) -> HttpError {
         let url = url.to_owned();
+        let timeouts = self.connection.timeouts;
+        // A server can refuse a client certificate after the handshake.
+        if let Some(reason) = self.connection.tls.failure(error) {
+            return HttpError::Connect { url, reason };
+        }
         match (error.is_timeout(), error.is_connect()) {
             (true, true) => HttpError::ConnectTimeout {
                 url,
-                limit: self.timeouts.connect.min(self.timeouts.total),
+                limit: timeouts.connect.min(timeouts.total),
             },
             (true, false) => HttpError::Timeout {
                 url,
-                limit: self.timeouts.total,
+                limit: timeouts.total,
             },
-            (false, true) => HttpError::Connect {
-                url,
-                reason: innermost(error),
-            },
-            (false, false) => HttpError::Broken {
-                url,
-                reason: innermost(error),
-            },
+            (false, true) => {
+                let reason = innermost(error);
+                let cure = match client::proxy(self.url.is_https()) {
+                    Some(Proxy { variable, .. }) => {
+                        format!("{variable} names a proxy: is that right? NO_PROXY excepts hosts")
+                    }
+                    // The former are tokio-rustls's words, of which there is no type.
+                    None if reason == "tls handshake eof"
+                        || (self.url.is_https() && reason.starts_with("connection reset")) =>
+                    {
+                        PLAIN.into()
+                    }
+                    None => "is a gateway listening there?".into(),
+                };
+                HttpError::Connect {
+                    url,
+                    reason: format!("{reason} ({cure})"),
+                }
+            }
+            (false, false) => {
+                let mut reason = innermost(error);
+                // hyper's words, of which there is no type that we could name.
+                if reason.starts_with("invalid HTTP") && !self.url.is_https() {
+                    reason.push_str(" (if it speaks TLS, give its URL with https://)");
+                }
+                HttpError::Broken { url, reason }
+            }
         }
     }
 }
 
+/// Whether a redirect keeps method and body (RFC 9110, sections 15.4.8 and 15.4.9) and leads to the
+/// same scheme, host and port, by the same credentials.
+fn stays_within_gateway(status: StatusCode, from: &Url, to: &Url) -> bool {
+    let is_kept = matches!(
+        status,
+        StatusCode::TEMPORARY_REDIRECT | StatusCode::PERMANENT_REDIRECT
+    );
+    is_kept && to.origin() == from.origin() && to.username().is_empty() && to.password().is_none()
+}
+
+/// Where an answer redirects to, without credentials; `None` if it does not.
+fn redirection(response: &Response) -> Option<String> {
+    let location = response.headers().get(LOCATION);
+    let location = location.filter(|_| response.status().is_redirection())?;
+    let location = shown(&String::from_utf8_lossy(location.as_bytes()));
+    let Ok(mut target) = response.url().join(&location) else {
+        let location = redacted(&location);
+        return Some(format!("it redirects to {location}, which is no URL"));
+    };
+    if stays_within_gateway(response.status(), response.url(), &target) {
+        return Some(format!("it redirects more than {REDIRECTS} times"));
+    }
+    // Neither fails on a URL that has a host, and others have no credentials.
+    let _ = target.set_username("");
+    let _ = target.set_password(None);
+    Some(format!(
+        "it redirects to {target}, give that gateway's URL instead"
+    ))
+}
+
 /// What a gateway wrote, on one line, without control characters, not too long.
-fn shown(bytes: &[u8]) -> String {
-    let text = String::from_utf8_lossy(bytes);
+fn shown(text: &str) -> String {
     let words: Vec<&str> = text
         .split(|c: char| c.is_whitespace() || c.is_control())
         .filter(|word| !word.is_empty())

@@ -6,7 +6,8 @@
 //! - [`url`]: what names a gateway, with its secrets kept apart.
 //! - [`path`]: a grouping key as URL path.
 //! - `api`: the groups in the answer of a Pushgateway's API.
-//! - [`Connection`]: how a gateway is reached, besides its URL.
+//! - [`Connection`]: how a gateway is reached, besides its URL; [`tls`], [`credentials`] and
+//!   [`encoding`] are its parts.
 //! - [`http`]: the client of a gateway that is reached over HTTP.
 //! - [`Courier`]: delivers to one gateway by way of the outbox. `drain` is all that waits for one group,
 //!   `retry` one push that is tried again, `group_lock` what keeps deliveries to one group apart.
@@ -16,16 +17,19 @@
 
 mod api;
 mod connection;
+pub mod credentials;
 mod deletion;
 mod delivery;
 mod dispatch;
 mod drain;
+pub mod encoding;
 mod gateway;
 mod group_lock;
 pub mod http;
 pub mod path;
 mod retry;
 mod self_report;
+pub mod tls;
 pub mod url;
 
 pub use connection::Connection;

@@ -26,7 +26,7 @@ pub struct Request {
 impl FakeServer {
     /// Answers each request with these bytes and closes the connection.
     pub fn answering(answer: &'static str) -> Self {
-        FakeServer::start(move |stream| {
+        FakeServer::start(move |stream, _| {
             let _ = stream.write_all(answer.as_bytes());
         })
     }
@@ -55,23 +55,52 @@ impl FakeServer {
 
     fn in_turn(answers: Vec<String>) -> Self {
         let next = AtomicUsize::new(0);
-        FakeServer::start(move |stream| {
+        FakeServer::start(move |stream, _| {
             let index = next.fetch_add(1, Ordering::Relaxed);
             let answer = answers.get(index).or(answers.last()).unwrap();
             let _ = stream.write_all(answer.as_bytes());
         })
     }
 
+    /// Redirects the first request with this status to what `target` makes of the server's own URL,
+    /// and takes all others.
+    pub fn redirecting(status: &str, target: impl FnOnce(&str) -> String) -> Self {
+        let first = Arc::new(Mutex::new(None));
+        let answer = Arc::clone(&first);
+        let server = FakeServer::start(move |stream, _| {
+            let first: Option<String> = answer.lock().unwrap().take();
+            let answer = first.unwrap_or("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n".into());
+            let _ = stream.write_all(answer.as_bytes());
+        });
+        let target = target(&server.url());
+        *first.lock().unwrap() = Some(format!(
+            "HTTP/1.1 {status}\r\nLocation: {target}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+        ));
+        server
+    }
+
+    /// Answers each request with this status and its headers as the body.
+    pub fn echoing(status: &'static str) -> Self {
+        FakeServer::start(move |stream, request| {
+            let body = request.headers.join("\n");
+            let length = body.len();
+            let _ = write!(
+                stream,
+                "HTTP/1.1 {status}\r\nContent-Length: {length}\r\n\r\n{body}"
+            );
+        })
+    }
+
     /// Reads each request and never answers.
     pub fn hanging() -> Self {
-        FakeServer::start(|_| {
+        FakeServer::start(|_, _| {
             loop {
                 thread::sleep(Duration::from_secs(3600));
             }
         })
     }
 
-    fn start(answer: impl Fn(&mut TcpStream) + Send + Sync + 'static) -> Self {
+    fn start(answer: impl Fn(&mut TcpStream, &Request) + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let requests = Arc::new(Mutex::new(Vec::new()));
@@ -82,8 +111,8 @@ impl FakeServer {
                 thread::spawn(move || {
                     let mut stream = stream.unwrap();
                     if let Some(request) = read_request(&mut stream) {
-                        seen.lock().unwrap().push(request);
-                        answer(&mut stream);
+                        seen.lock().unwrap().push(request.clone());
+                        answer(&mut stream, &request);
                     }
                 });
             }

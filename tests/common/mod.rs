@@ -1,5 +1,6 @@
 //! The harness: the built binary in a home of its own, gateways to push to, servers that misbehave.
 
+mod authority;
 #[cfg(feature = "real-servers")]
 pub mod campaign;
 mod fake_server;
@@ -7,18 +8,21 @@ mod fault;
 mod fault_proxy;
 mod gateway;
 mod port;
+mod proxy;
 mod sandbox;
 #[cfg(feature = "real-servers")]
 mod server;
 mod tls_server;
 mod waiting;
 
+pub use authority::Authority;
 pub use fake_server::FakeServer;
 pub use fault::Fault;
 pub use fault_proxy::FaultProxy;
 pub use gateway::{Samples, TestGateway, status_samples};
 #[cfg(feature = "real-servers")]
 pub use port::Port;
+pub use proxy::TunnelProxy;
 pub use sandbox::{Finished, Sandbox};
 #[cfg(feature = "real-servers")]
 pub use server::{PATIENCE, Server};

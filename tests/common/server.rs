@@ -23,15 +23,28 @@ pub struct Server {
 impl Server {
     /// `prometheus-pushgateway` with further flags.
     pub fn pushgateway(flags: &[&str]) -> Self {
-        Server::pushgateway_at("127.0.0.1:0", flags)
+        Server::ready_pushgateway("127.0.0.1:0", flags)
     }
 
     /// The same on a port that stays when the server has gone, for the next one.
     pub fn pushgateway_on(port: &Port) -> Self {
-        Server::pushgateway_at(&port.address(), &[])
+        Server::ready_pushgateway(&port.address(), &[])
     }
 
-    fn pushgateway_at(address: &str, flags: &[&str]) -> Self {
+    /// `prometheus-pushgateway` with the TLS and the users of this web configuration file. What else
+    /// is known of a server here speaks plain HTTP, and is of no use for it.
+    pub fn secured_pushgateway(web_config: &Path) -> Self {
+        let config = web_config.display();
+        Server::listening_pushgateway("127.0.0.1:0", &[&format!("--web.config.file={config}")])
+    }
+
+    fn ready_pushgateway(address: &str, flags: &[&str]) -> Self {
+        let server = Server::listening_pushgateway(address, flags);
+        server.wait_for("/-/ready", |_| true);
+        server
+    }
+
+    fn listening_pushgateway(address: &str, flags: &[&str]) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let mut command = Command::new("prometheus-pushgateway");
         command
@@ -50,7 +63,9 @@ impl Server {
             .arg("--web.listen-address=127.0.0.1:0")
             .arg(format!("--config.file={}", config.display()))
             .arg(format!("--storage.tsdb.path={}", dir.path().display()));
-        Server::start(command, dir)
+        let server = Server::start(command, dir);
+        server.wait_for("/-/ready", |_| true);
+        server
     }
 
     /// Starts a server that takes a port of its choice and logs the one it got.
@@ -86,17 +101,19 @@ impl Server {
             seen.push_str(&line);
             seen.push('\n');
         };
-        let server = Server {
+        Server {
             child,
             address,
             _dir: dir,
-        };
-        server.wait_for("/-/ready", |_| true);
-        server
+        }
     }
 
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
+    }
+
+    pub fn port(&self) -> &str {
+        self.address.rsplit(':').next().unwrap()
     }
 
     pub fn address(&self) -> &str {

@@ -6,35 +6,35 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread;
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use rustls::pki_types::PrivateKeyDer;
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
 use super::Sandbox;
+use super::authority::{Authority, Identity};
 
 /// Answers every request on a free port of `localhost` with 200. It goes with the test's process.
 pub struct TlsServer {
     port: u16,
-    authority: String,
+    authority: Authority,
 }
 
 impl TlsServer {
     pub fn start() -> Self {
-        let mut params = CertificateParams::default();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let authority = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
-        let key = KeyPair::generate().unwrap();
-        let params = CertificateParams::new(["localhost".into()]).unwrap();
-        let certificate = params.signed_by(&key, &authority).unwrap();
+        TlsServer::with(|authority| authority.server("localhost"))
+    }
 
+    /// With another certificate.
+    pub fn with(identity: impl FnOnce(&Authority) -> Identity) -> Self {
+        let authority = Authority::new();
+        let identity = identity(&authority);
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let config = ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .unwrap()
             .with_no_client_auth()
             .with_single_cert(
-                vec![certificate.der().clone()],
-                PrivateKeyDer::try_from(key.serialize_der()).unwrap(),
+                vec![identity.certificate().der().clone()],
+                PrivateKeyDer::try_from(identity.key().serialize_der()).unwrap(),
             )
             .unwrap();
         let config = Arc::new(config);
@@ -51,18 +51,19 @@ impl TlsServer {
                 }
             }
         });
-        TlsServer {
-            port,
-            authority: authority.pem(),
-        }
+        TlsServer { port, authority }
     }
 
     pub fn url(&self) -> String {
         format!("https://localhost:{}", self.port)
     }
 
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
     /// Writes the authority's certificate into the sandbox.
     pub fn authority(&self, sandbox: &Sandbox) -> PathBuf {
-        sandbox.write("ca.pem", &self.authority)
+        sandbox.write("ca.pem", self.authority.pem())
     }
 }

@@ -1,0 +1,223 @@
+//! Whom to trust over TLS and who we are there, and what went wrong with it.
+
+use std::error::Error;
+use std::fmt;
+use std::time::{Duration, UNIX_EPOCH};
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use reqwest::{Certificate, ClientBuilder, Identity};
+use rustls::pki_types::pem::{self, PemObject};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
+use rustls::sign::CertifiedKey;
+use rustls::{AlertDescription, CertificateError, InvalidMessage, RootCertStore};
+
+use crate::client::cause;
+
+/// Whom to trust over TLS and who we are there; by default the system's roots, and nobody.
+#[derive(Clone, PartialEq, Eq, Default)]
+pub struct Tls {
+    authorities: Option<Vec<u8>>,
+    /// Certificates and their key.
+    identity: Option<Vec<u8>>,
+}
+
+/// Without the key.
+impl fmt::Debug for Tls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tls")
+            .field("has_authorities", &self.authorities.is_some())
+            .field("has_identity", &self.identity.is_some())
+            .finish()
+    }
+}
+
+/// What to do where no TLS is spoken.
+pub const PLAIN: &str = "if it speaks plain HTTP, give its URL with http://";
+
+/// Why PEM files cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum PemError {
+    #[error("it holds no certificate in PEM form (-----BEGIN CERTIFICATE-----)")]
+    NoCertificate,
+    #[error("it is not well-formed PEM")]
+    Syntax,
+    #[error("certificate {number} in it is no X.509 certificate that can be used: {reason}")]
+    Certificate { number: usize, reason: String },
+    #[error("it holds no private key in PEM form; one that is encrypted must be decrypted first")]
+    NoKey,
+    #[error("the private key in it cannot be used: {0}")]
+    Key(String),
+    #[error("the key in it is not the one of the client certificate")]
+    OtherKey,
+}
+
+impl Tls {
+    /// Trusts the authorities whose certificates are in `pem`, and no others.
+    pub fn trust(&mut self, pem: Vec<u8>) -> Result<(), PemError> {
+        let mut store = RootCertStore::empty();
+        for (index, certificate) in certificates(&pem)?.into_iter().enumerate() {
+            store
+                .add(certificate)
+                .map_err(|error| PemError::Certificate {
+                    number: index + 1,
+                    reason: error.to_string(),
+                })?;
+        }
+        self.authorities = Some(pem);
+        Ok(())
+    }
+
+    /// Shows a gateway that asks for it the client certificate in `pem`, which must have been
+    /// checked by [`check_certificate`]; `key` holds its private key, and may be the same.
+    pub fn identify(&mut self, pem: &[u8], key: &[u8]) -> Result<(), PemError> {
+        let chain = certificates(pem)?;
+        let key = PrivateKeyDer::from_pem_slice(key).map_err(|error| match error {
+            pem::Error::NoItemsFound => PemError::NoKey,
+            _ => PemError::Syntax,
+        })?;
+        // What else is in the files would disturb reqwest.
+        let mut both: String = chain.iter().map(|der| as_pem("CERTIFICATE", der)).collect();
+        let kind = match &key {
+            PrivateKeyDer::Pkcs1(_) => "RSA PRIVATE KEY",
+            PrivateKeyDer::Sec1(_) => "EC PRIVATE KEY",
+            _ => "PRIVATE KEY",
+        };
+        both.push_str(&as_pem(kind, key.secret_der()));
+        let provider = rustls::crypto::ring::default_provider();
+        CertifiedKey::from_der(chain, key, &provider).map_err(|error| match error {
+            rustls::Error::InconsistentKeys(_) => PemError::OtherKey,
+            rustls::Error::InvalidCertificate(error) => PemError::Certificate {
+                number: 1,
+                reason: error.to_string(),
+            },
+            error => PemError::Key(error.to_string()),
+        })?;
+        self.identity = Some(both.into());
+        Ok(())
+    }
+
+    /// Has the client do so.
+    pub fn apply(&self, mut builder: ClientBuilder) -> reqwest::Result<ClientBuilder> {
+        if let Some(pem) = &self.authorities {
+            builder = builder.tls_certs_only(Certificate::from_pem_bundle(pem)?);
+        }
+        if let Some(pem) = &self.identity {
+            builder = builder.identity(Identity::from_pem(pem)?);
+        }
+        Ok(builder)
+    }
+
+    /// Why there is no connection over TLS, and what to do; `None` if it is not for TLS.
+    pub fn failure(&self, error: &(dyn Error + 'static)) -> Option<String> {
+        let mut next = Some(error);
+        while let Some(error) = next {
+            if let Some(error) = error.downcast_ref::<rustls::Error>() {
+                return Some(self.explained(error));
+            }
+            next = cause(error);
+        }
+        None
+    }
+
+    fn explained(&self, error: &rustls::Error) -> String {
+        use CertificateError as Bad;
+        match error {
+            rustls::Error::InvalidCertificate(bad) => match bad {
+                // The latter where an authority in the file has the same name.
+                Bad::UnknownIssuer | Bad::BadSignature if self.authorities.is_some() => {
+                    "its certificate is not from an authority in --ca-file: \
+                     is that the file for this gateway?"
+                        .into()
+                }
+                Bad::UnknownIssuer => "its certificate is from an authority that is not trusted \
+                                       here: give that authority's certificate by --ca-file"
+                    .into(),
+                Bad::Expired => {
+                    "its certificate has expired: renew it at the gateway (or is the clock here \
+                     wrong?)"
+                        .into()
+                }
+                Bad::ExpiredContext { not_after, .. } => format!(
+                    "its certificate has expired on {}: renew it at the gateway (or is the clock \
+                     here wrong?)",
+                    date(*not_after)
+                ),
+                Bad::NotValidYetContext { not_before, .. } => format!(
+                    "its certificate is valid from {} on: is the clock here wrong?",
+                    date(*not_before)
+                ),
+                Bad::NotValidForNameContext {
+                    expected,
+                    presented,
+                } => format!(
+                    "its certificate is not for {}{}: give the gateway by a name that the \
+                     certificate has",
+                    expected.to_str(),
+                    match presented.as_slice() {
+                        [] => String::new(),
+                        names => format!(" but for {}", names.join(", ")),
+                    }
+                    .replace("DnsName(\"", "")
+                    .replace("\")", "")
+                ),
+                bad => format!("its certificate is not valid: {bad}"),
+            },
+            rustls::Error::InvalidMessage(InvalidMessage::InvalidContentType) => {
+                format!("it does not speak TLS: {PLAIN}")
+            }
+            rustls::Error::AlertReceived(alert) => self.alerted(*alert),
+            error => error.to_string(),
+        }
+    }
+
+    /// What the other side says about us.
+    fn alerted(&self, alert: AlertDescription) -> String {
+        use AlertDescription as Alert;
+        match (alert, self.identity.is_some()) {
+            (Alert::CertificateRequired, _)
+            // What older servers say instead.
+            | (Alert::BadCertificate | Alert::HandshakeFailure, false) => {
+                "it wants a client certificate: give one by --client-cert and --client-key".into()
+            }
+            (
+                Alert::BadCertificate
+                | Alert::UnknownCA
+                | Alert::CertificateUnknown
+                | Alert::CertificateExpired
+                | Alert::CertificateRevoked
+                | Alert::UnsupportedCertificate
+                | Alert::AccessDenied
+                | Alert::DecryptError,
+                true,
+            ) => format!(
+                "it does not accept the client certificate ({alert:?}): is --client-cert from the \
+                 authority that the gateway trusts, and still valid?"
+            ),
+            _ => format!("it has ended the TLS handshake ({alert:?})"),
+        }
+    }
+}
+
+/// Whether `pem` holds a certificate.
+pub fn check_certificate(pem: &[u8]) -> Result<(), PemError> {
+    certificates(pem).map(drop)
+}
+
+fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, PemError> {
+    let all: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
+    match all {
+        Ok(all) if all.is_empty() => Err(PemError::NoCertificate),
+        Ok(all) => Ok(all),
+        Err(_) => Err(PemError::Syntax),
+    }
+}
+
+fn as_pem(kind: &str, der: &[u8]) -> String {
+    let text = STANDARD.encode(der);
+    format!("-----BEGIN {kind}-----\n{text}\n-----END {kind}-----\n")
+}
+
+fn date(time: UnixTime) -> impl fmt::Display {
+    humantime::format_rfc3339_seconds(UNIX_EPOCH + Duration::from_secs(time.as_secs()))
+}

@@ -1,0 +1,74 @@
+//! A certificate authority of a test's own.
+
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, ExtendedKeyUsagePurpose, IsCa, KeyPair,
+    date_time_ymd,
+};
+
+pub struct Authority(CertifiedIssuer<'static, KeyPair>);
+
+/// A certificate and its private key.
+pub struct Identity {
+    certificate: rcgen::Certificate,
+    key: KeyPair,
+}
+
+impl Authority {
+    pub fn new() -> Self {
+        let mut params = CertificateParams::default();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let key = KeyPair::generate().unwrap();
+        Authority(CertifiedIssuer::self_signed(params, key).unwrap())
+    }
+
+    /// Its own certificate.
+    pub fn pem(&self) -> String {
+        self.0.pem()
+    }
+
+    /// A server's certificate for the host `name`.
+    pub fn server(&self, name: &str) -> Identity {
+        self.issue(CertificateParams::new([name.into()]).unwrap())
+    }
+
+    /// One for `localhost` that was valid in 2020 only.
+    pub fn expired_server(&self) -> Identity {
+        let mut params = CertificateParams::new(["localhost".into()]).unwrap();
+        params.not_before = date_time_ymd(2020, 1, 1);
+        params.not_after = date_time_ymd(2020, 12, 31);
+        self.issue(params)
+    }
+
+    /// A client's certificate.
+    pub fn client(&self) -> Identity {
+        let mut params = CertificateParams::default();
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        self.issue(params)
+    }
+
+    fn issue(&self, params: CertificateParams) -> Identity {
+        let key = KeyPair::generate().unwrap();
+        Identity {
+            certificate: params.signed_by(&key, &self.0).unwrap(),
+            key,
+        }
+    }
+}
+
+impl Identity {
+    pub fn certificate_pem(&self) -> String {
+        self.certificate.pem()
+    }
+
+    pub fn key_pem(&self) -> String {
+        self.key.serialize_pem()
+    }
+
+    pub fn certificate(&self) -> &rcgen::Certificate {
+        &self.certificate
+    }
+
+    pub fn key(&self) -> &KeyPair {
+        &self.key
+    }
+}
