@@ -357,7 +357,9 @@ impl<'a> Courier<'a> {
                     .waiting(self.pusher.name(), push.key())
                     .ok()?
                     .into_iter();
-                waiting.find(|entry| entry.id > id && entry.push.replaces(push))?
+                waiting.find(|entry| {
+                    entry.id > id && entry.attempts > 0 && entry.push.replaces(push)
+                })?
             }
         };
         let error = entry

@@ -64,6 +64,8 @@ impl<'a> Dispatch<'a> {
         let reached: Vec<bool> = deliveries
             .iter()
             .map(|delivery| match &delivery.result {
+                // What the outbox cannot forget would be delivered again.
+                _ if delivery.state_failure.is_some() => false,
                 Ok(()) => true,
                 Err(undelivered) => undelivered.error.is_rejection(),
             })

@@ -196,6 +196,7 @@ impl State {
         self.with_sync(|connection| {
             let transaction =
                 connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            remove_replaced(&transaction, gateway, key, ids)?;
             let mut update = transaction.prepare_cached(
                 "UPDATE outbox SET attempts = attempts + ?, error = ? WHERE id = ?",
             )?;
@@ -203,7 +204,6 @@ impl State {
                 update.execute(params![attempts.total(), error, id])?;
             }
             drop(update);
-            remove_replaced(&transaction, gateway, key, ids)?;
             let dropped = enforce(&transaction, limit)?;
             push_stats::add(&transaction, attempts)?;
             transaction.commit()?;
@@ -332,7 +332,8 @@ fn waiting(
         .collect()
 }
 
-/// Removes those of the entries `ids` of a group that a newer one of them replaces.
+/// Removes those of the entries `ids` of a group that were tried before, and that a newer one of them
+/// replaces. One that was not may be another process's, which still waits for what becomes of it.
 fn remove_replaced(
     connection: &Connection,
     gateway: &str,
@@ -346,7 +347,7 @@ fn remove_replaced(
     entries.retain(|entry| ids.contains(&entry.id));
     for (index, older) in entries.iter().enumerate() {
         let mut newer = entries[index + 1..].iter();
-        if newer.any(|newer| newer.push.replaces(&older.push)) {
+        if older.attempts > 0 && newer.any(|newer| newer.push.replaces(&older.push)) {
             connection.execute(DELETE, [older.id])?;
         }
     }
