@@ -164,6 +164,7 @@ mod as_root {
             .env_clear()
             .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
             .env("HOME", sandbox.path())
+            .envs(sandbox.variables())
             .env("dir", dir)
             .stdin(Stdio::null());
         command.output().unwrap().into()
