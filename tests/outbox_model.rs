@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant, SystemTime};
 
 use metricsjob::metrics::{Family, GroupingKey, Method, Push};
-use metricsjob::push::{Courier, DeliveryPolicy, Gateway};
+use metricsjob::push::{Courier, DeliveryPolicy, Gateway, Stop};
 use metricsjob::state::push_stats::Attempts;
 use metricsjob::state::{LazyState, State};
 use proptest::prelude::*;
@@ -104,7 +104,7 @@ proptest! {
         let mut state = LazyState::new(dir.path());
         let gateway = Gateway::Embedded(dir.path().to_owned());
         let policy = DeliveryPolicy::default();
-        let courier = Courier::new(&gateway, dir.path(), &policy, &|| false);
+        let courier = Courier::new(&gateway, dir.path(), &policy, Stop::never());
         let until = Instant::now() + Duration::from_secs(600);
         if is_refused {
             let other = GroupingKey::new("other", []).unwrap();

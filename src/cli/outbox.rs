@@ -13,7 +13,7 @@ use super::exit::{self, UNAVAILABLE};
 use super::options::{GatewayArgs, Output, OutputArgs, QuietArgs, StateArgs};
 use super::{console, json};
 use crate::metrics::unix_seconds;
-use crate::push::{Connection, Dispatch, Flushed, Gateway};
+use crate::push::{Connection, Dispatch, Flushed, Gateway, Stop};
 use crate::state::outbox::{OutboxEntry, Selection};
 use crate::state::{LazyState, State};
 
@@ -247,7 +247,7 @@ fn flush(args: &FlushArgs) -> anyhow::Result<u8> {
     }
     drop(state);
     let policy = args.delivery.policy(false);
-    let dispatch = Dispatch::new(&gateways, &state_dir, &policy, &|| false);
+    let dispatch = Dispatch::new(&gateways, &state_dir, &policy, Stop::never());
     let results = dispatch.flush(&mut LazyState::new(&state_dir));
     let results = results.into_iter().collect::<Result<Vec<_>, _>>()?;
     flushed(args, &gateways, &results)

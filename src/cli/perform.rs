@@ -142,14 +142,17 @@ pub fn main(mut job: Job, args: &PerformArgs, talk: Talk) -> anyhow::Result<u8> 
     if is_command {
         end_as_interrupted(&performed.run);
     }
-    if args.require_push && !is_reported(&performed) {
-        return Ok(UNAVAILABLE);
-    }
-    Ok(performed.run.outcome.exit_code())
+    let code = match args.require_push && !is_reported(&performed) {
+        true => UNAVAILABLE,
+        false => performed.run.outcome.exit_code(),
+    };
+    // The process ends now, and the system closes faster than we can.
+    std::mem::forget(performed);
+    Ok(code)
 }
 
 /// Whether each gateway has the report, as far as the run's outcome does not matter more.
-fn is_reported(performed: &Performed) -> bool {
+fn is_reported(performed: &Performed<'_>) -> bool {
     let is_pushable = !matches!(performed.push, Some(Err(_)));
     let mut deliveries = performed.deliveries.iter();
     let is_delivered = is_pushable && deliveries.all(|delivery| delivery.result.is_ok());
@@ -157,7 +160,7 @@ fn is_reported(performed: &Performed) -> bool {
 }
 
 /// Says on stderr what went wrong besides the outcome.
-fn warn(job: &Job, gateways: &[Gateway], performed: &Performed) {
+fn warn(job: &Job, gateways: &[Gateway], performed: &Performed<'_>) {
     let Performed {
         push,
         deliveries,

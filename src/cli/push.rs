@@ -15,7 +15,7 @@ use super::exit::{self, UNAVAILABLE, usage};
 use super::options::{GatewayArgs, GroupArgs, Output, OutputArgs, QuietArgs, method};
 use super::{console, delivery_notes, json};
 use crate::metrics::{Method, Push, text};
-use crate::push::{Delivery, Dispatch, Gateway};
+use crate::push::{Delivery, Dispatch, Gateway, Stop};
 use crate::state::{LazyState, StateError};
 
 /// Push metrics in the Prometheus text format
@@ -132,7 +132,7 @@ fn deliver(
 ) -> (Vec<Delivery>, Option<StateError>) {
     let (policy, state_dir) = (args.delivery.policy(false), args.gateway.state_dir());
     let mut state = LazyState::new(&state_dir);
-    let dispatch = Dispatch::new(gateways, &state_dir, &policy, &|| false);
+    let dispatch = Dispatch::new(gateways, &state_dir, &policy, Stop::never());
     let entries = state
         .get()
         .and_then(|state| state.enqueue(push, &dispatch.names()));

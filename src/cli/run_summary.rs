@@ -16,7 +16,7 @@ pub struct Summary<'a> {
     pub job: &'a Job,
     pub key: &'a GroupingKey,
     pub gateways: &'a [Gateway],
-    pub performed: &'a Performed,
+    pub performed: &'a Performed<'a>,
 }
 
 impl Summary<'_> {

@@ -8,8 +8,9 @@ use std::time::{Duration, Instant, SystemTime};
 use super::drain::{Drained, Group};
 use super::gateway::{Gateway, GatewayError, Pusher};
 use super::group_lock::GroupLock;
-use super::retry;
+use super::retry::{self, Stop};
 use crate::metrics::{GroupingKey, Push};
+use crate::state::outbox::Left;
 use crate::state::push_stats::Attempts;
 use crate::state::{LazyState, StateError};
 
@@ -50,6 +51,8 @@ pub struct Delivery {
     pub late_rejected: u64,
     /// How many of the oldest entries were dropped, because the outbox was full.
     pub dropped: u64,
+    /// What was left to do at the gateway then, as far as that is known.
+    pub left_there: Option<Left>,
     /// Why the outbox does not know what became of the push.
     pub state_failure: Option<StateError>,
 }
@@ -79,6 +82,8 @@ pub struct Flushed {
     pub waiting: u64,
     /// What failed first, of all that may pass.
     pub failure: Option<GatewayError>,
+    /// Whether the gateway is to get the statistics.
+    pub are_stats_due: bool,
 }
 
 impl Flushed {
@@ -96,8 +101,7 @@ pub struct Courier<'a> {
     pusher: Pusher<'a>,
     state_dir: &'a Path,
     policy: &'a DeliveryPolicy,
-    /// Whether to try nothing again, since this process is asked to end.
-    is_stopped: &'a (dyn Fn() -> bool + Sync),
+    stop: Stop,
 }
 
 impl<'a> Courier<'a> {
@@ -105,13 +109,13 @@ impl<'a> Courier<'a> {
         gateway: &'a Gateway,
         state_dir: &'a Path,
         policy: &'a DeliveryPolicy,
-        is_stopped: &'a (dyn Fn() -> bool + Sync),
+        stop: Stop,
     ) -> Self {
         Courier {
             pusher: gateway.pusher(),
             state_dir,
             policy,
-            is_stopped,
+            stop,
         }
     }
 
@@ -189,7 +193,7 @@ impl<'a> Courier<'a> {
         let mut flushed = Flushed::default();
         for key in state.get()?.waiting_groups(self.pusher.name())? {
             let until = until();
-            if until <= Instant::now() || (self.is_stopped)() {
+            if until <= Instant::now() || self.stop.is_wanted() {
                 break;
             }
             let Ok(Some(_lock)) = self.lock(&key, Instant::now(), || true) else {
@@ -198,6 +202,9 @@ impl<'a> Courier<'a> {
             let drained = self.group(&key, until).drain(None, state)?;
             flushed.delivered += drained.delivered.len() as u64;
             flushed.rejected += drained.rejected.len() as u64;
+            if let Some(left) = drained.left_there {
+                flushed.are_stats_due = left.are_stats_due;
+            }
             if let Some(error) = drained.state_failure {
                 return Err(error);
             }
@@ -226,8 +233,9 @@ impl<'a> Courier<'a> {
             total.delivered += flushed.delivered;
             total.rejected += flushed.rejected;
             total.failure = flushed.failure;
+            total.are_stats_due |= flushed.are_stats_due;
             total.waiting = state.get()?.waiting_for(self.pusher.name())?;
-            if total.waiting == 0 || total.failure.is_some() || (self.is_stopped)() {
+            if total.waiting == 0 || total.failure.is_some() || self.stop.is_wanted() {
                 return Ok(total);
             }
             if progress.elapsed() > deadline {
@@ -238,7 +246,7 @@ impl<'a> Courier<'a> {
         }
     }
 
-    /// Tells the gateway how pushing goes, if that is due. Nobody waits for it, and nothing is kept.
+    /// Tells the gateway how pushing goes. Nobody waits for it, and nothing is kept.
     pub fn report_itself(&self, state: &mut LazyState, until: Instant) {
         let left = until.saturating_duration_since(Instant::now());
         if !self.policy.self_metrics || !self.pusher.is_http() || left.is_zero() {
@@ -247,8 +255,8 @@ impl<'a> Courier<'a> {
         let now = SystemTime::now();
         let stats = state
             .get()
-            .and_then(|state| state.due_push_stats(self.pusher.name(), now));
-        if let Ok(Some(stats)) = stats
+            .and_then(|state| state.push_stats(self.pusher.name(), now));
+        if let Ok(stats) = stats
             && let Some(push) = super::self_report::push(&stats, self.state_dir, now)
         {
             let _ = self.pusher.push(&push, state, left);
@@ -269,7 +277,7 @@ impl<'a> Courier<'a> {
         state: &mut LazyState,
         until: Instant,
     ) -> Result<(), GatewayError> {
-        let (pusher, window, stop) = (&self.pusher, self.policy.retry_window, self.is_stopped);
+        let (pusher, window, stop) = (&self.pusher, self.policy.retry_window, &self.stop);
         let attempts = &mut Attempts::default();
         retry::push(pusher, push, state, window, until, stop, attempts)
     }
@@ -285,6 +293,7 @@ impl<'a> Courier<'a> {
             late: 0,
             late_rejected: 0,
             dropped: 0,
+            left_there: None,
             state_failure: None,
         }
     }
@@ -336,6 +345,7 @@ impl<'a> Courier<'a> {
             late,
             late_rejected,
             dropped: drained.dropped,
+            left_there: drained.left_there,
             state_failure: drained.state_failure,
         }
     }
@@ -374,7 +384,7 @@ impl<'a> Courier<'a> {
             key,
             policy: self.policy,
             until,
-            is_stopped: self.is_stopped,
+            stop: &self.stop,
         }
     }
 

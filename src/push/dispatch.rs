@@ -6,7 +6,9 @@ use std::time::{Duration, Instant};
 
 use super::delivery::{Courier, Delivery, DeliveryPolicy, Flushed};
 use super::gateway::{Gateway, GatewayError};
+use super::retry::Stop;
 use crate::metrics::Push;
+use crate::state::outbox::Left;
 use crate::state::{LazyState, StateError};
 
 /// Delivers to several gateways.
@@ -22,10 +24,11 @@ impl<'a> Dispatch<'a> {
         gateways: &'a [Gateway],
         state_dir: &'a Path,
         policy: &'a DeliveryPolicy,
-        is_stopped: &'a (dyn Fn() -> bool + Sync),
+        stop: Stop,
     ) -> Self {
         let couriers = gateways.iter();
-        let couriers = couriers.map(|gateway| Courier::new(gateway, state_dir, policy, is_stopped));
+        let couriers =
+            couriers.map(|gateway| Courier::new(gateway, state_dir, policy, stop.clone()));
         Dispatch {
             couriers: couriers.collect(),
             state_dir,
@@ -61,23 +64,21 @@ impl<'a> Dispatch<'a> {
     /// Delivers what else waits for the gateways that have taken or rejected the push of `deliveries`, and
     /// tells them how pushing goes. Another gateway is in trouble, and is left alone.
     pub fn finish(&self, deliveries: &mut [Delivery], state: &mut LazyState, until: Instant) {
-        let reached: Vec<bool> = deliveries
-            .iter()
-            .map(|delivery| match &delivery.result {
-                // What the outbox cannot forget would be delivered again.
-                _ if delivery.state_failure.is_some() => false,
-                Ok(()) => true,
-                Err(undelivered) => undelivered.error.is_rejection(),
-            })
-            .collect();
+        let to_do: Vec<Left> = deliveries.iter().map(to_do).collect();
+        let is_done = |left: &Left| !left.is_anything_waiting && !left.are_stats_due;
+        if to_do.iter().all(is_done) {
+            return;
+        }
         let flushed = self.each(state, |index, courier, state| {
-            if !reached[index] {
-                return None;
+            let flushed = match to_do[index].is_anything_waiting {
+                // Whatever fails here fails again, and is told, when it is about a report of its own.
+                true => courier.flush(state, || until).ok(),
+                false => None,
+            };
+            if to_do[index].are_stats_due {
+                courier.report_itself(state, until);
             }
-            let flushed = courier.flush(state, || until);
-            courier.report_itself(state, until);
-            // Whatever fails here fails again, and is told, when it is about a report of its own.
-            flushed.ok()
+            flushed
         });
         for (delivery, flushed) in deliveries.iter_mut().zip(flushed) {
             let flushed = flushed.unwrap_or_default();
@@ -90,7 +91,7 @@ impl<'a> Dispatch<'a> {
     pub fn flush(&self, state: &mut LazyState) -> Vec<Result<Flushed, StateError>> {
         self.each(state, |_, courier, state| {
             let flushed = courier.flush_all(state)?;
-            if flushed.delivered + flushed.rejected > 0 {
+            if flushed.are_stats_due {
                 courier.report_itself(state, self.until());
             }
             Ok(flushed)
@@ -136,5 +137,24 @@ impl<'a> Dispatch<'a> {
                 })
                 .collect()
         })
+    }
+}
+
+/// What is to be done at a gateway after a delivery.
+fn to_do(delivery: &Delivery) -> Left {
+    let all = Left {
+        is_anything_waiting: true,
+        are_stats_due: true,
+    };
+    let nothing = Left {
+        is_anything_waiting: false,
+        are_stats_due: false,
+    };
+    match &delivery.result {
+        // What the outbox cannot forget would be delivered again.
+        _ if delivery.state_failure.is_some() => nothing,
+        Ok(()) => delivery.left_there.unwrap_or(all),
+        Err(undelivered) if undelivered.error.is_rejection() => all,
+        Err(_) => nothing,
     }
 }

@@ -1,12 +1,13 @@
 //! All that waits in the outbox for one group, delivered in order.
 
 use std::borrow::Cow;
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use super::delivery::DeliveryPolicy;
 use super::gateway::{GatewayError, Pusher};
-use super::retry;
+use super::retry::{self, Stop};
 use crate::metrics::{GroupingKey, Push};
+use crate::state::outbox::Left;
 use crate::state::push_stats::Attempts;
 use crate::state::{LazyState, StateError};
 
@@ -22,6 +23,8 @@ pub struct Drained {
     pub dropped: u64,
     /// Why the outbox does not know what became of them.
     pub state_failure: Option<StateError>,
+    /// What was left to do at the gateway after the last delivery.
+    pub left_there: Option<Left>,
     /// Attempts that the statistics do not count yet.
     uncounted: Attempts,
 }
@@ -33,8 +36,7 @@ pub struct Group<'a> {
     pub policy: &'a DeliveryPolicy,
     /// When it must be over.
     pub until: Instant,
-    /// Whether to try nothing again.
-    pub is_stopped: &'a (dyn Fn() -> bool + Sync),
+    pub stop: &'a Stop,
 }
 
 impl Group<'_> {
@@ -65,7 +67,9 @@ impl Group<'_> {
                 }
             };
             let goes_on = self.deliver_together(&waiting, state, &mut drained);
-            if !goes_on || drained.state_failure.is_some() {
+            let is_all = |left: Left| !left.is_anything_waiting;
+            if !goes_on || drained.state_failure.is_some() || drained.left_there.is_some_and(is_all)
+            {
                 return Ok(drained);
             }
         }
@@ -119,10 +123,14 @@ impl Group<'_> {
             true => attempts,
             false => &Attempts::default(),
         };
+        drained.left_there = None;
         let noted = state.get().and_then(|state| match &result {
-            Ok(()) => state
-                .delivered(gateway, self.key, ids, attempts)
-                .map(|()| 0),
+            Ok(()) => {
+                let now = SystemTime::now();
+                let left = state.delivered(gateway, self.key, ids, attempts, now)?;
+                drained.left_there = Some(left);
+                Ok(0)
+            }
             Err(error) if error.is_rejection() => {
                 let message = error.to_string();
                 let rejected = ids
@@ -158,7 +166,7 @@ impl Group<'_> {
         attempts: &mut Attempts,
     ) -> Result<(), GatewayError> {
         let window = self.policy.retry_window;
-        let (until, stop) = (self.until, self.is_stopped);
+        let (until, stop) = (self.until, self.stop);
         retry::push(self.pusher, push, state, window, until, stop, attempts)
     }
 }

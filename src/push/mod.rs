@@ -38,4 +38,5 @@ pub use delivery::{Courier, Delivery, DeliveryPolicy, Flushed, Kept, Undelivered
 pub use dispatch::Dispatch;
 pub use gateway::{EMBEDDED, Gateway, GatewayError, Pusher};
 pub use http::Timeouts;
+pub use retry::Stop;
 pub use url::{GatewayUrl, GatewayUrlError};

@@ -1,5 +1,6 @@
 //! One push, tried until it succeeds or its time is over.
 
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -15,15 +16,34 @@ const LONGEST_WAIT: Duration = Duration::from_secs(2);
 /// How often to see whether it is stopped meanwhile.
 const LOOK_UP: Duration = Duration::from_millis(50);
 
+/// Tells deliveries to try nothing again, because this process is asked to end.
+#[derive(Clone)]
+pub struct Stop(Arc<dyn Fn() -> bool + Send + Sync>);
+
+impl Stop {
+    /// Wanted as soon as `is_wanted` says so.
+    pub fn when(is_wanted: impl Fn() -> bool + Send + Sync + 'static) -> Self {
+        Stop(Arc::new(is_wanted))
+    }
+
+    pub fn never() -> Self {
+        Stop::when(|| false)
+    }
+
+    pub fn is_wanted(&self) -> bool {
+        (self.0)()
+    }
+}
+
 /// Pushes by `pusher`, and again if that fails for a reason that may pass, for `window` from the first
-/// failure on, until `until` at most, and not once it `is_stopped`. Adds to `attempts`.
+/// failure on, until `until` at most, and not once the `stop` is wanted. Adds to `attempts`.
 pub fn push(
     pusher: &Pusher<'_>,
     push: &Push,
     state: &mut LazyState,
     window: Duration,
     until: Instant,
-    is_stopped: &dyn Fn() -> bool,
+    stop: &Stop,
     attempts: &mut Attempts,
 ) -> Result<(), GatewayError> {
     let mut end = None;
@@ -53,7 +73,7 @@ pub fn push(
             return Err(error);
         }
         while Instant::now() < now + wait {
-            if is_stopped() {
+            if stop.is_wanted() {
                 return Err(error);
             }
             let left = (now + wait).saturating_duration_since(Instant::now());

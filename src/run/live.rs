@@ -8,7 +8,7 @@ use super::order::Order;
 use super::report;
 use crate::metrics::check::add_pushable;
 use crate::metrics::{Family, Method, Push};
-use crate::push::Dispatch;
+use crate::push::{Dispatch, Stop};
 use crate::state::{Damage, LazyState};
 
 /// The reports of a run while it goes on, as its policy wants them.
@@ -44,7 +44,12 @@ impl<'a> Live<'a> {
     fn report_by(&self, started_at: SystemTime, state: &mut LazyState) {
         let order = self.order;
         let policy = &order.job.policy;
-        let dispatch = Dispatch::new(order.gateways, order.state_dir, order.delivery, &|| false);
+        let dispatch = Dispatch::new(
+            order.gateways,
+            order.state_dir,
+            order.delivery,
+            Stop::never(),
+        );
         if policy.push_start {
             self.push(started_at, Vec::new(), &dispatch, state);
         }

@@ -24,7 +24,7 @@ use crate::state::history::RecordedRun;
 use crate::state::{LazyState, State, StateError};
 
 /// A run that is over, and what became of its report.
-pub struct Performed {
+pub struct Performed<'a> {
     pub run: Run,
     /// The report, or why it is none that a gateway could take; `None` if none was wanted.
     pub push: Option<Result<Push, CheckError>>,
@@ -34,6 +34,8 @@ pub struct Performed {
     pub state_failure: Option<StateError>,
     /// What else did not go as it should.
     pub warnings: Vec<String>,
+    /// What was used for it. To close it takes a while, which a process that ends can do without.
+    _open: (LazyState, Option<Dispatch<'a>>),
 }
 
 /// Why nothing has run.
@@ -49,12 +51,12 @@ pub enum PerformError {
 }
 
 /// Waits for the job's turn, runs it, records the run and reports it.
-pub fn perform(
-    order: &Order<'_>,
+pub fn perform<'a>(
+    order: &Order<'a>,
     progress: &dyn Progress,
     signals: &Signals,
     observer: &dyn Observer,
-) -> Result<Performed, PerformError> {
+) -> Result<Performed<'a>, PerformError> {
     let mut state = match (&order.job.work, order.reporting) {
         // A command has a processor of its own; what a built-in does would only be disturbed.
         (Work::Command(_), Reporting::Push | Reporting::Record) => {
@@ -102,7 +104,6 @@ pub fn perform(
             (None, run, warnings)
         }
     };
-    let is_stopped = || signals.held().is_some();
     let dispatch = (order.reporting == Reporting::Push).then(|| {
         let Order {
             gateways,
@@ -110,7 +111,7 @@ pub fn perform(
             delivery,
             ..
         } = order;
-        Dispatch::new(gateways, state_dir, delivery, &is_stopped)
+        Dispatch::new(gateways, state_dir, delivery, signals.stop())
     });
     let names = dispatch.as_ref().map(Dispatch::names).unwrap_or_default();
     let mut concluded = conclude(order, run, &mut state, warnings, &names);
@@ -124,6 +125,7 @@ pub fn perform(
             dispatch.finish(&mut deliveries, &mut state, until);
         }
     }
+    state.shorten_log();
     let damage = state.take_damage().map(|damage| damage.to_string());
     concluded.warnings.extend(damage);
     Ok(Performed {
@@ -132,6 +134,7 @@ pub fn perform(
         deliveries,
         state_failure: concluded.state_failure,
         warnings: concluded.warnings,
+        _open: (state, dispatch),
     })
 }
 

@@ -17,6 +17,8 @@ use signal_hook::consts::{
 };
 use signal_hook::low_level::emulate_default_handler;
 
+use crate::push::Stop;
+
 /// The signals that ask a process to end.
 const ENDING: [i32; 4] = [SIGINT, SIGTERM, SIGHUP, SIGQUIT];
 
@@ -78,6 +80,12 @@ impl Signals {
             0 => None,
             number => Some(number),
         }
+    }
+
+    /// Wanted once a signal was held back.
+    pub fn stop(&self) -> Stop {
+        let shared = Arc::clone(&self.shared);
+        Stop::when(move || shared.held.load(Ordering::Relaxed) != 0)
     }
 
     /// From now on gives the signals to [`wait`](Self::wait): those that ask a process to end, those

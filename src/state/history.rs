@@ -56,7 +56,7 @@ impl State {
                 outbox::INSERT,
                 outbox::WAITING_IDS,
                 outbox::DELETE,
-                outbox::OVERTAKE,
+                outbox::LEFT,
                 push_stats::ADD,
             ] {
                 connection.prepare_cached(statement)?;

@@ -61,6 +61,14 @@ impl LazyState {
         }
     }
 
+    /// Brings the log into the database, if it is long. That is done on closing too, for which a process that
+    /// ends need not wait.
+    pub fn shorten_log(&self) {
+        if let Some(state) = &self.state {
+            state.shorten_log();
+        }
+    }
+
     /// Takes over what another one had to replace.
     pub fn adopt_damage(&mut self, other: &mut LazyState) {
         if let Some(damage) = other.take_damage() {

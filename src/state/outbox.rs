@@ -40,6 +40,16 @@ pub enum Selection<'a> {
     Ids(&'a [i64]),
 }
 
+/// What is left to do at a gateway that has got something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Left {
+    /// Whether entries wait for it.
+    pub is_anything_waiting: bool,
+    /// Whether it is to get the statistics: it has not got them for a minute, or an attempt has failed
+    /// since.
+    pub are_stats_due: bool,
+}
+
 /// What the outbox holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct OutboxSize {
@@ -55,13 +65,21 @@ pub(super) const INSERT: &str =
                  VALUES (?, ?, ?, ?, ?, 0, '')";
 
 pub(super) const WAITING_IDS: &str =
-    "SELECT id FROM outbox WHERE gateway = ? AND grouping_key = ? AND NOT is_rejected ORDER BY id";
+    "SELECT id FROM outbox WHERE gateway = ? AND grouping_key = ? AND is_rejected = 0 ORDER BY id";
 
 pub(super) const DELETE: &str = "DELETE FROM outbox WHERE id = ?";
 
+/// Of a gateway: whether entries wait for it, whether it has rejected some, and when it last got the
+/// statistics, unless an attempt has failed since.
+pub(super) const LEFT: &str = "SELECT
+                 EXISTS (SELECT 1 FROM outbox WHERE gateway = ?1 AND is_rejected = 0),
+                 EXISTS (SELECT 1 FROM outbox WHERE gateway = ?1 AND is_rejected = 1),
+                 (SELECT reported_at FROM push_stats_reports
+                     WHERE gateway = ?1 AND failed = (SELECT failed FROM push_attempts))";
+
 /// Of the rejected entries of a group those before an id.
-pub(super) const OVERTAKE: &str = "UPDATE outbox SET is_overtaken = 1
-                 WHERE gateway = ? AND grouping_key = ? AND id < ? AND is_rejected";
+const OVERTAKE: &str = "UPDATE outbox SET is_overtaken = 1
+                 WHERE gateway = ? AND grouping_key = ? AND id < ? AND is_rejected = 1";
 
 impl State {
     /// Puts `push` into the outbox, once for each of `gateways`, and returns the ids.
@@ -104,7 +122,7 @@ impl State {
         self.with(|connection| {
             connection
                 .prepare_cached(
-                    "SELECT grouping_key FROM outbox WHERE gateway = ? AND NOT is_rejected
+                    "SELECT grouping_key FROM outbox WHERE gateway = ? AND is_rejected = 0
                      GROUP BY grouping_key ORDER BY min(id)",
                 )?
                 .query_map([gateway], |row| row.get(0))?
@@ -116,7 +134,7 @@ impl State {
     pub fn waiting_for(&mut self, gateway: &str) -> Result<u64, StateError> {
         self.with(|connection| {
             connection.query_row(
-                "SELECT count(*) FROM outbox WHERE gateway = ? AND NOT is_rejected",
+                "SELECT count(*) FROM outbox WHERE gateway = ? AND is_rejected = 0",
                 [gateway],
                 |row| row.get(0),
             )
@@ -136,14 +154,16 @@ impl State {
         })
     }
 
-    /// Removes the entries `ids`, which the group of `key` at `gateway` has got.
+    /// Removes the entries `ids`, which the group of `key` at `gateway` has got by `now`. Returns what is left
+    /// to do there.
     pub fn delivered(
         &mut self,
         gateway: &str,
         key: &GroupingKey,
         ids: &[i64],
         attempts: &Attempts,
-    ) -> Result<(), StateError> {
+        now: SystemTime,
+    ) -> Result<Left, StateError> {
         self.with(|connection| {
             let transaction =
                 connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
@@ -151,14 +171,19 @@ impl State {
             for id in ids {
                 delete.execute([id])?;
             }
-            if let Some(newest) = ids.iter().max() {
-                transaction
-                    .prepare_cached(OVERTAKE)?
-                    .execute(params![gateway, key, newest])?;
-            }
-            push_stats::add(&transaction, attempts)?;
             drop(delete);
-            transaction.commit()
+            push_stats::add(&transaction, attempts)?;
+            let (is_anything_waiting, is_anything_rejected, reported_at) = transaction
+                .prepare_cached(LEFT)?
+                .query_row([gateway], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+            if let (Some(newest), true) = (ids.iter().max(), is_anything_rejected) {
+                transaction.execute(OVERTAKE, params![gateway, key, newest])?;
+            }
+            transaction.commit()?;
+            Ok(Left {
+                is_anything_waiting,
+                are_stats_due: push_stats::is_due(reported_at, now),
+            })
         })
     }
 
@@ -264,7 +289,7 @@ impl State {
     pub fn forget(&mut self, gateway: &str, key: &GroupingKey) -> Result<u64, StateError> {
         self.with_sync(|connection| {
             let forgotten = connection.execute(
-                "DELETE FROM outbox WHERE gateway = ? AND grouping_key = ? AND NOT is_rejected",
+                "DELETE FROM outbox WHERE gateway = ? AND grouping_key = ? AND is_rejected = 0",
                 params![gateway, key],
             )?;
             Ok(forgotten as u64)
@@ -276,7 +301,7 @@ impl State {
     pub fn requeue_rejected(&mut self, gateway: &str) -> Result<u64, StateError> {
         self.with_sync(|connection| {
             let requeued = connection.execute(
-                "UPDATE outbox SET is_rejected = 0 WHERE gateway = ? AND is_rejected AND NOT is_overtaken",
+                "UPDATE outbox SET is_rejected = 0 WHERE gateway = ? AND is_rejected = 1 AND NOT is_overtaken",
                 [gateway],
             )?;
             Ok(requeued as u64)
@@ -326,7 +351,7 @@ fn waiting(
     connection
         .prepare_cached(&format!(
             "SELECT {COLUMNS} FROM outbox
-             WHERE gateway = ? AND grouping_key = ? AND NOT is_rejected ORDER BY id"
+             WHERE gateway = ? AND grouping_key = ? AND is_rejected = 0 ORDER BY id"
         ))?
         .query_map(params![gateway, key], read)?
         .collect()

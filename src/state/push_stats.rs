@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, params};
 
 use super::outbox::{self, OutboxSize};
 use super::{State, StateError};
@@ -33,41 +33,33 @@ pub struct PushStats {
 /// How often a gateway gets them while all goes well.
 const INTERVAL: Duration = Duration::from_secs(60);
 
+/// Whether a report is due that was made last at `reported_at`, without a failure since; `None` if there was
+/// one, or no report yet.
+pub(super) fn is_due(reported_at: Option<f64>, now: SystemTime) -> bool {
+    // A clock that was put back must not silence them.
+    let is_recent = |at: f64| (0.0..INTERVAL.as_secs_f64()).contains(&(unix_seconds(now) - at));
+    !reported_at.is_some_and(is_recent)
+}
+
 pub(super) const ADD: &str =
     "UPDATE push_attempts SET delivered = delivered + ?, rejected = rejected + ?,
                  failed = failed + ?, duration = duration + ?";
 
-pub(super) const REPORTED: &str = "SELECT failed = (SELECT failed FROM push_attempts), reported_at FROM push_stats_reports WHERE gateway = ?";
-
 impl State {
-    /// The statistics, if `gateway` is to get them now: it has not got them for a minute, or an attempt
-    /// has failed since. Others will then not do the same.
-    pub fn due_push_stats(
-        &mut self,
-        gateway: &str,
-        now: SystemTime,
-    ) -> Result<Option<PushStats>, StateError> {
+    /// The statistics, for a report to `gateway` at `now`.
+    pub fn push_stats(&mut self, gateway: &str, now: SystemTime) -> Result<PushStats, StateError> {
         let now = unix_seconds(now);
         self.with(|connection| {
-            let reported: Option<(bool, f64)> = connection
-                .prepare_cached(REPORTED)?
-                .query_row([gateway], |row| Ok((row.get(0)?, row.get(1)?)))
-                .optional()?;
-            // A clock that was put back must not silence them.
-            let is_recent = |at: f64| (0.0..INTERVAL.as_secs_f64()).contains(&(now - at));
-            if reported.is_some_and(|(all_well, at)| all_well && is_recent(at)) {
-                return Ok(None);
-            }
             connection.execute(
                 "INSERT INTO push_stats_reports (gateway, reported_at, failed)
                  SELECT ?, ?, failed FROM push_attempts WHERE true
                  ON CONFLICT DO UPDATE SET reported_at = excluded.reported_at, failed = excluded.failed",
                 params![gateway, now],
             )?;
-            Ok(Some(PushStats {
+            Ok(PushStats {
                 attempts: select(connection)?,
                 outbox: outbox::size(connection)?,
-            }))
+            })
         })
     }
 }

@@ -90,7 +90,7 @@ const MIGRATIONS: &[&str] = &[
     -- The outbox holds a push from the moment it is produced. Its error is empty until it was tried.
     ALTER TABLE outbox ADD COLUMN attempts INTEGER NOT NULL DEFAULT 0;
     ALTER TABLE outbox ADD COLUMN is_overtaken INTEGER NOT NULL DEFAULT 0;
-    CREATE INDEX outbox_by_group ON outbox (gateway, grouping_key, id);
+    CREATE INDEX outbox_by_group ON outbox (gateway, is_rejected, grouping_key, id);
 
     -- All attempts to push to gateways behind a URL, by their result; in one row. The duration is in
     -- seconds.
@@ -124,14 +124,13 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 pub(super) fn prepare(state: &mut State, locked: Option<&File>) -> Result<(), StateError> {
     let known = MIGRATIONS.len() as i64;
     let found = state.with(|connection| {
-        // Neither on closing nor at a thousand pages: see `MAX_LOG_BYTES`. Before anything is read,
-        // because to close a database that was moved aside would else remove the log of the new one,
+        // Not on closing: see `MAX_LOG_BYTES`. Before anything is read, because to close a database that was moved aside would else remove the log of the new one,
         // which has its name.
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
         connection.busy_timeout(BUSY_TIMEOUT)?;
         // Synced to disk is what must be, see `State::with_sync`.
-        connection.execute_batch("PRAGMA synchronous = NORMAL; PRAGMA foreign_keys = ON;")?;
-        connection.pragma_update(None, "wal_autocheckpoint", 0)?;
+        connection.execute_batch("PRAGMA synchronous = NORMAL")?;
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_FKEY, true)?;
         version(connection)
     })?;
     if found > known {
