@@ -28,7 +28,7 @@ pub mod outbox;
 pub mod push_stats;
 mod schema;
 
-use std::fs::{self, DirBuilder, OpenOptions, Permissions};
+use std::fs::{self, DirBuilder, Metadata, OpenOptions, Permissions};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
@@ -189,15 +189,27 @@ impl State {
         self.log().symlink_metadata().is_ok()
     }
 
-    /// Brings the log into the database, if it is long and nobody else uses it now.
+    /// Brings the log into the database, if it is long. Where that fails, the next one will.
     fn shorten_log(&self) {
-        let log = self.log().metadata();
-        if log.is_ok_and(|log| log.len() > schema::MAX_LOG_BYTES) {
-            // Where it cannot, the next one will.
-            let _ =
-                self.connection
-                    .pragma_update_and_check(None, "wal_checkpoint", "TRUNCATE", |_| Ok(()));
+        let pages = self
+            .connection
+            .query_row("PRAGMA wal_checkpoint(NOOP)", [], |row| row.get(1));
+        if pages.is_ok_and(|pages: i64| pages >= schema::LOG_PAGES) {
+            let _ = self.checkpoint();
         }
+    }
+
+    fn checkpoint(&self) -> rusqlite::Result<()> {
+        let is_large = |log: Metadata| log.len() > schema::MAX_LOG_BYTES;
+        let mode = match self.log().metadata().is_ok_and(is_large) {
+            true => "TRUNCATE",
+            false => "PASSIVE",
+        };
+        self.connection
+            .pragma_update_and_check(None, "wal_checkpoint", mode, |_| Ok(()))?;
+        // Only what is written next begins the log anew, and only we know yet that it can be.
+        let version = schema::version(&self.connection)?;
+        self.connection.pragma_update(None, "user_version", version)
     }
 
     /// Does `work` as [`with`](Self::with) does, and what it has changed, with all that was changed

@@ -111,10 +111,14 @@ const MIGRATIONS: &[&str] = &[
 ",
 ];
 
-/// When the log is brought into the database. By default SQLite does so whenever the last process
-/// closes it, which here is after each run, and costs more than all else. On the other hand it reads
-/// the whole log when the first one opens it.
-pub(super) const MAX_LOG_BYTES: u64 = 256 * 1024;
+/// At how many pages the log is brought into the database when that is closed. By default SQLite does so
+/// whenever the last process closes it, which here is after each run, and costs more than all else. On the
+/// other hand the first one to open it reads all that is in the log.
+pub(super) const LOG_PAGES: i64 = 64;
+
+/// A log file that is larger is cut off then. A smaller one is written over from its start: to give space
+/// back to the file system and take new one each time would make runs a fifth slower.
+pub(super) const MAX_LOG_BYTES: u64 = 4 * 1024 * 1024;
 
 /// How long a transaction waits for those of other processes.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
@@ -124,7 +128,7 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 pub(super) fn prepare(state: &mut State, locked: Option<&File>) -> Result<(), StateError> {
     let known = MIGRATIONS.len() as i64;
     let found = state.with(|connection| {
-        // Not on closing: see `MAX_LOG_BYTES`. Before anything is read, because to close a database that was moved aside would else remove the log of the new one,
+        // Not on closing: see `LOG_PAGES`. Before anything is read, because to close a database that was moved aside would else remove the log of the new one,
         // which has its name.
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
         connection.busy_timeout(BUSY_TIMEOUT)?;
@@ -161,7 +165,7 @@ pub(super) fn prepare(state: &mut State, locked: Option<&File>) -> Result<(), St
     Ok(())
 }
 
-fn version(connection: &Connection) -> rusqlite::Result<i64> {
+pub(super) fn version(connection: &Connection) -> rusqlite::Result<i64> {
     connection.query_row("PRAGMA user_version", [], |row| row.get(0))
 }
 
