@@ -1,11 +1,14 @@
 //! The lock that keeps runs of a job apart.
 
+use std::env;
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+use std::path::{self, Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use nix::unistd::Uid;
 use ring::digest;
 use serde::{Deserialize, Serialize};
 
@@ -50,7 +53,8 @@ pub struct LockError {
 
 impl Lock {
     /// The lock of `key` in `state_dir`, for the run `run_id`. While another run has it, this waits
-    /// for `wait` at most.
+    /// for `wait` at most. Where nothing can be written there, as on a full disk, the lock is in the
+    /// directory for temporary files, because that must not stop the job.
     pub fn acquire(
         state_dir: &Path,
         key: &GroupingKey,
@@ -58,7 +62,23 @@ impl Lock {
         wait: Duration,
         signals: &Signals,
     ) -> Result<Locking, LockError> {
-        let dir = state_dir.join("locks");
+        let error = match Lock::acquire_in(&state_dir.join("locks"), key, run_id, wait, signals) {
+            Err(error) => error,
+            locking => return locking,
+        };
+        match substitute(state_dir) {
+            Ok(dir) => Lock::acquire_in(&dir, key, run_id, wait, signals).map_err(|_| error),
+            Err(_) => Err(error),
+        }
+    }
+
+    fn acquire_in(
+        dir: &Path,
+        key: &GroupingKey,
+        run_id: &str,
+        wait: Duration,
+        signals: &Signals,
+    ) -> Result<Locking, LockError> {
         let failed = |path: &Path, source| LockError {
             path: path.to_owned(),
             source,
@@ -66,8 +86,8 @@ impl Lock {
         DirBuilder::new()
             .recursive(true)
             .mode(0o700)
-            .create(&dir)
-            .map_err(|error| failed(&dir, error))?;
+            .create(dir)
+            .map_err(|error| failed(dir, error))?;
         let path = dir.join(file_name(key));
         let deadline = Instant::now().checked_add(wait);
         loop {
@@ -97,6 +117,23 @@ impl Drop for Lock {
         // Before it is free, so that nobody's file is removed but ours.
         let _ = fs::remove_file(&self.path);
     }
+}
+
+/// The directory for the locks of `state_dir` among the temporary files. It is this user's alone, so that
+/// nobody else can hold our locks.
+fn substitute(state_dir: &Path) -> io::Result<PathBuf> {
+    let user = Uid::effective();
+    let ours = env::temp_dir().join(format!("metricsjob-{user}"));
+    match DirBuilder::new().mode(0o700).create(&ours) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+        _ => {}
+    }
+    let found = ours.symlink_metadata()?;
+    if !found.is_dir() || found.uid() != user.as_raw() || found.mode() & 0o077 != 0 {
+        return Err(io::ErrorKind::PermissionDenied.into());
+    }
+    let state_dir = path::absolute(state_dir)?;
+    Ok(ours.join(hex(state_dir.as_os_str().as_bytes())))
 }
 
 /// The locked file at `path`, or `None` if somebody else has it locked.
@@ -139,10 +176,12 @@ fn file_name(key: &GroupingKey) -> String {
         false => '_',
     };
     let job: String = key.job().chars().take(64).map(plain).collect();
-    let digest = digest::digest(&digest::SHA256, key.to_string().as_bytes());
-    let hex: String = digest.as_ref()[..8]
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
-    format!("{job}-{hex}.lock")
+    format!("{job}-{}.lock", hex(key.to_string().as_bytes()))
+}
+
+/// What tells `bytes` from others, in 16 hexadecimal digits.
+fn hex(bytes: &[u8]) -> String {
+    let digest = digest::digest(&digest::SHA256, bytes);
+    let bytes = digest.as_ref()[..8].iter();
+    bytes.map(|byte| format!("{byte:02x}")).collect()
 }
