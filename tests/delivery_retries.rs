@@ -133,3 +133,17 @@ fn a_signal_ends_the_retries_and_not_the_report() {
     finished.code(3).err("kept as outbox entry 1");
     assert!(start.elapsed() < Duration::from_secs(30));
 }
+
+#[test]
+fn no_time_is_too_long() {
+    let server = FakeServer::statuses(&["503 No\r\nRetry-After: 18446744073709551615", "200 OK"]);
+    let options = "--push-deadline 10000y --push-retry-window 10000y --push-timeout 10000y";
+    push(
+        &Sandbox::new(),
+        &server,
+        &format!("{options} --connect-timeout 10000y"),
+    )
+    .code(69);
+    let server = FakeServer::statuses(&["503 No", "200 OK"]);
+    push(&Sandbox::new(), &server, options).code(0);
+}

@@ -11,12 +11,14 @@ use clap::{Args, ValueEnum};
 use reqwest::header::{AUTHORIZATION, HeaderMap};
 
 use super::exit::usage;
-use super::options::GATEWAY;
 use crate::job::duration::parse_positive;
 use crate::push::credentials::{Authorization, CredentialsError, Secret, parse_header};
 use crate::push::encoding::{self, Encoding};
 use crate::push::tls::{self, Tls};
 use crate::push::{Connection, Timeouts};
+
+/// The heading of the options that say where reports go.
+pub const GATEWAY: &str = "Gateway";
 
 #[derive(Args)]
 pub struct ConnectionArgs {

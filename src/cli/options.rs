@@ -6,15 +6,12 @@ use std::path::PathBuf;
 use clap::builder::FalseyValueParser;
 use clap::{Args, ValueEnum};
 
-use super::connection_options::ConnectionArgs;
+use super::connection_options::{ConnectionArgs, GATEWAY};
 use super::exit::usage;
 use crate::job::catalog::Catalog;
 use crate::metrics::{GroupingKey, Method};
 use crate::push::{Connection, Gateway};
 use crate::state::dir::default_dir;
-
-/// The heading of the options that say where reports go.
-pub const GATEWAY: &str = "Gateway";
 
 #[derive(Args)]
 pub struct GatewayArgs {

@@ -37,7 +37,7 @@ enum OutboxCommand {
     /// Show an entry as the request that would deliver it
     Show(ShowArgs),
     /// Deliver the entries that wait
-    Flush(FlushArgs),
+    Flush(Box<FlushArgs>),
     /// Remove entries without delivering them
     Drop(DropArgs),
 }

@@ -1,10 +1,11 @@
 //! How a gateway is reached over HTTP, besides its URL.
 
+use std::time::Duration;
+
 use reqwest::header::HeaderMap;
 
 use super::credentials::Authorization;
 use super::encoding::Encoding;
-use super::http::Timeouts;
 use super::tls::Tls;
 
 /// How a gateway is reached over HTTP, besides its URL. Nothing of it that is secret is shown by
@@ -18,4 +19,22 @@ pub struct Connection {
     /// Further headers of each request, marked as sensitive.
     pub headers: HeaderMap,
     pub encoding: Encoding,
+}
+
+/// How long to wait for a gateway.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Timeouts {
+    /// Until the connection stands.
+    pub connect: Duration,
+    /// Until the answer is complete, the connection included.
+    pub total: Duration,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Timeouts {
+            connect: Duration::from_secs(5),
+            total: Duration::from_secs(10),
+        }
+    }
 }

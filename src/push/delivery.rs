@@ -8,38 +8,13 @@ use std::time::{Duration, Instant, SystemTime};
 use super::drain::{Drained, Group};
 use super::gateway::{Gateway, GatewayError, Pusher};
 use super::group_lock::GroupLock;
+use super::policy::DeliveryPolicy;
 use super::retry::{self, Stop};
+use super::self_report;
 use crate::metrics::{GroupingKey, Push};
 use crate::state::outbox::Left;
 use crate::state::push_stats::Attempts;
 use crate::state::{LazyState, StateError};
-
-/// What a delivery may take.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct DeliveryPolicy {
-    /// How long all of it may take, what else waits for the gateway included.
-    pub deadline: Duration,
-    /// How long a push is tried again that failed for a reason that may pass, from its first failure on.
-    pub retry_window: Duration,
-    /// How many entries the outbox may hold.
-    pub outbox_limit: u64,
-    /// Whether gateways get metrics about their deliveries too.
-    pub self_metrics: bool,
-}
-
-impl Default for DeliveryPolicy {
-    /// The retry window is what a job can wait without anybody noticing: a reset connection or a proxy
-    /// that reloads is over by then. A gateway that is down is not, so more would only hold the job up;
-    /// the outbox has the report, and the next run brings it.
-    fn default() -> Self {
-        DeliveryPolicy {
-            deadline: Duration::from_secs(10),
-            retry_window: Duration::from_millis(30),
-            outbox_limit: 10_000,
-            self_metrics: true,
-        }
-    }
-}
 
 /// What became of a push to one gateway.
 #[derive(Debug)]
@@ -226,7 +201,7 @@ impl<'a> Courier<'a> {
         let mut total = Flushed::default();
         let mut progress = Instant::now();
         loop {
-            let flushed = self.flush(state, || Instant::now() + deadline)?;
+            let flushed = self.flush(state, || self.policy.until())?;
             if flushed.delivered + flushed.rejected > 0 {
                 progress = Instant::now();
             }
@@ -255,9 +230,9 @@ impl<'a> Courier<'a> {
         let now = SystemTime::now();
         let stats = state
             .get()
-            .and_then(|state| state.push_stats(self.pusher.name(), now));
-        if let Ok(stats) = stats
-            && let Some(push) = super::self_report::push(&stats, self.state_dir, now)
+            .and_then(|state| Ok((state.push_stats(self.name(), now)?, state.outbox_size()?)));
+        if let Ok((attempts, outbox)) = stats
+            && let Some(push) = self_report::push(&attempts, &outbox, self.state_dir, now)
         {
             let _ = self.pusher.push(&push, state, left);
         }

@@ -2,10 +2,11 @@
 
 use std::path::Path;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use super::delivery::{Courier, Delivery, DeliveryPolicy, Flushed};
+use super::delivery::{Courier, Delivery, Flushed};
 use super::gateway::{Gateway, GatewayError};
+use super::policy::DeliveryPolicy;
 use super::retry::Stop;
 use crate::metrics::Push;
 use crate::state::outbox::Left;
@@ -15,7 +16,7 @@ use crate::state::{LazyState, StateError};
 pub struct Dispatch<'a> {
     couriers: Vec<Courier<'a>>,
     state_dir: &'a Path,
-    deadline: Duration,
+    policy: &'a DeliveryPolicy,
 }
 
 impl<'a> Dispatch<'a> {
@@ -32,7 +33,7 @@ impl<'a> Dispatch<'a> {
         Dispatch {
             couriers: couriers.collect(),
             state_dir,
-            deadline: policy.deadline,
+            policy,
         }
     }
 
@@ -44,7 +45,7 @@ impl<'a> Dispatch<'a> {
 
     /// When a delivery that begins now must be over.
     pub fn until(&self) -> Instant {
-        Instant::now() + self.deadline
+        self.policy.until()
     }
 
     /// Delivers `push` to each gateway, by way of its entry in the outbox if there are `entries`.

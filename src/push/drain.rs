@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 use std::time::{Instant, SystemTime};
 
-use super::delivery::DeliveryPolicy;
 use super::gateway::{GatewayError, Pusher};
+use super::policy::DeliveryPolicy;
 use super::retry::{self, Stop};
 use crate::metrics::{GroupingKey, Push};
 use crate::state::outbox::Left;

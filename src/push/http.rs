@@ -16,24 +16,6 @@ use super::url::GatewayUrl;
 use crate::client::{self, Credentials, Proxy, Runtime, innermost, redacted};
 use crate::metrics::{GroupingKey, Method, Push};
 
-/// How long to wait for a gateway.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Timeouts {
-    /// Until the connection stands.
-    pub connect: Duration,
-    /// Until the answer is complete, the connection included.
-    pub total: Duration,
-}
-
-impl Default for Timeouts {
-    fn default() -> Self {
-        Timeouts {
-            connect: Duration::from_secs(5),
-            total: Duration::from_secs(10),
-        }
-    }
-}
-
 /// A request to a gateway that did not do what it should.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum HttpError {

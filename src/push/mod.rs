@@ -11,6 +11,7 @@
 //! - [`http`]: the client of a gateway that is reached over HTTP.
 //! - [`Courier`]: delivers to one gateway by way of the outbox. `drain` is all that waits for one group,
 //!   `retry` one push that is tried again, `group_lock` what keeps deliveries to one group apart.
+//! - [`DeliveryPolicy`]: what a delivery may take.
 //! - [`Dispatch`]: one push to several gateways.
 //! - [`delete`]: deleting a group, with what waits for it.
 //! - `self_report`: how pushing goes, as metrics.
@@ -27,16 +28,17 @@ mod gateway;
 mod group_lock;
 pub mod http;
 pub mod path;
+mod policy;
 mod retry;
 mod self_report;
 pub mod tls;
 pub mod url;
 
-pub use connection::Connection;
+pub use connection::{Connection, Timeouts};
 pub use deletion::delete;
-pub use delivery::{Courier, Delivery, DeliveryPolicy, Flushed, Kept, Undelivered};
+pub use delivery::{Courier, Delivery, Flushed, Kept, Undelivered};
 pub use dispatch::Dispatch;
 pub use gateway::{EMBEDDED, Gateway, GatewayError, Pusher};
-pub use http::Timeouts;
+pub use policy::DeliveryPolicy;
 pub use retry::Stop;
 pub use url::{GatewayUrl, GatewayUrlError};

@@ -65,11 +65,14 @@ pub fn push(
         };
         attempts.failed += 1;
         let now = Instant::now();
-        let end = *end.get_or_insert_with(|| until.min(now + window));
+        let end = *end.get_or_insert_with(|| {
+            let left = until.saturating_duration_since(now);
+            now + window.min(left)
+        });
         // From half of it to all of it, so that many clients do not come back together.
         let wait = longest.mul_f64(0.5 + rand::random::<f64>() / 2.0);
         let wait = wait.max(error.retry_after().unwrap_or_default());
-        if !error.is_transient() || now + wait >= end {
+        if !error.is_transient() || wait >= end.saturating_duration_since(now) {
             return Err(error);
         }
         while Instant::now() < now + wait {

@@ -4,14 +4,20 @@ use std::path::Path;
 use std::time::SystemTime;
 
 use crate::metrics::{Family, GroupingKey, Kind, Labels, Method, Metric, Push, Value};
-use crate::state::push_stats::PushStats;
+use crate::state::outbox::OutboxSize;
+use crate::state::push_stats::Attempts;
 
 /// The job label of the group that it goes to.
 const JOB: &str = "metricsjob";
 
-/// The report of `stats`, to a group of this host and state directory. `None` if it cannot be made, which
+/// The report of all `attempts` and of what is in the `outbox`, to a group of this host and state directory. `None` if it cannot be made, which
 /// harms nobody.
-pub fn push(stats: &PushStats, state_dir: &Path, now: SystemTime) -> Option<Push> {
+pub fn push(
+    attempts: &Attempts,
+    outbox: &OutboxSize,
+    state_dir: &Path,
+    now: SystemTime,
+) -> Option<Push> {
     let host = nix::unistd::gethostname().ok()?;
     let dir = std::path::absolute(state_dir).ok()?;
     let labels = [
@@ -20,11 +26,10 @@ pub fn push(stats: &PushStats, state_dir: &Path, now: SystemTime) -> Option<Push
     ];
     let labels = labels.map(|(name, value)| (name.to_owned(), value));
     let key = GroupingKey::new(JOB, labels).ok()?;
-    Push::new(key, Method::Put, families(stats), now).ok()
+    Push::new(key, Method::Put, families(attempts, outbox), now).ok()
 }
 
-fn families(stats: &PushStats) -> Vec<Family> {
-    let PushStats { attempts, outbox } = stats;
+fn families(attempts: &Attempts, outbox: &OutboxSize) -> Vec<Family> {
     vec![
         by_label(
             "metricsjob_outbox_entries",

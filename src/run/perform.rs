@@ -20,7 +20,7 @@ use crate::metrics::check::{CheckError, add_pushable};
 use crate::metrics::{Method, Push, unix_seconds};
 use crate::push::{Delivery, Dispatch};
 use crate::state::counters::Counter;
-use crate::state::history::RecordedRun;
+use crate::state::history::{Recorded, RecordedRun};
 use crate::state::{LazyState, State, StateError};
 
 /// A run that is over, and what became of its report.
@@ -221,7 +221,7 @@ fn conclude(
     let left_out = left_out.into_iter();
     warnings.extend(left_out.map(|error| format!("a metric of the job is left out: {error}")));
     let (push, entries, state_failure) = match record(order, &run, state, gateways) {
-        Ok((push, entries)) => (push, Some(entries), None),
+        Ok(recorded) => (recorded.push, Some(recorded.entries), None),
         Err(error) => (push_of(order, &run, None), None, Some(error)),
     };
     Concluded {
@@ -233,14 +233,13 @@ fn conclude(
     }
 }
 
-/// Records `run`, makes the push of its report, and puts that into the outbox. Returns both, the push by its
-/// ids there.
+/// Records `run`, makes the push of its report, and puts that into the outbox.
 fn record(
     order: &Order<'_>,
     run: &Run,
     state: &mut LazyState,
     gateways: &[String],
-) -> Result<(Option<Result<Push, CheckError>>, Vec<i64>), StateError> {
+) -> Result<Recorded<CheckError>, StateError> {
     let job = order.job;
     let increments = report::increments(run, &job.prefix, &job.metrics);
     if order.reporting == Reporting::DryRun {
@@ -248,8 +247,10 @@ fn record(
             Some(mut state) => state.counters(order.key)?,
             None => Vec::new(),
         };
-        let push = push_of(order, run, Some(&report::sum(totals, increments)));
-        return Ok((push, Vec::new()));
+        return Ok(Recorded {
+            push: push_of(order, run, Some(&report::sum(totals, increments))),
+            entries: Vec::new(),
+        });
     }
     let recorded = RecordedRun {
         run_id: run.id.clone(),

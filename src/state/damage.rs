@@ -1,19 +1,13 @@
 //! A corrupt database: how it is told from other failures, and how a new one takes its place.
 
-use std::ffi::OsString;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use rusqlite::ErrorCode;
-
 use super::error::brief;
+use super::files::{FILES, beside};
 use super::{State, StateError, identity, schema};
-
-/// What the names of a database's files end with. The database comes first: once it has another
-/// name, nobody can open it and then find files of the new one beside it.
-pub(super) const FILES: [&str; 4] = ["", "-wal", "-shm", "-journal"];
 
 /// A corrupt database that was moved aside.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -27,14 +21,6 @@ pub struct Damage {
     pub aside: PathBuf,
     /// In SQLite's words.
     pub why: String,
-}
-
-/// Whether SQLite says by `error` that what is in the file is no database, or a broken one.
-pub(super) fn is_corruption(error: &rusqlite::Error) -> bool {
-    matches!(
-        error.sqlite_error_code(),
-        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase)
-    )
 }
 
 /// Begins a new database in place of that of `state`, which is corrupt by `error`, unless another
@@ -107,13 +93,6 @@ fn move_aside(path: &Path, now: SystemTime) -> io::Result<PathBuf> {
         }
     }
     Ok(aside)
-}
-
-/// `path` with `suffix` at its end.
-pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = OsString::from(path);
-    name.push(suffix);
-    name.into()
 }
 
 #[cfg(test)]

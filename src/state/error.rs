@@ -8,7 +8,7 @@ use nix::sys::statvfs::{Statvfs, statvfs};
 use nix::unistd::{AccessFlags, access};
 use rusqlite::{Connection, ErrorCode, ffi};
 
-use super::damage;
+use super::files;
 
 /// Why the state could not be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -67,7 +67,7 @@ impl StateError {
         let path = path.to_owned();
         match system_error(&path, connection, &source) {
             Some((path, source)) => StateError::System { path, source },
-            None if damage::is_corruption(&source) => StateError::Corrupt { path, source },
+            None if is_corruption(&source) => StateError::Corrupt { path, source },
             None => StateError::Database { path, source },
         }
     }
@@ -86,7 +86,7 @@ fn system_error(
         _ => return None,
     }
     let real = path.canonicalize().unwrap_or_else(|_| path.to_owned());
-    let files = damage::FILES.map(|suffix| damage::beside(&real, suffix));
+    let files = files::FILES.map(|suffix| files::beside(&real, suffix));
     for file in files.iter().map(PathBuf::as_path).chain(real.parent()) {
         if let Err(error @ (Errno::EACCES | Errno::EPERM | Errno::EROFS)) =
             access(file, AccessFlags::W_OK)
@@ -141,4 +141,12 @@ pub(super) fn brief(error: &rusqlite::Error) -> String {
         rusqlite::Error::SqliteFailure(_, Some(message)) => message.clone(),
         other => other.to_string(),
     }
+}
+
+/// Whether SQLite says by `error` that what is in the file is no database, or a broken one.
+pub(super) fn is_corruption(error: &rusqlite::Error) -> bool {
+    matches!(
+        error.sqlite_error_code(),
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase)
+    )
 }

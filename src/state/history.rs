@@ -35,6 +35,15 @@ pub struct RecordedRun {
     pub tail: Vec<String>,
 }
 
+/// What became of a run's report.
+#[derive(Debug)]
+pub struct Recorded<E> {
+    /// The push, or why there can be none; `None` if none was wanted.
+    pub push: Option<Result<Push, E>>,
+    /// Its ids in the outbox.
+    pub entries: Vec<i64>,
+}
+
 const INSERT: &str =
     "INSERT INTO runs (run_id, name, job, grouping_key, started_at, ended_at, duration, outcome,
                      exit_code, failure, attempts, cpu_user, cpu_system, max_rss, metrics, tail)
@@ -67,8 +76,7 @@ impl State {
 
     /// Records `run`, adds `increments` to the counters of its group, and puts the push that `report`
     /// makes of those counters into the outbox, once for each of `gateways`: all or nothing. Keeps the
-    /// last `keep` runs of the job; that changes no counter. Returns what `report` made, and the ids in the
-    /// outbox.
+    /// last `keep` runs of the job; that changes no counter.
     pub fn record<E>(
         &mut self,
         run: &RecordedRun,
@@ -76,7 +84,7 @@ impl State {
         keep: u32,
         gateways: &[String],
         report: impl Fn(&[Counter]) -> Option<Result<Push, E>>,
-    ) -> Result<(Option<Result<Push, E>>, Vec<i64>), StateError> {
+    ) -> Result<Recorded<E>, StateError> {
         self.with(|connection| {
             let transaction =
                 connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
@@ -105,12 +113,12 @@ impl State {
             counters::add(&transaction, &run.key, increments)?;
             let totals = counters::select(&transaction, &run.key)?;
             let push = report(&totals);
-            let ids = match &push {
+            let entries = match &push {
                 Some(Ok(push)) => outbox::enqueue(&transaction, push, gateways)?,
                 _ => Vec::new(),
             };
             transaction.commit()?;
-            Ok((push, ids))
+            Ok(Recorded { push, entries })
         })
     }
 

@@ -133,29 +133,29 @@ impl State {
 
     /// Opens the database at `path` as it is.
     fn connect(path: &Path) -> Result<Option<State>, StateError> {
-        let found = match identity(path) {
-            Ok(Some(found)) => found,
-            Ok(None) => return Ok(None),
-            Err(source) => {
-                let dir = path.parent().unwrap_or(path).to_owned();
-                let path = path.to_owned();
-                return Err(match source.kind() {
-                    io::ErrorKind::NotADirectory => StateError::CreateDir { path: dir, source },
-                    _ => StateError::OpenFile { path, source },
-                });
+        let mut moves = 0;
+        loop {
+            let Some(found) = found(path)? else {
+                return Ok(None);
+            };
+            let source = match Connection::open_with_flags(path, READ_WRITE) {
+                Ok(connection) => {
+                    return Ok(Some(State {
+                        connection,
+                        path: path.to_owned(),
+                        identity: found,
+                        is_replaceable: true,
+                        damage: None,
+                    }));
+                }
+                Err(source) => source,
+            };
+            // Another process may just have moved it aside, and begun a new one.
+            let is_moved = identity(path).is_ok_and(|now| now != Some(found));
+            moves += 1;
+            if !is_moved || moves == MAX_MOVES {
+                return Err(StateError::of(path, None, source));
             }
-        };
-        match Connection::open_with_flags(path, READ_WRITE) {
-            Ok(connection) => Ok(Some(State {
-                connection,
-                path: path.to_owned(),
-                identity: found,
-                is_replaceable: true,
-                damage: None,
-            })),
-            // Another process has just moved it aside.
-            Err(_) if matches!(identity(path), Ok(None)) => Ok(None),
-            Err(source) => Err(StateError::of(path, None, source)),
         }
     }
 
@@ -256,6 +256,18 @@ impl Drop for State {
     fn drop(&mut self) {
         self.shorten_log();
     }
+}
+
+/// The same as [`identity`], its errors told.
+fn found(path: &Path) -> Result<Option<Identity>, StateError> {
+    identity(path).map_err(|source| {
+        let dir = path.parent().unwrap_or(path).to_owned();
+        let path = path.to_owned();
+        match source.kind() {
+            io::ErrorKind::NotADirectory => StateError::CreateDir { path: dir, source },
+            _ => StateError::OpenFile { path, source },
+        }
+    })
 }
 
 /// Which file is at `path`, if there is one.

@@ -4,7 +4,6 @@ use std::time::{Duration, SystemTime};
 
 use rusqlite::{Connection, params};
 
-use super::outbox::{self, OutboxSize};
 use super::{State, StateError};
 use crate::metrics::unix_seconds;
 
@@ -21,13 +20,6 @@ impl Attempts {
     pub fn total(&self) -> u64 {
         self.delivered + self.rejected + self.failed
     }
-}
-
-/// How pushing went so far, and what is left to be done.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct PushStats {
-    pub attempts: Attempts,
-    pub outbox: OutboxSize,
 }
 
 /// How often a gateway gets them while all goes well.
@@ -47,7 +39,7 @@ pub(super) const ADD: &str =
 
 impl State {
     /// The statistics, for a report to `gateway` at `now`.
-    pub fn push_stats(&mut self, gateway: &str, now: SystemTime) -> Result<PushStats, StateError> {
+    pub fn push_stats(&mut self, gateway: &str, now: SystemTime) -> Result<Attempts, StateError> {
         let now = unix_seconds(now);
         self.with(|connection| {
             connection.execute(
@@ -56,10 +48,7 @@ impl State {
                  ON CONFLICT DO UPDATE SET reported_at = excluded.reported_at, failed = excluded.failed",
                 params![gateway, now],
             )?;
-            Ok(PushStats {
-                attempts: select(connection)?,
-                outbox: outbox::size(connection)?,
-            })
+            select(connection)
         })
     }
 }

@@ -1,0 +1,40 @@
+//! What a delivery may take.
+
+use std::time::{Duration, Instant};
+
+/// What a delivery may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DeliveryPolicy {
+    /// How long all of it may take, what else waits for the gateway included.
+    pub deadline: Duration,
+    /// How long a push is tried again that failed for a reason that may pass, from its first failure on.
+    pub retry_window: Duration,
+    /// How many entries the outbox may hold.
+    pub outbox_limit: u64,
+    /// Whether gateways get metrics about their deliveries too.
+    pub self_metrics: bool,
+}
+
+impl Default for DeliveryPolicy {
+    /// The retry window is what a job can wait without anybody noticing: a reset connection or a proxy
+    /// that reloads is over by then. A gateway that is down is not, so more would only hold the job up;
+    /// the outbox has the report, and the next run brings it.
+    fn default() -> Self {
+        DeliveryPolicy {
+            deadline: Duration::from_secs(10),
+            retry_window: Duration::from_millis(30),
+            outbox_limit: 10_000,
+            self_metrics: true,
+        }
+    }
+}
+
+/// Longer than anybody waits, and not too long for a clock.
+const FOREVER: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
+
+impl DeliveryPolicy {
+    /// When a delivery that begins now must be over.
+    pub fn until(&self) -> Instant {
+        Instant::now() + self.deadline.min(FOREVER)
+    }
+}
