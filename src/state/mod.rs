@@ -20,6 +20,7 @@ pub mod counters;
 mod damage;
 pub mod dir;
 mod error;
+mod files;
 pub mod groups;
 pub mod history;
 mod key_column;
@@ -182,7 +183,7 @@ impl State {
     /// The log, which is where the file is, and not a link to it.
     fn log(&self) -> PathBuf {
         let file = self.connection.path().map_or(&*self.path, Path::new);
-        damage::beside(file, "-wal")
+        files::beside(file, "-wal")
     }
 
     fn has_log(&self) -> bool {
@@ -244,7 +245,7 @@ impl State {
 
     /// Replaces the database if it is corrupt, and fails if it is not that.
     fn make_up_for(&mut self, error: rusqlite::Error) -> Result<(), StateError> {
-        if !(self.is_replaceable && damage::is_corruption(&error)) {
+        if !(self.is_replaceable && error::is_corruption(&error)) {
             return Err(StateError::of(&self.path, Some(&self.connection), error));
         }
         *self = damage::replace(self, &error)?;
