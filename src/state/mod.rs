@@ -62,6 +62,8 @@ pub struct State {
     identity: Identity,
     /// Whether a new database may take its place if it is corrupt.
     is_replaceable: bool,
+    /// Whether its log is open: that of one that was moved aside before has another's name now.
+    has_log_open: bool,
     damage: Option<Damage>,
 }
 
@@ -84,6 +86,9 @@ impl State {
                 path: dir.to_owned(),
                 source,
             })?;
+            // While a corrupt one is moved aside, its log still has the name that the new one's will have.
+            // Where there can be no lock, there can be no database either, which the next step tells.
+            let _lock = schema::lock(&path);
             make_private(&path).map_err(|source| StateError::OpenFile {
                 path: path.clone(),
                 source,
@@ -146,6 +151,7 @@ impl State {
                         path: path.to_owned(),
                         identity: found,
                         is_replaceable: true,
+                        has_log_open: false,
                         damage: None,
                     }));
                 }
@@ -255,7 +261,9 @@ impl State {
 
 impl Drop for State {
     fn drop(&mut self) {
-        self.shorten_log();
+        if self.has_log_open {
+            self.shorten_log();
+        }
     }
 }
 
