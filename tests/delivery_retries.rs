@@ -98,6 +98,7 @@ fn the_deadline_bounds_all_of_it() {
     pushed
         .code(69)
         .err("gave no answer within ")
+        .err("ms: raise --push-deadline")
         .err("outbox entry 1");
     assert!(start.elapsed() < SLACK);
 }
@@ -146,4 +147,40 @@ fn no_time_is_too_long() {
     .code(69);
     let server = FakeServer::statuses(&["503 No", "200 OK"]);
     push(&Sandbox::new(), &server, options).code(0);
+}
+
+/// Ctrl-C, and whatever ends a CI step, while the gateway does not answer: the report is in the outbox.
+#[test]
+fn a_signal_ends_the_wait_for_an_answer() {
+    use crate::common::{eventually, send};
+    use nix::sys::signal::Signal;
+
+    let server = FakeServer::hanging();
+    let sandbox = Sandbox::new();
+    let options = format!(
+        "--push-deadline 1h --push-timeout 1h --gateway {}",
+        server.url()
+    );
+    let start = Instant::now();
+    let child = sandbox.spawn(&mut sandbox.exec_command(&options, "exit 3"));
+    eventually("a request", || !server.requests().is_empty());
+    send(child.id(), Signal::SIGTERM);
+    let finished: Finished = child.wait_with_output().unwrap().into();
+    finished
+        .code(3)
+        .err("had not answered yet when this process was asked to end")
+        .err("kept as outbox entry 1");
+    assert!(start.elapsed() < Duration::from_secs(30));
+}
+
+#[test]
+fn reports_while_it_goes_on_are_brief() {
+    let server = FakeServer::hanging();
+    let start = Instant::now();
+    let options = format!(
+        "--push-start --push-timeout 300ms --gateway {}",
+        server.url()
+    );
+    Sandbox::new().exec(&options, "exit 3").code(3);
+    assert!(start.elapsed() < SLACK, "{:?}", start.elapsed());
 }

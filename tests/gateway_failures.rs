@@ -213,7 +213,10 @@ fn the_outbox_entry_is_complete() {
 fn rejected_pushes_are_marked() {
     for (status, rejected) in [
         ("400 Bad Request", true),
-        ("401 Unauthorized", true),
+        // About who sends it.
+        ("401 Unauthorized", false),
+        ("403 Forbidden", false),
+        ("413 Content Too Large", true),
         ("408 Request Timeout", false),
         ("429 Too Many Requests", false),
         ("500 Internal Server Error", false),

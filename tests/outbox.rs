@@ -365,3 +365,45 @@ fn secrets_are_for_gateways_that_are_named() {
     let header = "authorization: Bearer s3cret-token".to_owned();
     assert!(server.requests()[0].headers.contains(&header));
 }
+
+/// Rejected ones count too, and one that its process is about to deliver is not dropped.
+#[test]
+fn what_is_rejected_fills_it_too() {
+    let server = FakeServer::status("400 Bad Request", "no");
+    let sandbox = Sandbox::new();
+    for job in ["i", "j", "k"] {
+        let line = format!(
+            "push --job {job} --outbox-limit 2 --gateway {}",
+            server.url()
+        );
+        sandbox.run_with_input(&line, "m 1\n").code(69);
+    }
+    let jobs: Vec<_> = sandbox
+        .outbox()
+        .iter()
+        .map(|entry| entry["job"].clone())
+        .collect();
+    assert_eq!(jobs, ["j", "k"]);
+    // Two gateways, and room for one.
+    let sandbox = Sandbox::new();
+    let options = "--job l --outbox-limit 1 --gateway 127.0.0.1:1 --gateway 127.0.0.1:2";
+    let run = sandbox.exec(options, "true");
+    run.code(0).err("the outbox is full");
+    assert_eq!(sandbox.outbox_len(), 1);
+}
+
+/// A password that is missing is not the report's fault.
+#[test]
+fn without_the_right_password_reports_wait() {
+    let server = FakeServer::statuses(&["401 Unauthorized", "403 Forbidden", "200 OK"]);
+    let sandbox = Sandbox::new();
+    let push = |job: &str| {
+        let line = format!("push --job {job} --gateway {}", server.url());
+        sandbox.run_with_input(&line, "m 1\n")
+    };
+    push("i").code(69).err("401");
+    sandbox.run("outbox flush").code(69).err("403");
+    assert_eq!(sandbox.outbox()[0]["is_rejected"], false);
+    push("j").code(0);
+    assert_eq!(sandbox.outbox_len(), 0);
+}

@@ -85,3 +85,25 @@ fn while_it_goes_on() {
     Sandbox::new().exec(&options, "true").code(0);
     assert_eq!((a.requests().len(), b.requests().len()), (2, 2));
 }
+
+#[test]
+fn blanks_too_many_do_no_harm_and_show_no_secret() {
+    let server = FakeServer::status("200 OK", "");
+    let sandbox = Sandbox::new().variable(
+        "METRICSJOB_GATEWAY",
+        format!("  {}  embedded ", server.url()),
+    );
+    sandbox.exec("--job j", "true").code(0);
+    assert_eq!(server.requests().len(), 1);
+    assert_eq!(sandbox.value("j", "batch_job_success"), Some(1.0));
+    let run = sandbox.run_args([
+        "exec",
+        "--gateway",
+        "http://u:hunter22 x@127.0.0.1:1",
+        "--",
+        "true",
+    ]);
+    run.code(2)
+        .err("gateway \"http://***@127.0.0.1:1\" has blanks in it");
+    assert!(!run.stderr().contains("hunter"), "{}", run.stderr());
+}

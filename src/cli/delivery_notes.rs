@@ -19,7 +19,10 @@ pub fn warn(
                     "the report is kept as outbox entry {id} in {}",
                     path.display()
                 ),
-                (Kept::Lost, Some(failure)) if !error.is_of_state() => {
+                (Kept::Dropped, _) => {
+                    "the report is lost, because the outbox is full (raise --outbox-limit)".into()
+                }
+                (Kept::Lost, Some(failure)) if !error.is_of_state() && !is_told => {
                     is_told = true;
                     format!("the report is lost, because it could not be kept either: {failure}")
                 }

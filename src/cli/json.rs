@@ -12,7 +12,7 @@ pub fn print(value: &Json) -> std::io::Result<()> {
 }
 
 /// What became of a push at each gateway: `[{"gateway", "url", "delivered", "error", "outbox_entry",
-/// "older_reports_delivered"}]`.
+/// "is_rejected", "older_reports_delivered", "older_reports_rejected", "reports_dropped"}]`.
 pub fn deliveries(gateways: &[Gateway], key: &GroupingKey, deliveries: &[Delivery]) -> Json {
     let pairs = gateways.iter().zip(deliveries);
     pairs
@@ -20,7 +20,7 @@ pub fn deliveries(gateways: &[Gateway], key: &GroupingKey, deliveries: &[Deliver
             let undelivered = delivery.result.as_ref().err();
             let entry = undelivered.and_then(|undelivered| match undelivered.kept {
                 Kept::InOutbox { id, .. } => Some(id),
-                Kept::Lost => None,
+                Kept::Lost | Kept::Dropped => None,
             });
             json!({
                 "gateway": gateway.to_string(),
@@ -28,7 +28,10 @@ pub fn deliveries(gateways: &[Gateway], key: &GroupingKey, deliveries: &[Deliver
                 "delivered": undelivered.is_none(),
                 "error": undelivered.map(|undelivered| undelivered.error.to_string()),
                 "outbox_entry": entry,
+                "is_rejected": undelivered.is_some_and(|undelivered| undelivered.error.is_rejection()),
                 "older_reports_delivered": delivery.late,
+                "older_reports_rejected": delivery.late_rejected,
+                "reports_dropped": delivery.dropped,
             })
         })
         .collect()

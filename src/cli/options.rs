@@ -8,9 +8,10 @@ use clap::{Args, ValueEnum};
 
 use super::connection_options::{ConnectionArgs, GATEWAY};
 use super::exit::usage;
+use crate::client::redacted;
 use crate::job::catalog::Catalog;
 use crate::metrics::{GroupingKey, Method};
-use crate::push::{Connection, Gateway};
+use crate::push::{Connection, Gateway, GatewayUrlError};
 use crate::state::dir::default_dir;
 
 #[derive(Args)]
@@ -27,8 +28,6 @@ pub struct GatewayArgs {
         value_name = "URL",
         env = "METRICSJOB_GATEWAY",
         hide_env_values = true,
-        // No URL has a blank in it.
-        value_delimiter = ' ',
         help_heading = GATEWAY
     )]
     gateway: Vec<String>,
@@ -53,9 +52,11 @@ impl GatewayArgs {
     pub fn given(&self) -> anyhow::Result<Vec<Gateway>> {
         let connection = self.connection.connection()?;
         let mut gateways: Vec<Gateway> = Vec::new();
-        for text in &self.gateway {
-            let gateway =
-                Gateway::parse(text, self.state_dir(), connection.clone()).map_err(usage)?;
+        for text in self.gateway.iter().flat_map(|given| parts(given)) {
+            let gateway = match Gateway::parse(text, self.state_dir(), connection.clone()) {
+                Ok(gateway) => gateway,
+                Err(error) => return Err(usage(self.told_whole(text, error))),
+            };
             if !gateways
                 .iter()
                 .any(|known| known.to_string() == gateway.to_string())
@@ -64,6 +65,19 @@ impl GatewayArgs {
             }
         }
         Ok(gateways)
+    }
+
+    /// `error` is about `part`. If that is only a part of what was given, the blank in it may have been meant
+    /// for a password, of which nothing must be shown.
+    fn told_whole(&self, part: &str, error: GatewayUrlError) -> anyhow::Error {
+        if self.gateway.iter().any(|given| given.trim() == part) {
+            return error.into();
+        }
+        let given = self.gateway.iter().find(|given| given.contains(part));
+        let given = redacted(given.map_or("", |given| given.trim()));
+        anyhow::anyhow!(
+            "gateway {given:?} has blanks in it, and not each part is a gateway (a blank in a password is %20)"
+        )
     }
 
     /// The one gateway that the options name.
@@ -103,6 +117,15 @@ impl GatewayArgs {
             }
             Gateway::Embedded(_) => "metricsjob status".into(),
         }
+    }
+}
+
+/// What is between the blanks, which no URL has; an empty text stays one.
+fn parts(given: &str) -> Vec<&str> {
+    let parts: Vec<&str> = given.split_whitespace().collect();
+    match parts.is_empty() {
+        true => vec![given],
+        false => parts,
     }
 }
 

@@ -42,12 +42,9 @@ pub struct PerformArgs {
     no_push: bool,
 
     /// End with exit code 69 if the job succeeded, but a gateway has not got its report
-    #[arg(
-        long,
-        env = "METRICSJOB_REQUIRE_PUSH",
-        value_parser = FalseyValueParser::new(),
-        conflicts_with_all = ["dry_run", "no_push"]
-    )]
+    ///
+    /// Where nothing is pushed (--no-push, --dry-run) it changes nothing.
+    #[arg(long, env = "METRICSJOB_REQUIRE_PUSH", value_parser = FalseyValueParser::new())]
     require_push: bool,
 
     #[command(flatten)]

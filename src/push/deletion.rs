@@ -7,25 +7,39 @@ use super::gateway::{Gateway, GatewayError};
 use super::group_lock::GroupLock;
 use crate::metrics::GroupingKey;
 use crate::state::State;
+use crate::state::outbox::Selection;
 
 /// How long to wait for others that are delivering to the group.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Deletes the group of exactly this key from `gateway`, and what waits for it in the outbox, which would
 /// bring it back. Returns whether there was a group, where that is known, and how many entries waited.
+///
+/// # Errors
+///
+/// Also [`GatewayError::Busy`]: another process is delivering to the group, and may bring it back.
 pub fn delete(
     gateway: &Gateway,
     key: &GroupingKey,
     state_dir: &Path,
 ) -> Result<(Option<bool>, u64), GatewayError> {
     let name = gateway.to_string();
-    // Without state there is nothing that could bring it back, and nobody to wait for.
     let until = Instant::now() + PATIENCE;
-    let _lock = GroupLock::acquire(state_dir, &name, key, until, || true);
+    let _lock = match GroupLock::acquire(state_dir, &name, key, until, || true) {
+        Ok(Some(lock)) => Some(lock),
+        Ok(None) => return Err(GatewayError::Busy),
+        // Without state there is nothing that could bring it back, and nobody to wait for.
+        Err(_) => None,
+    };
+    // What comes into the outbox from now on is newer than the deletion.
+    let waiting = match State::open_existing(state_dir)? {
+        Some(mut state) => state.waiting_ids(&name, key)?,
+        None => Vec::new(),
+    };
     let existed = gateway.delete(key)?;
     let forgotten = match State::open_existing(state_dir)? {
-        Some(mut state) => state.forget(&name, key)?,
-        None => 0,
+        Some(mut state) if !waiting.is_empty() => state.drop_entries(Selection::Ids(&waiting))?,
+        _ => 0,
     };
     Ok((existed, forgotten))
 }

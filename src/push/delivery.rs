@@ -9,10 +9,11 @@ use super::drain::{Drained, Group};
 use super::gateway::{Gateway, GatewayError, Pusher};
 use super::group_lock::GroupLock;
 use super::policy::DeliveryPolicy;
-use super::retry::{self, Stop};
+use super::retry;
 use super::self_report;
+use super::stop::Stop;
 use crate::metrics::{GroupingKey, Push};
-use crate::state::outbox::Left;
+use crate::state::outbox::{Left, OutboxEntry};
 use crate::state::push_stats::Attempts;
 use crate::state::{LazyState, StateError};
 
@@ -46,6 +47,8 @@ pub enum Kept {
     InOutbox { id: i64, path: PathBuf },
     /// Nowhere, because it never came into the outbox.
     Lost,
+    /// Nowhere, because the outbox was full.
+    Dropped,
 }
 
 /// What became of the entries that waited for a gateway.
@@ -73,7 +76,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(5);
 
 /// Delivers to one gateway by way of the outbox.
 pub struct Courier<'a> {
-    pusher: Pusher<'a>,
+    pusher: Pusher,
     state_dir: &'a Path,
     policy: &'a DeliveryPolicy,
     stop: Stop,
@@ -116,7 +119,7 @@ impl<'a> Courier<'a> {
             let ids = state
                 .get()
                 .and_then(|state| state.waiting_ids(self.name(), push.key()));
-            ids.is_ok_and(|ids| ids.contains(&id))
+            !self.stop.is_wanted() && ids.is_ok_and(|ids| ids.contains(&id))
         };
         let lock = match self.lock(push.key(), until, waits) {
             Ok(Some(lock)) => Some(lock),
@@ -143,7 +146,7 @@ impl<'a> Courier<'a> {
         state: &mut LazyState,
         until: Instant,
     ) -> Result<(), GatewayError> {
-        let _lock = match self.lock(push.key(), until, || true) {
+        let _lock = match self.lock(push.key(), until, || !self.stop.is_wanted()) {
             Ok(Some(lock)) => Some(lock),
             Ok(None) => return Err(GatewayError::Busy),
             Err(_) => None,
@@ -184,9 +187,9 @@ impl<'a> Courier<'a> {
                 return Err(error);
             }
             if let Some(failure) = drained.failure {
-                let is_reached = failure.is_answer();
+                let goes_on = failure.may_be_of_push();
                 flushed.failure.get_or_insert(failure);
-                if !is_reached {
+                if !goes_on {
                     break;
                 }
             }
@@ -234,7 +237,7 @@ impl<'a> Courier<'a> {
         if let Ok((attempts, outbox)) = stats
             && let Some(push) = self_report::push(&attempts, &outbox, self.state_dir, now)
         {
-            let _ = self.pusher.push(&push, state, left);
+            let _ = self.pusher.push(&push, state, left, &self.stop);
         }
     }
 
@@ -257,10 +260,11 @@ impl<'a> Courier<'a> {
         retry::push(pusher, push, state, window, until, stop, attempts)
     }
 
+    /// Pushes what is in no outbox, in its turn as far as the outbox can be read.
     fn deliver_unkept(&self, push: &Push, state: &mut LazyState, until: Instant) -> Delivery {
         Delivery {
             result: self
-                .just_push(push, state, until)
+                .push_unkept(push, state, until)
                 .map_err(|error| Undelivered {
                     error,
                     kept: Kept::Lost,
@@ -284,7 +288,7 @@ impl<'a> Courier<'a> {
                 state.undelivered(self.name(), key, &[id], &busy, &attempts, limit)
             });
             match noted {
-                Ok(dropped) => delivery.dropped = dropped,
+                Ok(dropped) => delivery.dropped = dropped.len() as u64,
                 Err(error) => delivery.state_failure = Some(error),
             }
         }
@@ -314,12 +318,15 @@ impl<'a> Courier<'a> {
                 None => Ok(()),
                 Some((id, error)) => Err(Undelivered {
                     error,
-                    kept: self.kept(id),
+                    kept: match drained.dropped.contains(&id) {
+                        true => Kept::Dropped,
+                        false => self.kept(id),
+                    },
                 }),
             },
             late,
             late_rejected,
-            dropped: drained.dropped,
+            dropped: drained.dropped.len() as u64,
             left_there: drained.left_there,
             state_failure: drained.state_failure,
         }
@@ -333,19 +340,21 @@ impl<'a> Courier<'a> {
         id: i64,
         state: &mut LazyState,
     ) -> Option<(i64, GatewayError)> {
-        let state = state.get().ok()?;
-        let entry = match state.outbox_entry(id).ok()? {
-            Some(entry) => entry,
-            // A newer one has replaced it, or it is delivered.
-            None => {
-                let mut waiting = state
-                    .waiting(self.pusher.name(), push.key())
-                    .ok()?
-                    .into_iter();
-                waiting.find(|entry| {
-                    entry.id > id && entry.attempts > 0 && entry.push.replaces(push)
-                })?
+        let found = state.get().and_then(|state| {
+            if let Some(entry) = state.outbox_entry(id)? {
+                return Ok(Some(entry));
             }
+            // A newer one has replaced it, or it is delivered.
+            let waiting = state.waiting(self.name(), push.key())?;
+            let replaces = |entry: &OutboxEntry| {
+                entry.id > id && entry.attempts > 0 && entry.push.replaces(push)
+            };
+            Ok(waiting.into_iter().find(replaces))
+        });
+        let entry = match found {
+            Ok(found) => found?,
+            // Nobody knows.
+            Err(error) => return Some((id, error.into())),
         };
         let error = entry
             .error

@@ -7,7 +7,7 @@ use std::time::Instant;
 use super::delivery::{Courier, Delivery, Flushed};
 use super::gateway::{Gateway, GatewayError};
 use super::policy::DeliveryPolicy;
-use super::retry::Stop;
+use super::stop::Stop;
 use crate::metrics::Push;
 use crate::state::outbox::Left;
 use crate::state::{LazyState, StateError};

@@ -5,7 +5,8 @@ use std::time::{Instant, SystemTime};
 
 use super::gateway::{GatewayError, Pusher};
 use super::policy::DeliveryPolicy;
-use super::retry::{self, Stop};
+use super::retry;
+use super::stop::Stop;
 use crate::metrics::{GroupingKey, Push};
 use crate::state::outbox::Left;
 use crate::state::push_stats::Attempts;
@@ -16,11 +17,10 @@ use crate::state::{LazyState, StateError};
 pub struct Drained {
     pub delivered: Vec<i64>,
     pub rejected: Vec<(i64, GatewayError)>,
-    /// Those that are left because of a failure that may pass.
-    pub left: Vec<i64>,
+    /// Why others are left, if that may pass.
     pub failure: Option<GatewayError>,
-    /// How many of the oldest entries were dropped, because the outbox was full.
-    pub dropped: u64,
+    /// The oldest entries, which were dropped because the outbox was full.
+    pub dropped: Vec<i64>,
     /// Why the outbox does not know what became of them.
     pub state_failure: Option<StateError>,
     /// What was left to do at the gateway after the last delivery.
@@ -31,7 +31,7 @@ pub struct Drained {
 
 /// A group to deliver to. Whoever has it has its lock.
 pub struct Group<'a> {
-    pub pusher: &'a Pusher<'a>,
+    pub pusher: &'a Pusher,
     pub key: &'a GroupingKey,
     pub policy: &'a DeliveryPolicy,
     /// When it must be over.
@@ -129,14 +129,14 @@ impl Group<'_> {
                 let now = SystemTime::now();
                 let left = state.delivered(gateway, self.key, ids, attempts, now)?;
                 drained.left_there = Some(left);
-                Ok(0)
+                Ok(Vec::new())
             }
             Err(error) if error.is_rejection() => {
-                let message = error.to_string();
-                let rejected = ids
-                    .iter()
-                    .map(|id| state.rejected(*id, &message, attempts).map(|()| 0));
-                rejected.sum()
+                let (message, limit) = (error.to_string(), self.policy.outbox_limit);
+                match ids.first() {
+                    Some(id) => state.rejected(*id, &message, attempts, limit),
+                    None => Ok(Vec::new()),
+                }
             }
             Err(error) => {
                 let (message, limit) = (error.to_string(), self.policy.outbox_limit);
@@ -144,7 +144,7 @@ impl Group<'_> {
             }
         });
         match noted {
-            Ok(dropped) => drained.dropped += dropped,
+            Ok(dropped) => drained.dropped.extend(dropped),
             Err(error) => drained.state_failure = Some(error),
         }
         match result {
@@ -152,10 +152,7 @@ impl Group<'_> {
             Err(error) if error.is_rejection() => {
                 drained.rejected.extend(ids.first().map(|id| (*id, error)));
             }
-            Err(error) => {
-                drained.left.extend(ids);
-                drained.failure = Some(error);
-            }
+            Err(error) => drained.failure = Some(error),
         }
     }
 

@@ -9,6 +9,7 @@ use super::connection::Connection;
 use super::encoding::Encoding;
 use super::http::{HttpError, HttpGateway};
 use super::path::group_path;
+use super::stop::Stop;
 use super::url::{GatewayUrl, GatewayUrlError};
 use crate::metrics::{Group, GroupingKey, Push};
 use crate::state::groups::PushError;
@@ -45,11 +46,14 @@ pub enum GatewayError {
 
 impl GatewayError {
     /// Whether the gateway got the push and refused it, so that it would refuse it again: an HTTP
-    /// status from 400 to 499, but for 408 (request timeout) and 429 (too many requests).
+    /// status from 400 to 499, but for 408 (request timeout) and 429 (too many requests), and for those
+    /// that are about who sends it, see [`is_of_sender`](Self::is_of_sender).
     pub fn is_rejection(&self) -> bool {
         match self {
             GatewayError::Http(HttpError::Status { status, .. }) => {
-                status.is_client_error() && !matches!(status.as_u16(), 408 | 429)
+                status.is_client_error()
+                    && !matches!(status.as_u16(), 408 | 429)
+                    && !self.is_of_sender()
             }
             GatewayError::Embedded(error) => matches!(error, PushError::Rejected(_)),
             _ => false,
@@ -63,14 +67,27 @@ impl GatewayError {
             GatewayError::Http(HttpError::Status { status, .. }) => {
                 status.is_server_error() || matches!(status.as_u16(), 408 | 429)
             }
-            GatewayError::Http(error) => !matches!(error, HttpError::Setup(_)),
+            GatewayError::Http(error) => {
+                !matches!(error, HttpError::Setup(_) | HttpError::Stopped { .. })
+            }
             _ => false,
         }
     }
 
-    /// Whether the gateway has answered, so that it can be reached.
-    pub fn is_answer(&self) -> bool {
-        matches!(self, GatewayError::Http(HttpError::Status { .. }))
+    /// Whether the gateway did not take it because of who sent it: 401, 403 or 407. With the right
+    /// credentials it may take the same push.
+    pub fn is_of_sender(&self) -> bool {
+        match self {
+            GatewayError::Http(HttpError::Status { status, .. }) => {
+                matches!(status.as_u16(), 401 | 403 | 407)
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether it may be about this push alone: the gateway has answered, and takes what we send.
+    pub fn may_be_of_push(&self) -> bool {
+        matches!(self, GatewayError::Http(HttpError::Status { .. })) && !self.is_of_sender()
     }
 
     /// How long the gateway asked to be left alone.
@@ -146,9 +163,8 @@ impl Gateway {
     }
 
     /// What pushes to it.
-    pub fn pusher(&self) -> Pusher<'_> {
+    pub fn pusher(&self) -> Pusher {
         Pusher {
-            gateway: self,
             name: self.to_string(),
             client: match self {
                 Gateway::Embedded(_) => None,
@@ -192,18 +208,13 @@ impl Gateway {
 }
 
 /// Pushes to one gateway. To make it takes some time of its own, before there is anything to push.
-pub struct Pusher<'a> {
-    gateway: &'a Gateway,
+pub struct Pusher {
     name: String,
     /// `None` for the embedded gateway; or why there can be no client.
     client: Option<Result<HttpGateway, HttpError>>,
 }
 
-impl Pusher<'_> {
-    pub fn gateway(&self) -> &Gateway {
-        self.gateway
-    }
-
+impl Pusher {
     /// The gateway as the outbox names it: the URL without credentials, or `embedded`.
     pub fn name(&self) -> &str {
         &self.name
@@ -214,13 +225,14 @@ impl Pusher<'_> {
         self.client.is_some()
     }
 
-    /// Pushes once, and waits for the answer until `limit` at most. `state` is where the embedded gateway
-    /// is.
+    /// Pushes once, and waits for the answer until `limit` at most, and not once the `stop` is wanted. `state`
+    /// is where the embedded gateway is.
     pub fn push(
         &self,
         push: &Push,
         state: &mut LazyState,
         limit: Duration,
+        stop: &Stop,
     ) -> Result<(), GatewayError> {
         match &self.client {
             None => Ok(state.get()?.push(
@@ -229,7 +241,7 @@ impl Pusher<'_> {
                 push.families(),
                 SystemTime::now(),
             )?),
-            Some(Ok(client)) => Ok(client.push(push, limit)?),
+            Some(Ok(client)) => Ok(client.push(push, limit, stop)?),
             Some(Err(error)) => Err(error.clone().into()),
         }
     }

@@ -2,6 +2,7 @@
 
 use std::cmp::Reverse;
 use std::error::Error;
+use std::pin::pin;
 use std::time::Duration;
 
 use reqwest::header::{AUTHORIZATION, LOCATION, RETRY_AFTER};
@@ -11,6 +12,7 @@ use url::Url;
 
 use super::connection::Connection;
 use super::path::group_path;
+use super::stop::Stop;
 use super::tls::PLAIN;
 use super::url::GatewayUrl;
 use crate::client::{self, Credentials, Proxy, Runtime, innermost, redacted};
@@ -24,10 +26,17 @@ pub enum HttpError {
     /// The reason says what to do about it too.
     #[error("could not connect to {url}: {reason}")]
     Connect { url: String, reason: String },
-    #[error("{url} gave no answer within {}: raise --push-timeout if it is only slow", humantime::format_duration(*.limit))]
-    Timeout { url: String, limit: Duration },
+    #[error("{url} gave no answer within {}: raise {option} if it is only slow", rounded(*.limit))]
+    Timeout {
+        url: String,
+        limit: Duration,
+        /// Which option sets the limit.
+        option: &'static str,
+    },
     #[error("no connection to {url} within {}: raise --connect-timeout if it is only slow", humantime::format_duration(*.limit))]
     ConnectTimeout { url: String, limit: Duration },
+    #[error("{url} had not answered yet when this process was asked to end")]
+    Stopped { url: String },
     #[error("the connection to {url} broke: {reason}")]
     Broken { url: String, reason: String },
     #[error("{url} answered {status}{}{}", said(.message), advised(.cure))]
@@ -43,6 +52,12 @@ pub enum HttpError {
     },
 }
 
+/// In whole milliseconds.
+fn rounded(duration: Duration) -> humantime::FormattedDuration {
+    let millis = duration.as_millis().try_into().unwrap_or(u64::MAX);
+    humantime::format_duration(Duration::from_millis(millis))
+}
+
 fn said(message: &str) -> String {
     match message {
         "" => String::new(),
@@ -56,6 +71,9 @@ fn advised(cure: &Option<String>) -> String {
         None => String::new(),
     }
 }
+
+/// How often to see whether a stop is wanted meanwhile.
+const LOOK_UP: Duration = Duration::from_millis(50);
 
 /// How much of an answer is read, and how much of it an error shows.
 const ANSWER_READ: usize = 16 * 1024;
@@ -111,34 +129,37 @@ impl HttpGateway {
         self.url.join(&group_path(key))
     }
 
-    /// Sends `push` and waits for the answer, until `limit` at most.
+    /// Sends `push` and waits for the answer, until `limit` at most, and not once the `stop` is wanted.
     ///
     /// # Errors
     ///
     /// Any answer but 200 and 202 (the latter is a Pushgateway's that checks nothing).
-    pub fn push(&self, push: &Push, limit: Duration) -> Result<(), HttpError> {
+    pub fn push(&self, push: &Push, limit: Duration, stop: &Stop) -> Result<(), HttpError> {
         let verb = match push.method() {
             Method::Put => reqwest::Method::PUT,
             Method::Post => reqwest::Method::POST,
         };
         let url = self.group_url(push.key());
         let encoding = self.connection.encoding;
+        let limit = limit.min(self.connection.timeouts.total);
         let mut request = self
             .request(verb, &url)
             .body(encoding.body(push))
-            .timeout(limit.min(self.connection.timeouts.total));
+            .timeout(limit);
         for (name, value) in encoding.headers() {
             request = request.header(name, value);
         }
-        self.send(&url, request, &[StatusCode::OK, StatusCode::ACCEPTED])
-            .map(drop)
+        let wanted = [StatusCode::OK, StatusCode::ACCEPTED];
+        self.send(&url, request, &wanted, limit, stop).map(drop)
     }
 
     /// Deletes the group of `key`; a gateway does not tell whether there was one.
     pub fn delete(&self, key: &GroupingKey) -> Result<(), HttpError> {
         let url = self.group_url(key);
         let request = self.request(reqwest::Method::DELETE, &url);
-        self.send(&url, request, &[StatusCode::OK, StatusCode::ACCEPTED])
+        let wanted = [StatusCode::OK, StatusCode::ACCEPTED];
+        let limit = self.connection.timeouts.total;
+        self.send(&url, request, &wanted, limit, &Stop::never())
             .map(drop)
     }
 
@@ -146,11 +167,12 @@ impl HttpGateway {
     pub fn get(&self, path: &str) -> Result<Vec<u8>, HttpError> {
         let url = self.url.join(path);
         let request = self.request(reqwest::Method::GET, &url);
-        let response = self.send(&url, request, &[StatusCode::OK])?;
+        let limit = self.connection.timeouts.total;
+        let response = self.send(&url, request, &[StatusCode::OK], limit, &Stop::never())?;
         self.runtime
             .block_on(response.bytes())
             .map(|bytes| bytes.to_vec())
-            .map_err(|error| self.failure(&url, &error))
+            .map_err(|error| self.failure(&url, &error, limit))
     }
 
     fn request(&self, verb: reqwest::Method, url: &str) -> reqwest::RequestBuilder {
@@ -170,12 +192,22 @@ impl HttpGateway {
         url: &str,
         request: reqwest::RequestBuilder,
         wanted: &[StatusCode],
+        limit: Duration,
+        stop: &Stop,
     ) -> Result<Response, HttpError> {
         self.runtime.block_on(async {
-            let mut response = request
-                .send()
-                .await
-                .map_err(|error| self.failure(url, &error))?;
+            let mut answer = pin!(request.send());
+            let answer = loop {
+                match tokio::time::timeout(LOOK_UP, answer.as_mut()).await {
+                    Ok(answer) => break answer,
+                    Err(_) if stop.is_wanted() => {
+                        let url = url.to_owned();
+                        return Err(HttpError::Stopped { url });
+                    }
+                    Err(_) => {}
+                }
+            };
+            let mut response = answer.map_err(|error| self.failure(url, &error, limit))?;
             let status = response.status();
             if wanted.contains(&status) {
                 return Ok(response);
@@ -257,7 +289,7 @@ impl HttpGateway {
         }
     }
 
-    fn failure(&self, url: &str, error: &reqwest::Error) -> HttpError {
+    fn failure(&self, url: &str, error: &reqwest::Error, limit: Duration) -> HttpError {
         let url = url.to_owned();
         let timeouts = self.connection.timeouts;
         // A server can refuse a client certificate after the handshake.
@@ -265,13 +297,17 @@ impl HttpGateway {
             return HttpError::Connect { url, reason };
         }
         match (error.is_timeout(), error.is_connect()) {
-            (true, true) => HttpError::ConnectTimeout {
+            (true, true) if timeouts.connect <= limit => HttpError::ConnectTimeout {
                 url,
-                limit: timeouts.connect.min(timeouts.total),
+                limit: timeouts.connect,
             },
-            (true, false) => HttpError::Timeout {
+            (true, _) => HttpError::Timeout {
                 url,
-                limit: timeouts.total,
+                limit,
+                option: match limit < timeouts.total {
+                    true => "--push-deadline",
+                    false => "--push-timeout",
+                },
             },
             (false, true) => {
                 let reason = innermost(error);

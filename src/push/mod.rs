@@ -11,7 +11,7 @@
 //! - [`http`]: the client of a gateway that is reached over HTTP.
 //! - [`Courier`]: delivers to one gateway by way of the outbox. `drain` is all that waits for one group,
 //!   `retry` one push that is tried again, `group_lock` what keeps deliveries to one group apart.
-//! - [`DeliveryPolicy`]: what a delivery may take.
+//! - [`DeliveryPolicy`]: what a delivery may take; [`Stop`]: what ends it early.
 //! - [`Dispatch`]: one push to several gateways.
 //! - [`delete`]: deleting a group, with what waits for it.
 //! - `self_report`: how pushing goes, as metrics.
@@ -31,6 +31,7 @@ pub mod path;
 mod policy;
 mod retry;
 mod self_report;
+mod stop;
 pub mod tls;
 pub mod url;
 
@@ -40,5 +41,5 @@ pub use delivery::{Courier, Delivery, Flushed, Kept, Undelivered};
 pub use dispatch::Dispatch;
 pub use gateway::{EMBEDDED, Gateway, GatewayError, Pusher};
 pub use policy::DeliveryPolicy;
-pub use retry::Stop;
+pub use stop::Stop;
 pub use url::{GatewayUrl, GatewayUrlError};

@@ -1,10 +1,10 @@
 //! One push, tried until it succeeds or its time is over.
 
-use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use super::gateway::{GatewayError, Pusher};
+use super::stop::Stop;
 use crate::metrics::Push;
 use crate::state::LazyState;
 use crate::state::push_stats::Attempts;
@@ -16,29 +16,10 @@ const LONGEST_WAIT: Duration = Duration::from_secs(2);
 /// How often to see whether it is stopped meanwhile.
 const LOOK_UP: Duration = Duration::from_millis(50);
 
-/// Tells deliveries to try nothing again, because this process is asked to end.
-#[derive(Clone)]
-pub struct Stop(Arc<dyn Fn() -> bool + Send + Sync>);
-
-impl Stop {
-    /// Wanted as soon as `is_wanted` says so.
-    pub fn when(is_wanted: impl Fn() -> bool + Send + Sync + 'static) -> Self {
-        Stop(Arc::new(is_wanted))
-    }
-
-    pub fn never() -> Self {
-        Stop::when(|| false)
-    }
-
-    pub fn is_wanted(&self) -> bool {
-        (self.0)()
-    }
-}
-
 /// Pushes by `pusher`, and again if that fails for a reason that may pass, for `window` from the first
 /// failure on, until `until` at most, and not once the `stop` is wanted. Adds to `attempts`.
 pub fn push(
-    pusher: &Pusher<'_>,
+    pusher: &Pusher,
     push: &Push,
     state: &mut LazyState,
     window: Duration,
@@ -50,7 +31,10 @@ pub fn push(
     let mut longest = FIRST_WAIT;
     loop {
         let start = Instant::now();
-        let result = pusher.push(push, state, until.saturating_duration_since(start));
+        let result = {
+            let limit = until.saturating_duration_since(start);
+            pusher.push(push, state, limit, stop)
+        };
         attempts.duration += start.elapsed();
         let error = match result {
             Ok(()) => {

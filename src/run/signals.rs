@@ -82,10 +82,10 @@ impl Signals {
         }
     }
 
-    /// Wanted once a signal was held back.
+    /// Wanted once another signal than so far was held back.
     pub fn stop(&self) -> Stop {
-        let shared = Arc::clone(&self.shared);
-        Stop::when(move || shared.held.load(Ordering::Relaxed) != 0)
+        let (shared, before) = (Arc::clone(&self.shared), self.held());
+        Stop::when(move || before.is_none() && shared.held.load(Ordering::Relaxed) != 0)
     }
 
     /// From now on gives the signals to [`wait`](Self::wait): those that ask a process to end, those

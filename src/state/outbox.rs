@@ -187,13 +187,15 @@ impl State {
         })
     }
 
-    /// Keeps the entry `id`, which its gateway has rejected, and why.
+    /// Keeps the entry `id`, which its gateway has rejected, and why. Removes the oldest ones beyond `limit`
+    /// as [`undelivered`](Self::undelivered) does, and returns their ids.
     pub fn rejected(
         &mut self,
         id: i64,
         error: &str,
         attempts: &Attempts,
-    ) -> Result<(), StateError> {
+        limit: u64,
+    ) -> Result<Vec<i64>, StateError> {
         self.with_sync(|connection| {
             let transaction =
                 connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
@@ -201,14 +203,17 @@ impl State {
                 "UPDATE outbox SET is_rejected = 1, attempts = attempts + 1, error = ? WHERE id = ?",
                 params![error, id],
             )?;
+            let dropped = enforce(&transaction, limit)?;
             push_stats::add(&transaction, attempts)?;
-            transaction.commit()
+            transaction.commit()?;
+            Ok(dropped)
         })
     }
 
     /// Keeps the entries `ids` of the group of `key` at `gateway`, which were not delivered, and why. They
     /// are on disk when this returns. What a newer one of them replaces is removed, and so are the oldest
-    /// ones of all beyond `limit`, the rejected ones first; returns how many those were.
+    /// ones of all beyond `limit`, the rejected ones first, but for those that were never tried; returns the
+    /// ids of the latter.
     pub fn undelivered(
         &mut self,
         gateway: &str,
@@ -217,7 +222,7 @@ impl State {
         error: &str,
         attempts: &Attempts,
         limit: u64,
-    ) -> Result<u64, StateError> {
+    ) -> Result<Vec<i64>, StateError> {
         self.with_sync(|connection| {
             let transaction =
                 connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
@@ -282,17 +287,6 @@ impl State {
             };
             transaction.commit()?;
             Ok(dropped as u64)
-        })
-    }
-
-    /// Removes the entries that wait for the group of `key` at `gateway`, and returns how many there were.
-    pub fn forget(&mut self, gateway: &str, key: &GroupingKey) -> Result<u64, StateError> {
-        self.with_sync(|connection| {
-            let forgotten = connection.execute(
-                "DELETE FROM outbox WHERE gateway = ? AND grouping_key = ? AND is_rejected = 0",
-                params![gateway, key],
-            )?;
-            Ok(forgotten as u64)
         })
     }
 
@@ -379,18 +373,22 @@ fn remove_replaced(
     Ok(())
 }
 
-/// Removes what is more than `limit` and returns how many entries that were.
-fn enforce(connection: &Connection, limit: u64) -> rusqlite::Result<u64> {
+/// Removes what is more than `limit`, and returns the ids. What was never tried stays: its process is about
+/// to.
+fn enforce(connection: &Connection, limit: u64) -> rusqlite::Result<Vec<i64>> {
     let size = size(connection)?;
     let excess = (size.waiting + size.rejected).saturating_sub(limit);
-    if excess > 0 {
-        connection.execute(
-            "DELETE FROM outbox WHERE id IN
-                 (SELECT id FROM outbox ORDER BY is_rejected DESC, id LIMIT ?)",
-            [excess],
-        )?;
+    if excess == 0 {
+        return Ok(Vec::new());
     }
-    Ok(excess)
+    connection
+        .prepare(
+            "DELETE FROM outbox WHERE id IN
+                 (SELECT id FROM outbox WHERE attempts > 0 ORDER BY is_rejected DESC, id LIMIT ?)
+                 RETURNING id",
+        )?
+        .query_map([excess], |row| row.get(0))?
+        .collect()
 }
 
 fn read(row: &Row<'_>) -> rusqlite::Result<OutboxEntry> {
