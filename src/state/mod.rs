@@ -7,6 +7,7 @@
 //!
 //! - [`dir`]: where the database is.
 //! - [`LazyState`]: the database, opened when it is first needed.
+//! - `chown`: what SQLite does as root, where that is needed.
 //! - `schema`: its tables, made and brought up to date on opening.
 //! - `error`: why it cannot be used.
 //! - `damage`: what becomes of a corrupt database.
@@ -16,6 +17,7 @@
 //! - [`outbox`]: pushes that are not delivered yet.
 //! - [`push_stats`]: how pushing went so far.
 
+mod chown;
 pub mod counters;
 mod damage;
 pub mod dir;
@@ -34,10 +36,11 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::ptr;
 
 use nix::errno::Errno;
 use percent_encoding::{NON_ALPHANUMERIC, percent_encode};
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, OpenFlags, ffi};
 
 pub use damage::Damage;
 pub use error::StateError;
@@ -144,6 +147,7 @@ impl State {
             let Some(found) = found(path)? else {
                 return Ok(None);
             };
+            chown::only_where_needed();
             let source = match Connection::open_with_flags(path, READ_WRITE) {
                 Ok(connection) => {
                     return Ok(Some(State {
@@ -198,10 +202,19 @@ impl State {
 
     /// Brings the log into the database, if it is long. Where that fails, the next one will.
     fn shorten_log(&self) {
-        let pages = self
-            .connection
-            .query_row("PRAGMA wal_checkpoint(NOOP)", [], |row| row.get(1));
-        if pages.is_ok_and(|pages: i64| pages >= schema::LOG_PAGES) {
+        let mut pages = 0;
+        // SAFETY: the handle is that of an open connection; no name means its one database, and of the two
+        // places for numbers only the one that is given is written to.
+        let answer = unsafe {
+            ffi::sqlite3_wal_checkpoint_v2(
+                self.connection.handle(),
+                ptr::null(),
+                ffi::SQLITE_CHECKPOINT_NOOP,
+                &mut pages,
+                ptr::null_mut(),
+            )
+        };
+        if answer == ffi::SQLITE_OK && pages >= schema::LOG_PAGES {
             let _ = self.checkpoint();
         }
     }

@@ -114,7 +114,7 @@ const MIGRATIONS: &[&str] = &[
 /// At how many pages the log is brought into the database when that is closed. By default SQLite does so
 /// whenever the last process closes it, which here is after each run, and costs more than all else. On the
 /// other hand the first one to open it reads all that is in the log.
-pub(super) const LOG_PAGES: i64 = 64;
+pub(super) const LOG_PAGES: i32 = 64;
 
 /// A log file that is larger is cut off then. A smaller one is written over from its start: to give space
 /// back to the file system and take new one each time would make runs a fifth slower.
