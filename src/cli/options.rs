@@ -16,13 +16,13 @@ use crate::state::dir::default_dir;
 
 #[derive(Args)]
 pub struct GatewayArgs {
-    /// Where reports go: a Pushgateway's URL, or `embedded`; can be given several times [default:
-    /// embedded]
+    /// Where reports go: a Pushgateway's URL, or `embedded`; can be given several times
     ///
     /// `http://` is assumed where no scheme is given. The URL can hold a path prefix, and a user and
     /// password, which are never printed. `embedded` is the local gateway in the state directory. Of
     /// several gateways (in the variable with blanks between them) each gets every report, whatever
-    /// becomes of the others.
+    /// becomes of the others. Without any it is `embedded`; for `outbox flush` it is all that reports wait
+    /// for.
     #[arg(
         long,
         value_name = "URL",
