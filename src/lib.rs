@@ -14,6 +14,7 @@
 //! # Ok::<(), metricsjob::metrics::GroupingKeyError>(())
 //! ```
 
+pub mod backoff;
 pub mod cli;
 pub mod client;
 pub mod job;

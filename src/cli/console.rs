@@ -11,6 +11,8 @@ use comfy_table::Table;
 use comfy_table::presets::NOTHING;
 use nix::poll::{PollFd, PollFlags, poll};
 
+use crate::metrics::Labels;
+
 /// How long, in milliseconds, stderr may take to have room for a message. A run that is over must come to its end.
 const STALLED: u16 = 5000;
 
@@ -87,6 +89,23 @@ pub fn visible(text: &str) -> Cow<'_, str> {
         false => c.to_string(),
     };
     Cow::Owned(text.chars().map(escape).collect())
+}
+
+/// `one`, or the number and `many`.
+pub fn count(number: u64, one: &str, many: &str) -> String {
+    match number {
+        1 => one.to_owned(),
+        number => format!("{number} {many}"),
+    }
+}
+
+/// `db=customers zone=z`, with `separator` between them.
+pub fn labels(labels: &Labels, separator: &str) -> String {
+    let pairs = labels.iter();
+    let pairs: Vec<String> = pairs
+        .map(|(name, value)| format!("{name}={value}"))
+        .collect();
+    pairs.join(separator)
 }
 
 /// `2m 3s ago`, `just now`, or `never` for 0: `time` is in seconds since the epoch.

@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::delivery_notes::count;
+use super::console::count;
 use super::options::{GatewayArgs, GroupArgs, QuietArgs};
 use super::{console, exit};
 use crate::push;

@@ -1,6 +1,6 @@
 //! What is said on stderr about deliveries.
 
-use super::console;
+use super::console::{self, count};
 use crate::push::{Delivery, Gateway, Kept, Undelivered};
 use crate::state::StateError;
 
@@ -57,12 +57,4 @@ pub fn warn(
         }
     }
     is_told
-}
-
-/// `one`, or the number and `many`.
-pub fn count(number: u64, one: &str, many: &str) -> String {
-    match number {
-        1 => one.to_owned(),
-        number => format!("{number} {many}"),
-    }
 }

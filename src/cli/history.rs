@@ -55,14 +55,10 @@ pub fn main(args: HistoryArgs) -> anyhow::Result<u8> {
 fn text(runs: &[RecordedRun], now: SystemTime) -> String {
     let longest = runs.iter().map(|run| run.duration).fold(0.0, f64::max);
     let rows = runs.iter().map(|run| {
-        let labels = run.key.labels().iter();
-        let labels: Vec<String> = labels
-            .map(|(name, value)| format!("{name}={value}"))
-            .collect();
         let duration = Duration::try_from_secs_f64(run.duration).unwrap_or_default();
         vec![
             run.name.clone(),
-            labels.join(","),
+            console::labels(run.key.labels(), ","),
             console::ago(run.started_at, now),
             outcome(run),
             run.attempts.to_string(),

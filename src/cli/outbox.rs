@@ -7,7 +7,7 @@ use anyhow::anyhow;
 use clap::{Args, Subcommand};
 use serde_json::json;
 
-use super::delivery_notes::count;
+use super::console::count;
 use super::delivery_options::DeliveryArgs;
 use super::exit::{self, UNAVAILABLE};
 use super::options::{GatewayArgs, Output, OutputArgs, QuietArgs, StateArgs};
@@ -157,15 +157,11 @@ fn table(entries: &[OutboxEntry]) -> String {
     let now = SystemTime::now();
     let rows = entries.iter().map(|entry| {
         let push = &entry.push;
-        let labels = push.key().labels().iter();
-        let labels: Vec<String> = labels
-            .map(|(name, value)| format!("{name}={value}"))
-            .collect();
         vec![
             entry.id.to_string(),
             entry.gateway.clone(),
             push.key().job().to_owned(),
-            labels.join(" "),
+            console::labels(push.key().labels(), " "),
             push.method().name().to_owned(),
             console::ago(unix_seconds(push.produced_at()), now),
             entry.attempts.to_string(),

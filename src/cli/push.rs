@@ -9,7 +9,7 @@ use anyhow::anyhow;
 use clap::Args;
 use serde_json::json;
 
-use super::delivery_notes::count;
+use super::console::count;
 use super::delivery_options::DeliveryArgs;
 use super::exit::{self, UNAVAILABLE, usage};
 use super::options::{GatewayArgs, GroupArgs, Output, OutputArgs, QuietArgs, method};

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use serde_json::json;
 
-use super::delivery_notes::count;
+use super::console::count;
 use super::{console, json};
 use crate::job::Job;
 use crate::metrics::{Family, GroupingKey, Value, series_name, unix_seconds};

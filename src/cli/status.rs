@@ -54,10 +54,6 @@ fn text(groups: &[Group]) -> String {
         "FAMILIES",
     ];
     let rows = groups.iter().map(|group| {
-        let labels = group.key.labels().iter();
-        let labels: Vec<String> = labels
-            .map(|(name, value)| format!("{name}={value}"))
-            .collect();
         let mut last_push = console::ago(group.push_time, now);
         if group.push_failure_time > group.push_time {
             last_push.push_str(" (a later one was refused)");
@@ -67,7 +63,7 @@ fn text(groups: &[Group]) -> String {
             .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
         vec![
             group.key.job().to_owned(),
-            labels.join(" "),
+            console::labels(group.key.labels(), " "),
             last_push,
             success.map_or_else(|| "-".into(), |time| console::ago(time, now)),
             duration.map_or_else(|| "-".into(), console::rough),

@@ -1,6 +1,6 @@
 //! Jobs: what to run and how to report it.
 //!
-//! It may use [`crate::client`], [`crate::metrics`] and nothing else of ours: a job knows neither how it is run nor
+//! It may use [`crate::backoff`], [`crate::client`], [`crate::metrics`] and nothing else of ours: a job knows neither how it is run nor
 //! where its report goes.
 //!
 //! - [`Job`], [`Work`]: the definition.
@@ -23,4 +23,6 @@ mod suggest;
 
 pub use command::Command;
 pub use definition::{DEFAULT_PREFIX, DefinedIn, Job, Work};
-pub use policy::{Backoff, LockPolicy, Policy};
+pub use policy::{LockPolicy, Policy};
+
+pub use crate::backoff::Backoff;

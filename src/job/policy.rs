@@ -4,6 +4,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use super::duration;
+use crate::backoff::Backoff;
 
 /// How a job is run and reported, besides what it runs.
 #[derive(Debug, Clone, PartialEq)]
@@ -62,29 +63,10 @@ impl LockPolicy {
     }
 }
 
-/// How long to wait between attempts: `min` at first, then twice as long each time, up to `max`;
-/// of that a random part between a half and all of it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Backoff {
-    min: Duration,
-    max: Duration,
-}
-
+/// The wait between the attempts of a run.
 impl Default for Backoff {
     fn default() -> Self {
-        Backoff {
-            min: Duration::from_secs(1),
-            max: Duration::from_secs(60),
-        }
-    }
-}
-
-impl Backoff {
-    /// The wait after attempt number `attempt` (from 1) where the draw from [0, 1) was `random`.
-    pub fn delay(self, attempt: u32, random: f64) -> Duration {
-        let doublings = attempt.saturating_sub(1).min(31);
-        let full = self.min.saturating_mul(1 << doublings).min(self.max);
-        full.mul_f64(0.5 + random / 2.0)
+        Backoff::new(Duration::from_secs(1), Duration::from_secs(60))
     }
 }
 
@@ -98,7 +80,7 @@ impl FromStr for Backoff {
         if min > max {
             return Err("begins with its longer wait (the form is 1s..1m)".into());
         }
-        Ok(Backoff { min, max })
+        Ok(Backoff::new(min, max))
     }
 }
 

@@ -5,13 +5,12 @@ use std::time::{Duration, Instant};
 
 use super::gateway::{GatewayError, Pusher};
 use super::stop::Stop;
+use crate::backoff::Backoff;
 use crate::metrics::Push;
 use crate::state::LazyState;
 use crate::state::push_stats::Attempts;
 
-/// The wait before the second attempt; it doubles with each further one.
-const FIRST_WAIT: Duration = Duration::from_millis(5);
-const LONGEST_WAIT: Duration = Duration::from_secs(2);
+const WAITS: Backoff = Backoff::new(Duration::from_millis(5), Duration::from_secs(2));
 
 /// How often to see whether it is stopped meanwhile.
 const LOOK_UP: Duration = Duration::from_millis(50);
@@ -27,8 +26,7 @@ pub fn push(
     stop: &Stop,
     attempts: &mut Attempts,
 ) -> Result<(), GatewayError> {
-    let mut end = None;
-    let mut longest = FIRST_WAIT;
+    let (mut end, mut tries) = (None, 0);
     loop {
         let start = Instant::now();
         let result = {
@@ -53,8 +51,8 @@ pub fn push(
             let left = until.saturating_duration_since(now);
             now + window.min(left)
         });
-        // From half of it to all of it, so that many clients do not come back together.
-        let wait = longest.mul_f64(0.5 + rand::random::<f64>() / 2.0);
+        tries += 1;
+        let wait = WAITS.delay(tries, rand::random());
         let wait = wait.max(error.retry_after().unwrap_or_default());
         if !error.is_transient() || wait >= end.saturating_duration_since(now) {
             return Err(error);
@@ -66,6 +64,5 @@ pub fn push(
             let left = (now + wait).saturating_duration_since(Instant::now());
             thread::sleep(left.min(LOOK_UP));
         }
-        longest = (longest * 2).min(LONGEST_WAIT);
     }
 }

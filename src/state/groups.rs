@@ -7,7 +7,7 @@ use std::time::SystemTime;
 
 use rusqlite::Error::FromSqlConversionFailure;
 use rusqlite::types::Type;
-use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
+use rusqlite::{Connection, OptionalExtension, params};
 
 use super::{State, StateError};
 use crate::metrics::check::{CheckError, check_families};
@@ -75,10 +75,8 @@ impl State {
             .filter(|family| !TIME_SERIES.contains(&family.name.as_str()))
             .map(|family| labelled(family, key))
             .collect();
-        self.with_sync(|connection| {
-            let mut transaction =
-                connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-            let group = group_id(&transaction, key)?;
+        self.write_sync(|transaction| {
+            let group = group_id(transaction, key)?;
             let savepoint = transaction.savepoint()?;
             let verdict = match check_families(&families) {
                 Ok(()) => replace(&savepoint, group, method, &families)?,
@@ -96,7 +94,6 @@ impl State {
                 &format!("UPDATE groups SET {column} = ? WHERE id = ?"),
                 params![unix_seconds(now), group],
             )?;
-            transaction.commit()?;
             Ok(verdict)
         })?
         .map_err(PushError::Rejected)

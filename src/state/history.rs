@@ -1,6 +1,6 @@
 //! The history: finished runs.
 
-use rusqlite::{Row, TransactionBehavior, params};
+use rusqlite::{Row, params};
 
 use super::counters::{self, Counter};
 use super::{State, StateError, outbox, push_stats};
@@ -85,9 +85,7 @@ impl State {
         gateways: &[String],
         report: impl Fn(&[Counter]) -> Option<Result<Push, E>>,
     ) -> Result<Recorded<E>, StateError> {
-        self.with(|connection| {
-            let transaction =
-                connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        self.write(|transaction| {
             let job = run.key.job();
             transaction.prepare_cached(INSERT)?.execute(params![
                 run.run_id,
@@ -110,14 +108,13 @@ impl State {
             transaction
                 .prepare_cached(PRUNE)?
                 .execute(params![job, keep])?;
-            counters::add(&transaction, &run.key, increments)?;
-            let totals = counters::select(&transaction, &run.key)?;
+            counters::add(transaction, &run.key, increments)?;
+            let totals = counters::select(transaction, &run.key)?;
             let push = report(&totals);
             let entries = match &push {
-                Some(Ok(push)) => outbox::enqueue(&transaction, push, gateways)?,
+                Some(Ok(push)) => outbox::enqueue(transaction, push, gateways)?,
                 _ => Vec::new(),
             };
-            transaction.commit()?;
             Ok(Recorded { push, entries })
         })
     }

@@ -40,7 +40,7 @@ use std::ptr;
 
 use nix::errno::Errno;
 use percent_encoding::{NON_ALPHANUMERIC, percent_encode};
-use rusqlite::{Connection, OpenFlags, ffi};
+use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior, ffi};
 
 pub use damage::Damage;
 pub use error::StateError;
@@ -180,11 +180,6 @@ impl State {
         Ok(())
     }
 
-    /// The database's file.
-    pub fn path(&self) -> &Path {
-        &self.path
-    }
-
     /// Whether the open file is still the one at its path.
     fn is_in_place(&self) -> bool {
         identity(&self.path).is_ok_and(|found| found == Some(self.identity))
@@ -227,9 +222,29 @@ impl State {
         };
         self.connection
             .pragma_update_and_check(None, "wal_checkpoint", mode, |_| Ok(()))?;
-        // Only what is written next begins the log anew, and only we know yet that it can be.
-        let version = schema::version(&self.connection)?;
-        self.connection.pragma_update(None, "user_version", version)
+        // Only what is written next begins the log anew, and only we know yet that it can be. In one
+        // transaction, because a newer version may be about to migrate.
+        let transaction =
+            Transaction::new_unchecked(&self.connection, TransactionBehavior::Immediate)?;
+        let version = schema::version(&transaction)?;
+        transaction.pragma_update(None, "user_version", version)?;
+        transaction.commit()
+    }
+
+    /// Does `work` in one transaction as [`with`](Self::with) does.
+    fn write<T>(
+        &mut self,
+        mut work: impl FnMut(&mut Transaction<'_>) -> rusqlite::Result<T>,
+    ) -> Result<T, StateError> {
+        self.with(|connection| in_transaction(connection, &mut work))
+    }
+
+    /// Does `work` in one transaction as [`with_sync`](Self::with_sync) does.
+    fn write_sync<T>(
+        &mut self,
+        mut work: impl FnMut(&mut Transaction<'_>) -> rusqlite::Result<T>,
+    ) -> Result<T, StateError> {
+        self.with_sync(|connection| in_transaction(connection, &mut work))
     }
 
     /// Does `work` as [`with`](Self::with) does, and what it has changed, with all that was changed
@@ -278,6 +293,17 @@ impl Drop for State {
             self.shorten_log();
         }
     }
+}
+
+/// Does `work` in one transaction, which waits for those of others before it reads anything.
+fn in_transaction<T>(
+    connection: &mut Connection,
+    work: impl FnOnce(&mut Transaction<'_>) -> rusqlite::Result<T>,
+) -> rusqlite::Result<T> {
+    let mut transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let value = work(&mut transaction)?;
+    transaction.commit()?;
+    Ok(value)
 }
 
 /// The same as [`identity`], its errors told.

@@ -6,10 +6,7 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rusqlite::types::Type;
-use rusqlite::{
-    Connection, Error::FromSqlConversionFailure, OptionalExtension, Row, TransactionBehavior,
-    params,
-};
+use rusqlite::{Connection, Error::FromSqlConversionFailure, OptionalExtension, Row, params};
 
 use super::push_stats::{self, Attempts};
 use super::{State, StateError};
@@ -84,13 +81,7 @@ const OVERTAKE: &str = "UPDATE outbox SET is_overtaken = 1
 impl State {
     /// Puts `push` into the outbox, once for each of `gateways`, and returns the ids.
     pub fn enqueue(&mut self, push: &Push, gateways: &[String]) -> Result<Vec<i64>, StateError> {
-        self.with(|connection| {
-            let transaction =
-                connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-            let ids = enqueue(&transaction, push, gateways)?;
-            transaction.commit()?;
-            Ok(ids)
-        })
+        self.write(|transaction| enqueue(transaction, push, gateways))
     }
 
     /// The ids of the entries that wait for the group of `key` at `gateway`, in the order in which they
@@ -164,22 +155,19 @@ impl State {
         attempts: &Attempts,
         now: SystemTime,
     ) -> Result<Left, StateError> {
-        self.with(|connection| {
-            let transaction =
-                connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        self.write(|transaction| {
             let mut delete = transaction.prepare_cached(DELETE)?;
             for id in ids {
                 delete.execute([id])?;
             }
             drop(delete);
-            push_stats::add(&transaction, attempts)?;
+            push_stats::add(transaction, attempts)?;
             let (is_anything_waiting, is_anything_rejected, reported_at) = transaction
                 .prepare_cached(LEFT)?
                 .query_row([gateway], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
             if let (Some(newest), true) = (ids.iter().max(), is_anything_rejected) {
                 transaction.execute(OVERTAKE, params![gateway, key, newest])?;
             }
-            transaction.commit()?;
             Ok(Left {
                 is_anything_waiting,
                 are_stats_due: push_stats::is_due(reported_at, now),
@@ -196,16 +184,13 @@ impl State {
         attempts: &Attempts,
         limit: u64,
     ) -> Result<Vec<i64>, StateError> {
-        self.with_sync(|connection| {
-            let transaction =
-                connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        self.write_sync(|transaction| {
             transaction.execute(
                 "UPDATE outbox SET is_rejected = 1, attempts = attempts + 1, error = ? WHERE id = ?",
                 params![error, id],
             )?;
-            let dropped = enforce(&transaction, limit)?;
-            push_stats::add(&transaction, attempts)?;
-            transaction.commit()?;
+            let dropped = enforce(transaction, limit)?;
+            push_stats::add(transaction, attempts)?;
             Ok(dropped)
         })
     }
@@ -223,10 +208,8 @@ impl State {
         attempts: &Attempts,
         limit: u64,
     ) -> Result<Vec<i64>, StateError> {
-        self.with_sync(|connection| {
-            let transaction =
-                connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-            remove_replaced(&transaction, gateway, key, ids)?;
+        self.write_sync(|transaction| {
+            remove_replaced(transaction, gateway, key, ids)?;
             let mut update = transaction.prepare_cached(
                 "UPDATE outbox SET attempts = attempts + ?, error = ? WHERE id = ?",
             )?;
@@ -234,9 +217,8 @@ impl State {
                 update.execute(params![attempts.total(), error, id])?;
             }
             drop(update);
-            let dropped = enforce(&transaction, limit)?;
-            push_stats::add(&transaction, attempts)?;
-            transaction.commit()?;
+            let dropped = enforce(transaction, limit)?;
+            push_stats::add(transaction, attempts)?;
             Ok(dropped)
         })
     }
@@ -271,9 +253,7 @@ impl State {
 
     /// Removes entries that were not delivered, and returns how many there were.
     pub fn drop_entries(&mut self, selection: Selection<'_>) -> Result<u64, StateError> {
-        self.with_sync(|connection| {
-            let transaction =
-                connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        self.write_sync(|transaction| {
             let dropped = match selection {
                 Selection::All => transaction.execute("DELETE FROM outbox", [])?,
                 Selection::Rejected => {
@@ -285,7 +265,6 @@ impl State {
                     dropped.sum::<rusqlite::Result<usize>>()?
                 }
             };
-            transaction.commit()?;
             Ok(dropped as u64)
         })
     }

@@ -6,8 +6,8 @@ use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use rusqlite::Connection;
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, TransactionBehavior};
 
 use super::{State, StateError, make_private};
 
@@ -172,13 +172,15 @@ pub(super) fn version(connection: &Connection) -> rusqlite::Result<i64> {
 
 fn migrate(connection: &mut Connection) -> rusqlite::Result<()> {
     connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
-    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let taken = version(&transaction)? as usize;
-    for step in MIGRATIONS.iter().skip(taken) {
-        transaction.execute_batch(step)?;
-    }
-    transaction.pragma_update(None, "user_version", MIGRATIONS.len() as i64)?;
-    transaction.commit()
+    super::in_transaction(connection, |transaction| {
+        let taken = version(transaction)? as usize;
+        for step in MIGRATIONS.iter().skip(taken) {
+            transaction.execute_batch(step)?;
+        }
+        // A newer version may have taken more meanwhile.
+        let taken = taken.max(MIGRATIONS.len());
+        transaction.pragma_update(None, "user_version", taken as i64)
+    })
 }
 
 /// Locks the database at `path` against others that make, migrate or replace it, until the returned
