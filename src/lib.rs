@@ -22,3 +22,4 @@ pub mod metrics;
 pub mod push;
 pub mod run;
 pub mod state;
+pub mod store;

@@ -50,14 +50,8 @@ pub enum CheckError {
 /// gateway would silently overwrite it: a series with the label `job` or a grouping label.
 pub fn check_push(key: &GroupingKey, families: &[Family]) -> Result<(), CheckError> {
     for family in families {
-        let mut key_labels = key.labels().keys();
-        let reserved = key_labels.find_map(|label| Some((label, reserved_by(family.kind, label)?)));
-        if let Some((label, reason)) = reserved {
-            return Err(CheckError::LabelName {
-                series: format!("{}, under this grouping key,", family.name),
-                label: label.clone(),
-                reason,
-            });
+        for label in key.labels().keys() {
+            check_key_label(family, label)?;
         }
         for metric in &family.metrics {
             if let Some(label) = metric.labels.keys().find(|label| key.has_label(label)) {
@@ -134,9 +128,7 @@ fn check_beside(kinds: &HashMap<String, Kind>, family: &Family) -> Result<(), Ch
 pub fn check_families(families: &[Family]) -> Result<(), CheckError> {
     let mut kinds = HashMap::new();
     for family in families {
-        if !is_metric_name(&family.name) {
-            return Err(CheckError::MetricName(family.name.clone()));
-        }
+        check_name(&family.name)?;
         if kinds.insert(family.name.as_str(), family.kind).is_some() {
             return Err(CheckError::DuplicateFamily(family.name.clone()));
         }
@@ -150,10 +142,27 @@ pub fn check_families(families: &[Family]) -> Result<(), CheckError> {
             }
         }
     }
+    check_suffixes(families, |name| kinds.contains_key(name))
+}
+
+/// Whether `name` can be a metric's.
+pub(crate) fn check_name(name: &str) -> Result<(), CheckError> {
+    match is_metric_name(name) {
+        true => Ok(()),
+        false => Err(CheckError::MetricName(name.to_owned())),
+    }
+}
+
+/// Whether no family has a name that the series of a summary or histogram have. `is_there` says which
+/// names there are.
+pub(crate) fn check_suffixes(
+    families: &[Family],
+    is_there: impl Fn(&str) -> bool,
+) -> Result<(), CheckError> {
     for family in families {
         for suffix in family.kind.suffixes() {
             let name = format!("{}{suffix}", family.name);
-            if kinds.contains_key(name.as_str()) {
+            if is_there(&name) {
                 return Err(CheckError::Suffix {
                     name,
                     kind: family.kind,
@@ -163,6 +172,18 @@ pub fn check_families(families: &[Family]) -> Result<(), CheckError> {
         }
     }
     Ok(())
+}
+
+/// Whether the label of a grouping key can be one of the family's series.
+pub(crate) fn check_key_label(family: &Family, label: &str) -> Result<(), CheckError> {
+    match reserved_by(family.kind, label) {
+        Some(reason) => Err(CheckError::LabelName {
+            series: format!("{}, under this grouping key,", family.name),
+            label: label.to_owned(),
+            reason,
+        }),
+        None => Ok(()),
+    }
 }
 
 /// Why a family of this kind cannot have the label. The Pushgateway accepts `le`, and from then on
@@ -175,7 +196,7 @@ fn reserved_by(kind: Kind, label: &str) -> Option<&'static str> {
     }
 }
 
-fn check_metric(family: &Family, metric: &Metric) -> Result<(), CheckError> {
+pub(crate) fn check_metric(family: &Family, metric: &Metric) -> Result<(), CheckError> {
     let series = || series_name(&family.name, &metric.labels);
     if metric.timestamp_ms.is_some() {
         return Err(CheckError::Timestamp { series: series() });

@@ -2,6 +2,7 @@
 
 use super::family::Family;
 use super::grouping_key::GroupingKey;
+use super::label::Labels;
 
 /// The families that were pushed under one grouping key.
 #[derive(Debug, Clone, PartialEq)]
@@ -13,6 +14,22 @@ pub struct Group {
     pub push_failure_time: f64,
     /// Sorted by name, without the two times above.
     pub families: Vec<Family>,
+}
+
+impl Group {
+    /// The labels that a series of the group has on a gateway: its own, overwritten by the key's, and an
+    /// empty `instance` if there is none.
+    pub fn series_labels(&self, own: &Labels) -> Labels {
+        let mut labels = own.clone();
+        for (name, value) in self.key.labels() {
+            labels.insert(name.clone(), value.clone());
+        }
+        labels.insert("job".into(), self.key.job().into());
+        if !labels.contains_key("instance") {
+            labels.insert("instance".into(), String::new());
+        }
+        labels
+    }
 }
 
 /// The names of the time series in which a gateway exposes [`Group::push_time`] and

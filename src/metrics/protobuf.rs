@@ -22,6 +22,24 @@ pub fn encode(families: &[Family]) -> Vec<u8> {
     out
 }
 
+/// Stand-in.
+pub fn decode(body: &[u8], _: &crate::metrics::text::Limits) -> Result<Vec<Family>, DecodeError> {
+    match body.is_empty() {
+        true => Ok(Vec::new()),
+        false => Err(DecodeError::Syntax),
+    }
+}
+pub fn has_native(_: &Family) -> bool {
+    false
+}
+#[derive(Debug, thiserror::Error)]
+pub enum DecodeError {
+    #[error("syntax")]
+    Syntax,
+    #[error("inconsistent")]
+    Inconsistent,
+}
+
 // proto2: each field is optional, and what is set is sent even if it is zero.
 
 #[derive(Clone, PartialEq, Message)]

@@ -2,10 +2,11 @@
 
 use std::fmt;
 use std::path::PathBuf;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use super::api;
 use super::connection::Connection;
+use super::embedded;
 use super::encoding::Encoding;
 use super::http::{HttpError, HttpGateway};
 use super::path::group_path;
@@ -35,6 +36,9 @@ pub enum GatewayError {
     Embedded(#[from] PushError),
     #[error(transparent)]
     State(#[from] StateError),
+    /// The gateway that serves the state in this directory.
+    #[error("the gateway that serves {}: {source}", dir.display())]
+    Serving { dir: PathBuf, source: HttpError },
     #[error("another process is delivering an older report of this group")]
     Busy,
     /// What another process was told.
@@ -45,55 +49,58 @@ pub enum GatewayError {
 }
 
 impl GatewayError {
+    fn http(&self) -> Option<&HttpError> {
+        match self {
+            GatewayError::Http(error) | GatewayError::Serving { source: error, .. } => Some(error),
+            _ => None,
+        }
+    }
+
     /// Whether the gateway got the push and refused it, so that it would refuse it again: an HTTP
     /// status from 400 to 499, but for 408 (request timeout) and 429 (too many requests), and for those
     /// that are about who sends it, see [`is_of_sender`](Self::is_of_sender).
     pub fn is_rejection(&self) -> bool {
-        match self {
-            GatewayError::Http(HttpError::Status { status, .. }) => {
+        match self.http() {
+            Some(HttpError::Status { status, .. }) => {
                 status.is_client_error()
                     && !matches!(status.as_u16(), 408 | 429)
                     && !self.is_of_sender()
             }
-            GatewayError::Embedded(error) => matches!(error, PushError::Rejected(_)),
-            _ => false,
+            Some(_) => false,
+            None => matches!(self, GatewayError::Embedded(PushError::Rejected(_))),
         }
     }
 
     /// Whether the reason may pass by itself: no connection, no answer, a broken one, 408, 429, or a
     /// status from 500 to 599.
     pub fn is_transient(&self) -> bool {
-        match self {
-            GatewayError::Http(HttpError::Status { status, .. }) => {
+        match self.http() {
+            Some(HttpError::Status { status, .. }) => {
                 status.is_server_error() || matches!(status.as_u16(), 408 | 429)
             }
-            GatewayError::Http(error) => {
-                !matches!(error, HttpError::Setup(_) | HttpError::Stopped { .. })
-            }
-            _ => false,
+            Some(error) => !matches!(error, HttpError::Setup(_) | HttpError::Stopped { .. }),
+            None => false,
         }
     }
 
     /// Whether the gateway did not take it because of who sent it: 401, 403 or 407. With the right
     /// credentials it may take the same push.
     pub fn is_of_sender(&self) -> bool {
-        match self {
-            GatewayError::Http(HttpError::Status { status, .. }) => {
-                matches!(status.as_u16(), 401 | 403 | 407)
-            }
+        match self.http() {
+            Some(HttpError::Status { status, .. }) => matches!(status.as_u16(), 401 | 403 | 407),
             _ => false,
         }
     }
 
     /// Whether it may be about this push alone: the gateway has answered, and takes what we send.
     pub fn may_be_of_push(&self) -> bool {
-        matches!(self, GatewayError::Http(HttpError::Status { .. })) && !self.is_of_sender()
+        matches!(self.http(), Some(HttpError::Status { .. })) && !self.is_of_sender()
     }
 
     /// How long the gateway asked to be left alone.
     pub fn retry_after(&self) -> Option<Duration> {
-        match self {
-            GatewayError::Http(HttpError::Status { retry_after, .. }) => *retry_after,
+        match self.http() {
+            Some(HttpError::Status { retry_after, .. }) => *retry_after,
             _ => None,
         }
     }
@@ -167,8 +174,10 @@ impl Gateway {
         Pusher {
             name: self.to_string(),
             client: match self {
-                Gateway::Embedded(_) => None,
-                Gateway::Http(url, connection) => Some(HttpGateway::new(url.clone(), connection)),
+                Gateway::Embedded(dir) => Client::Embedded(dir.clone()),
+                Gateway::Http(url, connection) => {
+                    Client::Http(HttpGateway::new(url.clone(), connection))
+                }
             },
         }
     }
@@ -177,10 +186,7 @@ impl Gateway {
     /// Pushgateway does not tell.
     pub fn delete(&self, key: &GroupingKey) -> Result<Option<bool>, GatewayError> {
         match self {
-            Gateway::Embedded(dir) => match State::open_existing(dir)? {
-                Some(mut state) => Ok(Some(state.delete(key)?)),
-                None => Ok(Some(false)),
-            },
+            Gateway::Embedded(dir) => embedded::delete(dir, key),
             Gateway::Http(url, connection) => {
                 HttpGateway::new(url.clone(), connection)?.delete(key)?;
                 Ok(None)
@@ -210,8 +216,14 @@ impl Gateway {
 /// Pushes to one gateway. To make it takes some time of its own, before there is anything to push.
 pub struct Pusher {
     name: String,
-    /// `None` for the embedded gateway; or why there can be no client.
-    client: Option<Result<HttpGateway, HttpError>>,
+    client: Client,
+}
+
+enum Client {
+    /// In this state directory.
+    Embedded(PathBuf),
+    /// Or why there can be none.
+    Http(Result<HttpGateway, HttpError>),
 }
 
 impl Pusher {
@@ -222,7 +234,7 @@ impl Pusher {
 
     /// Whether the gateway is behind a URL.
     pub fn is_http(&self) -> bool {
-        self.client.is_some()
+        matches!(self.client, Client::Http(_))
     }
 
     /// Pushes once, and waits for the answer until `limit` at most, and not once the `stop` is wanted. `state`
@@ -235,14 +247,9 @@ impl Pusher {
         stop: &Stop,
     ) -> Result<(), GatewayError> {
         match &self.client {
-            None => Ok(state.get()?.push(
-                push.key(),
-                push.method(),
-                push.families(),
-                SystemTime::now(),
-            )?),
-            Some(Ok(client)) => Ok(client.push(push, limit, stop)?),
-            Some(Err(error)) => Err(error.clone().into()),
+            Client::Embedded(dir) => embedded::push(dir, push, state, limit, stop),
+            Client::Http(Ok(client)) => Ok(client.push(push, limit, stop)?),
+            Client::Http(Err(error)) => Err(error.clone().into()),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::cmp::Reverse;
 use std::error::Error;
+use std::path::Path;
 use std::pin::pin;
 use std::time::Duration;
 
@@ -17,6 +18,7 @@ use super::tls::PLAIN;
 use super::url::GatewayUrl;
 use crate::client::{self, Credentials, Proxy, Runtime, innermost, redacted};
 use crate::metrics::{GroupingKey, Method, Push};
+use crate::state::serving::{self, SocketPath};
 
 /// A request to a gateway that did not do what it should.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -88,6 +90,7 @@ pub struct HttpGateway {
     connection: Connection,
     client: reqwest::Client,
     runtime: Runtime,
+    _socket: Option<SocketPath>,
 }
 
 impl HttpGateway {
@@ -96,6 +99,23 @@ impl HttpGateway {
     /// those that leave the request as it is: another would turn a PUT into a GET, or send
     /// credentials elsewhere.
     pub fn new(url: GatewayUrl, connection: &Connection) -> Result<Self, HttpError> {
+        HttpGateway::build(url, connection, None)
+    }
+
+    /// A client for the gateway that serves the state in `dir`, by its socket there. Its URLs have no
+    /// meaning of their own.
+    pub fn serving(dir: &Path) -> Result<Self, HttpError> {
+        let setup = |error: &(dyn Error + 'static)| HttpError::Setup(innermost(error));
+        let url = GatewayUrl::parse("http://localhost").map_err(|error| setup(&error))?;
+        let socket = serving::socket(dir).map_err(|error| setup(&error))?;
+        HttpGateway::build(url, &Connection::default(), Some(socket))
+    }
+
+    fn build(
+        url: GatewayUrl,
+        connection: &Connection,
+        socket: Option<SocketPath>,
+    ) -> Result<Self, HttpError> {
         let setup = |error: &(dyn Error + 'static)| HttpError::Setup(innermost(error));
         let is_tls = url.is_https() || client::proxy(false).is_some_and(|proxy| proxy.is_tls);
         let mut builder = client::builder(is_tls)
@@ -116,7 +136,11 @@ impl HttpGateway {
             let applied = connection.tls.apply(builder);
             builder = applied.map_err(|error| setup(&error))?;
         }
+        if let Some(socket) = &socket {
+            builder = builder.unix_socket(socket.as_ref());
+        }
         Ok(HttpGateway {
+            _socket: socket,
             client: builder.build().map_err(|error| setup(&error))?,
             runtime: Runtime::new().map_err(|error| setup(&error))?,
             url,

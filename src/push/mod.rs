@@ -9,6 +9,7 @@
 //! - [`Connection`]: how a gateway is reached, besides its URL; [`tls`], [`credentials`] and
 //!   [`encoding`] are its parts.
 //! - [`http`]: the client of a gateway that is reached over HTTP.
+//! - `embedded`: changes of the embedded gateway.
 //! - [`Courier`]: delivers to one gateway by way of the outbox. `drain` is all that waits for one group,
 //!   `retry` one push that is tried again, `group_lock` what keeps deliveries to one group apart.
 //! - [`DeliveryPolicy`]: what a delivery may take; [`Stop`]: what ends it early.
@@ -23,6 +24,7 @@ mod deletion;
 mod delivery;
 mod dispatch;
 mod drain;
+mod embedded;
 pub mod encoding;
 mod gateway;
 mod group_lock;

@@ -1,19 +1,19 @@
-//! The embedded gateway: what a push does to its groups.
+//! The embedded gateway's groups: on disk, and what a push does to them while no gateway serves them.
 //!
-//! The semantics are the Pushgateway's. The check of a push against all groups is done by indexes,
-//! so its cost grows with the push and not with the number of groups.
+//! Each group is a row. A gateway that serves them holds them in memory and only logs what changes, see
+//! [`group_log`](super::group_log), until it writes the rows anew. Whoever reads the rows has to do again
+//! what is in the log.
 
+use std::collections::BTreeSet;
 use std::time::SystemTime;
 
-use rusqlite::Error::FromSqlConversionFailure;
-use rusqlite::types::Type;
-use rusqlite::{Connection, OptionalExtension, params};
+use prost::Message;
+use rusqlite::{Connection, ffi, params};
 
+use super::group_log::Entries;
 use super::{State, StateError};
-use crate::metrics::check::{CheckError, check_families};
-use crate::metrics::{
-    Family, Group, GroupingKey, Kind, Method, TIME_SERIES, series_name, text, unix_seconds,
-};
+use crate::metrics::{Family, Group, GroupingKey, Method, protobuf, text, unix_seconds};
+use crate::store::{Rejection, Report, Store, StoredGroup};
 
 /// Why the embedded gateway did not take a push.
 #[derive(Debug, thiserror::Error)]
@@ -26,43 +26,27 @@ pub enum PushError {
     State(#[from] StateError),
 }
 
-/// What made a push inconsistent.
-#[derive(Debug, thiserror::Error, PartialEq)]
-pub enum Rejection {
-    #[error(transparent)]
-    Check(#[from] CheckError),
-    #[error(
-        "the metric {name} is a {pushed} here, but a {existing} in the group {{{group}}}: \
-         a name has one type over all groups"
-    )]
-    Kind {
-        name: String,
-        pushed: Kind,
-        existing: String,
-        group: GroupingKey,
-    },
-    #[error("the series {series} stands already in the group {{{group}}}")]
-    Series { series: String, group: GroupingKey },
-    #[error("the metric {name} collides with the {kind} {base}, whose series have this name too")]
-    Suffix {
-        name: String,
-        kind: String,
-        base: String,
-    },
+/// The groups as they are in the database.
+#[derive(Default)]
+pub struct Loaded {
+    pub store: Store,
+    /// The slots whose rows are not up to date, because the log goes on from there.
+    pub outdated: BTreeSet<u32>,
+    /// The last row of the log, and how many bytes all have.
+    pub log_end: i64,
+    pub log_bytes: u64,
+    /// What could not be read in spite of a right checksum, for a person to read.
+    pub problems: Vec<String>,
 }
 
 impl State {
-    /// Does what a Pushgateway does with a push of `families` to the group of `key` at `now`.
-    ///
-    /// [`Method::Put`] replaces all families of the group, [`Method::Post`] those of the same name.
-    /// The key's labels overwrite the series' own, and a series without `instance` gets an empty
-    /// one. On success the push time is set. Families named like the gateway's two time series are
-    /// dropped.
+    /// Does what a Pushgateway does with a push of `families` to the group of `key` at `now`, see
+    /// [`Store::push`]. The caller has locked the groups, see
+    /// [`lock_groups`](crate::state::serving::lock_groups).
     ///
     /// # Errors
     ///
-    /// [`PushError::Rejected`] if the push is inconsistent, by itself or with the other groups: then
-    /// the group's failure time is set (the group is made if need be) and its data stay.
+    /// [`PushError::Rejected`] if the push is inconsistent, by itself or with the other groups.
     pub fn push(
         &mut self,
         key: &GroupingKey,
@@ -70,212 +54,178 @@ impl State {
         families: &[Family],
         now: SystemTime,
     ) -> Result<(), PushError> {
-        let families: Vec<Family> = families
-            .iter()
-            .filter(|family| !TIME_SERIES.contains(&family.name.as_str()))
-            .map(|family| labelled(family, key))
-            .collect();
         self.write_sync(|transaction| {
-            let group = group_id(transaction, key)?;
-            let savepoint = transaction.savepoint()?;
-            let verdict = match check_families(&families) {
-                Ok(()) => replace(&savepoint, group, method, &families)?,
-                Err(inconsistent) => Err(inconsistent.into()),
-            };
-            let column = if verdict.is_ok() {
-                savepoint.commit()?;
-                "push_time"
-            } else {
-                // A savepoint that is not committed is rolled back.
-                drop(savepoint);
-                "push_failure_time"
-            };
-            transaction.execute(
-                &format!("UPDATE groups SET {column} = ? WHERE id = ?"),
-                params![unix_seconds(now), group],
-            )?;
-            Ok(verdict)
+            let mut loaded = load(transaction)?;
+            let store = &mut loaded.store;
+            let report = Report::new(key, families.to_vec(), &store.hasher());
+            let pushed = store.push(key, method, report, unix_seconds(now));
+            if let Some(undo) = &pushed.undo {
+                loaded.outdated.insert(undo.slot());
+            }
+            write_rows(transaction, &loaded.store, &loaded.outdated)?;
+            forget_log(transaction, loaded.log_end)?;
+            Ok(pushed.result)
         })?
         .map_err(PushError::Rejected)
     }
 
-    /// Deletes the group with exactly this key. Returns whether there was one.
+    /// Deletes the group with exactly this key. Returns whether there was one. The caller has locked the
+    /// groups.
     pub fn delete(&mut self, key: &GroupingKey) -> Result<bool, StateError> {
-        self.with_sync(|connection| {
-            connection.execute("DELETE FROM groups WHERE grouping_key = ?", [key])
+        self.write_sync(|transaction| {
+            let mut loaded = load(transaction)?;
+            let undo = loaded.store.delete(key);
+            loaded.outdated.extend(undo.iter().map(|undo| undo.slot()));
+            write_rows(transaction, &loaded.store, &loaded.outdated)?;
+            forget_log(transaction, loaded.log_end)?;
+            Ok(undo.is_some())
         })
-        .map(|deleted| deleted > 0)
     }
 
     /// All groups, sorted by key.
     pub fn groups(&mut self) -> Result<Vec<Group>, StateError> {
+        let groups = self.load_groups()?.store.snapshot().sorted();
+        Ok(groups.iter().map(|group| group.to_group()).collect())
+    }
+
+    /// All groups, for one who serves them.
+    pub fn load_groups(&mut self) -> Result<Loaded, StateError> {
         self.with(|connection| {
             // One snapshot for both tables.
             let transaction = connection.transaction()?;
-            let mut select_families = transaction
-                .prepare("SELECT exposition FROM families WHERE group_id = ? ORDER BY name")?;
-            let mut groups = transaction
-                .prepare("SELECT id, grouping_key, push_time, push_failure_time FROM groups")?
-                .query_map([], |row| {
-                    let exposition = select_families
-                        .query_map([row.get::<_, i64>(0)?], |row| row.get::<_, String>(0))?
-                        .collect::<Result<String, _>>()?;
-                    Ok(Group {
-                        key: row.get(1)?,
-                        push_time: row.get(2)?,
-                        push_failure_time: row.get(3)?,
-                        families: text::parse(exposition.as_bytes()).map_err(|error| {
-                            FromSqlConversionFailure(0, Type::Text, error.into())
-                        })?,
-                    })
-                })?
-                .collect::<Result<Vec<Group>, _>>()?;
-            groups.sort_by(|a, b| a.key.cmp(&b.key));
-            Ok(groups)
+            load(&transaction)
         })
     }
 }
 
-/// The family with the labels that it has on a gateway.
-fn labelled(family: &Family, key: &GroupingKey) -> Family {
-    let mut family = family.clone();
-    for metric in &mut family.metrics {
-        for (name, value) in key.labels() {
-            metric.labels.insert(name.clone(), value.clone());
-        }
-        metric.labels.insert("job".into(), key.job().into());
-        metric.labels.entry("instance".into()).or_default();
-    }
-    family
-}
-
-fn group_id(connection: &Connection, key: &GroupingKey) -> rusqlite::Result<i64> {
-    connection.execute(
-        "INSERT INTO groups (grouping_key, push_time, push_failure_time) VALUES (?, 0, 0)
-         ON CONFLICT DO NOTHING",
-        [key],
+/// Reads the rows, and does again what is in the log.
+fn load(connection: &Connection) -> rusqlite::Result<Loaded> {
+    let mut loaded = Loaded::default();
+    let hasher = loaded.store.hasher();
+    let mut rows = connection.prepare_cached(
+        "SELECT id, grouping_key, push_time, push_failure_time, exposition, natives, checksum
+         FROM groups ORDER BY id",
     )?;
-    connection.query_row(
-        "SELECT id FROM groups WHERE grouping_key = ?",
-        [key],
-        |row| row.get(0),
-    )
-}
-
-/// Puts `families` in place of what they replace, unless they are inconsistent with what stays. On
-/// a rejection the caller rolls back.
-fn replace(
-    connection: &Connection,
-    group: i64,
-    method: Method,
-    families: &[Family],
-) -> rusqlite::Result<Result<(), Rejection>> {
-    match method {
-        Method::Put => {
-            connection.execute("DELETE FROM families WHERE group_id = ?", [group])?;
+    let mut rows = rows.query([])?;
+    while let Some(row) = rows.next()? {
+        let slot: u32 = row.get(0)?;
+        let key: GroupingKey = row.get(1)?;
+        let times = [row.get(2)?, row.get(3)?];
+        let exposition = row.get_ref(4)?.as_str()?;
+        let natives = row.get_ref(5)?.as_blob()?;
+        let expected: Option<u32> = row.get(6)?;
+        let found = checksum(&key, times, exposition, natives);
+        if expected.is_some_and(|expected| expected != found) {
+            return Err(corrupt(format!("the checksum of group {slot} is wrong")));
         }
-        Method::Post => {
-            let mut delete =
-                connection.prepare("DELETE FROM families WHERE group_id = ? AND name = ?")?;
-            for family in families {
-                delete.execute(params![group, family.name])?;
+        let families = families(exposition, natives)
+            .map_err(|problem| corrupt(format!("group {slot} cannot be read: {problem}")))?;
+        match Report::new(&key, families, &hasher) {
+            Ok(report) => {
+                let group = key.to_string();
+                if !loaded.store.restore(slot, report, times, key) {
+                    return Err(corrupt(format!("the group {{{group}}} stands twice")));
+                }
             }
+            Err(rejection) => loaded
+                .problems
+                .push(format!("group {{{key}}}: {rejection}")),
         }
     }
-    let mut insert_family = connection
-        .prepare("INSERT INTO families (group_id, name, kind, exposition) VALUES (?, ?, ?, ?)")?;
-    let mut insert_series = connection
-        .prepare("INSERT INTO series (series, family_id) VALUES (?, ?) ON CONFLICT DO NOTHING")?;
-    for family in families {
-        if let Some(rejection) = kind_conflict(connection, family)? {
-            return Ok(Err(rejection));
+    let mut rows =
+        connection.prepare_cached("SELECT id, entries, checksum FROM push_log ORDER BY id")?;
+    let mut rows = rows.query([])?;
+    while let Some(row) = rows.next()? {
+        loaded.log_end = row.get(0)?;
+        let entries = row.get_ref(1)?.as_blob()?;
+        if row.get::<_, u32>(2)? != crc32fast::hash(entries) {
+            let row = loaded.log_end;
+            return Err(corrupt(format!(
+                "the checksum of row {row} of the log is wrong"
+            )));
         }
-        if let Some(rejection) = suffix_conflict(connection, family)? {
-            return Ok(Err(rejection));
-        }
-        let mut exposition = String::new();
-        text::encode::encode_family(&mut exposition, family);
-        insert_family.execute(params![group, family.name, family.kind.name(), exposition])?;
-        let family_id = connection.last_insert_rowid();
-        // In the order of the index: many series at random places of it would not fit the cache.
-        let metrics = family.metrics.iter();
-        let mut all: Vec<String> = metrics
-            .map(|metric| series_name(&family.name, &metric.labels))
-            .collect();
-        all.sort_unstable();
-        for series in all {
-            if insert_series.execute(params![series, family_id])? == 0 {
-                let group = owner(connection, &series)?;
-                return Ok(Err(Rejection::Series { series, group }));
-            }
+        loaded.log_bytes += entries.len() as u64;
+        Entries::decode(entries)
+            .map_err(|error| corrupt(format!("row {} of the log: {error}", loaded.log_end)))?
+            .replay(&mut loaded)?;
+    }
+    Ok(loaded)
+}
+
+/// Reads the families of a row.
+fn families(exposition: &str, natives: &[u8]) -> Result<Vec<Family>, String> {
+    let mut families = text::parse(exposition.as_bytes()).map_err(|error| error.to_string())?;
+    let natives = protobuf::decode(natives, &text::Limits::default());
+    for native in natives.map_err(|error| error.to_string())? {
+        match families
+            .iter_mut()
+            .find(|family| family.name == native.name)
+        {
+            Some(family) => *family = native,
+            None => families.push(native),
         }
     }
-    Ok(Ok(()))
+    Ok(families)
 }
 
-/// Two ranges of an index instead of `<>`, which would read all families of the name.
-fn kind_conflict(connection: &Connection, family: &Family) -> rusqlite::Result<Option<Rejection>> {
-    connection
-        .prepare_cached(
-            "SELECT kind, grouping_key FROM families JOIN groups ON groups.id = group_id
-             WHERE (name = ?1 AND kind < ?2) OR (name = ?1 AND kind > ?2) LIMIT 1",
-        )?
-        .query_row(params![family.name, family.kind.name()], |row| {
-            Ok(Rejection::Kind {
-                name: family.name.clone(),
-                pushed: family.kind,
-                existing: row.get(0)?,
-                group: row.get(1)?,
-            })
-        })
-        .optional()
-}
-
-/// Whether the family's name is a series of a summary or histogram of some group, or the other way
-/// round.
-fn suffix_conflict(
+/// Brings the rows of these slots up to date.
+pub(super) fn write_rows<'a>(
     connection: &Connection,
-    family: &Family,
-) -> rusqlite::Result<Option<Rejection>> {
-    let mut exists = connection.prepare_cached(
-        "SELECT EXISTS (SELECT 1 FROM families WHERE name = ? AND (?2 IS NULL OR kind = ?2))",
+    store: &Store,
+    slots: impl IntoIterator<Item = &'a u32>,
+) -> rusqlite::Result<()> {
+    let mut replace = connection.prepare_cached(
+        "INSERT OR REPLACE INTO groups
+         (id, grouping_key, push_time, push_failure_time, exposition, natives, checksum)
+         VALUES (?, ?, ?, ?, ?, ?, ?)",
     )?;
-    for kind in [Kind::Summary, Kind::Histogram] {
-        for suffix in kind.suffixes() {
-            if let Some(base) = family.name.strip_suffix(suffix)
-                && exists.query_row(params![base, kind.name()], |row| row.get(0))?
-            {
-                return Ok(Some(Rejection::Suffix {
-                    name: family.name.clone(),
-                    kind: kind.name().into(),
-                    base: base.into(),
-                }));
-            }
-        }
+    let mut delete = connection.prepare_cached("DELETE FROM groups WHERE id = ?")?;
+    for slot in slots {
+        let Some(group) = store.group(*slot) else {
+            delete.execute([slot])?;
+            continue;
+        };
+        let StoredGroup {
+            key,
+            push_time,
+            push_failure_time,
+            ..
+        } = &**group;
+        let (exposition, natives) = (group.exposition(), group.natives());
+        let checksum = checksum(key, [*push_time, *push_failure_time], &exposition, &natives);
+        replace.execute(params![
+            slot,
+            key,
+            push_time,
+            push_failure_time,
+            exposition,
+            natives,
+            checksum
+        ])?;
     }
-    for suffix in family.kind.suffixes() {
-        let name = format!("{}{suffix}", family.name);
-        if exists.query_row(params![name, None::<String>], |row| row.get(0))? {
-            return Ok(Some(Rejection::Suffix {
-                name,
-                kind: family.kind.name().into(),
-                base: family.name.clone(),
-            }));
-        }
-    }
-    Ok(None)
+    Ok(())
 }
 
-/// The group that has a series, for an error message.
-fn owner(connection: &Connection, series: &str) -> rusqlite::Result<GroupingKey> {
-    connection.query_row(
-        "SELECT grouping_key FROM series
-         JOIN families ON families.id = family_id
-         JOIN groups ON groups.id = group_id
-         WHERE series = ?",
-        [series],
-        |row| row.get(0),
-    )
+/// Removes the rows of the log up to `end`: the groups' rows say the same.
+pub(super) fn forget_log(connection: &Connection, end: i64) -> rusqlite::Result<()> {
+    let mut forget = connection.prepare_cached("DELETE FROM push_log WHERE id <= ?")?;
+    forget.execute([end]).map(drop)
+}
+
+fn checksum(key: &GroupingKey, times: [f64; 2], exposition: &str, natives: &[u8]) -> u32 {
+    let mut hasher = crc32fast::Hasher::new();
+    hasher.update(key.to_string().as_bytes());
+    for time in times {
+        hasher.update(&time.to_le_bytes());
+    }
+    hasher.update(exposition.as_bytes());
+    hasher.update(natives);
+    hasher.finalize()
+}
+
+/// What SQLite itself would say of a broken database.
+pub(super) fn corrupt(problem: String) -> rusqlite::Error {
+    rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_CORRUPT), Some(problem))
 }
 
 #[cfg(test)]
@@ -283,6 +233,7 @@ mod tests {
     use std::time::{Duration, UNIX_EPOCH};
 
     use super::*;
+    use crate::metrics::Kind;
 
     struct Gateway {
         state: State,

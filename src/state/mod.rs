@@ -3,7 +3,8 @@
 //!
 //! It is per host and shared by all processes of a user. Every change is one transaction. What a push
 //! has changed is synced to disk before the call returns; the history is safe from our own end, and
-//! from a power cut once the system has written it. It may use [`crate::metrics`] and nothing else of ours.
+//! from a power cut once the system has written it. It may use [`crate::metrics`] and [`crate::store`], and
+//! nothing else of ours.
 //!
 //! - [`dir`]: where the database is.
 //! - [`LazyState`]: the database, opened when it is first needed.
@@ -11,7 +12,9 @@
 //! - `schema`: its tables, made and brought up to date on opening.
 //! - `error`: why it cannot be used.
 //! - `damage`: what becomes of a corrupt database.
-//! - [`groups`]: the embedded gateway: what a push does to its groups.
+//! - [`groups`]: the embedded gateway's groups, and what a push does to them.
+//! - [`group_log`]: what a serving gateway has changed in them.
+//! - [`serving`]: who may change them.
 //! - [`history`]: finished runs.
 //! - [`counters`]: counters that go on over runs.
 //! - [`outbox`]: pushes that are not delivered yet.
@@ -23,6 +26,7 @@ mod damage;
 pub mod dir;
 mod error;
 mod files;
+pub mod group_log;
 pub mod groups;
 pub mod history;
 mod key_column;
@@ -30,6 +34,7 @@ mod lazy;
 pub mod outbox;
 pub mod push_stats;
 mod schema;
+pub mod serving;
 
 use std::fs::{self, DirBuilder, Metadata, OpenOptions, Permissions};
 use std::io;

@@ -109,6 +109,36 @@ const MIGRATIONS: &[&str] = &[
         failed INTEGER NOT NULL
     ) STRICT, WITHOUT ROWID;
 ",
+    "
+    -- A group is one row now; its families are text, with those that text cannot hold as protobuf beside
+    -- it. The checksum is the CRC-32 of all columns but the first. It is not known of older rows.
+    ALTER TABLE groups RENAME TO old_groups;
+    CREATE TABLE groups (
+        id INTEGER PRIMARY KEY,
+        grouping_key TEXT NOT NULL,
+        push_time REAL NOT NULL,
+        push_failure_time REAL NOT NULL,
+        exposition TEXT NOT NULL,
+        natives BLOB NOT NULL,
+        checksum INTEGER
+    ) STRICT;
+    INSERT INTO groups
+        SELECT id, grouping_key, push_time, push_failure_time,
+            coalesce((SELECT group_concat(exposition, '') FROM families WHERE group_id = old_groups.id), ''),
+            x'', NULL
+        FROM old_groups;
+    DROP TABLE series;
+    DROP TABLE families;
+    DROP TABLE old_groups;
+
+    -- What a serving gateway has changed since it wrote the groups' rows: of each transaction a message,
+    -- and the CRC-32 of that.
+    CREATE TABLE push_log (
+        id INTEGER PRIMARY KEY,
+        entries BLOB NOT NULL,
+        checksum INTEGER NOT NULL
+    ) STRICT;
+",
 ];
 
 /// At how many pages the log is brought into the database when that is closed. By default SQLite does so

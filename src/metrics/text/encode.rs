@@ -25,6 +25,12 @@ pub fn encode_family(out: &mut String, family: &Family) {
         out.push('\n');
     }
     let _ = writeln!(out, "# TYPE {name} {}", family.kind);
+    sample_lines(out, family);
+}
+
+/// Appends a line per sample.
+pub(crate) fn sample_lines(out: &mut String, family: &Family) {
+    let name = family.name.as_str();
     for metric in &family.metrics {
         let mut sample = |suffix: &str, extra: Option<(&str, f64)>, value: f64| {
             out.push_str(name);
@@ -102,7 +108,7 @@ pub(crate) fn label(out: &mut String, name: &str, value: &str) {
 
 /// Appends a value. Digits as Go's `strconv` prints them: plain in the usual range, with an
 /// exponent outside of it.
-fn number(out: &mut String, value: f64) {
+pub(crate) fn number(out: &mut String, value: f64) {
     let magnitude = value.abs();
     let _ = if value.is_nan() {
         out.write_str("NaN")
@@ -116,7 +122,7 @@ fn number(out: &mut String, value: f64) {
 }
 
 /// Escapes `\` and line feed, and `"` inside a label value.
-fn escape(out: &mut String, text: &str, quoted: bool) {
+pub(crate) fn escape(out: &mut String, text: &str, quoted: bool) {
     for c in text.chars() {
         match c {
             '\\' => out.push_str("\\\\"),

@@ -1,0 +1,79 @@
+//! Changes of the embedded gateway: made in its database, or by the gateway that serves that.
+
+use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant, SystemTime};
+
+use super::connection::Connection;
+use super::gateway::GatewayError;
+use super::http::{HttpError, HttpGateway};
+use super::stop::Stop;
+use crate::metrics::{GroupingKey, Push};
+use crate::state::serving::lock_groups;
+use crate::state::{LazyState, State};
+
+/// How long to wait before the next try, while a gateway starts or ends.
+const PAUSE: Duration = Duration::from_millis(5);
+
+/// Pushes to the embedded gateway in `dir`, whose database is `state`. A gateway that serves it has as
+/// long as `limit`.
+pub fn push(
+    dir: &Path,
+    push: &Push,
+    state: &mut LazyState,
+    limit: Duration,
+    stop: &Stop,
+) -> Result<(), GatewayError> {
+    let deadline = Instant::now() + limit;
+    change(
+        dir,
+        deadline,
+        stop,
+        || {
+            let (key, method, families) = (push.key(), push.method(), push.families());
+            Ok(state
+                .get()?
+                .push(key, method, families, SystemTime::now())?)
+        },
+        |gateway| gateway.push(push, deadline.duration_since(Instant::now()), stop),
+    )
+}
+
+/// Deletes a group of the embedded gateway in `dir`. Returns whether there was one, where that is known: a
+/// gateway that serves it does not tell.
+pub fn delete(dir: &Path, key: &GroupingKey) -> Result<Option<bool>, GatewayError> {
+    let Some(mut state) = State::open_existing(dir)? else {
+        return Ok(Some(false));
+    };
+    let deadline = Instant::now() + Connection::default().timeouts.total;
+    change(
+        dir,
+        deadline,
+        &Stop::never(),
+        || Ok(Some(state.delete(key)?)),
+        |gateway| gateway.delete(key).map(|()| None),
+    )
+}
+
+fn change<T>(
+    dir: &Path,
+    deadline: Instant,
+    stop: &Stop,
+    mut by_ourselves: impl FnMut() -> Result<T, GatewayError>,
+    mut by_gateway: impl FnMut(&HttpGateway) -> Result<T, HttpError>,
+) -> Result<T, GatewayError> {
+    loop {
+        if let Some(_lock) = lock_groups(dir)? {
+            return by_ourselves();
+        }
+        let result = HttpGateway::serving(dir).and_then(|gateway| by_gateway(&gateway));
+        let is_starting = matches!(result, Err(HttpError::Connect { .. }));
+        if !is_starting || Instant::now() >= deadline || stop.is_wanted() {
+            return result.map_err(|source| GatewayError::Serving {
+                dir: dir.to_owned(),
+                source,
+            });
+        }
+        thread::sleep(PAUSE);
+    }
+}

@@ -1,0 +1,123 @@
+//! Who may change the groups: one gateway that serves them, or any process while there is none.
+
+use std::fs::{self, File, OpenOptions, Permissions, TryLockError};
+use std::io;
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixListener;
+use std::path::{Path, PathBuf};
+
+use super::{StateError, make_dir, make_private};
+
+/// Held by the serving gateway alone, or by those together who change the groups by themselves.
+const LOCK: &str = "gateway.lock";
+
+/// Where the serving gateway takes pushes of this user's processes.
+const SOCKET: &str = "gateway.sock";
+
+/// The right to change the groups in the database, until it is dropped.
+#[derive(Debug)]
+pub struct GroupsLock {
+    _file: File,
+}
+
+/// The sole right to serve the groups, until it is dropped.
+#[derive(Debug)]
+pub struct ServingLock {
+    _file: File,
+    dir: PathBuf,
+}
+
+/// Locks the groups of the database in `dir` for a change. `None` if a gateway serves them: then it has
+/// to be asked, at [`socket`].
+pub fn lock_groups(dir: &Path) -> Result<Option<GroupsLock>, StateError> {
+    let file = open(dir)?;
+    match file.try_lock_shared() {
+        Ok(()) => Ok(Some(GroupsLock { _file: file })),
+        Err(TryLockError::WouldBlock) => Ok(None),
+        Err(TryLockError::Error(source)) => Err(failed(dir, source)),
+    }
+}
+
+/// Locks the groups of the database in `dir` to serve them. `None` if another gateway does, or if a
+/// process is just changing them.
+pub fn lock_for_serving(dir: &Path) -> Result<Option<ServingLock>, StateError> {
+    let file = open(dir)?;
+    match file.try_lock() {
+        Ok(()) => Ok(Some(ServingLock {
+            _file: file,
+            dir: dir.to_owned(),
+        })),
+        Err(TryLockError::WouldBlock) => Ok(None),
+        Err(TryLockError::Error(source)) => Err(failed(dir, source)),
+    }
+}
+
+/// A path of a Unix socket. The system allows these 107 bytes only (see unix(7)).
+pub struct SocketPath {
+    path: PathBuf,
+    /// What makes a longer one short.
+    _dir: Option<File>,
+}
+
+impl AsRef<Path> for SocketPath {
+    fn as_ref(&self) -> &Path {
+        &self.path
+    }
+}
+
+/// Where the gateway that serves the groups of the database in `dir` listens.
+pub fn socket(dir: &Path) -> io::Result<SocketPath> {
+    let path = dir.join(SOCKET);
+    if path.as_os_str().len() < 108 {
+        return Ok(SocketPath { path, _dir: None });
+    }
+    let dir = File::open(dir)?;
+    Ok(SocketPath {
+        path: format!("/proc/self/fd/{}/{SOCKET}", dir.as_raw_fd()).into(),
+        _dir: Some(dir),
+    })
+}
+
+impl ServingLock {
+    /// Listens at [`socket`], for this user's processes alone.
+    pub fn listen(&self) -> io::Result<UnixListener> {
+        let path = self.dir.join(SOCKET);
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let listener = UnixListener::bind(socket(&self.dir)?)?;
+        fs::set_permissions(&path, Permissions::from_mode(0o600))?;
+        Ok(listener)
+    }
+}
+
+impl Drop for ServingLock {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(self.dir.join(SOCKET));
+    }
+}
+
+fn open(dir: &Path) -> Result<File, StateError> {
+    let path = dir.join(LOCK);
+    let opened = || {
+        // Most of the time it is there.
+        match OpenOptions::new().append(true).open(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                make_dir(dir)?;
+                make_private(&path)?;
+                OpenOptions::new().append(true).open(&path)
+            }
+            opened => opened,
+        }
+    };
+    opened().map_err(|source| failed(dir, source))
+}
+
+fn failed(dir: &Path, source: io::Error) -> StateError {
+    StateError::OpenFile {
+        path: dir.join(LOCK),
+        source,
+    }
+}

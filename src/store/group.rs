@@ -1,0 +1,276 @@
+//! One group as the store holds it.
+
+use std::sync::Arc;
+
+use super::index::Index;
+use super::lines;
+use super::report::{Report, ReportFamily};
+use crate::metrics::{Group, GroupingKey, Kind, Method, text};
+
+/// One group as the store holds it: its lines as a scrape shows them.
+#[derive(Debug)]
+pub struct StoredGroup {
+    pub key: GroupingKey,
+    /// When the last push succeeded, in seconds since the epoch; 0 for never.
+    pub push_time: f64,
+    /// When the last push was refused, in seconds since the epoch; 0 for never.
+    pub push_failure_time: f64,
+    /// Sorted by name.
+    pieces: Box<[Piece]>,
+    /// The sample lines of all families, in this order.
+    lines: Box<str>,
+    /// What tells the series from all others, in this order.
+    series: Box<[u64]>,
+    /// The families that text cannot hold, as delimited protobuf messages, by name.
+    natives: Option<Box<Natives>>,
+}
+
+type Natives = Vec<(String, Box<[u8]>)>;
+
+/// What the groups that have a family of the same name, type and help share of it.
+#[derive(Debug, PartialEq)]
+pub struct Meta {
+    pub name: Box<str>,
+    pub kind: Kind,
+    pub help: Box<str>,
+    /// Which name it is. Names that stand in groups at the same time have different ones.
+    pub id: u32,
+}
+
+/// A family of a group.
+#[derive(Debug, Clone)]
+struct Piece {
+    meta: Arc<Meta>,
+    lines_end: usize,
+    series_end: usize,
+}
+
+/// A family of a group: what its name says, its sample lines, and its series.
+pub struct FamilyView<'a> {
+    pub meta: &'a Arc<Meta>,
+    pub lines: &'a str,
+    pub series: &'a [u64],
+}
+
+impl<'a> FamilyView<'a> {
+    /// The labels of each series, as in its lines.
+    pub(super) fn labels(&self) -> impl Iterator<Item = &'a str> + use<'a> {
+        lines::labels(self.lines, &self.meta.name, self.meta.kind)
+    }
+}
+
+impl StoredGroup {
+    /// What a push that succeeds makes of the group `old`.
+    pub(super) fn pushed(
+        key: &GroupingKey,
+        method: Method,
+        report: Report,
+        old: Option<&StoredGroup>,
+        index: &mut Index,
+        now: f64,
+    ) -> StoredGroup {
+        let push_failure_time = old.map_or(0.0, |old| old.push_failure_time);
+        let mut group = StoredGroup {
+            key: key.clone(),
+            push_time: now,
+            push_failure_time,
+            pieces: Box::default(),
+            lines: Box::default(),
+            series: Box::default(),
+            natives: None,
+        };
+        match old {
+            Some(old) if method == Method::Post && !old.pieces.is_empty() => {
+                group.merge(old, report, index);
+            }
+            _ => group.fill(old, report, index),
+        }
+        group
+    }
+
+    /// What a push that was refused makes of the group `old`.
+    pub(super) fn refused(key: &GroupingKey, old: Option<&StoredGroup>, now: f64) -> StoredGroup {
+        StoredGroup {
+            key: key.clone(),
+            push_time: old.map_or(0.0, |old| old.push_time),
+            push_failure_time: now,
+            pieces: old.map(|old| old.pieces.clone()).unwrap_or_default(),
+            lines: old.map(|old| old.lines.clone()).unwrap_or_default(),
+            series: old.map(|old| old.series.clone()).unwrap_or_default(),
+            natives: old.and_then(|old| old.natives.clone()),
+        }
+    }
+
+    /// Takes the families of the report, and no others.
+    fn fill(&mut self, old: Option<&StoredGroup>, report: Report, index: &mut Index) {
+        let mut natives = Natives::new();
+        let mut places = 0..;
+        let pieces = report.families.into_iter().map(|family| {
+            let at = places.next().and_then(|place| old?.pieces.get(place));
+            let piece = Piece {
+                meta: meta(at, &family, index),
+                lines_end: family.lines_end,
+                series_end: family.series_end,
+            };
+            natives.extend(family.native.map(|native| (family.name, native)));
+            piece
+        });
+        self.pieces = pieces.collect();
+        self.lines = report.lines.into();
+        self.series = report.series.into();
+        self.natives = (!natives.is_empty()).then(|| natives.into());
+    }
+
+    /// Takes the families of the report, and those of `old` with other names.
+    fn merge(&mut self, old: &StoredGroup, report: Report, index: &mut Index) {
+        let is_replaced = |name: &String| {
+            let families = &report.families;
+            families.binary_search_by(|new| new.name.cmp(name)).is_ok()
+        };
+        let old_natives = old.natives.iter().flat_map(|natives| natives.iter());
+        let mut natives: Natives = old_natives
+            .filter(|(name, _)| !is_replaced(name))
+            .cloned()
+            .collect();
+        let mut pieces = Vec::with_capacity(old.pieces.len() + report.families.len());
+        let mut lines = String::with_capacity(old.lines.len() + report.lines.len());
+        let mut series = Vec::with_capacity(old.series.len() + report.series.len());
+        let mut kept = old.families().zip(&*old.pieces).peekable();
+        let (mut lines_start, mut series_start) = (0, 0);
+        let keep = |family: FamilyView<'_>,
+                    pieces: &mut Vec<Piece>,
+                    lines: &mut String,
+                    series: &mut Vec<u64>| {
+            lines.push_str(family.lines);
+            series.extend_from_slice(family.series);
+            pieces.push(Piece {
+                meta: family.meta.clone(),
+                lines_end: lines.len(),
+                series_end: series.len(),
+            });
+        };
+        for family in report.families {
+            while let Some((old, _)) = kept.next_if(|(old, _)| *old.meta.name < *family.name) {
+                keep(old, &mut pieces, &mut lines, &mut series);
+            }
+            let replaced = kept.next_if(|(old, _)| *old.meta.name == *family.name);
+            lines.push_str(&report.lines[lines_start..family.lines_end]);
+            series.extend_from_slice(&report.series[series_start..family.series_end]);
+            (lines_start, series_start) = (family.lines_end, family.series_end);
+            pieces.push(Piece {
+                meta: meta(replaced.map(|(_, piece)| piece), &family, index),
+                lines_end: lines.len(),
+                series_end: series.len(),
+            });
+            natives.extend(family.native.map(|native| (family.name, native)));
+        }
+        for (old, _) in kept {
+            keep(old, &mut pieces, &mut lines, &mut series);
+        }
+        self.pieces = pieces.into();
+        self.lines = lines.into();
+        self.series = series.into();
+        self.natives = (!natives.is_empty()).then(|| natives.into());
+    }
+
+    /// Its families, sorted by name.
+    pub fn families(&self) -> impl Iterator<Item = FamilyView<'_>> {
+        let (mut lines_start, mut series_start) = (0, 0);
+        self.pieces.iter().map(move |piece| {
+            let view = FamilyView {
+                meta: &piece.meta,
+                lines: &self.lines[lines_start..piece.lines_end],
+                series: &self.series[series_start..piece.series_end],
+            };
+            (lines_start, series_start) = (piece.lines_end, piece.series_end);
+            view
+        })
+    }
+
+    /// How many families it has.
+    pub fn family_count(&self) -> usize {
+        self.pieces.len()
+    }
+
+    /// The family called `name`.
+    pub fn family(&self, name: &str) -> Option<FamilyView<'_>> {
+        let at = self
+            .pieces
+            .binary_search_by(|piece| (*piece.meta.name).cmp(name))
+            .ok()?;
+        let start = at.checked_sub(1).map(|before| &self.pieces[before]);
+        let (lines_start, series_start) =
+            start.map_or((0, 0), |piece| (piece.lines_end, piece.series_end));
+        let piece = &self.pieces[at];
+        Some(FamilyView {
+            meta: &piece.meta,
+            lines: &self.lines[lines_start..piece.lines_end],
+            series: &self.series[series_start..piece.series_end],
+        })
+    }
+
+    /// Whether both have the same families, by name and type, with the same series.
+    pub(super) fn has_same_series(&self, other: &StoredGroup) -> bool {
+        self.series == other.series
+            && self.pieces.len() == other.pieces.len()
+            && self
+                .pieces
+                .iter()
+                .zip(&*other.pieces)
+                .all(|(a, b)| a.series_end == b.series_end && Arc::ptr_eq(&a.meta, &b.meta))
+    }
+
+    /// The bytes of its text.
+    pub fn bytes(&self) -> usize {
+        self.lines.len()
+    }
+
+    /// Its families in the text format 0.0.4, all labels included.
+    pub fn exposition(&self) -> String {
+        let mut out = String::with_capacity(self.lines.len() + self.pieces.len() * 100);
+        for family in self.families() {
+            let meta = &family.meta;
+            lines::header(&mut out, &meta.name, meta.kind, &meta.help);
+            out.push_str(family.lines);
+        }
+        out
+    }
+
+    /// Those of its families that text cannot hold, as delimited protobuf messages, without the labels
+    /// of the key.
+    pub fn natives(&self) -> Vec<u8> {
+        let natives = self.natives.iter().flat_map(|natives| natives.iter());
+        natives
+            .flat_map(|(_, native)| native.iter().copied())
+            .collect()
+    }
+
+    pub fn has_natives(&self) -> bool {
+        self.natives.is_some()
+    }
+
+    /// The group with its families read. Their labels include the key's.
+    pub fn to_group(&self) -> Group {
+        let families = text::parse(self.exposition().as_bytes()).unwrap_or_default();
+        Group {
+            key: self.key.clone(),
+            push_time: self.push_time,
+            push_failure_time: self.push_failure_time,
+            families,
+        }
+    }
+}
+
+/// The shared meta of a family, which is that of `old`, if it is the same.
+fn meta(old: Option<&Piece>, family: &ReportFamily, index: &mut Index) -> Arc<Meta> {
+    match old {
+        Some(Piece { meta, .. })
+            if *meta.name == *family.name
+                && meta.kind == family.kind
+                && *meta.help == *family.help =>
+        {
+            meta.clone()
+        }
+        _ => index.meta(&family.name, family.kind, &family.help),
+    }
+}

@@ -1,0 +1,277 @@
+//! Which names and series there are, over all groups.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Weak};
+
+use hashbrown::HashTable;
+
+use super::group::{FamilyView, Meta, StoredGroup};
+use super::{Rejection, own};
+use crate::metrics::{GroupingKey, Kind};
+
+/// How many metas with different help texts are shared of one name. More would take long to look through,
+/// and hardly any are the same.
+const SHARED_METAS: usize = 8;
+
+/// What the check of a push needs to know of all groups.
+pub struct Index {
+    names: HashMap<Box<str>, Name>,
+    next_id: u32,
+    free_ids: Vec<u32>,
+    /// Each series, and the slot of its group.
+    series: HashTable<(u64, u32)>,
+}
+
+/// A name of families.
+struct Name {
+    id: u32,
+    /// In how many groups it has each kind.
+    groups: [u32; Kind::ALL.len()],
+    /// A group that has had each kind; it may have gone.
+    latest: [u32; Kind::ALL.len()],
+    metas: Vec<Weak<Meta>>,
+}
+
+impl Index {
+    /// That of no groups: the names of the gateway's own metrics are taken.
+    pub fn new() -> Self {
+        let mut index = Index {
+            names: HashMap::new(),
+            next_id: 0,
+            free_ids: Vec::new(),
+            series: HashTable::new(),
+        };
+        for (name, kind) in own::FAMILIES {
+            index.name(name).groups[kind as usize] += 1;
+        }
+        index
+    }
+
+    /// How many series there are.
+    pub fn series(&self) -> usize {
+        self.series.len()
+    }
+
+    fn name(&mut self, name: &str) -> &mut Name {
+        if !self.names.contains_key(name) {
+            let id = self.free_ids.pop().unwrap_or_else(|| {
+                self.next_id += 1;
+                self.next_id - 1
+            });
+            let new = Name {
+                id,
+                groups: [0; Kind::ALL.len()],
+                latest: [u32::MAX; Kind::ALL.len()],
+                metas: Vec::new(),
+            };
+            self.names.insert(name.into(), new);
+        }
+        self.names.get_mut(name).expect("it was just made")
+    }
+
+    /// The meta of a family, shared with others that are the same.
+    pub fn meta(&mut self, name: &str, kind: Kind, help: &str) -> Arc<Meta> {
+        let entry = self.name(name);
+        let is_it = |meta: &Arc<Meta>| meta.kind == kind && *meta.help == *help;
+        if let Some(meta) = entry.metas.iter().filter_map(Weak::upgrade).find(is_it) {
+            return meta;
+        }
+        let meta = Arc::new(Meta {
+            name: name.into(),
+            kind,
+            help: help.into(),
+            id: entry.id,
+        });
+        if entry.metas.len() == SHARED_METAS {
+            entry.metas.retain(|meta| meta.strong_count() > 0);
+        }
+        if entry.metas.len() < SHARED_METAS {
+            entry.metas.push(Arc::downgrade(&meta));
+        }
+        meta
+    }
+
+    /// Forgets the names that only `group` was to bring.
+    pub fn forget(&mut self, group: &StoredGroup) {
+        for family in group.families() {
+            self.forget_unused(&family.meta.name);
+        }
+    }
+
+    fn forget_unused(&mut self, name: &str) {
+        if let Some(found) = self.names.get(name)
+            && found.groups == [0; Kind::ALL.len()]
+        {
+            self.free_ids.push(found.id);
+            self.names.remove(name);
+        }
+    }
+
+    /// Whether `new`, in the slot in place of `old`, is consistent with all other groups, which `group`
+    /// gives.
+    pub fn check<'a>(
+        &self,
+        slot: u32,
+        old: Option<&StoredGroup>,
+        new: &StoredGroup,
+        group: impl Fn(u32) -> Option<&'a StoredGroup>,
+    ) -> Result<(), Rejection> {
+        let others = Others { index: self, old };
+        for family in new.families() {
+            let Meta { name, kind, .. } = &**family.meta;
+            if let Some((existing, slot)) = others.other_kind(name, *kind) {
+                let owner = group(slot).filter(|group| group.family(name).is_some());
+                return Err(Rejection::Kind {
+                    name: name.to_string(),
+                    pushed: *kind,
+                    existing,
+                    group: owner.map(|group| group.key.clone()),
+                });
+            }
+            check_suffixes(&others, new, name, *kind)?;
+            let old_series = old.and_then(|old| old.family(name));
+            if old_series.is_some_and(|old| old.series == family.series) {
+                continue;
+            }
+            if let Some((series, owner)) = self.taken(slot, &family, &group) {
+                return Err(Rejection::Series {
+                    series,
+                    group: owner,
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// A series of the family that another group has already.
+    fn taken<'a>(
+        &self,
+        slot: u32,
+        family: &FamilyView<'_>,
+        group: impl Fn(u32) -> Option<&'a StoredGroup>,
+    ) -> Option<(String, GroupingKey)> {
+        let name = &*family.meta.name;
+        for (at, hash) in family.series.iter().enumerate() {
+            let same = self.series.iter_hash(*hash);
+            let others = same.filter(|(found, owner)| found == hash && *owner != slot);
+            for owner in others.filter_map(|(_, owner)| group(*owner)) {
+                let labels = family.labels().nth(at)?;
+                let mut theirs = owner.family(name)?.labels();
+                if theirs.any(|other| other == labels) {
+                    return Some((format!("{name}{{{labels}}}"), owner.key.clone()));
+                }
+            }
+        }
+        None
+    }
+
+    /// Takes note that `new` stands in the slot in place of `old`.
+    pub fn change(&mut self, slot: u32, old: Option<&StoredGroup>, new: Option<&StoredGroup>) {
+        if let (Some(old), Some(new)) = (old, new)
+            && old.has_same_series(new)
+        {
+            return;
+        }
+        let is_kept = |family: &FamilyView<'_>, other: Option<&StoredGroup>| {
+            let other = other.and_then(|other| other.family(&family.meta.name));
+            other.is_some_and(|other| other.series == family.series)
+        };
+        // First what comes, so that no name goes in between that stays.
+        for family in new.into_iter().flat_map(StoredGroup::families) {
+            let name = self.name(&family.meta.name);
+            name.groups[family.meta.kind as usize] += 1;
+            name.latest[family.meta.kind as usize] = slot;
+        }
+        for family in old.into_iter().flat_map(StoredGroup::families) {
+            self.name(&family.meta.name).groups[family.meta.kind as usize] -= 1;
+            self.forget_unused(&family.meta.name);
+            if !is_kept(&family, new) {
+                for hash in family.series {
+                    let is_it = |entry: &(u64, u32)| *entry == (*hash, slot);
+                    if let Ok(entry) = self.series.find_entry(*hash, is_it) {
+                        entry.remove();
+                    }
+                }
+            }
+        }
+        for family in new.into_iter().flat_map(StoredGroup::families) {
+            if !is_kept(&family, old) {
+                for hash in family.series {
+                    self.series
+                        .insert_unique(*hash, (*hash, slot), |(hash, _)| *hash);
+                }
+            }
+        }
+    }
+}
+
+/// All groups but the one that is about to be replaced.
+struct Others<'a> {
+    index: &'a Index,
+    old: Option<&'a StoredGroup>,
+}
+
+impl Others<'_> {
+    /// In how many of them `name` has each kind, and a group that has had it.
+    fn kinds(&self, name: &str) -> impl Iterator<Item = (Kind, u32, u32)> {
+        let found = self.index.names.get(name);
+        let old = self.old.and_then(|old| old.family(name));
+        let old = old.map(|old| old.meta.kind);
+        Kind::ALL.into_iter().filter_map(move |kind| {
+            let found = found?;
+            let own = u32::from(old == Some(kind));
+            Some((
+                kind,
+                found.groups[kind as usize] - own,
+                found.latest[kind as usize],
+            ))
+        })
+    }
+
+    fn other_kind(&self, name: &str, kind: Kind) -> Option<(Kind, u32)> {
+        self.kinds(name)
+            .find(|(other, groups, _)| *other != kind && *groups > 0)
+            .map(|(other, _, slot)| (other, slot))
+    }
+
+    fn has(&self, name: &str) -> bool {
+        self.kinds(name).any(|(_, groups, _)| groups > 0)
+    }
+
+    fn has_kind(&self, name: &str, kind: Kind) -> bool {
+        self.kinds(name)
+            .any(|(found, groups, _)| found == kind && groups > 0)
+    }
+}
+
+/// Whether the name is a series of a summary or histogram, or the other way round.
+fn check_suffixes(
+    others: &Others<'_>,
+    new: &StoredGroup,
+    name: &str,
+    kind: Kind,
+) -> Result<(), Rejection> {
+    for base_kind in [Kind::Summary, Kind::Histogram] {
+        for suffix in base_kind.suffixes() {
+            let Some(base) = name.strip_suffix(suffix) else {
+                continue;
+            };
+            let is_in_new = new.family(base).is_some_and(|f| f.meta.kind == base_kind);
+            if is_in_new || others.has_kind(base, base_kind) {
+                return Err(Rejection::Suffix {
+                    name: name.to_owned(),
+                    kind: base_kind,
+                    base: base.to_owned(),
+                });
+            }
+        }
+    }
+    for suffix in kind.suffixes() {
+        let name = format!("{name}{suffix}");
+        if new.family(&name).is_some() || others.has(&name) {
+            let base = name[..name.len() - suffix.len()].to_owned();
+            return Err(Rejection::Suffix { name, kind, base });
+        }
+    }
+    Ok(())
+}

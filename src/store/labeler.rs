@@ -1,0 +1,108 @@
+//! The labels that the series of a group carry.
+
+use crate::metrics::text::encode;
+use crate::metrics::{GroupingKey, Labels};
+
+/// Writes the labels of series of one group: their own, overwritten by the key's. One that has no
+/// `instance` gets an empty one.
+pub struct Labeler {
+    /// Those that each series has: name, and `name="value"`. Sorted by name.
+    labels: Vec<(String, String)>,
+    /// Whether `instance` is only for series without one of their own.
+    has_default_instance: bool,
+    /// The labels of a series without any of its own.
+    bare: String,
+}
+
+impl Labeler {
+    pub fn new(key: &GroupingKey) -> Self {
+        let rendered = |name: &str, value: &str| {
+            let mut text = String::with_capacity(name.len() + value.len() + 3);
+            encode::label(&mut text, name, value);
+            (name.to_owned(), text)
+        };
+        let mut labels: Vec<_> = key
+            .labels()
+            .iter()
+            .map(|(name, value)| rendered(name, value))
+            .collect();
+        labels.push(rendered("job", key.job()));
+        let has_default_instance = !key.has_label("instance");
+        if has_default_instance {
+            labels.push(rendered("instance", ""));
+        }
+        labels.sort_unstable();
+        let texts: Vec<&str> = labels.iter().map(|(_, text)| text.as_str()).collect();
+        Labeler {
+            bare: texts.join(","),
+            labels,
+            has_default_instance,
+        }
+    }
+
+    /// Appends `a="b",c="d"`, sorted by name.
+    pub fn write(&self, out: &mut String, own: &Labels) {
+        if own.is_empty() {
+            out.push_str(&self.bare);
+            return;
+        }
+        let start = out.len();
+        let separate = |out: &mut String| {
+            if out.len() > start {
+                out.push(',');
+            }
+        };
+        let mut keys = self.labels.iter().peekable();
+        for (name, value) in own {
+            while let Some((_, label)) = keys.next_if(|(key, _)| key < name) {
+                separate(out);
+                out.push_str(label);
+            }
+            if keys.peek().is_some_and(|(key, _)| key == name) {
+                if !(self.has_default_instance && name == "instance") {
+                    continue;
+                }
+                keys.next();
+            }
+            separate(out);
+            encode::label(out, name, value);
+        }
+        for (_, label) in keys {
+            separate(out);
+            out.push_str(label);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn written(key: &[(&str, &str)], own: &[(&str, &str)]) -> String {
+        let owned = |labels: &[(&str, &str)]| -> Vec<(String, String)> {
+            let pairs = labels.iter();
+            pairs.map(|(n, v)| ((*n).into(), (*v).into())).collect()
+        };
+        let key = GroupingKey::new("j", owned(key)).unwrap();
+        let mut out = String::from("m{");
+        Labeler::new(&key).write(&mut out, &owned(own).into_iter().collect());
+        out
+    }
+
+    #[test]
+    fn the_keys_labels_overwrite_and_instance_is_added() {
+        assert_eq!(written(&[], &[]), r#"m{instance="",job="j""#);
+        assert_eq!(
+            written(&[("db", "x")], &[("db", "y"), ("job", "k"), ("z", "1")]),
+            r#"m{db="x",instance="",job="j",z="1""#
+        );
+        assert_eq!(
+            written(&[("db", "x")], &[("a", "\""), ("instance", "i")]),
+            r#"m{a="\"",db="x",instance="i",job="j""#
+        );
+        assert_eq!(
+            written(&[("instance", "")], &[("instance", "i"), ("k", "")]),
+            r#"m{instance="",job="j",k="""#
+        );
+    }
+}

@@ -1,0 +1,354 @@
+//! The gateway's store: all groups in memory, and what a push does to them.
+//!
+//! The semantics are the Pushgateway's. The check of a push against all groups is done by indexes, so
+//! its cost grows with the push and not with the number of groups. It may use [`crate::metrics`] and
+//! nothing else of ours; [`crate::state`] keeps its groups on disk.
+//!
+//! - [`Store`]: the groups, pushes to them, and deletions.
+//! - [`Report`]: what a push brings, rendered as its group will show it. To make one needs no store.
+//! - [`StoredGroup`]: one group as the store holds it.
+//! - `index`: which names and series there are, over all groups.
+//! - [`Rejection`]: what makes a push inconsistent.
+//! - [`Snapshot`]: all groups at one moment.
+//! - [`exposition`]: a snapshot in the formats of a scrape.
+//! - [`own`]: the names of a gateway's metrics about itself.
+
+pub mod exposition;
+mod group;
+mod index;
+mod labeler;
+mod lines;
+pub mod own;
+mod rejection;
+mod report;
+mod snapshot;
+
+use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
+
+use hashbrown::HashTable;
+
+pub use group::StoredGroup;
+pub use rejection::Rejection;
+pub use report::Report;
+pub use snapshot::Snapshot;
+
+use crate::metrics::{GroupingKey, Method};
+use index::Index;
+
+/// A group may show as much text, in bytes. SQLite keeps no more than 1 GB in one row.
+const MAX_GROUP_BYTES: usize = 512 * 1024 * 1024;
+
+/// All groups of a gateway.
+pub struct Store {
+    hasher: RandomState,
+    /// By slot. One that is empty is in `free`.
+    slots: Vec<Option<Arc<StoredGroup>>>,
+    free: Vec<u32>,
+    /// The slot of each key.
+    by_key: HashTable<u32>,
+    index: Index,
+    len: usize,
+    bytes: usize,
+}
+
+/// What became of a push, and how to take it back.
+#[must_use]
+pub struct Pushed {
+    pub result: Result<(), Rejection>,
+    /// `None` if nothing has changed.
+    pub undo: Option<Undo>,
+}
+
+/// What was in a slot before a change.
+#[must_use]
+pub struct Undo {
+    slot: u32,
+    before: Option<Arc<StoredGroup>>,
+}
+
+impl Undo {
+    /// The slot that has changed.
+    pub fn slot(&self) -> u32 {
+        self.slot
+    }
+}
+
+impl Default for Store {
+    fn default() -> Self {
+        Store::new()
+    }
+}
+
+impl Store {
+    /// A store without groups.
+    pub fn new() -> Self {
+        let hasher = RandomState::new();
+        Store {
+            slots: Vec::new(),
+            free: Vec::new(),
+            by_key: HashTable::new(),
+            index: Index::new(),
+            len: 0,
+            bytes: 0,
+            hasher,
+        }
+    }
+
+    /// What the hashes of the store are made with, for [`Report::new`].
+    pub fn hasher(&self) -> RandomState {
+        self.hasher.clone()
+    }
+
+    /// How many groups there are.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// How many series the groups have, without their two push times.
+    pub fn series(&self) -> usize {
+        self.index.series()
+    }
+
+    /// How many bytes of text the groups have.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// The group in `slot`.
+    pub fn group(&self, slot: u32) -> Option<&Arc<StoredGroup>> {
+        self.slots.get(slot as usize)?.as_ref()
+    }
+
+    /// All groups with their slots.
+    pub fn groups(&self) -> impl Iterator<Item = (u32, &Arc<StoredGroup>)> {
+        let slots = (0..).zip(&self.slots);
+        slots.filter_map(|(slot, group)| Some((slot, group.as_ref()?)))
+    }
+
+    /// All groups at this moment.
+    pub fn snapshot(&self) -> Snapshot {
+        Snapshot::new(self.slots.iter().flatten().cloned().collect())
+    }
+
+    /// Does what a Pushgateway does with a push to the group of `key` at `now` (seconds since the epoch).
+    ///
+    /// [`Method::Put`] replaces all families of the group, [`Method::Post`] those of the same name. On
+    /// success the push time is set. A push that is inconsistent, by itself (see [`Report::new`]) or with
+    /// the other groups, sets the failure time; the group is made if need be, and its families stay.
+    ///
+    /// One that cannot even be marked so changes nothing: the push times of a key with an empty `instance`
+    /// would be the same series as those of the key without one, if that has a group.
+    pub fn push(
+        &mut self,
+        key: &GroupingKey,
+        method: Method,
+        report: Result<Report, Rejection>,
+        now: f64,
+    ) -> Pushed {
+        let slot = self.find(key);
+        let old = slot.and_then(|slot| self.group(slot).cloned());
+        if let Some(old) = &old
+            && old.key != *key
+        {
+            let existing = old.key.clone();
+            return Pushed {
+                result: Err(Rejection::Key { existing }),
+                undo: None,
+            };
+        }
+        let slot = slot.unwrap_or_else(|| self.free_slot());
+        let pushed =
+            report.and_then(|report| self.pushed(slot, old.as_deref(), key, method, report, now));
+        let (group, result) = match pushed {
+            Ok(group) => (group, Ok(())),
+            Err(rejection) => (
+                StoredGroup::refused(key, old.as_deref(), now),
+                Err(rejection),
+            ),
+        };
+        let undo = self.set(slot, Some(Arc::new(group)));
+        Pushed {
+            result,
+            undo: Some(undo),
+        }
+    }
+
+    /// The group as it is after a push, if that is consistent with all others.
+    fn pushed(
+        &mut self,
+        slot: u32,
+        old: Option<&StoredGroup>,
+        key: &GroupingKey,
+        method: Method,
+        report: Report,
+        now: f64,
+    ) -> Result<StoredGroup, Rejection> {
+        let group = StoredGroup::pushed(key, method, report, old, &mut self.index, now);
+        if group.bytes() > MAX_GROUP_BYTES {
+            self.index.forget(&group);
+            return Err(Rejection::TooLarge {
+                bytes: group.bytes(),
+            });
+        }
+        if !old.is_some_and(|old| old.has_same_series(&group)) {
+            self.check(slot, old, &group)?;
+        }
+        Ok(group)
+    }
+
+    /// Whether `group` is consistent with all others.
+    fn check(
+        &mut self,
+        slot: u32,
+        old: Option<&StoredGroup>,
+        group: &StoredGroup,
+    ) -> Result<(), Rejection> {
+        let slots = &self.slots;
+        let checked = self.index.check(slot, old, group, |slot| {
+            slots.get(slot as usize)?.as_deref()
+        });
+        if checked.is_err() {
+            self.index.forget(group);
+        }
+        checked
+    }
+
+    /// Deletes the group with exactly this key, if there is one.
+    pub fn delete(&mut self, key: &GroupingKey) -> Option<Undo> {
+        let slot = self.find(key)?;
+        (self.group(slot)?.key == *key).then(|| self.set(slot, None))
+    }
+
+    /// Takes back what has led to `undo`. Of several, the last goes first.
+    pub fn undo(&mut self, undo: Undo) {
+        let _ = self.set(undo.slot, undo.before);
+    }
+
+    /// Does again what a push did that succeeded, after others that may have happened since: without any
+    /// check. What followed it has to be done again too.
+    pub fn push_again(
+        &mut self,
+        key: &GroupingKey,
+        method: Method,
+        report: Report,
+        time: f64,
+    ) -> u32 {
+        let slot = self.find(key).unwrap_or_else(|| self.free_slot());
+        let old = self.group(slot).cloned();
+        let index = &mut self.index;
+        let group = StoredGroup::pushed(key, method, report, old.as_deref(), index, time);
+        self.set(slot, Some(Arc::new(group))).slot
+    }
+
+    /// The same of a push that was refused.
+    pub fn refuse_again(&mut self, key: &GroupingKey, time: f64) -> u32 {
+        let slot = self.find(key).unwrap_or_else(|| self.free_slot());
+        let old = self.group(slot).cloned();
+        let group = StoredGroup::refused(key, old.as_deref(), time);
+        self.set(slot, Some(Arc::new(group))).slot
+    }
+
+    /// Puts a group that was kept elsewhere into its slot, without any check. Returns whether it was free
+    /// and the key not there yet.
+    pub fn restore(
+        &mut self,
+        slot: u32,
+        report: Report,
+        times: [f64; 2],
+        key: GroupingKey,
+    ) -> bool {
+        let place = slot as usize;
+        if place >= self.slots.len() {
+            self.free.extend(self.slots.len() as u32..slot);
+            self.slots.resize(place + 1, None);
+        } else if self.slots[place].is_some() || self.find(&key).is_some() {
+            return false;
+        } else {
+            self.free.retain(|free| *free != slot);
+        }
+        let [push_time, push_failure_time] = times;
+        let index = &mut self.index;
+        let mut group = StoredGroup::pushed(&key, Method::Put, report, None, index, push_time);
+        group.push_failure_time = push_failure_time;
+        let _ = self.set(slot, Some(Arc::new(group)));
+        true
+    }
+
+    fn free_slot(&mut self) -> u32 {
+        self.free.pop().unwrap_or_else(|| {
+            self.slots.push(None);
+            (self.slots.len() - 1) as u32
+        })
+    }
+
+    /// The slot of the group whose series would carry the same labels of the key.
+    fn find(&self, key: &GroupingKey) -> Option<u32> {
+        let is_it = |slot: &u32| {
+            let group = self.slots[*slot as usize].as_ref();
+            group.is_some_and(|group| is_same(&group.key, key))
+        };
+        self.by_key.find(hash_of(&self.hasher, key), is_it).copied()
+    }
+
+    /// Puts `group` in the slot, in place of what is there.
+    fn set(&mut self, slot: u32, group: Option<Arc<StoredGroup>>) -> Undo {
+        let before = self.slots[slot as usize].take();
+        let is_same_key = match (&before, &group) {
+            (Some(before), Some(group)) => before.key == group.key,
+            (None, None) => true,
+            _ => false,
+        };
+        if let (false, Some(before)) = (is_same_key, &before) {
+            let hash = hash_of(&self.hasher, &before.key);
+            if let Ok(entry) = self.by_key.find_entry(hash, |found| *found == slot) {
+                entry.remove();
+            }
+        }
+        self.len += usize::from(group.is_some());
+        self.len -= usize::from(before.is_some());
+        self.bytes += group.as_ref().map_or(0, |group| group.bytes());
+        self.bytes -= before.as_ref().map_or(0, |before| before.bytes());
+        self.index.change(slot, before.as_deref(), group.as_deref());
+        match group {
+            Some(group) => {
+                let hash = hash_of(&self.hasher, &group.key);
+                self.slots[slot as usize] = Some(group);
+                if !is_same_key {
+                    let (slots, hasher) = (&self.slots, &self.hasher);
+                    self.by_key.insert_unique(hash, slot, |slot| {
+                        let group = slots[*slot as usize].as_ref();
+                        group.map_or(0, |group| hash_of(hasher, &group.key))
+                    });
+                }
+            }
+            None => self.free.push(slot),
+        }
+        Undo { slot, before }
+    }
+}
+
+/// The labels of the key besides `job`, without an empty `instance`, which the series of a group without
+/// one get too.
+fn identity(key: &GroupingKey) -> impl Iterator<Item = (&String, &String)> {
+    let labels = key.labels().iter();
+    labels.filter(|(name, value)| !(*name == "instance" && value.is_empty()))
+}
+
+fn is_same(a: &GroupingKey, b: &GroupingKey) -> bool {
+    a.job() == b.job() && identity(a).eq(identity(b))
+}
+
+fn hash_of(hasher: &RandomState, key: &GroupingKey) -> u64 {
+    use std::hash::{Hash, Hasher};
+    let mut state = hasher.build_hasher();
+    key.job().hash(&mut state);
+    for label in identity(key) {
+        label.hash(&mut state);
+    }
+    state.finish()
+}

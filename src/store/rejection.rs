@@ -1,0 +1,44 @@
+//! What makes a push inconsistent.
+
+use crate::metrics::check::CheckError;
+use crate::metrics::{GroupingKey, Kind};
+
+/// What made a push inconsistent.
+#[derive(Debug, Clone, thiserror::Error, PartialEq)]
+pub enum Rejection {
+    #[error(transparent)]
+    Check(#[from] CheckError),
+    #[error("the metric {name} is a {pushed} here, but a {existing} {}: a name has one type over all groups", whose(group.as_ref()))]
+    Kind {
+        name: String,
+        pushed: Kind,
+        existing: Kind,
+        /// One that has it so.
+        group: Option<GroupingKey>,
+    },
+    #[error("the series {series} stands already in the group {{{group}}}")]
+    Series { series: String, group: GroupingKey },
+    #[error("the metric {name} collides with the {kind} {base}, whose series have this name too")]
+    Suffix {
+        name: String,
+        kind: Kind,
+        base: String,
+    },
+    /// Then not even the group is marked as failed.
+    #[error(
+        "the group {{{existing}}} is there already, and an empty instance is the same as none: \
+         push to that one, or delete it first"
+    )]
+    Key { existing: GroupingKey },
+    #[error("a protobuf message that is no valid family: {0}")]
+    Message(String),
+    #[error("the group would have {bytes} bytes of text, which is too much to keep")]
+    TooLarge { bytes: usize },
+}
+
+fn whose(group: Option<&GroupingKey>) -> String {
+    match group {
+        Some(group) => format!("in the group {{{group}}}"),
+        None => "elsewhere".into(),
+    }
+}

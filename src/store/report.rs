@@ -1,0 +1,133 @@
+//! What a push brings, rendered as its group will show it.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
+
+use super::Rejection;
+use super::labeler::Labeler;
+use super::lines;
+use crate::metrics::check::{
+    CheckError, check_key_label, check_metric, check_name, check_suffixes,
+};
+use crate::metrics::{Family, GroupingKey, Kind, Metric, TIME_SERIES, series_name};
+
+/// What a push brings, rendered as its group will show it, and checked as far as one push shows.
+pub struct Report {
+    /// Sorted by name.
+    pub(super) families: Vec<ReportFamily>,
+    /// Their sample lines, in this order.
+    pub(super) lines: String,
+    /// What tells their series from all others, in this order.
+    pub(super) series: Vec<u64>,
+}
+
+pub(super) struct ReportFamily {
+    pub name: String,
+    pub kind: Kind,
+    pub help: String,
+    /// Where its lines and its series end.
+    pub lines_end: usize,
+    pub series_end: usize,
+    /// The family as a protobuf message, if text cannot hold it.
+    pub native: Option<Box<[u8]>>,
+}
+
+impl Report {
+    /// The report of `families` that are pushed to the group of `key`. The key's labels overwrite the
+    /// series' own, and a series without `instance` gets an empty one. Families named like the gateway's
+    /// two push times are dropped. `hasher` is that of the [`Store`](super::Store) it is for.
+    ///
+    /// # Errors
+    ///
+    /// The first of the Pushgateway's rules that is broken within the push, see
+    /// [`check`](crate::metrics::check).
+    pub fn new(
+        key: &GroupingKey,
+        mut families: Vec<Family>,
+        hasher: &RandomState,
+    ) -> Result<Report, Rejection> {
+        families.retain(|family| {
+            !family.metrics.is_empty() && !TIME_SERIES.contains(&family.name.as_str())
+        });
+        families.sort_by(|a, b| a.name.cmp(&b.name));
+        check_among(&families)?;
+        let labeler = Labeler::new(key);
+        let metrics = families.iter().map(|family| family.metrics.len()).sum();
+        let mut report = Report {
+            families: Vec::with_capacity(families.len()),
+            lines: String::with_capacity(metrics * 100),
+            series: Vec::with_capacity(metrics),
+        };
+        let mut labels = String::new();
+        for family in families {
+            for name in key.labels().keys() {
+                check_key_label(&family, name)?;
+            }
+            let first = report.series.len();
+            for metric in &family.metrics {
+                check_metric(&family, metric)?;
+                labels.clear();
+                labeler.write(&mut labels, &metric.labels);
+                report.series.push(hash(hasher, &family.name, &labels));
+                lines::samples(&mut report.lines, &family.name, &labels, &metric.value);
+            }
+            check_once(&family, &report.series[first..], &labeler)?;
+            let native = None;
+            report.families.push(ReportFamily {
+                name: family.name,
+                kind: family.kind,
+                help: family.help,
+                lines_end: report.lines.len(),
+                series_end: report.series.len(),
+                native,
+            });
+        }
+        Ok(report)
+    }
+}
+
+/// What tells a series from all others.
+fn hash(hasher: &RandomState, name: &str, labels: &str) -> u64 {
+    hasher.hash_one((name, labels))
+}
+
+/// Whether the families, sorted by name, can stand beside each other.
+fn check_among(families: &[Family]) -> Result<(), CheckError> {
+    for pair in families.windows(2) {
+        if pair[0].name == pair[1].name {
+            return Err(CheckError::DuplicateFamily(pair[0].name.clone()));
+        }
+    }
+    for family in families {
+        check_name(&family.name)?;
+    }
+    check_suffixes(families, |name| {
+        families
+            .binary_search_by(|family| family.name.as_str().cmp(name))
+            .is_ok()
+    })
+}
+
+/// Whether no two series of the family are the same, now that the key's labels are theirs.
+fn check_once(family: &Family, hashes: &[u64], labeler: &Labeler) -> Result<(), CheckError> {
+    if hashes.len() < 2 {
+        return Ok(());
+    }
+    let mut seen: HashMap<u64, &Metric> = HashMap::with_capacity(hashes.len());
+    for (hash, metric) in hashes.iter().zip(&family.metrics) {
+        let Some(other) = seen.insert(*hash, metric) else {
+            continue;
+        };
+        let written = |metric: &Metric| {
+            let mut labels = String::new();
+            labeler.write(&mut labels, &metric.labels);
+            labels
+        };
+        if written(metric) == written(other) {
+            return Err(CheckError::DuplicateSeries {
+                series: series_name(&family.name, &metric.labels),
+            });
+        }
+    }
+    Ok(())
+}
