@@ -1,0 +1,46 @@
+//! Whether the gateway is well, and what an administrator may do.
+
+use std::sync::atomic::Ordering::Relaxed;
+
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+
+use super::app::App;
+
+/// Deletes all groups.
+pub async fn wipe(app: &App) -> Response {
+    match app.keeper().wipe().await {
+        Ok(groups) => {
+            app.log().info("all groups were wiped", &[("groups", &groups)]);
+            StatusCode::ACCEPTED.into_response()
+        }
+        Err(not_kept) => {
+            (StatusCode::INTERNAL_SERVER_ERROR, format!("{not_kept}\n")).into_response()
+        }
+    }
+}
+
+/// 200, but for the time in which pushes cannot be written.
+pub fn healthy(app: &App) -> Response {
+    match app.stats().is_failing.load(Relaxed) {
+        false => "OK".into_response(),
+        true => {
+            let text = "the last change could not be written: see the gateway's log\n";
+            (StatusCode::SERVICE_UNAVAILABLE, text).into_response()
+        }
+    }
+}
+
+/// It listens only once all groups are there.
+pub fn ready(app: &App) -> Response {
+    healthy(app)
+}
+
+/// Ends the gateway.
+pub fn quit(app: &App) -> Response {
+    if !app.options().enable_lifecycle {
+        return (StatusCode::FORBIDDEN, "Lifecycle API is not enabled.").into_response();
+    }
+    app.quit();
+    "Requesting termination... Goodbye!".into_response()
+}

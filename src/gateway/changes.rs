@@ -1,0 +1,149 @@
+//! Pushes and deletions.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::body::Body as HttpBody;
+use axum::http::request::Parts;
+use axum::http::{Method as HttpMethod, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use tokio::task::spawn_blocking;
+
+use super::app::App;
+use super::group_path::{self, PathError};
+use super::keeper::{NotKept, Push, PushFailure};
+use crate::metrics::{GroupingKey, Method};
+use crate::store::{Rejection, Report};
+
+/// A larger body is read beside the threads that serve the others.
+const LARGE: usize = 64 * 1024;
+
+/// Answers a request to a path that names a group: `path` is percent-decoded, without the route prefix.
+pub async fn answer(app: Arc<App>, parts: Parts, body: HttpBody, path: Result<String, PathError>) -> Response {
+    let key = path.and_then(|path| group_path::parse(&path, app.path_rules()));
+    let method = match parts.method {
+        HttpMethod::PUT => Method::Put,
+        HttpMethod::POST => Method::Post,
+        HttpMethod::DELETE => return delete(&app, key).await,
+        HttpMethod::OPTIONS => {
+            return ([(header::ALLOW, ALLOWED)], StatusCode::OK).into_response();
+        }
+        _ => {
+            let allow = [(header::ALLOW, ALLOWED)];
+            return (StatusCode::METHOD_NOT_ALLOWED, allow, "Method Not Allowed\n").into_response();
+        }
+    };
+    let start = Instant::now();
+    let (response, size) = push(&app, method, &parts, body, key).await;
+    let verb = if method == Method::Put { "put" } else { "post" };
+    app.own().pushed(verb, response.status(), start.elapsed(), size);
+    response
+}
+
+const ALLOWED: &str = "DELETE, OPTIONS, POST, PUT";
+
+async fn delete(app: &App, key: Result<GroupingKey, PathError>) -> Response {
+    let response = match key {
+        Err(error) => refused(StatusCode::BAD_REQUEST, &error),
+        Ok(key) => match app.keeper().delete(key).await {
+            Ok(_) => StatusCode::ACCEPTED.into_response(),
+            Err(not_kept) => failed(&not_kept),
+        },
+    };
+    app.own().answered("delete", "delete", response.status());
+    response
+}
+
+/// Returns how many bytes came, too.
+async fn push(
+    app: &Arc<App>,
+    method: Method,
+    parts: &Parts,
+    body: HttpBody,
+    key: Result<GroupingKey, PathError>,
+) -> (Response, usize) {
+    let key = match key {
+        Ok(key) => key,
+        Err(error) => return (refused(StatusCode::BAD_REQUEST, &error), 0),
+    };
+    let mut received = match app.receiver().receive(&parts.headers, body).await {
+        Ok(received) => received,
+        Err(error) => return (refused(error.status(), &error), 0),
+    };
+    let size = received.len();
+    let read = {
+        let app = app.clone();
+        let key = key.clone();
+        let headers = parts.headers.clone();
+        move || {
+            let read = app.receiver().read(&headers, &mut received);
+            let read = read.map(|(body, families)| {
+                let report = families
+                    .map_err(|error| Rejection::Message(error.to_string()))
+                    .and_then(|families| Report::new(&key, families, app.keeper().hasher()));
+                Push {
+                    key,
+                    method,
+                    report,
+                    body,
+                }
+            });
+            // What it has reserved, it keeps until it is done.
+            (read, received)
+        }
+    };
+    let is_compressed = parts.headers.contains_key(header::CONTENT_ENCODING);
+    let read = match size > LARGE || is_compressed {
+        false => Ok(read()),
+        true => {
+            let Ok(_turn) = app.large_bodies().acquire().await else {
+                return (failed(&NotKept::Ending), size);
+            };
+            spawn_blocking(read).await
+        }
+    };
+    let (push, _reserved) = match read {
+        Ok((Ok(push), reserved)) => (push, reserved),
+        Ok((Err(error), _)) => return (refused(error.status(), &error), size),
+        Err(_) => return (failed(&NotKept::Ending), size),
+    };
+    let response = match app.keeper().push(push).await {
+        Ok(()) => app.pushed_status().into_response(),
+        Err(PushFailure::NotKept(not_kept)) => failed(&not_kept),
+        Err(PushFailure::Rejected(rejection)) => {
+            app.own().rejected();
+            app.log().debug("push refused", &[("path", &parts.uri.path()), ("err", &rejection)]);
+            match app.answers_rejections() {
+                true => rejected(&rejection),
+                false => app.pushed_status().into_response(),
+            }
+        }
+    };
+    (response, size)
+}
+
+fn rejected(rejection: &Rejection) -> Response {
+    let text = format!("pushed metrics are invalid or inconsistent with existing metrics: {rejection}\n");
+    (StatusCode::BAD_REQUEST, text).into_response()
+}
+
+fn refused(status: StatusCode, error: &dyn std::error::Error) -> Response {
+    let text = format!("{error}\n");
+    match status {
+        StatusCode::SERVICE_UNAVAILABLE => (status, [(header::RETRY_AFTER, "1")], text).into_response(),
+        // What of the body has not been read yet would be taken for the next request.
+        StatusCode::PAYLOAD_TOO_LARGE | StatusCode::REQUEST_TIMEOUT => {
+            (status, [(header::CONNECTION, "close")], text).into_response()
+        }
+        _ => (status, text).into_response(),
+    }
+}
+
+fn failed(not_kept: &NotKept) -> Response {
+    let text = format!("{not_kept}\n");
+    let status = match not_kept {
+        NotKept::State(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        NotKept::Ending => StatusCode::SERVICE_UNAVAILABLE,
+    };
+    (status, text).into_response()
+}

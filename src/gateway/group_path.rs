@@ -1,0 +1,279 @@
+//! The group that a URL path names, as the Pushgateway reads it.
+
+use base64::Engine;
+use base64::alphabet::URL_SAFE;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use percent_encoding::percent_decode;
+
+use crate::metrics::{GroupingKey, GroupingKeyError, is_label_name};
+
+/// What a label's name ends in whose value is in base64.
+const BASE64: &str = "@base64";
+
+/// Without padding, which is cut off before; bits that are left over are ignored.
+const DECODER: GeneralPurpose = GeneralPurpose::new(
+    &URL_SAFE,
+    GeneralPurposeConfig::new()
+        .with_decode_padding_mode(DecodePaddingMode::RequireNone)
+        .with_decode_allow_trailing_bits(true),
+);
+
+/// Why a path names no group. The texts in it are cut, however long the path is.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum PathError {
+    #[error("the path has an invalid percent-encoding (% and two hexadecimal digits)")]
+    Percent,
+    #[error("the path is not UTF-8 once its percent-encoding is undone: send the value as NAME@base64/VALUE, \
+             though it has to be UTF-8 too")]
+    NotUtf8,
+    #[error("invalid base64 encoding in job name {0:?} (the URL-safe alphabet is wanted)")]
+    JobBase64(String),
+    #[error("odd number of components in label string {0:?}: labels come as /NAME/VALUE")]
+    Odd(String),
+    #[error("improper label name {0:?} ([a-zA-Z_][a-zA-Z0-9_]*, and not starting with __)")]
+    LabelName(String),
+    #[error("invalid base64 encoding in the value {0:?} of label {1:?} (the URL-safe alphabet is wanted)")]
+    LabelBase64(String, String),
+    #[error("job name is required")]
+    EmptyJob,
+    #[error("the grouping key has {found} labels, and {limit} are allowed at most")]
+    TooMany { found: usize, limit: usize },
+}
+
+/// How a path may name a group.
+#[derive(Debug, Clone, Copy)]
+pub struct Rules {
+    /// Label names may be any UTF-8, escaped as `U__…` where a path cannot hold them.
+    pub utf8_names: bool,
+    pub max_labels: usize,
+}
+
+/// Whether the percent-decoded `path` names a group: `/metrics/job/…` or `/metrics/job@base64/…`.
+pub fn names_group(path: &str) -> bool {
+    let rest = path.strip_prefix("/metrics/job");
+    let rest = rest.map(|rest| rest.strip_prefix(BASE64).unwrap_or(rest));
+    rest.is_some_and(|rest| rest.len() > 1 && rest.starts_with('/'))
+}
+
+/// Undoes the percent-encoding of a path. A slash that was encoded separates like any other, as at the
+/// Pushgateway.
+pub fn decode(path: &str) -> Result<String, PathError> {
+    let bytes = path.as_bytes();
+    let is_hex = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_hexdigit);
+    let mut percents = memchr::memchr_iter(b'%', bytes);
+    if percents.any(|at| !(is_hex(bytes.get(at + 1)) && is_hex(bytes.get(at + 2)))) {
+        return Err(PathError::Percent);
+    }
+    match percent_decode(bytes).decode_utf8() {
+        Ok(path) => Ok(path.into_owned()),
+        Err(_) => Err(PathError::NotUtf8),
+    }
+}
+
+/// The group that a path, see [`names_group`], names.
+///
+/// Of a label that is given twice, the last value counts; `job` among the labels loses to the path's.
+pub fn parse(path: &str, rules: Rules) -> Result<GroupingKey, PathError> {
+    let path = path.strip_prefix("/metrics/").unwrap_or(path);
+    let (name, rest) = path.split_once('/').unwrap_or((path, ""));
+    let (job, labels) = match rest.find('/') {
+        Some(at) => rest.split_at(at),
+        None => (rest, ""),
+    };
+    let job = match name.ends_with(BASE64) {
+        true => from_base64(job).ok_or_else(|| PathError::JobBase64(cut(job)))?,
+        false => job.to_owned(),
+    };
+    let labels = pairs(labels, rules)?;
+    if labels.len() > rules.max_labels {
+        return Err(PathError::TooMany {
+            found: labels.len(),
+            limit: rules.max_labels,
+        });
+    }
+    let key = match rules.utf8_names {
+        true => GroupingKey::with_utf8_names(job, labels),
+        false => GroupingKey::new(job, labels),
+    };
+    key.map_err(|error| match error {
+        GroupingKeyError::EmptyJob => PathError::EmptyJob,
+        GroupingKeyError::LabelName(name)
+        | GroupingKeyError::ReservedLabelName(name)
+        | GroupingKeyError::DuplicateLabel(name) => PathError::LabelName(cut(&name)),
+        GroupingKeyError::JobLabel => PathError::LabelName("job".into()),
+    })
+}
+
+/// The labels in `/NAME/VALUE/…`; each name once.
+fn pairs(labels: &str, rules: Rules) -> Result<Vec<(String, String)>, PathError> {
+    let Some(inner) = labels.strip_prefix('/').filter(|inner| !inner.is_empty()) else {
+        return Ok(Vec::new());
+    };
+    let components = memchr::memchr_iter(b'/', inner.as_bytes()).count() + 1;
+    if components % 2 == 1 {
+        return Err(PathError::Odd(cut(labels)));
+    }
+    if components / 2 > rules.max_labels {
+        return Err(PathError::TooMany {
+            found: components / 2,
+            limit: rules.max_labels,
+        });
+    }
+    let mut pairs: Vec<(String, String)> = Vec::with_capacity(components / 2);
+    let mut components = inner.split('/');
+    while let (Some(name), Some(value)) = (components.next(), components.next()) {
+        let (name, is_base64) = match name.strip_suffix(BASE64) {
+            Some(name) => (name, true),
+            None => (name, false),
+        };
+        let name = match rules.utf8_names {
+            true => unescape(name),
+            false => name.to_owned(),
+        };
+        let is_proper = match rules.utf8_names {
+            true => !name.is_empty(),
+            false => is_label_name(&name),
+        };
+        if !is_proper || name.starts_with("__") {
+            return Err(PathError::LabelName(cut(&name)));
+        }
+        let value = match is_base64 {
+            true => from_base64(value).ok_or_else(|| PathError::LabelBase64(cut(value), cut(&name)))?,
+            false => value.to_owned(),
+        };
+        pairs.retain(|(known, _)| *known != name);
+        if name != "job" {
+            pairs.push((name, value));
+        }
+    }
+    Ok(pairs)
+}
+
+fn from_base64(text: &str) -> Option<String> {
+    let bytes = DECODER.decode(text.trim_end_matches('=')).ok()?;
+    String::from_utf8(bytes).ok()
+}
+
+/// A name without the escapes of Prometheus' scheme for values: `U__` and then `_HEX_` for a code point,
+/// `__` for an underscore. One that is not well-formed stays as it is.
+fn unescape(name: &str) -> String {
+    let Some(mut rest) = name.strip_prefix("U__") else {
+        return name.to_owned();
+    };
+    let mut out = String::with_capacity(rest.len());
+    while let Some(at) = rest.find('_') {
+        out.push_str(&rest[..at]);
+        rest = &rest[at + 1..];
+        if let Some(after) = rest.strip_prefix('_') {
+            out.push('_');
+            rest = after;
+            continue;
+        }
+        let code = rest.split_once('_').and_then(|(digits, after)| {
+            let is_code = (1..=6).contains(&digits.len());
+            let code = u32::from_str_radix(digits, 16).ok().filter(|_| is_code)?;
+            Some((char::from_u32(code)?, after))
+        });
+        let Some((code, after)) = code else {
+            return name.to_owned();
+        };
+        out.push(code);
+        rest = after;
+    }
+    out.push_str(rest);
+    out
+}
+
+/// The start of a text, for a message.
+fn cut(text: &str) -> String {
+    match text.char_indices().nth(80) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RULES: Rules = Rules {
+        utf8_names: false,
+        max_labels: 3,
+    };
+
+    fn key(path: &str) -> Result<String, PathError> {
+        let path = decode(path)?;
+        assert!(names_group(&path), "{path}");
+        parse(&path, RULES).map(|key| key.to_string())
+    }
+
+    #[test]
+    fn labels() {
+        for (path, expected) in [
+            ("/metrics/job/a", r#"job="a""#),
+            ("/metrics/job/a/", r#"job="a""#),
+            ("/metrics/job/a%20b+c", r#"job="a b+c""#),
+            ("/metrics/job/a/x/1/b/2", r#"job="a",b="2",x="1""#),
+            ("/metrics/job/a%2Fx/1", r#"job="a",x="1""#),
+            ("/metrics/job/a/x/1/x/2", r#"job="a",x="2""#),
+            ("/metrics/job/a/job/b", r#"job="a""#),
+            ("/metrics/job/a/instance/", r#"job="a",instance="""#),
+            ("/metrics/job@base64/YS9i/x@base64/=", r#"job="a/b",x="""#),
+            ("/metrics/job@base64/YQ==/x@base64/4pyT", r#"job="a",x="✓""#),
+            // Bits are left over.
+            ("/metrics/job@base64/YR", r#"job="a""#),
+        ] {
+            assert_eq!(key(path).as_deref(), Ok(expected), "{path}");
+        }
+    }
+
+    #[test]
+    fn refusals() {
+        use PathError::*;
+        assert_eq!(key("/metrics/job/a/x"), Err(Odd("/x".into())));
+        assert_eq!(key("/metrics/job/a/x/1/"), Err(Odd("/x/1/".into())));
+        assert_eq!(key("/metrics/job/a/x-y/1"), Err(LabelName("x-y".into())));
+        assert_eq!(key("/metrics/job/a/__x/1"), Err(LabelName("__x".into())));
+        assert_eq!(key("/metrics/job/a//1"), Err(LabelName("".into())));
+        assert_eq!(key("/metrics/job@base64/="), Err(EmptyJob));
+        assert_eq!(key("/metrics/job@base64/a+/x"), Err(JobBase64("a+".into())));
+        assert_eq!(
+            key("/metrics/job/a/x@base64/!"),
+            Err(LabelBase64("!".into(), "x".into()))
+        );
+        assert_eq!(key("/metrics/job/a/x/%ff"), Err(NotUtf8));
+        assert_eq!(key("/metrics/job/a/x/%f"), Err(Percent));
+        let many = key("/metrics/job/a/b/1/c/1/d/1/e/1");
+        assert_eq!(many, Err(TooMany { found: 4, limit: 3 }));
+        let long = format!("/metrics/job/a/{}-/1", "x".repeat(100_000));
+        assert!(key(&long).unwrap_err().to_string().len() < 300);
+    }
+
+    #[test]
+    fn other_paths() {
+        for path in ["/metrics", "/metrics/", "/metrics/job", "/metrics/job/", "/metrics/jobs/a"] {
+            assert!(!names_group(path), "{path}");
+        }
+    }
+
+    #[test]
+    fn escaped_names() {
+        for (escaped, name) in [
+            ("U__foo_2e_bar", "foo.bar"),
+            ("U__a__b", "a_b"),
+            ("U___1F600_", "😀"),
+            ("foo_2e_bar", "foo_2e_bar"),
+            ("U__foo_2e", "U__foo_2e"),
+            ("U__a_110000_", "U__a_110000_"),
+            ("U__a_zz_", "U__a_zz_"),
+        ] {
+            assert_eq!(unescape(escaped), name, "{escaped}");
+        }
+        let rules = Rules {
+            utf8_names: true,
+            ..RULES
+        };
+        let key = parse("/metrics/job/a/U__foo_2e_bar/1", rules).unwrap();
+        assert_eq!(key.labels().get("foo.bar").map(String::as_str), Some("1"));
+    }
+}

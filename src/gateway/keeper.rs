@@ -1,0 +1,355 @@
+//! The thread that owns the groups: it does all changes in their order, and many in one transaction.
+
+use std::hash::RandomState;
+use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant, SystemTime};
+
+use tokio::sync::oneshot;
+
+use super::expiry::Expiry;
+use super::stats::Stats;
+use crate::metrics::{GroupingKey, Method, unix_seconds};
+use crate::state::StateError;
+use crate::state::group_log::{Body, Entry};
+use crate::state::group_writer::GroupWriter;
+use crate::store::{Rejection, Report, Snapshot, Store, Undo};
+use crate::web::log::Log;
+
+/// How many orders one transaction does, and how many bytes of pushes it takes.
+const MAX_ORDERS: usize = 4096;
+const MAX_BYTES: usize = 16 * 1024 * 1024;
+
+/// Without orders for so long, the log is folded into the groups' rows.
+const IDLE: Duration = Duration::from_secs(1);
+
+/// A push, as it came.
+pub struct Push {
+    pub key: GroupingKey,
+    pub method: Method,
+    pub report: Result<Report, Rejection>,
+    pub body: Body,
+}
+
+/// Why a push was not taken.
+#[derive(Debug, thiserror::Error)]
+pub enum PushFailure {
+    #[error(transparent)]
+    Rejected(#[from] Rejection),
+    #[error(transparent)]
+    NotKept(#[from] NotKept),
+}
+
+/// A change was not written, so it has not happened.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum NotKept {
+    #[error("it could not be written: {0}")]
+    State(Arc<StateError>),
+    #[error("the gateway is ending")]
+    Ending,
+}
+
+type Answer<T, E> = oneshot::Sender<Result<T, E>>;
+
+enum Order {
+    Push(Box<Push>, Answer<(), PushFailure>),
+    Delete(GroupingKey, Answer<bool, NotKept>),
+    Wipe(Answer<usize, NotKept>),
+    Snapshot(oneshot::Sender<Snapshot>),
+    End,
+}
+
+/// Gives orders to the thread. All clones give them to the same.
+#[derive(Clone)]
+pub struct Keeper {
+    orders: Sender<Order>,
+    hasher: RandomState,
+}
+
+/// Ends the thread, once all clones of the [`Keeper`] are of no use any more.
+pub struct KeeperThread {
+    orders: Sender<Order>,
+    thread: JoinHandle<()>,
+}
+
+impl Keeper {
+    /// Starts the thread.
+    pub fn start(
+        store: Store,
+        writer: GroupWriter,
+        expiry: Option<Expiry>,
+        stats: Arc<Stats>,
+        log: Log,
+    ) -> std::io::Result<(Keeper, KeeperThread)> {
+        let (sender, orders) = mpsc::channel();
+        let hasher = store.hasher();
+        let work = Work {
+            store,
+            writer,
+            expiry,
+            stats,
+            log,
+            has_failed: false,
+        };
+        let thread = thread::Builder::new()
+            .name("keeper".into())
+            .spawn(move || work.run(&orders))?;
+        let keeper = Keeper {
+            orders: sender.clone(),
+            hasher,
+        };
+        let thread = KeeperThread {
+            orders: sender,
+            thread,
+        };
+        Ok((keeper, thread))
+    }
+
+    /// What [`Report::new`] needs.
+    pub fn hasher(&self) -> &RandomState {
+        &self.hasher
+    }
+
+    /// Pushes, and waits until that is kept.
+    pub async fn push(&self, push: Push) -> Result<(), PushFailure> {
+        let (answer, result) = oneshot::channel();
+        let _ = self.orders.send(Order::Push(Box::new(push), answer));
+        result.await.unwrap_or(Err(NotKept::Ending.into()))
+    }
+
+    /// Deletes the group with exactly this key. Returns whether there was one.
+    pub async fn delete(&self, key: GroupingKey) -> Result<bool, NotKept> {
+        let (answer, result) = oneshot::channel();
+        let _ = self.orders.send(Order::Delete(key, answer));
+        result.await.unwrap_or(Err(NotKept::Ending))
+    }
+
+    /// Deletes all groups. Returns how many there were.
+    pub async fn wipe(&self) -> Result<usize, NotKept> {
+        let (answer, result) = oneshot::channel();
+        let _ = self.orders.send(Order::Wipe(answer));
+        result.await.unwrap_or(Err(NotKept::Ending))
+    }
+
+    /// All groups, after all that was ordered before.
+    pub async fn snapshot(&self) -> Result<Snapshot, NotKept> {
+        let (answer, snapshot) = oneshot::channel();
+        let _ = self.orders.send(Order::Snapshot(answer));
+        snapshot.await.map_err(|_| NotKept::Ending)
+    }
+}
+
+impl KeeperThread {
+    /// Waits until all that was ordered is done and the groups' rows are written.
+    pub fn end(self) {
+        let _ = self.orders.send(Order::End);
+        let _ = self.thread.join();
+    }
+}
+
+struct Work {
+    store: Store,
+    writer: GroupWriter,
+    expiry: Option<Expiry>,
+    stats: Arc<Stats>,
+    log: Log,
+    /// Whether the last transaction has failed.
+    has_failed: bool,
+}
+
+/// What one transaction does, and who waits for it.
+#[derive(Default)]
+struct Batch {
+    entries: Vec<Entry>,
+    bytes: usize,
+    undos: Vec<Undo>,
+    pushes: Vec<(Result<(), Rejection>, Answer<(), PushFailure>)>,
+    deletions: Vec<(bool, Answer<bool, NotKept>)>,
+    wipes: Vec<(usize, Answer<usize, NotKept>)>,
+    snapshots: Vec<oneshot::Sender<Snapshot>>,
+    expired: usize,
+    is_last: bool,
+}
+
+impl Work {
+    fn run(mut self, orders: &Receiver<Order>) {
+        let mut more_to_fold = true;
+        loop {
+            let until_expiry = self.expiry.as_ref().map(Expiry::due_in);
+            let patience = until_expiry.unwrap_or(IDLE).min(IDLE);
+            let first = match orders.recv_timeout(patience) {
+                Ok(order) => Some(order),
+                Err(RecvTimeoutError::Timeout) => None,
+                Err(RecvTimeoutError::Disconnected) => Some(Order::End),
+            };
+            let mut batch = Batch::default();
+            if let Some(first) = first {
+                self.take(&mut batch, first);
+                while batch.entries.len() < MAX_ORDERS
+                    && batch.bytes < MAX_BYTES
+                    && let Ok(order) = orders.try_recv()
+                {
+                    self.take(&mut batch, order);
+                }
+                more_to_fold = true;
+            } else if more_to_fold && patience == IDLE {
+                more_to_fold = self.fold_while_idle(orders, &mut batch);
+            }
+            self.expire(&mut batch);
+            let is_last = batch.is_last;
+            self.finish(batch);
+            if is_last {
+                break;
+            }
+        }
+        while self.fold() {}
+    }
+
+    /// Folds until there is an order, which is taken. Returns whether there is more to fold.
+    fn fold_while_idle(&mut self, orders: &Receiver<Order>, batch: &mut Batch) -> bool {
+        while self.fold() {
+            if let Ok(order) = orders.try_recv() {
+                self.take(batch, order);
+                return true;
+            }
+        }
+        false
+    }
+
+    fn fold(&mut self) -> bool {
+        match self.writer.fold(&self.store) {
+            Ok(has_more) => has_more,
+            Err(error) => {
+                self.log.error("could not tidy up the log", &[("err", &error)]);
+                false
+            }
+        }
+    }
+
+    /// Does an order in memory.
+    fn take(&mut self, batch: &mut Batch, order: Order) {
+        match order {
+            Order::Push(push, answer) => {
+                let Push {
+                    key,
+                    method,
+                    report,
+                    body,
+                } = *push;
+                let now = unix_seconds(SystemTime::now());
+                let pushed = self.store.push(&key, method, report, now);
+                if let Some(undo) = pushed.undo {
+                    batch.undos.push(undo);
+                    let entry = match pushed.result {
+                        Ok(()) => Entry::push(&key, method, body, now),
+                        Err(_) => Entry::refusal(&key, now),
+                    };
+                    batch.add(entry);
+                }
+                batch.pushes.push((pushed.result, answer));
+            }
+            Order::Delete(key, answer) => {
+                let existed = self.delete(batch, &key);
+                batch.deletions.push((existed, answer));
+            }
+            Order::Wipe(answer) => {
+                let groups = self.store.groups();
+                let keys: Vec<GroupingKey> = groups.map(|(_, group)| group.key.clone()).collect();
+                for key in &keys {
+                    self.delete(batch, key);
+                }
+                batch.wipes.push((keys.len(), answer));
+            }
+            Order::Snapshot(answer) => batch.snapshots.push(answer),
+            Order::End => batch.is_last = true,
+        }
+    }
+
+    fn delete(&mut self, batch: &mut Batch, key: &GroupingKey) -> bool {
+        let Some(undo) = self.store.delete(key) else {
+            return false;
+        };
+        batch.undos.push(undo);
+        batch.add(Entry::deletion(key));
+        true
+    }
+
+    /// Removes the groups that have grown too old.
+    fn expire(&mut self, batch: &mut Batch) {
+        let Some(expiry) = &mut self.expiry else {
+            return;
+        };
+        for key in expiry.expired(&self.store, SystemTime::now(), &self.log) {
+            if self.delete(batch, &key) {
+                self.log.info("group expired", &[("group", &key)]);
+                batch.expired += 1;
+            }
+        }
+    }
+
+    /// Writes what was done, or takes it back, and tells those who wait.
+    fn finish(&mut self, batch: Batch) {
+        let written = match batch.entries.is_empty() {
+            true => Ok(()),
+            false => self.write(batch.entries, batch.undos),
+        };
+        for (result, answer) in batch.pushes {
+            // A client that has gone does not wait for it.
+            let _ = answer.send(match &written {
+                Ok(()) => result.map_err(PushFailure::from),
+                Err(not_kept) => Err(not_kept.clone().into()),
+            });
+        }
+        for (existed, answer) in batch.deletions {
+            let _ = answer.send(written.clone().map(|()| existed));
+        }
+        for (count, answer) in batch.wipes {
+            let _ = answer.send(written.clone().map(|()| count));
+        }
+        if written.is_ok() {
+            self.stats.expired(batch.expired);
+        }
+        if !batch.snapshots.is_empty() {
+            let snapshot = self.store.snapshot();
+            self.stats.database_bytes(self.writer.database_bytes());
+            for answer in batch.snapshots {
+                let _ = answer.send(snapshot.clone());
+            }
+        }
+        self.stats.store(&self.store);
+    }
+
+    fn write(&mut self, entries: Vec<Entry>, undos: Vec<Undo>) -> Result<(), NotKept> {
+        let slots: Vec<u32> = undos.iter().map(Undo::slot).collect();
+        let start = Instant::now();
+        let written = self.writer.write(&self.store, entries, &slots);
+        self.stats.committed(start.elapsed(), written.is_ok());
+        match written {
+            Ok(()) => {
+                if self.has_failed {
+                    self.log.info("changes can be written again", &[]);
+                }
+                self.has_failed = false;
+                Ok(())
+            }
+            Err(error) => {
+                if !self.has_failed {
+                    self.log.error("changes could not be written", &[("err", &error)]);
+                }
+                self.has_failed = true;
+                for undo in undos.into_iter().rev() {
+                    self.store.undo(undo);
+                }
+                Err(NotKept::State(error.into()))
+            }
+        }
+    }
+}
+
+impl Batch {
+    fn add(&mut self, entry: Entry) {
+        self.bytes += entry.bytes();
+        self.entries.push(entry);
+    }
+}

@@ -1,0 +1,37 @@
+//! `metricsjob gateway`: the embedded gateway over HTTP, as the Pushgateway's clients and Prometheus know it.
+//!
+//! A request becomes a grouping key and a checked report, on whichever thread it came; the keeper's thread
+//! does the changes in their order, many in one transaction, and then they are answered. A scrape gets the
+//! groups of one moment and renders them by itself. It may use [`crate::web`], [`crate::state`],
+//! [`crate::store`], [`crate::push`] and [`crate::metrics`]; it knows no jobs.
+//!
+//! - [`App`]: what all requests share, and its routes.
+//! - [`Keeper`]: the thread that owns the groups. `expiry` says which are too old.
+//! - `group_path`, `body`: what a request says: its group, and what is pushed to it.
+//! - `changes`: pushes and deletions. `local`: what only this user's processes may ask.
+//! - `scrape`, `api`, `admin`, `list`: what can be read and done besides.
+//! - `stats`, `own_metrics`: what the gateway says of itself.
+//! - [`page`]: the page for people.
+//! - [`import`]: the groups of another gateway.
+
+mod admin;
+mod api;
+mod app;
+mod body;
+mod changes;
+mod expiry;
+mod group_path;
+pub mod import;
+mod keeper;
+mod list;
+mod local;
+mod own_metrics;
+pub mod page;
+mod scrape;
+mod stats;
+
+pub use app::{App, Options};
+pub use body::Limits;
+pub use expiry::Expiry;
+pub use keeper::{Keeper, KeeperThread};
+pub use stats::Stats;
