@@ -15,6 +15,13 @@ pub struct Group {
     pub families: Vec<Family>,
 }
 
+impl Group {
+    /// Whether the last push to it was refused.
+    pub fn last_push_failed(&self) -> bool {
+        self.push_failure_time > self.push_time
+    }
+}
+
 /// The names of the time series in which a gateway exposes [`Group::push_time`] and
 /// [`Group::push_failure_time`].
 pub const TIME_SERIES: [&str; 2] = ["push_time_seconds", "push_failure_time_seconds"];

@@ -102,7 +102,7 @@ pub(crate) fn label(out: &mut String, name: &str, value: &str) {
 
 /// Appends a value. Digits as Go's `strconv` prints them: plain in the usual range, with an
 /// exponent outside of it.
-fn number(out: &mut String, value: f64) {
+pub(crate) fn number(out: &mut String, value: f64) {
     let magnitude = value.abs();
     let _ = if value.is_nan() {
         out.write_str("NaN")

@@ -1,0 +1,3 @@
+//! The gateway: what `metricsjob gateway` serves.
+
+pub mod page;
