@@ -2,7 +2,7 @@
 //!
 //! Data flows one way: a [`job`] is [`run`], its outcome becomes a report of [`metrics`], and a
 //! [`push`] brings that to a gateway: over HTTP, or to the embedded one in the [`state`] database.
-//! [`cli`] is the command line on top.
+//! [`gateway`] is the latter's HTTP side, [`cli`] the command line on top.
 //!
 //! ```
 //! use metricsjob::metrics::{Family, GroupingKey, text};
@@ -17,9 +17,11 @@
 pub mod backoff;
 pub mod cli;
 pub mod client;
+pub mod gateway;
 pub mod job;
 pub mod metrics;
 pub mod push;
 pub mod run;
 pub mod state;
 pub mod store;
+pub mod web;

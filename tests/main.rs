@@ -24,6 +24,8 @@ mod exec;
 mod exec_terminal;
 mod fault_proxy;
 mod gateway_failures;
+#[cfg(feature = "real-servers")]
+mod gateway_page;
 mod gateway_url;
 mod grouping_key;
 mod history;

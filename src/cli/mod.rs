@@ -3,11 +3,12 @@
 //!
 //! It may use everything; nothing uses it. Results go to stdout, everything else to stderr.
 //!
-//! - `options`, `connection_options`, `delivery_options`, `policy_options`: the options that several
+//! - `options`, `connection_options`, `delivery_options`, `policy_options`, `web_options`: the options that several
 //!   subcommands share.
 //! - `delivery_notes`: what is said about deliveries.
 //! - `perform`: what `run` and `exec` have in common.
 //! - `exit`: which error ends with which exit code.
+//! - `size`: sizes on the command line.
 //! - `console`: what is written to the terminal, and how.
 //! - `json`: the shapes of `--output json`.
 
@@ -19,6 +20,7 @@ mod delivery_notes;
 mod delivery_options;
 mod exec;
 mod exit;
+mod gateway;
 mod generate;
 mod history;
 mod json;
@@ -32,7 +34,9 @@ mod progress;
 mod push;
 mod run;
 mod run_summary;
+mod size;
 mod status;
+mod web_options;
 
 use std::env;
 
@@ -80,6 +84,8 @@ enum Command {
     Delete(delete::DeleteArgs),
     /// Show the groups of the gateway
     Status(status::StatusArgs),
+    /// Serve the embedded gateway to Prometheus and to other machines
+    Gateway(gateway::GatewayCommand),
     /// Show and deliver the reports that are not delivered yet
     Outbox(outbox::OutboxArgs),
     /// List the jobs: what they run and where they are defined
@@ -134,6 +140,7 @@ pub fn main() -> u8 {
         Command::Push(args) => push::main(args),
         Command::Delete(args) => delete::main(args),
         Command::Status(args) => status::main(args),
+        Command::Gateway(args) => gateway::main(args),
         Command::Outbox(args) => outbox::main(args),
         Command::List(args) => list::main(args),
         Command::Check(args) => check::main(args),

@@ -55,7 +55,7 @@ fn text(groups: &[Group]) -> String {
     ];
     let rows = groups.iter().map(|group| {
         let mut last_push = console::ago(group.push_time, now);
-        if group.push_failure_time > group.push_time {
+        if group.last_push_failed() {
             last_push.push_str(" (a later one was refused)");
         }
         let success = runner_metric(group, "last_success_timestamp_seconds");

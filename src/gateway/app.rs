@@ -150,6 +150,7 @@ enum Page {
     List,
     Style,
     Script,
+    Icon,
     Metrics,
     ApiMetrics,
     ApiStatus,
@@ -174,6 +175,7 @@ async fn route(State(app): State<Arc<App>>, request: Request) -> Response {
         "" => return Redirect::temporary(&format!("{prefix}/")).into_response(),
         "/static/page.css" => Page::Style,
         "/static/page.js" => Page::Script,
+        "/static/icon.svg" => Page::Icon,
         "/api/v1/metrics" => Page::ApiMetrics,
         "/api/v1/status" => Page::ApiStatus,
         "/api/v1/admin/wipe" if app.options.enable_admin_api => Page::Wipe,
@@ -208,6 +210,7 @@ async fn route(State(app): State<Arc<App>>, request: Request) -> Response {
         Page::List => ("status", list::answer(&app, &parts).await),
         Page::Style => ("static", asset("text/css; charset=utf-8", page::STYLE)),
         Page::Script => ("static", asset("text/javascript; charset=utf-8", page::SCRIPT)),
+        Page::Icon => ("static", asset("image/svg+xml", page::ICON)),
         // Not counted, as at the Pushgateway.
         Page::Metrics => return scrape::answer(&app, &parts).await,
         Page::ApiMetrics => ("api/v1/metrics", api::metrics(&app).await),
@@ -219,7 +222,6 @@ async fn route(State(app): State<Arc<App>>, request: Request) -> Response {
     };
     let method = parts.method.as_str().to_ascii_lowercase();
     app.own.answered(handler, &method, response.status());
-    drop::<HttpBody>(body);
     api::with_cors(page_is_api(page), response)
 }
 
@@ -236,7 +238,12 @@ fn page_is_api(page: Page) -> bool {
 }
 
 fn asset(media_type: &'static str, text: &'static str) -> Response {
-    ([(header::CONTENT_TYPE, media_type)], text).into_response()
+    // Its URL is the same in the next version.
+    let headers = [
+        (header::CONTENT_TYPE, media_type),
+        (header::CACHE_CONTROL, "no-cache"),
+    ];
+    (headers, text).into_response()
 }
 
 fn not_found() -> Response {

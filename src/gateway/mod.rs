@@ -8,11 +8,10 @@
 //! - [`App`]: what all requests share, and its routes.
 //! - [`Keeper`]: the thread that owns the groups. `expiry` says which are too old.
 //! - `group_path`, `body`: what a request says: its group, and what is pushed to it.
-//! - `changes`: pushes and deletions. `local`: what only this user's processes may ask.
+//! - `changes`: pushes and deletions.
 //! - `scrape`, `api`, `admin`, `list`: what can be read and done besides.
 //! - `stats`, `own_metrics`: what the gateway says of itself.
 //! - [`page`]: the page for people.
-//! - [`import`]: the groups of another gateway.
 
 mod admin;
 mod api;
@@ -21,10 +20,8 @@ mod body;
 mod changes;
 mod expiry;
 mod group_path;
-pub mod import;
 mod keeper;
 mod list;
-mod local;
 mod own_metrics;
 pub mod page;
 mod scrape;

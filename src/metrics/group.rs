@@ -30,6 +30,11 @@ impl Group {
         }
         labels
     }
+
+    /// Whether the last push to it was refused.
+    pub fn last_push_failed(&self) -> bool {
+        self.push_failure_time > self.push_time
+    }
 }
 
 /// The names of the time series in which a gateway exposes [`Group::push_time`] and

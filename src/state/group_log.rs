@@ -87,6 +87,11 @@ impl Entry {
         }
     }
 
+    /// How many bytes were pushed.
+    pub fn bytes(&self) -> usize {
+        self.body.len()
+    }
+
     fn families(&self) -> Result<Vec<Family>, String> {
         let limits = Limits::default();
         match self.is_protobuf {

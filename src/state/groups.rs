@@ -5,6 +5,7 @@
 //! what is in the log.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::time::SystemTime;
 
 use prost::Message;
@@ -37,6 +38,16 @@ pub struct Loaded {
     pub log_bytes: u64,
     /// What could not be read in spite of a right checksum, for a person to read.
     pub problems: Vec<String>,
+}
+
+/// What became of the groups of another gateway.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Imported {
+    pub imported: usize,
+    /// Those that have a newer push here.
+    pub kept: usize,
+    /// Why others could not be taken, for a person to read.
+    pub refused: Vec<String>,
 }
 
 impl State {
@@ -82,10 +93,60 @@ impl State {
         })
     }
 
+    /// Takes over the groups of another gateway with their push times, those excepted that were pushed to
+    /// here since. The caller has locked the groups.
+    pub fn import(&mut self, groups: Vec<Group>) -> Result<Imported, StateError> {
+        self.write_sync(|transaction| {
+            let mut loaded = load(transaction)?;
+            let mut imported = Imported::default();
+            for group in &groups {
+                let key = &group.key;
+                let known = loaded.store.group_of(key);
+                if known.is_some_and(|known| known.push_time > group.push_time) {
+                    imported.kept += 1;
+                    continue;
+                }
+                let hasher = loaded.store.hasher();
+                let report = Report::new(key, group.families.clone(), &hasher);
+                let pushed = loaded.store.push(key, Method::Put, report, group.push_time);
+                match (pushed.result, pushed.undo) {
+                    (Ok(()), Some(undo)) => {
+                        let (time, failure) = (group.push_time, group.push_failure_time);
+                        loaded.store.set_times(undo.slot(), time, failure);
+                        loaded.outdated.insert(undo.slot());
+                        imported.imported += 1;
+                    }
+                    (Err(rejection), undo) => {
+                        undo.into_iter().for_each(|undo| loaded.store.undo(undo));
+                        imported.refused.push(format!("group {{{key}}}: {rejection}"));
+                    }
+                    (Ok(()), None) => {}
+                }
+            }
+            write_rows(transaction, &loaded.store, &loaded.outdated)?;
+            forget_log(transaction, loaded.log_end)?;
+            Ok(imported)
+        })
+    }
+
     /// All groups, sorted by key.
     pub fn groups(&mut self) -> Result<Vec<Group>, StateError> {
         let groups = self.load_groups()?.store.snapshot().sorted();
         Ok(groups.iter().map(|group| group.to_group()).collect())
+    }
+
+    /// Opens the database in `dir` for a gateway, which makes sure that it is whole. A corrupt one stays where
+    /// it is.
+    pub fn open_to_serve(dir: &Path) -> Result<State, StateError> {
+        if let Some(mut state) = State::open_existing(dir)? {
+            let verdict: String = state.with(|connection| {
+                connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))
+            })?;
+            if verdict != "ok" {
+                return Err(StateError::of(&state.path, None, corrupt(verdict)));
+            }
+        }
+        State::open(dir)
     }
 
     /// All groups, for one who serves them.

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use super::labeler::Labeler;
 use super::{Snapshot, StoredGroup, lines};
 use crate::metrics::text::encode;
-use crate::metrics::{Family, Kind, Labels, TIME_SERIES, protobuf};
+use crate::metrics::{Family, Group, Kind, Labels, TIME_SERIES, protobuf};
 
 const TIME_HELP: [&str; 2] = [
     "Last Unix time when changing this group in the Pushgateway succeeded.",
@@ -58,6 +58,18 @@ pub fn protobuf(snapshot: &Snapshot, own: &[Family]) -> Vec<u8> {
     }
     let families: Vec<Family> = all.into_values().collect();
     protobuf::encode(&families)
+}
+
+/// The two push times of a group as families.
+pub fn time_families(group: &Group) -> [Family; 2] {
+    let times = [group.push_time, group.push_failure_time];
+    [0, 1].map(|at| {
+        let mut family = Family::gauge(TIME_SERIES[at], TIME_HELP[at], times[at]);
+        for metric in &mut family.metrics {
+            metric.labels = group.series_labels(&Labels::new());
+        }
+        family
+    })
 }
 
 /// The families of the groups by name, and then those of `own`.

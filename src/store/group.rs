@@ -5,10 +5,10 @@ use std::sync::Arc;
 use super::index::Index;
 use super::lines;
 use super::report::{Report, ReportFamily};
-use crate::metrics::{Group, GroupingKey, Kind, Method, text};
+use crate::metrics::{Family, Group, GroupingKey, Kind, Method, text};
 
 /// One group as the store holds it: its lines as a scrape shows them.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct StoredGroup {
     pub key: GroupingKey,
     /// When the last push succeeded, in seconds since the epoch; 0 for never.
@@ -247,6 +247,22 @@ impl StoredGroup {
 
     pub fn has_natives(&self) -> bool {
         self.natives.is_some()
+    }
+
+    /// The group with the names of its families, and without their series.
+    pub fn outline(&self) -> Group {
+        let families = self.families().map(|family| Family {
+            name: family.meta.name.to_string(),
+            help: String::new(),
+            kind: family.meta.kind,
+            metrics: Vec::new(),
+        });
+        Group {
+            key: self.key.clone(),
+            push_time: self.push_time,
+            push_failure_time: self.push_failure_time,
+            families: families.collect(),
+        }
     }
 
     /// The group with its families read. Their labels include the key's.

@@ -229,6 +229,20 @@ impl Store {
         let _ = self.set(undo.slot, undo.before);
     }
 
+    /// Sets the push times of the group in the slot.
+    pub fn set_times(&mut self, slot: u32, push_time: f64, push_failure_time: f64) {
+        if let Some(group) = self.slots[slot as usize].as_mut().map(Arc::make_mut) {
+            group.push_time = push_time;
+            group.push_failure_time = push_failure_time;
+        }
+    }
+
+    /// The group with exactly this key.
+    pub fn group_of(&self, key: &GroupingKey) -> Option<&Arc<StoredGroup>> {
+        let group = self.group(self.find(key)?)?;
+        (group.key == *key).then_some(group)
+    }
+
     /// Does again what a push did that succeeded, after others that may have happened since: without any
     /// check. What followed it has to be done again too.
     pub fn push_again(

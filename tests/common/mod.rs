@@ -3,6 +3,8 @@
 mod authority;
 #[cfg(feature = "real-servers")]
 pub mod campaign;
+#[cfg(feature = "real-servers")]
+mod chromium;
 mod fake_server;
 mod fault;
 mod fault_proxy;
@@ -16,6 +18,8 @@ mod tls_server;
 mod waiting;
 
 pub use authority::Authority;
+#[cfg(feature = "real-servers")]
+pub use chromium::Chromium;
 pub use fake_server::FakeServer;
 pub use fault::Fault;
 pub use fault_proxy::FaultProxy;

@@ -1,0 +1,379 @@
+//! `metricsjob gateway`: serve the embedded gateway.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use clap::{Args, Subcommand, ValueEnum};
+use nix::libc;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::Notify;
+use url::Url;
+
+use super::console::count;
+use super::options::{QuietArgs, StateArgs};
+use super::size::parse_size;
+use super::web_options::{LogArgs, WebArgs};
+use super::{connection_options::ConnectionArgs, console, exit};
+use crate::gateway::{App, Expiry, Keeper, Limits, Options, Stats};
+use crate::job::duration::parse_positive;
+use crate::push::Gateway;
+use crate::state::group_writer::{GroupWriter, Sync};
+use crate::state::serving::{lock_for_serving, lock_groups};
+use crate::state::{FILE_NAME, State};
+use crate::web::{Log, Server};
+
+/// Serve the embedded gateway: a Pushgateway that keeps what it acknowledged
+///
+/// It has the API, the options and the rules of the Prometheus Pushgateway, and is for the same clients. A
+/// push is on the disk before it is answered, and costs the same however many groups there are. Runs on
+/// this machine without --gateway report to the same groups, if they have the same state directory.
+#[derive(Args)]
+#[command(args_conflicts_with_subcommands = true, after_help = "\
+Examples:
+  metricsjob gateway
+  metricsjob gateway --web.listen-address :9091 --web.config.file web.yml --group.ttl 30d
+  metricsjob gateway import http://old-pushgateway:9091
+
+Prometheus scrapes it with `honor_labels: true`, as it does a Pushgateway.")]
+pub struct GatewayCommand {
+    #[command(subcommand)]
+    action: Option<Action>,
+
+    #[command(flatten)]
+    serve: ServeArgs,
+}
+
+#[derive(Subcommand)]
+enum Action {
+    /// Copy the groups of a running Pushgateway
+    Import(ImportArgs),
+}
+
+#[derive(Args)]
+struct ServeArgs {
+    #[command(flatten)]
+    state: StateArgs,
+
+    #[command(flatten)]
+    web: WebArgs,
+
+    /// Path of the metrics
+    #[arg(long = "web.telemetry-path", value_name = "PATH", default_value = "/metrics", help_heading = "Web")]
+    telemetry_path: String,
+
+    /// The URL under which the gateway is reached from outside, for its path
+    #[arg(long = "web.external-url", value_name = "URL", default_value = "", hide_default_value = true, help_heading = "Web")]
+    external_url: String,
+
+    /// Path below which everything is; default: that of --web.external-url
+    #[arg(long = "web.route-prefix", value_name = "PATH", default_value = "", hide_default_value = true, help_heading = "Web")]
+    route_prefix: String,
+
+    /// Allow to end the gateway by PUT or POST to /-/quit
+    #[arg(long = "web.enable-lifecycle", help_heading = "Web")]
+    enable_lifecycle: bool,
+
+    /// Allow to delete all groups by PUT to /api/v1/admin/wipe
+    #[arg(long = "web.enable-admin-api", help_heading = "Web")]
+    enable_admin_api: bool,
+
+    /// Answer inconsistent pushes like others (202), instead of 400
+    ///
+    /// They are refused all the same: unlike at the Pushgateway the check costs hardly anything, and what it
+    /// refuses would break every scrape.
+    #[arg(long = "push.disable-consistency-check", help_heading = "Pushes")]
+    disable_consistency_check: bool,
+
+    /// Allow any UTF-8 in the names of grouping labels, as U__NAME in the path
+    #[arg(long = "push.enable-utf8-names", help_heading = "Pushes")]
+    enable_utf8_names: bool,
+
+    /// How large a push may be, decompressed
+    #[arg(long = "push.max-body-size", value_name = "SIZE", default_value = "32MiB", value_parser = parse_size, help_heading = "Pushes")]
+    max_body_size: usize,
+
+    /// How large all pushes may be together that are being received; others get 503
+    #[arg(long = "push.max-pending-size", value_name = "SIZE", default_value = "256MiB", value_parser = parse_size, help_heading = "Pushes")]
+    max_pending_size: usize,
+
+    /// How many labels a series or a grouping key may have
+    #[arg(long = "push.max-labels", value_name = "COUNT", default_value_t = 128, help_heading = "Pushes")]
+    max_labels: usize,
+
+    /// How long a label's value may be
+    #[arg(long = "push.max-label-value-size", value_name = "SIZE", default_value = "64KiB", value_parser = parse_size, help_heading = "Pushes")]
+    max_label_value_size: usize,
+
+    /// How long a name of a metric or label may be
+    #[arg(long = "push.max-name-size", value_name = "SIZE", default_value = "1KiB", value_parser = parse_size, help_heading = "Pushes")]
+    max_name_size: usize,
+
+    /// Remove groups to which nothing was pushed for so long; default: never
+    #[arg(long = "group.ttl", value_name = "DURATION", value_parser = parse_positive, help_heading = "Storage")]
+    ttl: Option<Duration>,
+
+    /// When a push is answered: once it is on the disk, or once the operating system has it
+    ///
+    /// `os` survives a crash of the gateway, but not one of the machine.
+    #[arg(long = "storage.sync", value_name = "WHERE", value_enum, default_value = "disk", help_heading = "Storage")]
+    sync: SyncTo,
+
+    /// Taken for the Pushgateway's sake, and without effect
+    #[arg(long = "persistence.file", value_name = "FILE", hide = true)]
+    persistence_file: Option<String>,
+
+    #[arg(long = "persistence.interval", value_name = "DURATION", hide = true)]
+    persistence_interval: Option<String>,
+
+    #[arg(long = "web.local-assets", value_name = "DIR", hide = true)]
+    local_assets: Option<String>,
+
+    #[command(flatten)]
+    log: LogArgs,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum SyncTo {
+    Disk,
+    Os,
+}
+
+/// Copy the groups of a running Pushgateway
+///
+/// The groups come with the times of their last pushes. A group that was pushed to here since stays as it
+/// is. No gateway may be serving the state directory meanwhile.
+#[derive(Args)]
+#[command(after_help = "\
+Example:
+  metricsjob gateway import http://127.0.0.1:9091")]
+struct ImportArgs {
+    /// The Pushgateway's URL
+    #[arg(value_name = "URL")]
+    from: String,
+
+    #[command(flatten)]
+    connection: ConnectionArgs,
+
+    #[command(flatten)]
+    state: StateArgs,
+
+    #[command(flatten)]
+    quiet: QuietArgs,
+}
+
+/// How long requests in flight have when the gateway ends.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// How long a process that is just changing the groups is waited for.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// A heap for each thread would keep what it has freed, of which a scrape or a large push leaves much.
+const HEAPS: i32 = 2;
+
+pub fn main(args: GatewayCommand) -> anyhow::Result<u8> {
+    match args.action {
+        Some(Action::Import(args)) => import(args),
+        None => serve(args.serve),
+    }
+}
+
+fn serve(args: ServeArgs) -> anyhow::Result<u8> {
+    let options = args.options()?;
+    let log = args.log.log();
+    let dir = args.state.dir();
+    let database = dir.join(FILE_NAME);
+    // SAFETY: no memory has another owner by it.
+    unsafe { libc::mallopt(libc::M_ARENA_MAX, HEAPS) };
+
+    let start = Instant::now();
+    let lock = loop {
+        match lock_for_serving(&dir)? {
+            Some(lock) => break lock,
+            None if start.elapsed() < PATIENCE => std::thread::sleep(Duration::from_millis(10)),
+            None => anyhow::bail!(
+                "another gateway serves the state directory {} already: end that one, or choose another with --state-dir",
+                dir.display()
+            ),
+        }
+    };
+    let mut server = Server::bind(&args.web.settings())?;
+    let mut state = State::open_to_serve(&dir)?;
+    let loaded = state.load_groups()?;
+    for problem in &loaded.problems {
+        log.error("a group could not be read", &[("err", problem)]);
+    }
+    let sync = match args.sync {
+        SyncTo::Disk => Sync::Disk,
+        SyncTo::Os => Sync::Os,
+    };
+    let (writer, store) = GroupWriter::new(&dir, state, loaded, sync)?;
+    let took = format!("{:.3}", start.elapsed().as_secs_f64());
+    log.info(
+        "groups are loaded",
+        &[("groups", &store.len()), ("seconds", &took), ("database", &database.display())],
+    );
+    for (name, given) in [
+        ("--persistence.file", &args.persistence_file),
+        ("--persistence.interval", &args.persistence_interval),
+    ] {
+        if given.is_some() {
+            log.warn("option without effect: each push is kept in the state database", &[("option", &name)]);
+        }
+    }
+
+    let stats = Arc::new(Stats::default());
+    let expiry = options.ttl.map(Expiry::new);
+    let (keeper, thread) =
+        Keeper::start(store, writer, expiry, stats.clone(), log).context("could not start a thread")?;
+    let quit = Arc::new(Notify::new());
+    let app = App::new(options, keeper, stats, log, quit.clone());
+    let router = app.router();
+    let socket = lock.listen().context("could not listen for processes of this machine")?;
+    server.add_local(socket, router.clone());
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("could not start the threads that serve")?;
+    runtime.block_on(async {
+        let shutdown = ending(log, quit)?;
+        server.serve(router, log, shutdown, GRACE).await;
+        anyhow::Ok(())
+    })?;
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    thread.end();
+    drop(lock);
+    log.info("the gateway has ended", &[]);
+    Ok(exit::SUCCESS)
+}
+
+/// Waits for a signal or a request to end.
+fn ending(log: Log, quit: Arc<Notify>) -> anyhow::Result<impl Future<Output = ()>> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(async move {
+        let why = tokio::select! {
+            _ = terminate.recv() => "SIGTERM",
+            _ = interrupt.recv() => "SIGINT",
+            () = quit.notified() => "/-/quit",
+        };
+        log.info("ending", &[("reason", &why)]);
+    })
+}
+
+impl ServeArgs {
+    fn options(&self) -> anyhow::Result<Options> {
+        let prefix = match self.route_prefix.as_str() {
+            "" => external_path(&self.external_url)?,
+            given => given.to_owned(),
+        };
+        let prefix = prefix.trim_matches('/');
+        let telemetry_path = self.telemetry_path.trim_end_matches('/');
+        if !telemetry_path.starts_with('/') {
+            return Err(exit::usage(anyhow::anyhow!(
+                "--web.telemetry-path {:?} is no path: it starts with a slash, for example /metrics",
+                self.telemetry_path
+            )));
+        }
+        Ok(Options {
+            route_prefix: match prefix {
+                "" => String::new(),
+                prefix => format!("/{prefix}"),
+            },
+            telemetry_path: telemetry_path.to_owned(),
+            enable_admin_api: self.enable_admin_api,
+            enable_lifecycle: self.enable_lifecycle,
+            disable_consistency_check: self.disable_consistency_check,
+            enable_utf8_names: self.enable_utf8_names,
+            ttl: self.ttl,
+            limits: Limits {
+                body: self.max_body_size,
+                pending: self.max_pending_size,
+                labels: self.max_labels,
+                label_value: self.max_label_value_size,
+                name: self.max_name_size,
+                read_timeout: self.web.settings().read_timeout,
+            },
+            flags: self.flags(),
+        })
+    }
+
+    /// What the API shows of the options.
+    fn flags(&self) -> Vec<(String, String)> {
+        let web = self.web.settings();
+        let config = web.config_file.unwrap_or_default();
+        let ttl = self.ttl.map(|ttl| humantime::format_duration(ttl).to_string());
+        let sync = match self.sync {
+            SyncTo::Disk => "disk",
+            SyncTo::Os => "os",
+        };
+        let flags: [(&str, String); 17] = [
+            ("group.ttl", ttl.unwrap_or_default()),
+            ("push.disable-consistency-check", self.disable_consistency_check.to_string()),
+            ("push.enable-utf8-names", self.enable_utf8_names.to_string()),
+            ("push.max-body-size", self.max_body_size.to_string()),
+            ("push.max-label-value-size", self.max_label_value_size.to_string()),
+            ("push.max-labels", self.max_labels.to_string()),
+            ("push.max-name-size", self.max_name_size.to_string()),
+            ("push.max-pending-size", self.max_pending_size.to_string()),
+            ("storage.sync", sync.to_owned()),
+            ("web.config.file", config.display().to_string()),
+            ("web.enable-admin-api", self.enable_admin_api.to_string()),
+            ("web.enable-lifecycle", self.enable_lifecycle.to_string()),
+            ("web.external-url", self.external_url.clone()),
+            ("web.listen-address", web.listen_addresses.join(",")),
+            ("web.route-prefix", self.route_prefix.clone()),
+            ("web.systemd-socket", web.systemd_socket.to_string()),
+            ("web.telemetry-path", self.telemetry_path.clone()),
+        ];
+        flags.map(|(name, value)| (name.to_owned(), value)).into()
+    }
+}
+
+/// The path of the URL under which the gateway is reached from outside.
+fn external_path(url: &str) -> anyhow::Result<String> {
+    if url.is_empty() {
+        return Ok(String::new());
+    }
+    match Url::parse(url) {
+        Ok(url) if url.has_host() => Ok(url.path().to_owned()),
+        _ => Err(exit::usage(anyhow::anyhow!(
+            "--web.external-url {url:?} is not a URL (for example https://metrics.example/pushgateway)"
+        ))),
+    }
+}
+
+fn import(args: ImportArgs) -> anyhow::Result<u8> {
+    let dir = args.state.dir();
+    let connection = args.connection.connection()?;
+    let from = Gateway::parse(&args.from, dir.clone(), connection).map_err(exit::usage)?;
+    if matches!(from, Gateway::Embedded(_)) {
+        anyhow::bail!("\"embedded\" is where the groups go: give the URL of another gateway");
+    }
+    let groups = from.groups()?;
+    let mut state = State::open(&dir)?;
+    let Some(_lock) = lock_groups(&dir)? else {
+        anyhow::bail!(
+            "a gateway serves the state directory {}: end it, import, and start it again",
+            dir.display()
+        );
+    };
+    let imported = state.import(groups)?;
+    for problem in &imported.refused {
+        console::warning(&format!("not imported: {problem}"));
+    }
+    if !args.quiet.quiet {
+        let kept = match imported.kept {
+            0 => String::new(),
+            n => format!("; {} newer here", count(n, "one is", "are")),
+        };
+        let groups = count(imported.imported, "a group", "groups");
+        console::result(&format!("imported {groups} from {from}{kept}\n"))?;
+    }
+    match imported.refused.is_empty() {
+        true => Ok(exit::SUCCESS),
+        false => Ok(exit::UNAVAILABLE),
+    }
+}
+

@@ -1,0 +1,105 @@
+//! The page's list: which groups it shows.
+
+use std::borrow::Cow;
+use std::time::SystemTime;
+
+use axum::http::request::Parts;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use tokio::task::spawn_blocking;
+use url::form_urlencoded;
+
+use super::app::App;
+use super::own_metrics::BUILD;
+use super::page::{self, Page};
+use crate::metrics::Group;
+
+/// How many groups a page shows.
+const SHOWN: usize = 50;
+
+#[derive(Default)]
+struct Query {
+    search: String,
+    page: usize,
+    only_failed: bool,
+}
+
+impl Query {
+    fn of(query: &str) -> Query {
+        let mut found = Query::default();
+        for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+            match (name, value) {
+                (Cow::Borrowed("search"), value) => found.search = value.into_owned(),
+                (Cow::Borrowed("page"), value) => found.page = value.parse().unwrap_or(1),
+                (Cow::Borrowed("failed"), value) => found.only_failed = value == "1",
+                _ => {}
+            }
+        }
+        found
+    }
+}
+
+/// Answers with the page.
+pub async fn answer(app: &App, parts: &Parts) -> Response {
+    let query = Query::of(parts.uri.query().unwrap_or_default());
+    let Ok(_turn) = app.scrapes().acquire().await else {
+        return StatusCode::SERVICE_UNAVAILABLE.into_response();
+    };
+    let snapshot = match app.keeper().snapshot().await {
+        Ok(snapshot) => snapshot,
+        Err(error) => return (StatusCode::SERVICE_UNAVAILABLE, format!("{error}\n")).into_response(),
+    };
+    let options = app.options();
+    let (base, ttl) = (options.route_prefix.clone(), options.ttl);
+    let started = humantime::format_rfc3339_seconds(app.start_time()).to_string();
+    let mut status: Vec<(String, String)> = vec![("started".into(), started)];
+    status.extend(BUILD.map(|(name, value)| (name.into(), value.into())));
+    status.extend(options.flags.iter().cloned());
+    let rendered = spawn_blocking(move || {
+        let status: Vec<(&str, String)> = (status.iter())
+            .map(|(name, value)| (name.as_str(), value.clone()))
+            .collect();
+        let sorted = snapshot.sorted();
+        let total = sorted.len();
+        let is_wanted = |group: &Group| {
+            (!query.only_failed || group.last_push_failed()) && page::matches(group, &query.search)
+        };
+        let has_filter = query.only_failed || !query.search.trim().is_empty();
+        let wanted: Vec<_> = match has_filter {
+            false => sorted,
+            true => (sorted.into_iter())
+                .filter(|group| is_wanted(&group.outline()))
+                .collect(),
+        };
+        let page_count = wanted.len().div_ceil(SHOWN).max(1);
+        let page_number = query.page.clamp(1, page_count);
+        let shown = wanted.iter().skip((page_number - 1) * SHOWN).take(SHOWN);
+        let groups: Vec<Group> = shown.map(|group| group.to_group()).collect();
+        Page {
+            groups: &groups,
+            total,
+            matching: wanted.len(),
+            search: &query.search,
+            page_number,
+            page_count,
+            only_failed: query.only_failed,
+            now: SystemTime::now(),
+            status: &status,
+            base: &base,
+            ttl,
+        }
+        .render()
+    })
+    .await;
+    let headers = [
+        (header::CONTENT_TYPE, "text/html; charset=utf-8"),
+        (header::CONTENT_SECURITY_POLICY, page::CONTENT_SECURITY_POLICY),
+        // It counts ages from its own time.
+        (header::CACHE_CONTROL, "no-store"),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    ];
+    match rendered {
+        Ok(html) => (headers, html).into_response(),
+        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
+}

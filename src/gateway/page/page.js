@@ -1,0 +1,188 @@
+// What the page does beyond HTML: ages that keep counting, whole push URLs, copying them, deletion.
+"use strict";
+
+(() => {
+  // Ages count from the server's clock: the browser's may be wrong.
+  const servedAt = Date.parse(document.querySelector("main").dataset.now);
+  const readAt = Date.now();
+
+  const units = [
+    [31556952, "year"],
+    [86400, "day"],
+    [3600, "hour"],
+    [60, "minute"],
+    [1, "second"],
+  ];
+
+  // The same as `words` in time.rs.
+  function words(age) {
+    const length = Math.abs(age);
+    if (length < 1) {
+      return "just now";
+    }
+    const [unit, name] = units.find(([unit]) => length >= 2 * unit) ?? units.at(-1);
+    const count = Math.floor(length / unit);
+    const text = `${count} ${name}${count === 1 ? "" : "s"}`;
+    return age < 0 ? `in ${text}` : `${text} ago`;
+  }
+
+  const times = [...document.querySelectorAll("time")].map((element) => ({
+    text: element.firstChild,
+    time: Date.parse(element.dateTime),
+  }));
+
+  function count() {
+    if (document.hidden) {
+      return;
+    }
+    const now = servedAt + Date.now() - readAt;
+    for (const { text, time } of times) {
+      const age = words((now - time) / 1000);
+      if (text.data !== age) {
+        text.data = age;
+      }
+    }
+  }
+
+  if (!Number.isNaN(servedAt)) {
+    setInterval(count, 1000);
+    document.addEventListener("visibilitychange", count);
+  }
+
+  // The server cannot know under which name it is reached.
+  function whole(path) {
+    return location.origin + path;
+  }
+
+  for (const element of document.querySelectorAll("[data-path]")) {
+    element.textContent = whole(element.dataset.path);
+  }
+
+  for (const actions of document.querySelectorAll(".group .actions")) {
+    actions.hidden = false;
+  }
+
+  const said = document.getElementById("said");
+
+  // Browsers give the clipboard to pages from a safe origin only.
+  for (const button of document.querySelectorAll("[data-copy]")) {
+    button.hidden = !navigator.clipboard;
+  }
+
+  async function copy(button) {
+    const path = button.closest(".group").querySelector("[data-path]").dataset.path;
+    const label = button.textContent;
+    try {
+      await navigator.clipboard.writeText(whole(path));
+      button.textContent = "Copied";
+    } catch {
+      button.textContent = "Not copied: the browser refuses";
+    }
+    said.textContent = "";
+    button.disabled = true;
+    setTimeout(() => {
+      button.textContent = label;
+      button.disabled = false;
+    }, 2000);
+  }
+
+  const dialog = document.getElementById("deletion");
+  const [cancelButton, deleteButton] = dialog.querySelectorAll("button");
+  const failure = dialog.querySelector(".failure");
+  let opener = null;
+  let busy = false;
+
+  function ask(button) {
+    opener = button;
+    failure.textContent = "";
+    const key = button.closest(".group").querySelector(".name").cloneNode(true);
+    dialog.querySelector("code").replaceChildren(...key.childNodes);
+    dialog.showModal();
+    // What cannot be undone must not be one blind key press away.
+    cancelButton.focus();
+  }
+
+  function setBusy(is) {
+    busy = is;
+    cancelButton.disabled = is;
+    deleteButton.disabled = is;
+    deleteButton.textContent = is ? "Deleting…" : "Delete group";
+  }
+
+  const refusals = {
+    401: "The gateway wants you to log in (401). Reload the page to do so.",
+    403: "You are not allowed to delete groups here (403).",
+    405: "This gateway does not allow deletion (405).",
+  };
+
+  // Why the group is still there, or nothing when it is gone.
+  async function remove(path) {
+    let answer;
+    try {
+      answer = await fetch(path, {
+        method: "DELETE",
+        credentials: "same-origin",
+        redirect: "error",
+        signal: AbortSignal.timeout(30000),
+      });
+    } catch (error) {
+      return error.name === "TimeoutError"
+        ? "The gateway did not answer within 30 seconds: reload the page to see whether the group is gone."
+        : "The gateway could not be reached.";
+    }
+    if (answer.ok) {
+      return null;
+    }
+    const refusal = refusals[answer.status];
+    if (refusal) {
+      return refusal;
+    }
+    const reason = (await answer.text().catch(() => "")).trim().slice(0, 300);
+    return `The gateway refused (${answer.status})${reason ? `: ${reason}` : "."}`;
+  }
+
+  async function confirmed() {
+    const group = opener.closest(".group");
+    const key = dialog.querySelector("code").textContent;
+    setBusy(true);
+    failure.textContent = "";
+    const reason = await remove(opener.dataset.delete);
+    setBusy(false);
+    if (reason !== null) {
+      failure.textContent = reason;
+      cancelButton.focus();
+      return;
+    }
+    dialog.close();
+    const next = group.nextElementSibling ?? group.previousElementSibling;
+    group.remove();
+    for (const count of document.querySelectorAll("[data-count]")) {
+      count.value = Number(count.value) - 1;
+      count.textContent = count.value;
+    }
+    said.textContent = `Deleted: ${key}`;
+    if (next) {
+      next.querySelector("summary").focus();
+    } else {
+      // The next page of the list has moved up, or the list is empty: the server knows.
+      location.reload();
+    }
+  }
+
+  cancelButton.addEventListener("click", () => dialog.close());
+  deleteButton.addEventListener("click", confirmed);
+  dialog.addEventListener("cancel", (event) => {
+    if (busy) {
+      event.preventDefault();
+    }
+  });
+
+  document.addEventListener("click", (event) => {
+    const button = event.target.closest("button");
+    if (button?.hasAttribute("data-delete")) {
+      ask(button);
+    } else if (button?.hasAttribute("data-copy")) {
+      copy(button);
+    }
+  });
+})();

@@ -1,0 +1,140 @@
+//! Text from anybody, made fit to be shown.
+
+use std::borrow::Cow;
+
+use maud::{Markup, html};
+
+use crate::metrics::GroupingKey;
+use crate::metrics::text::encode;
+
+/// How many characters of a text are shown before it is cut.
+const SHOWN: usize = 120;
+
+/// How many characters a title has at most.
+const TITLE: usize = 1000;
+
+/// How many labels of one series or group are shown.
+const LABELS: usize = 30;
+
+/// `text` with what cannot be seen, or moves what can, as escapes such as `\u{202e}`: control
+/// characters, those for the direction of text, invisible ones, and all blanks but the space.
+pub fn visible(text: &str) -> Cow<'_, str> {
+    if !text.contains(deceives) {
+        return Cow::Borrowed(text);
+    }
+    let escape = |c: char| match deceives(c) {
+        true => c.escape_unicode().to_string(),
+        false => c.to_string(),
+    };
+    Cow::Owned(text.chars().map(escape).collect())
+}
+
+fn deceives(c: char) -> bool {
+    if c.is_ascii() {
+        return c.is_ascii_control();
+    }
+    // The rest is Unicode's Default_Ignorable_Code_Point (DerivedCoreProperties.txt), which is shown
+    // as nothing, and the interlinear annotations.
+    c.is_control()
+        || c.is_whitespace()
+        || matches!(c,
+            '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}'..='\u{1160}' | '\u{17b4}'..='\u{17b5}'
+            | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}'
+            | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}' | '\u{1bca0}'..='\u{1bca3}'
+            | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
+}
+
+/// `text`, made [`visible`]. Of a long one the start, with the whole (or what a title can hold) as
+/// title.
+pub fn cut(text: &str) -> Markup {
+    match start(text, SHOWN) {
+        None => html! { (visible(text)) },
+        Some(shown) => {
+            let title = start(text, TITLE).map_or_else(
+                || visible(text).into_owned(),
+                |part| format!("{}… ({} bytes)", visible(part), text.len()),
+            );
+            html! { span title=(title) { (visible(shown)) "…" } }
+        }
+    }
+}
+
+/// The first `length` characters, if there are more.
+fn start(text: &str, length: usize) -> Option<&str> {
+    let (end, _) = text.char_indices().nth(length)?;
+    Some(&text[..end])
+}
+
+/// Labels as chips, each `name="value"`.
+pub fn chips<'a>(labels: impl Iterator<Item = (&'a String, &'a String)>) -> Markup {
+    let mut labels = labels.enumerate().peekable();
+    html! {
+        span .chips {
+            @while let Some((_, (name, value))) = labels.next_if(|(index, _)| *index < LABELS) {
+                " " bdi .chip dir="ltr" { (cut(&label(name, value))) }
+            }
+            @let more = labels.count();
+            @if more > 0 { " and " (more) " more" }
+        }
+    }
+}
+
+/// All of a grouping key: `job="…",db="…"`. Where a label is written from right to left, it moves no
+/// other.
+pub fn whole(key: &GroupingKey) -> Markup {
+    html! {
+        bdi dir="ltr" { (visible(&label("job", key.job()))) }
+        @for (name, value) in key.labels() {
+            "," bdi dir="ltr" { (visible(&label(name, value))) }
+        }
+    }
+}
+
+fn label(name: &str, value: &str) -> String {
+    let mut out = String::new();
+    encode::label(&mut out, name, value);
+    out
+}
+
+/// `1 family`, `2 families`.
+pub fn count(number: usize, one: &str, many: &str) -> String {
+    let word = if number == 1 { one } else { many };
+    format!("{number} {word}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_hides() {
+        assert_eq!(visible("plain é 日本 ✓"), "plain é 日本 ✓");
+        assert_eq!(visible("a\0b\n"), r"a\u{0}b\u{a}");
+        assert_eq!(visible("gpj\u{202e}exe"), r"gpj\u{202e}exe");
+        assert_eq!(
+            visible("a\u{200b}\u{a0}\u{2028}"),
+            r"a\u{200b}\u{a0}\u{2028}"
+        );
+    }
+
+    #[test]
+    fn what_is_escaped_cannot_be_written() {
+        assert_eq!(visible(&label("a", "\u{202e}")), r#"a="\u{202e}""#);
+        assert_eq!(visible(&label("a", r"\u{202e}")), r#"a="\\u{202e}""#);
+    }
+
+    #[test]
+    fn long_texts_are_cut() {
+        assert_eq!(cut(&"é".repeat(SHOWN)).0, "é".repeat(SHOWN));
+        let whole = "é".repeat(SHOWN + 1);
+        let shown = "é".repeat(SHOWN);
+        assert_eq!(
+            cut(&whole).0,
+            format!("<span title=\"{whole}\">{shown}…</span>")
+        );
+        let huge = cut(&"é".repeat(1_000_000)).0;
+        assert!(huge.contains("é… (2000000 bytes)\""), "{huge}");
+        assert!(huge.len() < 3000);
+    }
+}

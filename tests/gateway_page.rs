@@ -1,0 +1,298 @@
+//! The gateway's page in a browser: deleting a group, the keyboard, ages, narrow screens.
+
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use metricsjob::gateway::page::{self, Page};
+use metricsjob::metrics::{Family, Group, GroupingKey};
+
+use crate::common::{Chromium, FakeServer};
+
+const NOW: u64 = 1_790_000_000;
+
+fn now() -> SystemTime {
+    UNIX_EPOCH + Duration::from_secs(NOW)
+}
+
+fn group(job: &str, value: &str, age: f64) -> Group {
+    Group {
+        key: GroupingKey::new(job, [("db".into(), value.into())]).unwrap(),
+        push_time: NOW as f64 - age,
+        push_failure_time: 0.0,
+        families: vec![Family::gauge("records", "Records.", 42.0)],
+    }
+}
+
+/// What the server has, and how it answers a DELETE.
+struct Content {
+    groups: Vec<Group>,
+    deletion: &'static str,
+}
+
+/// Serves the page with these groups.
+fn serve(groups: Vec<Group>) -> (FakeServer, Arc<Mutex<Content>>) {
+    let deletion = "202 Accepted";
+    let content = Arc::new(Mutex::new(Content { groups, deletion }));
+    let shared = Arc::clone(&content);
+    let server = FakeServer::responding(move |request| {
+        let content = shared.lock().unwrap();
+        let (status, kind, body) = match request.line.split(' ').collect::<Vec<_>>()[..] {
+            ["GET", "/", _] => (
+                "200 OK",
+                "text/html; charset=utf-8",
+                render(&content.groups),
+            ),
+            ["GET", "/static/page.css", _] => ("200 OK", "text/css", page::STYLE.to_owned()),
+            ["GET", "/static/page.js", _] => ("200 OK", "text/javascript", page::SCRIPT.to_owned()),
+            ["GET", "/static/icon.svg", _] => ("200 OK", "image/svg+xml", page::ICON.to_owned()),
+            ["DELETE", ..] => (content.deletion, "text/plain", "as told".to_owned()),
+            _ => ("404 Not Found", "text/plain", String::new()),
+        };
+        let (length, policy) = (body.len(), page::CONTENT_SECURITY_POLICY);
+        format!(
+            "HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {length}\r\n\
+             Content-Security-Policy: {policy}\r\nX-Content-Type-Options: nosniff\r\n\
+             Connection: close\r\n\r\n{body}"
+        )
+    });
+    (server, content)
+}
+
+fn render(groups: &[Group]) -> String {
+    Page {
+        groups,
+        total: groups.len(),
+        matching: groups.len(),
+        search: "",
+        page_number: 1,
+        page_count: 1,
+        only_failed: false,
+        now: now(),
+        status: &[("Version", "1".into())],
+        base: "",
+        ttl: None,
+    }
+    .render()
+}
+
+fn deletions(server: &FakeServer) -> Vec<String> {
+    let lines = server.requests().into_iter().map(|request| request.line);
+    lines.filter(|line| line.starts_with("DELETE")).collect()
+}
+
+/// Opens the details of the first group and the dialog of its deletion.
+const ASK: &str = "document.querySelector('details').open = true;
+    document.querySelector('[data-delete]').click()";
+
+const CONFIRM: &str = "document.querySelector('dialog [value=delete]').click()";
+
+#[test]
+fn a_group_is_deleted() {
+    let odd = group("back/up", "<b>\"\u{202e}", 5.0);
+    let (server, content) = serve(vec![odd, group("other", "x", 5.0)]);
+    let mut browser = Chromium::start();
+    browser.open(&server.url());
+    browser.evaluate(ASK);
+    let key = r#"job="back/up",db="<b>\"\u{202e}""#;
+    assert_eq!(
+        browser.evaluate("document.querySelector('dialog[open] code').textContent"),
+        key
+    );
+    assert!(deletions(&server).is_empty());
+
+    browser.evaluate(CONFIRM);
+    browser.wait_for("document.querySelectorAll('.group').length == 1");
+    assert_eq!(
+        deletions(&server),
+        ["DELETE /metrics/job@base64/YmFjay91cA/db/%3Cb%3E%22%E2%80%AE HTTP/1.1"]
+    );
+    assert_eq!(
+        browser.evaluate("document.querySelector('h2').innerText"),
+        "Groups 1"
+    );
+    let said = browser.evaluate("document.querySelector('#said').textContent");
+    assert_eq!(said, format!("Deleted: {key}"));
+    assert_eq!(
+        browser.evaluate("document.querySelector('dialog').open"),
+        false
+    );
+    let focused = browser.evaluate("document.activeElement.innerText");
+    assert!(focused.as_str().unwrap().starts_with("other"), "{focused}");
+
+    content.lock().unwrap().groups.clear();
+    browser.evaluate(ASK);
+    browser.evaluate(CONFIRM);
+    browser.wait_for("document.body.innerText.includes('No groups yet')");
+    let example = format!("@- {}/metrics/job/some_job", server.url());
+    let shown = browser.evaluate("document.querySelector('pre').textContent");
+    assert!(shown.as_str().unwrap().ends_with(&example), "{shown}");
+    assert_eq!(browser.problems(), [""; 0]);
+}
+
+#[test]
+fn a_refused_deletion_says_why() {
+    let (server, content) = serve(vec![group("backup", "x", 5.0)]);
+    let mut browser = Chromium::start();
+    browser.open(&server.url());
+    browser.evaluate(ASK);
+    for (status, said) in [
+        ("401 Unauthorized", "log in (401)"),
+        ("403 Forbidden", "not allowed to delete groups here (403)"),
+        ("405 Method Not Allowed", "does not allow deletion (405)"),
+        ("500 Internal Server Error", "refused (500): as told"),
+        ("302 Found\r\nLocation: /elsewhere", "could not be reached"),
+    ] {
+        content.lock().unwrap().deletion = status;
+        browser.evaluate(CONFIRM);
+        let shown = "document.querySelector('dialog[open] [role=alert]').textContent";
+        browser.wait_for(&format!("{shown}.includes('{said}')"));
+    }
+    assert_eq!(
+        browser.evaluate("document.querySelectorAll('.group').length"),
+        1
+    );
+    // Of another try nothing is left.
+    browser.press("Escape");
+    browser.evaluate(ASK);
+    assert_eq!(
+        browser.evaluate("document.querySelector('[role=alert]').textContent"),
+        ""
+    );
+}
+
+#[test]
+fn the_keyboard_suffices() {
+    let (server, _) = serve(vec![group("backup", "x", 5.0), group("other", "x", 5.0)]);
+    let mut browser = Chromium::start();
+    browser.open(&server.url());
+    browser.evaluate("document.querySelector('.group summary').focus()");
+    browser.press("Enter");
+    assert_eq!(
+        browser.evaluate("document.querySelector('.group details').open"),
+        true
+    );
+    let focused = |browser: &mut Chromium| browser.evaluate("document.activeElement.textContent");
+    let reach = |browser: &mut Chromium, text: &str| {
+        for _ in 0..5 {
+            browser.press("Tab");
+            if focused(browser) == text {
+                return;
+            }
+        }
+        panic!("{text} is not reached, but {}", focused(browser));
+    };
+    reach(&mut browser, "Delete group…");
+    browser.press("Enter");
+    // An Enter too much deletes nothing.
+    assert_eq!(focused(&mut browser), "Cancel");
+    browser.press("Enter");
+    assert_eq!(focused(&mut browser), "Delete group…");
+    browser.press("Enter");
+    browser.press("Escape");
+    assert_eq!(
+        browser.evaluate("document.querySelector('dialog').open"),
+        false
+    );
+    assert_eq!(focused(&mut browser), "Delete group…");
+    assert!(deletions(&server).is_empty());
+
+    browser.press("Enter");
+    reach(&mut browser, "Delete group");
+    browser.press("Enter");
+    browser.wait_for("document.querySelectorAll('.group').length == 1");
+    assert_eq!(
+        deletions(&server),
+        ["DELETE /metrics/job/backup/db/x HTTP/1.1"]
+    );
+}
+
+#[test]
+fn ages_keep_counting() {
+    // In the middle of a unit, so that a slow browser does not matter.
+    let ages = [
+        150.0, 5_430.0, 9_000.0, 300_000.0, 1e9, -330.0, -9_000.0, -4e8,
+    ];
+    let groups = ages.map(|age| group("j", &age.to_string(), age));
+    let (server, _) = serve(groups.into());
+    let mut browser = Chromium::start();
+    browser.open(&server.url());
+    let shown = "[...document.querySelectorAll('time')].map(time => time.textContent)";
+    let written = browser.evaluate(shown);
+    browser
+        .evaluate("document.querySelectorAll('time').forEach(time => time.firstChild.data = '?')");
+    browser.wait_for("!document.querySelector('main').textContent.includes('?')");
+    assert_eq!(browser.evaluate(shown), written);
+    assert_eq!(written[0], "2 minutes ago");
+
+    let (server, _) = serve(vec![group("j", "x", 5.0)]);
+    browser.open(&server.url());
+    browser.wait_for("document.querySelector('time').textContent > '5 seconds ago'");
+}
+
+#[test]
+fn narrow_screens_scroll_in_one_direction() {
+    let long = "x".repeat(500);
+    let mut wide = group(&long, &long, 5.0);
+    wide.families = vec![
+        Family::gauge("a".repeat(300), long.clone(), -1.234_567_890_123e-300),
+        Family::gauge("size_bytes", "Size.", 1e20),
+    ];
+    wide.families[1].metrics[0]
+        .labels
+        .insert("table".into(), long.clone());
+    wide.push_failure_time = NOW as f64;
+    let (server, _) = serve(vec![wide]);
+    let mut browser = Chromium::start();
+    browser.resize(360, 800);
+    browser.open(&server.url());
+    browser.evaluate("document.querySelectorAll('details').forEach(part => part.open = true)");
+    let hidden = "document.documentElement.scrollWidth - document.documentElement.clientWidth";
+    assert_eq!(browser.evaluate(hidden), 0);
+    browser.evaluate(ASK);
+    assert_eq!(browser.evaluate(hidden), 0);
+    assert_eq!(browser.problems(), [""; 0]);
+}
+
+#[test]
+fn text_has_contrast_in_light_and_dark() {
+    let mut failed = group("failed", "x", 5.0);
+    failed.push_failure_time = NOW as f64;
+    let (server, _) = serve(vec![failed, group("backup", "x", 5.0)]);
+    let mut browser = Chromium::start();
+    let mut grounds = Vec::new();
+    for scheme in ["light", "dark"] {
+        browser.prefer("prefers-color-scheme", scheme);
+        browser.open(&server.url());
+        browser.evaluate("document.querySelectorAll('details').forEach(part => part.open = true)");
+        browser.evaluate(ASK);
+        assert_eq!(
+            browser.evaluate(LOW_CONTRAST),
+            serde_json::json!([]),
+            "{scheme}"
+        );
+        grounds.push(browser.evaluate("getComputedStyle(document.body).backgroundColor"));
+    }
+    assert_ne!(grounds[0], grounds[1]);
+}
+
+/// The texts whose contrast to what is behind them is below 4.5, the least that WCAG 2.2 allows on
+/// level AA (success criterion 1.4.3); contrast as it defines it.
+const LOW_CONTRAST: &str = "(() => {
+    const numbers = color => color.match(/[\\d.]+/g).map(Number);
+    const luminance = color => numbers(color).slice(0, 3)
+        .map(part => part / 255)
+        .map(part => part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4)
+        .reduce((sum, part, index) => sum + part * [0.2126, 0.7152, 0.0722][index], 0);
+    const behind = element => {
+        const color = getComputedStyle(element).backgroundColor;
+        return numbers(color)[3] === 0 ? behind(element.parentElement) : color;
+    };
+    const contrast = element => {
+        const pair = [getComputedStyle(element).color, behind(element)].map(luminance);
+        return (Math.max(...pair) + 0.05) / (Math.min(...pair) + 0.05);
+    };
+    return [...document.body.querySelectorAll('*')]
+        .filter(element => [...element.childNodes].some(node => node.data?.trim()))
+        .filter(element => contrast(element) < 4.5)
+        .map(element => element.outerHTML);
+})()";
