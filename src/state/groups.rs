@@ -140,11 +140,12 @@ impl State {
 fn labelled(family: &Family, key: &GroupingKey) -> Family {
     let mut family = family.clone();
     for metric in &mut family.metrics {
-        for (name, value) in key.labels() {
-            metric.labels.insert(name.clone(), value.clone());
-        }
-        metric.labels.insert("job".into(), key.job().into());
-        metric.labels.entry("instance".into()).or_default();
+        // Later ones win.
+        let labels = [("instance", "")].into_iter().chain(&metric.labels);
+        metric.labels = labels
+            .chain(key.labels())
+            .chain([("job", key.job())])
+            .collect();
     }
     family
 }
@@ -341,10 +342,7 @@ mod tests {
         gateway.post(&[("db", "x")], "m{db=\"y\",job=\"k\",z=\"1\"} 1\n");
         let group = &gateway.state.groups().unwrap()[0];
         let labels = &group.families[0].metrics[0].labels;
-        let pairs: Vec<_> = labels
-            .iter()
-            .map(|(n, v)| (n.as_str(), v.as_str()))
-            .collect();
+        let pairs: Vec<_> = labels.iter().collect();
         assert_eq!(
             pairs,
             [("db", "x"), ("instance", ""), ("job", "j"), ("z", "1")]

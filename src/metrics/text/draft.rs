@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use crate::metrics::check::CheckError;
 use crate::metrics::family::{Bucket, Family, Kind, Metric, Quantile, Value, series_name};
-use crate::metrics::label::Labels;
+use crate::metrics::labels::Labels;
 
 /// A family while it is read.
 pub struct Draft {

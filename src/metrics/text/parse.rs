@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::draft::{Draft, Part, Sample, SampleLabels};
 use crate::metrics::family::{Family, Kind};
-use crate::metrics::label::{
+use crate::metrics::name::{
     continues_label_name, continues_metric_name, starts_label_name, starts_metric_name,
 };
 
@@ -221,7 +221,7 @@ impl<'a> Parser<'a> {
                     }
                 }
             } else {
-                labels.labels.insert(name.to_owned(), value);
+                labels.labels.insert(name, value);
             }
             self.skip_blanks();
             match self.current()? {
