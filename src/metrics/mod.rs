@@ -13,9 +13,11 @@
 //! - [`registry`]: the bridge from a [`prometheus::Registry`].
 
 pub mod check;
+mod excerpt;
 mod family;
 mod group;
 mod grouping_key;
+mod index;
 mod labels;
 mod method;
 mod name;
