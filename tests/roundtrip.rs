@@ -18,7 +18,7 @@ fn labels() -> impl Strategy<Value = Labels> {
             for reserved in ["le", "quantile", "__name__"] {
                 labels.remove(reserved);
             }
-            labels
+            labels.into_iter().collect()
         },
     )
 }

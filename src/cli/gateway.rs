@@ -30,13 +30,16 @@ use crate::web::{Log, Server};
 /// push is on the disk before it is answered, and costs the same however many groups there are. Runs on
 /// this machine without --gateway report to the same groups, if they have the same state directory.
 #[derive(Args)]
-#[command(args_conflicts_with_subcommands = true, after_help = "\
+#[command(
+    args_conflicts_with_subcommands = true,
+    after_help = "\
 Examples:
   metricsjob gateway
   metricsjob gateway --web.listen-address :9091 --web.config.file web.yml --group.ttl 30d
   metricsjob gateway import http://old-pushgateway:9091
 
-Prometheus scrapes it with `honor_labels: true`, as it does a Pushgateway.")]
+Prometheus scrapes it with `honor_labels: true`, as it does a Pushgateway."
+)]
 pub struct GatewayCommand {
     #[command(subcommand)]
     action: Option<Action>,
@@ -60,15 +63,32 @@ struct ServeArgs {
     web: WebArgs,
 
     /// Path of the metrics
-    #[arg(long = "web.telemetry-path", value_name = "PATH", default_value = "/metrics", help_heading = "Web")]
+    #[arg(
+        long = "web.telemetry-path",
+        value_name = "PATH",
+        default_value = "/metrics",
+        help_heading = "Web"
+    )]
     telemetry_path: String,
 
     /// The URL under which the gateway is reached from outside, for its path
-    #[arg(long = "web.external-url", value_name = "URL", default_value = "", hide_default_value = true, help_heading = "Web")]
+    #[arg(
+        long = "web.external-url",
+        value_name = "URL",
+        default_value = "",
+        hide_default_value = true,
+        help_heading = "Web"
+    )]
     external_url: String,
 
     /// Path below which everything is; default: that of --web.external-url
-    #[arg(long = "web.route-prefix", value_name = "PATH", default_value = "", hide_default_value = true, help_heading = "Web")]
+    #[arg(
+        long = "web.route-prefix",
+        value_name = "PATH",
+        default_value = "",
+        hide_default_value = true,
+        help_heading = "Web"
+    )]
     route_prefix: String,
 
     /// Allow to end the gateway by PUT or POST to /-/quit
@@ -99,7 +119,12 @@ struct ServeArgs {
     max_pending_size: usize,
 
     /// How many labels a series or a grouping key may have
-    #[arg(long = "push.max-labels", value_name = "COUNT", default_value_t = 128, help_heading = "Pushes")]
+    #[arg(
+        long = "push.max-labels",
+        value_name = "COUNT",
+        default_value_t = 128,
+        help_heading = "Pushes"
+    )]
     max_labels: usize,
 
     /// How long a label's value may be
@@ -117,7 +142,13 @@ struct ServeArgs {
     /// When a push is answered: once it is on the disk, or once the operating system has it
     ///
     /// `os` survives a crash of the gateway, but not one of the machine.
-    #[arg(long = "storage.sync", value_name = "WHERE", value_enum, default_value = "disk", help_heading = "Storage")]
+    #[arg(
+        long = "storage.sync",
+        value_name = "WHERE",
+        value_enum,
+        default_value = "disk",
+        help_heading = "Storage"
+    )]
     sync: SyncTo,
 
     /// Taken for the Pushgateway's sake, and without effect
@@ -212,25 +243,34 @@ fn serve(args: ServeArgs) -> anyhow::Result<u8> {
     let took = format!("{:.3}", start.elapsed().as_secs_f64());
     log.info(
         "groups are loaded",
-        &[("groups", &store.len()), ("seconds", &took), ("database", &database.display())],
+        &[
+            ("groups", &store.len()),
+            ("seconds", &took),
+            ("database", &database.display()),
+        ],
     );
     for (name, given) in [
         ("--persistence.file", &args.persistence_file),
         ("--persistence.interval", &args.persistence_interval),
     ] {
         if given.is_some() {
-            log.warn("option without effect: each push is kept in the state database", &[("option", &name)]);
+            log.warn(
+                "option without effect: each push is kept in the state database",
+                &[("option", &name)],
+            );
         }
     }
 
     let stats = Arc::new(Stats::default());
     let expiry = options.ttl.map(Expiry::new);
-    let (keeper, thread) =
-        Keeper::start(store, writer, expiry, stats.clone(), log).context("could not start a thread")?;
+    let (keeper, thread) = Keeper::start(store, writer, expiry, stats.clone(), log)
+        .context("could not start a thread")?;
     let quit = Arc::new(Notify::new());
     let app = App::new(options, keeper, stats, log, quit.clone());
     let router = app.router();
-    let socket = lock.listen().context("could not listen for processes of this machine")?;
+    let socket = lock
+        .listen()
+        .context("could not listen for processes of this machine")?;
     server.add_local(socket, router.clone());
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -303,17 +343,25 @@ impl ServeArgs {
     fn flags(&self) -> Vec<(String, String)> {
         let web = self.web.settings();
         let config = web.config_file.unwrap_or_default();
-        let ttl = self.ttl.map(|ttl| humantime::format_duration(ttl).to_string());
+        let ttl = self
+            .ttl
+            .map(|ttl| humantime::format_duration(ttl).to_string());
         let sync = match self.sync {
             SyncTo::Disk => "disk",
             SyncTo::Os => "os",
         };
         let flags: [(&str, String); 17] = [
             ("group.ttl", ttl.unwrap_or_default()),
-            ("push.disable-consistency-check", self.disable_consistency_check.to_string()),
+            (
+                "push.disable-consistency-check",
+                self.disable_consistency_check.to_string(),
+            ),
             ("push.enable-utf8-names", self.enable_utf8_names.to_string()),
             ("push.max-body-size", self.max_body_size.to_string()),
-            ("push.max-label-value-size", self.max_label_value_size.to_string()),
+            (
+                "push.max-label-value-size",
+                self.max_label_value_size.to_string(),
+            ),
             ("push.max-labels", self.max_labels.to_string()),
             ("push.max-name-size", self.max_name_size.to_string()),
             ("push.max-pending-size", self.max_pending_size.to_string()),
@@ -366,9 +414,9 @@ fn import(args: ImportArgs) -> anyhow::Result<u8> {
     if !args.quiet.quiet {
         let kept = match imported.kept {
             0 => String::new(),
-            n => format!("; {} newer here", count(n, "one is", "are")),
+            n => format!("; {} newer here", count(n as u64, "one is", "are")),
         };
-        let groups = count(imported.imported, "a group", "groups");
+        let groups = count(imported.imported as u64, "a group", "groups");
         console::result(&format!("imported {groups} from {from}{kept}\n"))?;
     }
     match imported.refused.is_empty() {
@@ -376,4 +424,3 @@ fn import(args: ImportArgs) -> anyhow::Result<u8> {
         false => Ok(exit::UNAVAILABLE),
     }
 }
-

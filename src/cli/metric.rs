@@ -136,12 +136,10 @@ pub fn main(args: MetricArgs) -> anyhow::Result<u8> {
     };
     let invalid = |problem: String| usage(anyhow::anyhow!("metric {subcommand}: {problem}"));
     change.check().map_err(invalid)?;
-    let mut labels = Labels::new();
-    for (name, value) in metric.label {
-        if labels.insert(name.clone(), value).is_some() {
-            return Err(invalid(format!("the label {name} is given twice")));
-        }
-    }
+    let labels = Labels::from_pairs(&metric.label).map_err(|index| {
+        let (name, _) = &metric.label[index];
+        invalid(format!("the label {name} is given twice"))
+    })?;
     check_names(&metric.name, &labels).map_err(invalid)?;
     let event = Event {
         name: metric.name,

@@ -199,7 +199,7 @@ fn end_as_interrupted(run: &Run) {
 /// The job's grouping labels and those of the command line, which win.
 fn grouping_key(job: &Job, labels: Vec<(String, String)>) -> anyhow::Result<GroupingKey> {
     let own = job.grouping.clone().into_iter();
-    let given = |name: &String| labels.iter().any(|(given, _)| given == name);
+    let given = |name: &str| labels.iter().any(|(given, _)| given == name);
     let own: Vec<_> = own.filter(|(name, _)| !given(name)).collect();
     GroupingKey::new(&job.job, own.into_iter().chain(labels)).map_err(usage)
 }

@@ -11,7 +11,8 @@ use super::app::App;
 pub async fn wipe(app: &App) -> Response {
     match app.keeper().wipe().await {
         Ok(groups) => {
-            app.log().info("all groups were wiped", &[("groups", &groups)]);
+            app.log()
+                .info("all groups were wiped", &[("groups", &groups)]);
             StatusCode::ACCEPTED.into_response()
         }
         Err(not_kept) => {

@@ -25,7 +25,9 @@ pub async fn metrics(app: &App) -> Response {
     };
     let snapshot = match app.keeper().snapshot().await {
         Ok(snapshot) => snapshot,
-        Err(error) => return (StatusCode::SERVICE_UNAVAILABLE, format!("{error}\n")).into_response(),
+        Err(error) => {
+            return (StatusCode::SERVICE_UNAVAILABLE, format!("{error}\n")).into_response();
+        }
     };
     let rendered = spawn_blocking(move || {
         let mut out = String::from(r#"{"status":"success","data":["#);
@@ -78,7 +80,10 @@ pub fn with_cors(is_api: bool, mut response: Response) -> Response {
     if is_api {
         let headers = response.headers_mut();
         for (name, value) in [
-            (ACCESS_CONTROL_ALLOW_HEADERS, "Accept, Authorization, Content-Type, Origin"),
+            (
+                ACCESS_CONTROL_ALLOW_HEADERS,
+                "Accept, Authorization, Content-Type, Origin",
+            ),
             (ACCESS_CONTROL_ALLOW_METHODS, "GET, POST, DELETE, OPTIONS"),
             (ACCESS_CONTROL_ALLOW_ORIGIN, "*"),
             (ACCESS_CONTROL_EXPOSE_HEADERS, "Date"),
@@ -101,7 +106,10 @@ fn group_json(group: &Arc<StoredGroup>) -> Json {
     let time = group.push_time.max(group.push_failure_time).max(0.0);
     let time = Duration::try_from_secs_f64(time).unwrap_or_default();
     let time = humantime::format_rfc3339_nanos(SystemTime::UNIX_EPOCH + time).to_string();
-    for family in exposition::time_families(&group).iter().chain(&group.families) {
+    for family in exposition::time_families(&group)
+        .iter()
+        .chain(&group.families)
+    {
         json.insert(family.name.clone(), family_json(family, &time));
     }
     json.into()
@@ -117,18 +125,32 @@ fn family_json(family: &Family, time: &str) -> Json {
     }
     let metrics = family.metrics.iter().map(|metric| {
         let mut json = Map::new();
-        json.insert("labels".into(), strings(&metric.labels).collect::<Map<_, _>>().into());
+        json.insert(
+            "labels".into(),
+            strings(&metric.labels).collect::<Map<_, _>>().into(),
+        );
         match &metric.value {
             Value::Number(value) => {
                 json.insert("value".into(), number(*value).into());
             }
-            Value::Summary { count, sum, quantiles } => {
-                let quantiles = quantiles.iter().map(|q| (number(q.quantile), number(q.value).into()));
+            Value::Summary {
+                count,
+                sum,
+                quantiles,
+            } => {
+                let quantiles = quantiles
+                    .iter()
+                    .map(|q| (number(q.quantile), number(q.value).into()));
                 json.insert("quantiles".into(), quantiles.collect::<Map<_, _>>().into());
                 json.insert("count".into(), number(*count as f64).into());
                 json.insert("sum".into(), number(*sum).into());
             }
-            Value::Histogram { count, sum, buckets, .. } => {
+            Value::Histogram {
+                count,
+                sum,
+                buckets,
+                ..
+            } => {
                 let buckets = buckets
                     .iter()
                     .map(|b| (number(b.upper_bound), number(b.count as f64).into()));
@@ -144,7 +166,9 @@ fn family_json(family: &Family, time: &str) -> Json {
 }
 
 fn strings(labels: &Labels) -> impl Iterator<Item = (String, Json)> {
-    labels.iter().map(|(name, value)| (name.to_string(), Json::from(value.to_string())))
+    labels
+        .iter()
+        .map(|(name, value)| (name.to_string(), Json::from(value.to_string())))
 }
 
 fn number(value: f64) -> String {

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use axum::Router;
-use axum::body::Body as HttpBody;
 use axum::extract::{Request, State};
 use axum::http::{Method, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
@@ -196,9 +195,15 @@ async fn route(State(app): State<Arc<App>>, request: Request) -> Response {
     };
     let allowed = allowed(page);
     if parts.method == Method::OPTIONS {
-        return api::with_cors(page_is_api(page), [(header::ALLOW, allowed)].into_response());
+        return api::with_cors(
+            page_is_api(page),
+            [(header::ALLOW, allowed)].into_response(),
+        );
     }
-    if !allowed.split(", ").any(|method| method == parts.method.as_str()) {
+    if !allowed
+        .split(", ")
+        .any(|method| method == parts.method.as_str())
+    {
         let text = match page {
             Page::Quit => "Only POST or PUT requests allowed.",
             _ => "Method Not Allowed\n",
@@ -209,7 +214,10 @@ async fn route(State(app): State<Arc<App>>, request: Request) -> Response {
     let (handler, response) = match page {
         Page::List => ("status", list::answer(&app, &parts).await),
         Page::Style => ("static", asset("text/css; charset=utf-8", page::STYLE)),
-        Page::Script => ("static", asset("text/javascript; charset=utf-8", page::SCRIPT)),
+        Page::Script => (
+            "static",
+            asset("text/javascript; charset=utf-8", page::SCRIPT),
+        ),
         Page::Icon => ("static", asset("image/svg+xml", page::ICON)),
         // Not counted, as at the Pushgateway.
         Page::Metrics => return scrape::answer(&app, &parts).await,

@@ -39,7 +39,9 @@ pub struct Limits {
 pub enum BodyError {
     #[error("the body has more than {limit} bytes{}: push less at once, or raise --push.max-body-size", if *.is_compressed { " once it is decompressed" } else { "" })]
     TooLarge { limit: usize, is_compressed: bool },
-    #[error("too many bytes of other pushes are waiting: try again in a moment (--push.max-pending-size sets how many may)")]
+    #[error(
+        "too many bytes of other pushes are waiting: try again in a moment (--push.max-pending-size sets how many may)"
+    )]
     Busy,
     #[error("no more of the body came within {}", humantime::format_duration(*.0))]
     Slow(Duration),
@@ -93,7 +95,11 @@ impl Receiver {
     }
 
     /// Receives a body.
-    pub async fn receive(&self, headers: &HeaderMap, mut body: HttpBody) -> Result<Received, BodyError> {
+    pub async fn receive(
+        &self,
+        headers: &HeaderMap,
+        mut body: HttpBody,
+    ) -> Result<Received, BodyError> {
         let limit = self.limits.body;
         let too_large = BodyError::TooLarge {
             limit,
@@ -157,9 +163,11 @@ impl Receiver {
     ) -> Result<(Body, Result<Vec<Family>, DecodeError>), BodyError> {
         let encoding = headers.get(CONTENT_ENCODING).map(|value| value.as_bytes());
         let bytes = match encoding {
-            Some(encoding) if encoding.eq_ignore_ascii_case(b"gzip") => {
-                self.decompress("gzip", MultiGzDecoder::new(&*received.bytes), &mut received.permits)?
-            }
+            Some(encoding) if encoding.eq_ignore_ascii_case(b"gzip") => self.decompress(
+                "gzip",
+                MultiGzDecoder::new(&*received.bytes),
+                &mut received.permits,
+            )?,
             Some(encoding) if encoding.eq_ignore_ascii_case(b"snappy") => {
                 let decoder = snap::read::FrameDecoder::new(&*received.bytes);
                 self.decompress("snappy", decoder, &mut received.permits)?
@@ -176,7 +184,9 @@ impl Receiver {
             return Ok((Body::Text(bytes), Ok(families)));
         }
         match protobuf::decode(&bytes, &limits) {
-            Err(error @ DecodeError::Inconsistent { .. }) => Ok((Body::Protobuf(bytes), Err(error))),
+            Err(error @ DecodeError::Inconsistent { .. }) => {
+                Ok((Body::Protobuf(bytes), Err(error)))
+            }
             Err(error) => Err(BodyError::Protobuf(error)),
             Ok(families) => Ok((Body::Protobuf(bytes), Ok(families))),
         }
@@ -213,7 +223,9 @@ impl Receiver {
     fn reserve(&self, units: usize) -> Result<OwnedSemaphorePermit, BodyError> {
         let units = u32::try_from(units).unwrap_or(u32::MAX);
         let pending = self.pending.clone();
-        pending.try_acquire_many_owned(units).map_err(|_| BodyError::Busy)
+        pending
+            .try_acquire_many_owned(units)
+            .map_err(|_| BodyError::Busy)
     }
 }
 
@@ -227,7 +239,10 @@ impl Received {
 /// Whether the body is delimited protobuf, by the rules of the Pushgateway: whatever is not exactly that is
 /// text.
 fn is_protobuf(headers: &HeaderMap) -> bool {
-    let Some(media_type) = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()) else {
+    let Some(media_type) = headers
+        .get(CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+    else {
         return false;
     };
     let mut parts = media_type.split(';').map(str::trim);
@@ -238,7 +253,8 @@ fn is_protobuf(headers: &HeaderMap) -> bool {
     for (name, value) in parts.filter_map(|part| part.split_once('=')) {
         let value = value.trim_matches('"');
         is_delimited |= name.eq_ignore_ascii_case("encoding") && value == "delimited";
-        is_family |= name.eq_ignore_ascii_case("proto") && value == "io.prometheus.client.MetricFamily";
+        is_family |=
+            name.eq_ignore_ascii_case("proto") && value == "io.prometheus.client.MetricFamily";
     }
     is_protobuf && is_delimited && is_family
 }

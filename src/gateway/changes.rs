@@ -19,7 +19,12 @@ use crate::store::{Rejection, Report};
 const LARGE: usize = 64 * 1024;
 
 /// Answers a request to a path that names a group: `path` is percent-decoded, without the route prefix.
-pub async fn answer(app: Arc<App>, parts: Parts, body: HttpBody, path: Result<String, PathError>) -> Response {
+pub async fn answer(
+    app: Arc<App>,
+    parts: Parts,
+    body: HttpBody,
+    path: Result<String, PathError>,
+) -> Response {
     let key = path.and_then(|path| group_path::parse(&path, app.path_rules()));
     let method = match parts.method {
         HttpMethod::PUT => Method::Put,
@@ -30,13 +35,19 @@ pub async fn answer(app: Arc<App>, parts: Parts, body: HttpBody, path: Result<St
         }
         _ => {
             let allow = [(header::ALLOW, ALLOWED)];
-            return (StatusCode::METHOD_NOT_ALLOWED, allow, "Method Not Allowed\n").into_response();
+            return (
+                StatusCode::METHOD_NOT_ALLOWED,
+                allow,
+                "Method Not Allowed\n",
+            )
+                .into_response();
         }
     };
     let start = Instant::now();
     let (response, size) = push(&app, method, &parts, body, key).await;
     let verb = if method == Method::Put { "put" } else { "post" };
-    app.own().pushed(verb, response.status(), start.elapsed(), size);
+    app.own()
+        .pushed(verb, response.status(), start.elapsed(), size);
     response
 }
 
@@ -112,7 +123,10 @@ async fn push(
         Err(PushFailure::NotKept(not_kept)) => failed(&not_kept),
         Err(PushFailure::Rejected(rejection)) => {
             app.own().rejected();
-            app.log().debug("push refused", &[("path", &parts.uri.path()), ("err", &rejection)]);
+            app.log().debug(
+                "push refused",
+                &[("path", &parts.uri.path()), ("err", &rejection)],
+            );
             match app.answers_rejections() {
                 true => rejected(&rejection),
                 false => app.pushed_status().into_response(),
@@ -123,14 +137,17 @@ async fn push(
 }
 
 fn rejected(rejection: &Rejection) -> Response {
-    let text = format!("pushed metrics are invalid or inconsistent with existing metrics: {rejection}\n");
+    let text =
+        format!("pushed metrics are invalid or inconsistent with existing metrics: {rejection}\n");
     (StatusCode::BAD_REQUEST, text).into_response()
 }
 
 fn refused(status: StatusCode, error: &dyn std::error::Error) -> Response {
     let text = format!("{error}\n");
     match status {
-        StatusCode::SERVICE_UNAVAILABLE => (status, [(header::RETRY_AFTER, "1")], text).into_response(),
+        StatusCode::SERVICE_UNAVAILABLE => {
+            (status, [(header::RETRY_AFTER, "1")], text).into_response()
+        }
         // What of the body has not been read yet would be taken for the next request.
         StatusCode::PAYLOAD_TOO_LARGE | StatusCode::REQUEST_TIMEOUT => {
             (status, [(header::CONNECTION, "close")], text).into_response()

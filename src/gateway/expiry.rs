@@ -50,7 +50,10 @@ impl Expiry {
         self.clock = now;
         if drift > MAX_DRIFT {
             let drift = humantime::format_duration(Duration::from_secs(drift.as_secs()));
-            log.warn("the clock was set: no groups expire for now", &[("by", &drift)]);
+            log.warn(
+                "the clock was set: no groups expire for now",
+                &[("by", &drift)],
+            );
             return Vec::new();
         }
         let oldest = unix_seconds(now) - self.ttl.as_secs_f64();

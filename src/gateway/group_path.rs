@@ -23,8 +23,10 @@ const DECODER: GeneralPurpose = GeneralPurpose::new(
 pub enum PathError {
     #[error("the path has an invalid percent-encoding (% and two hexadecimal digits)")]
     Percent,
-    #[error("the path is not UTF-8 once its percent-encoding is undone: send the value as NAME@base64/VALUE, \
-             though it has to be UTF-8 too")]
+    #[error(
+        "the path is not UTF-8 once its percent-encoding is undone: send the value as NAME@base64/VALUE, \
+             though it has to be UTF-8 too"
+    )]
     NotUtf8,
     #[error("invalid base64 encoding in job name {0:?} (the URL-safe alphabet is wanted)")]
     JobBase64(String),
@@ -32,7 +34,9 @@ pub enum PathError {
     Odd(String),
     #[error("improper label name {0:?} ([a-zA-Z_][a-zA-Z0-9_]*, and not starting with __)")]
     LabelName(String),
-    #[error("invalid base64 encoding in the value {0:?} of label {1:?} (the URL-safe alphabet is wanted)")]
+    #[error(
+        "invalid base64 encoding in the value {0:?} of label {1:?} (the URL-safe alphabet is wanted)"
+    )]
     LabelBase64(String, String),
     #[error("job name is required")]
     EmptyJob,
@@ -138,7 +142,9 @@ fn pairs(labels: &str, rules: Rules) -> Result<Vec<(String, String)>, PathError>
             return Err(PathError::LabelName(cut(&name)));
         }
         let value = match is_base64 {
-            true => from_base64(value).ok_or_else(|| PathError::LabelBase64(cut(value), cut(&name)))?,
+            true => {
+                from_base64(value).ok_or_else(|| PathError::LabelBase64(cut(value), cut(&name)))?
+            }
             false => value.to_owned(),
         };
         pairs.retain(|(known, _)| *known != name);
@@ -251,7 +257,13 @@ mod tests {
 
     #[test]
     fn other_paths() {
-        for path in ["/metrics", "/metrics/", "/metrics/job", "/metrics/job/", "/metrics/jobs/a"] {
+        for path in [
+            "/metrics",
+            "/metrics/",
+            "/metrics/job",
+            "/metrics/job/",
+            "/metrics/jobs/a",
+        ] {
             assert!(!names_group(path), "{path}");
         }
     }

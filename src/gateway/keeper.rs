@@ -221,7 +221,8 @@ impl Work {
         match self.writer.fold(&self.store) {
             Ok(has_more) => has_more,
             Err(error) => {
-                self.log.error("could not tidy up the log", &[("err", &error)]);
+                self.log
+                    .error("could not tidy up the log", &[("err", &error)]);
                 false
             }
         }
@@ -335,7 +336,8 @@ impl Work {
             }
             Err(error) => {
                 if !self.has_failed {
-                    self.log.error("changes could not be written", &[("err", &error)]);
+                    self.log
+                        .error("changes could not be written", &[("err", &error)]);
                 }
                 self.has_failed = true;
                 for undo in undos.into_iter().rev() {

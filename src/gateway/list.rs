@@ -47,7 +47,9 @@ pub async fn answer(app: &App, parts: &Parts) -> Response {
     };
     let snapshot = match app.keeper().snapshot().await {
         Ok(snapshot) => snapshot,
-        Err(error) => return (StatusCode::SERVICE_UNAVAILABLE, format!("{error}\n")).into_response(),
+        Err(error) => {
+            return (StatusCode::SERVICE_UNAVAILABLE, format!("{error}\n")).into_response();
+        }
     };
     let options = app.options();
     let (base, ttl) = (options.route_prefix.clone(), options.ttl);
@@ -93,7 +95,10 @@ pub async fn answer(app: &App, parts: &Parts) -> Response {
     .await;
     let headers = [
         (header::CONTENT_TYPE, "text/html; charset=utf-8"),
-        (header::CONTENT_SECURITY_POLICY, page::CONTENT_SECURITY_POLICY),
+        (
+            header::CONTENT_SECURITY_POLICY,
+            page::CONTENT_SECURITY_POLICY,
+        ),
         // It counts ages from its own time.
         (header::CACHE_CONTROL, "no-store"),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),

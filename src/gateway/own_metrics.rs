@@ -123,7 +123,9 @@ impl OwnMetrics {
         let mut counted = self.counted();
         *counted.requests.entry(key).or_default() += 1;
         let durations = counted.durations.entry(method);
-        durations.or_insert_with(Distribution::new).add(took.as_secs_f64());
+        durations
+            .or_insert_with(Distribution::new)
+            .add(took.as_secs_f64());
         let sizes = counted.sizes.entry(method);
         sizes.or_insert_with(Distribution::new).add(size as f64);
     }
@@ -137,33 +139,107 @@ impl OwnMetrics {
     pub fn families(&self, stats: &Stats, start_time: SystemTime) -> Vec<Family> {
         let mut counted = self.counted();
         let seconds = Duration::from_nanos(stats.commit_nanoseconds.load(Relaxed)).as_secs_f64();
-        let requests = counted.requests.iter().map(|((code, handler, method), count)| {
-            let labels = labels(&[("code", &code.to_string()), ("handler", handler), ("method", method)]);
-            (labels, Value::Number(*count as f64))
-        });
+        let requests = counted
+            .requests
+            .iter()
+            .map(|((code, handler, method), count)| {
+                let labels = labels(&[
+                    ("code", &code.to_string()),
+                    ("handler", handler),
+                    ("method", method),
+                ]);
+                (labels, Value::Number(*count as f64))
+            });
         let requests = requests.collect();
         let summary = |by_method: &mut BTreeMap<&'static str, Distribution>| {
             let values = by_method.iter_mut();
-            values.map(|(method, values)| (labels(&[("method", method)]), values.value())).collect()
+            values
+                .map(|(method, values)| (labels(&[("method", method)]), values.value()))
+                .collect()
         };
         let durations = summary(&mut counted.durations);
         let sizes = summary(&mut counted.sizes);
         let rejected = counted.rejected;
         drop(counted);
         let mut families = vec![
-            family(own::BUILD_INFO, Kind::Gauge, "A metric with a constant '1' value labeled by what the gateway was built from.", vec![(labels(&BUILD), Value::Number(1.0))]),
-            family(own::HTTP_REQUESTS, Kind::Counter, "Total HTTP requests processed by the Pushgateway, excluding scrapes.", requests),
-            family(own::HTTP_PUSH_DURATION, Kind::Summary, "HTTP request duration for pushes to the Pushgateway.", durations),
-            family(own::HTTP_PUSH_SIZE, Kind::Summary, "HTTP request size for pushes to the Pushgateway.", sizes),
-            number(own::GROUPS, Kind::Gauge, "Groups.", stats.groups.load(Relaxed) as f64),
-            number(own::SERIES, Kind::Gauge, "Series that were pushed.", stats.series.load(Relaxed) as f64),
-            number(own::STORE_SIZE, Kind::Gauge, "Text of all groups in memory.", stats.store_bytes.load(Relaxed) as f64),
-            number(own::DATABASE_SIZE, Kind::Gauge, "Size of the state database with its log.", stats.database_bytes.load(Relaxed) as f64),
-            number(own::EXPIRED_GROUPS, Kind::Counter, "Groups that were removed because of --group.ttl.", stats.expired_groups.load(Relaxed) as f64),
-            number(own::REJECTED_PUSHES, Kind::Counter, "Pushes that were refused because they were inconsistent.", rejected as f64),
-            number(own::COMMITS, Kind::Counter, "Transactions that were written.", stats.commits.load(Relaxed) as f64),
-            number(own::COMMIT_FAILURES, Kind::Counter, "Transactions that could not be written.", stats.commit_failures.load(Relaxed) as f64),
-            number(own::COMMIT_SECONDS, Kind::Counter, "Time spent writing transactions.", seconds),
+            family(
+                own::BUILD_INFO,
+                Kind::Gauge,
+                "A metric with a constant '1' value labeled by what the gateway was built from.",
+                vec![(labels(&BUILD), Value::Number(1.0))],
+            ),
+            family(
+                own::HTTP_REQUESTS,
+                Kind::Counter,
+                "Total HTTP requests processed by the Pushgateway, excluding scrapes.",
+                requests,
+            ),
+            family(
+                own::HTTP_PUSH_DURATION,
+                Kind::Summary,
+                "HTTP request duration for pushes to the Pushgateway.",
+                durations,
+            ),
+            family(
+                own::HTTP_PUSH_SIZE,
+                Kind::Summary,
+                "HTTP request size for pushes to the Pushgateway.",
+                sizes,
+            ),
+            number(
+                own::GROUPS,
+                Kind::Gauge,
+                "Groups.",
+                stats.groups.load(Relaxed) as f64,
+            ),
+            number(
+                own::SERIES,
+                Kind::Gauge,
+                "Series that were pushed.",
+                stats.series.load(Relaxed) as f64,
+            ),
+            number(
+                own::STORE_SIZE,
+                Kind::Gauge,
+                "Text of all groups in memory.",
+                stats.store_bytes.load(Relaxed) as f64,
+            ),
+            number(
+                own::DATABASE_SIZE,
+                Kind::Gauge,
+                "Size of the state database with its log.",
+                stats.database_bytes.load(Relaxed) as f64,
+            ),
+            number(
+                own::EXPIRED_GROUPS,
+                Kind::Counter,
+                "Groups that were removed because of --group.ttl.",
+                stats.expired_groups.load(Relaxed) as f64,
+            ),
+            number(
+                own::REJECTED_PUSHES,
+                Kind::Counter,
+                "Pushes that were refused because they were inconsistent.",
+                rejected as f64,
+            ),
+            number(
+                own::COMMITS,
+                Kind::Counter,
+                "Transactions that were written.",
+                stats.commits.load(Relaxed) as f64,
+            ),
+            number(
+                own::COMMIT_FAILURES,
+                Kind::Counter,
+                "Transactions that could not be written.",
+                stats.commit_failures.load(Relaxed) as f64,
+            ),
+            number(
+                own::COMMIT_SECONDS,
+                Kind::Counter,
+                "Time spent writing transactions.",
+                seconds,
+            ),
         ];
         families.extend(process(start_time));
         families.retain(|family| !family.metrics.is_empty());
@@ -172,7 +248,7 @@ impl OwnMetrics {
 }
 
 fn labels(pairs: &[(&str, &str)]) -> Labels {
-    pairs.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect()
+    pairs.iter().copied().collect()
 }
 
 fn family(name: &str, kind: Kind, help: &str, values: Vec<(Labels, Value)>) -> Family {
@@ -190,7 +266,12 @@ fn family(name: &str, kind: Kind, help: &str, values: Vec<(Labels, Value)>) -> F
 }
 
 fn number(name: &str, kind: Kind, help: &str, value: f64) -> Family {
-    family(name, kind, help, vec![(Labels::default(), Value::Number(value))])
+    family(
+        name,
+        kind,
+        help,
+        vec![(Labels::default(), Value::Number(value))],
+    )
 }
 
 /// What the system says of this process, as Prometheus' client libraries name it (proc(5)).
@@ -205,25 +286,65 @@ fn process(start_time: SystemTime) -> Vec<Family> {
     // The name before it may hold anything.
     let fields: Vec<f64> = stat
         .rsplit_once(')')
-        .map(|(_, fields)| fields.split_whitespace().map(|field| field.parse().unwrap_or(0.0)).collect())
+        .map(|(_, fields)| {
+            fields
+                .split_whitespace()
+                .map(|field| field.parse().unwrap_or(0.0))
+                .collect()
+        })
         .unwrap_or_default();
-    if let [user, system, .., virtual_bytes, resident_pages] = *fields.get(11..22).unwrap_or_default() {
+    if let [user, system, .., virtual_bytes, resident_pages] =
+        *fields.get(11..22).unwrap_or_default()
+    {
         // SAFETY: both only read constants of the system.
-        let (ticks, page) = unsafe { (libc::sysconf(libc::_SC_CLK_TCK), libc::sysconf(libc::_SC_PAGESIZE)) };
+        let (ticks, page) = unsafe {
+            (
+                libc::sysconf(libc::_SC_CLK_TCK),
+                libc::sysconf(libc::_SC_PAGESIZE),
+            )
+        };
         families.extend([
-            number(own::CPU_SECONDS, Kind::Counter, "Total user and system CPU time spent in seconds.", (user + system) / ticks as f64),
-            number(own::VIRTUAL_MEMORY, Kind::Gauge, "Virtual memory size in bytes.", virtual_bytes),
-            number(own::RESIDENT_MEMORY, Kind::Gauge, "Resident memory size in bytes.", resident_pages * page as f64),
+            number(
+                own::CPU_SECONDS,
+                Kind::Counter,
+                "Total user and system CPU time spent in seconds.",
+                (user + system) / ticks as f64,
+            ),
+            number(
+                own::VIRTUAL_MEMORY,
+                Kind::Gauge,
+                "Virtual memory size in bytes.",
+                virtual_bytes,
+            ),
+            number(
+                own::RESIDENT_MEMORY,
+                Kind::Gauge,
+                "Resident memory size in bytes.",
+                resident_pages * page as f64,
+            ),
         ]);
     }
     if let Ok(open) = fs::read_dir("/proc/self/fd") {
         // One of them is this directory.
         let open = open.count().saturating_sub(1) as f64;
-        families.push(number(own::OPEN_FDS, Kind::Gauge, "Number of open file descriptors.", open));
+        families.push(number(
+            own::OPEN_FDS,
+            Kind::Gauge,
+            "Number of open file descriptors.",
+            open,
+        ));
     }
     for (resource, name, help) in [
-        (Resource::RLIMIT_NOFILE, own::MAX_FDS, "Maximum number of open file descriptors."),
-        (Resource::RLIMIT_AS, own::VIRTUAL_MEMORY_MAX, "Maximum amount of virtual memory available in bytes."),
+        (
+            Resource::RLIMIT_NOFILE,
+            own::MAX_FDS,
+            "Maximum number of open file descriptors.",
+        ),
+        (
+            Resource::RLIMIT_AS,
+            own::VIRTUAL_MEMORY_MAX,
+            "Maximum amount of virtual memory available in bytes.",
+        ),
     ] {
         if let Ok((soft, _)) = getrlimit(resource) {
             families.push(number(name, Kind::Gauge, help, soft as f64));
@@ -241,7 +362,10 @@ mod tests {
         let own_metrics = OwnMetrics::new();
         own_metrics.pushed("put", StatusCode::OK, Duration::from_millis(1), 5);
         let families = own_metrics.families(&Stats::default(), SystemTime::now());
-        let mut found: Vec<_> = families.iter().map(|family| (family.name.as_str(), family.kind)).collect();
+        let mut found: Vec<_> = families
+            .iter()
+            .map(|family| (family.name.as_str(), family.kind))
+            .collect();
         let mut taken = own::FAMILIES[2..].to_vec();
         found.sort_by_key(|(name, _)| *name);
         taken.sort_by_key(|(name, _)| *name);

@@ -25,7 +25,6 @@ use crate::store::{Snapshot, exposition};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Format {
     Text,
-    OpenMetrics,
     Protobuf,
 }
 
@@ -33,7 +32,6 @@ impl Format {
     fn content_type(self) -> &'static str {
         match self {
             Format::Text => text::CONTENT_TYPE,
-            Format::OpenMetrics => text::openmetrics::CONTENT_TYPE,
             Format::Protobuf => protobuf::CONTENT_TYPE,
         }
     }
@@ -48,7 +46,9 @@ pub async fn answer(app: &App, parts: &Parts) -> Response {
     };
     let snapshot = match app.keeper().snapshot().await {
         Ok(snapshot) => snapshot,
-        Err(error) => return (StatusCode::SERVICE_UNAVAILABLE, format!("{error}\n")).into_response(),
+        Err(error) => {
+            return (StatusCode::SERVICE_UNAVAILABLE, format!("{error}\n")).into_response();
+        }
     };
     let own = app.own().families(app.stats(), app.start_time());
     let rendered = spawn_blocking(move || render(&snapshot, &own, format, is_gzip)).await;
@@ -59,7 +59,10 @@ pub async fn answer(app: &App, parts: &Parts) -> Response {
     let body = HttpBody::new(UnsyncBoxBody::new(Pieces::new(pieces)));
     let mut response = Response::new(body);
     let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, format.content_type().parse().expect("a constant"));
+    headers.insert(
+        CONTENT_TYPE,
+        format.content_type().parse().expect("a constant"),
+    );
     headers.insert(VARY, "Accept, Accept-Encoding".parse().expect("a constant"));
     if is_gzip {
         headers.insert(CONTENT_ENCODING, "gzip".parse().expect("a constant"));
@@ -74,11 +77,10 @@ fn render(
     is_gzip: bool,
 ) -> std::io::Result<Vec<Bytes>> {
     let pieces: Vec<Bytes> = match format {
-        Format::Text => exposition::text(snapshot, own).into_iter().map(Bytes::from).collect(),
-        Format::OpenMetrics => {
-            let pieces = exposition::openmetrics(snapshot, own);
-            pieces.into_iter().map(Bytes::from).collect()
-        }
+        Format::Text => exposition::text(snapshot, own)
+            .into_iter()
+            .map(Bytes::from)
+            .collect(),
         Format::Protobuf => vec![exposition::protobuf(snapshot, own).into()],
     };
     if !is_gzip {
@@ -94,22 +96,24 @@ fn render(
 /// The format that is preferred by `Accept` (RFC 9110, section 12.5.1), among those we have.
 fn negotiate(headers: &HeaderMap) -> Format {
     let mut best = (Format::Text, 0.0);
-    for accept in headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok()) {
+    for accept in headers
+        .get_all(ACCEPT)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+    {
         for range in accept.split(',') {
             let mut parts = range.split(';').map(str::trim);
             let name = parts.next().unwrap_or_default().to_ascii_lowercase();
-            let parameters: Vec<(&str, &str)> = parts.filter_map(|part| part.split_once('=')).collect();
+            let parameters: Vec<(&str, &str)> =
+                parts.filter_map(|part| part.split_once('=')).collect();
             let parameter = |name: &str| {
-                let found = parameters.iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
+                let found = parameters
+                    .iter()
+                    .find(|(known, _)| known.eq_ignore_ascii_case(name));
                 found.map(|(_, value)| value.trim_matches('"'))
             };
             let quality: f64 = parameter("q").and_then(|q| q.parse().ok()).unwrap_or(1.0);
             let format = match name.as_str() {
-                "application/openmetrics-text"
-                    if matches!(parameter("version"), None | Some("1.0.0" | "0.0.1")) =>
-                {
-                    Format::OpenMetrics
-                }
                 "application/vnd.google.protobuf"
                     if parameter("proto") == Some("io.prometheus.client.MetricFamily")
                         && parameter("encoding") == Some("delimited") =>
@@ -129,13 +133,16 @@ fn negotiate(headers: &HeaderMap) -> Format {
 
 fn accepts_gzip(headers: &HeaderMap) -> bool {
     let encodings = headers.get_all(ACCEPT_ENCODING).iter();
-    let mut encodings = encodings.filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(','));
+    let mut encodings = encodings
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','));
     encodings.any(|encoding| {
         let mut parts = encoding.split(';').map(str::trim);
-        let is_gzip = parts.next().is_some_and(|name| name.eq_ignore_ascii_case("gzip"));
-        let refused = parts.any(|part| {
-            part.strip_prefix("q=").and_then(|q| q.parse::<f64>().ok()) == Some(0.0)
-        });
+        let is_gzip = parts
+            .next()
+            .is_some_and(|name| name.eq_ignore_ascii_case("gzip"));
+        let refused = parts
+            .any(|part| part.strip_prefix("q=").and_then(|q| q.parse::<f64>().ok()) == Some(0.0));
         is_gzip && !refused
     })
 }
@@ -149,7 +156,10 @@ struct Pieces {
 impl Pieces {
     fn new(pieces: Vec<Bytes>) -> Self {
         let left = pieces.iter().map(|piece| piece.len() as u64).sum();
-        let pieces = pieces.into_iter().filter(|piece| !piece.is_empty()).collect();
+        let pieces = pieces
+            .into_iter()
+            .filter(|piece| !piece.is_empty())
+            .collect();
         Pieces { pieces, left }
     }
 }
@@ -197,7 +207,10 @@ mod tests {
                 "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,text/plain;version=0.0.4;q=0.5,*/*;q=0.1",
                 Format::OpenMetrics,
             ),
-            ("text/plain;q=0.5, application/openmetrics-text;q=0.4", Format::Text),
+            (
+                "text/plain;q=0.5, application/openmetrics-text;q=0.4",
+                Format::Text,
+            ),
         ] {
             assert_eq!(format(accept), expected, "{accept}");
         }

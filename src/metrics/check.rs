@@ -8,7 +8,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::family::{Family, Kind, Metric, series_name};
 use super::grouping_key::GroupingKey;
-use super::label::{is_label_name, is_metric_name};
+use super::name::{is_label_name, is_metric_name};
 
 /// Why a gateway would refuse a push, or accept it and store something else than was meant.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -57,7 +57,7 @@ pub fn check_push(key: &GroupingKey, families: &[Family]) -> Result<(), CheckErr
             if let Some(label) = metric.labels.keys().find(|label| key.has_label(label)) {
                 return Err(CheckError::GroupingLabel {
                     series: series_name(&family.name, &metric.labels),
-                    label: label.clone(),
+                    label: label.to_owned(),
                 });
             }
         }
@@ -213,7 +213,7 @@ pub(crate) fn check_metric(family: &Family, metric: &Metric) -> Result<(), Check
         };
         return Err(CheckError::LabelName {
             series: series(),
-            label: label.clone(),
+            label: label.to_owned(),
             reason,
         });
     }

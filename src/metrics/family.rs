@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::label::Labels;
+use super::labels::Labels;
 
 /// All series of one metric name.
 #[derive(Clone, Debug, PartialEq)]

@@ -2,7 +2,7 @@
 
 use super::family::Family;
 use super::grouping_key::GroupingKey;
-use super::label::Labels;
+use super::labels::Labels;
 
 /// The families that were pushed under one grouping key.
 #[derive(Debug, Clone, PartialEq)]
@@ -20,15 +20,10 @@ impl Group {
     /// The labels that a series of the group has on a gateway: its own, overwritten by the key's, and an
     /// empty `instance` if there is none.
     pub fn series_labels(&self, own: &Labels) -> Labels {
-        let mut labels = own.clone();
-        for (name, value) in self.key.labels() {
-            labels.insert(name.clone(), value.clone());
-        }
-        labels.insert("job".into(), self.key.job().into());
-        if !labels.contains_key("instance") {
-            labels.insert("instance".into(), String::new());
-        }
-        labels
+        // Later ones win.
+        let labels = [("instance", "")].into_iter().chain(own);
+        let labels = labels.chain(self.key.labels());
+        labels.chain([("job", self.key.job())]).collect()
     }
 
     /// Whether the last push to it was refused.

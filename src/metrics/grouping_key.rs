@@ -4,7 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::label::{Labels, is_label_name};
+use super::labels::Labels;
+use super::name::is_label_name;
 
 /// What names a group: the `job` label and further labels. Two keys are equal when their labels
 /// are, in whatever order they were given. Serialized it is one map of all labels, `job` first.
@@ -48,18 +49,16 @@ impl GroupingKey {
         if job.is_empty() {
             return Err(GroupingKeyError::EmptyJob);
         }
-        let mut key = GroupingKey {
-            job,
-            labels: Labels::new(),
-        };
-        for (name, value) in labels {
-            check_grouping_label(&name)?;
-            if key.labels.contains_key(&name) {
-                return Err(GroupingKeyError::DuplicateLabel(name));
-            }
-            key.labels.insert(name, value);
+        let mut labels: Vec<(String, String)> = labels.into_iter().collect();
+        for (name, _) in &labels {
+            check_grouping_label(name)?;
         }
-        Ok(key)
+        match Labels::from_pairs(&labels) {
+            Ok(labels) => Ok(GroupingKey { job, labels }),
+            Err(index) => Err(GroupingKeyError::DuplicateLabel(
+                labels.swap_remove(index).0,
+            )),
+        }
     }
 
     /// The same, but label names may be any UTF-8 that is not empty, as the Pushgateway allows if it is told

@@ -13,11 +13,14 @@
 //! - [`registry`]: the bridge from a [`prometheus::Registry`].
 
 pub mod check;
+mod excerpt;
 mod family;
 mod group;
 mod grouping_key;
-mod label;
+mod index;
+mod labels;
 mod method;
+mod name;
 pub mod protobuf;
 mod push;
 pub mod registry;
@@ -27,7 +30,8 @@ mod time;
 pub use family::{Bucket, Family, Kind, Metric, Quantile, Value, series_name};
 pub use group::{Group, TIME_SERIES};
 pub use grouping_key::{GroupingKey, GroupingKeyError, check_grouping_label};
-pub use label::{Labels, is_label_name, is_metric_name};
+pub use labels::Labels;
 pub use method::{Method, UnknownMethod};
+pub use name::{is_label_name, is_metric_name};
 pub use push::Push;
 pub use time::unix_seconds;

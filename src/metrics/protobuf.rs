@@ -153,8 +153,8 @@ fn message(family: &Family) -> MetricFamily {
 
 fn series(kind: Kind, metric: &Metric) -> MetricMessage {
     let labels = metric.labels.iter().map(|(name, value)| LabelPair {
-        name: Some(name.clone()),
-        value: Some(value.clone()),
+        name: Some(name.to_owned()),
+        value: Some(value.to_owned()),
     });
     let mut message = MetricMessage {
         label: labels.collect(),

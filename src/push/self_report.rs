@@ -68,7 +68,7 @@ fn families(attempts: &Attempts, outbox: &OutboxSize) -> Vec<Family> {
 
 fn by_label(name: &str, help: &str, kind: Kind, label: &str, values: &[(&str, u64)]) -> Family {
     let metric = |(value, number): &(&str, u64)| Metric {
-        labels: Labels::from([(label.to_owned(), (*value).to_owned())]),
+        labels: Labels::from([(label, value)]),
         value: Value::Number(*number as f64),
         timestamp_ms: None,
     };

@@ -109,7 +109,7 @@ fn runs_total_name(prefix: &str) -> String {
 pub fn runs_total(prefix: &str, totals: &[Counter]) -> Family {
     let name = runs_total_name(prefix);
     let metrics = Outcome::NAMES.map(|outcome| {
-        let labels = Labels::from([("outcome".to_owned(), outcome.to_owned())]);
+        let labels = Labels::from([("outcome", outcome)]);
         let mut found = totals.iter();
         let found = found.find(|total| total.name == name && total.labels == labels);
         number(labels, found.map_or(0.0, |total| total.value))
@@ -128,7 +128,7 @@ pub fn increments(run: &Run, prefix: &str, rules: &[MetricRule]) -> Vec<Counter>
     let mut increments = increments_of(&run.metrics, rules);
     increments.push(Counter {
         name: runs_total_name(prefix),
-        labels: Labels::from([("outcome".into(), run.outcome.name().into())]),
+        labels: Labels::from([("outcome", run.outcome.name())]),
         value: 1.0,
     });
     increments

@@ -160,7 +160,9 @@ impl GroupWriter {
         let Some(folding) = &mut self.folding else {
             return;
         };
-        folding.slots.truncate(folding.slots.len() - step.slots.len());
+        folding
+            .slots
+            .truncate(folding.slots.len() - step.slots.len());
         if step.is_last.get() {
             self.folding = None;
         }

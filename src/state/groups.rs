@@ -118,7 +118,9 @@ impl State {
                     }
                     (Err(rejection), undo) => {
                         undo.into_iter().for_each(|undo| loaded.store.undo(undo));
-                        imported.refused.push(format!("group {{{key}}}: {rejection}"));
+                        imported
+                            .refused
+                            .push(format!("group {{{key}}}: {rejection}"));
                     }
                     (Ok(()), None) => {}
                 }
@@ -353,10 +355,7 @@ mod tests {
         gateway.post(&[("db", "x")], "m{db=\"y\",job=\"k\",z=\"1\"} 1\n");
         let group = &gateway.state.groups().unwrap()[0];
         let labels = &group.families[0].metrics[0].labels;
-        let pairs: Vec<_> = labels
-            .iter()
-            .map(|(n, v)| (n.as_str(), v.as_str()))
-            .collect();
+        let pairs: Vec<_> = labels.iter().collect();
         assert_eq!(
             pairs,
             [("db", "x"), ("instance", ""), ("job", "j"), ("z", "1")]

@@ -54,7 +54,7 @@ impl Labeler {
         };
         let mut keys = self.labels.iter().peekable();
         for (name, value) in own {
-            while let Some((_, label)) = keys.next_if(|(key, _)| key < name) {
+            while let Some((_, label)) = keys.next_if(|(key, _)| key.as_str() < name) {
                 separate(out);
                 out.push_str(label);
             }

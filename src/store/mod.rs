@@ -348,7 +348,7 @@ impl Store {
 
 /// The labels of the key besides `job`, without an empty `instance`, which the series of a group without
 /// one get too.
-fn identity(key: &GroupingKey) -> impl Iterator<Item = (&String, &String)> {
+fn identity(key: &GroupingKey) -> impl Iterator<Item = (&str, &str)> {
     let labels = key.labels().iter();
     labels.filter(|(name, value)| !(*name == "instance" && value.is_empty()))
 }

@@ -73,6 +73,6 @@ pub fn section(group: &Group, family: &Family, now: SystemTime, room: &mut Room)
 
 /// The labels that are not the group's own.
 fn labels(group: &Group, metric: &Metric) -> Markup {
-    let own = |(name, _): &(&String, &String)| !group.key.has_label(name);
+    let own = |(name, _): &(&str, &str)| !group.key.has_label(name);
     chips(metric.labels.iter().filter(own))
 }

@@ -67,7 +67,7 @@ fn start(text: &str, length: usize) -> Option<&str> {
 }
 
 /// Labels as chips, each `name="value"`.
-pub fn chips<'a>(labels: impl Iterator<Item = (&'a String, &'a String)>) -> Markup {
+pub fn chips<'a>(labels: impl Iterator<Item = (&'a str, &'a str)>) -> Markup {
     let mut labels = labels.enumerate().peekable();
     html! {
         span .chips {

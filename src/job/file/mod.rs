@@ -341,13 +341,9 @@ impl<'a> Reader<'a> {
     }
 
     fn labels(&mut self, key: &Key<'a>, value: &Value<'a>) -> Labels {
-        let mut labels = Labels::new();
-        for (label, value) in self.table(key, value) {
-            if let Some(value) = self.string(label, value) {
-                labels.insert(label.get_ref().to_string(), value);
-            }
-        }
-        labels
+        self.table(key, value)
+            .filter_map(|(label, value)| Some((label.get_ref(), self.string(label, value)?)))
+            .collect()
     }
 
     fn params(&mut self, key: &Key<'a>, value: &Value<'a>) -> Params {

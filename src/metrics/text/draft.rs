@@ -1,10 +1,12 @@
 //! Families while their text is read.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 use crate::metrics::check::CheckError;
-use crate::metrics::family::{Bucket, Family, Kind, Metric, Quantile, Value, series_name};
-use crate::metrics::label::Labels;
+use crate::metrics::excerpt;
+use crate::metrics::family::{Bucket, Family, Kind, Metric, Quantile, Value};
+use crate::metrics::index::Index;
+use crate::metrics::labels::Labels;
 
 /// A family while it is read.
 pub struct Draft {
@@ -12,11 +14,17 @@ pub struct Draft {
     pub help: Option<String>,
     pub kind: Option<Kind>,
     metrics: Vec<Metric>,
-    /// Where each series stands in `metrics`.
-    by_labels: HashMap<Labels, usize>,
-    /// The parts of summaries and histograms that were read: labels, part, and the bits of what
-    /// selects a quantile or bucket.
-    parts: HashSet<(Labels, Part, Option<u64>)>,
+    /// Only where lines must find the series they belong to.
+    seen: Option<Box<Seen>>,
+}
+
+/// What was read already.
+#[derive(Default)]
+struct Seen {
+    series: Index,
+    /// The parts of summaries and histograms: the series, the part, and the bits of what selects a
+    /// quantile or bucket.
+    parts: HashSet<(usize, Part, Option<u64>)>,
 }
 
 /// Which part of its family a sample line gives.
@@ -31,16 +39,11 @@ pub enum Part {
 /// A sample line, but for its name.
 pub struct Sample {
     pub part: Part,
-    pub labels: SampleLabels,
+    pub labels: Labels,
+    /// What selects a quantile or a bucket.
+    pub selector: Option<f64>,
     pub value: f64,
     pub timestamp_ms: Option<i64>,
-}
-
-/// The labels of a sample line, without the one that selects a quantile or a bucket.
-#[derive(Default)]
-pub struct SampleLabels {
-    pub labels: Labels,
-    pub selector: Option<f64>,
 }
 
 impl Draft {
@@ -51,72 +54,88 @@ impl Draft {
             help: None,
             kind: None,
             metrics: Vec::new(),
-            by_labels: HashMap::new(),
-            parts: HashSet::new(),
+            seen: None,
         }
     }
 
     /// Puts one sample line where it belongs. As in the Pushgateway, a line with a summary's or
     /// histogram's own name but without `quantile` or `le` makes the series and adds nothing.
+    pub fn add(&mut self, kind: Kind, sample: Sample) {
+        if matches!(kind, Kind::Summary | Kind::Histogram) {
+            self.add_part(kind, sample);
+        } else {
+            self.push(Metric {
+                labels: sample.labels,
+                value: Value::Number(sample.value),
+                timestamp_ms: sample.timestamp_ms,
+            });
+        }
+    }
+
+    /// Adds a sample line as [`add`](Draft::add) does.
     ///
     /// # Errors
     ///
-    /// What of the line is not kept as it was written, or would be refused by a gateway. It is added
-    /// all the same.
-    pub fn add(&mut self, kind: Kind, sample: Sample) -> Result<(), String> {
-        let Sample { part, value, .. } = sample;
-        let SampleLabels { labels, selector } = sample.labels;
-        let series = || series_name(&self.name, &labels);
-        let mut loss = sample
-            .timestamp_ms
-            .map(|_| CheckError::Timestamp { series: series() }.to_string());
-        let twice = || Some(CheckError::DuplicateSeries { series: series() }.to_string());
-        let known = self.by_labels.get(&labels).copied();
-        if !matches!(kind, Kind::Summary | Kind::Histogram) {
-            if known.is_some() {
-                loss = loss.or_else(twice);
+    /// What of the line would not be kept as it is written, or would be refused by a gateway.
+    pub fn add_strictly(&mut self, kind: Kind, sample: Sample) -> Result<(), String> {
+        let series = || excerpt::series(&self.name, &sample.labels);
+        if sample.timestamp_ms.is_some() {
+            return Err(CheckError::Timestamp { series: series() }.to_string());
+        }
+        let is_compound = matches!(kind, Kind::Summary | Kind::Histogram);
+        let selector = selector(&sample);
+        let part = (sample.part, selector.map(f64::to_bits));
+        let known = self.find(&sample.labels);
+        let is_twice = match (known, &self.seen) {
+            (Some(index), Some(seen)) if is_compound => {
+                seen.parts.contains(&(index, part.0, part.1))
             }
-            self.by_labels.insert(labels.clone(), self.metrics.len());
-            self.metrics.push(Metric {
-                labels,
-                value: Value::Number(value),
-                timestamp_ms: sample.timestamp_ms,
-            });
-            return loss.map_or(Ok(()), Err);
+            (known, _) => known.is_some(),
+        };
+        if is_twice {
+            return Err(CheckError::DuplicateSeries { series: series() }.to_string());
         }
-        let selector = selector.filter(|selector| !selector.is_nan());
-        let is_new_part = self
-            .parts
-            .insert((labels.clone(), part, selector.map(f64::to_bits)));
-        if !is_new_part {
-            loss = loss.or_else(twice);
-        }
-        let is_count = part == Part::Count || (kind == Kind::Histogram && part == Part::Own);
-        if part == Part::Own && selector.is_none() {
+        let Sample {
+            part: own, value, ..
+        } = sample;
+        let is_count = own == Part::Count || (kind == Kind::Histogram && own == Part::Own);
+        if is_compound && own == Part::Own && selector.is_none() {
             let label = if kind == Kind::Summary {
                 "quantile"
             } else {
                 "le"
             };
-            loss = loss.or(Some(format!(
+            return Err(format!(
                 "{} is a {kind} and needs the label {label} here",
                 series()
-            )));
-        } else if is_count && (value < 0.0 || value.fract() != 0.0 || value.is_nan()) {
-            loss = loss.or(Some(format!(
-                "{} counts in whole numbers, not {value}",
-                series()
-            )));
+            ));
         }
-        let index = known.unwrap_or_else(|| {
-            self.metrics.push(Metric {
-                labels: labels.clone(),
+        if is_compound && is_count && (value < 0.0 || value.fract() != 0.0 || value.is_nan()) {
+            return Err(format!("{} counts in whole numbers, not {value}", series()));
+        }
+        let index = known.unwrap_or(self.metrics.len());
+        self.add(kind, sample);
+        let seen = self.seen.get_or_insert_default();
+        seen.series.grew(&self.metrics, |metric| &metric.labels);
+        if is_compound {
+            seen.parts.insert((index, part.0, part.1));
+        }
+        Ok(())
+    }
+
+    fn add_part(&mut self, kind: Kind, sample: Sample) {
+        let selector = selector(&sample);
+        let Sample { part, value, .. } = sample;
+        let index = self.find(&sample.labels).unwrap_or_else(|| {
+            self.push(Metric {
+                labels: sample.labels,
                 value: Value::zero(kind),
                 timestamp_ms: None,
             });
+            let seen = self.seen.get_or_insert_default();
+            seen.series.grew(&self.metrics, |metric| &metric.labels);
             self.metrics.len() - 1
         });
-        self.by_labels.insert(labels, index);
         let metric = &mut self.metrics[index];
         metric.timestamp_ms = sample.timestamp_ms.or(metric.timestamp_ms);
         match &mut metric.value {
@@ -145,11 +164,30 @@ impl Draft {
                 })),
             },
         }
-        loss.map_or(Ok(()), Err)
+    }
+
+    /// Where the series with these labels stands. The lines of one mostly follow each other.
+    fn find(&self, labels: &Labels) -> Option<usize> {
+        let last = self.metrics.last()?;
+        if last.labels == *labels {
+            return Some(self.metrics.len() - 1);
+        }
+        let seen = self.seen.as_ref()?;
+        seen.series
+            .find(&self.metrics, |metric| &metric.labels, labels)
+    }
+
+    fn push(&mut self, metric: Metric) {
+        // Most families have one series, and a vector begins with room for four.
+        if self.metrics.is_empty() {
+            self.metrics.reserve_exact(1);
+        }
+        self.metrics.push(metric);
     }
 
     /// The family, or `None` if there was no sample.
-    pub fn finish(self) -> Option<Family> {
+    pub fn finish(mut self) -> Option<Family> {
+        self.metrics.shrink_to_fit();
         let family = Family {
             name: self.name,
             help: self.help.unwrap_or_default(),
@@ -158,4 +196,9 @@ impl Draft {
         };
         (!family.metrics.is_empty()).then_some(family)
     }
+}
+
+/// What selects a quantile or bucket; nothing is at NaN.
+fn selector(sample: &Sample) -> Option<f64> {
+    sample.selector.filter(|selector| !selector.is_nan())
 }

@@ -1,14 +1,19 @@
 //! Text to families.
 
-use std::collections::HashMap;
-
-use super::draft::{Draft, Part, Sample, SampleLabels};
+use super::cursor::Cursor;
+use super::declare;
+use super::draft::{Draft, Part, Sample};
+use super::labels::LabelReader;
+use super::limits::Limits;
+use super::number::float;
+use crate::metrics::excerpt;
 use crate::metrics::family::{Family, Kind};
-use crate::metrics::label::{
-    continues_label_name, continues_metric_name, starts_label_name, starts_metric_name,
-};
+use crate::metrics::index::Index;
+use crate::metrics::labels::Labels;
+use crate::metrics::name::{continues_metric_name, starts_metric_name};
 
-/// Why text is not in the format, and the line (from 1) that shows it.
+/// Why text is not in the format, and the line (from 1) that shows it. Of the text it has no more
+/// than excerpts.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("line {line}: {problem}")]
 pub struct ParseError {
@@ -29,7 +34,16 @@ pub struct ParseError {
 /// twice, a `le` or `quantile` that is no number, a blank after the value, unknown escapes, invalid
 /// names, and bytes that are not UTF-8.
 pub fn parse(text: &[u8]) -> Result<Vec<Family>, ParseError> {
-    read(text, false)
+    read(text, &Limits::default(), false)
+}
+
+/// Reads text as [`parse`] does, but not beyond `limits`.
+///
+/// # Errors
+///
+/// Those of [`parse`]; and a series with more labels, or a name or value longer than `limits` say.
+pub fn parse_within(text: &[u8], limits: &Limits) -> Result<Vec<Family>, ParseError> {
+    read(text, limits, false)
 }
 
 /// Reads text as [`parse`] does, and refuses further what that would not keep as it was written, or
@@ -40,42 +54,46 @@ pub fn parse(text: &[u8]) -> Result<Vec<Family>, ParseError> {
 /// Those of [`parse`]; and timestamps, series and their parts that stand twice, lines of a summary
 /// or histogram without `quantile` or `le`, and counts that are not whole.
 pub fn parse_strictly(text: &[u8]) -> Result<Vec<Family>, ParseError> {
-    read(text, true)
+    read(text, &Limits::default(), true)
 }
 
-fn read(text: &[u8], is_strict: bool) -> Result<Vec<Family>, ParseError> {
+fn read<'a>(
+    text: &'a [u8],
+    limits: &'a Limits,
+    is_strict: bool,
+) -> Result<Vec<Family>, ParseError> {
     let mut parser = Parser {
+        cursor: Cursor::new(text),
+        limits,
         is_strict,
-        text,
-        at: 0,
-        line: 1,
         families: Vec::new(),
-        by_name: HashMap::new(),
+        by_name: Index::default(),
+        current: 0,
+        labels: LabelReader::new(limits),
     };
     parser.run()?;
-    Ok(parser
-        .families
-        .into_iter()
-        .filter_map(Draft::finish)
-        .collect())
+    let drafts = parser.families.into_iter();
+    Ok(drafts.filter_map(Draft::finish).collect())
 }
 
 struct Parser<'a> {
+    cursor: Cursor<'a>,
+    limits: &'a Limits,
     is_strict: bool,
-    text: &'a [u8],
-    at: usize,
-    line: usize,
     families: Vec<Draft>,
-    by_name: HashMap<String, usize>,
+    by_name: Index,
+    /// The family of the line before, which is most likely the next one's too.
+    current: usize,
+    labels: LabelReader<'a>,
 }
 
 impl<'a> Parser<'a> {
     fn run(&mut self) -> Result<(), ParseError> {
         loop {
-            self.skip_blanks();
-            match self.peek() {
+            self.cursor.skip_blanks();
+            match self.cursor.peek() {
                 None => return Ok(()),
-                Some(b'\n') => self.next_line(),
+                Some(b'\n') => self.cursor.next_line(),
                 Some(b'#') => self.comment()?,
                 Some(_) => self.sample()?,
             }
@@ -83,384 +101,168 @@ impl<'a> Parser<'a> {
     }
 
     fn comment(&mut self) -> Result<(), ParseError> {
-        self.at += 1;
-        self.skip_blanks();
-        let keyword = self.word();
+        self.cursor.advance(1);
+        self.cursor.skip_blanks();
+        let keyword = self.cursor.word();
         if keyword != b"HELP" && keyword != b"TYPE" {
-            self.rest_of_line()?;
-            self.next_line();
+            self.cursor.rest_of_line()?;
+            self.cursor.next_line();
             return Ok(());
         }
-        self.skip_blanks();
-        let name = self.name(starts_metric_name, continues_metric_name);
-        match self.current()? {
+        self.cursor.skip_blanks();
+        let name = self.cursor.name(starts_metric_name, continues_metric_name);
+        match self.cursor.current()? {
             b'\n' => {
-                self.next_line();
+                self.cursor.next_line();
                 return Ok(());
             }
             b' ' | b'\t' => {}
             _ => {
-                let found = self.found();
-                return self.fail(format!("invalid metric name in a comment, at {found}"));
+                let found = self.cursor.found();
+                return self
+                    .cursor
+                    .fail(format!("invalid metric name in a comment, at {found}"));
             }
         }
-        let (family, _) = self.family(name);
-        self.skip_blanks();
-        let is_help = keyword == b"HELP";
-        let start = self.line;
-        let rest = self.rest_of_line()?;
+        let (family, _) = self.family(name)?;
+        self.cursor.skip_blanks();
+        let rest = self.cursor.rest_of_line()?;
         if !rest.is_empty() {
             let draft = &mut self.families[family];
-            let problem = if is_help {
-                if draft.help.is_some() {
-                    Some(format!("second HELP line for {}", draft.name))
-                } else {
-                    match unescape_help(rest) {
-                        Ok(help) => {
-                            draft.help = Some(help);
-                            None
-                        }
-                        Err(problem) => Some(problem),
-                    }
-                }
-            } else if draft.kind.is_some() {
-                Some(format!(
-                    "second TYPE line for {}, or TYPE after its samples",
-                    draft.name
-                ))
+            let declared = if keyword == b"HELP" {
+                declare::help(draft, rest)
             } else {
-                draft.kind = str::from_utf8(rest).ok().and_then(Kind::from_name);
-                draft.kind.is_none().then(|| {
-                    let known = Kind::ALL.map(Kind::name).join(", ");
-                    format!("unknown TYPE {} (known: {known})", quote(rest))
-                })
+                declare::kind(draft, rest)
             };
-            if let Some(problem) = problem {
-                return Err(ParseError {
-                    line: start,
-                    problem,
-                });
-            }
+            declared.or_else(|problem| self.cursor.fail(problem))?;
         }
-        self.next_line();
+        self.cursor.next_line();
         Ok(())
     }
 
     fn sample(&mut self) -> Result<(), ParseError> {
-        let name = self.name(starts_metric_name, continues_metric_name);
+        let name = self.cursor.name(starts_metric_name, continues_metric_name);
         if name.is_empty() {
-            let found = self.found();
-            return self.fail(format!("expected a metric name, found {found}"));
+            let found = self.cursor.found();
+            return self
+                .cursor
+                .fail(format!("expected a metric name, found {found}"));
         }
-        let (family, part) = self.family(name);
+        let (family, part) = self.family(name)?;
         let kind = *self.families[family].kind.get_or_insert(Kind::Untyped);
-        self.skip_blanks();
-        let labels = if self.current()? == b'{' {
-            self.at += 1;
-            self.labels(kind)?
+        self.cursor.skip_blanks();
+        let (labels, selector) = if self.cursor.current()? == b'{' {
+            self.cursor.advance(1);
+            self.labels.read(&mut self.cursor, name, kind)?
         } else {
-            SampleLabels::default()
+            (Labels::new(), None)
         };
-        self.skip_blanks();
+        self.cursor.skip_blanks();
         let value = self.value()?;
-        let timestamp_ms = self.timestamp()?;
         let sample = Sample {
             part,
             labels,
+            selector,
             value,
-            timestamp_ms,
+            timestamp_ms: self.timestamp()?,
         };
-        let loss = self.families[family].add(kind, sample);
-        if let (Err(problem), true) = (loss, self.is_strict) {
-            return self.fail(problem);
+        let draft = &mut self.families[family];
+        if self.is_strict {
+            let added = draft.add_strictly(kind, sample);
+            added.or_else(|problem| self.cursor.fail(problem))?;
+        } else {
+            draft.add(kind, sample);
         }
-        self.next_line();
+        self.cursor.next_line();
         Ok(())
     }
 
-    /// Reads behind `{`, up to and with `}`.
-    fn labels(&mut self, kind: Kind) -> Result<SampleLabels, ParseError> {
-        let selector = match kind {
-            Kind::Summary => Some("quantile"),
-            Kind::Histogram => Some("le"),
-            _ => None,
-        };
-        let mut labels = SampleLabels::default();
-        loop {
-            self.skip_blanks();
-            if self.current()? == b'}' {
-                break;
-            }
-            let name = self.name(starts_label_name, continues_label_name);
-            if name.is_empty() {
-                let found = self.found();
-                return self.fail(format!("expected a label name or }}, found {found}"));
-            }
-            if name == "__name__" {
-                return self.fail("the label name __name__ is reserved".into());
-            }
-            self.skip_blanks();
-            if self.current()? != b'=' {
-                let found = self.found();
-                return self.fail(format!(
-                    "expected = after the label name {name}, found {found}"
-                ));
-            }
-            if labels.labels.contains_key(name) {
-                return self.fail(format!("the label {name} is given twice"));
-            }
-            self.at += 1;
-            self.skip_blanks();
-            let value = self.label_value(name)?;
-            if Some(name) == selector {
-                match float(value.as_bytes()) {
-                    Some(number) => labels.selector = Some(number),
-                    None => {
-                        return self
-                            .fail(format!("the label {name} must be a number, not {value:?}"));
-                    }
-                }
-            } else {
-                labels.labels.insert(name.to_owned(), value);
-            }
-            self.skip_blanks();
-            match self.current()? {
-                b',' => self.at += 1,
-                b'}' => break,
-                _ => {
-                    let found = self.found();
-                    return self.fail(format!("expected , or }} after a label, found {found}"));
-                }
-            }
-        }
-        self.at += 1;
-        Ok(labels)
-    }
-
-    fn label_value(&mut self, name: &str) -> Result<String, ParseError> {
-        if self.current()? != b'"' {
-            let found = self.found();
-            return self.fail(format!(
-                "expected \" at the start of the value of label {name}, found {found}"
-            ));
-        }
-        self.at += 1;
-        let mut value = Vec::new();
-        loop {
-            let byte = self.current()?;
-            self.at += 1;
-            match byte {
-                b'"' => break,
-                b'\n' => return self.fail(format!("the value of label {name} has no closing \"")),
-                b'\\' => {
-                    let escaped = self.current()?;
-                    self.at += 1;
-                    value.push(match escaped {
-                        b'"' | b'\\' => escaped,
-                        b'n' => b'\n',
-                        _ => {
-                            return self.fail(format!(
-                                "unknown escape \\{} in the value of label {name} (known: \\\\ \\\" \\n)",
-                                escaped.escape_ascii()
-                            ));
-                        }
-                    });
-                }
-                _ => value.push(byte),
-            }
-        }
-        match String::from_utf8(value) {
-            Ok(value) => Ok(value),
-            Err(_) => self.fail(format!("the value of label {name} is not UTF-8")),
-        }
-    }
-
     fn value(&mut self) -> Result<f64, ParseError> {
-        let word = self.word();
-        self.current()?;
+        let word = self.cursor.word();
+        self.cursor.current()?;
         match float(word) {
             Some(value) => Ok(value),
-            None if word.contains(&b'\r') => self.fail(CARRIAGE_RETURN.into()),
-            None => self.fail(format!("expected a number as value, found {}", quote(word))),
+            None if word.contains(&b'\r') => self.cursor.fail(CARRIAGE_RETURN.into()),
+            None => self.cursor.fail(format!(
+                "expected a number as value, found {}",
+                excerpt::quoted(word)
+            )),
         }
     }
 
     /// Reads what stands between the value and the end of the line.
     fn timestamp(&mut self) -> Result<Option<i64>, ParseError> {
-        if self.current()? == b'\n' {
+        let cursor = &mut self.cursor;
+        if cursor.current()? == b'\n' {
             return Ok(None);
         }
-        self.skip_blanks();
-        let word = self.word();
-        self.current()?;
+        cursor.skip_blanks();
+        let word = cursor.word();
+        cursor.current()?;
         let Some(timestamp) = str::from_utf8(word).ok().and_then(|word| word.parse().ok()) else {
             if word.is_empty() {
-                return self.fail("blank after the value".into());
+                return cursor.fail("blank after the value".into());
             }
             if word.contains(&b'\r') {
-                return self.fail(CARRIAGE_RETURN.into());
+                return cursor.fail(CARRIAGE_RETURN.into());
             }
-            return self.fail(format!(
+            return cursor.fail(format!(
                 "expected a timestamp in whole milliseconds after the value, found {}",
-                quote(word)
+                excerpt::quoted(word)
             ));
         };
-        let rest = self.rest_of_line()?;
+        let rest = cursor.rest_of_line()?;
         if !rest.is_empty() {
-            return self.fail(format!("unexpected {} after the timestamp", quote(rest)));
+            return cursor.fail(format!(
+                "unexpected {} after the timestamp",
+                excerpt::quoted(rest)
+            ));
         }
         Ok(Some(timestamp))
     }
 
     /// The family that a line with `name` belongs to, made if it is new. `name_count`, `name_sum`
     /// and `name_bucket` belong to a summary or histogram `name` that was declared before.
-    fn family(&mut self, name: &str) -> (usize, Part) {
-        if let Some(&family) = self.by_name.get(name) {
-            return (family, Part::Own);
+    fn family(&mut self, name: &str) -> Result<(usize, Part), ParseError> {
+        let current = self.families.get(self.current);
+        if current.is_some_and(|draft| draft.name == name) {
+            return Ok((self.current, Part::Own));
         }
-        for (suffix, part) in [
+        let (family, part) = match self.find(name) {
+            Some(found) => found,
+            None => {
+                self.limits
+                    .check_name(name)
+                    .or_else(|problem| self.cursor.fail(problem))?;
+                self.families.push(Draft::new(name));
+                self.by_name.grew(&self.families, family_name);
+                (self.families.len() - 1, Part::Own)
+            }
+        };
+        self.current = family;
+        Ok((family, part))
+    }
+
+    fn find(&self, name: &str) -> Option<(usize, Part)> {
+        let find = |name| self.by_name.find(&self.families, family_name, name);
+        if let Some(family) = find(name) {
+            return Some((family, Part::Own));
+        }
+        let suffixes = [
             ("_count", Part::Count),
             ("_sum", Part::Sum),
             ("_bucket", Part::Own),
-        ] {
-            let declared = name
-                .strip_suffix(suffix)
-                .and_then(|base| self.by_name.get(base));
-            if let Some(&family) = declared
-                && self.families[family]
-                    .kind
-                    .is_some_and(|kind| kind.suffixes().contains(&suffix))
-            {
-                return (family, part);
-            }
-        }
-        let family = self.families.len();
-        self.by_name.insert(name.to_owned(), family);
-        self.families.push(Draft::new(name));
-        (family, Part::Own)
-    }
-
-    fn peek(&self) -> Option<u8> {
-        self.text.get(self.at).copied()
-    }
-
-    /// The byte under the cursor, where the text must not end.
-    fn current(&self) -> Result<u8, ParseError> {
-        match self.peek() {
-            Some(byte) => Ok(byte),
-            None => self.fail(
-                "the text ends inside this line: its last line must end in a line feed".into(),
-            ),
-        }
-    }
-
-    fn fail<T>(&self, problem: String) -> Result<T, ParseError> {
-        Err(ParseError {
-            line: self.line,
-            problem,
+        ];
+        suffixes.into_iter().find_map(|(suffix, part)| {
+            let family = find(name.strip_suffix(suffix)?)?;
+            let kind = self.families[family].kind?;
+            kind.suffixes().contains(&suffix).then_some((family, part))
         })
-    }
-
-    fn found(&self) -> String {
-        match self.peek() {
-            None => "the end of the text".into(),
-            Some(b'\n') => "the end of the line".into(),
-            Some(_) => {
-                let rest = &self.text[self.at..];
-                let end = rest
-                    .iter()
-                    .position(|byte| b" \t\n".contains(byte))
-                    .unwrap_or(rest.len());
-                quote(&rest[..end.max(1)])
-            }
-        }
-    }
-
-    fn skip_blanks(&mut self) {
-        while matches!(self.peek(), Some(b' ' | b'\t')) {
-            self.at += 1;
-        }
-    }
-
-    fn next_line(&mut self) {
-        self.at += 1;
-        self.line += 1;
-    }
-
-    /// Everything up to a blank, a line feed or the end.
-    fn word(&mut self) -> &'a [u8] {
-        self.take(|byte| !matches!(byte, b' ' | b'\t' | b'\n'))
-    }
-
-    /// Everything up to the line feed, which must be there.
-    fn rest_of_line(&mut self) -> Result<&'a [u8], ParseError> {
-        let rest = self.take(|byte| byte != b'\n');
-        self.current()?;
-        Ok(rest)
-    }
-
-    fn name(&mut self, starts: fn(u8) -> bool, continues: fn(u8) -> bool) -> &'a str {
-        if !self.peek().is_some_and(starts) {
-            return "";
-        }
-        str::from_utf8(self.take(continues)).unwrap_or_default()
-    }
-
-    fn take(&mut self, wanted: impl Fn(u8) -> bool) -> &'a [u8] {
-        let rest = &self.text[self.at..];
-        let length = rest
-            .iter()
-            .position(|&byte| !wanted(byte))
-            .unwrap_or(rest.len());
-        self.at += length;
-        &rest[..length]
     }
 }
 
 const CARRIAGE_RETURN: &str = "carriage return: lines end in a line feed alone (convert the text, for example with tr -d '\\r')";
 
-/// A number as Go's `strconv.ParseFloat` reads it: no sign before `NaN`, and out of range is an
-/// error, not an infinity.
-fn float(word: &[u8]) -> Option<f64> {
-    let number: f64 = str::from_utf8(word).ok()?.parse().ok()?;
-    let spelled = |letter: u8| word.iter().any(|byte| byte.eq_ignore_ascii_case(&letter));
-    let accepted = if number.is_nan() {
-        !matches!(word.first(), Some(b'+' | b'-'))
-    } else {
-        number.is_finite() || spelled(b'i')
-    };
-    accepted.then_some(number)
-}
-
-fn unescape_help(text: &[u8]) -> Result<String, String> {
-    let text = str::from_utf8(text).map_err(|_| "the HELP text is not UTF-8".to_owned())?;
-    let mut help = String::with_capacity(text.len());
-    let mut chars = text.chars();
-    while let Some(c) = chars.next() {
-        match c {
-            '\\' => match chars.next() {
-                Some('\\') => help.push('\\'),
-                Some('n') => help.push('\n'),
-                Some(other) => {
-                    return Err(format!(
-                        "unknown escape \\{other} in the HELP text (known: \\\\ \\n)"
-                    ));
-                }
-                None => return Err("the HELP text ends in a lone \\".into()),
-            },
-            _ => help.push(c),
-        }
-    }
-    Ok(help)
-}
-
-/// Input as an error message shows it: quoted, escaped, and cut where it is long.
-fn quote(bytes: &[u8]) -> String {
-    const SHOWN: usize = 60;
-    let text = String::from_utf8_lossy(bytes);
-    let mut shown: String = text.chars().take(SHOWN).collect();
-    if shown.len() < text.len() {
-        shown.push('…');
-    }
-    format!("{shown:?}")
+fn family_name(draft: &Draft) -> &str {
+    &draft.name
 }

@@ -110,7 +110,7 @@ impl Collector {
                     let found = captures
                         .name(name)
                         .map_or(&b""[..], |found| found.as_bytes());
-                    labels.insert(name.to_owned(), text(found));
+                    labels.insert(name, text(found));
                 }
                 None => first_unnamed = first_unnamed.or(captures.get(index)),
             }

@@ -1,9 +1,4 @@
-//! Names and labels.
-
-use std::collections::BTreeMap;
-
-/// The labels of one series, sorted by name. A name stands once.
-pub type Labels = BTreeMap<String, String>;
+//! Names of metrics and labels.
 
 /// Whether `name` is `[a-zA-Z_:][a-zA-Z0-9_:]*`, the metric names of the text format 0.0.4.
 pub fn is_metric_name(name: &str) -> bool {
