@@ -106,10 +106,6 @@ struct ServeArgs {
     #[arg(long = "push.disable-consistency-check", help_heading = "Pushes")]
     disable_consistency_check: bool,
 
-    /// Allow any UTF-8 in the names of grouping labels, as U__NAME in the path
-    #[arg(long = "push.enable-utf8-names", help_heading = "Pushes")]
-    enable_utf8_names: bool,
-
     /// How large a push may be, decompressed
     #[arg(long = "push.max-body-size", value_name = "SIZE", default_value = "32MiB", value_parser = parse_size, help_heading = "Pushes")]
     max_body_size: usize,
@@ -325,7 +321,6 @@ impl ServeArgs {
             enable_admin_api: self.enable_admin_api,
             enable_lifecycle: self.enable_lifecycle,
             disable_consistency_check: self.disable_consistency_check,
-            enable_utf8_names: self.enable_utf8_names,
             ttl: self.ttl,
             limits: Limits {
                 body: self.max_body_size,
@@ -350,13 +345,12 @@ impl ServeArgs {
             SyncTo::Disk => "disk",
             SyncTo::Os => "os",
         };
-        let flags: [(&str, String); 17] = [
+        let flags: [(&str, String); 16] = [
             ("group.ttl", ttl.unwrap_or_default()),
             (
                 "push.disable-consistency-check",
                 self.disable_consistency_check.to_string(),
             ),
-            ("push.enable-utf8-names", self.enable_utf8_names.to_string()),
             ("push.max-body-size", self.max_body_size.to_string()),
             (
                 "push.max-label-value-size",

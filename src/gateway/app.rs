@@ -10,7 +10,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 use tokio::sync::{Notify, Semaphore};
 
 use super::body::{Limits, Receiver};
-use super::group_path::{self, Rules};
+use super::group_path;
 use super::keeper::Keeper;
 use super::own_metrics::OwnMetrics;
 use super::stats::Stats;
@@ -28,7 +28,6 @@ pub struct Options {
     pub enable_lifecycle: bool,
     /// Whether an inconsistent push is answered like any other. It is refused all the same.
     pub disable_consistency_check: bool,
-    pub enable_utf8_names: bool,
     pub ttl: Option<std::time::Duration>,
     pub limits: Limits,
     /// The command line's options and their values, as the API shows them.
@@ -121,13 +120,6 @@ impl App {
 
     pub(super) fn quit(&self) {
         self.quit.notify_one();
-    }
-
-    pub(super) fn path_rules(&self) -> Rules {
-        Rules {
-            utf8_names: self.options.enable_utf8_names,
-            max_labels: self.options.limits.labels,
-        }
     }
 
     /// The status of a push that was taken.

@@ -25,7 +25,7 @@ pub async fn answer(
     body: HttpBody,
     path: Result<String, PathError>,
 ) -> Response {
-    let key = path.and_then(|path| group_path::parse(&path, app.path_rules()));
+    let key = path.and_then(|path| group_path::parse(&path, app.options().limits.labels));
     let method = match parts.method {
         HttpMethod::PUT => Method::Put,
         HttpMethod::POST => Method::Post,

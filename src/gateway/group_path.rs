@@ -44,14 +44,6 @@ pub enum PathError {
     TooMany { found: usize, limit: usize },
 }
 
-/// How a path may name a group.
-#[derive(Debug, Clone, Copy)]
-pub struct Rules {
-    /// Label names may be any UTF-8, escaped as `U__…` where a path cannot hold them.
-    pub utf8_names: bool,
-    pub max_labels: usize,
-}
-
 /// Whether the percent-decoded `path` names a group: `/metrics/job/…` or `/metrics/job@base64/…`.
 pub fn names_group(path: &str) -> bool {
     let rest = path.strip_prefix("/metrics/job");
@@ -76,8 +68,8 @@ pub fn decode(path: &str) -> Result<String, PathError> {
 
 /// The group that a path, see [`names_group`], names.
 ///
-/// Of a label that is given twice, the last value counts; `job` among the labels loses to the path's.
-pub fn parse(path: &str, rules: Rules) -> Result<GroupingKey, PathError> {
+/// It may have `max_labels` besides the job. Of a label that is given twice, the last value counts; `job` among the labels loses to the path's.
+pub fn parse(path: &str, max_labels: usize) -> Result<GroupingKey, PathError> {
     let path = path.strip_prefix("/metrics/").unwrap_or(path);
     let (name, rest) = path.split_once('/').unwrap_or((path, ""));
     let (job, labels) = match rest.find('/') {
@@ -88,18 +80,14 @@ pub fn parse(path: &str, rules: Rules) -> Result<GroupingKey, PathError> {
         true => from_base64(job).ok_or_else(|| PathError::JobBase64(cut(job)))?,
         false => job.to_owned(),
     };
-    let labels = pairs(labels, rules)?;
-    if labels.len() > rules.max_labels {
+    let labels = pairs(labels, max_labels)?;
+    if labels.len() > max_labels {
         return Err(PathError::TooMany {
             found: labels.len(),
-            limit: rules.max_labels,
+            limit: max_labels,
         });
     }
-    let key = match rules.utf8_names {
-        true => GroupingKey::with_utf8_names(job, labels),
-        false => GroupingKey::new(job, labels),
-    };
-    key.map_err(|error| match error {
+    GroupingKey::new(job, labels).map_err(|error| match error {
         GroupingKeyError::EmptyJob => PathError::EmptyJob,
         GroupingKeyError::LabelName(name)
         | GroupingKeyError::ReservedLabelName(name)
@@ -109,7 +97,7 @@ pub fn parse(path: &str, rules: Rules) -> Result<GroupingKey, PathError> {
 }
 
 /// The labels in `/NAME/VALUE/…`; each name once.
-fn pairs(labels: &str, rules: Rules) -> Result<Vec<(String, String)>, PathError> {
+fn pairs(labels: &str, max_labels: usize) -> Result<Vec<(String, String)>, PathError> {
     let Some(inner) = labels.strip_prefix('/').filter(|inner| !inner.is_empty()) else {
         return Ok(Vec::new());
     };
@@ -117,10 +105,10 @@ fn pairs(labels: &str, rules: Rules) -> Result<Vec<(String, String)>, PathError>
     if components % 2 == 1 {
         return Err(PathError::Odd(cut(labels)));
     }
-    if components / 2 > rules.max_labels {
+    if components / 2 > max_labels {
         return Err(PathError::TooMany {
             found: components / 2,
-            limit: rules.max_labels,
+            limit: max_labels,
         });
     }
     let mut pairs: Vec<(String, String)> = Vec::with_capacity(components / 2);
@@ -130,26 +118,18 @@ fn pairs(labels: &str, rules: Rules) -> Result<Vec<(String, String)>, PathError>
             Some(name) => (name, true),
             None => (name, false),
         };
-        let name = match rules.utf8_names {
-            true => unescape(name),
-            false => name.to_owned(),
-        };
-        let is_proper = match rules.utf8_names {
-            true => !name.is_empty(),
-            false => is_label_name(&name),
-        };
-        if !is_proper || name.starts_with("__") {
-            return Err(PathError::LabelName(cut(&name)));
+        if !is_label_name(name) || name.starts_with("__") {
+            return Err(PathError::LabelName(cut(name)));
         }
         let value = match is_base64 {
             true => {
-                from_base64(value).ok_or_else(|| PathError::LabelBase64(cut(value), cut(&name)))?
+                from_base64(value).ok_or_else(|| PathError::LabelBase64(cut(value), cut(name)))?
             }
             false => value.to_owned(),
         };
         pairs.retain(|(known, _)| *known != name);
         if name != "job" {
-            pairs.push((name, value));
+            pairs.push((name.to_owned(), value));
         }
     }
     Ok(pairs)
@@ -158,36 +138,6 @@ fn pairs(labels: &str, rules: Rules) -> Result<Vec<(String, String)>, PathError>
 fn from_base64(text: &str) -> Option<String> {
     let bytes = DECODER.decode(text.trim_end_matches('=')).ok()?;
     String::from_utf8(bytes).ok()
-}
-
-/// A name without the escapes of Prometheus' scheme for values: `U__` and then `_HEX_` for a code point,
-/// `__` for an underscore. One that is not well-formed stays as it is.
-fn unescape(name: &str) -> String {
-    let Some(mut rest) = name.strip_prefix("U__") else {
-        return name.to_owned();
-    };
-    let mut out = String::with_capacity(rest.len());
-    while let Some(at) = rest.find('_') {
-        out.push_str(&rest[..at]);
-        rest = &rest[at + 1..];
-        if let Some(after) = rest.strip_prefix('_') {
-            out.push('_');
-            rest = after;
-            continue;
-        }
-        let code = rest.split_once('_').and_then(|(digits, after)| {
-            let is_code = (1..=6).contains(&digits.len());
-            let code = u32::from_str_radix(digits, 16).ok().filter(|_| is_code)?;
-            Some((char::from_u32(code)?, after))
-        });
-        let Some((code, after)) = code else {
-            return name.to_owned();
-        };
-        out.push(code);
-        rest = after;
-    }
-    out.push_str(rest);
-    out
 }
 
 /// The start of a text, for a message.
@@ -202,15 +152,10 @@ fn cut(text: &str) -> String {
 mod tests {
     use super::*;
 
-    const RULES: Rules = Rules {
-        utf8_names: false,
-        max_labels: 3,
-    };
-
     fn key(path: &str) -> Result<String, PathError> {
         let path = decode(path)?;
         assert!(names_group(&path), "{path}");
-        parse(&path, RULES).map(|key| key.to_string())
+        parse(&path, 3).map(|key| key.to_string())
     }
 
     #[test]
@@ -266,26 +211,5 @@ mod tests {
         ] {
             assert!(!names_group(path), "{path}");
         }
-    }
-
-    #[test]
-    fn escaped_names() {
-        for (escaped, name) in [
-            ("U__foo_2e_bar", "foo.bar"),
-            ("U__a__b", "a_b"),
-            ("U___1F600_", "😀"),
-            ("foo_2e_bar", "foo_2e_bar"),
-            ("U__foo_2e", "U__foo_2e"),
-            ("U__a_110000_", "U__a_110000_"),
-            ("U__a_zz_", "U__a_zz_"),
-        ] {
-            assert_eq!(unescape(escaped), name, "{escaped}");
-        }
-        let rules = Rules {
-            utf8_names: true,
-            ..RULES
-        };
-        let key = parse("/metrics/job/a/U__foo_2e_bar/1", rules).unwrap();
-        assert_eq!(key.labels().get("foo.bar").map(String::as_str), Some("1"));
     }
 }

@@ -25,6 +25,7 @@ use crate::store::{Snapshot, exposition};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Format {
     Text,
+    OpenMetrics,
     Protobuf,
 }
 
@@ -32,6 +33,7 @@ impl Format {
     fn content_type(self) -> &'static str {
         match self {
             Format::Text => text::CONTENT_TYPE,
+            Format::OpenMetrics => exposition::OPENMETRICS_CONTENT_TYPE,
             Format::Protobuf => protobuf::CONTENT_TYPE,
         }
     }
@@ -81,6 +83,10 @@ fn render(
             .into_iter()
             .map(Bytes::from)
             .collect(),
+        Format::OpenMetrics => exposition::openmetrics(snapshot, own)
+            .into_iter()
+            .map(Bytes::from)
+            .collect(),
         Format::Protobuf => vec![exposition::protobuf(snapshot, own).into()],
     };
     if !is_gzip {
@@ -114,6 +120,11 @@ fn negotiate(headers: &HeaderMap) -> Format {
             };
             let quality: f64 = parameter("q").and_then(|q| q.parse().ok()).unwrap_or(1.0);
             let format = match name.as_str() {
+                "application/openmetrics-text"
+                    if matches!(parameter("version"), None | Some("1.0.0" | "0.0.1")) =>
+                {
+                    Format::OpenMetrics
+                }
                 "application/vnd.google.protobuf"
                     if parameter("proto") == Some("io.prometheus.client.MetricFamily")
                         && parameter("encoding") == Some("delimited") =>

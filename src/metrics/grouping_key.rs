@@ -61,15 +61,6 @@ impl GroupingKey {
         }
     }
 
-    /// The same, but label names may be any UTF-8 that is not empty, as the Pushgateway allows if it is told
-    /// so.
-    pub fn with_utf8_names(
-        job: impl Into<String>,
-        labels: impl IntoIterator<Item = (String, String)>,
-    ) -> Result<Self, GroupingKeyError> {
-        GroupingKey::new(job, labels)
-    }
-
     /// The value of the `job` label.
     pub fn job(&self) -> &str {
         &self.job

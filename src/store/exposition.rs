@@ -1,6 +1,6 @@
 //! A snapshot in the formats of a scrape.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::labeler::Labeler;
 use super::{Snapshot, StoredGroup, lines};
@@ -29,6 +29,48 @@ pub fn text(snapshot: &Snapshot, own: &[Family]) -> Vec<String> {
         lines::header(&mut header, &family.name, family.kind, &family.help);
         out.push(header);
         out.push(family.lines);
+    }
+    out
+}
+
+/// The media type of [`openmetrics`].
+pub const OPENMETRICS_CONTENT_TYPE: &str =
+    "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// The same in OpenMetrics 1.0, <https://prometheus.io/docs/specs/om/open_metrics_spec/>.
+///
+/// The sample lines are those of the text format, so that no series gets another name or another `le` by the
+/// format of a scrape. A counter is one by its `_total`; without that its type is unknown.
+pub fn openmetrics(snapshot: &Snapshot, own: &[Family]) -> Vec<String> {
+    let families = merged(snapshot, own);
+    let names: HashSet<&str> = families.iter().map(|f| f.name.as_str()).collect();
+    let headers: Vec<String> = families
+        .iter()
+        .map(|family| openmetrics_header(family, &names))
+        .collect();
+    let mut out = Vec::with_capacity(2 * families.len() + 1);
+    for (header, family) in headers.into_iter().zip(families) {
+        out.push(header);
+        out.push(family.lines);
+    }
+    out.push("# EOF\n".into());
+    out
+}
+
+fn openmetrics_header(family: &Merged, names: &HashSet<&str>) -> String {
+    let base = family.name.strip_suffix("_total");
+    let (name, kind) = match (family.kind, base) {
+        (Kind::Counter, Some(base)) if !names.contains(base) => (base, "counter"),
+        (Kind::Counter | Kind::Untyped, _) => (family.name.as_str(), "unknown"),
+        (kind, _) => (family.name.as_str(), kind.name()),
+    };
+    let mut out = format!("# TYPE {name} {kind}\n");
+    if !family.help.is_empty() {
+        out.push_str("# HELP ");
+        out.push_str(name);
+        out.push(' ');
+        encode::escape(&mut out, &family.help, true);
+        out.push('\n');
     }
     out
 }

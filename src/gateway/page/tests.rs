@@ -28,7 +28,13 @@ fn page(groups: &[Group]) -> Page<'_> {
 }
 
 fn key(job: &str, labels: &[(&str, &str)]) -> GroupingKey {
-    GroupingKey::new(job, labels.iter().map(|(n, v)| ((*n).into(), (*v).into()))).unwrap()
+    GroupingKey::new(
+        job,
+        labels
+            .iter()
+            .map(|(n, v)| ((*n).to_owned(), (*v).to_owned())),
+    )
+    .unwrap()
 }
 
 /// A group that was pushed three minutes ago.
@@ -45,7 +51,7 @@ fn family(name: &str, kind: Kind, metrics: Vec<(&[(&str, &str)], Value)>) -> Fam
     let metric = |(labels, value): (&[(&str, &str)], Value)| Metric {
         labels: labels
             .iter()
-            .map(|(n, v)| ((*n).into(), (*v).into()))
+            .map(|(n, v)| ((*n).to_owned(), (*v).to_owned()))
             .collect(),
         value,
         timestamp_ms: None,
@@ -325,7 +331,7 @@ fn histograms_and_summaries_are_tables() {
 #[test]
 fn a_page_is_bounded() {
     let series = |index: usize| Metric {
-        labels: Labels::from([("i".into(), index.to_string())]),
+        labels: Labels::from([("i", index.to_string())]),
         value: Value::Number(1.0),
         timestamp_ms: None,
     };
