@@ -134,8 +134,7 @@ fn broken_pages() {
         ("runs_by_job", 2),
         ("counters", 2),
         ("groups", 1),
-        ("families", 1),
-        ("series", 1),
+        ("push_log", 1),
     ] {
         let sandbox = with_a_run();
         overwrite(&sandbox, root(&sandbox, name), &[0xa5; 4096]);

@@ -25,6 +25,8 @@ pub fn push(
     stop: &Stop,
 ) -> Result<(), GatewayError> {
     let deadline = Instant::now() + limit;
+    // Where there can be no state, that is what has to be told.
+    state.get()?;
     change(
         dir,
         deadline,

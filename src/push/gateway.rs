@@ -176,7 +176,7 @@ impl Gateway {
             client: match self {
                 Gateway::Embedded(dir) => Client::Embedded(dir.clone()),
                 Gateway::Http(url, connection) => {
-                    Client::Http(HttpGateway::new(url.clone(), connection))
+                    Client::Http(Box::new(HttpGateway::new(url.clone(), connection)))
                 }
             },
         }
@@ -223,7 +223,7 @@ enum Client {
     /// In this state directory.
     Embedded(PathBuf),
     /// Or why there can be none.
-    Http(Result<HttpGateway, HttpError>),
+    Http(Box<Result<HttpGateway, HttpError>>),
 }
 
 impl Pusher {
@@ -248,8 +248,10 @@ impl Pusher {
     ) -> Result<(), GatewayError> {
         match &self.client {
             Client::Embedded(dir) => embedded::push(dir, push, state, limit, stop),
-            Client::Http(Ok(client)) => Ok(client.push(push, limit, stop)?),
-            Client::Http(Err(error)) => Err(error.clone().into()),
+            Client::Http(client) => match &**client {
+                Ok(client) => Ok(client.push(push, limit, stop)?),
+                Err(error) => Err(error.clone().into()),
+            },
         }
     }
 }

@@ -101,18 +101,18 @@ impl Drop for ServingLock {
 
 fn open(dir: &Path) -> Result<File, StateError> {
     let path = dir.join(LOCK);
-    let opened = || {
-        // Most of the time it is there.
-        match OpenOptions::new().append(true).open(&path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                make_dir(dir)?;
-                make_private(&path)?;
-                OpenOptions::new().append(true).open(&path)
-            }
-            opened => opened,
-        }
-    };
-    opened().map_err(|source| failed(dir, source))
+    // Most of the time it is there.
+    match OpenOptions::new().append(true).open(&path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        opened => return opened.map_err(|source| failed(dir, source)),
+    }
+    make_dir(dir).map_err(|source| StateError::CreateDir {
+        path: dir.to_owned(),
+        source,
+    })?;
+    make_private(&path).map_err(|source| failed(dir, source))?;
+    let opened = OpenOptions::new().append(true).open(&path);
+    opened.map_err(|source| failed(dir, source))
 }
 
 fn failed(dir: &Path, source: io::Error) -> StateError {
