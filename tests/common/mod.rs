@@ -3,7 +3,9 @@
 mod authority;
 #[cfg(feature = "real-servers")]
 pub mod campaign;
+pub mod client_model;
 mod fake_server;
+pub mod families;
 mod fault;
 mod fault_proxy;
 mod gateway;

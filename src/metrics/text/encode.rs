@@ -56,6 +56,7 @@ pub fn encode_family(out: &mut String, family: &Family) {
                 count,
                 sum,
                 buckets,
+                ..
             } => {
                 for bucket in buckets {
                     sample(
