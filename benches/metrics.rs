@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use divan::{Bencher, black_box, counter::BytesCount};
+use metricsjob::metrics::text::Limits;
 use metricsjob::metrics::{Family, protobuf, text};
 
 fn main() {
@@ -115,4 +116,12 @@ fn protobuf_out(bencher: Bencher, name: &str) {
     bencher
         .counter(BytesCount::of_slice(&protobuf::encode(&families)))
         .bench_local(|| protobuf::encode(black_box(&families)));
+}
+
+#[divan::bench(args = REPORTS)]
+fn protobuf_in(bencher: Bencher, name: &str) {
+    let body = protobuf::encode(&families(name));
+    bencher
+        .counter(BytesCount::of_slice(&body))
+        .bench_local(|| protobuf::decode(black_box(&body), &Limits::default()));
 }

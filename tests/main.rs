@@ -44,6 +44,7 @@ mod postgres_backup;
 mod probe;
 #[cfg(feature = "real-servers")]
 mod prometheus;
+mod protobuf;
 mod proxy;
 mod push;
 mod random;

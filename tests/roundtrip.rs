@@ -1,93 +1,15 @@
 //! Property tests of what goes over the wire: text and paths come back as they were.
 
-use metricsjob::metrics::{
-    Bucket, Family, GroupingKey, Kind, Labels, Metric, Quantile, Value, text,
-};
+use metricsjob::metrics::text::Limits;
+use metricsjob::metrics::{GroupingKey, text};
 use metricsjob::push::path::group_path;
 use proptest::prelude::*;
 
-fn number() -> impl Strategy<Value = f64> {
-    // A NaN equals nothing, itself included; `tests/push.rs` has it.
-    any::<f64>().prop_filter("a number", |number| !number.is_nan())
-}
-
-fn labels() -> impl Strategy<Value = Labels> {
-    prop::collection::btree_map("[a-z_][a-zA-Z0-9_]{0,5}", any::<String>(), 0..4).prop_map(
-        |mut labels| {
-            // What the text format keeps for itself.
-            for reserved in ["le", "quantile", "__name__"] {
-                labels.remove(reserved);
-            }
-            labels.into_iter().collect()
-        },
-    )
-}
-
-/// Counts, which the format writes as numbers, so exact up to 2^53.
-fn count() -> impl Strategy<Value = u64> {
-    0..=9_007_199_254_740_992_u64
-}
-
-fn value(kind: Kind) -> BoxedStrategy<Value> {
-    match kind {
-        Kind::Counter | Kind::Gauge | Kind::Untyped => number().prop_map(Value::Number).boxed(),
-        Kind::Summary => (
-            count(),
-            number(),
-            prop::collection::vec((number(), number()), 0..3),
-        )
-            .prop_map(|(count, sum, quantiles)| Value::Summary {
-                count,
-                sum,
-                quantiles: quantiles
-                    .into_iter()
-                    .map(|(quantile, value)| Quantile { quantile, value })
-                    .collect(),
-            })
-            .boxed(),
-        Kind::Histogram => (
-            count(),
-            number(),
-            prop::collection::vec((-1e300..1e300, count()), 0..3),
-        )
-            .prop_map(|(count, sum, buckets)| {
-                let buckets = buckets.into_iter().chain([(f64::INFINITY, count)]);
-                Value::Histogram {
-                    count,
-                    sum,
-                    buckets: buckets
-                        .map(|(upper_bound, count)| Bucket { upper_bound, count })
-                        .collect(),
-                }
-            })
-            .boxed(),
-    }
-}
-
-fn family(index: usize) -> impl Strategy<Value = Family> {
-    prop::sample::select(Kind::ALL.to_vec()).prop_flat_map(move |kind| {
-        let metrics = prop::collection::btree_map(labels(), value(kind), 1..4);
-        (any::<String>(), metrics).prop_map(move |(help, metrics)| Family {
-            name: format!("family_{index}:x"),
-            // Blanks at the beginning are the separator's.
-            help: help.trim_start_matches([' ', '\t']).to_owned(),
-            kind,
-            metrics: metrics
-                .into_iter()
-                .map(|(labels, value)| Metric {
-                    labels,
-                    value,
-                    timestamp_ms: None,
-                })
-                .collect(),
-        })
-    })
-}
+use crate::common::families::{Format, families, labels};
 
 proptest! {
     #[test]
-    fn families_come_back_from_text(families in (family(0), family(1), family(2))) {
-        let families = Vec::from(<[Family; 3]>::from(families));
+    fn families_come_back_from_text(families in families(Format::Text)) {
         let encoded = text::encode(&families);
         let parsed = text::parse(encoded.as_bytes());
         prop_assert_eq!(parsed.as_ref(), Ok(&families), "{}", encoded);
@@ -96,6 +18,25 @@ proptest! {
     #[test]
     fn parsing_anything_ends_without_a_panic(bytes in any::<Vec<u8>>()) {
         let _ = text::parse(&bytes);
+    }
+
+    #[test]
+    fn what_is_within_limits_is_parsed_as_without(
+        families in families(Format::Text),
+        max_labels in 0..5_usize,
+        max_label_value_bytes in 0..40_usize,
+        max_name_bytes in 0..15_usize,
+    ) {
+        let limits = Limits { max_labels, max_label_value_bytes, max_name_bytes };
+        let metrics = || families.iter().flat_map(|family| &family.metrics);
+        let is_within = families.iter().all(|family| family.name.len() <= max_name_bytes)
+            && metrics().all(|metric| {
+                metric.labels.len() <= max_labels
+                    && metric.labels.keys().all(|name| name.len() <= max_name_bytes)
+                    && metric.labels.values().all(|value| value.len() <= max_label_value_bytes)
+            });
+        let parsed = text::parse_within(text::encode(&families).as_bytes(), &limits);
+        prop_assert_eq!(parsed.ok(), is_within.then_some(families));
     }
 
     #[test]

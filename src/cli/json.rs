@@ -69,6 +69,7 @@ fn metric(metric: &Metric) -> Json {
             count,
             sum,
             buckets,
+            ..
         } => json!({
             "labels": labels,
             "buckets": buckets

@@ -184,7 +184,9 @@ impl Receiver {
             return Ok((Body::Text(bytes), Ok(families)));
         }
         match protobuf::decode(&bytes, &limits) {
-            Err(error @ DecodeError::Inconsistent) => Ok((Body::Protobuf(bytes), Err(error))),
+            Err(error @ DecodeError::Inconsistent { .. }) => {
+                Ok((Body::Protobuf(bytes), Err(error)))
+            }
             Err(error) => Err(BodyError::Protobuf(error)),
             Ok(families) => Ok((Body::Protobuf(bytes), Ok(families))),
         }

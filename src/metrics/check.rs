@@ -4,13 +4,17 @@
 //! groups are checked by the gateway that has them. A client checks before it sends, because a
 //! gateway that refuses a push has by then marked the group as failed.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
-use super::family::{Family, Kind, Metric, series_name};
+use super::excerpt;
+use super::family::{Family, Kind, Metric};
 use super::grouping_key::GroupingKey;
+use super::index::Index;
+use super::labels::Labels;
 use super::name::{is_label_name, is_metric_name};
 
-/// Why a gateway would refuse a push, or accept it and store something else than was meant.
+/// Why a gateway would refuse a push, or accept it and store something else than was meant. Of the
+/// push it has no more than excerpts.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CheckError {
     #[error("{0:?} is not a metric name ([a-zA-Z_:][a-zA-Z0-9_:]*)")]
@@ -56,8 +60,8 @@ pub fn check_push(key: &GroupingKey, families: &[Family]) -> Result<(), CheckErr
         for metric in &family.metrics {
             if let Some(label) = metric.labels.keys().find(|label| key.has_label(label)) {
                 return Err(CheckError::GroupingLabel {
-                    series: series_name(&family.name, &metric.labels),
-                    label: label.to_owned(),
+                    series: excerpt::series(&family.name, &metric.labels),
+                    label: shown(label),
                 });
             }
         }
@@ -93,15 +97,15 @@ pub fn add_pushable(
 fn check_beside(kinds: &HashMap<String, Kind>, family: &Family) -> Result<(), CheckError> {
     let Family { name, kind, .. } = family;
     if kinds.contains_key(name) {
-        return Err(CheckError::DuplicateFamily(name.clone()));
+        return Err(CheckError::DuplicateFamily(shown(name)));
     }
     for suffix in kind.suffixes() {
         let collides = format!("{name}{suffix}");
         if kinds.contains_key(&collides) {
             return Err(CheckError::Suffix {
-                name: collides,
+                name: shown(&collides),
                 kind: *kind,
-                base: name.clone(),
+                base: shown(name),
             });
         }
     }
@@ -111,9 +115,9 @@ fn check_beside(kinds: &HashMap<String, Kind>, family: &Family) -> Result<(), Ch
             && kind.suffixes().contains(&suffix)
         {
             return Err(CheckError::Suffix {
-                name: name.clone(),
+                name: shown(name),
                 kind: *kind,
-                base: base.to_owned(),
+                base: shown(base),
             });
         }
     }
@@ -126,30 +130,37 @@ fn check_beside(kinds: &HashMap<String, Kind>, family: &Family) -> Result<(), Ch
 ///
 /// The first rule that is broken.
 pub fn check_families(families: &[Family]) -> Result<(), CheckError> {
-    let mut kinds = HashMap::new();
-    for family in families {
+    let mut names = Index::default();
+    for (place, family) in families.iter().enumerate() {
         check_name(&family.name)?;
-        if kinds.insert(family.name.as_str(), family.kind).is_some() {
-            return Err(CheckError::DuplicateFamily(family.name.clone()));
+        let before = &families[..place];
+        if names.find(before, name_of, &family.name).is_some() {
+            return Err(CheckError::DuplicateFamily(shown(&family.name)));
         }
-        let mut seen = HashSet::with_capacity(family.metrics.len());
-        for metric in &family.metrics {
+        names.grew(&families[..=place], name_of);
+        let mut series = Index::default();
+        for (place, metric) in family.metrics.iter().enumerate() {
             check_metric(family, metric)?;
-            if !seen.insert(&metric.labels) {
+            let before = &family.metrics[..place];
+            let is_twice = series.find(before, labels_of, &metric.labels).is_some();
+            series.grew(&family.metrics[..=place], labels_of);
+            if is_twice {
                 return Err(CheckError::DuplicateSeries {
-                    series: series_name(&family.name, &metric.labels),
+                    series: excerpt::series(&family.name, &metric.labels),
                 });
             }
         }
     }
-    check_suffixes(families, |name| kinds.contains_key(name))
+    check_suffixes(families, |name| {
+        names.find(families, name_of, name).is_some()
+    })
 }
 
 /// Whether `name` can be a metric's.
 pub(crate) fn check_name(name: &str) -> Result<(), CheckError> {
     match is_metric_name(name) {
         true => Ok(()),
-        false => Err(CheckError::MetricName(name.to_owned())),
+        false => Err(CheckError::MetricName(shown(name))),
     }
 }
 
@@ -164,9 +175,9 @@ pub(crate) fn check_suffixes(
             let name = format!("{}{suffix}", family.name);
             if is_there(&name) {
                 return Err(CheckError::Suffix {
-                    name,
+                    name: shown(&name),
                     kind: family.kind,
-                    base: family.name.clone(),
+                    base: shown(&family.name),
                 });
             }
         }
@@ -178,8 +189,8 @@ pub(crate) fn check_suffixes(
 pub(crate) fn check_key_label(family: &Family, label: &str) -> Result<(), CheckError> {
     match reserved_by(family.kind, label) {
         Some(reason) => Err(CheckError::LabelName {
-            series: format!("{}, under this grouping key,", family.name),
-            label: label.to_owned(),
+            series: format!("{}, under this grouping key,", excerpt::word(&family.name)),
+            label: shown(label),
             reason,
         }),
         None => Ok(()),
@@ -196,8 +207,20 @@ fn reserved_by(kind: Kind, label: &str) -> Option<&'static str> {
     }
 }
 
+fn name_of(family: &Family) -> &str {
+    &family.name
+}
+
+fn labels_of(metric: &Metric) -> &Labels {
+    &metric.labels
+}
+
+fn shown(name: &str) -> String {
+    excerpt::word(name).into_owned()
+}
+
 pub(crate) fn check_metric(family: &Family, metric: &Metric) -> Result<(), CheckError> {
-    let series = || series_name(&family.name, &metric.labels);
+    let series = || excerpt::series(&family.name, &metric.labels);
     if metric.timestamp_ms.is_some() {
         return Err(CheckError::Timestamp { series: series() });
     }
@@ -213,7 +236,7 @@ pub(crate) fn check_metric(family: &Family, metric: &Metric) -> Result<(), Check
         };
         return Err(CheckError::LabelName {
             series: series(),
-            label: label.to_owned(),
+            label: shown(label),
             reason,
         });
     }

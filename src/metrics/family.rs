@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::labels::Labels;
+use super::native::NativeHistogram;
 
 /// All series of one metric name.
 #[derive(Clone, Debug, PartialEq)]
@@ -107,6 +108,8 @@ pub enum Value {
         sum: f64,
         /// Cumulative, in the order they were given.
         buckets: Vec<Bucket>,
+        /// What the text format has no room for, if there is anything.
+        native: Option<Box<NativeHistogram>>,
     },
 }
 
@@ -124,6 +127,7 @@ impl Value {
                 count: 0,
                 sum: 0.0,
                 buckets: Vec::new(),
+                native: None,
             },
         }
     }

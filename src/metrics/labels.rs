@@ -48,6 +48,11 @@ impl Labels {
         self.iter().count()
     }
 
+    /// How many bytes they take beside the struct.
+    pub fn size(&self) -> usize {
+        self.0.len()
+    }
+
     /// Names and values, by name.
     pub fn iter(&self) -> Iter<'_> {
         Iter(&self.0)

@@ -5,7 +5,7 @@
 //!
 //! - [`Family`], [`Metric`], [`Value`]: one metric name with its series.
 //! - [`text`]: the Prometheus text format 0.0.4, in and out.
-//! - [`protobuf`]: the protobuf format, out.
+//! - [`protobuf`]: the protobuf format, in and out.
 //! - [`GroupingKey`], [`Method`], [`Group`]: which group a push goes to, what it does there, and
 //!   what is there then.
 //! - [`Push`]: a checked report on its way to a group, and two of them as one.
@@ -21,6 +21,7 @@ mod index;
 mod labels;
 mod method;
 mod name;
+mod native;
 pub mod protobuf;
 mod push;
 pub mod registry;
@@ -33,5 +34,6 @@ pub use grouping_key::{GroupingKey, GroupingKeyError, check_grouping_label};
 pub use labels::Labels;
 pub use method::{Method, UnknownMethod};
 pub use name::{is_label_name, is_metric_name};
+pub use native::{BucketSpan, ClassicBucket, Exemplar, NativeBuckets, NativeHistogram, Timestamp};
 pub use push::Push;
 pub use time::unix_seconds;

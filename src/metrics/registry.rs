@@ -71,6 +71,7 @@ fn value(kind: Kind, metric: &prometheus::proto::Metric) -> Value {
                         count: bucket.cumulative_count(),
                     })
                     .collect(),
+                native: None,
             }
         }
     }

@@ -98,6 +98,7 @@ fn value(kind: Kind, json: &Json) -> Result<Value, String> {
                     count: count as u64,
                 })
                 .collect(),
+            native: None,
         },
     })
 }

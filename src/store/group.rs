@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::index::Index;
 use super::lines;
 use super::report::{Report, ReportFamily};
-use crate::metrics::{Family, Group, GroupingKey, Kind, Method, text};
+use crate::metrics::{Family, Group, GroupingKey, Kind, Method, protobuf, text};
 
 /// One group as the store holds it: its lines as a scrape shows them.
 #[derive(Debug, Clone)]
@@ -267,13 +267,23 @@ impl StoredGroup {
 
     /// The group with its families read. Their labels include the key's.
     pub fn to_group(&self) -> Group {
-        let families = text::parse(self.exposition().as_bytes()).unwrap_or_default();
-        Group {
+        let mut group = Group {
             key: self.key.clone(),
             push_time: self.push_time,
             push_failure_time: self.push_failure_time,
-            families,
+            families: text::parse(self.exposition().as_bytes()).unwrap_or_default(),
+        };
+        let natives = protobuf::decode(&self.natives(), &text::Limits::default());
+        for mut native in natives.unwrap_or_default() {
+            for metric in &mut native.metrics {
+                metric.labels = group.series_labels(&metric.labels);
+            }
+            let mut families = group.families.iter_mut();
+            if let Some(family) = families.find(|family| family.name == native.name) {
+                *family = native;
+            }
         }
+        group
     }
 }
 

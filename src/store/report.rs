@@ -9,7 +9,7 @@ use super::lines;
 use crate::metrics::check::{
     CheckError, check_key_label, check_metric, check_name, check_suffixes,
 };
-use crate::metrics::{Family, GroupingKey, Kind, Metric, TIME_SERIES, series_name};
+use crate::metrics::{Family, GroupingKey, Kind, Metric, TIME_SERIES, protobuf, series_name};
 
 /// What a push brings, rendered as its group will show it, and checked as far as one push shows.
 pub struct Report {
@@ -72,7 +72,8 @@ impl Report {
                 lines::samples(&mut report.lines, &family.name, &labels, &metric.value);
             }
             check_once(&family, &report.series[first..], &labeler)?;
-            let native = None;
+            let native = protobuf::has_native(&family)
+                .then(|| protobuf::encode(std::slice::from_ref(&family)).into());
             report.families.push(ReportFamily {
                 name: family.name,
                 kind: family.kind,

@@ -5,7 +5,9 @@ mod authority;
 pub mod campaign;
 #[cfg(feature = "real-servers")]
 mod chromium;
+pub mod client_model;
 mod fake_server;
+pub mod families;
 mod fault;
 mod fault_proxy;
 mod gateway;

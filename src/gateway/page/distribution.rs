@@ -39,6 +39,7 @@ pub fn table(family: &str, value: &Value, now: SystemTime) -> Markup {
             count,
             sum,
             buckets,
+            ..
         } => html! {
             (totals(family, *count, *sum, now))
             @if !buckets.is_empty() {

@@ -299,6 +299,7 @@ fn histograms_and_summaries_are_tables() {
                 Value::Histogram {
                     count: 3,
                     sum: 125.0,
+                    native: None,
                     buckets: vec![bucket(0.5, 1), bucket(f64::INFINITY, 3)],
                 },
             )],

@@ -155,6 +155,7 @@ impl Draft {
                 count,
                 sum,
                 buckets,
+                ..
             } => match part {
                 Part::Count => *count = value as u64,
                 Part::Sum => *sum = value,

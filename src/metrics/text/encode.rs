@@ -2,6 +2,8 @@
 
 use std::fmt::Write;
 
+use memchr::{memchr2, memchr3};
+
 use crate::metrics::{Family, Labels, Value};
 
 /// The families as text format 0.0.4: HELP (unless empty) and TYPE, then a line per sample.
@@ -20,11 +22,11 @@ pub fn encode_family(out: &mut String, family: &Family) {
     }
     let name = family.name.as_str();
     if !family.help.is_empty() {
-        let _ = write!(out, "# HELP {name} ");
+        append(out, &["# HELP ", name, " "]);
         escape(out, &family.help, false);
         out.push('\n');
     }
-    let _ = writeln!(out, "# TYPE {name} {}", family.kind);
+    append(out, &["# TYPE ", name, " ", family.kind.name(), "\n"]);
     sample_lines(out, family);
 }
 
@@ -60,6 +62,7 @@ pub(crate) fn sample_lines(out: &mut String, family: &Family) {
                 count,
                 sum,
                 buckets,
+                ..
             } => {
                 for bucket in buckets {
                     sample(
@@ -79,7 +82,7 @@ pub(crate) fn sample_lines(out: &mut String, family: &Family) {
 }
 
 /// Appends `{a="b",c="d"}`, with `extra` last; nothing when there are no labels.
-pub(crate) fn labels(out: &mut String, labels: &Labels, extra: Option<(&str, f64)>) {
+pub fn labels(out: &mut String, labels: &Labels, extra: Option<(&str, f64)>) {
     let mut separator = '{';
     for (name, value) in labels {
         out.push(separator);
@@ -88,7 +91,7 @@ pub(crate) fn labels(out: &mut String, labels: &Labels, extra: Option<(&str, f64
     }
     if let Some((name, value)) = extra {
         out.push(separator);
-        let _ = write!(out, "{name}=\"");
+        append(out, &[name, "=\""]);
         number(out, value);
         out.push('"');
         separator = ',';
@@ -99,7 +102,7 @@ pub(crate) fn labels(out: &mut String, labels: &Labels, extra: Option<(&str, f64
 }
 
 /// Appends `name="value"`, escaped.
-pub(crate) fn label(out: &mut String, name: &str, value: &str) {
+pub fn label(out: &mut String, name: &str, value: &str) {
     out.push_str(name);
     out.push_str("=\"");
     escape(out, value, true);
@@ -108,9 +111,14 @@ pub(crate) fn label(out: &mut String, name: &str, value: &str) {
 
 /// Appends a value. Digits as Go's `strconv` prints them: plain in the usual range, with an
 /// exponent outside of it.
-pub(crate) fn number(out: &mut String, value: f64) {
+pub fn number(out: &mut String, value: f64) {
+    /// Whole numbers below are exact, and written much faster as what they are.
+    const EXACT: f64 = 9_007_199_254_740_992.0;
     let magnitude = value.abs();
-    let _ = if value.is_nan() {
+    let is_negative_zero = magnitude == 0.0 && value.is_sign_negative();
+    let _ = if magnitude < EXACT && value.fract() == 0.0 && !is_negative_zero {
+        write!(out, "{}", value as i64)
+    } else if value.is_nan() {
         out.write_str("NaN")
     } else if value.is_infinite() {
         out.write_str(if value > 0.0 { "+Inf" } else { "-Inf" })
@@ -121,15 +129,31 @@ pub(crate) fn number(out: &mut String, value: f64) {
     };
 }
 
-/// Escapes `\` and line feed, and `"` inside a label value.
-pub(crate) fn escape(out: &mut String, text: &str, quoted: bool) {
-    for c in text.chars() {
-        match c {
-            '\\' => out.push_str("\\\\"),
-            '\n' => out.push_str("\\n"),
-            '"' if quoted => out.push_str("\\\""),
-            _ => out.push(c),
-        }
+/// Appends `text` with `\` and line feed escaped, and `"` too if it is `quoted`, as a label value is.
+pub fn escape(out: &mut String, text: &str, quoted: bool) {
+    let mut rest = text;
+    loop {
+        let special = if quoted {
+            memchr3(b'\\', b'\n', b'"', rest.as_bytes())
+        } else {
+            memchr2(b'\\', b'\n', rest.as_bytes())
+        };
+        let Some(special) = special else {
+            return out.push_str(rest);
+        };
+        out.push_str(&rest[..special]);
+        out.push_str(match rest.as_bytes()[special] {
+            b'\n' => "\\n",
+            b'"' => "\\\"",
+            _ => "\\\\",
+        });
+        rest = &rest[special + 1..];
+    }
+}
+
+fn append(out: &mut String, parts: &[&str]) {
+    for part in parts {
+        out.push_str(part);
     }
 }
 
@@ -146,10 +170,27 @@ mod tests {
         };
         assert_eq!(text(42.0), "42");
         assert_eq!(text(1_790_000_000.125), "1790000000.125");
+        assert_eq!(text(0.0), "0");
         assert_eq!(text(-0.0), "-0");
+        assert_eq!(text(-7.0), "-7");
+        assert_eq!(text(9_007_199_254_740_991.0), "9007199254740991");
+        assert_eq!(text(-9_007_199_254_740_992.0), "-9007199254740992");
+        assert_eq!(text(1e20), "100000000000000000000");
+        assert_eq!(text(1e21), "1e21");
         assert_eq!(text(1e300), "1e300");
         assert_eq!(text(5e-324), "5e-324");
         assert_eq!(text(f64::NAN), "NaN");
         assert_eq!(text(f64::NEG_INFINITY), "-Inf");
+    }
+
+    #[test]
+    fn escapes() {
+        let escaped = |quoted| {
+            let mut out = String::new();
+            escape(&mut out, "\"é\\\n\n\"x", quoted);
+            out
+        };
+        assert_eq!(escaped(true), r#"\"é\\\n\n\"x"#);
+        assert_eq!(escaped(false), r#""é\\\n\n"x"#);
     }
 }

@@ -9,7 +9,7 @@ pub struct Limits {
     pub max_labels: usize,
     /// Bytes of a label's value, as it is without escapes.
     pub max_label_value_bytes: usize,
-    /// Bytes of a metric's or label's name.
+    /// Bytes of a family's or label's name.
     pub max_name_bytes: usize,
 }
 

@@ -266,3 +266,93 @@ const CARRIAGE_RETURN: &str = "carriage return: lines end in a line feed alone (
 fn family_name(draft: &Draft) -> &str {
     &draft.name
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn problem(text: &str, limits: Limits) -> String {
+        let error = parse_within(text.as_bytes(), &limits).expect_err("beyond the limits");
+        error.to_string()
+    }
+
+    #[test]
+    fn limits() {
+        let text = "# TYPE h histogram\nh_bucket{le=\"1000\",abc=\"d\\ne\",f=\"\"} 1\n";
+        let limits = Limits {
+            max_labels: 2,
+            max_label_value_bytes: 3,
+            max_name_bytes: 8,
+        };
+        assert!(parse_within(text.as_bytes(), &limits).is_ok());
+        assert_eq!(
+            problem("a 1\nlong_name 1\n", limits),
+            "line 2: the name long_name has 9 bytes, and the limit is 8"
+        );
+        assert_eq!(
+            problem("a{long_name=\"\"} 1\n", limits),
+            "line 1: the name long_name has 9 bytes, and the limit is 8"
+        );
+        assert_eq!(
+            problem("a{b=\"\",c=\"\",d=\"\"} 1\n", limits),
+            "line 1: a series of a has 3 labels or more, and the limit is 2"
+        );
+        let value = "x".repeat(10_000_000);
+        assert_eq!(
+            problem(&format!("a{{b=\"{value}\"}} 1\n"), limits),
+            "line 1: the value of label b has 10000000 bytes, and the limit is 3"
+        );
+    }
+
+    #[test]
+    fn messages_have_excerpts_of_long_input() {
+        let long = "x".repeat(1_000_000);
+        let broken = [
+            format!("{long}\n"),
+            format!("{long} {long}\n"),
+            format!("{long} 1 {long}\n"),
+            format!("{long} 1 1 {long}\n"),
+            format!("a{{{long}!\"\"}} 1\n"),
+            format!("a{{{long}=x}} 1\n"),
+            format!("a{{{long}=\"\n"),
+            format!("a{{{long}=\"\\x\"}} 1\n"),
+            format!("a{{{long}=\"\" {long}=\"\"}} 1\n"),
+            format!("a{{{long}=\"\",{long}=\"\"}} 1\n"),
+            format!("a{{b={long}}} 1\n"),
+            format!("# HELP {long} a\n# HELP {long} b\n"),
+            format!("# TYPE {long} gauge\n# TYPE {long} gauge\n"),
+            format!("# TYPE a {long}\n"),
+            format!("# HELP {long}!\n"),
+            format!("# TYPE a histogram\na_bucket{{le=\"{long}\"}} 1\n"),
+            format!("a{{b=\"{long}\"}} 1 1\n"),
+            format!("# TYPE {long} summary\n{long}{{b=\"{long}\"}} 1\n"),
+        ];
+        for text in broken {
+            let error = parse_strictly(text.as_bytes()).expect_err(&text[..20]);
+            assert!(error.problem.len() < 300, "{error}");
+        }
+    }
+
+    #[test]
+    fn hostile_sizes_take_linear_time() {
+        let labels: String = (0..200_000)
+            .map(|n| format!("l{}=\"\",", n * 7919 % 200_000))
+            .collect();
+        let families = parse(format!("a{{{labels}}} 1\n").as_bytes()).unwrap();
+        assert_eq!(families[0].metrics[0].labels.len(), 200_000);
+        let twice = parse(format!("a{{{labels}l5=\"\"}} 1\n").as_bytes());
+        assert_eq!(
+            twice.unwrap_err().to_string(),
+            "line 1: the label l5 is given twice"
+        );
+        let families: String = (0..100_000).map(|n| format!("m{n}_sum 1\n")).collect();
+        assert_eq!(parse(families.as_bytes()).unwrap().len(), 100_000);
+        let series: String = ["_sum", "_count"]
+            .iter()
+            .flat_map(|part| (0..50_000).map(move |n| format!("h{part}{{n=\"{n}\"}} 1\n")))
+            .collect();
+        let series = format!("# TYPE h histogram\n{series}");
+        assert_eq!(parse(series.as_bytes()).unwrap()[0].metrics.len(), 50_000);
+        assert!(parse_strictly(series.as_bytes()).is_ok());
+    }
+}

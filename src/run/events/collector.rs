@@ -409,6 +409,7 @@ impl Draft {
                     count,
                     sum: *sum,
                     buckets,
+                    native: None,
                 }
             }
             Series::Summary { sketch, sum } => {
@@ -451,6 +452,7 @@ impl Draft {
                                 count: count as u64,
                             })
                             .collect(),
+                        native: None,
                     },
                 }
             }

@@ -1,0 +1,35 @@
+//! The protobuf format: each family a `MetricFamily` message with its length before it.
+//!
+//! The messages are those of `io.prometheus.client` (`metrics.proto` of client_model). Kept of them
+//! is what [`Family`] has room for. That leaves out the exemplar of a counter, when a counter or a
+//! summary was created, and a family's unit: a series would take more memory for what text, in
+//! which most is pushed and scraped, does not have. Of histograms all is kept.
+
+mod decode;
+mod encode;
+mod histogram;
+mod memory;
+mod message;
+mod wire;
+
+pub use decode::{DecodeError, decode};
+pub use encode::{encode, encode_family};
+
+use super::family::{Family, Value};
+
+/// The media type of the format.
+pub const CONTENT_TYPE: &str = "application/vnd.google.protobuf; \
+                                proto=io.prometheus.client.MetricFamily; encoding=delimited";
+
+/// Whether the family has something that its text does not say, and that [`encode_family`] keeps.
+pub fn has_native(family: &Family) -> bool {
+    family.metrics.iter().any(|metric| {
+        matches!(
+            metric.value,
+            Value::Histogram {
+                native: Some(_),
+                ..
+            }
+        )
+    })
+}
