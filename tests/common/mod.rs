@@ -9,6 +9,7 @@ mod fake_server;
 mod fault;
 mod fault_proxy;
 mod gateway;
+pub mod own_gateway;
 mod port;
 mod proxy;
 mod sandbox;
