@@ -25,6 +25,7 @@ mod exec_terminal;
 mod fault_proxy;
 mod gateway_crash;
 mod gateway_failures;
+mod gateway_hostile;
 #[cfg(feature = "real-servers")]
 mod gateway_page;
 mod gateway_state;
