@@ -23,9 +23,12 @@ mod examples;
 mod exec;
 mod exec_terminal;
 mod fault_proxy;
+mod gateway_crash;
 mod gateway_failures;
+mod gateway_hostile;
 #[cfg(feature = "real-servers")]
 mod gateway_page;
+mod gateway_state;
 mod gateway_url;
 mod grouping_key;
 mod history;

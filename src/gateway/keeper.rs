@@ -175,6 +175,7 @@ struct Batch {
 impl Work {
     fn run(mut self, orders: &Receiver<Order>) {
         let mut more_to_fold = true;
+        let mut last_order = Instant::now();
         loop {
             let until_expiry = self.expiry.as_ref().map(Expiry::due_in);
             let patience = until_expiry.unwrap_or(IDLE).min(IDLE);
@@ -193,7 +194,8 @@ impl Work {
                     self.take(&mut batch, order);
                 }
                 more_to_fold = true;
-            } else if more_to_fold && patience == IDLE {
+                last_order = Instant::now();
+            } else if last_order.elapsed() >= IDLE && (more_to_fold || !self.writer.is_in_place()) {
                 more_to_fold = self.fold_while_idle(orders, &mut batch);
             }
             self.expire(&mut batch);

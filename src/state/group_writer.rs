@@ -120,17 +120,25 @@ impl GroupWriter {
         }
         let step = self.folding.as_ref().map(Step::of);
         if let Some(step) = step {
-            self.state.with(|connection| {
-                // The log says the same until this is on the disk.
-                connection.execute_batch("PRAGMA synchronous = NORMAL")?;
+            // The log says the same until this is on the disk.
+            set_sync(&mut self.state, Sync::Os)?;
+            let written = self.state.with(|connection| {
                 let transaction = connection.unchecked_transaction()?;
                 step.write(&transaction, store)?;
                 transaction.commit()
-            })?;
+            });
+            // The next push is to be on the disk, even if this one failed.
             set_sync(&mut self.state, self.sync)?;
+            written?;
             self.took(&step);
         }
         Ok(self.folding.is_some() || self.log_bytes > 0)
+    }
+
+    /// Whether no other process has moved the database aside. If one has, [`fold`](Self::fold) writes all
+    /// groups to the one that took its place.
+    pub fn is_in_place(&self) -> bool {
+        self.state.is_in_place()
     }
 
     /// The size of the database, in bytes.

@@ -165,6 +165,8 @@ impl State {
 fn load(connection: &Connection) -> rusqlite::Result<Loaded> {
     let mut loaded = Loaded::default();
     let hasher = loaded.store.hasher();
+    let has_log = "SELECT EXISTS (SELECT 1 FROM push_log)";
+    let has_log: bool = connection.query_row(has_log, [], |row| row.get(0))?;
     let mut rows = connection.prepare_cached(
         "SELECT id, grouping_key, push_time, push_failure_time, exposition, natives, checksum
          FROM groups ORDER BY id",
@@ -186,7 +188,12 @@ fn load(connection: &Connection) -> rusqlite::Result<Loaded> {
         match Report::new(&key, families, &hasher) {
             Ok(report) => {
                 let group = key.to_string();
-                if !loaded.store.restore(slot, report, times, key) {
+                let is_first = loaded.store.restore(slot, report, times, key);
+                // One that was deleted and made again can be in another slot than before. Until all rows are
+                // folded, both can be there; the log has the deletion and what was pushed since.
+                if !is_first && has_log {
+                    loaded.outdated.insert(slot);
+                } else if !is_first {
                     return Err(corrupt(format!("the group {{{group}}} stands twice")));
                 }
             }

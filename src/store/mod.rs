@@ -226,7 +226,13 @@ impl Store {
 
     /// Takes back what has led to `undo`. Of several, the last goes first.
     pub fn undo(&mut self, undo: Undo) {
-        let _ = self.set(undo.slot, undo.before);
+        let Undo { slot, before } = undo;
+        if self.group(slot).is_none() && before.is_some() {
+            // It was deleted, which has freed its slot.
+            let free = self.free.iter().rposition(|free| *free == slot);
+            free.map(|free| self.free.remove(free));
+        }
+        let _ = self.set(slot, before);
     }
 
     /// Sets the push times of the group in the slot.
@@ -277,11 +283,12 @@ impl Store {
         key: GroupingKey,
     ) -> bool {
         let place = slot as usize;
+        if self.group(slot).is_some() || self.find(&key).is_some() {
+            return false;
+        }
         if place >= self.slots.len() {
             self.free.extend(self.slots.len() as u32..slot);
             self.slots.resize(place + 1, None);
-        } else if self.slots[place].is_some() || self.find(&key).is_some() {
-            return false;
         } else {
             self.free.retain(|free| *free != slot);
         }

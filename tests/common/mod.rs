@@ -11,6 +11,7 @@ pub mod families;
 mod fault;
 mod fault_proxy;
 mod gateway;
+pub mod own_gateway;
 mod port;
 mod proxy;
 mod sandbox;

@@ -1,0 +1,228 @@
+//! Our own gateway, as `metricsjob gateway`.
+
+use std::collections::BTreeMap;
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex, mpsc};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+
+use super::waiting::{eventually, send};
+
+/// How long a start and an answer may take, on a machine that does much else.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Runs on a free port of 127.0.0.1 until it is dropped.
+pub struct OwnGateway {
+    child: Child,
+    address: String,
+    log: Arc<Mutex<String>>,
+    reader: Option<JoinHandle<()>>,
+}
+
+/// `metricsjob gateway`, not started yet, with its state in `dir`.
+pub fn gateway_command(dir: &Path, flags: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_metricsjob"));
+    command
+        .args(["gateway", "--web.listen-address=127.0.0.1:0", "--state-dir"])
+        .arg(dir)
+        .args(flags)
+        .env_clear()
+        .env("PATH", std::env::var_os("PATH").unwrap())
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped());
+    command
+}
+
+impl OwnGateway {
+    /// Starts it with its state in `dir`, and waits until it listens.
+    #[track_caller]
+    pub fn start(dir: &Path, flags: &[&str]) -> Self {
+        OwnGateway::start_command(gateway_command(dir, flags))
+    }
+
+    /// The same, by a command whose stderr is the gateway's.
+    #[track_caller]
+    pub fn start_command(mut command: Command) -> Self {
+        let mut child = command.spawn().unwrap();
+        let log = Arc::new(Mutex::new(String::new()));
+        let (sender, address) = mpsc::channel();
+        let stderr = BufReader::new(child.stderr.take().unwrap());
+        let reader = {
+            let log = Arc::clone(&log);
+            thread::spawn(move || {
+                for line in stderr.lines().map_while(Result::ok) {
+                    if let Some((_, address)) = line.split_once("msg=\"Listening on\" address=") {
+                        let _ = sender.send(address.trim().to_owned());
+                    }
+                    *log.lock().unwrap() += &format!("{line}\n");
+                }
+            })
+        };
+        let Ok(address) = address.recv_timeout(PATIENCE) else {
+            let _ = child.kill();
+            panic!("the gateway did not start: {}", log.lock().unwrap());
+        };
+        OwnGateway {
+            child,
+            address,
+            log,
+            reader: Some(reader),
+        }
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// HOST:PORT.
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// What it has logged so far; all, once it has ended.
+    pub fn log(&self) -> String {
+        self.log.lock().unwrap().clone()
+    }
+
+    #[track_caller]
+    pub fn logs(&self, expected: &str) {
+        eventually(&format!("{expected:?} in the log"), || {
+            self.log().contains(expected)
+        });
+    }
+
+    pub fn connect(&self) -> TcpStream {
+        connect(&self.address).unwrap()
+    }
+
+    /// The status and the body of the answer.
+    #[track_caller]
+    pub fn request(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: impl AsRef<[u8]>,
+    ) -> (u16, String) {
+        request(&self.address, method, path, headers, body.as_ref())
+            .unwrap_or_else(|error| panic!("{method} {path}: {error}\n{}", self.log()))
+    }
+
+    #[track_caller]
+    pub fn get(&self, path: &str) -> (u16, String) {
+        self.request("GET", path, &[], "")
+    }
+
+    /// Pushes, which must be acknowledged.
+    #[track_caller]
+    pub fn put(&self, path: &str, body: impl AsRef<[u8]>) {
+        let (status, text) = self.request("PUT", path, &[], body);
+        assert_eq!(status, 200, "{path}: {text}\n{}", self.log());
+    }
+
+    /// The samples of `/metrics` whose names start with `prefix`.
+    #[track_caller]
+    pub fn samples(&self, prefix: &str) -> BTreeMap<String, f64> {
+        let (status, text) = self.get("/metrics");
+        assert_eq!(status, 200, "{text}");
+        text.lines()
+            .filter(|line| line.starts_with(prefix))
+            .map(|line| {
+                let (series, value) = line.rsplit_once(' ').unwrap();
+                (series.to_owned(), value.parse().unwrap())
+            })
+            .collect()
+    }
+
+    /// The one sample of this name without labels.
+    #[track_caller]
+    pub fn own(&self, name: &str) -> f64 {
+        self.samples(name)[name]
+    }
+
+    /// Ends it by SIGKILL.
+    pub fn kill(&mut self) {
+        let _ = self.child.kill();
+        self.wait();
+    }
+
+    /// Ends it by SIGTERM. Returns its exit code.
+    pub fn terminate(&mut self) -> Option<i32> {
+        send(self.pid(), Signal::SIGTERM);
+        self.wait()
+    }
+
+    /// Waits until it ends by itself.
+    pub fn wait(&mut self) -> Option<i32> {
+        let status = self.child.wait().unwrap();
+        if let Some(reader) = self.reader.take() {
+            reader.join().unwrap();
+        }
+        status.code()
+    }
+}
+
+impl Drop for OwnGateway {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn connect(address: &str) -> io::Result<TcpStream> {
+    let stream = TcpStream::connect(address)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_write_timeout(Some(PATIENCE))?;
+    Ok(stream)
+}
+
+/// One request on a connection of its own: the status and the body of the answer.
+pub fn request(
+    address: &str,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &[u8],
+) -> io::Result<(u16, String)> {
+    let mut stream = connect(address)?;
+    let length = body.len();
+    let mut head =
+        format!("{method} {path} HTTP/1.0\r\nHost: test\r\nContent-Length: {length}\r\n");
+    for (name, value) in headers {
+        head += &format!("{name}: {value}\r\n");
+    }
+    let mut message = (head + "\r\n").into_bytes();
+    message.extend_from_slice(body);
+    let written = stream.write_all(&message);
+    // It may have answered before it has read all.
+    answer(&mut stream).map_err(|error| written.err().unwrap_or(error))
+}
+
+/// Reads an answer to its end: the status and the body.
+pub fn answer(stream: &mut TcpStream) -> io::Result<(u16, String)> {
+    let mut answer = Vec::new();
+    let read = stream.read_to_end(&mut answer);
+    let text = String::from_utf8_lossy(&answer);
+    let parsed = text.split_once("\r\n\r\n").and_then(|(head, body)| {
+        let status = head.split(' ').nth(1)?.parse().ok()?;
+        Some((status, head.to_ascii_lowercase(), body.to_owned()))
+    });
+    let Some((status, head, body)) = parsed else {
+        read?;
+        return Err(io::Error::new(io::ErrorKind::UnexpectedEof, text));
+    };
+    let length = head.lines().find_map(|line| {
+        let length = line.strip_prefix("content-length: ")?;
+        length.parse::<usize>().ok()
+    });
+    if length.is_some_and(|length| length != body.len()) {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    }
+    Ok((status, body))
+}

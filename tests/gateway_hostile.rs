@@ -1,0 +1,310 @@
+//! Clients that would harm the gateway: each is refused, the others are served, nothing has changed.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpStream};
+use std::time::{Duration, Instant};
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+
+use crate::common::own_gateway::{OwnGateway, answer};
+
+const PATH: &str = "/metrics/job/hostile";
+
+struct Target {
+    gateway: OwnGateway,
+    _dir: tempfile::TempDir,
+}
+
+impl Target {
+    fn new(flags: &[&str]) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let gateway = OwnGateway::start(dir.path(), flags);
+        gateway.put("/metrics/job/kept", "kept 1\n");
+        Target { gateway, _dir: dir }
+    }
+
+    /// Sends `bytes` as they are, as far as they are taken. Returns the answer.
+    #[track_caller]
+    fn send(&self, bytes: impl AsRef<[u8]>) -> (u16, String) {
+        let mut stream = self.gateway.connect();
+        let _ = stream.write_all(bytes.as_ref());
+        answer(&mut stream).unwrap()
+    }
+
+    #[track_caller]
+    fn push(&self, headers: &[(&str, &str)], body: impl AsRef<[u8]>) -> (u16, String) {
+        self.gateway.request("PUT", PATH, headers, body)
+    }
+
+    /// Others are served, and have what they had.
+    #[track_caller]
+    fn is_unharmed(&self) {
+        let start = Instant::now();
+        let series = |text: &str| -> Vec<String> {
+            let lines = text.lines().filter(|line| !line.starts_with('#'));
+            lines
+                .filter(|line| line.contains("job=\""))
+                .map(str::to_owned)
+                .collect()
+        };
+        let (status, text) = self.gateway.get("/metrics");
+        assert_eq!(status, 200, "{text}");
+        let series = series(&text);
+        assert!(
+            series.iter().all(|series| series.contains("job=\"kept\"")),
+            "{series:?}"
+        );
+        assert!(series.contains(&"kept{instance=\"\",job=\"kept\"} 1".to_owned()));
+        self.gateway.put("/metrics/job/kept", "kept 1\n");
+        assert_eq!(self.gateway.get("/-/healthy").0, 200);
+        let took = start.elapsed();
+        assert!(took < Duration::from_secs(5), "{took:?}");
+        let log = self.gateway.log();
+        assert!(
+            !log.contains("level=error") && !log.contains("panic"),
+            "{log}"
+        );
+    }
+
+    /// The most memory that it has had, in MiB.
+    fn peak_mib(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.gateway.pid())).unwrap();
+        let line = status
+            .lines()
+            .find(|line| line.starts_with("VmHWM"))
+            .unwrap();
+        let kib: u64 = line.split_whitespace().nth(1).unwrap().parse().unwrap();
+        kib / 1024
+    }
+}
+
+fn head(more: &str) -> String {
+    format!("PUT {PATH} HTTP/1.1\r\nHost: h\r\n{more}\r\n")
+}
+
+#[test]
+fn bodies_that_are_too_large() {
+    let target = Target::new(&[]);
+    // It is refused before it comes.
+    let mut stream = target.gateway.connect();
+    stream
+        .write_all(head("Content-Length: 1073741824\r\n").as_bytes())
+        .unwrap();
+    let start = Instant::now();
+    let (status, text) = answer(&mut stream).unwrap();
+    assert_eq!(status, 413, "{text}");
+    assert!(start.elapsed() < Duration::from_secs(5));
+    assert!(text.contains("--push.max-body-size"), "{text}");
+    target.is_unharmed();
+
+    // It never ends.
+    let mut stream = target.gateway.connect();
+    let mut chunk = b"10000\r\n".to_vec();
+    chunk.extend([b'#'; 0x10000]);
+    chunk.extend(b"\r\n");
+    stream
+        .write_all(head("Transfer-Encoding: chunked\r\n").as_bytes())
+        .unwrap();
+    let mut sent = 0;
+    while stream.write_all(&chunk).is_ok() {
+        sent += 0x10000;
+        assert!(sent < 1 << 30, "it takes a gigabyte");
+    }
+    // The answer may be lost, as the connection was reset while more was sent.
+    if let Ok((status, text)) = answer(&mut stream) {
+        assert_eq!(status, 413, "{text}");
+    }
+    target.is_unharmed();
+    assert!(target.peak_mib() < 300, "{} MiB", target.peak_mib());
+}
+
+#[test]
+#[ignore = "not green yet"]
+fn bodies_that_grow_when_they_are_decompressed() {
+    let target = Target::new(&[]);
+    let mut gzip = GzEncoder::new(Vec::new(), Compression::fast());
+    let zeros = vec![0; 1 << 20];
+    for _ in 0..1024 {
+        gzip.write_all(&zeros).unwrap();
+    }
+    let bomb = gzip.finish().unwrap();
+    let start = Instant::now();
+    for _ in 0..3 {
+        let (status, text) = target.push(&[("Content-Encoding", "gzip")], &bomb);
+        assert_eq!(status, 413, "{text}");
+        assert!(text.contains("decompressed"), "{text}");
+        target.is_unharmed();
+    }
+    assert!(start.elapsed() < Duration::from_secs(60));
+    assert!(target.peak_mib() < 300, "{} MiB", target.peak_mib());
+    let (status, text) = target.push(&[("Content-Encoding", "gzip")], "m 1\n");
+    assert_eq!(status, 400, "{text}");
+    target.is_unharmed();
+}
+
+#[test]
+fn labels_and_text() {
+    let target = Target::new(&[]);
+    let labels: Vec<String> = (0..1_000_000).map(|n| format!("l{n}=\"1\"")).collect();
+    let many = format!("m{{{}}} 1\n", labels.join(","));
+    let long_value = format!("m{{l=\"{}\"}} 1\n", "v".repeat(10 << 20));
+    let long_name = format!("{} 1\n", "m".repeat(10 << 20));
+    for body in [
+        many.as_bytes(),
+        long_value.as_bytes(),
+        long_name.as_bytes(),
+        b"m{l=\"\xff\xfe\"} 1\n",
+        b"\xff 1\n",
+        &[0; 100_000],
+    ] {
+        let (status, text) = target.push(&[], body);
+        assert_eq!(status, 400, "{text}");
+        assert!(text.len() < 2000, "{} bytes", text.len());
+        target.is_unharmed();
+    }
+    assert!(target.peak_mib() < 300, "{} MiB", target.peak_mib());
+}
+
+#[test]
+fn paths() {
+    let target = Target::new(&[]);
+    let components = format!("{PATH}{}", "/l/v".repeat(50_000));
+    let encoded = format!("{PATH}/l@base64/{}", "A".repeat(1 << 20));
+    let long = format!("{PATH}/l/{}", "v".repeat(1 << 20));
+    for path in [&components, &encoded, &long] {
+        let (status, _) = target.send(format!(
+            "PUT {path} HTTP/1.1\r\nHost: h\r\nConnection: close\r\nContent-Length: 4\r\n\r\nm 1\n"
+        ));
+        assert!([400, 414, 431].contains(&status), "{status}");
+        target.is_unharmed();
+    }
+    // Within what a head may be.
+    let components: String = (0..5000).map(|n| format!("/l{n}/v")).collect();
+    for path in [
+        components.as_str(),
+        "/l/%ff%fe",
+        "/l@base64/_w",
+        "/l@base64/!",
+        "/%00/%00",
+        "/l/%",
+        "/__l/v",
+        "/l",
+    ] {
+        let (status, text) = target
+            .gateway
+            .request("PUT", &format!("{PATH}{path}"), &[], "m 1\n");
+        assert_eq!(status, 400, "{path}: {text}");
+        assert!(text.len() < 2000, "{} bytes", text.len());
+        target.is_unharmed();
+    }
+}
+
+#[test]
+fn a_body_that_does_not_come() {
+    let target = Target::new(&["--web.read-timeout=1s"]);
+    let mut streams: Vec<TcpStream> = (0..50).map(|_| target.gateway.connect()).collect();
+    for stream in &mut streams {
+        let head = head("Content-Length: 1000\r\n");
+        stream.write_all(format!("{head}m 1").as_bytes()).unwrap();
+    }
+    target.is_unharmed();
+    for mut stream in streams {
+        let (status, text) = answer(&mut stream).unwrap();
+        assert_eq!(status, 408, "{text}");
+    }
+    // Nor does the head.
+    let mut stream = target.gateway.connect();
+    stream.write_all(b"PUT /metr").unwrap();
+    let start = Instant::now();
+    let _ = stream.read(&mut [0; 1000]);
+    assert!(start.elapsed() < Duration::from_secs(10));
+    // The client goes.
+    for _ in 0..50 {
+        let mut stream = target.gateway.connect();
+        let head = head("Content-Length: 6\r\n");
+        stream.write_all(format!("{head}m 1\n").as_bytes()).unwrap();
+        let _ = stream.shutdown(Shutdown::Both);
+    }
+    target.is_unharmed();
+}
+
+#[test]
+fn idle_connections() {
+    for flags in [&[][..], &["--web.max-connections=100"]] {
+        let target = Target::new(flags);
+        let mut idle: Vec<TcpStream> = (0..1000).map(|_| target.gateway.connect()).collect();
+        for stream in idle.iter_mut().step_by(2) {
+            let _ = stream.write_all(b"PUT /metrics/job/hostile HTTP/1.1\r\n");
+        }
+        for _ in 0..5 {
+            target.is_unharmed();
+        }
+        drop(idle);
+        target.is_unharmed();
+    }
+}
+
+#[test]
+fn what_is_no_http() {
+    let target = Target::new(&[]);
+    let tls = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03";
+    for bytes in [&tls[..], &[0xff; 1000], b"\r\n\r\n\r\n garbage\r\n\r\n"] {
+        let mut stream = target.gateway.connect();
+        let _ = stream.write_all(bytes);
+        let _ = stream.shutdown(Shutdown::Write);
+        match answer(&mut stream) {
+            Ok((status, text)) => assert_eq!(status, 400, "{text}"),
+            Err(error) => println!("{error}"),
+        }
+        target.is_unharmed();
+    }
+    // Two lengths, and one that is none: no second request is smuggled.
+    for more in [
+        "Content-Length: 4\r\nContent-Length: 40\r\n",
+        "Content-Length: -1\r\n",
+        "Content-Length: 4\r\nTransfer-Encoding: chunked, identity\r\n",
+    ] {
+        let (status, text) = target.send(format!("{}m 1\n", head(more)));
+        assert_eq!(status, 400, "{more}: {text}");
+        target.is_unharmed();
+    }
+}
+
+#[test]
+#[ignore = "not green yet"]
+fn more_at_once_than_may_be_pending() {
+    let target = Target::new(&["--push.max-pending-size=1MiB"]);
+    let mut pending = target.gateway.connect();
+    let head = head("Content-Length: 1000000\r\n");
+    pending.write_all(head.as_bytes()).unwrap();
+    pending.write_all(&[b'#'; 900_000]).unwrap();
+    let body = format!("# {}\n", "p".repeat(400_000));
+    let start = Instant::now();
+    loop {
+        let mut stream = target.gateway.connect();
+        let length = body.len();
+        let head = format!(
+            "PUT {PATH} HTTP/1.1\r\nHost: h\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n"
+        );
+        stream.write_all(head.as_bytes()).unwrap();
+        let _ = stream.write_all(body.as_bytes());
+        let mut answer = String::new();
+        let _ = stream.read_to_string(&mut answer);
+        if answer.starts_with("HTTP/1.1 503") {
+            assert!(answer.contains("retry-after: 1\r\n"), "{answer}");
+            break;
+        }
+        // Before the other one has been received.
+        assert!(start.elapsed() < Duration::from_secs(30), "{answer}");
+        target.gateway.request("DELETE", PATH, &[], "");
+    }
+    target.is_unharmed();
+    drop(pending);
+    // What it had reserved is free again.
+    let start = Instant::now();
+    while target.push(&[], &body).0 != 200 {
+        assert!(start.elapsed() < Duration::from_secs(30));
+    }
+}

@@ -1,0 +1,356 @@
+//! The gateway's state directory: who else uses it, what is in it, what is wrong with it.
+
+use std::fs;
+use std::os::unix::fs::{FileExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rusqlite::Connection;
+
+use crate::common::own_gateway::{OwnGateway, gateway_command};
+use crate::common::{Finished, Sandbox, eventually};
+
+fn dir(sandbox: &Sandbox) -> PathBuf {
+    sandbox.state_db().parent().unwrap().to_owned()
+}
+
+fn start(sandbox: &Sandbox) -> OwnGateway {
+    OwnGateway::start(&dir(sandbox), &[])
+}
+
+fn push(sandbox: &Sandbox, line: &str, body: &str) -> Finished {
+    sandbox.run_with_input(&format!("push --job {line}"), body)
+}
+
+/// The gateway's end by an error.
+fn refusal(dir: &Path) -> Finished {
+    Finished::from(gateway_command(dir, &[]).output().unwrap())
+}
+
+fn series(name: &str, job: &str) -> String {
+    format!("{name}{{instance=\"\",job=\"{job}\"}}")
+}
+
+#[test]
+fn only_one_serves_a_directory() {
+    let sandbox = Sandbox::new();
+    let mut first = start(&sandbox);
+    first.put("/metrics/job/j", "m 1\n");
+    let second = refusal(&dir(&sandbox));
+    let stderr = second.code(1).stderr();
+    let shown = dir(&sandbox).display().to_string();
+    assert!(
+        stderr.contains(&format!(
+            "another gateway serves the state directory {shown} already"
+        )),
+        "{stderr}"
+    );
+    first.put("/metrics/job/j", "m 2\n");
+    assert_eq!(first.samples("m{")[&series("m", "j")], 2.0);
+    assert_eq!(first.terminate(), Some(0));
+}
+
+#[test]
+fn commands_report_to_the_gateway_that_serves() {
+    let sandbox = Sandbox::new();
+    let mut gateway = start(&sandbox);
+    push(&sandbox, "pushed", "m 1\n").code(0);
+    assert_eq!(gateway.samples("m{")[&series("m", "pushed")], 1.0);
+    sandbox.run("run backup --set duration=0s").code(0);
+    let runs = gateway.samples("db_backup");
+    assert!(!runs.is_empty(), "{}", gateway.get("/metrics").1);
+    assert_eq!(sandbox.samples()[&series("m", "pushed")], 1.0);
+    sandbox
+        .run("status")
+        .code(0)
+        .out("pushed")
+        .out("db_backup")
+        .quiet_stderr();
+
+    push(&sandbox, "other", "# TYPE m counter\nm 1\n")
+        .code(69)
+        .err("inconsistent");
+    assert!(!gateway.samples("m{").contains_key(&series("m", "other")));
+    sandbox.run("delete --job pushed").code(0);
+    assert!(gateway.samples("m{").is_empty());
+    gateway.put("/metrics/job/by-http", "n 1\n");
+
+    assert_eq!(gateway.terminate(), Some(0));
+    assert_eq!(sandbox.samples()[&series("n", "by-http")], 1.0);
+    push(&sandbox, "pushed", "n 2\n").code(0);
+    push(&sandbox, "other", "# TYPE n counter\nn 1\n").code(69);
+    sandbox.run("delete --job by-http").code(0);
+    let gateway = start(&sandbox);
+    let found = gateway.samples("n{");
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert_eq!(found[&series("n", "pushed")], 2.0);
+}
+
+#[test]
+fn status_shows_what_is_only_in_the_log() {
+    let sandbox = Sandbox::new();
+    let mut gateway = start(&sandbox);
+    for value in 0..50 {
+        gateway.put("/metrics/job/j", format!("m {value}\n"));
+        assert_eq!(sandbox.samples()[&series("m", "j")], f64::from(value));
+    }
+    gateway.kill();
+    assert_eq!(sandbox.samples()[&series("m", "j")], 49.0);
+    push(&sandbox, "k", "m 1\n").code(0);
+    assert_eq!(sandbox.samples()[&series("m", "j")], 49.0);
+    assert_eq!(start(&sandbox).samples("m{").len(), 2);
+}
+
+#[test]
+fn the_socket_is_private_and_goes_with_the_gateway() {
+    let long = format!("{}/{}", "d".repeat(120), "e".repeat(120));
+    for below in ["state", &long] {
+        let home = Sandbox::new();
+        let dir = home.path().join(below);
+        let mut gateway = OwnGateway::start(&dir, &[]);
+        let socket = dir.join("gateway.sock");
+        let mode = fs::metadata(&socket).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        let push = |value: u32| {
+            let line = format!("push --job j --state-dir {}", dir.display());
+            home.run_with_input(&line, format!("m {value}\n"))
+                .code(0)
+                .quiet_stderr();
+        };
+        push(1);
+        assert_eq!(gateway.samples("m{")[&series("m", "j")], 1.0);
+
+        gateway.kill();
+        assert!(socket.exists());
+        push(2);
+        gateway = OwnGateway::start(&dir, &[]);
+        assert_eq!(gateway.samples("m{")[&series("m", "j")], 2.0);
+        push(3);
+        assert_eq!(gateway.samples("m{")[&series("m", "j")], 3.0);
+        assert_eq!(gateway.terminate(), Some(0));
+        assert!(!socket.exists());
+        push(4);
+    }
+}
+
+/// Whatever the gateway is doing, a push gets through.
+#[test]
+fn pushes_while_the_gateway_starts_and_ends() {
+    let sandbox = Sandbox::new();
+    let until = Instant::now() + Duration::from_secs(6);
+    let pushed = thread::scope(|scope| {
+        let pushers: Vec<_> = (0..2)
+            .map(|pusher| {
+                let sandbox = &sandbox;
+                scope.spawn(move || {
+                    let mut count = 0;
+                    while Instant::now() < until {
+                        count += 1;
+                        push(sandbox, &format!("j{pusher}"), &format!("m {count}\n")).code(0);
+                    }
+                    count
+                })
+            })
+            .collect();
+        while Instant::now() < until {
+            let mut gateway = start(&sandbox);
+            assert_eq!(gateway.terminate(), Some(0), "{}", gateway.log());
+        }
+        pushers
+            .into_iter()
+            .map(|pusher| pusher.join().unwrap())
+            .collect::<Vec<u32>>()
+    });
+    let found = sandbox.samples();
+    for (pusher, count) in pushed.into_iter().enumerate() {
+        assert_eq!(found[&series("m", &format!("j{pusher}"))], f64::from(count));
+    }
+}
+
+/// A state that a gateway has left: two groups in rows and nothing in SQLite's log. If `is_killed`, the last
+/// push is in the gateway's log only.
+fn left(is_killed: bool) -> Sandbox {
+    let sandbox = Sandbox::new();
+    let mut gateway = start(&sandbox);
+    gateway.put("/metrics/job/a", "marker_of_a 123456\n");
+    gateway.put("/metrics/job/b", "marker_of_b 123456\n");
+    match is_killed {
+        true => gateway.kill(),
+        false => assert_eq!(gateway.terminate(), Some(0)),
+    }
+    let database = Connection::open(sandbox.state_db()).unwrap();
+    database
+        .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
+        .unwrap();
+    sandbox
+}
+
+/// The gateway says what is wrong with the database, and leaves it as it is.
+#[track_caller]
+fn is_refused(sandbox: &Sandbox, problem: &str) {
+    let before = fs::read(sandbox.state_db()).unwrap();
+    let refusal = refusal(&dir(sandbox));
+    let path = sandbox.state_db().display().to_string();
+    refusal.code(1).err(&path).err(problem);
+    assert!(!refusal.stderr().contains("Listening"));
+    assert_eq!(fs::read(sandbox.state_db()).unwrap(), before);
+    for entry in fs::read_dir(dir(sandbox)).unwrap() {
+        let name = entry.unwrap().file_name();
+        assert!(!name.to_string_lossy().contains("corrupt"), "{name:?}");
+    }
+}
+
+/// Turns over a bit of the database's only place that has this text.
+fn damage(sandbox: &Sandbox, text: &[u8]) {
+    let content = fs::read(sandbox.state_db()).unwrap();
+    let mut places = content.windows(text.len()).enumerate();
+    let (place, _) = places.rfind(|(_, window)| *window == text).unwrap();
+    let file = fs::File::options().write(true).open(sandbox.state_db());
+    file.unwrap()
+        .write_all_at(&[text[text.len() - 1] ^ 1], (place + text.len() - 1) as u64)
+        .unwrap();
+}
+
+#[test]
+#[ignore = "not green yet"]
+fn a_corrupt_database_is_not_served() {
+    let sandbox = left(false);
+    let length = fs::metadata(sandbox.state_db()).unwrap().len();
+    let file = fs::File::options().write(true).open(sandbox.state_db());
+    file.unwrap().set_len(length - 4096).unwrap();
+    is_refused(&sandbox, "corrupt");
+
+    let sandbox = left(false);
+    let file = fs::File::options().write(true).open(sandbox.state_db());
+    file.unwrap().write_all_at(&[b'x'; 100], 0).unwrap();
+    is_refused(&sandbox, "file is not a database");
+
+    let sandbox = left(false);
+    damage(&sandbox, b"marker_of_b{instance=\"\",job=\"b\"} 123456");
+    is_refused(&sandbox, "the checksum of group");
+
+    let sandbox = left(true);
+    damage(&sandbox, b"marker_of_b 123456");
+    is_refused(&sandbox, "of the log is wrong");
+}
+
+#[test]
+fn groups_expire() {
+    let sandbox = Sandbox::new();
+    let gateway = OwnGateway::start(&dir(&sandbox), &["--group.ttl=1s"]);
+    gateway.put("/metrics/job/old", "m 1\n");
+    gateway.logs("msg=\"group expired\"");
+    gateway.logs("old");
+    eventually("it is gone", || gateway.samples("m{").is_empty());
+    assert_eq!(gateway.own("metricsjob_gateway_expired_groups_total"), 1.0);
+    gateway.put("/metrics/job/new", "m 1\n");
+    assert_eq!(gateway.samples("m{").len(), 1);
+}
+
+#[test]
+fn without_syncs_it_survives_its_own_end() {
+    let sandbox = Sandbox::new();
+    let mut gateway = OwnGateway::start(&dir(&sandbox), &["--storage.sync=os"]);
+    for count in 0..100 {
+        gateway.put(&format!("/metrics/job/j{count}"), "m 1\n");
+    }
+    gateway.kill();
+    assert_eq!(start(&sandbox).samples("m{").len(), 100);
+}
+
+/// As a run does with a database that it finds corrupt.
+fn move_aside(sandbox: &Sandbox) {
+    for suffix in ["", "-wal", "-shm"] {
+        let name = |begin: &str| dir(sandbox).join(format!("{begin}{suffix}"));
+        let _ = fs::rename(name("state.db"), name("state.db.aside"));
+    }
+    sandbox.run("run backup --set duration=0s").code(0);
+}
+
+#[test]
+fn another_database_takes_the_place_of_the_open_one() {
+    let sandbox = Sandbox::new();
+    let mut gateway = start(&sandbox);
+    for ending in ["killed", "terminated", "killed while idle"] {
+        let job = ending.replace(' ', "-");
+        gateway.put(&format!("/metrics/job/{job}-before"), "m 1\n");
+        if ending == "killed while idle" {
+            thread::sleep(Duration::from_secs(2));
+        }
+        move_aside(&sandbox);
+        match ending {
+            // Without any change since.
+            "killed while idle" => thread::sleep(Duration::from_secs(3)),
+            _ => gateway.put(&format!("/metrics/job/{job}-after"), "m 1\n"),
+        }
+        let before = gateway.samples("m{");
+        match ending {
+            "terminated" => assert_eq!(gateway.terminate(), Some(0), "{}", gateway.log()),
+            _ => gateway.kill(),
+        }
+        gateway = start(&sandbox);
+        assert_eq!(gateway.samples("m{"), before, "{ending}");
+    }
+}
+
+/// These need root, as in CI.
+#[cfg(feature = "real-servers")]
+#[test]
+fn a_full_disk() {
+    const SCRIPT: &str = r#"mount -t tmpfs -o size=2m none "$0"; exec "$@""#;
+    let sandbox = Sandbox::new();
+    let dir = dir(&sandbox);
+    fs::create_dir_all(&dir).unwrap();
+    let plain = gateway_command(&dir, &[]);
+    let mut command = Command::new("unshare");
+    command
+        .args(["--mount", "sh", "-euc", SCRIPT])
+        .arg(&dir)
+        .arg(plain.get_program())
+        .args(plain.get_args())
+        .env_clear()
+        .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
+        .stderr(std::process::Stdio::piped());
+    let gateway = OwnGateway::start_command(command);
+    gateway.put("/metrics/job/a", "m 1\n");
+    gateway.put("/metrics/job/b", "m 1\n");
+    let inside = PathBuf::from(format!("/proc/{}/root{}", gateway.pid(), dir.display()));
+    let filler = inside.join("filler");
+    let _ = fs::write(&filler, vec![1; 4 << 20]);
+
+    // What SQLite has of its log is used up first.
+    let mut last = 1;
+    let body = |value: u32| format!("# {}\nm {value}\n", "p".repeat(50_000));
+    let (status, text) = loop {
+        let (status, text) = gateway.request("PUT", "/metrics/job/a", &[], body(last + 1));
+        if status != 200 {
+            break (status, text);
+        }
+        last += 1;
+        assert!(last < 200, "it is never full");
+    };
+    assert_eq!(status, 500, "{text}");
+    assert!(text.contains("no space is left"), "{text}");
+    assert_eq!(gateway.get("/-/healthy").0, 503);
+    gateway.logs("changes could not be written");
+    let _ = fs::write(inside.join("filler2"), vec![1; 4 << 20]);
+    for path in ["a", "b"].map(|job| format!("/metrics/job/{job}")) {
+        assert_eq!(gateway.request("DELETE", &path, &[], "").0, 500);
+    }
+    let found = gateway.samples("m{");
+    assert_eq!(found[&series("m", "a")], f64::from(last));
+    assert_eq!(found[&series("m", "b")], 1.0);
+
+    fs::remove_file(&filler).unwrap();
+    let _ = fs::remove_file(inside.join("filler2"));
+    gateway.put("/metrics/job/c", "m 3\n");
+    assert_eq!(gateway.get("/-/healthy").0, 200);
+    gateway.put("/metrics/job/d", "m 4\n");
+    let found = gateway.samples("m{");
+    assert_eq!(found.len(), 4, "{found:?}");
+    assert_eq!(found[&series("m", "a")], f64::from(last));
+    assert_eq!(found[&series("m", "b")], 1.0);
+    gateway.logs("changes can be written again");
+}
