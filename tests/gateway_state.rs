@@ -3,7 +3,6 @@
 use std::fs;
 use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -304,7 +303,7 @@ fn a_full_disk() {
     let dir = dir(&sandbox);
     fs::create_dir_all(&dir).unwrap();
     let plain = gateway_command(&dir, &[]);
-    let mut command = Command::new("unshare");
+    let mut command = std::process::Command::new("unshare");
     command
         .args(["--mount", "sh", "-euc", SCRIPT])
         .arg(&dir)

@@ -33,7 +33,7 @@ impl Format {
     fn content_type(self) -> &'static str {
         match self {
             Format::Text => text::CONTENT_TYPE,
-            Format::OpenMetrics => exposition::OPENMETRICS_CONTENT_TYPE,
+            Format::OpenMetrics => text::openmetrics::CONTENT_TYPE,
             Format::Protobuf => protobuf::CONTENT_TYPE,
         }
     }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::labeler::Labeler;
 use super::{Snapshot, StoredGroup, lines};
-use crate::metrics::text::encode;
+use crate::metrics::text::{encode, openmetrics};
 use crate::metrics::{Family, Group, Kind, Labels, TIME_SERIES, protobuf};
 
 const TIME_HELP: [&str; 2] = [
@@ -33,45 +33,26 @@ pub fn text(snapshot: &Snapshot, own: &[Family]) -> Vec<String> {
     out
 }
 
-/// The media type of [`openmetrics`].
-pub const OPENMETRICS_CONTENT_TYPE: &str =
-    "application/openmetrics-text; version=1.0.0; charset=utf-8";
-
-/// The same in OpenMetrics 1.0, <https://prometheus.io/docs/specs/om/open_metrics_spec/>.
-///
-/// The sample lines are those of the text format, so that no series gets another name or another `le` by the
-/// format of a scrape. A counter is one by its `_total`; without that its type is unknown.
+/// The same in [OpenMetrics](openmetrics).
 pub fn openmetrics(snapshot: &Snapshot, own: &[Family]) -> Vec<String> {
     let families = merged(snapshot, own);
     let names: HashSet<&str> = families.iter().map(|f| f.name.as_str()).collect();
     let headers: Vec<String> = families
         .iter()
-        .map(|family| openmetrics_header(family, &names))
+        .map(|family| {
+            let mut out = String::new();
+            openmetrics::header(&mut out, &family.name, family.kind, &family.help, |name| {
+                names.contains(name)
+            });
+            out
+        })
         .collect();
     let mut out = Vec::with_capacity(2 * families.len() + 1);
     for (header, family) in headers.into_iter().zip(families) {
         out.push(header);
         out.push(family.lines);
     }
-    out.push("# EOF\n".into());
-    out
-}
-
-fn openmetrics_header(family: &Merged, names: &HashSet<&str>) -> String {
-    let base = family.name.strip_suffix("_total");
-    let (name, kind) = match (family.kind, base) {
-        (Kind::Counter, Some(base)) if !names.contains(base) => (base, "counter"),
-        (Kind::Counter | Kind::Untyped, _) => (family.name.as_str(), "unknown"),
-        (kind, _) => (family.name.as_str(), kind.name()),
-    };
-    let mut out = format!("# TYPE {name} {kind}\n");
-    if !family.help.is_empty() {
-        out.push_str("# HELP ");
-        out.push_str(name);
-        out.push(' ');
-        encode::escape(&mut out, &family.help, true);
-        out.push('\n');
-    }
+    out.push(openmetrics::END.into());
     out
 }
 
@@ -156,7 +137,8 @@ fn merged(snapshot: &Snapshot, own: &[Family]) -> Vec<Merged> {
         .collect();
     for (family, place) in own.iter().zip(places) {
         let mut lines = String::new();
-        encode::sample_lines(&mut lines, family);
+        // They carry no timestamps: the store takes none.
+        encode::encode_samples(&mut lines, family, |_, _| ());
         match place {
             Some(place) => {
                 families[place].help = family.help.clone();

@@ -27,11 +27,13 @@ pub fn encode_family(out: &mut String, family: &Family) {
         out.push('\n');
     }
     append(out, &["# TYPE ", name, " ", family.kind.name(), "\n"]);
-    sample_lines(out, family);
+    encode_samples(out, family, |out, milliseconds| {
+        let _ = write!(out, "{milliseconds}");
+    });
 }
 
-/// Appends a line per sample.
-pub(crate) fn sample_lines(out: &mut String, family: &Family) {
+/// Appends a family's lines with samples; `timestamp` writes what stands behind a value.
+pub fn encode_samples(out: &mut String, family: &Family, timestamp: impl Fn(&mut String, i64)) {
     let name = family.name.as_str();
     for metric in &family.metrics {
         let mut sample = |suffix: &str, extra: Option<(&str, f64)>, value: f64| {
@@ -40,8 +42,9 @@ pub(crate) fn sample_lines(out: &mut String, family: &Family) {
             labels(out, &metric.labels, extra);
             out.push(' ');
             number(out, value);
-            if let Some(timestamp) = metric.timestamp_ms {
-                let _ = write!(out, " {timestamp}");
+            if let Some(milliseconds) = metric.timestamp_ms {
+                out.push(' ');
+                timestamp(out, milliseconds);
             }
             out.push('\n');
         };
@@ -151,7 +154,7 @@ pub fn escape(out: &mut String, text: &str, quoted: bool) {
     }
 }
 
-fn append(out: &mut String, parts: &[&str]) {
+pub(super) fn append(out: &mut String, parts: &[&str]) {
     for part in parts {
         out.push_str(part);
     }

@@ -10,6 +10,7 @@ pub mod encode;
 mod labels;
 mod limits;
 mod number;
+pub mod openmetrics;
 mod parse;
 
 pub use encode::encode;
