@@ -2,7 +2,7 @@
 //!
 //! Data flows one way: a [`job`] is [`run`], its outcome becomes a report of [`metrics`], and a
 //! [`push`] brings that to a gateway: over HTTP, or to the embedded one in the [`state`] database.
-//! [`cli`] is the command line on top.
+//! [`web`] is what servers share. [`cli`] is the command line on top.
 //!
 //! ```
 //! use metricsjob::metrics::{Family, GroupingKey, text};
@@ -22,3 +22,4 @@ pub mod metrics;
 pub mod push;
 pub mod run;
 pub mod state;
+pub mod web;

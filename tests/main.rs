@@ -62,3 +62,5 @@ mod status;
 mod terminal;
 mod timeout;
 mod tls;
+mod web;
+mod web_config;

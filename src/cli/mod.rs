@@ -5,6 +5,7 @@
 //!
 //! - `options`, `connection_options`, `delivery_options`, `policy_options`: the options that several
 //!   subcommands share.
+//! - `web_options`: the options that every server has.
 //! - `delivery_notes`: what is said about deliveries.
 //! - `perform`: what `run` and `exec` have in common.
 //! - `exit`: which error ends with which exit code.
@@ -33,6 +34,11 @@ mod push;
 mod run;
 mod run_summary;
 mod status;
+#[cfg_attr(
+    not(test),
+    expect(dead_code, reason = "for `gateway`, the first subcommand that serves")
+)]
+mod web_options;
 
 use std::env;
 

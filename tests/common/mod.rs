@@ -14,6 +14,7 @@ mod sandbox;
 mod server;
 mod tls_server;
 mod waiting;
+pub mod web_server;
 
 pub use authority::Authority;
 pub use fake_server::FakeServer;

@@ -1,0 +1,196 @@
+//! The options that every server has, named as Prometheus' servers name them.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+use clap::builder::{OsStringValueParser, TypedValueParser};
+
+use crate::job::duration::parse_positive;
+use crate::web::Settings;
+use crate::web::log::{Format, Level, Log};
+
+/// The heading of the options that say how a server is reached.
+const WEB: &str = "Web";
+
+/// How long a connection may stay open between two requests; scrapes are often a minute apart.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(5 * 60);
+
+/// A command with another default address has
+/// `#[command(mut_arg("listen_address", |arg| arg.default_value(…)))]` below its `flatten`.
+#[derive(Args)]
+pub struct WebArgs {
+    /// Where to listen, HOST:PORT; can be given several times
+    ///
+    /// Without a host (`:9091`) it listens on all interfaces: protect it by --web.config.file. Port 0 is a
+    /// free one.
+    #[arg(
+        long = "web.listen-address",
+        value_name = "ADDRESS",
+        default_value = "127.0.0.1:9091",
+        help_heading = WEB
+    )]
+    listen_address: Vec<String>,
+
+    /// A file that turns on TLS and users with passwords, as for other Prometheus servers
+    ///
+    /// It is in the format of
+    /// https://github.com/prometheus/exporter-toolkit/blob/master/docs/web-configuration.md, and is read
+    /// again when it or a certificate changes.
+    #[arg(
+        long = "web.config.file",
+        value_name = "FILE",
+        value_parser = OsStringValueParser::new().map(PathBuf::from),
+        help_heading = WEB
+    )]
+    config_file: Option<PathBuf>,
+
+    /// Take the listeners from systemd (a .socket unit) instead of listening on addresses
+    #[arg(long = "web.systemd-socket", help_heading = WEB)]
+    systemd_socket: bool,
+
+    /// How many connections there may be at once
+    ///
+    /// For more, the ones that have been idle for longest are closed. The limit of open files (ulimit -Hn)
+    /// bounds it too.
+    #[arg(
+        long = "web.max-connections",
+        value_name = "COUNT",
+        default_value = "16384",
+        value_parser = clap::value_parser!(u32).range(1..),
+        help_heading = WEB
+    )]
+    max_connections: u32,
+
+    /// How long a client may take to send the head of a request, or to take more of an answer
+    #[arg(
+        long = "web.read-timeout",
+        value_name = "DURATION",
+        default_value = "30s",
+        value_parser = parse_positive,
+        help_heading = WEB
+    )]
+    read_timeout: Duration,
+}
+
+impl WebArgs {
+    pub fn settings(&self) -> Settings {
+        Settings {
+            listen_addresses: self.listen_address.clone(),
+            // As with the other servers, an empty one is none.
+            config_file: self
+                .config_file
+                .clone()
+                .filter(|path| !path.as_os_str().is_empty()),
+            systemd_socket: self.systemd_socket,
+            max_connections: self.max_connections.try_into().unwrap_or(usize::MAX),
+            read_timeout: self.read_timeout,
+            idle_timeout: IDLE_TIMEOUT,
+        }
+    }
+}
+
+#[derive(Args)]
+pub struct LogArgs {
+    /// Log only what matters at least so much
+    #[arg(
+        long = "log.level",
+        value_name = "LEVEL",
+        default_value = "info",
+        ignore_case = true,
+        help_heading = "Log"
+    )]
+    level: Level,
+
+    /// How a line of the log is written
+    #[arg(
+        long = "log.format",
+        value_name = "FORMAT",
+        default_value = "logfmt",
+        ignore_case = true,
+        help_heading = "Log"
+    )]
+    format: Format,
+}
+
+impl LogArgs {
+    pub fn log(&self) -> Log {
+        Log::new(self.level, self.format)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Server {
+        #[command(flatten)]
+        web: WebArgs,
+        #[command(flatten)]
+        log: LogArgs,
+    }
+
+    #[derive(Parser)]
+    #[command(mut_arg("listen_address", |arg| arg.default_value("127.0.0.1:9998")))]
+    struct OtherServer {
+        #[command(flatten)]
+        web: WebArgs,
+    }
+
+    fn settings(line: &str) -> Settings {
+        let line = format!("server {line}");
+        Server::try_parse_from(line.split_whitespace())
+            .unwrap()
+            .web
+            .settings()
+    }
+
+    #[test]
+    fn defaults() {
+        assert_eq!(
+            settings(""),
+            Settings {
+                listen_addresses: vec!["127.0.0.1:9091".into()],
+                config_file: None,
+                systemd_socket: false,
+                max_connections: 16_384,
+                read_timeout: Duration::from_secs(30),
+                idle_timeout: Duration::from_secs(300),
+            }
+        );
+        let other = OtherServer::try_parse_from(["server"]).unwrap();
+        assert_eq!(other.web.settings().listen_addresses, ["127.0.0.1:9998"]);
+    }
+
+    #[test]
+    fn as_other_servers_take_them() {
+        let given = settings(
+            "--web.listen-address=:9091 --web.listen-address [::1]:0 --web.config.file= \
+             --web.systemd-socket --web.max-connections 5 --web.read-timeout=1m",
+        );
+        assert_eq!(given.listen_addresses, [":9091", "[::1]:0"]);
+        assert_eq!(given.config_file, None);
+        assert!(given.systemd_socket);
+        assert_eq!(given.max_connections, 5);
+        assert_eq!(given.read_timeout, Duration::from_secs(60));
+        assert!(Server::try_parse_from(["server", "--web.max-connections=0"]).is_err());
+        assert!(Server::try_parse_from(["server", "--web.read-timeout=0s"]).is_err());
+    }
+
+    #[test]
+    fn logs() {
+        let log = |line: &str| {
+            let line = format!("server {line}");
+            Server::try_parse_from(line.split_whitespace())
+                .unwrap()
+                .log
+                .log()
+        };
+        assert!(!log("").has(Level::Debug));
+        assert!(log("").has(Level::Info));
+        assert!(log("--log.level=debug --log.format json").has(Level::Debug));
+        assert!(!log("--log.level WARN").has(Level::Info));
+    }
+}

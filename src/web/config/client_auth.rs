@@ -1,0 +1,185 @@
+//! What is wanted of clients' certificates.
+
+use std::sync::Arc;
+
+use rustls::client::danger::HandshakeSignatureValid;
+use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::{CertificateDer, UnixTime};
+use rustls::server::WebPkiClientVerifier;
+use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
+use rustls::{
+    CertificateError, DigitallySignedStruct, DistinguishedName, RootCertStore, SignatureScheme,
+};
+
+use super::error::Problem;
+use super::san;
+
+/// `client_auth_type`, with the names that Go gives to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Policy {
+    NoClientCert,
+    RequestClientCert,
+    RequireAnyClientCert,
+    VerifyClientCertIfGiven,
+    RequireAndVerifyClientCert,
+}
+
+impl Policy {
+    pub const ALL: [(&str, Policy); 6] = [
+        ("NoClientCert", Policy::NoClientCert),
+        ("RequestClientCert", Policy::RequestClientCert),
+        ("RequireAnyClientCert", Policy::RequireAnyClientCert),
+        ("VerifyClientCertIfGiven", Policy::VerifyClientCertIfGiven),
+        (
+            "RequireAndVerifyClientCert",
+            Policy::RequireAndVerifyClientCert,
+        ),
+        // An older name that the toolkit still takes.
+        ("RequireClientCert", Policy::RequireAnyClientCert),
+    ];
+
+    pub fn verifies(self) -> bool {
+        matches!(
+            self,
+            Policy::VerifyClientCertIfGiven | Policy::RequireAndVerifyClientCert
+        )
+    }
+}
+
+/// The verifier for `policy`, which asks for a certificate. `authorities` are for the policies that
+/// verify; `sans` has the names one of which a certificate must have, if one is given at all.
+pub fn verifier(
+    policy: Policy,
+    authorities: RootCertStore,
+    sans: Option<Vec<String>>,
+    provider: &Arc<CryptoProvider>,
+) -> Result<Arc<dyn ClientCertVerifier>, Problem> {
+    let chain =
+        || WebPkiClientVerifier::builder_with_provider(Arc::new(authorities), Arc::clone(provider));
+    let built = match policy {
+        Policy::RequireAndVerifyClientCert => Some(chain().build()),
+        Policy::VerifyClientCertIfGiven => Some(chain().allow_unauthenticated().build()),
+        _ => None,
+    };
+    let verifier: Arc<dyn ClientCertVerifier> = match built {
+        Some(built) => built.map_err(|error| Problem::Identity(error.to_string()))?,
+        None => Arc::new(AnyCertificate {
+            is_mandatory: policy == Policy::RequireAnyClientCert,
+            provider: Arc::clone(provider),
+        }),
+    };
+    Ok(match sans {
+        Some(allowed) => Arc::new(Named { verifier, allowed }),
+        None => verifier,
+    })
+}
+
+/// Takes any certificate whose key the client has, from whatever authority.
+#[derive(Debug)]
+struct AnyCertificate {
+    is_mandatory: bool,
+    provider: Arc<CryptoProvider>,
+}
+
+impl ClientCertVerifier for AnyCertificate {
+    fn client_auth_mandatory(&self) -> bool {
+        self.is_mandatory
+    }
+
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        &[]
+    }
+
+    fn verify_client_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: UnixTime,
+    ) -> Result<ClientCertVerified, rustls::Error> {
+        Ok(ClientCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let algorithms = &self.provider.signature_verification_algorithms;
+        verify_tls12_signature(message, cert, dss, algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let algorithms = &self.provider.signature_verification_algorithms;
+        verify_tls13_signature(message, cert, dss, algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        let algorithms = &self.provider.signature_verification_algorithms;
+        algorithms.supported_schemes()
+    }
+}
+
+/// Takes what `verifier` takes, if one of its names is allowed.
+#[derive(Debug)]
+struct Named {
+    verifier: Arc<dyn ClientCertVerifier>,
+    allowed: Vec<String>,
+}
+
+impl ClientCertVerifier for Named {
+    fn offer_client_auth(&self) -> bool {
+        self.verifier.offer_client_auth()
+    }
+
+    fn client_auth_mandatory(&self) -> bool {
+        self.verifier.client_auth_mandatory()
+    }
+
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        self.verifier.root_hint_subjects()
+    }
+
+    fn verify_client_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Result<ClientCertVerified, rustls::Error> {
+        let verified = self
+            .verifier
+            .verify_client_cert(end_entity, intermediates, now)?;
+        let names = san::names(end_entity);
+        match names.iter().any(|name| self.allowed.contains(name)) {
+            true => Ok(verified),
+            false => Err(CertificateError::ApplicationVerificationFailure.into()),
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.verifier.verify_tls12_signature(message, cert, dss)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.verifier.verify_tls13_signature(message, cert, dss)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.verifier.supported_verify_schemes()
+    }
+}

@@ -1,0 +1,155 @@
+//! One connection, from its handshake to its end.
+
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::response::Response;
+use hyper::Request;
+use hyper::body::{Body as _, Incoming};
+use hyper::server::conn::http1;
+use hyper::service::{Service, service_fn};
+use hyper_util::service::TowerToHyperService;
+use rustls::ServerConfig;
+use tokio_rustls::TlsAcceptor;
+
+use super::config::Config;
+use super::entry::{Doing, Entry};
+use super::log::{Fields, Log};
+use super::pool::{Place, Pool};
+use super::stream::Stream;
+use super::tracked::{AnswerBody, RequestBody, TrackedStream};
+
+/// The largest head of a request in bytes, and about the most that is held of a body.
+const MAX_HEAD: usize = 64 * 1024;
+
+/// What all connections of a listener share.
+pub struct Site {
+    pub app: TowerToHyperService<Router>,
+    /// The web config file, where it is for these connections.
+    pub config: Option<Arc<Config>>,
+    pub http: http1::Builder,
+    pub pool: Arc<Pool>,
+    pub log: Log,
+}
+
+impl Site {
+    pub fn new(app: Router, config: Option<Arc<Config>>, pool: Arc<Pool>, log: Log) -> Self {
+        let mut http = http1::Builder::new();
+        http.max_headers(128)
+            .max_header_size(MAX_HEAD)
+            .max_buf_size(MAX_HEAD)
+            // The pool does it for all connections, and tells heads that take long from idle ones.
+            .header_read_timeout(None);
+        Site {
+            app: TowerToHyperService::new(app),
+            config,
+            http,
+            pool,
+            log,
+        }
+    }
+}
+
+/// Serves the connection until it ends. `client` is for the log.
+pub async fn serve(site: Arc<Site>, place: Place, stream: Stream, client: String) {
+    let entry = place.entry();
+    let tls = site.config.as_ref().and_then(|config| config.tls());
+    let stream = match tls {
+        None => stream,
+        // Boxed, so that what it needs is there for as long as it takes only.
+        Some(tls) => match Box::pin(handshake(tls, entry, stream)).await {
+            Ok(stream) => stream,
+            Err(reason) => {
+                let fields: Fields = &[("client", &client), ("err", &reason)];
+                site.log.debug("TLS handshake failed", fields);
+                return;
+            }
+        },
+    };
+    drop(client);
+    let mut stream = TrackedStream::new(stream, Arc::clone(entry));
+    // Without memory for HTTP while nothing is sent.
+    while let Doing::Done(true) = entry.unless_told(false, stream.is_sent_to()).await {
+        match speak(&site, entry, stream).await {
+            Some(parked) => stream = parked,
+            None => return,
+        }
+    }
+}
+
+async fn handshake(
+    tls: Arc<ServerConfig>,
+    entry: &Entry,
+    stream: Stream,
+) -> Result<Stream, String> {
+    if let Doing::Done(true) = entry.unless_told(false, stream.is_plain()).await {
+        stream.refuse(NO_TLS);
+        return Err("it does not speak TLS".into());
+    }
+    let accepted = TlsAcceptor::from(tls).accept(stream);
+    match entry.unless_told(false, accepted).await {
+        Doing::Done(Ok(stream)) => Ok(Stream::Tls(Box::new(stream))),
+        Doing::Done(Err(error)) => Err(error.to_string()),
+        _ => Err("it took too long".into()),
+    }
+}
+
+/// What Go's servers say to who does not speak TLS.
+const NO_TLS: &[u8] = b"HTTP/1.0 400 Bad Request\r\nContent-Type: text/plain\r\n\r\n\
+    Client sent an HTTP request to an HTTPS server.\n";
+
+/// Speaks HTTP until the connection ends, or is to be parked: then the stream is given back.
+async fn speak(
+    site: &Arc<Site>,
+    entry: &Arc<Entry>,
+    stream: TrackedStream,
+) -> Option<TrackedStream> {
+    let service = service_fn(|request| answer(site, Arc::clone(entry), request));
+    let mut connection = Box::new(site.http.serve_connection(stream, service));
+    let mut is_drained = false;
+    loop {
+        match entry.unless_told(is_drained, &mut connection).await {
+            Doing::Done(_) | Doing::Ended => return None,
+            Doing::Drain => {
+                Pin::new(&mut *connection).graceful_shutdown();
+                is_drained = true;
+            }
+            Doing::Park => {
+                let parts = connection.into_parts();
+                let mut stream = parts.io;
+                // Copied, as even an empty one holds the whole buffer.
+                stream.unread(&parts.read_buf);
+                entry.parked();
+                return Some(stream);
+            }
+        }
+    }
+}
+
+async fn answer(
+    site: &Site,
+    entry: Arc<Entry>,
+    request: Request<Incoming>,
+) -> Result<Response<AnswerBody>, Infallible> {
+    let has_body = !request.body().is_end_stream();
+    entry.requested(has_body);
+    let request = request.map(|body| match has_body {
+        true => Body::new(RequestBody::new(body, Arc::clone(&entry))),
+        false => Body::empty(),
+    });
+    let gate = site.config.as_ref().and_then(|config| config.gate());
+    let answer = match gate {
+        None => site.app.call(request).await?,
+        Some(gate) => {
+            let answer = match gate.admit(request.headers()).await {
+                Ok(()) => site.app.call(request).await?,
+                Err(refusal) => refusal,
+            };
+            gate.with_headers(answer)
+        }
+    };
+    Ok(answer.map(|body| AnswerBody::new(body, entry)))
+}

@@ -1,0 +1,39 @@
+//! How many files may be open.
+
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+
+/// Left for whatever is not a connection of the network: the database, listeners, local connections.
+const RESERVE: usize = 64 + super::server::LOCAL_CONNECTIONS;
+
+/// How many of `wanted` connections can be open at once. The process's soft limit is raised for them
+/// as far as the hard one allows, and no further: what it starts inherits the limit.
+pub fn connections(wanted: usize) -> usize {
+    let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else {
+        return wanted;
+    };
+    let needed = wanted.saturating_add(RESERVE) as u64;
+    let raised = needed.min(hard);
+    let limit = match soft < raised && setrlimit(Resource::RLIMIT_NOFILE, raised, hard).is_ok() {
+        true => raised,
+        false => soft,
+    };
+    within(limit, wanted)
+}
+
+fn within(limit: u64, wanted: usize) -> usize {
+    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+    wanted.min(limit - RESERVE.min(limit / 2)).max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn some_are_kept_in_reserve() {
+        assert_eq!(within(1_000_000, 16_384), 16_384);
+        assert_eq!(within(1024, 16_384), 1024 - RESERVE);
+        assert_eq!(within(100, 16_384), 50);
+        assert_eq!(within(0, 16_384), 1);
+    }
+}

@@ -1,0 +1,63 @@
+//! What the web config file wants of each request, and adds to each answer.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::http::header::{
+    CONTENT_TYPE, HeaderName, HeaderValue, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
+};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+
+use super::rate_limit::RateLimit;
+use super::users::{Checker, Users};
+
+pub struct Gate {
+    pub headers: Vec<(HeaderName, HeaderValue)>,
+    /// If there are none, everyone is let in.
+    pub users: Users,
+    pub checker: Arc<Checker>,
+    pub rate_limit: Option<RateLimit>,
+}
+
+impl Gate {
+    /// Whether it lets everything through as it is.
+    pub fn is_open(&self) -> bool {
+        self.headers.is_empty() && self.users.is_empty() && self.rate_limit.is_none()
+    }
+
+    /// Whether a request with these headers is let in; otherwise the answer to it.
+    pub async fn admit(&self, headers: &HeaderMap) -> Result<(), Response> {
+        let limit = self.rate_limit.as_ref();
+        if limit.is_some_and(|limit| !limit.admits(Instant::now())) {
+            return Err(refusal(
+                StatusCode::TOO_MANY_REQUESTS,
+                "Too Many Requests\n",
+            ));
+        }
+        if self.users.is_empty() || self.checker.admits(&self.users, headers).await {
+            return Ok(());
+        }
+        let mut answer = refusal(StatusCode::UNAUTHORIZED, "Unauthorized\n");
+        let challenge = HeaderValue::from_static("Basic");
+        answer.headers_mut().insert(WWW_AUTHENTICATE, challenge);
+        Err(answer)
+    }
+
+    /// `answer` with the headers that it has not itself.
+    pub fn with_headers(&self, mut answer: Response) -> Response {
+        for (name, value) in &self.headers {
+            let entry = answer.headers_mut().entry(name);
+            entry.or_insert_with(|| value.clone());
+        }
+        answer
+    }
+}
+
+fn refusal(status: StatusCode, text: &'static str) -> Response {
+    let headers = [
+        (CONTENT_TYPE, "text/plain; charset=utf-8"),
+        (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    ];
+    (status, headers, text).into_response()
+}

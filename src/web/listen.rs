@@ -1,0 +1,219 @@
+//! Where connections come from: addresses of the command line, or sockets that systemd passes.
+
+use std::io::{self, ErrorKind};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, ToSocketAddrs};
+use std::os::fd::AsRawFd;
+use std::os::unix::net::UnixListener;
+
+use listenfd::ListenFd;
+use nix::libc;
+
+/// A socket that connections arrive at, non-blocking.
+pub enum Listener {
+    Tcp(TcpListener),
+    Unix(UnixListener),
+}
+
+/// Why nothing can be listened on.
+#[derive(Debug, thiserror::Error)]
+pub enum ListenError {
+    #[error(
+        "--web.listen-address {address:?} is no address to listen on: {reason} \
+         (try 127.0.0.1:9091, or :9091 for all interfaces)"
+    )]
+    Address { address: String, reason: String },
+    #[error("there is no address to listen on: give one by --web.listen-address")]
+    None,
+    #[error("could not listen on {address}: {}", explained(.source))]
+    Bind { address: String, source: io::Error },
+    #[error(
+        "--web.systemd-socket: systemd has passed no socket (LISTEN_FDS): let a .socket unit start \
+         this, or leave the option out"
+    )]
+    NoSystemdSocket,
+    #[error(
+        "--web.systemd-socket: socket {number} that systemd has passed is of another kind than \
+         ListenStream=: {source}"
+    )]
+    SystemdSocket { number: usize, source: io::Error },
+}
+
+fn explained(error: &io::Error) -> String {
+    let cure = match error.kind() {
+        ErrorKind::AddrInUse => {
+            "address already in use (another process listens there: stop it, or choose another \
+             address with --web.listen-address)"
+        }
+        ErrorKind::AddrNotAvailable => {
+            "this machine has no such address (choose another with --web.listen-address; :PORT \
+             listens on all it has)"
+        }
+        ErrorKind::PermissionDenied => {
+            "permission denied (ports below 1024 are often for root only: choose another with \
+             --web.listen-address)"
+        }
+        _ => return error.to_string(),
+    };
+    cure.into()
+}
+
+/// Listens on each of `addresses`.
+pub fn bind(addresses: &[String]) -> Result<Vec<Listener>, ListenError> {
+    if addresses.is_empty() {
+        return Err(ListenError::None);
+    }
+    let bound = |address: &String| {
+        let listener = bind_one(address)?;
+        // The standard library's backlog of 128 is soon full when many clients come at once.
+        // SAFETY: listen(2) on a socket that we own touches no memory of ours.
+        unsafe { libc::listen(listener.as_raw_fd(), 4096) };
+        Ok(Listener::Tcp(listener))
+    };
+    addresses.iter().map(bound).collect()
+}
+
+fn bind_one(address: &str) -> Result<TcpListener, ListenError> {
+    let (host, port) = split(address).map_err(|reason| ListenError::Address {
+        address: address.into(),
+        reason: reason.into(),
+    })?;
+    let listen = |address: SocketAddr| -> io::Result<TcpListener> {
+        let listener = TcpListener::bind(address)?;
+        listener.set_nonblocking(true)?;
+        Ok(listener)
+    };
+    let bound = match host {
+        // IPv6 sockets take IPv4 connections too, where there is IPv6 at all.
+        "" => match listen((Ipv6Addr::UNSPECIFIED, port).into()) {
+            Err(error) if error.kind() != ErrorKind::AddrInUse => {
+                listen((Ipv4Addr::UNSPECIFIED, port).into())
+            }
+            bound => bound,
+        },
+        host => listen(resolve(host, port).map_err(|source| ListenError::Address {
+            address: address.into(),
+            reason: format!("the name {host:?} is not known: {source}"),
+        })?),
+    };
+    bound.map_err(|source| ListenError::Bind {
+        address: address.into(),
+        source,
+    })
+}
+
+/// The host, without brackets, and the port.
+fn split(address: &str) -> Result<(&str, u16), &'static str> {
+    if address.contains("://") {
+        return Err("it is a URL");
+    }
+    let (host, port) = address.rsplit_once(':').ok_or("it has no port")?;
+    let port = port
+        .parse()
+        .map_err(|_| "its port is no number from 0 to 65535")?;
+    match host.strip_prefix('[') {
+        Some(rest) => match rest.strip_suffix(']') {
+            Some(host) if host.parse::<Ipv6Addr>().is_ok() => Ok((host, port)),
+            _ => Err("what stands in its brackets is no IPv6 address"),
+        },
+        None if host.contains(':') => Err("an IPv6 address needs brackets around it"),
+        None => Ok((host, port)),
+    }
+}
+
+/// The address of a host that has several is an IPv4 one, as other Prometheus servers choose it.
+fn resolve(host: &str, port: u16) -> io::Result<SocketAddr> {
+    let all: Vec<SocketAddr> = (host, port).to_socket_addrs()?.collect();
+    all.iter()
+        .find(|address| address.is_ipv4())
+        .or(all.first())
+        .copied()
+        .ok_or_else(|| io::Error::other("it has no address"))
+}
+
+/// The sockets that systemd passes; the variables that name them are removed.
+pub fn from_systemd() -> Result<Vec<Listener>, ListenError> {
+    let mut passed = ListenFd::from_env();
+    let listeners: Vec<Listener> = (0..passed.len())
+        .map(|number| {
+            take(&mut passed, number)
+                .map_err(|source| ListenError::SystemdSocket { number, source })
+        })
+        .collect::<Result<_, _>>()?;
+    match listeners.is_empty() {
+        true => Err(ListenError::NoSystemdSocket),
+        false => Ok(listeners),
+    }
+}
+
+fn take(passed: &mut ListenFd, number: usize) -> io::Result<Listener> {
+    let taken = || io::Error::other("it is taken already");
+    // The former fails on a Unix socket, and leaves it.
+    if let Ok(listener) = passed.take_tcp_listener(number) {
+        let listener = listener.ok_or_else(taken)?;
+        listener.set_nonblocking(true)?;
+        return Ok(Listener::Tcp(listener));
+    }
+    let listener = passed.take_unix_listener(number)?.ok_or_else(taken)?;
+    listener.set_nonblocking(true)?;
+    Ok(Listener::Unix(listener))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses() {
+        assert_eq!(split(":9091"), Ok(("", 9091)));
+        assert_eq!(split("[::1]:0"), Ok(("::1", 0)));
+        assert_eq!(split("localhost:80"), Ok(("localhost", 80)));
+        let refused = |address: &str| bind_one(address).map(drop).unwrap_err().to_string();
+        assert_eq!(
+            refused("localhost"),
+            "--web.listen-address \"localhost\" is no address to listen on: it has no port \
+             (try 127.0.0.1:9091, or :9091 for all interfaces)"
+        );
+        for (address, reason) in [
+            ("http://localhost:80", "it is a URL"),
+            ("vsock://:9091", "it is a URL"),
+            (":70000", "its port is no number from 0 to 65535"),
+            ("::1:9091", "an IPv6 address needs brackets around it"),
+            ("[x]:1", "what stands in its brackets is no IPv6 address"),
+            (
+                "nowhere.invalid:1",
+                "the name \"nowhere.invalid\" is not known",
+            ),
+        ] {
+            assert!(refused(address).contains(reason), "{}", refused(address));
+        }
+    }
+
+    #[test]
+    fn a_taken_address() {
+        let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = taken.local_addr().unwrap().to_string();
+        assert_eq!(
+            bind(std::slice::from_ref(&address))
+                .map(drop)
+                .unwrap_err()
+                .to_string(),
+            format!(
+                "could not listen on {address}: address already in use (another process listens \
+                 there: stop it, or choose another address with --web.listen-address)"
+            )
+        );
+        let error = bind(&["192.0.2.1:0".into()]).map(drop).unwrap_err();
+        assert!(
+            error
+                .to_string()
+                .contains("this machine has no such address")
+        );
+    }
+
+    #[test]
+    fn all_interfaces() {
+        let listener = bind_one(":0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        std::net::TcpStream::connect(("127.0.0.1", port)).unwrap();
+    }
+}

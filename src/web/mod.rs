@@ -1,0 +1,67 @@
+//! What every server of ours shares: listeners, connections, TLS and users from a web config file,
+//! and the log.
+//!
+//! It may use `metrics` only, and needs nothing of it yet. A [`Server`] is bound first, so that whatever is wrong with an address
+//! or the config file is found before anything else is done; then it serves an [`axum::Router`].
+//!
+//! - `listen`: addresses and sockets of systemd; `descriptors`: how many files may be open.
+//! - `server`: from the bound listeners to the end of the last connection; `accept`: the loop that
+//!   takes connections.
+//! - `pool`: which connections there are, what each waits for, and which ones have to go; `entry` is
+//!   one of them.
+//! - `connection`: one of them from its handshake on; `stream`: what it is carried by; `tracked`:
+//!   what is told to `entry` on the way.
+//! - `config`: the web config file; `gate`: what it wants of each request; `users`: who may;
+//!   `rate_limit`: how many may.
+//! - [`log`]: lines on stderr.
+
+mod accept;
+mod config;
+mod connection;
+mod descriptors;
+mod entry;
+mod gate;
+mod listen;
+pub mod log;
+mod pool;
+mod rate_limit;
+mod server;
+mod stream;
+mod tracked;
+mod users;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+pub use config::{ConfigError, Problem as ConfigProblem};
+pub use listen::ListenError;
+pub use log::Log;
+pub use server::Server;
+
+/// What a server is told on its command line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// `HOST:PORT`, where no host means all interfaces and port 0 a free one.
+    pub listen_addresses: Vec<String>,
+    /// The web config file, in the format of Prometheus' exporter-toolkit.
+    pub config_file: Option<PathBuf>,
+    /// Takes the listeners from systemd instead.
+    pub systemd_socket: bool,
+    /// How many connections there may be at once. More wait, and the ones that have waited for
+    /// their client for longest are closed for them.
+    pub max_connections: usize,
+    /// For how long a client may keep us waiting: with the TLS handshake, with the head of a request
+    /// from its first byte on, and with taking any more of an answer.
+    pub read_timeout: Duration,
+    /// How long a connection may stay open between two requests.
+    pub idle_timeout: Duration,
+}
+
+/// Why a server cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum WebError {
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+}

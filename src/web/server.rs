@@ -1,0 +1,190 @@
+//! From the bound listeners to the end of the last connection.
+
+use std::io;
+use std::net::SocketAddr;
+use std::os::unix::net::UnixListener;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use tokio::task::JoinSet;
+use tokio::time::{MissedTickBehavior, interval};
+
+use super::accept::{Acceptor, accept};
+use super::config::Config;
+use super::connection::Site;
+use super::listen::{self, Listener};
+use super::log::{Fields, Log};
+use super::pool::{Pool, Timeouts};
+use super::{Settings, WebError, descriptors};
+
+/// How many connections the local sockets may have at once. They have places of their own, so that
+/// the network cannot lock them out.
+pub const LOCAL_CONNECTIONS: usize = 256;
+
+/// A server that listens, and does not accept anything yet.
+pub struct Server {
+    listeners: Vec<Listener>,
+    addresses: Vec<SocketAddr>,
+    config: Option<Arc<Config>>,
+    max_connections: usize,
+    wanted_connections: usize,
+    timeouts: Timeouts,
+    local: Vec<(UnixListener, Router)>,
+}
+
+impl Server {
+    /// Reads the config file and binds everything. It needs no runtime, and raises the process's
+    /// limit of open files as far as it needs.
+    pub fn bind(settings: &Settings) -> Result<Server, WebError> {
+        let config = match &settings.config_file {
+            Some(path) => Some(Arc::new(Config::read(path)?)),
+            None => None,
+        };
+        let listeners = match settings.systemd_socket {
+            true => listen::from_systemd()?,
+            false => listen::bind(&settings.listen_addresses)?,
+        };
+        let address = |listener: &Listener| match listener {
+            Listener::Tcp(listener) => listener.local_addr().ok(),
+            Listener::Unix(_) => None,
+        };
+        Ok(Server {
+            addresses: listeners.iter().filter_map(address).collect(),
+            listeners,
+            config,
+            max_connections: descriptors::connections(settings.max_connections),
+            wanted_connections: settings.max_connections,
+            timeouts: Timeouts {
+                read: settings.read_timeout,
+                idle: settings.idle_timeout,
+            },
+            local: Vec::new(),
+        })
+    }
+
+    /// Where it listens on the network, with the real port for port 0.
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    pub fn is_tls(&self) -> bool {
+        self.config.as_ref().is_some_and(|config| config.is_tls())
+    }
+
+    /// Serves `app` on a Unix socket too, without what the web config file says: who may open it is
+    /// decided by its file's permissions.
+    pub fn add_local(&mut self, listener: UnixListener, app: Router) {
+        self.local.push((listener, app));
+    }
+
+    /// Serves `app` until `shutdown` is ready. Then it stops accepting, lets requests in flight end
+    /// for at most `grace`, and returns.
+    pub async fn serve(
+        self,
+        app: Router,
+        log: Log,
+        shutdown: impl Future<Output = ()> + Send,
+        grace: Duration,
+    ) {
+        if self.max_connections < self.wanted_connections {
+            log.warn(
+                "The limit of open files (ulimit -n) does not allow for --web.max-connections",
+                &[
+                    ("wanted", &self.wanted_connections),
+                    ("max", &self.max_connections),
+                ],
+            );
+        }
+        self.announce(log);
+        let public = Arc::new(Pool::new(self.max_connections, self.timeouts));
+        let local = Arc::new(Pool::new(LOCAL_CONNECTIONS, self.timeouts));
+        // Dropped, it ends the tasks in it.
+        let mut tasks = JoinSet::new();
+        for pool in [&public, &local] {
+            tasks.spawn(sweep(Arc::clone(pool)));
+        }
+        if let Some(config) = &self.config {
+            tasks.spawn(Arc::clone(config).watch(log));
+        }
+        let mut start = |site: &Arc<Site>, listener| match registered(listener) {
+            Ok(acceptor) => drop(tasks.spawn(accept(Arc::clone(site), acceptor))),
+            Err(error) => log.error("Could not serve a listener", &[("err", &error)]),
+        };
+        let site = Arc::new(Site::new(app, self.config, Arc::clone(&public), log));
+        for listener in self.listeners {
+            start(&site, listener);
+        }
+        for (listener, app) in self.local {
+            let site = Arc::new(Site::new(app, None, Arc::clone(&local), log));
+            start(&site, Listener::Unix(listener));
+        }
+        shutdown.await;
+        tasks.shutdown().await;
+        let (cut, local_cut) = tokio::join!(public.drain(grace), local.drain(grace));
+        if cut + local_cut > 0 {
+            log.warn(
+                "Cut off connections that were not done in time",
+                &[("connections", &(cut + local_cut))],
+            );
+        }
+    }
+
+    fn announce(&self, log: Log) {
+        let message = match self.is_tls() {
+            true => "TLS is enabled.",
+            false => "TLS is disabled.",
+        };
+        for listener in &self.listeners {
+            let address = match listener {
+                Listener::Tcp(listener) => listener.local_addr().map(|address| address.to_string()),
+                Listener::Unix(listener) => listener.local_addr().map(|address| {
+                    let path = address.as_pathname().map(|path| path.display().to_string());
+                    format!("unix:{}", path.unwrap_or_default())
+                }),
+            };
+            let address = address.unwrap_or_default();
+            let fields: Fields = &[("address", &address)];
+            log.info("Listening on", fields);
+            log.info(message, &[("http2", &false), ("address", &address)]);
+        }
+    }
+}
+
+async fn sweep(pool: Arc<Pool>) {
+    let mut ticks = interval(pool.sweep_interval());
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut parked = 0;
+    loop {
+        ticks.tick().await;
+        // The ones of the last sweep have freed their memory meanwhile.
+        if parked >= MANY_PARKED {
+            give_back_memory();
+            parked = 0;
+        }
+        parked += pool.sweep();
+    }
+}
+
+/// So many connections hold about 16 MiB for HTTP.
+const MANY_PARKED: usize = 1000;
+
+/// Gives memory back to the system that is free between blocks in use, which only this does.
+fn give_back_memory() {
+    // SAFETY: malloc_trim(3) may be called at any time, and touches free memory only.
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    unsafe {
+        nix::libc::malloc_trim(0);
+    }
+}
+
+/// The listener within the runtime.
+fn registered(listener: Listener) -> io::Result<Acceptor> {
+    Ok(match listener {
+        Listener::Tcp(listener) => Acceptor::Tcp(tokio::net::TcpListener::from_std(listener)?),
+        Listener::Unix(listener) => {
+            listener.set_nonblocking(true)?;
+            Acceptor::Unix(tokio::net::UnixListener::from_std(listener)?)
+        }
+    })
+}

@@ -1,0 +1,208 @@
+//! A connection's stream and bodies, which tell its entry how far it is.
+
+use std::future::poll_fn;
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use axum::body::Bytes;
+use hyper::body::{Body, Frame, Incoming, SizeHint};
+use hyper::rt::{Read, ReadBufCursor, Write};
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, ReadBuf};
+
+use super::entry::Entry;
+use super::stream::Stream;
+
+/// A stream whose progress is tracked.
+pub struct TrackedStream {
+    stream: TokioIo<Stream>,
+    entry: Arc<Entry>,
+    /// What was read of it and is to be read again.
+    first: Bytes,
+}
+
+impl TrackedStream {
+    pub fn new(stream: Stream, entry: Arc<Entry>) -> Self {
+        TrackedStream {
+            stream: TokioIo::new(stream),
+            entry,
+            first: Bytes::new(),
+        }
+    }
+
+    /// Has `bytes`, which were read of it, read again.
+    pub fn unread(&mut self, bytes: &[u8]) {
+        self.first = Bytes::copy_from_slice(bytes);
+    }
+
+    /// Waits until the client sends something, and is `false` where it has closed the connection. A
+    /// byte of it is read: only so TLS tells.
+    pub async fn is_sent_to(&mut self) -> bool {
+        if self.first.is_empty() {
+            let mut byte = [0];
+            let mut buffer = ReadBuf::new(&mut byte);
+            let read =
+                poll_fn(|cx| Pin::new(self.stream.inner_mut()).poll_read(cx, &mut buffer)).await;
+            if read.is_err() || buffer.filled().is_empty() {
+                return false;
+            }
+            self.first = Bytes::copy_from_slice(buffer.filled());
+        }
+        self.entry.received();
+        true
+    }
+}
+
+impl Read for TrackedStream {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        mut buffer: ReadBufCursor<'_>,
+    ) -> Poll<io::Result<()>> {
+        if !self.first.is_empty() {
+            let count = self.first.len().min(buffer.remaining());
+            buffer.put_slice(&self.first.split_to(count));
+            // Usually the rest has arrived too. An error comes again with the next call.
+            if buffer.remaining() > 0 {
+                let _ = Pin::new(&mut self.stream).poll_read(cx, buffer);
+            }
+            return Poll::Ready(Ok(()));
+        }
+        let read = Pin::new(&mut self.stream).poll_read(cx, buffer);
+        if read.is_ready() {
+            self.entry.received();
+        }
+        read
+    }
+}
+
+impl TrackedStream {
+    fn wrote(&self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        self.entry.wrote(written.is_ready());
+        written
+    }
+}
+
+impl Write for TrackedStream {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        self.wrote(written)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
+        self.wrote(written)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let flushed = Pin::new(&mut self.stream).poll_flush(cx);
+        match flushed {
+            Poll::Ready(Ok(())) => {
+                self.entry.wrote(true);
+                self.entry.flushed();
+            }
+            // With TLS there can be something left.
+            Poll::Pending => self.entry.wrote(false),
+            Poll::Ready(Err(_)) => {}
+        }
+        flushed
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let ended = Pin::new(&mut self.stream).poll_shutdown(cx);
+        if ended.is_pending() {
+            self.entry.wrote(false);
+        }
+        ended
+    }
+}
+
+/// A request's body. While there is one, the connection is not idle, even if it is answered.
+pub struct RequestBody {
+    body: Incoming,
+    entry: Arc<Entry>,
+}
+
+impl RequestBody {
+    pub fn new(body: Incoming, entry: Arc<Entry>) -> Self {
+        RequestBody { body, entry }
+    }
+}
+
+impl Drop for RequestBody {
+    fn drop(&mut self) {
+        self.entry.read();
+    }
+}
+
+impl Body for RequestBody {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+/// An answer's body, which is dropped when all of it is handed over to be sent.
+pub struct AnswerBody {
+    body: axum::body::Body,
+    entry: Arc<Entry>,
+}
+
+impl AnswerBody {
+    pub fn new(body: axum::body::Body, entry: Arc<Entry>) -> Self {
+        AnswerBody { body, entry }
+    }
+}
+
+impl Drop for AnswerBody {
+    fn drop(&mut self) {
+        self.entry.answered();
+    }
+}
+
+impl Body for AnswerBody {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

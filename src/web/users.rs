@@ -1,0 +1,214 @@
+//! Who may send requests: basic authentication (RFC 7617) against bcrypt hashes.
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::{Arc, Mutex};
+
+use axum::http::HeaderMap;
+use axum::http::header::AUTHORIZATION;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use ring::hmac;
+use tokio::sync::Semaphore;
+
+use super::pool::locked;
+
+/// At most so many passwords are remembered to be right, and as many to be wrong.
+const REMEMBERED: usize = 4096;
+
+/// Users and the bcrypt hashes of their passwords.
+#[derive(Clone, PartialEq, Eq, Default)]
+pub struct Users(BTreeMap<String, String>);
+
+impl Users {
+    /// Each of the hashes is one.
+    pub fn new(hashes: BTreeMap<String, String>) -> Self {
+        Users(hashes)
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The user's hash. Who is none gets the one that takes longest to check, and `false`, so that the
+    /// time that it takes does not tell who is one.
+    fn hash(&self, user: &str) -> Option<(&str, bool)> {
+        match self.0.get(user) {
+            Some(hash) => Some((hash, true)),
+            // Between `$2y$` and the next `$` there is the cost.
+            None => self
+                .0
+                .values()
+                .max_by_key(|hash| hash.get(4..6))
+                .map(|hash| (hash.as_str(), false)),
+        }
+    }
+}
+
+/// Checks passwords, which is made to take long, and remembers what came out.
+pub struct Checker {
+    /// Of this process only, so that what is remembered tells nothing.
+    key: hmac::Key,
+    right: Mutex<HashSet<[u8; 32]>>,
+    /// Apart, so that wrong passwords do not displace right ones.
+    wrong: Mutex<HashSet<[u8; 32]>>,
+    /// How many are checked at once.
+    checks: Arc<Semaphore>,
+}
+
+impl Checker {
+    pub fn new() -> Self {
+        let processors = std::thread::available_parallelism().map_or(1, usize::from);
+        Checker {
+            key: hmac::Key::new(hmac::HMAC_SHA256, &rand::random::<[u8; 32]>()),
+            right: Mutex::default(),
+            wrong: Mutex::default(),
+            // Others need processors too.
+            checks: Arc::new(Semaphore::new((processors / 2).max(1))),
+        }
+    }
+
+    /// Whether the request is from one of `users`.
+    pub async fn admits(&self, users: &Users, headers: &HeaderMap) -> bool {
+        let Some((user, password)) = credentials(headers) else {
+            return false;
+        };
+        let Some((hash, is_user)) = users.hash(&user) else {
+            return false;
+        };
+        let parts = [
+            &[is_user.into()],
+            user.as_bytes(),
+            hash.as_bytes(),
+            &password,
+        ];
+        let digest = self.digest(parts);
+        if let Some(is_right) = self.remembered(&digest) {
+            return is_right;
+        }
+        // It fails on a closed semaphore only, and this one never is.
+        let Ok(turn) = Arc::clone(&self.checks).acquire_owned().await else {
+            return false;
+        };
+        // Meanwhile another request with the same password may have been checked.
+        if let Some(is_right) = self.remembered(&digest) {
+            return is_right;
+        }
+        let hash = hash.to_owned();
+        let checked = tokio::task::spawn_blocking(move || {
+            let is_right = bcrypt::verify(&password, &hash).unwrap_or(false);
+            // The turn is not over when the client goes away, but when the work is done.
+            drop(turn);
+            is_right
+        });
+        let is_right = checked.await.unwrap_or(false) && is_user;
+        let mut digests = locked(match is_right {
+            true => &self.right,
+            false => &self.wrong,
+        });
+        if digests.len() >= REMEMBERED {
+            digests.clear();
+        }
+        digests.insert(digest);
+        is_right
+    }
+
+    fn remembered(&self, digest: &[u8; 32]) -> Option<bool> {
+        if locked(&self.right).contains(digest) {
+            return Some(true);
+        }
+        locked(&self.wrong).contains(digest).then_some(false)
+    }
+
+    fn digest(&self, parts: [&[u8]; 4]) -> [u8; 32] {
+        let mut context = hmac::Context::with_key(&self.key);
+        for part in parts {
+            // So that no two lists of parts are the same.
+            context.update(&(part.len() as u64).to_le_bytes());
+            context.update(part);
+        }
+        let mut digest = [0; 32];
+        digest.copy_from_slice(context.sign().as_ref());
+        digest
+    }
+}
+
+/// The user and password of the request. A password can be any bytes; no user's name can.
+fn credentials(headers: &HeaderMap) -> Option<(String, Vec<u8>)> {
+    let value = headers.get(AUTHORIZATION)?.as_bytes();
+    let (scheme, encoded) = value.split_at_checked(6)?;
+    if !scheme.eq_ignore_ascii_case(b"basic ") {
+        return None;
+    }
+    let mut user = STANDARD.decode(encoded.trim_ascii()).ok()?;
+    let colon = user.iter().position(|byte| *byte == b':')?;
+    let password = user.split_off(colon + 1);
+    user.pop();
+    Some((String::from_utf8(user).ok()?, password))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(value: &str) -> HeaderMap {
+        HeaderMap::from_iter([(AUTHORIZATION, value.parse().unwrap())])
+    }
+
+    fn basic(pair: &str) -> HeaderMap {
+        headers(&format!("Basic {}", STANDARD.encode(pair)))
+    }
+
+    #[test]
+    fn what_a_request_says() {
+        let said = |value: &str| credentials(&headers(value));
+        assert_eq!(said("bAsIc YTpiOmM="), Some(("a".into(), b"b:c".to_vec())));
+        assert_eq!(said("Basic Og=="), Some((String::new(), Vec::new())));
+        for wrong in [
+            "",
+            "Basic",
+            "Basic YQ==",
+            "Basic !",
+            "Bearer YTpi",
+            "Basic /zpi",
+        ] {
+            assert_eq!(said(wrong), None, "{wrong}");
+        }
+        assert_eq!(credentials(&HeaderMap::new()), None);
+    }
+
+    #[tokio::test]
+    async fn passwords() {
+        let hash = bcrypt::hash("right", 4).unwrap();
+        let users = Users::new(BTreeMap::from([("alice".into(), hash.clone())]));
+        let checker = Checker::new();
+        for _ in 0..2 {
+            assert!(checker.admits(&users, &basic("alice:right")).await);
+            assert!(!checker.admits(&users, &basic("alice:wrong")).await);
+            assert!(!checker.admits(&users, &basic("bob:right")).await);
+        }
+        assert_eq!(locked(&checker.right).len(), 1);
+        assert_eq!(locked(&checker.wrong).len(), 2);
+
+        let renamed = Users::new(BTreeMap::from([("bob".into(), hash)]));
+        assert!(checker.admits(&renamed, &basic("bob:right")).await);
+        assert!(!checker.admits(&renamed, &basic("alice:right")).await);
+        let hash = bcrypt::hash("other", 4).unwrap();
+        let changed = Users::new(BTreeMap::from([("alice".into(), hash)]));
+        assert!(!checker.admits(&changed, &basic("alice:right")).await);
+        assert!(checker.admits(&changed, &basic("alice:other")).await);
+    }
+
+    #[tokio::test]
+    async fn wrong_ones_displace_no_right_one() {
+        let hash = bcrypt::hash("right", 4).unwrap();
+        let users = Users::new(BTreeMap::from([("alice".into(), hash)]));
+        let checker = Checker::new();
+        assert!(checker.admits(&users, &basic("alice:right")).await);
+        let others =
+            (0..REMEMBERED as u64).map(|n| checker.digest([b"", b"", b"", &n.to_le_bytes()]));
+        locked(&checker.wrong).extend(others);
+        assert!(!checker.admits(&users, &basic("alice:wrong")).await);
+        assert_eq!(locked(&checker.wrong).len(), 1);
+        assert_eq!(locked(&checker.right).len(), 1);
+    }
+}
