@@ -2,7 +2,8 @@
 //!
 //! Data flows one way: a [`job`] is [`run`], its outcome becomes a report of [`metrics`], and a
 //! [`push`] brings that to a gateway: over HTTP, or to the embedded one in the [`state`] database.
-//! [`gateway`] is the latter's HTTP side, [`cli`] the command line on top.
+//! [`gateway`] serves the latter over HTTP, with what servers share from [`web`]. [`cli`] is the
+//! command line on top.
 //!
 //! ```
 //! use metricsjob::metrics::{Family, GroupingKey, text};

@@ -68,3 +68,5 @@ mod status;
 mod terminal;
 mod timeout;
 mod tls;
+mod web;
+mod web_config;

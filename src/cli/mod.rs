@@ -3,8 +3,8 @@
 //!
 //! It may use everything; nothing uses it. Results go to stdout, everything else to stderr.
 //!
-//! - `options`, `connection_options`, `delivery_options`, `policy_options`, `web_options`: the options that several
-//!   subcommands share.
+//! - `options`, `connection_options`, `delivery_options`, `policy_options`: the options that several
+//!   subcommands share; `web_options`: those that every server has.
 //! - `delivery_notes`: what is said about deliveries.
 //! - `perform`: what `run` and `exec` have in common.
 //! - `exit`: which error ends with which exit code.

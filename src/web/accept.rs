@@ -1,7 +1,7 @@
 //! The loop that takes connections.
 
-use std::fmt::Display;
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -9,7 +9,7 @@ use nix::errno::Errno;
 use tokio::net::{TcpListener, UnixListener};
 
 use super::connection::{self, Site};
-use super::log::Level;
+use super::log::{Fields, Level};
 use super::stream::Stream;
 
 /// A listener within the runtime.
@@ -19,7 +19,7 @@ pub enum Acceptor {
 }
 
 impl Acceptor {
-    async fn accept(&self) -> io::Result<(Stream, Option<std::net::SocketAddr>)> {
+    async fn accept(&self) -> io::Result<(Stream, Option<SocketAddr>)> {
         match self {
             Acceptor::Tcp(listener) => {
                 let (stream, client) = listener.accept().await?;
@@ -51,7 +51,7 @@ pub async fn accept(site: Arc<Site>, acceptor: Acceptor) {
             Err(error) => {
                 if said.is_none_or(|said| said.elapsed() >= SAID_EVERY) {
                     said = Some(Instant::now());
-                    let fields: super::log::Fields = &[("err", &error)];
+                    let fields: Fields = &[("err", &error)];
                     site.log.error("Could not accept a connection", fields);
                 }
                 site.pool.evict();
@@ -60,7 +60,7 @@ pub async fn accept(site: Arc<Site>, acceptor: Acceptor) {
             }
         };
         let client = match (&client, site.log.has(Level::Debug)) {
-            (Some(client), true) => (client as &dyn Display).to_string(),
+            (Some(client), true) => client.to_string(),
             _ => String::new(),
         };
         let place = site.pool.enter().await;

@@ -17,10 +17,13 @@ use tokio_rustls::TlsAcceptor;
 
 use super::config::Config;
 use super::entry::{Doing, Entry};
-use super::log::Log;
+use super::log::{Fields, Log};
 use super::pool::{Place, Pool};
 use super::stream::Stream;
 use super::tracked::{AnswerBody, RequestBody, TrackedStream};
+
+/// The largest head of a request in bytes, and about the most that is held of a body.
+const MAX_HEAD: usize = 64 * 1024;
 
 /// What all connections of a listener share.
 pub struct Site {
@@ -36,7 +39,8 @@ impl Site {
     pub fn new(app: Router, config: Option<Arc<Config>>, pool: Arc<Pool>, log: Log) -> Self {
         let mut http = http1::Builder::new();
         http.max_headers(128)
-            .max_buf_size(64 * 1024)
+            .max_header_size(MAX_HEAD)
+            .max_buf_size(MAX_HEAD)
             // The pool does it for all connections, and tells heads that take long from idle ones.
             .header_read_timeout(None);
         Site {
@@ -55,10 +59,11 @@ pub async fn serve(site: Arc<Site>, place: Place, stream: Stream, client: String
     let tls = site.config.as_ref().and_then(|config| config.tls());
     let stream = match tls {
         None => stream,
-        Some(tls) => match handshake(tls, entry, stream).await {
+        // Boxed, so that what it needs is there for as long as it takes only.
+        Some(tls) => match Box::pin(handshake(tls, entry, stream)).await {
             Ok(stream) => stream,
             Err(reason) => {
-                let fields: super::log::Fields = &[("client", &client), ("err", &reason)];
+                let fields: Fields = &[("client", &client), ("err", &reason)];
                 site.log.debug("TLS handshake failed", fields);
                 return;
             }
@@ -80,24 +85,21 @@ async fn handshake(
     entry: &Entry,
     stream: Stream,
 ) -> Result<Stream, String> {
-    let accepted = TlsAcceptor::from(tls).accept(stream).into_fallible();
+    if let Doing::Done(true) = entry.unless_told(false, stream.is_plain()).await {
+        stream.refuse(NO_TLS);
+        return Err("it does not speak TLS".into());
+    }
+    let accepted = TlsAcceptor::from(tls).accept(stream);
     match entry.unless_told(false, accepted).await {
         Doing::Done(Ok(stream)) => Ok(Stream::Tls(Box::new(stream))),
-        Doing::Done(Err((error, stream))) => {
-            let inner = error.get_ref().and_then(|inner| inner.downcast_ref());
-            if let Some(rustls::Error::InvalidMessage(rustls::InvalidMessage::InvalidContentType)) =
-                inner
-            {
-                stream.refuse(
-                    b"HTTP/1.0 400 Bad Request\r\nContent-Type: text/plain\r\n\r\n\
-                      Client sent an HTTP request to an HTTPS server.\n",
-                );
-            }
-            Err(error.to_string())
-        }
+        Doing::Done(Err(error)) => Err(error.to_string()),
         _ => Err("it took too long".into()),
     }
 }
+
+/// What Go's servers say to who does not speak TLS.
+const NO_TLS: &[u8] = b"HTTP/1.0 400 Bad Request\r\nContent-Type: text/plain\r\n\r\n\
+    Client sent an HTTP request to an HTTPS server.\n";
 
 /// Speaks HTTP until the connection ends, or is to be parked: then the stream is given back.
 async fn speak(
@@ -118,7 +120,8 @@ async fn speak(
             Doing::Park => {
                 let parts = connection.into_parts();
                 let mut stream = parts.io;
-                stream.unread(parts.read_buf);
+                // Copied, as even an empty one holds the whole buffer.
+                stream.unread(&parts.read_buf);
                 entry.parked();
                 return Some(stream);
             }

@@ -1,7 +1,7 @@
 //! What every server of ours shares: listeners, connections, TLS and users from a web config file,
 //! and the log.
 //!
-//! It may use `metrics` only. A [`Server`] is bound first, so that whatever is wrong with an address
+//! It may use `metrics` only, and needs nothing of it yet. A [`Server`] is bound first, so that whatever is wrong with an address
 //! or the config file is found before anything else is done; then it serves an [`axum::Router`].
 //!
 //! - `listen`: addresses and sockets of systemd; `descriptors`: how many files may be open.
@@ -33,7 +33,7 @@ mod users;
 use std::path::PathBuf;
 use std::time::Duration;
 
-pub use config::ConfigError;
+pub use config::{ConfigError, Problem as ConfigProblem};
 pub use listen::ListenError;
 pub use log::Log;
 pub use server::Server;

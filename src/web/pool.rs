@@ -115,8 +115,9 @@ impl Pool {
     }
 
     /// Has the connections closed whose clients keep us waiting for too long, and the idle ones
-    /// parked. It has to be called again and again.
-    pub fn sweep(&self) {
+    /// parked: how many of those there are is the result. It has to be called again and again.
+    pub fn sweep(&self) -> usize {
+        let mut count = 0;
         let now = self.millis();
         let read = millis(self.timeouts.read);
         let idle = millis(self.timeouts.idle);
@@ -130,10 +131,14 @@ impl Pool {
                     entry.close_in(moment);
                 }
                 Phase::Idle | Phase::Parked if age >= idle => entry.close_in(moment),
-                Phase::Idle if age >= parked => entry.park_in(moment),
+                Phase::Idle if age >= parked => {
+                    entry.park_in(moment);
+                    count += 1;
+                }
                 _ => {}
             }
         }
+        count
     }
 
     /// How often to sweep, so that no timeout is exceeded by much.

@@ -16,14 +16,26 @@ pub enum Stream {
 }
 
 impl Stream {
+    /// Waits for the first byte, and is whether that is text, as in plain HTTP: TLS starts with 22.
+    pub async fn is_plain(&self) -> bool {
+        let mut byte = [0];
+        match self {
+            Stream::Tcp(stream) => {
+                matches!(stream.peek(&mut byte).await, Ok(1)) && byte[0].is_ascii_alphabetic()
+            }
+            // Nothing can be looked at here without taking it.
+            Stream::Unix(_) | Stream::Tls(_) => false,
+        }
+    }
+
     /// Sends what can be sent at once, to who does not speak TLS.
     pub fn refuse(&self, text: &[u8]) {
-        // It was a kindness only.
-        let _ = match self {
-            Stream::Tcp(stream) => stream.try_write(text),
-            Stream::Unix(stream) => stream.try_write(text),
-            Stream::Tls(_) => Ok(0),
-        };
+        if let Stream::Tcp(stream) = self {
+            // What is not read when the connection is closed resets it, and the text can get lost.
+            // It is a kindness only, so nothing has to become of errors.
+            let _ = stream.try_read(&mut [0; 4096]);
+            let _ = stream.try_write(text);
+        }
     }
 }
 

@@ -33,8 +33,8 @@ impl TrackedStream {
     }
 
     /// Has `bytes`, which were read of it, read again.
-    pub fn unread(&mut self, bytes: Bytes) {
-        self.first = bytes;
+    pub fn unread(&mut self, bytes: &[u8]) {
+        self.first = Bytes::copy_from_slice(bytes);
     }
 
     /// Waits until the client sends something, and is `false` where it has closed the connection. A

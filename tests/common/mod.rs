@@ -19,6 +19,7 @@ mod sandbox;
 mod server;
 mod tls_server;
 mod waiting;
+pub mod web_server;
 
 pub use authority::Authority;
 #[cfg(feature = "real-servers")]

@@ -3,10 +3,9 @@
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
-use serde_saphyr::{Spanned, UserMessageFormatter};
+use serde_saphyr::{Location, Spanned, UserMessageFormatter};
 
 use super::error::{Placed, Problem};
-use serde_saphyr::Location;
 
 /// A text and where it is in the file.
 pub type Text = Spanned<String>;

@@ -5,7 +5,7 @@
 //! - `tls`: TLS; `client_auth`: clients' certificates, and `san` the names in one.
 //! - `files`: whether one has changed.
 //!
-//! The source is `docs/web-configuration.md` and `web/*.go` of exporter-toolkit at v0.16. Other than
+//! The source is `docs/web-configuration.md` and `web/*.go` of exporter-toolkit at v0.17.1. Other than
 //! there, what would be without effect is an error.
 
 mod client_auth;

@@ -1,0 +1,147 @@
+//! A server on `metricsjob::web` with a trivial application, in the test's own process.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::os::unix::net::UnixListener;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::routing::{get, post};
+use metricsjob::web::log::{Format, Level};
+use metricsjob::web::{Log, Server, Settings};
+use tokio::sync::oneshot;
+
+/// Ends when it is dropped.
+pub struct WebServer {
+    addresses: Vec<SocketAddr>,
+    log: Arc<Mutex<String>>,
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// On a free port, with a config file if one is given.
+pub fn settings(config: Option<&Path>) -> Settings {
+    Settings {
+        listen_addresses: vec!["127.0.0.1:0".into()],
+        config_file: config.map(Path::to_owned),
+        systemd_socket: false,
+        max_connections: 100,
+        read_timeout: Duration::from_secs(30),
+        idle_timeout: Duration::from_secs(30),
+    }
+}
+
+impl WebServer {
+    pub fn start(settings: &Settings) -> Self {
+        WebServer::with(settings, None)
+    }
+
+    /// Served on a local socket too.
+    pub fn with(settings: &Settings, local: Option<UnixListener>) -> Self {
+        let mut server = Server::bind(settings).unwrap_or_else(|error| panic!("{error}"));
+        if let Some(listener) = local {
+            server.add_local(listener, app());
+        }
+        let addresses = server.addresses().to_vec();
+        let lines = Arc::new(Mutex::new(String::new()));
+        let kept = Arc::clone(&lines);
+        let sink = move |line: &[u8]| kept.lock().unwrap().push_str(str::from_utf8(line).unwrap());
+        let log = Log::to(Level::Debug, Format::Logfmt, Box::leak(Box::new(sink)));
+        let (stop, stopped) = oneshot::channel();
+        let thread = thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_multi_thread()
+                .worker_threads(2)
+                .enable_all()
+                .build()
+                .unwrap();
+            let shutdown = async {
+                let _ = stopped.await;
+            };
+            runtime.block_on(server.serve(app(), log, shutdown, Duration::from_secs(1)));
+        });
+        WebServer {
+            addresses,
+            log: lines,
+            stop: Some(stop),
+            thread: Some(thread),
+        }
+    }
+
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.addresses[0]
+    }
+
+    pub fn url(&self) -> String {
+        format!("https://localhost:{}", self.address().port())
+    }
+
+    pub fn connect(&self) -> TcpStream {
+        TcpStream::connect(self.address()).unwrap()
+    }
+
+    /// The whole answer to a request for `/` over plain HTTP; `headers` are further lines of its head.
+    #[track_caller]
+    pub fn get(&self, headers: &str) -> String {
+        exchange(self.connect(), &request("/", headers))
+    }
+
+    pub fn log(&self) -> String {
+        self.log.lock().unwrap().clone()
+    }
+
+    /// Has it end, without waiting for that.
+    pub fn stop(&mut self) {
+        self.stop.take();
+    }
+
+    pub fn has_ended(&self) -> bool {
+        self.thread.as_ref().is_none_or(JoinHandle::is_finished)
+    }
+}
+
+impl Drop for WebServer {
+    fn drop(&mut self) {
+        self.stop();
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+fn app() -> Router {
+    let slow = || async {
+        tokio::time::sleep(Duration::from_millis(400)).await;
+        "slow"
+    };
+    let endless = || async { tokio::time::sleep(Duration::from_secs(60)).await };
+    Router::new()
+        .route("/", get(|| async { "hello" }))
+        .route("/slow", get(slow))
+        .route("/endless", get(endless))
+        .route("/big", get(|| async { vec![b'x'; 64 << 20] }))
+        .route("/echo", post(|body: Bytes| async { body }))
+        .route("/ignore", post(|| async { "ignored" }))
+}
+
+/// A request after which the connection ends.
+pub fn request(path: &str, headers: &str) -> String {
+    format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{headers}\r\n")
+}
+
+/// What is sent back until the connection ends, which it does even if the request is not complete.
+#[track_caller]
+pub fn exchange(mut stream: impl Read + Write, request: &str) -> String {
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut answer = Vec::new();
+    // It may be reset.
+    let _ = stream.read_to_end(&mut answer);
+    String::from_utf8(answer).unwrap()
+}
