@@ -239,7 +239,7 @@ fn narrow_screens_scroll_in_one_direction() {
     ];
     wide.families[1].metrics[0]
         .labels
-        .insert("table".into(), long.clone());
+        .insert("table", &long);
     wide.push_failure_time = NOW as f64;
     let (server, _) = serve(vec![wide]);
     let mut browser = Chromium::start();

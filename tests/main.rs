@@ -23,9 +23,12 @@ mod examples;
 mod exec;
 mod exec_terminal;
 mod fault_proxy;
+#[cfg(feature = "real-servers")]
+mod gateway_differential;
 mod gateway_failures;
 #[cfg(feature = "real-servers")]
 mod gateway_page;
+mod gateway_server;
 mod gateway_url;
 mod grouping_key;
 mod history;
