@@ -237,9 +237,7 @@ fn narrow_screens_scroll_in_one_direction() {
         Family::gauge("a".repeat(300), long.clone(), -1.234_567_890_123e-300),
         Family::gauge("size_bytes", "Size.", 1e20),
     ];
-    wide.families[1].metrics[0]
-        .labels
-        .insert("table", &long);
+    wide.families[1].metrics[0].labels.insert("table", &long);
     wide.push_failure_time = NOW as f64;
     let (server, _) = serve(vec![wide]);
     let mut browser = Chromium::start();

@@ -194,6 +194,7 @@ impl Server {
         body: &[u8],
     ) -> Answer {
         let mut stream = TcpStream::connect(&self.address).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
         let length = body.len();
         let mut request = format!("{method} {path} HTTP/1.0\r\nContent-Length: {length}\r\n");
         for (name, value) in headers {
@@ -204,7 +205,8 @@ impl Server {
         request.extend_from_slice(body);
         stream.write_all(&request).unwrap();
         let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
+        let read = stream.read_to_string(&mut answer);
+        read.unwrap_or_else(|error| panic!("{method} {path}: {error}"));
         let (head, body) = answer.split_once("\r\n\r\n").unwrap();
         let mut lines = head.split("\r\n");
         let status = lines.next().unwrap().split(' ').nth(1).unwrap();
