@@ -24,11 +24,14 @@ mod exec;
 mod exec_terminal;
 mod fault_proxy;
 mod gateway_crash;
+#[cfg(feature = "real-servers")]
+mod gateway_differential;
 mod gateway_failures;
 mod gateway_hostile;
 #[cfg(feature = "real-servers")]
 mod gateway_page;
 mod gateway_state;
+mod gateway_server;
 mod gateway_url;
 mod grouping_key;
 mod history;

@@ -15,7 +15,6 @@ pub mod own_gateway;
 mod port;
 mod proxy;
 mod sandbox;
-#[cfg(feature = "real-servers")]
 mod server;
 mod tls_server;
 mod waiting;
@@ -33,7 +32,10 @@ pub use port::Port;
 pub use proxy::TunnelProxy;
 pub use sandbox::{Finished, Sandbox};
 #[cfg(feature = "real-servers")]
-pub use server::{PATIENCE, Server};
+pub use server::Answer;
+#[cfg(feature = "real-servers")]
+pub use server::PATIENCE;
+pub use server::Server;
 pub use tls_server::TlsServer;
 pub use waiting::{eventually, is_alive, send};
 

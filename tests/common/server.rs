@@ -1,7 +1,9 @@
-//! Real servers, each on a free port of 127.0.0.1, ended with the test.
+//! Servers, ours and real ones, each on a free port of 127.0.0.1, ended with the test.
 
+use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
+#[cfg(feature = "real-servers")]
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
@@ -9,7 +11,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::gateway::{Samples, exposed_samples};
+#[cfg(feature = "real-servers")]
 use super::port::Port;
+use super::sandbox::Sandbox;
 
 /// How long a server may take to start, and a page to show what is awaited.
 pub const PATIENCE: Duration = Duration::from_secs(60);
@@ -17,33 +21,73 @@ pub const PATIENCE: Duration = Duration::from_secs(60);
 pub struct Server {
     child: Child,
     address: String,
-    _dir: tempfile::TempDir,
+    _dir: Home,
+}
+
+/// Where a server works.
+enum Home {
+    Sandbox(Sandbox),
+    #[cfg(feature = "real-servers")]
+    Dir(tempfile::TempDir),
+}
+
+impl Home {
+    fn path(&self) -> &std::path::Path {
+        match self {
+            Home::Sandbox(sandbox) => sandbox.path(),
+            #[cfg(feature = "real-servers")]
+            Home::Dir(dir) => dir.path(),
+        }
+    }
+}
+
+/// The answer to a request.
+pub struct Answer {
+    pub status: u16,
+    /// Names in lower case.
+    pub headers: BTreeMap<String, String>,
+    pub body: String,
 }
 
 impl Server {
+    /// `metricsjob gateway` with further flags, in a home and with a state directory of its own.
+    pub fn gateway(flags: &[&str]) -> Self {
+        let sandbox = Sandbox::new();
+        let mut command = sandbox.command(["gateway", "--web.listen-address=127.0.0.1:0"]);
+        command.args(flags);
+        let server = Server::start(command, Home::Sandbox(sandbox));
+        server.wait_for("/-/ready", |_| true);
+        server
+    }
+
     /// `prometheus-pushgateway` with further flags.
+    #[cfg(feature = "real-servers")]
     pub fn pushgateway(flags: &[&str]) -> Self {
         Server::ready_pushgateway("127.0.0.1:0", flags)
     }
 
     /// The same on a port that stays when the server has gone, for the next one.
+    #[cfg(feature = "real-servers")]
     pub fn pushgateway_on(port: &Port) -> Self {
         Server::ready_pushgateway(&port.address(), &[])
     }
 
     /// `prometheus-pushgateway` with the TLS and the users of this web configuration file. What else
     /// is known of a server here speaks plain HTTP, and is of no use for it.
+    #[cfg(feature = "real-servers")]
     pub fn secured_pushgateway(web_config: &Path) -> Self {
         let config = web_config.display();
         Server::listening_pushgateway("127.0.0.1:0", &[&format!("--web.config.file={config}")])
     }
 
+    #[cfg(feature = "real-servers")]
     fn ready_pushgateway(address: &str, flags: &[&str]) -> Self {
         let server = Server::listening_pushgateway(address, flags);
         server.wait_for("/-/ready", |_| true);
         server
     }
 
+    #[cfg(feature = "real-servers")]
     fn listening_pushgateway(address: &str, flags: &[&str]) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let mut command = Command::new("prometheus-pushgateway");
@@ -52,10 +96,11 @@ impl Server {
             // Debian's keeps its groups in a file of the system by default.
             .arg("--persistence.file=")
             .args(flags);
-        Server::start(command, dir)
+        Server::start(command, Home::Dir(dir))
     }
 
     /// `prometheus` with this configuration file.
+    #[cfg(feature = "real-servers")]
     pub fn prometheus(config: &Path) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let mut command = Command::new("prometheus");
@@ -63,13 +108,13 @@ impl Server {
             .arg("--web.listen-address=127.0.0.1:0")
             .arg(format!("--config.file={}", config.display()))
             .arg(format!("--storage.tsdb.path={}", dir.path().display()));
-        let server = Server::start(command, dir);
+        let server = Server::start(command, Home::Dir(dir));
         server.wait_for("/-/ready", |_| true);
         server
     }
 
     /// Starts a server that takes a port of its choice and logs the one it got.
-    fn start(mut command: Command, dir: tempfile::TempDir) -> Self {
+    fn start(mut command: Command, dir: Home) -> Self {
         let program = command.get_program().to_owned();
         let mut child = command
             .current_dir(dir.path())
@@ -112,10 +157,12 @@ impl Server {
         format!("http://{}", self.address)
     }
 
+    #[cfg(feature = "real-servers")]
     pub fn port(&self) -> &str {
         self.address.rsplit(':').next().unwrap()
     }
 
+    #[cfg(feature = "real-servers")]
     pub fn address(&self) -> &str {
         &self.address
     }
@@ -132,20 +179,45 @@ impl Server {
         exposed_samples(&self.get("/metrics"))
     }
 
-    /// Status and body of an answer. HTTP 1.0, so that the body ends with the connection.
+    /// Status and body of an answer.
     pub fn request(&self, method: &str, path: &str, body: &str) -> (u16, String) {
+        let answer = self.exchange(method, path, &[], body.as_bytes());
+        (answer.status, answer.body)
+    }
+
+    /// Sends a request and returns the answer. HTTP 1.0, so that the body ends with the connection.
+    pub fn exchange(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> Answer {
         let mut stream = TcpStream::connect(&self.address).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
         let length = body.len();
-        write!(
-            stream,
-            "{method} {path} HTTP/1.0\r\nContent-Length: {length}\r\n\r\n{body}"
-        )
-        .unwrap();
+        let mut request = format!("{method} {path} HTTP/1.0\r\nContent-Length: {length}\r\n");
+        for (name, value) in headers {
+            request.push_str(&format!("{name}: {value}\r\n"));
+        }
+        request.push_str("\r\n");
+        let mut request = request.into_bytes();
+        request.extend_from_slice(body);
+        stream.write_all(&request).unwrap();
         let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
+        let read = stream.read_to_string(&mut answer);
+        read.unwrap_or_else(|error| panic!("{method} {path}: {error}"));
         let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-        let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-        (status, body.to_owned())
+        let mut lines = head.split("\r\n");
+        let status = lines.next().unwrap().split(' ').nth(1).unwrap();
+        let headers = lines.filter_map(|line| line.split_once(": "));
+        Answer {
+            status: status.parse().unwrap(),
+            headers: headers
+                .map(|(name, value)| (name.to_lowercase(), value.to_owned()))
+                .collect(),
+            body: body.to_owned(),
+        }
     }
 
     /// Asks for `path` until it answers 200 with a body that is `wanted`, and returns that.
