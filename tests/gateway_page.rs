@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use metricsjob::gateway::page::{self, Page};
 use metricsjob::metrics::{Family, Group, GroupingKey};
 
+use crate::common::own_gateway_for_clients::{ServedGateway, curl};
 use crate::common::{Chromium, FakeServer};
 
 const NOW: u64 = 1_790_000_000;
@@ -239,7 +240,7 @@ fn narrow_screens_scroll_in_one_direction() {
     ];
     wide.families[1].metrics[0]
         .labels
-        .insert("table".into(), long.clone());
+        .insert("table", long.as_str());
     wide.push_failure_time = NOW as f64;
     let (server, _) = serve(vec![wide]);
     let mut browser = Chromium::start();
@@ -296,3 +297,31 @@ const LOW_CONTRAST: &str = "(() => {
         .filter(element => contrast(element) < 4.5)
         .map(element => element.outerHTML);
 })()";
+
+/// A push to the real gateway.
+fn push(gateway: &str, path: &str, text: &str) {
+    let url = format!("{gateway}/metrics/{path}");
+    curl(&["-f", "--data-binary", text, &url]).code(0);
+}
+
+#[test]
+fn the_real_gateway_shows_hostile_strings() {
+    let gateway = ServedGateway::start(&[]);
+    let text = "# HELP x </p><script>window.hacked = 1</script>\n# TYPE x gauge\n\
+                x{a=\"'\\\"><img src=x onerror=window.hacked=1>\"} 1\n";
+    // "><img src=x onerror=window.hacked=1>
+    let job = "%22%3E%3Cimg%20src=x%20onerror=window.hacked=1%3E";
+    push(&gateway.url(), &format!("job/{job}"), text);
+    let mut browser = Chromium::start();
+    browser.open(&format!("{}/?search={job}", gateway.url()));
+    browser.evaluate("document.querySelectorAll('details').forEach(part => part.open = true)");
+    browser.evaluate(ASK);
+    for shown in ["<script>window.hacked = 1</script>", "<img src=x onerror"] {
+        browser.wait_for(&format!(
+            "document.querySelector('.group').innerText.includes('{shown}')"
+        ));
+    }
+    assert_eq!(browser.evaluate("document.images.length"), 0);
+    assert_eq!(browser.evaluate("typeof window.hacked"), "undefined");
+    assert_eq!(browser.problems(), [""; 0]);
+}

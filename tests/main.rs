@@ -23,6 +23,8 @@ mod examples;
 mod exec;
 mod exec_terminal;
 mod fault_proxy;
+#[cfg(feature = "real-servers")]
+mod gateway_clients;
 mod gateway_failures;
 #[cfg(feature = "real-servers")]
 mod gateway_page;

@@ -9,6 +9,8 @@ mod fake_server;
 mod fault;
 mod fault_proxy;
 mod gateway;
+#[cfg(feature = "real-servers")]
+pub mod own_gateway_for_clients;
 mod port;
 mod proxy;
 mod sandbox;
