@@ -26,6 +26,8 @@ mod fault_proxy;
 mod gateway_crash;
 #[cfg(feature = "real-servers")]
 mod gateway_differential;
+#[cfg(feature = "real-servers")]
+mod gateway_clients;
 mod gateway_failures;
 mod gateway_hostile;
 #[cfg(feature = "real-servers")]

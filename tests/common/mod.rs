@@ -12,6 +12,8 @@ mod fault;
 mod fault_proxy;
 mod gateway;
 pub mod own_gateway;
+#[cfg(feature = "real-servers")]
+pub mod own_gateway_for_clients;
 mod port;
 mod proxy;
 mod sandbox;
