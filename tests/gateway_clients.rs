@@ -9,12 +9,12 @@ use std::time::{Duration, Instant};
 use serde_json::{Value as Json, json};
 
 use crate::common::own_gateway_for_clients::{ServedGateway, curl, curl_with_input, finished};
-use crate::common::{PATIENCE, Sandbox, Server};
+use crate::common::{Authority, PATIENCE, Sandbox, Server};
 
 /// `me`, with the bcrypt hash of `s3cret-password`, of the least cost.
-const USERS: &str =
+pub const USERS: &str =
     "basic_auth_users:\n  me: $2b$04$U68uVLAb/XpsUwF5m9DAHOJ1GW6kyG58nn9y9B6C8eqVgfMV5AQTW\n";
-const USER: &str = "me:s3cret-password";
+pub const USER: &str = "me:s3cret-password";
 
 fn program(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -123,6 +123,52 @@ fn python_prometheus_client() {
     let series = format!("py_records{{instance=\"{ip}\",job=\"py\"}} 1");
     assert!(!ip.is_empty());
     shows(&metrics(), &[&series]);
+}
+
+#[test]
+fn go_client_golang() {
+    let build = Path::new(env!("CARGO_TARGET_TMPDIR")).join("go");
+    let pusher = build.join("push");
+    fs::create_dir_all(&build).unwrap();
+    let mut go = Command::new("go");
+    go.args(["build", "-o"])
+        .arg(&pusher)
+        .arg(program("push.go"))
+        .env("GOPATH", "/usr/share/gocode")
+        .env("GO111MODULE", "off")
+        .env("GOFLAGS", "")
+        .env("GOCACHE", build.join("cache"));
+    finished(&mut go).code(0);
+
+    let gateway = ServedGateway::start(&[]);
+    let run = |what: &str, value: &str| {
+        let mut command = Command::new(&pusher);
+        finished(command.args([what, &gateway.url(), value])).code(0);
+    };
+    for value in ["customers", "a/b c", "", "zürich 🦀+%"] {
+        run("push", value);
+        run("add", value);
+        let series = |name: &str, rest: &str| {
+            format!("{name}{{db=\"{value}\",instance=\"\",job=\"go/job\"{rest}")
+        };
+        let metrics = gateway.metrics();
+        for line in [
+            series("go_seen_total", "} 3"),
+            series("go_records", r#",table="a \"b\"\n"} -1.5"#),
+            series("go_size_bytes_bucket", r#",le="1"} 0"#),
+            series("go_size_bytes_bucket", r#",le="10"} 1"#),
+            series("go_size_bytes_bucket", r#",le="+Inf"} 1"#),
+            series("go_took_seconds", r#",quantile="0.5"} 2"#),
+            series("go_took_seconds_count", "} 1"),
+            series("go_added", "} 0"),
+        ] {
+            shows(&metrics, &[&line]);
+        }
+        run("push", value);
+        assert!(!gateway.metrics().contains("go_added"));
+        run("delete", value);
+        assert!(!gateway.metrics().contains("go/job"));
+    }
 }
 
 #[test]
@@ -368,4 +414,34 @@ fn methods() {
         assert_eq!(status(&["-I", &url(path)]), 405, "{path}");
     }
     assert_eq!(status(&[&url("/metrics/job/a")]), 405);
+}
+
+#[test]
+fn tls_with_client_certificates_and_users() {
+    let sandbox = Sandbox::new();
+    let authority = Authority::new();
+    let (server, client) = (authority.server("localhost"), authority.client());
+    let ca = sandbox.write("ca.pem", authority.pem());
+    sandbox.write("server.pem", server.certificate_pem());
+    sandbox.write("server.key", server.key_pem());
+    let certificate = sandbox.write("client.pem", client.certificate_pem());
+    let key = sandbox.write("client.key", client.key_pem());
+    let config = format!(
+        "tls_server_config:\n  cert_file: server.pem\n  key_file: server.key\n  \
+         client_auth_type: RequireAndVerifyClientCert\n  client_ca_file: ca.pem\n{USERS}"
+    );
+    let config = sandbox.write("web.yml", config);
+    let gateway = ServedGateway::start(&["--web.config.file", config.to_str().unwrap()]);
+    let port = gateway.address().rsplit(':').next().unwrap();
+    let url = format!("https://localhost:{port}/metrics");
+    let trusting = ["--cacert", ca.to_str().unwrap(), &url];
+    let certificate = ["--cert", certificate.to_str().unwrap()];
+    let key = ["--key", key.to_str().unwrap()];
+    let known = [&trusting[..], &certificate, &key].concat();
+    assert_eq!(status(&[&known[..], &["-u", USER]].concat()), 200);
+    assert_eq!(status(&[&known[..], &["-u", "me:wrong"]].concat()), 401);
+    assert_eq!(status(&known), 401);
+    let unknown = curl(&[&trusting[..], &["-u", USER]].concat());
+    assert_eq!(unknown.stdout(), "");
+    assert_ne!(unknown.stderr(), "");
 }

@@ -6,7 +6,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use metricsjob::gateway::page::{self, Page};
 use metricsjob::metrics::{Family, Group, GroupingKey};
 
-use crate::common::{Chromium, FakeServer};
+use crate::common::own_gateway_for_clients::{ServedGateway, curl};
+use crate::common::{Chromium, FakeServer, Sandbox};
 
 const NOW: u64 = 1_790_000_000;
 
@@ -294,3 +295,82 @@ const LOW_CONTRAST: &str = "(() => {
         .filter(element => contrast(element) < 4.5)
         .map(element => element.outerHTML);
 })()";
+
+/// A push to the real gateway.
+fn push(gateway: &str, path: &str, text: &str) {
+    let url = format!("{gateway}/metrics/{path}");
+    curl(&["-f", "--data-binary", text, &url]).code(0);
+}
+
+#[test]
+fn the_real_gateway_lists_searches_and_deletes() {
+    for prefix in ["", "/behind/proxy"] {
+        let gateway = ServedGateway::start(&["--web.route-prefix", prefix]);
+        let url = format!("{}{prefix}", gateway.url());
+        push(&url, "job/backup/db@base64/YS9i", "records 42\n");
+        push(&url, "job/other", "records 43\n");
+        let mut browser = Chromium::start();
+        let groups = "document.querySelectorAll('.group').length";
+        browser.open(&format!("{url}/?search=other"));
+        assert_eq!(browser.evaluate(groups), 1);
+        browser.open(&format!("{url}/"));
+        assert_eq!(browser.evaluate(groups), 2);
+        browser.evaluate(
+            "document.querySelector('#search').value = 'backup';
+             document.querySelector('#search').form.requestSubmit()",
+        );
+        browser.wait_for("location.search.includes('backup')");
+        browser.wait_for(&format!(
+            "document.readyState == 'complete' && {groups} == 1"
+        ));
+        let metrics = || curl(&["-f", &format!("{url}/metrics")]).code(0).stdout();
+        browser.evaluate(ASK);
+        assert!(metrics().contains("job=\"backup\""));
+        browser.evaluate(CONFIRM);
+        browser.wait_for(&format!("{groups} == 0"));
+        let left = metrics();
+        assert!(!left.contains("job=\"backup\""), "{left}");
+        assert!(left.contains("job=\"other\""), "{left}");
+        assert_eq!(browser.problems(), [""; 0]);
+    }
+}
+
+#[test]
+fn the_real_gateway_with_users() {
+    let sandbox = Sandbox::new();
+    let config = sandbox.write("web.yml", crate::gateway_clients::USERS);
+    let gateway = ServedGateway::start(&["--web.config.file", config.to_str().unwrap()]);
+    let user = crate::gateway_clients::USER;
+    let url = format!("http://{user}@{}", gateway.address());
+    push(&url, "job/backup", "records 42\n");
+    push(&url, "job/other", "records 42\n");
+    let mut browser = Chromium::start();
+    browser.open(&format!("{url}/"));
+    browser.evaluate(ASK);
+    browser.evaluate(CONFIRM);
+    browser.wait_for("document.querySelectorAll('.group').length == 1");
+    let left = curl(&["-f", &format!("{url}/metrics")]).code(0).stdout();
+    assert!(!left.contains("job=\"backup\""), "{left}");
+}
+
+#[test]
+fn the_real_gateway_shows_hostile_strings() {
+    let gateway = ServedGateway::start(&[]);
+    let text = "# HELP x </p><script>window.hacked = 1</script>\n# TYPE x gauge\n\
+                x{a=\"'\\\"><img src=x onerror=window.hacked=1>\"} 1\n";
+    // "><img src=x onerror=window.hacked=1>
+    let job = "%22%3E%3Cimg%20src=x%20onerror=window.hacked=1%3E";
+    push(&gateway.url(), &format!("job/{job}"), text);
+    let mut browser = Chromium::start();
+    browser.open(&format!("{}/?search={job}", gateway.url()));
+    browser.evaluate("document.querySelectorAll('details').forEach(part => part.open = true)");
+    browser.evaluate(ASK);
+    for shown in ["<script>window.hacked = 1</script>", "<img src=x onerror"] {
+        browser.wait_for(&format!(
+            "document.querySelector('.group').innerText.includes('{shown}')"
+        ));
+    }
+    assert_eq!(browser.evaluate("document.images.length"), 0);
+    assert_eq!(browser.evaluate("typeof window.hacked"), "undefined");
+    assert_eq!(browser.problems(), [""; 0]);
+}

@@ -23,17 +23,17 @@ mod examples;
 mod exec;
 mod exec_terminal;
 mod fault_proxy;
+#[cfg(feature = "real-servers")]
+mod gateway_clients;
 mod gateway_crash;
 #[cfg(feature = "real-servers")]
 mod gateway_differential;
-#[cfg(feature = "real-servers")]
-mod gateway_clients;
 mod gateway_failures;
 mod gateway_hostile;
 #[cfg(feature = "real-servers")]
 mod gateway_page;
-mod gateway_state;
 mod gateway_server;
+mod gateway_state;
 mod gateway_url;
 mod grouping_key;
 mod history;
