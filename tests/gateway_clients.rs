@@ -148,8 +148,14 @@ fn go_client_golang() {
     for value in ["customers", "a/b c", "", "zürich 🦀+%"] {
         run("push", value);
         run("add", value);
+        // In a value that it does not send as base64, this version writes a blank as `+`, which
+        // is a plus in a path.
+        let value_sent = match value.contains('/') {
+            true => value.into(),
+            false => value.replace(' ', "+"),
+        };
         let series = |name: &str, rest: &str| {
-            format!("{name}{{db=\"{value}\",instance=\"\",job=\"go/job\"{rest}")
+            format!("{name}{{db=\"{value_sent}\",instance=\"\",job=\"go/job\"{rest}")
         };
         let metrics = gateway.metrics();
         for line in [

@@ -119,7 +119,8 @@
   async function remove(path) {
     let answer;
     try {
-      answer = await fetch(path, {
+      // Relative to a URL with credentials, fetch refuses.
+      answer = await fetch(whole(path), {
         method: "DELETE",
         credentials: "same-origin",
         redirect: "error",
