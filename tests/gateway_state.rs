@@ -213,7 +213,6 @@ fn damage(sandbox: &Sandbox, text: &[u8]) {
 }
 
 #[test]
-#[ignore = "not green yet"]
 fn a_corrupt_database_is_not_served() {
     let sandbox = left(false);
     let length = fs::metadata(sandbox.state_db()).unwrap().len();

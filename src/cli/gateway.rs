@@ -226,8 +226,7 @@ fn serve(args: ServeArgs) -> anyhow::Result<u8> {
         }
     };
     let mut server = Server::bind(&args.web.settings())?;
-    let mut state = State::open_to_serve(&dir)?;
-    let loaded = state.load_groups()?;
+    let (state, loaded) = State::open_to_serve(&dir)?;
     for problem in &loaded.problems {
         log.error("a group could not be read", &[("err", problem)]);
     }

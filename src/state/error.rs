@@ -34,6 +34,16 @@ pub enum StateError {
         path: PathBuf,
         source: rusqlite::Error,
     },
+    /// Found by a gateway that was to serve it.
+    #[error(
+        "the state database {path} is corrupt ({}), so it is not served as if it were whole: to begin with an \
+         empty one, move it away; what is left in it can be looked at with sqlite3 (.recover)",
+        brief(source)
+    )]
+    NotServed {
+        path: PathBuf,
+        source: rusqlite::Error,
+    },
     #[error(
         "the state database {path} is corrupt ({why}){}, and no new one could be begun: {source}",
         aside.as_ref().map(|aside| format!(", is now {}", aside.display())).unwrap_or_default()

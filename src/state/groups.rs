@@ -137,9 +137,19 @@ impl State {
         Ok(groups.iter().map(|group| group.to_group()).collect())
     }
 
-    /// Opens the database in `dir` for a gateway, which makes sure that it is whole. A corrupt one stays where
-    /// it is.
-    pub fn open_to_serve(dir: &Path) -> Result<State, StateError> {
+    /// Opens the database in `dir` for a gateway, with all groups.
+    ///
+    /// # Errors
+    ///
+    /// [`StateError::NotServed`] if it is corrupt: as long as it stays where it is, no gateway begins anew.
+    pub fn open_to_serve(dir: &Path) -> Result<(State, Loaded), StateError> {
+        State::open_whole(dir).map_err(|error| match error {
+            StateError::Corrupt { path, source } => StateError::NotServed { path, source },
+            error => error,
+        })
+    }
+
+    fn open_whole(dir: &Path) -> Result<(State, Loaded), StateError> {
         if let Some(mut state) = State::open_existing(dir)? {
             let verdict: String = state.with(|connection| {
                 connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))
@@ -148,11 +158,13 @@ impl State {
                 return Err(StateError::of(&state.path, None, corrupt(verdict)));
             }
         }
-        State::open(dir)
+        let mut state = State::open(dir)?;
+        state.is_replaceable = false;
+        let loaded = state.load_groups()?;
+        Ok((state, loaded))
     }
 
-    /// All groups, for one who serves them.
-    pub fn load_groups(&mut self) -> Result<Loaded, StateError> {
+    fn load_groups(&mut self) -> Result<Loaded, StateError> {
         self.with(|connection| {
             // One snapshot for both tables.
             let transaction = connection.transaction()?;

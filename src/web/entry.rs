@@ -65,6 +65,8 @@ pub struct Entry {
     is_answered: AtomicBool,
     /// Whether something of ours still reads the request's body.
     has_reader: AtomicBool,
+    /// Whether some of it was left unread.
+    has_rest: AtomicBool,
     /// The connection ends if it is still in this moment.
     close_in: AtomicU64,
     /// Likewise, it is parked.
@@ -97,6 +99,7 @@ impl Entry {
             moment: AtomicU64::new(0),
             is_answered: AtomicBool::new(false),
             has_reader: AtomicBool::new(false),
+            has_rest: AtomicBool::new(false),
             close_in: AtomicU64::new(NEVER),
             park_in: AtomicU64::new(NEVER),
             is_draining: AtomicBool::new(false),
@@ -134,13 +137,21 @@ impl Entry {
     pub fn requested(&self, has_body: bool) {
         self.is_answered.store(false, Relaxed);
         self.has_reader.store(has_body, Relaxed);
+        self.has_rest.store(false, Relaxed);
         // How long it takes is up to whoever answers.
         self.set(Moment::new(Phase::Busy, 0));
     }
 
-    /// The request's body is read, or of no interest.
-    pub fn read(&self) {
+    /// The request's body is read, or its rest of no interest.
+    pub fn read(&self, whole: bool) {
         self.has_reader.store(false, Relaxed);
+        self.has_rest.store(!whole, Relaxed);
+    }
+
+    /// Whether the client may be sending what will not be read: a body that is of no interest, or what
+    /// follows a head that is none.
+    pub fn may_be_sent_to(&self) -> bool {
+        self.has_rest.load(Relaxed) || self.moment().phase() == Phase::Head
     }
 
     /// The answer is handed over to be sent.
@@ -258,7 +269,7 @@ mod tests {
         entry.wrote(true);
         entry.flushed();
         assert_eq!(phase(), Phase::Busy, "its body is still read");
-        entry.read();
+        entry.read(true);
         entry.flushed();
         assert_eq!(phase(), Phase::Idle);
         entry.parked();

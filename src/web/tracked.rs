@@ -5,15 +5,21 @@ use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use axum::body::Bytes;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, ReadBuf};
+use tokio::time::{Sleep, sleep};
 
 use super::entry::Entry;
 use super::stream::Stream;
+
+/// How long a client is listened to that is still sending what nobody wants, and how many bytes of it.
+const MAX_REST: usize = 64 * 1024 * 1024;
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// A stream whose progress is tracked.
 pub struct TrackedStream {
@@ -21,6 +27,8 @@ pub struct TrackedStream {
     entry: Arc<Entry>,
     /// What was read of it and is to be read again.
     first: Bytes,
+    /// Until when its end waits for the client, and how much that has sent since.
+    lingers: Option<(Pin<Box<Sleep>>, usize)>,
 }
 
 impl TrackedStream {
@@ -29,6 +37,7 @@ impl TrackedStream {
             stream: TokioIo::new(stream),
             entry,
             first: Bytes::new(),
+            lingers: None,
         }
     }
 
@@ -79,6 +88,29 @@ impl Read for TrackedStream {
 }
 
 impl TrackedStream {
+    /// Takes what the client still sends, for a while: what is not read when a connection is closed resets
+    /// it, and the client loses the answer.
+    fn poll_linger(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let (deadline, taken) = self
+            .lingers
+            .get_or_insert_with(|| (Box::pin(sleep(PATIENCE)), 0));
+        if deadline.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(());
+        }
+        let mut rest = [0; 16 * 1024];
+        while *taken < MAX_REST {
+            let mut buffer = ReadBuf::new(&mut rest);
+            match Pin::new(self.stream.inner_mut()).poll_read(cx, &mut buffer) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Ok(())) if !buffer.filled().is_empty() => {
+                    *taken += buffer.filled().len();
+                }
+                Poll::Ready(_) => break,
+            }
+        }
+        Poll::Ready(())
+    }
+
     fn wrote(&self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         self.entry.wrote(written.is_ready());
         written
@@ -123,11 +155,16 @@ impl Write for TrackedStream {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let ended = Pin::new(&mut self.stream).poll_shutdown(cx);
-        if ended.is_pending() {
-            self.entry.wrote(false);
+        if self.lingers.is_none() {
+            let ended = Pin::new(&mut self.stream).poll_shutdown(cx);
+            if ended.is_pending() {
+                self.entry.wrote(false);
+            }
+            if !matches!(ended, Poll::Ready(Ok(()))) || !self.entry.may_be_sent_to() {
+                return ended;
+            }
         }
-        ended
+        self.poll_linger(cx).map(Ok)
     }
 }
 
@@ -135,17 +172,23 @@ impl Write for TrackedStream {
 pub struct RequestBody {
     body: Incoming,
     entry: Arc<Entry>,
+    /// Whether its end was seen.
+    has_ended: bool,
 }
 
 impl RequestBody {
     pub fn new(body: Incoming, entry: Arc<Entry>) -> Self {
-        RequestBody { body, entry }
+        RequestBody {
+            body,
+            entry,
+            has_ended: false,
+        }
     }
 }
 
 impl Drop for RequestBody {
     fn drop(&mut self) {
-        self.entry.read();
+        self.entry.read(self.has_ended || self.body.is_end_stream());
     }
 }
 
@@ -157,7 +200,9 @@ impl Body for RequestBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        Pin::new(&mut self.body).poll_frame(cx)
+        let frame = Pin::new(&mut self.body).poll_frame(cx);
+        self.has_ended |= matches!(frame, Poll::Ready(None));
+        frame
     }
 
     fn is_end_stream(&self) -> bool {
