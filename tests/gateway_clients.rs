@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value as Json, json};
 
-use crate::common::own_gateway_for_clients::{ServedGateway, curl, curl_with_input, finished};
+use crate::common::curl::{curl, curl_with_input, finished};
+use crate::common::own_gateway::OwnGateway;
 use crate::common::{Authority, PATIENCE, Sandbox, Server};
 
 /// `me`, with the bcrypt hash of `s3cret-password`, of the least cost.
@@ -55,7 +56,7 @@ fn push(url: &str, text: &str) {
 fn python_prometheus_client() {
     let sandbox = Sandbox::new();
     let config = sandbox.write("web.yml", USERS);
-    let gateway = ServedGateway::start(&["--web.config.file", config.to_str().unwrap()]);
+    let gateway = OwnGateway::alone(&["--web.config.file", config.to_str().unwrap()]);
     let url = gateway.url();
     let metrics = || {
         let metrics = curl(&["-f", "-u", USER, &format!("{url}/metrics")]);
@@ -140,7 +141,7 @@ fn go_client_golang() {
         .env("GOCACHE", build.join("cache"));
     finished(&mut go).code(0);
 
-    let gateway = ServedGateway::start(&[]);
+    let gateway = OwnGateway::alone(&[]);
     let run = |what: &str, value: &str| {
         let mut command = Command::new(&pusher);
         finished(command.args([what, &gateway.url(), value])).code(0);
@@ -179,7 +180,7 @@ fn go_client_golang() {
 
 #[test]
 fn node_prom_client() {
-    let gateway = ServedGateway::start(&[]);
+    let gateway = OwnGateway::alone(&[]);
     let modules = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/npm/node_modules");
     let run = |what: &str, value: &str| {
         let mut command = Command::new("node");
@@ -209,7 +210,7 @@ fn node_prom_client() {
 
 #[test]
 fn curl_pushes() {
-    let gateway = ServedGateway::start(&[]);
+    let gateway = OwnGateway::alone(&[]);
     let sandbox = Sandbox::new();
     let text = sandbox.write("text", "# TYPE records gauge\nrecords 42\n");
     let url = |path: &str| format!("{}{path}", gateway.url());
@@ -241,7 +242,7 @@ fn curl_pushes() {
 }
 
 /// A configuration that scrapes the gateway.
-fn scrape_config(sandbox: &Sandbox, gateway: &ServedGateway) -> PathBuf {
+fn scrape_config(sandbox: &Sandbox, gateway: &OwnGateway) -> PathBuf {
     let config = format!(
         "global: {{ scrape_interval: 1s }}\nscrape_configs:\n- job_name: gateway\n  \
          honor_labels: true\n  static_configs: [{{ targets: [\"{}\"] }}]\n",
@@ -250,7 +251,7 @@ fn scrape_config(sandbox: &Sandbox, gateway: &ServedGateway) -> PathBuf {
     sandbox.write("scrape.yml", config)
 }
 
-fn push_scraped(gateway: &ServedGateway) {
+fn push_scraped(gateway: &OwnGateway) {
     let url = |path: &str| format!("{}/metrics/job/{path}", gateway.url());
     push(&url("backup/instance/db-1"), "records 42\n");
     push(&url("backup/db/none"), "records 43\n");
@@ -276,7 +277,7 @@ fn check_scraped(answer: &str) {
 
 #[test]
 fn prometheus_scrapes() {
-    let gateway = ServedGateway::start(&[]);
+    let gateway = OwnGateway::alone(&[]);
     push_scraped(&gateway);
     let sandbox = Sandbox::new();
     let prometheus = Server::prometheus(&scrape_config(&sandbox, &gateway));
@@ -300,7 +301,7 @@ impl Drop for Running {
 
 #[test]
 fn victoria_metrics_scrapes() {
-    let gateway = ServedGateway::start(&[]);
+    let gateway = OwnGateway::alone(&[]);
     push_scraped(&gateway);
     let sandbox = Sandbox::new();
     let config = scrape_config(&sandbox, &gateway);
@@ -331,7 +332,7 @@ fn victoria_metrics_scrapes() {
 
 #[test]
 fn promtool_finds_nothing() {
-    let gateway = ServedGateway::start(&[]);
+    let gateway = OwnGateway::alone(&[]);
     let text = "# HELP records_count_bytes Records.\n# TYPE records_size_bytes gauge\n\
                 # HELP records_size_bytes Records.\nrecords_size_bytes 42\n";
     push(&format!("{}/metrics/job/some", gateway.url()), text);
@@ -348,7 +349,7 @@ fn promtool_finds_nothing() {
 fn paths() {
     let flags = ["--web.external-url", "http://example.test/push/"];
     let telemetry = ["--web.telemetry-path", "/own"];
-    let gateway = ServedGateway::start(&[&flags[..], &telemetry].concat());
+    let gateway = OwnGateway::alone(&[&flags[..], &telemetry].concat());
     let url = |path: &str| format!("{}{path}", gateway.url());
     push(&url("/push/metrics/job/a"), "x 1\n");
     let metrics = curl(&["-f", &url("/push/own")]).code(0).stdout();
@@ -359,7 +360,7 @@ fn paths() {
     let (code, head, _) = answer(&[&url("/")]);
     assert_eq!((code, head.contains("location: /push/")), (307, true));
     // The route prefix wins.
-    let gateway = ServedGateway::start(&[&flags[..], &["--web.route-prefix", "/in"]].concat());
+    let gateway = OwnGateway::alone(&[&flags[..], &["--web.route-prefix", "/in"]].concat());
     let url = |path: &str| format!("{}{path}", gateway.url());
     assert_eq!(status(&[&url("/in/-/healthy")]), 200);
     assert_eq!(status(&[&url("/push/-/healthy")]), 404);
@@ -375,7 +376,7 @@ fn paths() {
 
 #[test]
 fn wiping_and_ending() {
-    let mut gateway = ServedGateway::start(&["--web.enable-admin-api", "--web.enable-lifecycle"]);
+    let mut gateway = OwnGateway::alone(&["--web.enable-admin-api", "--web.enable-lifecycle"]);
     let url = |path: &str| format!("http://{}{path}", gateway.address());
     push(&url("/metrics/job/a"), "x 1\n");
     let (wipe, quit) = (url("/api/v1/admin/wipe"), url("/-/quit"));
@@ -384,9 +385,9 @@ fn wiping_and_ending() {
     assert!(!gateway.metrics().contains("job=\"a\""));
     assert_eq!(status(&[&quit]), 405);
     assert_eq!(status(&["-X", "PUT", &quit]), 200);
-    assert!(gateway.ends());
+    assert_eq!(gateway.wait(), Some(0));
 
-    let gateway = ServedGateway::start(&[]);
+    let gateway = OwnGateway::alone(&[]);
     let url = |path: &str| format!("{}{path}", gateway.url());
     assert_eq!(status(&["-X", "PUT", &url("/api/v1/admin/wipe")]), 404);
     assert_eq!(status(&["-X", "PUT", &url("/-/quit")]), 403);
@@ -394,7 +395,7 @@ fn wiping_and_ending() {
 
 #[test]
 fn several_addresses() {
-    let gateway = ServedGateway::listening(3, &[]);
+    let gateway = OwnGateway::alone(&["--web.listen-address=127.0.0.1:0"; 2]);
     let [first, rest @ ..] = gateway.addresses() else {
         unreachable!()
     };
@@ -409,7 +410,7 @@ fn several_addresses() {
 
 #[test]
 fn methods() {
-    let gateway = ServedGateway::start(&[]);
+    let gateway = OwnGateway::alone(&[]);
     let url = |path: &str| format!("{}{path}", gateway.url());
     for path in ["/metrics", "/", "/api/v1/metrics", "/-/ready"] {
         let (code, head, _) = answer(&["-X", "OPTIONS", &url(path)]);
@@ -437,7 +438,7 @@ fn tls_with_client_certificates_and_users() {
          client_auth_type: RequireAndVerifyClientCert\n  client_ca_file: ca.pem\n{USERS}"
     );
     let config = sandbox.write("web.yml", config);
-    let gateway = ServedGateway::start(&["--web.config.file", config.to_str().unwrap()]);
+    let gateway = OwnGateway::alone(&["--web.config.file", config.to_str().unwrap()]);
     let port = gateway.address().rsplit(':').next().unwrap();
     let url = format!("https://localhost:{port}/metrics");
     let trusting = ["--cacert", ca.to_str().unwrap(), &url];

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 use crate::common::own_gateway::{OwnGateway, answer};
 
@@ -14,15 +15,13 @@ const PATH: &str = "/metrics/job/hostile";
 
 struct Target {
     gateway: OwnGateway,
-    _dir: tempfile::TempDir,
 }
 
 impl Target {
     fn new(flags: &[&str]) -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let gateway = OwnGateway::start(dir.path(), flags);
+        let gateway = OwnGateway::alone(flags);
         gateway.put("/metrics/job/kept", "kept 1\n");
-        Target { gateway, _dir: dir }
+        Target { gateway }
     }
 
     /// Sends `bytes` as they are, as far as they are taken. Returns the answer.
@@ -231,9 +230,13 @@ fn a_body_that_does_not_come() {
 
 #[test]
 fn idle_connections() {
+    // A soft limit of 1024 is usual.
+    let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
+    setrlimit(Resource::RLIMIT_NOFILE, hard, hard).unwrap();
+    assert!(hard > 12_000, "see ulimit -Hn");
     for flags in [&[][..], &["--web.max-connections=100"]] {
         let target = Target::new(flags);
-        let mut idle: Vec<TcpStream> = (0..1000).map(|_| target.gateway.connect()).collect();
+        let mut idle: Vec<TcpStream> = (0..10_000).map(|_| target.gateway.connect()).collect();
         for stream in idle.iter_mut().step_by(2) {
             let _ = stream.write_all(b"PUT /metrics/job/hostile HTTP/1.1\r\n");
         }
@@ -242,6 +245,7 @@ fn idle_connections() {
         }
         drop(idle);
         target.is_unharmed();
+        assert!(target.peak_mib() < 150, "{} MiB", target.peak_mib());
     }
 }
 

@@ -6,7 +6,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use metricsjob::gateway::page::{self, Page};
 use metricsjob::metrics::{Family, Group, GroupingKey};
 
-use crate::common::own_gateway_for_clients::{ServedGateway, curl};
+use crate::common::curl::curl;
+use crate::common::own_gateway::OwnGateway;
 use crate::common::{Chromium, FakeServer, Sandbox};
 
 const NOW: u64 = 1_790_000_000;
@@ -305,7 +306,7 @@ fn push(gateway: &str, path: &str, text: &str) {
 #[test]
 fn the_real_gateway_lists_searches_and_deletes() {
     for prefix in ["", "/behind/proxy"] {
-        let gateway = ServedGateway::start(&["--web.route-prefix", prefix]);
+        let gateway = OwnGateway::alone(&["--web.route-prefix", prefix]);
         let url = format!("{}{prefix}", gateway.url());
         push(&url, "job/backup/db@base64/YS9i", "records 42\n");
         push(&url, "job/other", "records 43\n");
@@ -339,7 +340,7 @@ fn the_real_gateway_lists_searches_and_deletes() {
 fn the_real_gateway_with_users() {
     let sandbox = Sandbox::new();
     let config = sandbox.write("web.yml", crate::gateway_clients::USERS);
-    let gateway = ServedGateway::start(&["--web.config.file", config.to_str().unwrap()]);
+    let gateway = OwnGateway::alone(&["--web.config.file", config.to_str().unwrap()]);
     let user = crate::gateway_clients::USER;
     let url = format!("http://{user}@{}", gateway.address());
     push(&url, "job/backup", "records 42\n");
@@ -355,7 +356,7 @@ fn the_real_gateway_with_users() {
 
 #[test]
 fn the_real_gateway_shows_hostile_strings() {
-    let gateway = ServedGateway::start(&[]);
+    let gateway = OwnGateway::alone(&[]);
     let text = "# HELP x </p><script>window.hacked = 1</script>\n# TYPE x gauge\n\
                 x{a=\"'\\\"><img src=x onerror=window.hacked=1>\"} 1\n";
     // "><img src=x onerror=window.hacked=1>

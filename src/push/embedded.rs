@@ -69,8 +69,12 @@ fn change<T>(
             return by_ourselves();
         }
         let result = HttpGateway::serving(dir).and_then(|gateway| by_gateway(&gateway));
-        let is_starting = matches!(result, Err(HttpError::Connect { .. }));
-        if !is_starting || Instant::now() >= deadline || stop.is_wanted() {
+        // Each change can be made once more, if it was made before the gateway ended.
+        let starts_or_ends = matches!(
+            result,
+            Err(HttpError::Connect { .. } | HttpError::Broken { .. })
+        );
+        if !starts_or_ends || Instant::now() >= deadline || stop.is_wanted() {
             return result.map_err(|source| GatewayError::Serving {
                 dir: dir.to_owned(),
                 source,

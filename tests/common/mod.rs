@@ -6,14 +6,14 @@ pub mod campaign;
 #[cfg(feature = "real-servers")]
 mod chromium;
 pub mod client_model;
+#[cfg(feature = "real-servers")]
+pub mod curl;
 mod fake_server;
 pub mod families;
 mod fault;
 mod fault_proxy;
 mod gateway;
 pub mod own_gateway;
-#[cfg(feature = "real-servers")]
-pub mod own_gateway_for_clients;
 mod port;
 mod proxy;
 mod sandbox;

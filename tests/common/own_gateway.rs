@@ -1,8 +1,10 @@
 //! Our own gateway, as `metricsjob gateway`.
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex, mpsc};
@@ -10,26 +12,31 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
+use tempfile::TempDir;
 
 use super::waiting::{eventually, send};
 
 /// How long a start and an answer may take, on a machine that does much else.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+const ADDRESS: &str = "--web.listen-address";
+
 /// Runs on a free port of 127.0.0.1 until it is dropped.
 pub struct OwnGateway {
     child: Child,
-    address: String,
+    addresses: Vec<String>,
     log: Arc<Mutex<String>>,
     reader: Option<JoinHandle<()>>,
+    _dir: Option<TempDir>,
 }
 
 /// `metricsjob gateway`, not started yet, with its state in `dir`.
 pub fn gateway_command(dir: &Path, flags: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_metricsjob"));
     command
-        .args(["gateway", "--web.listen-address=127.0.0.1:0", "--state-dir"])
+        .args(["gateway", "--state-dir"])
         .arg(dir)
+        .arg(format!("{ADDRESS}=127.0.0.1:0"))
         .args(flags)
         .env_clear()
         .env("PATH", std::env::var_os("PATH").unwrap())
@@ -46,12 +53,23 @@ impl OwnGateway {
         OwnGateway::start_command(gateway_command(dir, flags))
     }
 
+    /// The same, with its state in a directory of its own.
+    #[track_caller]
+    pub fn alone(flags: &[&str]) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let mut gateway = OwnGateway::start(dir.path(), flags);
+        gateway._dir = Some(dir);
+        gateway
+    }
+
     /// The same, by a command whose stderr is the gateway's.
     #[track_caller]
     pub fn start_command(mut command: Command) -> Self {
+        let is_address = |argument: &&OsStr| argument.as_bytes().starts_with(ADDRESS.as_bytes());
+        let ports = command.get_args().filter(is_address).count();
         let mut child = command.spawn().unwrap();
         let log = Arc::new(Mutex::new(String::new()));
-        let (sender, address) = mpsc::channel();
+        let (sender, listening) = mpsc::channel();
         let stderr = BufReader::new(child.stderr.take().unwrap());
         let reader = {
             let log = Arc::clone(&log);
@@ -64,15 +82,18 @@ impl OwnGateway {
                 }
             })
         };
-        let Ok(address) = address.recv_timeout(PATIENCE) else {
+        let start = || listening.recv_timeout(PATIENCE).ok();
+        let addresses: Option<Vec<String>> = (0..ports).map(|_| start()).collect();
+        let Some(addresses) = addresses else {
             let _ = child.kill();
             panic!("the gateway did not start: {}", log.lock().unwrap());
         };
         OwnGateway {
             child,
-            address,
+            addresses,
             log,
             reader: Some(reader),
+            _dir: None,
         }
     }
 
@@ -82,7 +103,15 @@ impl OwnGateway {
 
     /// HOST:PORT.
     pub fn address(&self) -> &str {
-        &self.address
+        &self.addresses[0]
+    }
+
+    pub fn addresses(&self) -> &[String] {
+        &self.addresses
+    }
+
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address())
     }
 
     /// What it has logged so far; all, once it has ended.
@@ -98,7 +127,7 @@ impl OwnGateway {
     }
 
     pub fn connect(&self) -> TcpStream {
-        connect(&self.address).unwrap()
+        connect(self.address()).unwrap()
     }
 
     /// The status and the body of the answer.
@@ -110,7 +139,7 @@ impl OwnGateway {
         headers: &[(&str, &str)],
         body: impl AsRef<[u8]>,
     ) -> (u16, String) {
-        request(&self.address, method, path, headers, body.as_ref())
+        request(self.address(), method, path, headers, body.as_ref())
             .unwrap_or_else(|error| panic!("{method} {path}: {error}\n{}", self.log()))
     }
 
@@ -126,11 +155,18 @@ impl OwnGateway {
         assert_eq!(status, 200, "{path}: {text}\n{}", self.log());
     }
 
+    /// The text of `/metrics`.
+    #[track_caller]
+    pub fn metrics(&self) -> String {
+        let (status, text) = self.get("/metrics");
+        assert_eq!(status, 200, "{text}");
+        text
+    }
+
     /// The samples of `/metrics` whose names start with `prefix`.
     #[track_caller]
     pub fn samples(&self, prefix: &str) -> BTreeMap<String, f64> {
-        let (status, text) = self.get("/metrics");
-        assert_eq!(status, 200, "{text}");
+        let text = self.metrics();
         text.lines()
             .filter(|line| line.starts_with(prefix))
             .map(|line| {
