@@ -34,6 +34,8 @@ mod gateway_hostile;
 mod gateway_page;
 mod gateway_server;
 mod gateway_state;
+#[cfg(feature = "real-servers")]
+mod gateway_systemd;
 mod gateway_url;
 mod grouping_key;
 mod history;
