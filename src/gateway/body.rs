@@ -237,7 +237,7 @@ impl Receiver {
 
 impl Received {
     /// How many bytes came.
-    pub fn len(&self) -> usize {
+    pub fn size(&self) -> usize {
         self.bytes.len()
     }
 }
