@@ -23,6 +23,7 @@ mod examples;
 mod exec;
 mod exec_terminal;
 mod fault_proxy;
+mod fuzz_corpus;
 #[cfg(feature = "real-servers")]
 mod gateway_clients;
 mod gateway_crash;

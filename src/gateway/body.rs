@@ -132,11 +132,7 @@ impl Receiver {
             if length > limit {
                 return Err(too_large);
             }
-            if length > reserved {
-                let units = (length - reserved).div_ceil(UNIT);
-                received.permits.push(self.reserve(units)?);
-                reserved += units * UNIT;
-            }
+            self.reserve(length, &mut reserved, &mut received.permits)?;
             // Most bodies come in one piece.
             match &mut more {
                 Some(more) => more.extend_from_slice(&data),
@@ -200,6 +196,7 @@ impl Receiver {
     ) -> Result<Bytes, BodyError> {
         let limit = self.limits.body;
         let mut out = Vec::new();
+        let mut reserved = 0;
         let mut chunk = [0; 16 * 1024];
         loop {
             let read = from.read(&mut chunk).map_err(|error| BodyError::Encoding {
@@ -215,23 +212,32 @@ impl Receiver {
                     is_compressed: true,
                 });
             }
-            permits.push(self.reserve(read.div_ceil(UNIT))?);
+            self.reserve(out.len() + read, &mut reserved, permits)?;
             out.extend_from_slice(&chunk[..read]);
         }
     }
 
-    fn reserve(&self, units: usize) -> Result<OwnedSemaphorePermit, BodyError> {
-        let units = u32::try_from(units).unwrap_or(u32::MAX);
-        let pending = self.pending.clone();
-        pending
-            .try_acquire_many_owned(units)
-            .map_err(|_| BodyError::Busy)
+    /// Reserves as much as `length` bytes take, of which `reserved` are. They may grow by little at a time.
+    fn reserve(
+        &self,
+        length: usize,
+        reserved: &mut usize,
+        permits: &mut Vec<OwnedSemaphorePermit>,
+    ) -> Result<(), BodyError> {
+        let units = length.saturating_sub(*reserved).div_ceil(UNIT);
+        if units > 0 {
+            let count = u32::try_from(units).unwrap_or(u32::MAX);
+            let permit = self.pending.clone().try_acquire_many_owned(count);
+            permits.push(permit.map_err(|_| BodyError::Busy)?);
+            *reserved += units * UNIT;
+        }
+        Ok(())
     }
 }
 
 impl Received {
     /// How many bytes came.
-    pub fn len(&self) -> usize {
+    pub fn size(&self) -> usize {
         self.bytes.len()
     }
 }
@@ -257,4 +263,52 @@ fn is_protobuf(headers: &HeaderMap) -> bool {
             name.eq_ignore_ascii_case("proto") && value == "io.prometheus.client.MetricFamily";
     }
     is_protobuf && is_delimited && is_family
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use axum::http::HeaderValue;
+    use flate2::Compression;
+    use flate2::write::GzEncoder;
+
+    use super::*;
+
+    /// Of a gateway where four kilobytes may be pending.
+    fn read(encoding: &'static str, bytes: Vec<u8>) -> Result<Vec<Family>, BodyError> {
+        let receiver = Receiver::new(Limits {
+            body: 2048,
+            pending: 4 * UNIT,
+            labels: 3,
+            label_value: 10,
+            name: 10,
+            read_timeout: Duration::from_secs(1),
+        });
+        let mut headers = HeaderMap::new();
+        headers.insert(CONTENT_ENCODING, HeaderValue::from_static(encoding));
+        let mut received = Received {
+            bytes: bytes.into(),
+            permits: Vec::new(),
+        };
+        let (_, families) = receiver.read(&headers, &mut received)?;
+        Ok(families.unwrap())
+    }
+
+    #[test]
+    fn many_small_parts_are_no_large_body() {
+        let gzip = b"a 1\n".repeat(10).into_iter().flat_map(|byte| {
+            let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+            encoder.write_all(&[byte]).unwrap();
+            encoder.finish().unwrap()
+        });
+        assert_eq!(read("gzip", gzip.collect()).unwrap()[0].metrics.len(), 10);
+        let mut encoder = snap::write::FrameEncoder::new(Vec::new());
+        for _ in 0..10 {
+            encoder.write_all(b"a 1\n").unwrap();
+            encoder.flush().unwrap();
+        }
+        let snappy = encoder.into_inner().unwrap();
+        assert_eq!(read("snappy", snappy).unwrap()[0].metrics.len(), 10);
+    }
 }

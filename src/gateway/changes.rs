@@ -81,7 +81,7 @@ async fn push(
         Ok(received) => received,
         Err(error) => return (refused(error.status(), &error), 0),
     };
-    let size = received.len();
+    let size = received.size();
     let read = {
         let app = app.clone();
         let key = key.clone();

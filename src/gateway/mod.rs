@@ -7,7 +7,7 @@
 //!
 //! - [`App`]: what all requests share, and its routes.
 //! - [`Keeper`]: the thread that owns the groups. `expiry` says which are too old.
-//! - `group_path`, `body`: what a request says: its group, and what is pushed to it.
+//! - [`group_path`], [`body`]: what a request says: its group, and what is pushed to it.
 //! - `changes`: pushes and deletions.
 //! - `scrape`, `api`, `admin`, `list`: what can be read and done besides.
 //! - `stats`, `own_metrics`: what the gateway says of itself.
@@ -16,10 +16,10 @@
 mod admin;
 mod api;
 mod app;
-mod body;
+pub mod body;
 mod changes;
 mod expiry;
-mod group_path;
+pub mod group_path;
 mod keeper;
 mod list;
 mod own_metrics;

@@ -13,7 +13,7 @@
 //! - [`registry`]: the bridge from a [`prometheus::Registry`].
 
 pub mod check;
-mod excerpt;
+pub(crate) mod excerpt;
 mod family;
 mod group;
 mod grouping_key;

@@ -9,7 +9,7 @@ use super::lines;
 use crate::metrics::check::{
     CheckError, check_key_label, check_metric, check_name, check_suffixes,
 };
-use crate::metrics::{Family, GroupingKey, Kind, Metric, TIME_SERIES, protobuf, series_name};
+use crate::metrics::{Family, GroupingKey, Kind, Metric, TIME_SERIES, excerpt, protobuf};
 
 /// What a push brings, rendered as its group will show it, and checked as far as one push shows.
 pub struct Report {
@@ -96,7 +96,8 @@ fn hash(hasher: &RandomState, name: &str, labels: &str) -> u64 {
 fn check_among(families: &[Family]) -> Result<(), CheckError> {
     for pair in families.windows(2) {
         if pair[0].name == pair[1].name {
-            return Err(CheckError::DuplicateFamily(pair[0].name.clone()));
+            let name = excerpt::word(&pair[0].name).into_owned();
+            return Err(CheckError::DuplicateFamily(name));
         }
     }
     for family in families {
@@ -126,7 +127,7 @@ fn check_once(family: &Family, hashes: &[u64], labeler: &Labeler) -> Result<(), 
         };
         if written(metric) == written(other) {
             return Err(CheckError::DuplicateSeries {
-                series: series_name(&family.name, &metric.labels),
+                series: excerpt::series(&family.name, &metric.labels),
             });
         }
     }

@@ -45,6 +45,7 @@ impl Home {
 pub struct Answer {
     pub status: u16,
     /// Names in lower case.
+    #[cfg_attr(not(feature = "real-servers"), allow(dead_code))]
     pub headers: BTreeMap<String, String>,
     pub body: String,
 }
