@@ -1,0 +1,352 @@
+//! Where ours is meant to behave differently: all known differences, each with its reason.
+
+use std::time::Duration;
+
+use crate::common::client_model as schema;
+use crate::common::{Answer, PATIENCE, Server};
+
+use super::pair::{Pair, beside};
+use super::request::{Request, get, post, put};
+use super::shown::Shown;
+
+/// A difference that is meant.
+struct Difference {
+    what: &'static str,
+    why: &'static str,
+    flags: &'static [&'static str],
+    /// Requests of which only the last one is dealt with differently.
+    examples: fn() -> Vec<Vec<Request>>,
+    real: Effect,
+    ours: Effect,
+}
+
+/// The status of the answer, and what else there is to see.
+type Effect = (u16, Then);
+
+#[derive(Clone, Copy, PartialEq, Debug)]
+enum Then {
+    /// The same as before.
+    Unchanged,
+    /// The data of a push that was taken.
+    Applied,
+    /// The data of before, and a group whose last push has failed.
+    Refused,
+    /// No metrics any more, because they are inconsistent.
+    Broken,
+    /// So many buckets of the histogram `h` in the API.
+    Buckets(usize),
+    /// An answer with this header.
+    Header(&'static str, &'static str),
+    /// No answer at all.
+    Hangs,
+}
+
+const GAUGE: &str = "# TYPE m gauge\nm 1\n";
+
+const DIFFERENCES: &[Difference] = &[
+    Difference {
+        what: "a grouping key that is not UTF-8",
+        why: "the real one makes a group of it that breaks every later push and scrape",
+        flags: &[],
+        examples: || {
+            [
+                "job/a/l/%ff",
+                "job/%ff",
+                "job/a/l@base64/_w",
+                "job@base64/_w",
+            ]
+            .map(|group| vec![put("job/b", "m 1\n"), put(group, "m 1\n")])
+            .into()
+        },
+        real: (400, Then::Broken),
+        ours: (400, Then::Unchanged),
+    },
+    Difference {
+        what: "an empty instance beside none",
+        why: "the real one makes a group of it that breaks every later push and scrape",
+        flags: &[],
+        examples: || {
+            vec![
+                vec![put("job/a", "m 1\n"), put("job/a/instance/", "m 1\n")],
+                vec![put("job/a/instance/", "m 1\n"), put("job/a", "m 1\n")],
+            ]
+        },
+        real: (400, Then::Broken),
+        ours: (400, Then::Unchanged),
+    },
+    Difference {
+        what: "a push after one to a job that is no base64",
+        why: "the real one keeps a lock for ever there, until its version 1.7",
+        flags: &[],
+        examples: || {
+            let no_base64 = "job@base64/a+";
+            vec![
+                vec![put(no_base64, ""), put("job@base64/YQ", "m 1\n")],
+                vec![post(no_base64, ""), post("job@base64/YQ", "m 1\n")],
+            ]
+        },
+        real: (0, Then::Hangs),
+        ours: (200, Then::Applied),
+    },
+    Difference {
+        what: "a name in protobuf that text cannot have",
+        why: "it would break the text exposition for everyone",
+        flags: &[],
+        examples: || {
+            ["x-y", "1xy", "a b", "\u{e4}", ""]
+                .map(|name| {
+                    vec![
+                        put("job/b", "n 1\n"),
+                        put("job/a", named(name)).said_protobuf(),
+                    ]
+                })
+                .into()
+        },
+        real: (200, Then::Applied),
+        ours: (400, Then::Refused),
+    },
+    Difference {
+        what: "a label le for a histogram",
+        why: "its buckets could not be told apart",
+        flags: &[],
+        examples: || vec![vec![put("job/a/le/5", "# TYPE h histogram\nh_count 1\n")]],
+        real: (200, Then::Applied),
+        ours: (400, Then::Refused),
+    },
+    Difference {
+        what: "a histogram without its last bucket",
+        why: "the text that is kept has it, as every exposition has",
+        flags: &[],
+        examples: || vec![vec![put("job/a", "# TYPE h histogram\nh_count 1\n")]],
+        real: (200, Then::Buckets(0)),
+        ours: (200, Then::Buckets(1)),
+    },
+    Difference {
+        what: "gzip without its end",
+        why: "the real one does not look at what comes after the last line",
+        flags: &[],
+        examples: || {
+            let whole = put("job/a", GAUGE).gzip();
+            let end = whole.body.len();
+            let mut flipped = whole.clone();
+            flipped.body[end - 3] ^= 0x55;
+            vec![vec![whole.cut(end - 1)], vec![flipped]]
+        },
+        real: (200, Then::Applied),
+        ours: (400, Then::Unchanged),
+    },
+    Difference {
+        what: "GZIP in capitals",
+        why: "the names of encodings have no case (RFC 9110, section 8.4.1)",
+        flags: &[],
+        examples: || {
+            let mut gzip = put("job/a", GAUGE).gzip();
+            gzip.headers = vec![("Content-Encoding", "GZIP")];
+            vec![vec![gzip]]
+        },
+        real: (400, Then::Unchanged),
+        ours: (200, Then::Applied),
+    },
+    Difference {
+        what: "snappy",
+        why: "later versions than Debian's know it",
+        flags: &[],
+        examples: || {
+            vec![
+                vec![put("job/a", GAUGE).snappy()],
+                vec![put("job/a", GAUGE).protobuf().snappy()],
+            ]
+        },
+        real: (400, Then::Unchanged),
+        ours: (200, Then::Applied),
+    },
+    Difference {
+        what: "snappy that is none",
+        why: "later versions than Debian's know it",
+        flags: &[],
+        examples: || {
+            vec![vec![
+                put("job/a", GAUGE).header("Content-Encoding", "snappy"),
+            ]]
+        },
+        real: (200, Then::Applied),
+        ours: (400, Then::Unchanged),
+    },
+    Difference {
+        what: "more labels than are allowed",
+        why: "they are limited, for what they cost (--push.max-labels)",
+        flags: &[],
+        examples: || {
+            let labels: Vec<_> = (0..129).map(|at| format!("l{at}=\"\"")).collect();
+            let path: String = (0..129).map(|at| format!("/l{at}/1")).collect();
+            vec![
+                vec![put("job/a", format!("m{{{}}} 1\n", labels.join(",")))],
+                vec![put(&format!("job/a{path}"), GAUGE)],
+            ]
+        },
+        real: (200, Then::Applied),
+        ours: (400, Then::Unchanged),
+    },
+    Difference {
+        what: "an inconsistent push without the check",
+        why: "the check costs hardly anything, and what it refuses breaks every scrape",
+        flags: &["--push.disable-consistency-check"],
+        examples: || {
+            vec![
+                vec![put("job/a", "m 1\n"), put("job/b", GAUGE)],
+                vec![put("job/b", "m 1\nm 1\n")],
+            ]
+        },
+        real: (202, Then::Broken),
+        ours: (202, Then::Refused),
+    },
+    Difference {
+        what: "a path with slashes or dots too many that is read",
+        why: "nobody relies on redirects to what was meant",
+        flags: &[],
+        examples: || {
+            [
+                "//x",
+                "//metrics",
+                "/metrics//job/a",
+                "/./metrics",
+                "/x/../metrics",
+            ]
+            .map(|path| vec![get(path)])
+            .into()
+        },
+        real: (301, Then::Unchanged),
+        ours: (404, Then::Unchanged),
+    },
+    Difference {
+        what: "what only the methods of `Allow` are for",
+        why: "the real one does not tell",
+        flags: &[],
+        examples: || vec![vec![get("/-/quit")]],
+        real: (405, Then::Header("allow", "")),
+        ours: (405, Then::Header("allow", "OPTIONS, POST, PUT")),
+    },
+    Difference {
+        what: "the Go profiler",
+        why: "ours is not written in Go",
+        flags: &[],
+        examples: || vec![vec![get("/debug/pprof/cmdline")]],
+        real: (200, Then::Unchanged),
+        ours: (404, Then::Unchanged),
+    },
+    Difference {
+        what: "OpenMetrics",
+        why: "Prometheus asks for it first",
+        flags: &[],
+        examples: || {
+            vec![vec![
+                get("/metrics").header("Accept", "application/openmetrics-text"),
+            ]]
+        },
+        real: (
+            200,
+            Then::Header("content-type", "text/plain; version=0.0.4; charset=utf-8"),
+        ),
+        ours: (
+            200,
+            Then::Header(
+                "content-type",
+                "application/openmetrics-text; version=1.0.0; charset=utf-8",
+            ),
+        ),
+    },
+];
+
+/// A delimited message of a family with this name.
+fn named(name: &str) -> Vec<u8> {
+    let number = schema::Number { value: Some(1.0) };
+    let metric = schema::Metric {
+        untyped: Some(number),
+        ..Default::default()
+    };
+    let family = schema::MetricFamily {
+        name: Some(name.into()),
+        r#type: Some(3),
+        metric: vec![metric],
+        ..Default::default()
+    };
+    prost::Message::encode_length_delimited_to_vec(&family)
+}
+
+#[test]
+fn each_is_still_there() {
+    let mut gone = Vec::new();
+    for difference in DIFFERENCES {
+        assert_ne!(difference.real, difference.ours, "{}", difference.what);
+        for example in (difference.examples)() {
+            beside(difference.flags, |pair| {
+                if let Err(found) = difference.verify(pair, &example) {
+                    let Difference { what, why, .. } = difference;
+                    gone.push(format!("{what} ({why}): {found}"));
+                }
+            });
+        }
+    }
+    assert!(gone.is_empty(), "{}", gone.join("\n"));
+}
+
+impl Difference {
+    /// Whether the example is dealt with as is said; or what is found instead.
+    fn verify(&self, pair: &mut Pair, example: &[Request]) -> Result<(), String> {
+        let (last, preparations) = example.split_last().unwrap();
+        for request in preparations {
+            pair.send(request);
+        }
+        pair.compare();
+        let before = pair.shown();
+        let answers = [
+            answer(&pair.real, last, self.real.1),
+            answer(&pair.ours, last, self.ours.1),
+        ];
+        let after = pair.shown();
+        let expected = [self.real, self.ours];
+        for (at, who) in ["the real one", "ours"].into_iter().enumerate() {
+            let (status, then) = expected[at];
+            let answer = answers[at].as_ref();
+            let found = answer.map_or(0, |answer| answer.status);
+            if found != status || !then.is_so(answer, &before[at], &after[at]) {
+                let after = before[at].difference(&after[at]);
+                return Err(format!("{who} answers {found} to {last:?}, then {after}"));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn answer(server: &Server, request: &Request, then: Then) -> Option<Answer> {
+    let patience = match then {
+        Then::Hangs => Duration::from_secs(1),
+        _ => PATIENCE,
+    };
+    let Request {
+        method,
+        path,
+        headers,
+        body,
+    } = request;
+    server
+        .exchange_within(patience, method, path, headers, body)
+        .ok()
+}
+
+impl Then {
+    fn is_so(self, answer: Option<&Answer>, before: &Shown, after: &Shown) -> bool {
+        let changes_data = after.data() != before.data();
+        match self {
+            Then::Unchanged => after == before,
+            Then::Applied => changes_data && !after.has_failed_group(),
+            Then::Refused => !changes_data && after.has_failed_group(),
+            Then::Broken => before.status == 200 && after.status == 500,
+            Then::Buckets(number) => after.buckets("h") == Some(number),
+            Then::Header(name, value) => {
+                answer.is_some_and(|answer| answer.headers.get(name).map_or("", |it| it) == value)
+            }
+            Then::Hangs => answer.is_none(),
+        }
+    }
+}
