@@ -22,8 +22,6 @@ fn gzip() {
             [said(GOOD)],
             [good.clone().cut(1)],
             [good.clone().cut(good.body.len() / 2)],
-            // All of the data, and nothing of what follows it.
-            [good.clone().cut(good.body.len() - 8)],
         ]);
     });
 }
@@ -54,7 +52,7 @@ fn other_encodings_are_ignored() {
 
 #[test]
 fn types_of_text() {
-    for body in [GOOD, "m 1 1\n", "m"] {
+    for body in [GOOD, "m 1 1\n", "m{"] {
         beside(&[], |pair| {
             pair.sequences(TYPES.map(|of| [put("job/a", body).header("Content-Type", of)]));
         });

@@ -6,7 +6,7 @@ use crate::common::client_model as schema;
 use crate::common::{Answer, PATIENCE, Server};
 
 use super::pair::{Pair, beside};
-use super::request::{Request, get, post, put};
+use super::request::{Request, get, post, put, request};
 use super::shown::Shown;
 
 /// A difference that is meant.
@@ -33,8 +33,8 @@ enum Then {
     Refused,
     /// No metrics any more, because they are inconsistent.
     Broken,
-    /// So many buckets of the histogram `h` in the API.
-    Buckets(usize),
+    /// This text, see [`Shown::has`].
+    Shows(&'static str),
     /// An answer with this header.
     Header(&'static str, &'static str),
     /// No answer at all.
@@ -106,6 +106,131 @@ const DIFFERENCES: &[Difference] = &[
         ours: (400, Then::Refused),
     },
     Difference {
+        what: "a name or help that is not UTF-8",
+        why: "Prometheus would refuse the whole scrape",
+        flags: &[],
+        examples: || {
+            // The length of a message, the length of the text, and the text come first in it.
+            let mut of_name = put("job/a", "nam 1\n").protobuf();
+            of_name.body[3] = 0xff;
+            let mut of_help = put("job/a", "# HELP m help\nm 1\n").protobuf();
+            let at = of_help.body.iter().position(|byte| *byte == b'h').unwrap();
+            of_help.body[at] = 0xff;
+            vec![
+                vec![of_name],
+                vec![of_help],
+                vec![put("job/a", b"# HELP m \xff\nm 1\n")],
+            ]
+        },
+        real: (200, Then::Applied),
+        ours: (400, Then::Unchanged),
+    },
+    Difference {
+        what: "protobuf that is cut off behind the length of a message",
+        why: "the real one takes it for the end",
+        flags: &[],
+        examples: || {
+            let whole = put("job/a", "m 1\n").protobuf();
+            let length = whole.body.len();
+            let twice = [&whole.body[..], &whole.body[..]].concat();
+            vec![vec![whole.body(twice).cut(length + 1)]]
+        },
+        real: (200, Then::Applied),
+        ours: (400, Then::Unchanged),
+    },
+    Difference {
+        what: "a family without series in the API",
+        why: "there is nothing to show of it",
+        flags: &[],
+        examples: || {
+            let empty = schema::MetricFamily {
+                name: Some("m".into()),
+                ..Default::default()
+            };
+            vec![vec![
+                put("job/a", "m 1\n"),
+                put("job/a", message(&empty)).said_protobuf(),
+            ]]
+        },
+        real: (200, Then::Shows("\"metrics\":[]")),
+        ours: (200, Then::Applied),
+    },
+    Difference {
+        what: "a quantile NaN in the API, or a bound of a bucket",
+        why: "the text that is kept cannot be read back with it, as no text can",
+        flags: &[],
+        examples: || {
+            let quantile = schema::Quantile {
+                quantile: Some(f64::NAN),
+                value: Some(1.0),
+            };
+            let summary = schema::Summary {
+                quantile: vec![quantile],
+                ..Default::default()
+            };
+            let metric = schema::Metric {
+                summary: Some(summary),
+                ..Default::default()
+            };
+            let family = schema::MetricFamily {
+                name: Some("s".into()),
+                r#type: Some(2),
+                metric: vec![metric],
+                ..Default::default()
+            };
+            vec![vec![put("job/a", message(&family)).said_protobuf()]]
+        },
+        real: (200, Then::Shows("\"quantiles\":{\"NaN\":\"1.0\"}")),
+        ours: (200, Then::Shows("\"quantiles\":{}")),
+    },
+    Difference {
+        what: "a count below 0",
+        why: "what the real one makes of it depends on its processor",
+        flags: &[],
+        examples: || vec![vec![put("job/a", "# TYPE s summary\ns_count -1\n")]],
+        real: (
+            200,
+            Then::Shows("s_count{instance=\"\",job=\"a\"} 1.8446744073709552e19"),
+        ),
+        ours: (200, Then::Shows("s_count{instance=\"\",job=\"a\"} 0.0")),
+    },
+    Difference {
+        what: "a count NaN",
+        why: "what the real one makes of it depends on its processor",
+        flags: &[],
+        examples: || vec![vec![put("job/a", "# TYPE s summary\ns_count NaN\n")]],
+        real: (
+            200,
+            Then::Shows("s_count{instance=\"\",job=\"a\"} 9.223372036854776e18"),
+        ),
+        ours: (200, Then::Shows("s_count{instance=\"\",job=\"a\"} 0.0")),
+    },
+    Difference {
+        what: "a failure time that is pushed",
+        why: "the times are the gateway's own",
+        flags: &[],
+        examples: || {
+            let push = "# TYPE push_failure_time_seconds gauge\npush_failure_time_seconds 5\n";
+            vec![vec![put("job/a", "n 1\n"), post("job/a", push)]]
+        },
+        real: (
+            200,
+            Then::Shows("push_failure_time_seconds{instance=\"\",job=\"a\"} once"),
+        ),
+        ours: (200, Then::Unchanged),
+    },
+    Difference {
+        what: "a failure time of another type",
+        why: "the times are the gateway's own",
+        flags: &[],
+        examples: || {
+            let push = "push_failure_time_seconds 5\nm 1\n";
+            vec![vec![put("job/a", "n 1\n"), post("job/a", push)]]
+        },
+        real: (400, Then::Refused),
+        ours: (200, Then::Applied),
+    },
+    Difference {
         what: "a label le for a histogram",
         why: "its buckets could not be told apart",
         flags: &[],
@@ -118,8 +243,8 @@ const DIFFERENCES: &[Difference] = &[
         why: "the text that is kept has it, as every exposition has",
         flags: &[],
         examples: || vec![vec![put("job/a", "# TYPE h histogram\nh_count 1\n")]],
-        real: (200, Then::Buckets(0)),
-        ours: (200, Then::Buckets(1)),
+        real: (200, Then::Shows("\"buckets\":{}")),
+        ours: (200, Then::Shows("\"buckets\":{\"inf\":\"1.0\"}")),
     },
     Difference {
         what: "gzip without its end",
@@ -130,7 +255,11 @@ const DIFFERENCES: &[Difference] = &[
             let end = whole.body.len();
             let mut flipped = whole.clone();
             flipped.body[end - 3] ^= 0x55;
-            vec![vec![whole.cut(end - 1)], vec![flipped]]
+            vec![
+                vec![whole.clone().cut(end - 8)],
+                vec![whole.cut(end - 1)],
+                vec![flipped],
+            ]
         },
         real: (200, Then::Applied),
         ours: (400, Then::Unchanged),
@@ -201,29 +330,95 @@ const DIFFERENCES: &[Difference] = &[
         ours: (202, Then::Refused),
     },
     Difference {
-        what: "a path with slashes or dots too many that is read",
-        why: "nobody relies on redirects to what was meant",
+        what: "a path with slashes or dots too many that nothing is at",
+        why: "a redirect to nothing is of no use",
+        flags: &[],
+        examples: || ["//x", "/x/../y"].map(|path| vec![get(path)]).into(),
+        real: (301, Then::Unchanged),
+        ours: (404, Then::Unchanged),
+    },
+    Difference {
+        what: "a page with dots in its path, or in capitals",
+        why: "nobody writes it so",
         flags: &[],
         examples: || {
-            [
-                "//x",
-                "//metrics",
-                "/metrics//job/a",
-                "/./metrics",
-                "/x/../metrics",
-            ]
-            .map(|path| vec![get(path)])
-            .into()
+            ["/./metrics", "/x/../metrics", "/METRICS", "/-/Healthy"]
+                .map(|path| vec![get(path)])
+                .into()
         },
         real: (301, Then::Unchanged),
         ours: (404, Then::Unchanged),
     },
     Difference {
-        what: "what only the methods of `Allow` are for",
-        why: "the real one does not tell",
+        what: "a push to a path with slashes or dots before the group",
+        why: "clients that follow the redirect make a read of the push",
+        flags: &[],
+        examples: || {
+            ["//metrics/job/a", "/metrics//job/a", "/metrics/./job/a"]
+                .map(|path| vec![request("PUT", path, "m 1\n")])
+                .into()
+        },
+        real: (301, Then::Unchanged),
+        ours: (404, Then::Unchanged),
+    },
+    Difference {
+        what: "a push to a path of no group, but nearly",
+        why: "what it is redirected to is no group either, or in other letters",
+        flags: &[],
+        examples: || {
+            ["job/", "Job/a", "job@BASE64/YQ"]
+                .map(|path| vec![put(path, "m 1\n")])
+                .into()
+        },
+        real: (307, Then::Unchanged),
+        ours: (404, Then::Unchanged),
+    },
+    Difference {
+        what: "values that are empty or dots",
+        why: "it is clear which group is meant, and a redirect would make a read of the push",
+        flags: &[],
+        examples: || {
+            ["x//y/1", "x/..", "x/./y/1", "x/%2e%2e", "x/%2e/y/1"]
+                .map(|labels| vec![put(&format!("job/a/{labels}"), "m 1\n")])
+                .into()
+        },
+        real: (301, Then::Unchanged),
+        ours: (200, Then::Applied),
+    },
+    Difference {
+        what: "an empty job or name of a label",
+        why: "the redirect of the real one leads to another group",
+        flags: &[],
+        examples: || {
+            ["job//x/1", "job/a//1"]
+                .map(|path| vec![put(path, "m 1\n")])
+                .into()
+        },
+        real: (301, Then::Unchanged),
+        ours: (400, Then::Unchanged),
+    },
+    Difference {
+        what: "the options of an API path that nothing is at",
+        why: "no request would follow",
+        flags: &[],
+        examples: || vec![vec![request("OPTIONS", "/api/v1/x", "")]],
+        real: (200, Then::Unchanged),
+        ours: (404, Then::Unchanged),
+    },
+    Difference {
+        what: "the methods of the end, after GET",
+        why: "405 is to be answered with them (RFC 9110, section 15.5.6)",
         flags: &[],
         examples: || vec![vec![get("/-/quit")]],
         real: (405, Then::Header("allow", "")),
+        ours: (405, Then::Header("allow", "OPTIONS, POST, PUT")),
+    },
+    Difference {
+        what: "the methods of the end",
+        why: "GET is answered with 405 by both",
+        flags: &[],
+        examples: || vec![vec![request("DELETE", "/-/quit", "")]],
+        real: (405, Then::Header("allow", "GET, OPTIONS, POST, PUT")),
         ours: (405, Then::Header("allow", "OPTIONS, POST, PUT")),
     },
     Difference {
@@ -233,6 +428,14 @@ const DIFFERENCES: &[Difference] = &[
         examples: || vec![vec![get("/debug/pprof/cmdline")]],
         real: (200, Then::Unchanged),
         ours: (404, Then::Unchanged),
+    },
+    Difference {
+        what: "gzip that is not wanted",
+        why: "a quality of 0 says so (RFC 9110, section 12.4.2)",
+        flags: &[],
+        examples: || vec![vec![get("/metrics").header("Accept-Encoding", "gzip;q=0")]],
+        real: (200, Then::Header("content-encoding", "gzip")),
+        ours: (200, Then::Header("content-encoding", "")),
     },
     Difference {
         what: "OpenMetrics",
@@ -270,7 +473,11 @@ fn named(name: &str) -> Vec<u8> {
         metric: vec![metric],
         ..Default::default()
     };
-    prost::Message::encode_length_delimited_to_vec(&family)
+    message(&family)
+}
+
+fn message(family: &schema::MetricFamily) -> Vec<u8> {
+    prost::Message::encode_length_delimited_to_vec(family)
 }
 
 #[test]
@@ -342,7 +549,7 @@ impl Then {
             Then::Applied => changes_data && !after.has_failed_group(),
             Then::Refused => !changes_data && after.has_failed_group(),
             Then::Broken => before.status == 200 && after.status == 500,
-            Then::Buckets(number) => after.buckets("h") == Some(number),
+            Then::Shows(text) => after.has(text) && !before.has(text),
             Then::Header(name, value) => {
                 answer.is_some_and(|answer| answer.headers.get(name).map_or("", |it| it) == value)
             }

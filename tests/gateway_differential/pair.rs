@@ -1,6 +1,9 @@
 //! Both servers, side by side.
 
-use crate::common::{Answer, Server};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::common::{Answer, PATIENCE, Server};
 
 use super::request::{Request, wipe};
 use super::shown::{SETTLED, Shown};
@@ -93,7 +96,7 @@ impl Pair {
         let shown = format!("\"n\":\"{}\"", self.settled);
         for server in [&self.real, &self.ours] {
             server.request("POST", &path, "");
-            server.wait_for("/api/v1/metrics", |api| api.contains(&shown));
+            wait_for(server, &shown);
         }
     }
 
@@ -118,7 +121,7 @@ impl Pair {
     pub fn wipe(&mut self) {
         self.send(&wipe());
         for server in [&self.real, &self.ours] {
-            server.wait_for("/api/v1/metrics", |api| api.contains("\"data\":[]"));
+            wait_for(server, "\"data\":[]");
         }
         self.sent.clear();
     }
@@ -142,6 +145,15 @@ impl Pair {
             "{number} differences:\n\n{}",
             problems.join("\n\n")
         );
+    }
+}
+
+/// Waits until the API shows `text`: [`Server::wait_for`] looks too seldom for so many requests.
+fn wait_for(server: &Server, text: &str) {
+    let deadline = Instant::now() + PATIENCE;
+    while !server.get("/api/v1/metrics").contains(text) {
+        assert!(Instant::now() < deadline, "{text} is not shown");
+        thread::sleep(Duration::from_millis(1));
     }
 }
 

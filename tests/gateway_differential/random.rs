@@ -84,15 +84,15 @@ fn any_request(random: &mut impl Rng) -> Request {
         true => put(group, &body),
         false => post(group, &body),
     };
-    let push = match random.random_ratio(1, 3) && text::parse(&push.body).is_ok() {
-        true => push.protobuf(),
-        false => push,
-    };
     let push = match random.random_ratio(1, 15) {
         true => {
             let length = random.random_range(0..=push.body.len());
             push.cut(length)
         }
+        false => push,
+    };
+    let push = match random.random_ratio(1, 3) && text::parse(&push.body).is_ok() {
+        true => push.protobuf(),
         false => push,
     };
     match random.random_ratio(1, 4) {

@@ -84,7 +84,9 @@ impl Shown {
             values.push(' ');
             let name = kind.0;
             let mut meta = kind.1.to_owned();
-            if helps.get(name).is_some_and(|helps| helps.len() == 1) {
+            let is_one = helps.get(name).is_some_and(|helps| helps.len() == 1);
+            // Of its own metrics each server says something of its own.
+            if is_one && !name.starts_with("pushgateway_") {
                 let help = if help.0 == name { help.1 } else { "" };
                 meta = format!("{meta}, {help}");
             }
@@ -105,11 +107,13 @@ impl Shown {
         parts.any(|(part, value)| part.ends_with(" last_push_successful") && *value == false)
     }
 
-    /// How many buckets the API shows of the histogram `name`.
-    pub fn buckets(&self, name: &str) -> Option<usize> {
-        let mut parts = self.parts.iter();
-        let (_, family) = parts.find(|(part, _)| part.ends_with(&format!(" {name}")))?;
-        Some(family["metrics"][0]["buckets"].as_object()?.len())
+    /// Whether a line of this, a series with its value or a group's part in JSON, contains `text`.
+    pub fn has(&self, text: &str) -> bool {
+        let series = self.series.iter();
+        let parts = self.parts.iter();
+        let series = series.map(|(series, value)| format!("{series} {value}"));
+        let mut lines = series.chain(parts.map(|(part, value)| format!("{part} {value}")));
+        lines.any(|line| line.contains(text))
     }
 
     /// With the bucket `+Inf` for histograms that were pushed without it, as in every exposition.
@@ -185,11 +189,11 @@ fn read_family(name: &str, family: &mut Map<String, Json>) {
     });
 }
 
-/// A number, however it is written; of a time only whether it is one.
+/// A number, however it is written, -0 as 0; of a time only whether it is one.
 fn number(text: &str, is_time: bool) -> String {
     let value: f64 = text.parse().unwrap_or_else(|_| panic!("{text}"));
     match is_time {
         true => if value == 0.0 { "never" } else { "once" }.into(),
-        false => format!("{value:?}"),
+        false => format!("{:?}", value + 0.0),
     }
 }
