@@ -130,6 +130,24 @@ impl App {
         }
     }
 
+    /// The page at a path, which is without the prefix.
+    fn page(&self, path: &str) -> Option<Page> {
+        Some(match path {
+            "/" | "/status" => Page::List,
+            "/static/page.css" => Page::Style,
+            "/static/page.js" => Page::Script,
+            "/static/icon.svg" => Page::Icon,
+            "/api/v1/metrics" => Page::ApiMetrics,
+            "/api/v1/status" => Page::ApiStatus,
+            "/api/v1/admin/wipe" if self.options.enable_admin_api => Page::Wipe,
+            "/-/healthy" => Page::Healthy,
+            "/-/ready" => Page::Ready,
+            "/-/quit" => Page::Quit,
+            path if path == self.options.telemetry_path => Page::Metrics,
+            _ => return None,
+        })
+    }
+
     pub(super) fn answers_rejections(&self) -> bool {
         !self.options.disable_consistency_check
     }
@@ -161,29 +179,21 @@ async fn route(State(app): State<Arc<App>>, request: Request) -> Response {
             _ => not_found(),
         };
     };
-    let page = match path {
-        "/" => Page::List,
-        "" => return Redirect::temporary(&format!("{prefix}/")).into_response(),
-        "/static/page.css" => Page::Style,
-        "/static/page.js" => Page::Script,
-        "/static/icon.svg" => Page::Icon,
-        "/api/v1/metrics" => Page::ApiMetrics,
-        "/api/v1/status" => Page::ApiStatus,
-        "/api/v1/admin/wipe" if app.options.enable_admin_api => Page::Wipe,
-        "/-/healthy" => Page::Healthy,
-        "/-/ready" => Page::Ready,
-        "/-/quit" => Page::Quit,
-        path if path == app.options.telemetry_path => Page::Metrics,
-        path => {
-            let decoded = group_path::decode(path);
-            // One that cannot be decoded is told why, if it looks like a group's.
-            return match decoded.as_deref().unwrap_or(path) {
-                shown if group_path::names_group(shown) => {
-                    changes::answer(app, parts, body, decoded).await
-                }
-                _ => not_found(),
-            };
+    if path.is_empty() {
+        return Redirect::temporary(&format!("{prefix}/")).into_response();
+    }
+    let Some(page) = app.page(path) else {
+        let decoded = group_path::decode(path);
+        // One that cannot be decoded is told why, if it looks like a group's.
+        if group_path::names_group(decoded.as_deref().unwrap_or(path)) {
+            return changes::answer(app, parts, body, decoded).await;
         }
+        let meant = without_slashes_too_many(path);
+        return match app.page(&meant) {
+            // The Pushgateway redirects all such requests, but of others clients make reads.
+            Some(_) if parts.method == Method::GET => moved(&format!("{prefix}{meant}")),
+            _ => not_found(),
+        };
     };
     let allowed = allowed(page);
     if parts.method == Method::OPTIONS {
@@ -244,6 +254,16 @@ fn asset(media_type: &'static str, text: &'static str) -> Response {
         (header::CACHE_CONTROL, "no-cache"),
     ];
     (headers, text).into_response()
+}
+
+/// The path with single slashes, and with none at its end.
+fn without_slashes_too_many(path: &str) -> String {
+    let parts = path.split('/').filter(|part| !part.is_empty());
+    parts.fold(String::new(), |path, part| path + "/" + part)
+}
+
+fn moved(path: &str) -> Response {
+    (StatusCode::MOVED_PERMANENTLY, [(header::LOCATION, path)]).into_response()
 }
 
 fn not_found() -> Response {

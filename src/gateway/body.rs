@@ -251,18 +251,64 @@ fn is_protobuf(headers: &HeaderMap) -> bool {
     else {
         return false;
     };
-    let mut parts = media_type.split(';').map(str::trim);
-    let is_protobuf = parts
-        .next()
-        .is_some_and(|name| name.eq_ignore_ascii_case("application/vnd.google.protobuf"));
-    let (mut is_delimited, mut is_family) = (false, false);
-    for (name, value) in parts.filter_map(|part| part.split_once('=')) {
-        let value = value.trim_matches('"');
-        is_delimited |= name.eq_ignore_ascii_case("encoding") && value == "delimited";
-        is_family |=
-            name.eq_ignore_ascii_case("proto") && value == "io.prometheus.client.MetricFamily";
+    let (name, parameters) = media_type.split_at(media_type.find(';').unwrap_or(media_type.len()));
+    if !(name.trim()).eq_ignore_ascii_case("application/vnd.google.protobuf") {
+        return false;
     }
-    is_protobuf && is_delimited && is_family
+    let Some(parameters) = media_type_parameters(parameters) else {
+        return false;
+    };
+    let has = |name: &str, value: &str| {
+        let mut parameters = parameters.iter();
+        parameters.any(|(known, given)| known.eq_ignore_ascii_case(name) && given == value)
+    };
+    has("encoding", "delimited") && has("proto", "io.prometheus.client.MetricFamily")
+}
+
+/// The parameters of a media type, `; NAME=VALUE` each, as Go's `mime.ParseMediaType` reads them. `None` if
+/// it refuses them.
+fn media_type_parameters(mut rest: &str) -> Option<Vec<(&str, String)>> {
+    let mut parameters: Vec<(&str, String)> = Vec::new();
+    while !matches!(rest.trim(), "" | ";") {
+        rest = rest.trim_start().strip_prefix(';')?.trim_start();
+        let (name, value) = rest.split_at(token_length(rest)?);
+        let value = value.trim_start().strip_prefix('=')?.trim_start();
+        let (value, after) = match value.strip_prefix('"') {
+            Some(quoted) => unquote(quoted)?,
+            None => {
+                let (value, after) = value.split_at(token_length(value)?);
+                (value.to_owned(), after)
+            }
+        };
+        let mut known = parameters.iter();
+        if known.any(|(known, _)| known.eq_ignore_ascii_case(name)) {
+            return None;
+        }
+        parameters.push((name, value));
+        rest = after;
+    }
+    Some(parameters)
+}
+
+/// How long the token is that the text starts with; `None` if it does not.
+fn token_length(text: &str) -> Option<usize> {
+    let is_of_token = |byte: u8| byte.is_ascii_graphic() && !b"()<>@,;:\\\"/[]?=".contains(&byte);
+    let length = text.bytes().take_while(|&byte| is_of_token(byte)).count();
+    (length > 0).then_some(length)
+}
+
+/// A text up to its closing quote, and what follows it.
+fn unquote(text: &str) -> Option<(String, &str)> {
+    let mut value = String::new();
+    let mut characters = text.char_indices();
+    while let Some((at, character)) = characters.next() {
+        match character {
+            '"' => return Some((value, &text[at + 1..])),
+            '\\' => value.push(characters.next()?.1),
+            _ => value.push(character),
+        }
+    }
+    None
 }
 
 #[cfg(test)]

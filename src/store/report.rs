@@ -35,7 +35,7 @@ pub(super) struct ReportFamily {
 impl Report {
     /// The report of `families` that are pushed to the group of `key`. The key's labels overwrite the
     /// series' own, and a series without `instance` gets an empty one. Families named like the gateway's
-    /// two push times are dropped. `hasher` is that of the [`Store`](super::Store) it is for.
+    /// two push times are dropped, though they must not have timestamps either. `hasher` is that of the [`Store`](super::Store) it is for.
     ///
     /// # Errors
     ///
@@ -46,9 +46,11 @@ impl Report {
         mut families: Vec<Family>,
         hasher: &RandomState,
     ) -> Result<Report, Rejection> {
-        families.retain(|family| {
-            !family.metrics.is_empty() && !TIME_SERIES.contains(&family.name.as_str())
-        });
+        let is_time = |family: &Family| TIME_SERIES.contains(&family.name.as_str());
+        for family in families.iter().filter(|family| is_time(family)) {
+            check_timestamps(family)?;
+        }
+        families.retain(|family| !family.metrics.is_empty() && !is_time(family));
         families.sort_by(|a, b| a.name.cmp(&b.name));
         check_among(&families)?;
         let labeler = Labeler::new(key);
@@ -84,6 +86,16 @@ impl Report {
             });
         }
         Ok(report)
+    }
+}
+
+fn check_timestamps(family: &Family) -> Result<(), CheckError> {
+    let mut metrics = family.metrics.iter();
+    match metrics.find(|metric| metric.timestamp_ms.is_some()) {
+        None => Ok(()),
+        Some(metric) => Err(CheckError::Timestamp {
+            series: series_name(&family.name, &metric.labels),
+        }),
     }
 }
 
