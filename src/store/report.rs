@@ -94,7 +94,7 @@ fn check_timestamps(family: &Family) -> Result<(), CheckError> {
     match metrics.find(|metric| metric.timestamp_ms.is_some()) {
         None => Ok(()),
         Some(metric) => Err(CheckError::Timestamp {
-            series: series_name(&family.name, &metric.labels),
+            series: excerpt::series(&family.name, &metric.labels),
         }),
     }
 }
