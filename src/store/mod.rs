@@ -22,6 +22,8 @@ pub mod own;
 mod rejection;
 mod report;
 mod snapshot;
+#[cfg(test)]
+mod tests;
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
