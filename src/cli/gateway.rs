@@ -16,7 +16,7 @@ use super::options::{QuietArgs, StateArgs};
 use super::size::parse_size;
 use super::web_options::{LogArgs, WebArgs};
 use super::{connection_options::ConnectionArgs, console, exit};
-use crate::gateway::{App, Expiry, Keeper, Limits, Options, Stats};
+use crate::gateway::{self, App, Expiry, Keeper, Limits, Options, Stats};
 use crate::job::duration::parse_positive;
 use crate::push::Gateway;
 use crate::state::group_writer::{GroupWriter, Sync};
@@ -262,7 +262,7 @@ fn serve(args: ServeArgs) -> anyhow::Result<u8> {
         .context("could not start a thread")?;
     let quit = Arc::new(Notify::new());
     let app = App::new(options, keeper, stats, log, quit.clone());
-    let router = app.router();
+    let router = gateway::router(app);
     let socket = lock
         .listen()
         .context("could not listen for processes of this machine")?;
