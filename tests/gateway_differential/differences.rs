@@ -61,7 +61,7 @@ pub const DIFFERENCES: &[Difference] = &[
                 .map(|name| {
                     vec![
                         put("job/b", "n 1\n"),
-                        put("job/a", named(name)).said_protobuf(),
+                        put("job/a", message(&family(name))).said_protobuf(),
                     ]
                 })
                 .into()
@@ -201,6 +201,19 @@ pub const DIFFERENCES: &[Difference] = &[
         },
         real: (400, Then::Refused),
         ours: (200, Then::Applied),
+    },
+    Difference {
+        what: "a push time in protobuf that is not of its type",
+        why: "a message that contradicts itself is refused before its name counts",
+        flags: &[],
+        examples: || {
+            let mut time = family("push_time_seconds");
+            time.r#type = Some(0);
+            let push = post("job/a", message(&time)).said_protobuf();
+            vec![vec![put("job/a", "m 1\n"), push]]
+        },
+        real: (200, Then::Unchanged),
+        ours: (400, Then::Refused),
     },
     Difference {
         what: "a label le for a histogram",
@@ -443,20 +456,19 @@ pub const DIFFERENCES: &[Difference] = &[
     },
 ];
 
-/// A delimited message of a family with this name.
-fn named(name: &str) -> Vec<u8> {
+/// An untyped family with this name.
+fn family(name: &str) -> schema::MetricFamily {
     let number = schema::Number { value: Some(1.0) };
     let metric = schema::Metric {
         untyped: Some(number),
         ..Default::default()
     };
-    let family = schema::MetricFamily {
+    schema::MetricFamily {
         name: Some(name.into()),
         r#type: Some(3),
         metric: vec![metric],
         ..Default::default()
-    };
-    message(&family)
+    }
 }
 
 fn message(family: &schema::MetricFamily) -> Vec<u8> {
