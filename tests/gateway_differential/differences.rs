@@ -40,7 +40,7 @@ pub const DIFFERENCES: &[Difference] = &[
     },
     Difference {
         what: "a push after one to a job that is no base64",
-        why: "the real one keeps a lock for ever there, until its version 1.7",
+        why: "the real one keeps a lock for ever there, before its version 1.6.1",
         flags: &[],
         examples: || {
             let no_base64 = "job@base64/a+";
