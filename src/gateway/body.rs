@@ -357,4 +357,25 @@ mod tests {
         let snappy = encoder.into_inner().unwrap();
         assert_eq!(read("snappy", snappy).unwrap()[0].metrics.len(), 10);
     }
+
+    #[test]
+    fn only_what_is_wholly_said_to_be_protobuf_is() {
+        const PROTO: &str = "proto=io.prometheus.client.MetricFamily";
+        for (parameters, expected) in [
+            (format!("; {PROTO}; encoding=delimited"), true),
+            (format!(" ;ENCODING = \"deli\\mited\" ;{PROTO};"), true),
+            (format!("; {PROTO}; encoding=delimited; x=y"), true),
+            (format!("; {PROTO}; encoding=delimited; x"), false),
+            (format!("; {PROTO}; encoding=delimited; {PROTO}"), false),
+            (format!("; {PROTO}; encoding=\"delimited"), false),
+            (format!("; {PROTO}; encoding=text"), false),
+            (format!("; {PROTO}"), false),
+            (String::new(), false),
+        ] {
+            let mut headers = HeaderMap::new();
+            let media_type = format!("application/vnd.google.protobuf{parameters}");
+            headers.insert(CONTENT_TYPE, media_type.parse().unwrap());
+            assert_eq!(is_protobuf(&headers), expected, "{media_type}");
+        }
+    }
 }

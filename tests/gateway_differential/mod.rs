@@ -3,6 +3,7 @@
 //! themselves, and from what `differences` lists.
 
 mod bodies;
+mod difference;
 mod differences;
 mod flags;
 mod formats;

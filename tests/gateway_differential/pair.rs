@@ -72,7 +72,7 @@ impl Pair {
     }
 
     /// Remembers what was sent and how it was answered.
-    pub fn note(&mut self, request: &Request, real: &Answer, ours: &Answer) {
+    fn note(&mut self, request: &Request, real: &Answer, ours: &Answer) {
         let Request { method, path, .. } = request;
         let body = String::from_utf8_lossy(&request.body);
         let answer = |answer: &Answer| {
@@ -90,7 +90,7 @@ impl Pair {
 
     /// Waits until both have done all that was sent. The real one answers before it has done a deletion,
     /// and without its check before it has done a push, but it does all in order.
-    pub fn settle(&mut self) {
+    fn settle(&mut self) {
         self.settled += 1;
         let path = format!("/metrics/job/{SETTLED}/n/{}", self.settled);
         let shown = format!("\"n\":\"{}\"", self.settled);
@@ -127,7 +127,7 @@ impl Pair {
     }
 
     #[track_caller]
-    pub fn problem(&mut self, problem: &str) {
+    fn problem(&mut self, problem: &str) {
         let sent = &self.sent[self.sent.len().saturating_sub(15)..];
         let problem = format!("{problem}\n  after\n  {}", sent.join("\n  "));
         self.problems.push(problem);

@@ -3,7 +3,7 @@
 use prost::Message;
 
 use crate::common::client_model::{
-    Bucket, Histogram, LabelPair, Metric, MetricFamily, Number, Quantile, Summary,
+    Bucket, BucketSpan, Histogram, LabelPair, Metric, MetricFamily, Number, Quantile, Summary,
 };
 
 use super::pair::beside;
@@ -205,6 +205,36 @@ fn quantiles_and_buckets() {
         let mut empty = histogram(&[]);
         empty.histogram = Some(Histogram::default());
         pair.sequences([[push([family("h", HISTOGRAM, [empty])])]]);
+    });
+}
+
+#[test]
+fn native_histograms() {
+    beside(&[], |pair| {
+        let span = BucketSpan {
+            offset: Some(0),
+            length: Some(2),
+        };
+        let native = Histogram {
+            sample_count: Some(3),
+            sample_sum: Some(4.0),
+            schema: Some(0),
+            zero_threshold: Some(0.001),
+            zero_count: Some(0),
+            positive_span: vec![span],
+            positive_delta: vec![1, 1],
+            ..Default::default()
+        };
+        let mut both = native.clone();
+        both.bucket = histogram(&[1.0]).histogram.unwrap().bucket;
+        let metric = |histogram| Metric {
+            histogram: Some(histogram),
+            ..Default::default()
+        };
+        pair.sequences([
+            [push([family("h", HISTOGRAM, [metric(native)])])],
+            [push([family("h", HISTOGRAM, [metric(both)])])],
+        ]);
     });
 }
 

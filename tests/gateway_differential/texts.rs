@@ -52,7 +52,7 @@ fn bytes_that_are_not_utf8() {
 }
 
 /// Bodies of text, accepted or not.
-const TEXTS: &[&str] = &[
+pub const TEXTS: &[&str] = &[
     "",
     "\n",
     "\n\n\n",
