@@ -9,6 +9,8 @@ mod body;
 mod path;
 #[path = "../fuzz/properties/protobuf.rs"]
 mod protobuf;
+#[path = "../fuzz/properties/stored.rs"]
+mod stored;
 #[path = "../fuzz/properties/text.rs"]
 mod text;
 

@@ -1,5 +1,7 @@
 #![no_main]
 
+#[path = "../properties/stored.rs"]
+mod stored;
 #[path = "../properties/text.rs"]
 mod text;
 

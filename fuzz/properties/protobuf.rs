@@ -3,6 +3,8 @@
 use metricsjob::metrics::text::{self, Limits};
 use metricsjob::metrics::{check, protobuf};
 
+use super::stored::{self, series};
+
 pub fn check(body: &[u8]) {
     let families = match protobuf::decode(body, &Limits::default()) {
         Ok(families) => families,
@@ -27,9 +29,7 @@ pub fn check(body: &[u8]) {
         let again = text::parse(encoded.as_bytes()).expect("what was checked");
         assert_eq!(again.len(), families.len());
         assert!(check::check_families(&again).is_ok());
-        let series = |families: &[metricsjob::metrics::Family]| -> usize {
-            families.iter().map(|family| family.metrics.len()).sum()
-        };
         assert_eq!(series(&again), series(&families));
     }
+    stored::check(families);
 }

@@ -5,6 +5,8 @@ use std::collections::HashSet;
 use metricsjob::metrics::text::{self, Limits};
 use metricsjob::metrics::{Family, check, protobuf};
 
+use super::stored;
+
 pub fn check(body: &[u8]) {
     let limits = Limits {
         max_labels: 3,
@@ -39,6 +41,7 @@ pub fn check(body: &[u8]) {
     let from_protobuf = from_protobuf.expect("what text has");
     assert_eq!(protobuf::encode(&from_protobuf), encoded);
     assert!(text::openmetrics::encode(&families).ends_with("# EOF\n"));
+    stored::check(families);
 }
 
 /// Whether lines of one family have the name of another, which was there before its type: text cannot

@@ -33,7 +33,7 @@ pub fn text(snapshot: &Snapshot, own: &[Family]) -> Vec<String> {
     out
 }
 
-/// The same in [OpenMetrics](openmetrics).
+/// The same in [OpenMetrics](mod@openmetrics).
 pub fn openmetrics(snapshot: &Snapshot, own: &[Family]) -> Vec<String> {
     let families = merged(snapshot, own);
     let names: HashSet<&str> = families.iter().map(|f| f.name.as_str()).collect();
