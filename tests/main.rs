@@ -35,6 +35,7 @@ mod gateway_page;
 mod gateway_server;
 mod gateway_state;
 mod gateway_url;
+mod gateway_utf8;
 mod grouping_key;
 mod history;
 mod interrupt;

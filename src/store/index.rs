@@ -6,7 +6,7 @@ use std::sync::{Arc, Weak};
 use hashbrown::HashTable;
 
 use super::group::{FamilyView, Meta, StoredGroup};
-use super::{Rejection, own};
+use super::{Rejection, lines, own};
 use crate::metrics::{GroupingKey, Kind};
 
 /// How many metas with different help texts are shared of one name. More would take long to look through,
@@ -70,9 +70,11 @@ impl Index {
     }
 
     /// The meta of a family, shared with others that are the same.
-    pub fn meta(&mut self, name: &str, kind: Kind, help: &str) -> Arc<Meta> {
+    pub fn meta(&mut self, name: &str, kind: Kind, help: &str, is_legacy: bool) -> Arc<Meta> {
         let entry = self.name(name);
-        let is_it = |meta: &Arc<Meta>| meta.kind == kind && *meta.help == *help;
+        let is_it = |meta: &Arc<Meta>| {
+            meta.kind == kind && *meta.help == *help && meta.is_legacy == is_legacy
+        };
         if let Some(meta) = entry.metas.iter().filter_map(Weak::upgrade).find(is_it) {
             return meta;
         }
@@ -80,6 +82,7 @@ impl Index {
             name: name.into(),
             kind,
             help: help.into(),
+            is_legacy,
             id: entry.id,
         });
         if entry.metas.len() == SHARED_METAS {
@@ -158,7 +161,7 @@ impl Index {
                 let labels = family.labels().nth(at)?;
                 let mut theirs = owner.family(name)?.labels();
                 if theirs.any(|other| other == labels) {
-                    return Some((format!("{name}{{{labels}}}"), owner.key.clone()));
+                    return Some((lines::series(name, labels), owner.key.clone()));
                 }
             }
         }
