@@ -6,7 +6,8 @@ use std::hash::RandomState;
 
 use bytes::Bytes;
 use divan::{Bencher, black_box};
-use metricsjob::metrics::{Family, GroupingKey, Method, text};
+use metricsjob::metrics::escaping::Escaping;
+use metricsjob::metrics::{Family, GroupingKey, Method, Names, text};
 use metricsjob::state::State;
 use metricsjob::state::group_log::{Body, Entry};
 use metricsjob::state::group_writer::{GroupWriter, Sync};
@@ -43,7 +44,8 @@ fn key(group: usize) -> GroupingKey {
 }
 
 fn report(key: &GroupingKey, hasher: &RandomState) -> Report {
-    Report::new(key, families(), hasher).unwrap_or_else(|rejection| panic!("{rejection}"))
+    Report::new(key, families(), Names::Legacy, hasher)
+        .unwrap_or_else(|rejection| panic!("{rejection}"))
 }
 
 fn push(store: &mut Store, group: usize) {
@@ -66,7 +68,9 @@ fn report_of_four_series(bencher: Bencher) {
     let key = key(0);
     bencher
         .with_inputs(families)
-        .bench_local_values(|families| Report::new(black_box(&key), families, &hasher));
+        .bench_local_values(|families| {
+            Report::new(black_box(&key), families, Names::Legacy, &hasher)
+        });
 }
 
 /// A push of the series that the group has: nothing to be checked against others.
@@ -117,11 +121,15 @@ fn commit(bencher: Bencher, pushes: usize) {
 #[divan::bench(args = GROUPS)]
 fn render_text(bencher: Bencher, groups: usize) {
     let store = store(groups);
-    bencher.bench_local(|| exposition::text(&black_box(&store).snapshot(), &[]));
+    bencher.bench_local(|| {
+        exposition::text(&black_box(&store).snapshot(), &[], Escaping::Underscores)
+    });
 }
 
 #[divan::bench(args = GROUPS)]
 fn render_protobuf(bencher: Bencher, groups: usize) {
     let store = store(groups);
-    bencher.bench_local(|| exposition::protobuf(&black_box(&store).snapshot(), &[]));
+    bencher.bench_local(|| {
+        exposition::protobuf(&black_box(&store).snapshot(), &[], Escaping::Underscores)
+    });
 }

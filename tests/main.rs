@@ -38,6 +38,7 @@ mod gateway_state;
 #[cfg(feature = "real-servers")]
 mod gateway_systemd;
 mod gateway_url;
+mod gateway_utf8;
 mod grouping_key;
 mod history;
 mod interrupt;

@@ -10,7 +10,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use metricsjob::gateway::Limits;
 use metricsjob::gateway::body::{BodyError, Received, Receiver};
-use metricsjob::metrics::protobuf;
+use metricsjob::metrics::{Names, protobuf};
 use metricsjob::state::group_log::Body;
 use snap::write::FrameEncoder;
 use tokio::runtime::{Builder, Runtime};
@@ -22,6 +22,7 @@ const LIMITS: Limits = Limits {
     labels: 3,
     label_value: 10,
     name: 10,
+    names: Names::Legacy,
     read_timeout: Duration::from_secs(60),
 };
 

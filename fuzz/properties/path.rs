@@ -1,6 +1,7 @@
 //! A path that names a group is written again as one that every client and gateway takes for the same.
 
 use metricsjob::gateway::group_path::{self, PathError};
+use metricsjob::metrics::Names;
 use metricsjob::push::path;
 use url::Url;
 
@@ -19,8 +20,13 @@ pub fn check(input: &[u8]) {
     if !group_path::names_group(&decoded) {
         return;
     }
-    let within = group_path::parse(&decoded, MAX_LABELS);
-    let key = match group_path::parse(&decoded, usize::MAX) {
+    check_names(&decoded, Names::Legacy);
+    check_names(&decoded, Names::Utf8);
+}
+
+fn check_names(decoded: &str, names: Names) {
+    let within = group_path::parse(decoded, MAX_LABELS, names);
+    let key = match group_path::parse(decoded, usize::MAX, names) {
         Ok(key) => key,
         Err(error) => {
             is_short(&error);
@@ -36,7 +42,10 @@ pub fn check(input: &[u8]) {
     let written = path::group_path(&key);
     let decoded = group_path::decode(&written).expect("what was written");
     assert!(group_path::names_group(&decoded), "{written}");
-    assert_eq!(group_path::parse(&decoded, key.labels().len()), Ok(key));
+    assert_eq!(
+        group_path::parse(&decoded, key.labels().len(), names),
+        Ok(key)
+    );
     // URL libraries leave it as it is.
     let url = Url::parse(&format!("http://gateway{written}")).expect("a URL");
     assert_eq!(url.path(), written);

@@ -1,7 +1,7 @@
 //! Messages that are accepted can be sent again, in each format, and mean the same.
 
 use metricsjob::metrics::text::{self, Limits};
-use metricsjob::metrics::{check, protobuf};
+use metricsjob::metrics::{Names, check, protobuf};
 
 use super::stored::{self, series};
 
@@ -31,5 +31,6 @@ pub fn check(body: &[u8]) {
         assert!(check::check_families(&again).is_ok());
         assert_eq!(series(&again), series(&families));
     }
-    stored::check(families);
+    stored::check(families.clone(), Names::Legacy);
+    stored::check(families, Names::Utf8);
 }

@@ -3,11 +3,12 @@
 use std::collections::HashSet;
 
 use metricsjob::metrics::text::{self, Limits};
-use metricsjob::metrics::{Family, check, protobuf};
+use metricsjob::metrics::{Family, Names, check, protobuf};
 
 use super::stored;
 
 pub fn check(body: &[u8]) {
+    check_quoted(body);
     let limits = Limits {
         max_labels: 3,
         max_label_value_bytes: 10,
@@ -41,7 +42,28 @@ pub fn check(body: &[u8]) {
     let from_protobuf = from_protobuf.expect("what text has");
     assert_eq!(protobuf::encode(&from_protobuf), encoded);
     assert!(text::openmetrics::encode(&families).ends_with("# EOF\n"));
-    stored::check(families);
+    stored::check(families, Names::Legacy);
+}
+
+/// With any UTF-8 as names, which stand in quotes.
+fn check_quoted(body: &[u8]) {
+    let parse = |text: &[u8]| text::parse_names(text, &Limits::default(), Names::Utf8);
+    let families = match parse(body) {
+        Ok(families) => families,
+        Err(error) => {
+            assert!(error.problem.len() < 1000, "{error}");
+            return assert!(text::parse(body).is_err());
+        }
+    };
+    let encoded = text::encode(&families);
+    if let Ok(plain) = text::parse(body) {
+        assert_eq!(text::encode(&plain), encoded);
+    }
+    if !collide(&families) {
+        let again = parse(encoded.as_bytes()).expect("what was accepted");
+        assert_eq!(text::encode(&again), encoded);
+    }
+    stored::check(families, Names::Utf8);
 }
 
 /// Whether lines of one family have the name of another, which was there before its type: text cannot

@@ -18,6 +18,7 @@ use super::web_options::{LogArgs, WebArgs};
 use super::{connection_options::ConnectionArgs, console, exit};
 use crate::gateway::{self, App, Expiry, Keeper, Limits, Options, Stats};
 use crate::job::duration::parse_positive;
+use crate::metrics::Names;
 use crate::push::Gateway;
 use crate::state::group_writer::{GroupWriter, Sync};
 use crate::state::serving::{lock_for_serving, lock_groups};
@@ -105,6 +106,16 @@ struct ServeArgs {
     /// refuses would break every scrape.
     #[arg(long = "push.disable-consistency-check", help_heading = "Pushes")]
     disable_consistency_check: bool,
+
+    /// Allow any UTF-8 in names of metrics and labels
+    ///
+    /// Text has such names in quotes: `{"my.metric","my.label"="value"} 1`. In a path a label's name may
+    /// be escaped: `U__`, and then `_HEX_` for a character by its code point and `__` for an underscore. So
+    /// /metrics/job/j/U__my_2e_label/value is the group of my.label="value". A scrape shows them as they
+    /// are to a reader that accepts `escaping=allow-utf-8`, as Prometheus 3 does, and to others with
+    /// underscores instead: my_metric.
+    #[arg(long = "push.enable-utf8-names", help_heading = "Pushes")]
+    enable_utf8_names: bool,
 
     /// How large a push may be, decompressed
     #[arg(long = "push.max-body-size", value_name = "SIZE", default_value = "32MiB", value_parser = parse_size, help_heading = "Pushes")]
@@ -328,6 +339,10 @@ impl ServeArgs {
                 labels: self.max_labels,
                 label_value: self.max_label_value_size,
                 name: self.max_name_size,
+                names: match self.enable_utf8_names {
+                    true => Names::Utf8,
+                    false => Names::Legacy,
+                },
                 read_timeout: self.web.settings().read_timeout,
             },
             flags: self.flags(),
@@ -345,12 +360,13 @@ impl ServeArgs {
             SyncTo::Disk => "disk",
             SyncTo::Os => "os",
         };
-        let flags: [(&str, String); 16] = [
+        let flags: [(&str, String); 17] = [
             ("group.ttl", ttl.unwrap_or_default()),
             (
                 "push.disable-consistency-check",
                 self.disable_consistency_check.to_string(),
             ),
+            ("push.enable-utf8-names", self.enable_utf8_names.to_string()),
             ("push.max-body-size", self.max_body_size.to_string()),
             (
                 "push.max-label-value-size",

@@ -13,9 +13,9 @@ use http_body_util::BodyExt;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
-use crate::metrics::Family;
 use crate::metrics::protobuf::{self, DecodeError};
 use crate::metrics::text;
+use crate::metrics::{Family, Names};
 use crate::state::group_log::Body;
 
 /// What a push may be.
@@ -30,6 +30,8 @@ pub struct Limits {
     /// In bytes.
     pub label_value: usize,
     pub name: usize,
+    /// Which ones metrics and labels may have, those of the grouping key too.
+    pub names: Names,
     /// How long to wait for the next part of a body.
     pub read_timeout: Duration,
 }
@@ -176,7 +178,7 @@ impl Receiver {
             max_name_bytes: self.limits.name,
         };
         if !is_protobuf(headers) {
-            let families = text::parse_within(&bytes, &limits)?;
+            let families = text::parse_names(&bytes, &limits, self.limits.names)?;
             return Ok((Body::Text(bytes), Ok(families)));
         }
         match protobuf::decode(&bytes, &limits) {
@@ -329,6 +331,7 @@ mod tests {
             labels: 3,
             label_value: 10,
             name: 10,
+            names: Names::Legacy,
             read_timeout: Duration::from_secs(1),
         });
         let mut headers = HeaderMap::new();

@@ -25,7 +25,8 @@ pub async fn answer(
     body: HttpBody,
     path: Result<String, PathError>,
 ) -> Response {
-    let key = path.and_then(|path| group_path::parse(&path, app.options().limits.labels));
+    let limits = app.options().limits;
+    let key = path.and_then(|path| group_path::parse(&path, limits.labels, limits.names));
     let method = match parts.method {
         HttpMethod::PUT => Method::Put,
         HttpMethod::POST => Method::Post,
@@ -91,7 +92,10 @@ async fn push(
             let read = read.map(|(body, families)| {
                 let report = families
                     .map_err(|error| Rejection::Message(error.to_string()))
-                    .and_then(|families| Report::new(&key, families, app.keeper().hasher()));
+                    .and_then(|families| {
+                        let names = app.options().limits.names;
+                        Report::new(&key, families, names, app.keeper().hasher())
+                    });
                 Push {
                     key,
                     method,

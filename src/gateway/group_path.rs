@@ -1,11 +1,14 @@
 //! The group that a URL path names, as the Pushgateway reads it.
 
+use std::borrow::Cow;
+
 use base64::Engine;
 use base64::alphabet::URL_SAFE;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use percent_encoding::percent_decode;
 
-use crate::metrics::{GroupingKey, GroupingKeyError, is_label_name};
+use crate::metrics::escaping;
+use crate::metrics::{GroupingKey, GroupingKeyError, Names};
 
 /// What a label's name ends in whose value is in base64.
 const BASE64: &str = "@base64";
@@ -34,6 +37,8 @@ pub enum PathError {
     Odd(String),
     #[error("improper label name {0:?} ([a-zA-Z_][a-zA-Z0-9_]*, and not starting with __)")]
     LabelName(String),
+    #[error("improper label name {0:?} (any UTF-8, but not empty, and not starting with __)")]
+    Utf8LabelName(String),
     #[error(
         "invalid base64 encoding in the value {0:?} of label {1:?} (the URL-safe alphabet is wanted)"
     )]
@@ -68,8 +73,10 @@ pub fn decode(path: &str) -> Result<String, PathError> {
 
 /// The group that a path, see [`names_group`], names.
 ///
-/// It may have `max_labels` besides the job. Of a label that is given twice, the last value counts; `job` among the labels loses to the path's.
-pub fn parse(path: &str, max_labels: usize) -> Result<GroupingKey, PathError> {
+/// It may have `max_labels` besides the job, with these `names`: any UTF-8 is escaped as
+/// [`escaping::from_values`] undoes it, where a path cannot hold it. Of a label that is given twice, the
+/// last value counts; `job` among the labels loses to the path's.
+pub fn parse(path: &str, max_labels: usize, names: Names) -> Result<GroupingKey, PathError> {
     let path = path.strip_prefix("/metrics/").unwrap_or(path);
     let (name, rest) = path.split_once('/').unwrap_or((path, ""));
     let (job, labels) = match rest.find('/') {
@@ -80,14 +87,14 @@ pub fn parse(path: &str, max_labels: usize) -> Result<GroupingKey, PathError> {
         true => from_base64(job).ok_or_else(|| PathError::JobBase64(cut(job)))?,
         false => job.to_owned(),
     };
-    let labels = pairs(labels, max_labels)?;
+    let labels = pairs(labels, max_labels, names)?;
     if labels.len() > max_labels {
         return Err(PathError::TooMany {
             found: labels.len(),
             limit: max_labels,
         });
     }
-    GroupingKey::new(job, labels).map_err(|error| match error {
+    GroupingKey::with_names(job, labels, names).map_err(|error| match error {
         GroupingKeyError::EmptyJob => PathError::EmptyJob,
         GroupingKeyError::LabelName(name)
         | GroupingKeyError::ReservedLabelName(name)
@@ -97,7 +104,11 @@ pub fn parse(path: &str, max_labels: usize) -> Result<GroupingKey, PathError> {
 }
 
 /// The labels in `/NAME/VALUE/…`; each name once.
-fn pairs(labels: &str, max_labels: usize) -> Result<Vec<(String, String)>, PathError> {
+fn pairs(
+    labels: &str,
+    max_labels: usize,
+    names: Names,
+) -> Result<Vec<(String, String)>, PathError> {
     let Some(inner) = labels.strip_prefix('/').filter(|inner| !inner.is_empty()) else {
         return Ok(Vec::new());
     };
@@ -118,18 +129,26 @@ fn pairs(labels: &str, max_labels: usize) -> Result<Vec<(String, String)>, PathE
             Some(name) => (name, true),
             None => (name, false),
         };
-        if !is_label_name(name) || name.starts_with("__") {
-            return Err(PathError::LabelName(cut(name)));
+        let name = match names {
+            Names::Legacy => Cow::Borrowed(name),
+            Names::Utf8 => escaping::from_values(name),
+        };
+        if !names.allow_label(&name) || name.starts_with("__") {
+            let name = cut(&name);
+            return Err(match names {
+                Names::Legacy => PathError::LabelName(name),
+                Names::Utf8 => PathError::Utf8LabelName(name),
+            });
         }
         let value = match is_base64 {
             true => {
-                from_base64(value).ok_or_else(|| PathError::LabelBase64(cut(value), cut(name)))?
+                from_base64(value).ok_or_else(|| PathError::LabelBase64(cut(value), cut(&name)))?
             }
             false => value.to_owned(),
         };
         pairs.retain(|(known, _)| *known != name);
         if name != "job" {
-            pairs.push((name.to_owned(), value));
+            pairs.push((name.into_owned(), value));
         }
     }
     Ok(pairs)
@@ -160,7 +179,7 @@ mod tests {
     fn key(path: &str) -> Result<String, PathError> {
         let path = decode(path)?;
         assert!(names_group(&path), "{path}");
-        parse(&path, 3).map(|key| key.to_string())
+        parse(&path, 3, Names::Legacy).map(|key| key.to_string())
     }
 
     #[test]
@@ -217,5 +236,37 @@ mod tests {
         ] {
             assert!(!names_group(path), "{path}");
         }
+    }
+
+    #[test]
+    fn utf8_names() {
+        let key = |path: &str| {
+            let path = decode(path).unwrap();
+            parse(&path, 3, Names::Utf8).map(|key| key.to_string())
+        };
+        for (path, expected) in [
+            ("/metrics/job/a/U__foo_2e_bar/1", r#"job="a","foo.bar"="1""#),
+            ("/metrics/job/a/foo.bar/1", r#"job="a","foo.bar"="1""#),
+            ("/metrics/job/a/%C3%A9/1", r#"job="a","é"="1""#),
+            ("/metrics/job/a/U__a__b@base64/MQ", r#"job="a",a_b="1""#),
+            ("/metrics/job/a/U__a_2e/1", r#"job="a",U__a_2e="1""#),
+            // The last one wins, however it is written.
+            ("/metrics/job/a/a.b/1/U__a_2e_b/2", r#"job="a","a.b"="2""#),
+            ("/metrics/job/a/U__a_2f_b/1", r#"job="a","a/b"="1""#),
+            ("/metrics/job/a/U__job/b", r#"job="a""#),
+        ] {
+            assert_eq!(key(path).as_deref(), Ok(expected), "{path}");
+        }
+        for (path, name) in [
+            ("/metrics/job/a//1", ""),
+            ("/metrics/job/a/U__/1", ""),
+            ("/metrics/job/a/__x/1", "__x"),
+            ("/metrics/job/a/U______x.y/1", "__x.y"),
+        ] {
+            let expected = Err(PathError::Utf8LabelName(name.into()));
+            assert_eq!(key(path), expected, "{path}");
+        }
+        let legacy = parse("/metrics/job/a/U__foo_2e_bar/1", 3, Names::Legacy).unwrap();
+        assert_eq!(legacy.labels().get("U__foo_2e_bar"), Some("1"));
     }
 }

@@ -19,8 +19,10 @@ use hyper::body::{Body, Frame, SizeHint};
 use tokio::task::spawn_blocking;
 
 use super::app::App;
-use crate::metrics::{protobuf, text};
-use crate::store::{Snapshot, exposition};
+use crate::metrics::escaping::Escaping;
+use crate::metrics::{Family, Names, protobuf, text};
+use crate::store::Snapshot;
+use crate::store::exposition::{self, Exposition};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Format {
@@ -41,7 +43,7 @@ impl Format {
 
 /// Answers a scrape.
 pub async fn answer(app: &App, parts: &Parts) -> Response {
-    let format = negotiate(&parts.headers);
+    let (format, escaping) = negotiate(&parts.headers);
     let is_gzip = accepts_gzip(&parts.headers);
     let Ok(_turn) = app.scrapes().acquire().await else {
         return StatusCode::SERVICE_UNAVAILABLE.into_response();
@@ -53,18 +55,21 @@ pub async fn answer(app: &App, parts: &Parts) -> Response {
         }
     };
     let own = app.own().families(app.stats(), app.start_time());
-    let rendered = spawn_blocking(move || render(&snapshot, &own, format, is_gzip)).await;
-    let Ok(Ok(pieces)) = rendered else {
+    let rendered = spawn_blocking(move || render(&snapshot, &own, format, escaping, is_gzip));
+    let Ok(Ok((pieces, has_utf8_names))) = rendered.await else {
         let text = "the metrics could not be rendered\n";
         return (StatusCode::INTERNAL_SERVER_ERROR, text).into_response();
     };
     let body = HttpBody::new(UnsyncBoxBody::new(Pieces::new(pieces)));
     let mut response = Response::new(body);
     let headers = response.headers_mut();
-    headers.insert(
-        CONTENT_TYPE,
-        format.content_type().parse().expect("a constant"),
-    );
+    let mut content_type = format.content_type().to_owned();
+    // Where there can be no such names, it is what it has always been.
+    if has_utf8_names || app.options().limits.names == Names::Utf8 {
+        content_type += "; escaping=";
+        content_type += escaping.name();
+    }
+    headers.insert(CONTENT_TYPE, content_type.parse().expect("constants"));
     headers.insert(VARY, "Accept, Accept-Encoding".parse().expect("a constant"));
     if is_gzip {
         headers.insert(CONTENT_ENCODING, "gzip".parse().expect("a constant"));
@@ -72,36 +77,41 @@ pub async fn answer(app: &App, parts: &Parts) -> Response {
     response
 }
 
+/// Returns whether there are names that are none of the text format 0.0.4, too.
 fn render(
     snapshot: &Snapshot,
-    own: &[crate::metrics::Family],
+    own: &[Family],
     format: Format,
+    escaping: Escaping,
     is_gzip: bool,
-) -> std::io::Result<Vec<Bytes>> {
-    let pieces: Vec<Bytes> = match format {
-        Format::Text => exposition::text(snapshot, own)
-            .into_iter()
-            .map(Bytes::from)
-            .collect(),
-        Format::OpenMetrics => exposition::openmetrics(snapshot, own)
-            .into_iter()
-            .map(Bytes::from)
-            .collect(),
-        Format::Protobuf => vec![exposition::protobuf(snapshot, own).into()],
+) -> std::io::Result<(Vec<Bytes>, bool)> {
+    let of_text = |text: Exposition<Vec<String>>| {
+        let pieces = text.pieces.into_iter().map(Bytes::from).collect();
+        (pieces, text.has_utf8_names)
+    };
+    let (pieces, has_utf8_names): (Vec<Bytes>, bool) = match format {
+        Format::Text => of_text(exposition::text(snapshot, own, escaping)),
+        Format::OpenMetrics => of_text(exposition::openmetrics(snapshot, own, escaping)),
+        Format::Protobuf => {
+            let messages = exposition::protobuf(snapshot, own, escaping);
+            (vec![messages.pieces.into()], messages.has_utf8_names)
+        }
     };
     if !is_gzip {
-        return Ok(pieces);
+        return Ok((pieces, has_utf8_names));
     }
     let mut out = GzEncoder::new(Vec::new(), Compression::fast());
     for piece in pieces {
         out.write_all(&piece)?;
     }
-    Ok(vec![out.finish()?.into()])
+    Ok((vec![out.finish()?.into()], has_utf8_names))
 }
 
-/// The format that is preferred by `Accept` (RFC 9110, section 12.5.1), among those we have.
-fn negotiate(headers: &HeaderMap) -> Format {
-    let mut best = (Format::Text, 0.0);
+/// The format that is preferred by `Accept` (RFC 9110, section 12.5.1), among those we have, and how its
+/// reader wants names that are none of the text format 0.0.4: as its media range says in `escaping`.
+fn negotiate(headers: &HeaderMap) -> (Format, Escaping) {
+    let mut best = (Format::Text, Escaping::default());
+    let mut best_quality = 0.0;
     for accept in headers
         .get_all(ACCEPT)
         .iter()
@@ -134,12 +144,14 @@ fn negotiate(headers: &HeaderMap) -> Format {
                 "text/plain" | "text/*" | "*/*" => Format::Text,
                 _ => continue,
             };
-            if quality > best.1 {
-                best = (format, quality);
+            if quality > best_quality {
+                let escaping = parameter("escaping").and_then(Escaping::from_name);
+                best = (format, escaping.unwrap_or_default());
+                best_quality = quality;
             }
         }
     }
-    best.0
+    best
 }
 
 fn accepts_gzip(headers: &HeaderMap) -> bool {
@@ -197,7 +209,7 @@ impl Body for Pieces {
 mod tests {
     use super::*;
 
-    fn format(accept: &str) -> Format {
+    fn negotiated(accept: &str) -> (Format, Escaping) {
         let mut headers = HeaderMap::new();
         headers.insert(ACCEPT, accept.parse().unwrap());
         negotiate(&headers)
@@ -206,7 +218,7 @@ mod tests {
     #[test]
     fn formats() {
         const PROTOBUF: &str = "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited";
-        assert_eq!(negotiate(&HeaderMap::new()), Format::Text);
+        assert_eq!(negotiate(&HeaderMap::new()).0, Format::Text);
         for (accept, expected) in [
             ("", Format::Text),
             ("text/html, image/*;q=0.5", Format::Text),
@@ -223,7 +235,34 @@ mod tests {
                 Format::Text,
             ),
         ] {
-            assert_eq!(format(accept), expected, "{accept}");
+            assert_eq!(negotiated(accept).0, expected, "{accept}");
+        }
+    }
+
+    #[test]
+    fn escapings() {
+        assert_eq!(negotiate(&HeaderMap::new()).1, Escaping::Underscores);
+        for (accept, expected) in [
+            ("", Escaping::Underscores),
+            ("text/plain", Escaping::Underscores),
+            ("text/plain;escaping=other", Escaping::Underscores),
+            ("text/plain; escaping=allow-utf-8", Escaping::AllowUtf8),
+            ("*/*;escaping=\"dots\";q=0.1", Escaping::Dots),
+            (
+                "text/plain;escaping=values,application/openmetrics-text;escaping=dots;q=0.5",
+                Escaping::Values,
+            ),
+            // Prometheus 3, and one whose format is not known here.
+            (
+                "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.5,application/openmetrics-text;version=0.0.1;q=0.4,text/plain;version=1.0.0;escaping=allow-utf-8;q=0.3,text/plain;version=0.0.4;q=0.2,*/*;q=0.1",
+                Escaping::AllowUtf8,
+            ),
+            (
+                "application/other;escaping=allow-utf-8,text/plain;q=0.5",
+                Escaping::Underscores,
+            ),
+        ] {
+            assert_eq!(negotiated(accept).1, expected, "{accept}");
         }
     }
 }

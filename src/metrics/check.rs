@@ -11,7 +11,7 @@ use super::family::{Family, Kind, Metric};
 use super::grouping_key::GroupingKey;
 use super::index::Index;
 use super::labels::Labels;
-use super::name::{is_label_name, is_metric_name};
+use super::name::{Names, is_label_name};
 
 /// Why a gateway would refuse a push, or accept it and store something else than was meant. Of the
 /// push it has no more than excerpts.
@@ -19,6 +19,8 @@ use super::name::{is_label_name, is_metric_name};
 pub enum CheckError {
     #[error("{0:?} is not a metric name ([a-zA-Z_:][a-zA-Z0-9_:]*)")]
     MetricName(String),
+    #[error("a metric has no name")]
+    NoMetricName,
     #[error("the metric {0} stands twice: one push has one family of a name")]
     DuplicateFamily(String),
     #[error("{series} has the label {label}, which {reason}")]
@@ -94,7 +96,10 @@ pub fn add_pushable(
 }
 
 /// Whether `family` can stand beside those of `kinds`.
-fn check_beside(kinds: &HashMap<String, Kind>, family: &Family) -> Result<(), CheckError> {
+pub(crate) fn check_beside(
+    kinds: &HashMap<String, Kind>,
+    family: &Family,
+) -> Result<(), CheckError> {
     let Family { name, kind, .. } = family;
     if kinds.contains_key(name) {
         return Err(CheckError::DuplicateFamily(shown(name)));
@@ -132,7 +137,7 @@ fn check_beside(kinds: &HashMap<String, Kind>, family: &Family) -> Result<(), Ch
 pub fn check_families(families: &[Family]) -> Result<(), CheckError> {
     let mut names = Index::default();
     for (place, family) in families.iter().enumerate() {
-        check_name(&family.name)?;
+        check_name(&family.name, Names::Legacy)?;
         let before = &families[..place];
         if names.find(before, name_of, &family.name).is_some() {
             return Err(CheckError::DuplicateFamily(shown(&family.name)));
@@ -140,7 +145,7 @@ pub fn check_families(families: &[Family]) -> Result<(), CheckError> {
         names.grew(&families[..=place], name_of);
         let mut series = Index::default();
         for (place, metric) in family.metrics.iter().enumerate() {
-            check_metric(family, metric)?;
+            check_metric(family, metric, Names::Legacy)?;
             let before = &family.metrics[..place];
             let is_twice = series.find(before, labels_of, &metric.labels).is_some();
             series.grew(&family.metrics[..=place], labels_of);
@@ -157,9 +162,10 @@ pub fn check_families(families: &[Family]) -> Result<(), CheckError> {
 }
 
 /// Whether `name` can be a metric's.
-pub(crate) fn check_name(name: &str) -> Result<(), CheckError> {
-    match is_metric_name(name) {
+pub(crate) fn check_name(name: &str, names: Names) -> Result<(), CheckError> {
+    match names.allow_metric(name) {
         true => Ok(()),
+        false if names == Names::Utf8 => Err(CheckError::NoMetricName),
         false => Err(CheckError::MetricName(shown(name))),
     }
 }
@@ -219,7 +225,14 @@ fn shown(name: &str) -> String {
     excerpt::word(name).into_owned()
 }
 
-pub(crate) fn check_metric(family: &Family, metric: &Metric) -> Result<(), CheckError> {
+/// Whether the metric can be one of the family's. Returns whether the names of its labels are all those
+/// of the text format 0.0.4.
+pub(crate) fn check_metric(
+    family: &Family,
+    metric: &Metric,
+    names: Names,
+) -> Result<bool, CheckError> {
+    let mut is_legacy = true;
     let series = || excerpt::series(&family.name, &metric.labels);
     if metric.timestamp_ms.is_some() {
         return Err(CheckError::Timestamp { series: series() });
@@ -227,11 +240,15 @@ pub(crate) fn check_metric(family: &Family, metric: &Metric) -> Result<(), Check
     for label in metric.labels.keys() {
         let reason = if let Some(reason) = reserved_by(family.kind, label) {
             reason
-        } else if !is_label_name(label) {
-            "is not a label name ([a-zA-Z_][a-zA-Z0-9_]*)"
+        } else if !names.allow_label(label) {
+            match names {
+                Names::Legacy => "is not a label name ([a-zA-Z_][a-zA-Z0-9_]*)",
+                Names::Utf8 => "is empty",
+            }
         } else if label.starts_with("__") {
             "starts with __ and is reserved"
         } else {
+            is_legacy &= names == Names::Legacy || is_label_name(label);
             continue;
         };
         return Err(CheckError::LabelName {
@@ -240,5 +257,5 @@ pub(crate) fn check_metric(family: &Family, metric: &Metric) -> Result<(), Check
             reason,
         });
     }
-    Ok(())
+    Ok(is_legacy)
 }

@@ -4,6 +4,7 @@ use std::fmt;
 
 use super::labels::Labels;
 use super::native::NativeHistogram;
+use super::text::encode;
 
 /// All series of one metric name.
 #[derive(Clone, Debug, PartialEq)]
@@ -150,7 +151,7 @@ pub struct Bucket {
 /// The text format's name of a series: `name{a="b",c="d"}`, labels sorted. Two series are the same
 /// exactly when these are equal.
 pub fn series_name(name: &str, labels: &Labels) -> String {
-    let mut out = name.to_owned();
-    super::text::encode::labels(&mut out, labels, None);
+    let mut out = String::new();
+    encode::series(&mut out, &encode::Opening::of(name), "", labels, None);
     out
 }

@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::labels::Labels;
-use super::name::is_label_name;
+use super::name::Names;
 
 /// What names a group: the `job` label and further labels. Two keys are equal when their labels
 /// are, in whatever order they were given. Serialized it is one map of all labels, `job` first.
@@ -45,13 +45,22 @@ impl GroupingKey {
         job: impl Into<String>,
         labels: impl IntoIterator<Item = (String, String)>,
     ) -> Result<Self, GroupingKeyError> {
+        GroupingKey::with_names(job, labels, Names::Legacy)
+    }
+
+    /// The same, with the label names that a gateway takes which allows `names`.
+    pub fn with_names(
+        job: impl Into<String>,
+        labels: impl IntoIterator<Item = (String, String)>,
+        names: Names,
+    ) -> Result<Self, GroupingKeyError> {
         let job = job.into();
         if job.is_empty() {
             return Err(GroupingKeyError::EmptyJob);
         }
         let mut labels: Vec<(String, String)> = labels.into_iter().collect();
         for (name, _) in &labels {
-            check_grouping_label(name)?;
+            check_label(name, names)?;
         }
         match Labels::from_pairs(&labels) {
             Ok(labels) => Ok(GroupingKey { job, labels }),
@@ -79,10 +88,14 @@ impl GroupingKey {
 
 /// Whether `name` can be a label of a grouping key.
 pub fn check_grouping_label(name: &str) -> Result<(), GroupingKeyError> {
+    check_label(name, Names::Legacy)
+}
+
+fn check_label(name: &str, names: Names) -> Result<(), GroupingKeyError> {
     if name == "job" {
         return Err(GroupingKeyError::JobLabel);
     }
-    if !is_label_name(name) {
+    if !names.allow_label(name) {
         return Err(GroupingKeyError::LabelName(name.to_owned()));
     }
     if name.starts_with("__") {
@@ -130,6 +143,21 @@ mod tests {
         assert_eq!(key(&[("job", "v")]), Err(JobLabel));
         let twice = key(&[("a", "1"), ("a", "1")]);
         assert_eq!(twice, Err(DuplicateLabel("a".into())));
+    }
+
+    #[test]
+    fn utf8_names() {
+        let labels = |name: &str| [(name.into(), "v".into())];
+        let key = GroupingKey::with_names("j", labels("a.b"), Names::Utf8).unwrap();
+        assert_eq!(key.to_string(), r#"job="j","a.b"="v""#);
+        let json = serde_json::to_string(&key).unwrap();
+        assert_eq!(serde_json::from_str::<GroupingKey>(&json).unwrap(), key);
+        for bad in ["", "__a.b", "job"] {
+            assert!(
+                GroupingKey::with_names("j", labels(bad), Names::Utf8).is_err(),
+                "{bad}"
+            );
+        }
     }
 
     #[test]

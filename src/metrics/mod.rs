@@ -10,9 +10,11 @@
 //!   what is there then.
 //! - [`Push`]: a checked report on its way to a group, and two of them as one.
 //! - [`check`]: what makes a push inconsistent by itself.
+//! - [`escaping`]: names that are any UTF-8, for readers that know only those of text 0.0.4.
 //! - [`registry`]: the bridge from a [`prometheus::Registry`].
 
 pub mod check;
+pub mod escaping;
 pub(crate) mod excerpt;
 mod family;
 mod group;
@@ -33,7 +35,7 @@ pub use group::{Group, TIME_SERIES};
 pub use grouping_key::{GroupingKey, GroupingKeyError, check_grouping_label};
 pub use labels::Labels;
 pub use method::{Method, UnknownMethod};
-pub use name::{is_label_name, is_metric_name};
+pub use name::{Names, is_label_name, is_metric_name};
 pub use native::{BucketSpan, ClassicBucket, Exemplar, NativeBuckets, NativeHistogram, Timestamp};
 pub use push::Push;
 pub use time::unix_seconds;

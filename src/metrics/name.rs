@@ -1,5 +1,27 @@
 //! Names of metrics and labels.
 
+/// Which names metrics and labels may have: the `ValidationScheme` of Prometheus' `common/model`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Names {
+    /// Those of the text format 0.0.4: [`is_metric_name`] and [`is_label_name`].
+    #[default]
+    Legacy,
+    /// Any UTF-8 that is not empty, as in Prometheus 3. Text has the others in quotes.
+    Utf8,
+}
+
+impl Names {
+    /// Whether a metric may have the name.
+    pub fn allow_metric(self, name: &str) -> bool {
+        is_metric_name(name) || (self == Names::Utf8 && !name.is_empty())
+    }
+
+    /// Whether a label may have the name, if it is not reserved.
+    pub fn allow_label(self, name: &str) -> bool {
+        is_label_name(name) || (self == Names::Utf8 && !name.is_empty())
+    }
+}
+
 /// Whether `name` is `[a-zA-Z_:][a-zA-Z0-9_:]*`, the metric names of the text format 0.0.4.
 pub fn is_metric_name(name: &str) -> bool {
     let mut bytes = name.bytes();
@@ -44,5 +66,18 @@ mod tests {
             assert!(!is_label_name(bad), "{bad:?}");
         }
         assert!(!is_label_name("a:b"));
+    }
+
+    #[test]
+    fn allowed_names() {
+        for (name, metric, label) in [("a_9", true, true), ("a:b", true, false)] {
+            assert_eq!(Names::Legacy.allow_metric(name), metric);
+            assert_eq!(Names::Legacy.allow_label(name), label);
+        }
+        for name in ["a.b", "9", "é", "a\"\n", " "] {
+            assert!(!Names::Legacy.allow_metric(name) && !Names::Legacy.allow_label(name));
+            assert!(Names::Utf8.allow_metric(name) && Names::Utf8.allow_label(name));
+        }
+        assert!(!Names::Utf8.allow_metric("") && !Names::Utf8.allow_label(""));
     }
 }

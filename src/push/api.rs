@@ -3,7 +3,7 @@
 use serde_json::{Map, Value as Json};
 
 use crate::metrics::{
-    Bucket, Family, Group, GroupingKey, Kind, Labels, Metric, Quantile, TIME_SERIES, Value,
+    Bucket, Family, Group, GroupingKey, Kind, Labels, Metric, Names, Quantile, TIME_SERIES, Value,
 };
 
 /// Where a Pushgateway (since 1.0) lists its groups.
@@ -30,7 +30,8 @@ fn group(json: &Json) -> Result<Group, String> {
     let object = json.as_object().ok_or("a group is no object")?;
     let mut labels = labels(&json["labels"])?;
     let job = labels.remove("job").ok_or("a group has no label \"job\"")?;
-    let key = GroupingKey::new(job, labels).map_err(|error| error.to_string())?;
+    let key = GroupingKey::with_names(job, labels, Names::Utf8);
+    let key = key.map_err(|error| error.to_string())?;
     let time = |name: &str| -> Result<f64, String> {
         match &json[name]["metrics"][0]["value"] {
             Json::Null => Ok(0.0),

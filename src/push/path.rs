@@ -5,6 +5,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::metrics::GroupingKey;
+use crate::metrics::escaping::Escaping;
 
 /// All but the unreserved characters of RFC 3986, section 2.3.
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
@@ -19,7 +20,8 @@ const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
 /// Values are percent-encoded as RFC 3986 (a space is `%20`: a `+` would be stored as a plus). A
 /// value with `/`, which the gateway would take for a separator even as `%2F`, is sent as
 /// `name@base64/…` in the URL-safe alphabet; so is an empty one (`=`), and `.` and `..`, which
-/// URL libraries fold away.
+/// URL libraries fold away. A label name that is none of the text format 0.0.4 is sent as
+/// [`Escaping::Values`], which gateways undo that allow such names.
 pub fn group_path(key: &GroupingKey) -> String {
     let mut path = String::from("/metrics");
     component(&mut path, "job", key.job());
@@ -31,7 +33,7 @@ pub fn group_path(key: &GroupingKey) -> String {
 
 fn component(path: &mut String, name: &str, value: &str) {
     path.push('/');
-    path.push_str(name);
+    path.push_str(&Escaping::Values.label_name(name));
     match value {
         "" => path.push_str("@base64/="),
         _ if value.contains('/') || value == "." || value == ".." => {
@@ -48,6 +50,7 @@ fn component(path: &mut String, name: &str, value: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::metrics::Names;
 
     fn path(job: &str, labels: &[(&str, &str)]) -> String {
         let labels = labels.iter().map(|(n, v)| ((*n).into(), (*v).into()));
@@ -74,6 +77,13 @@ mod tests {
             "/metrics/job/j/l/%C3%A9%0A%00%3B"
         );
         assert_eq!(path("a@base64", &[]), "/metrics/job/a%40base64");
+    }
+
+    #[test]
+    fn utf8_names() {
+        let labels = [("a.b".into(), "/".into())];
+        let key = GroupingKey::with_names("j", labels, Names::Utf8).unwrap();
+        assert_eq!(group_path(&key), "/metrics/job/j/U__a_2e_b@base64/Lw");
     }
 
     #[test]

@@ -8,7 +8,7 @@ use prost::Message;
 
 use super::groups::{Loaded, corrupt};
 use crate::metrics::text::Limits;
-use crate::metrics::{Family, GroupingKey, Method, protobuf, text};
+use crate::metrics::{Family, GroupingKey, Method, Names, protobuf, text};
 use crate::store::Report;
 
 /// The changes of one transaction, in their order.
@@ -96,7 +96,8 @@ impl Entry {
         let limits = Limits::default();
         match self.is_protobuf {
             true => protobuf::decode(&self.body, &limits).map_err(|error| error.to_string()),
-            false => text::parse(&self.body).map_err(|error| error.to_string()),
+            false => text::parse_names(&self.body, &limits, Names::Utf8)
+                .map_err(|error| error.to_string()),
         }
     }
 }
@@ -124,7 +125,8 @@ impl Entries {
                 }
             };
             let report = entry.families().and_then(|families| {
-                Report::new(&key, families, &hasher).map_err(|rejection| rejection.to_string())
+                Report::new(&key, families, Names::Utf8, &hasher)
+                    .map_err(|rejection| rejection.to_string())
             });
             match report {
                 Ok(report) => {

@@ -13,7 +13,7 @@ use rusqlite::{Connection, ffi, params};
 
 use super::group_log::Entries;
 use super::{State, StateError};
-use crate::metrics::{Family, Group, GroupingKey, Method, protobuf, text, unix_seconds};
+use crate::metrics::{Family, Group, GroupingKey, Method, Names, protobuf, text, unix_seconds};
 use crate::store::{Rejection, Report, Store, StoredGroup};
 
 /// Why the embedded gateway did not take a push.
@@ -68,7 +68,7 @@ impl State {
         self.write_sync(|transaction| {
             let mut loaded = load(transaction)?;
             let store = &mut loaded.store;
-            let report = Report::new(key, families.to_vec(), &store.hasher());
+            let report = Report::new(key, families.to_vec(), Names::Legacy, &store.hasher());
             let pushed = store.push(key, method, report, unix_seconds(now));
             if let Some(undo) = &pushed.undo {
                 loaded.outdated.insert(undo.slot());
@@ -107,7 +107,7 @@ impl State {
                     continue;
                 }
                 let hasher = loaded.store.hasher();
-                let report = Report::new(key, group.families.clone(), &hasher);
+                let report = Report::new(key, group.families.clone(), Names::Utf8, &hasher);
                 let pushed = loaded.store.push(key, Method::Put, report, group.push_time);
                 match (pushed.result, pushed.undo) {
                     (Ok(()), Some(undo)) => {
@@ -173,7 +173,8 @@ impl State {
     }
 }
 
-/// Reads the rows, and does again what is in the log.
+/// Reads the rows, and does again what is in the log. Names may be any UTF-8: whether pushes may have
+/// such is up to the gateway that took them.
 fn load(connection: &Connection) -> rusqlite::Result<Loaded> {
     let mut loaded = Loaded::default();
     let hasher = loaded.store.hasher();
@@ -197,7 +198,7 @@ fn load(connection: &Connection) -> rusqlite::Result<Loaded> {
         }
         let families = families(exposition, natives)
             .map_err(|problem| corrupt(format!("group {slot} cannot be read: {problem}")))?;
-        match Report::new(&key, families, &hasher) {
+        match Report::new(&key, families, Names::Utf8, &hasher) {
             Ok(report) => {
                 let group = key.to_string();
                 let is_first = loaded.store.restore(slot, report, times, key);
@@ -236,8 +237,10 @@ fn load(connection: &Connection) -> rusqlite::Result<Loaded> {
 
 /// Reads the families of a row.
 fn families(exposition: &str, natives: &[u8]) -> Result<Vec<Family>, String> {
-    let mut families = text::parse(exposition.as_bytes()).map_err(|error| error.to_string())?;
-    let natives = protobuf::decode(natives, &text::Limits::default());
+    let limits = text::Limits::default();
+    let families = text::parse_names(exposition.as_bytes(), &limits, Names::Utf8);
+    let mut families = families.map_err(|error| error.to_string())?;
+    let natives = protobuf::decode(natives, &limits);
     for native in natives.map_err(|error| error.to_string())? {
         match families
             .iter_mut()

@@ -2,15 +2,24 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
+use super::escaped::{escaped, is_legacy};
 use super::labeler::Labeler;
 use super::{Snapshot, StoredGroup, lines};
-use crate::metrics::text::{encode, openmetrics};
-use crate::metrics::{Family, Group, Kind, Labels, TIME_SERIES, protobuf};
+use crate::metrics::escaping::Escaping;
+use crate::metrics::text::{self, encode, openmetrics};
+use crate::metrics::{Family, Group, Kind, Labels, Names, TIME_SERIES, protobuf};
 
 const TIME_HELP: [&str; 2] = [
     "Last Unix time when changing this group in the Pushgateway succeeded.",
     "Last Unix time when changing this group in the Pushgateway failed.",
 ];
+
+/// A snapshot in one of the formats.
+pub struct Exposition<P> {
+    pub pieces: P,
+    /// Whether names had to be escaped or quoted, because they are none of the text format 0.0.4.
+    pub has_utf8_names: bool,
+}
 
 /// A family over all groups.
 struct Merged {
@@ -18,24 +27,58 @@ struct Merged {
     kind: Kind,
     help: String,
     lines: String,
+    /// Whether its name and those of all its labels are those of the text format 0.0.4.
+    is_legacy: bool,
+}
+
+impl Merged {
+    fn of(family: &Family) -> Self {
+        let mut lines = String::new();
+        // They carry no timestamps: the store takes none.
+        encode::encode_samples(&mut lines, family, |_, _| ());
+        Merged {
+            name: family.name.clone(),
+            kind: family.kind,
+            help: family.help.clone(),
+            lines,
+            is_legacy: true,
+        }
+    }
+
+    fn family(self) -> Option<Family> {
+        let mut text = String::with_capacity(self.lines.len() + self.help.len() + 100);
+        lines::header(&mut text, &self.name, self.kind, &self.help);
+        text.push_str(&self.lines);
+        let limits = text::Limits::default();
+        let families = text::parse_names(text.as_bytes(), &limits, Names::Utf8);
+        families.ok()?.pop()
+    }
 }
 
 /// All groups, merged per family, and then the gateway's `own` metrics, in the text format 0.0.4: HELP
 /// and TYPE of each name once. In pieces that follow each other.
-pub fn text(snapshot: &Snapshot, own: &[Family]) -> Vec<String> {
-    let mut out = Vec::new();
-    for family in merged(snapshot, own) {
+pub fn text(snapshot: &Snapshot, own: &[Family], escaping: Escaping) -> Exposition<Vec<String>> {
+    let (families, has_utf8_names) = readable(snapshot, own, escaping);
+    let mut pieces = Vec::with_capacity(2 * families.len());
+    for family in families {
         let mut header = String::new();
         lines::header(&mut header, &family.name, family.kind, &family.help);
-        out.push(header);
-        out.push(family.lines);
+        pieces.push(header);
+        pieces.push(family.lines);
     }
-    out
+    Exposition {
+        pieces,
+        has_utf8_names,
+    }
 }
 
 /// The same in [OpenMetrics](mod@openmetrics).
-pub fn openmetrics(snapshot: &Snapshot, own: &[Family]) -> Vec<String> {
-    let families = merged(snapshot, own);
+pub fn openmetrics(
+    snapshot: &Snapshot,
+    own: &[Family],
+    escaping: Escaping,
+) -> Exposition<Vec<String>> {
+    let (families, has_utf8_names) = readable(snapshot, own, escaping);
     let names: HashSet<&str> = families.iter().map(|f| f.name.as_str()).collect();
     let headers: Vec<String> = families
         .iter()
@@ -47,17 +90,20 @@ pub fn openmetrics(snapshot: &Snapshot, own: &[Family]) -> Vec<String> {
             out
         })
         .collect();
-    let mut out = Vec::with_capacity(2 * families.len() + 1);
+    let mut pieces = Vec::with_capacity(2 * families.len() + 1);
     for (header, family) in headers.into_iter().zip(families) {
-        out.push(header);
-        out.push(family.lines);
+        pieces.push(header);
+        pieces.push(family.lines);
     }
-    out.push(openmetrics::END.into());
-    out
+    pieces.push(openmetrics::END.into());
+    Exposition {
+        pieces,
+        has_utf8_names,
+    }
 }
 
 /// The same as delimited protobuf messages.
-pub fn protobuf(snapshot: &Snapshot, own: &[Family]) -> Vec<u8> {
+pub fn protobuf(snapshot: &Snapshot, own: &[Family], escaping: Escaping) -> Exposition<Vec<u8>> {
     let mut all: BTreeMap<String, Family> = BTreeMap::new();
     let mut add = |family: Family| match all.get_mut(&family.name) {
         Some(known) => known.metrics.extend(family.metrics),
@@ -67,7 +113,9 @@ pub fn protobuf(snapshot: &Snapshot, own: &[Family]) -> Vec<u8> {
     };
     // First, because their help wins.
     own.iter().cloned().for_each(&mut add);
+    let mut has_utf8_names = false;
     for group in snapshot.groups() {
+        has_utf8_names |= !group.is_legacy();
         let group = group.to_group();
         for (at, time) in [group.push_time, group.push_failure_time]
             .into_iter()
@@ -79,8 +127,19 @@ pub fn protobuf(snapshot: &Snapshot, own: &[Family]) -> Vec<u8> {
         }
         group.families.into_iter().for_each(&mut add);
     }
-    let families: Vec<Family> = all.into_values().collect();
-    protobuf::encode(&families)
+    let mut families: Vec<Family> = all.into_values().collect();
+    if has_utf8_names && escaping != Escaping::AllowUtf8 {
+        let (legacy, utf8): (Vec<_>, Vec<_>) = families.into_iter().partition(is_legacy);
+        let kinds = legacy.iter().map(|f| (f.name.clone(), f.kind)).collect();
+        let names = legacy.into_iter().map(|f| (f.name.clone(), f));
+        let mut legacy: BTreeMap<String, Family> = names.collect();
+        families = escaped(utf8, escaping, kinds, |name| legacy.remove(name));
+        families.extend(legacy.into_values());
+    }
+    Exposition {
+        pieces: protobuf::encode(&families),
+        has_utf8_names,
+    }
 }
 
 /// The two push times of a group as families.
@@ -95,13 +154,34 @@ pub fn time_families(group: &Group) -> [Family; 2] {
     })
 }
 
+/// The families as such a reader knows them, and whether any has a name that is none of the text format
+/// 0.0.4.
+fn readable(snapshot: &Snapshot, own: &[Family], escaping: Escaping) -> (Vec<Merged>, bool) {
+    let families = merged(snapshot, own);
+    let has_utf8_names = !families.iter().all(|family| family.is_legacy);
+    if !has_utf8_names || escaping == Escaping::AllowUtf8 {
+        return (families, has_utf8_names);
+    }
+    let (legacy, utf8): (Vec<_>, Vec<_>) =
+        families.into_iter().partition(|family| family.is_legacy);
+    let utf8 = utf8.into_iter().filter_map(Merged::family).collect();
+    let kinds = legacy.iter().map(|f| (f.name.clone(), f.kind)).collect();
+    let names = legacy.into_iter().map(|f| (f.name.clone(), f));
+    let mut legacy: BTreeMap<String, Merged> = names.collect();
+    let escaped = escaped(utf8, escaping, kinds, |name| legacy.remove(name)?.family());
+    let escaped = escaped.iter().map(|f| (f.name.clone(), Merged::of(f)));
+    legacy.extend(escaped);
+    (legacy.into_values().collect(), true)
+}
+
 /// The families of the groups by name, and then those of `own`.
 fn merged(snapshot: &Snapshot, own: &[Family]) -> Vec<Merged> {
     let mut times = [String::new(), String::new()];
+    let mut times_are_legacy = true;
     // By the number of the name.
     let mut by_id: Vec<Option<Merged>> = Vec::new();
     for group in snapshot.groups() {
-        push_times(&mut times, group);
+        times_are_legacy &= push_times(&mut times, group);
         for family in group.families() {
             let place = family.meta.id as usize;
             if place >= by_id.len() {
@@ -112,8 +192,10 @@ fn merged(snapshot: &Snapshot, own: &[Family]) -> Vec<Merged> {
                 kind: family.meta.kind,
                 help: family.meta.help.to_string(),
                 lines: String::new(),
+                is_legacy: true,
             });
             merged.lines.push_str(family.lines);
+            merged.is_legacy &= family.meta.is_legacy;
         }
     }
     let mut families: Vec<Merged> = by_id.into_iter().flatten().collect();
@@ -124,6 +206,7 @@ fn merged(snapshot: &Snapshot, own: &[Family]) -> Vec<Merged> {
                 kind: Kind::Gauge,
                 help: help.into(),
                 lines,
+                is_legacy: times_are_legacy,
             });
         }
     }
@@ -136,35 +219,30 @@ fn merged(snapshot: &Snapshot, own: &[Family]) -> Vec<Merged> {
         .map(|family| by_name.get(family.name.as_str()).copied())
         .collect();
     for (family, place) in own.iter().zip(places) {
-        let mut lines = String::new();
-        // They carry no timestamps: the store takes none.
-        encode::encode_samples(&mut lines, family, |_, _| ());
+        let own = Merged::of(family);
         match place {
             Some(place) => {
-                families[place].help = family.help.clone();
-                families[place].lines.push_str(&lines);
+                families[place].help = own.help;
+                families[place].lines.push_str(&own.lines);
             }
-            None => families.push(Merged {
-                name: family.name.clone(),
-                kind: family.kind,
-                help: family.help.clone(),
-                lines,
-            }),
+            None => families.push(own),
         }
     }
     families
 }
 
-/// Appends the two push times of the group.
-fn push_times(lines: &mut [String; 2], group: &StoredGroup) {
+/// Appends the two push times of the group. Returns whether the names of its key's labels are all those of
+/// the text format 0.0.4.
+fn push_times(lines: &mut [String; 2], group: &StoredGroup) -> bool {
     let labels = Labeler::new(&group.key);
     let values = [group.push_time, group.push_failure_time];
     for ((lines, name), value) in lines.iter_mut().zip(TIME_SERIES).zip(values) {
         lines.push_str(name);
         lines.push('{');
-        labels.write(lines, &Labels::new());
+        labels.write(lines, &Labels::new(), true);
         lines.push_str("} ");
         encode::number(lines, value);
         lines.push('\n');
     }
+    labels.is_legacy()
 }

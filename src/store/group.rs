@@ -5,7 +5,9 @@ use std::sync::Arc;
 use super::index::Index;
 use super::lines;
 use super::report::{Report, ReportFamily};
-use crate::metrics::{Family, Group, GroupingKey, Kind, Method, protobuf, text};
+use crate::metrics::{
+    Family, Group, GroupingKey, Kind, Method, Names, is_label_name, protobuf, text,
+};
 
 /// One group as the store holds it: its lines as a scrape shows them.
 #[derive(Debug, Clone)]
@@ -27,12 +29,14 @@ pub struct StoredGroup {
 
 type Natives = Vec<(String, Box<[u8]>)>;
 
-/// What the groups that have a family of the same name, type and help share of it.
+/// What the groups share that have a family of the same name, type and help, and the same sort of names.
 #[derive(Debug, PartialEq)]
 pub struct Meta {
     pub name: Box<str>,
     pub kind: Kind,
     pub help: Box<str>,
+    /// Whether its name and those of all its labels are those of the text format 0.0.4.
+    pub is_legacy: bool,
     /// Which name it is. Names that stand in groups at the same time have different ones.
     pub id: u32,
 }
@@ -225,6 +229,12 @@ impl StoredGroup {
         self.lines.len()
     }
 
+    /// Whether its names, of metrics and labels, are all those of the text format 0.0.4.
+    pub fn is_legacy(&self) -> bool {
+        self.key.labels().keys().all(is_label_name)
+            && self.pieces.iter().all(|piece| piece.meta.is_legacy)
+    }
+
     /// Its families in the text format 0.0.4, all labels included.
     pub fn exposition(&self) -> String {
         let mut out = String::with_capacity(self.lines.len() + self.pieces.len() * 100);
@@ -267,13 +277,15 @@ impl StoredGroup {
 
     /// The group with its families read. Their labels include the key's.
     pub fn to_group(&self) -> Group {
+        let limits = text::Limits::default();
+        let families = text::parse_names(self.exposition().as_bytes(), &limits, Names::Utf8);
         let mut group = Group {
             key: self.key.clone(),
             push_time: self.push_time,
             push_failure_time: self.push_failure_time,
-            families: text::parse(self.exposition().as_bytes()).unwrap_or_default(),
+            families: families.unwrap_or_default(),
         };
-        let natives = protobuf::decode(&self.natives(), &text::Limits::default());
+        let natives = protobuf::decode(&self.natives(), &limits);
         for mut native in natives.unwrap_or_default() {
             for metric in &mut native.metrics {
                 metric.labels = group.series_labels(&metric.labels);
@@ -293,10 +305,11 @@ fn meta(old: Option<&Piece>, family: &ReportFamily, index: &mut Index) -> Arc<Me
         Some(Piece { meta, .. })
             if *meta.name == *family.name
                 && meta.kind == family.kind
-                && *meta.help == *family.help =>
+                && *meta.help == *family.help
+                && meta.is_legacy == family.is_legacy =>
         {
             meta.clone()
         }
-        _ => index.meta(&family.name, family.kind, &family.help),
+        _ => index.meta(&family.name, family.kind, &family.help, family.is_legacy),
     }
 }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Weak};
 use hashbrown::HashTable;
 
 use super::group::{FamilyView, Meta, StoredGroup};
-use super::{Rejection, own};
+use super::{Rejection, lines, own};
 use crate::metrics::{GroupingKey, Kind, excerpt};
 
 /// How many metas with different help texts are shared of one name. More would take long to look through,
@@ -70,9 +70,11 @@ impl Index {
     }
 
     /// The meta of a family, shared with others that are the same.
-    pub fn meta(&mut self, name: &str, kind: Kind, help: &str) -> Arc<Meta> {
+    pub fn meta(&mut self, name: &str, kind: Kind, help: &str, is_legacy: bool) -> Arc<Meta> {
         let entry = self.name(name);
-        let is_it = |meta: &Arc<Meta>| meta.kind == kind && *meta.help == *help;
+        let is_it = |meta: &Arc<Meta>| {
+            meta.kind == kind && *meta.help == *help && meta.is_legacy == is_legacy
+        };
         if let Some(meta) = entry.metas.iter().filter_map(Weak::upgrade).find(is_it) {
             return meta;
         }
@@ -80,6 +82,7 @@ impl Index {
             name: name.into(),
             kind,
             help: help.into(),
+            is_legacy,
             id: entry.id,
         });
         if entry.metas.len() == SHARED_METAS {
@@ -158,7 +161,7 @@ impl Index {
                 let labels = family.labels().nth(at)?;
                 let mut theirs = owner.family(name)?.labels();
                 if theirs.any(|other| other == labels) {
-                    let series = format!("{name}{{{labels}}}");
+                    let series = lines::series(name, labels);
                     let series = excerpt::written_series(&series).into_owned();
                     return Some((series, owner.key.clone()));
                 }
@@ -287,7 +290,7 @@ fn check_suffixes(
 
 #[cfg(test)]
 mod tests {
-    use crate::metrics::{GroupingKey, Method, text};
+    use crate::metrics::{GroupingKey, Method, Names, text};
     use crate::store::{Report, Store};
 
     #[test]
@@ -298,7 +301,7 @@ mod tests {
             let label = (!b.is_empty()).then(|| ("b".into(), b.into()));
             let key = GroupingKey::new("j", label).unwrap();
             let families = text::parse(text.as_bytes()).unwrap();
-            let report = Report::new(&key, families, &store.hasher());
+            let report = Report::new(&key, families, Names::Legacy, &store.hasher());
             store.push(&key, Method::Put, report, 1.0).result
         };
         let first = format!("{long} 1\ny{{a=\"{long}\"}} 1\n# TYPE {long}_s summary\n{long}_s 1\n");
@@ -317,7 +320,9 @@ mod tests {
         let twice = text::parse(format!("{long} 1\n").as_bytes()).unwrap();
         let twice = [twice.clone(), twice].concat();
         let key = GroupingKey::new("j", []).unwrap();
-        let error = Report::new(&key, twice, &store.hasher()).err().unwrap();
+        let error = Report::new(&key, twice, Names::Legacy, &store.hasher())
+            .err()
+            .unwrap();
         assert!(error.to_string().len() < 300, "{error}");
     }
 }

@@ -1,7 +1,7 @@
 //! The labels that the series of a group carry.
 
 use crate::metrics::text::encode;
-use crate::metrics::{GroupingKey, Labels};
+use crate::metrics::{GroupingKey, Labels, is_label_name};
 
 /// Writes the labels of series of one group: their own, overwritten by the key's. One that has no
 /// `instance` gets an empty one.
@@ -10,6 +10,8 @@ pub struct Labeler {
     labels: Vec<(String, String)>,
     /// Whether `instance` is only for series without one of their own.
     has_default_instance: bool,
+    /// Whether the names are all those of the text format 0.0.4.
+    is_legacy: bool,
     /// The labels of a series without any of its own.
     bare: String,
 }
@@ -37,11 +39,18 @@ impl Labeler {
             bare: texts.join(","),
             labels,
             has_default_instance,
+            is_legacy: key.labels().keys().all(is_label_name),
         }
     }
 
-    /// Appends `a="b",c="d"`, sorted by name.
-    pub fn write(&self, out: &mut String, own: &Labels) {
+    /// Whether the names of the key's labels are all those of the text format 0.0.4.
+    pub fn is_legacy(&self) -> bool {
+        self.is_legacy
+    }
+
+    /// Appends `a="b",c="d"`, sorted by name. `is_legacy` says whether the names of `own` are all those of
+    /// the text format 0.0.4: no other name is in quotes.
+    pub fn write(&self, out: &mut String, own: &Labels, is_legacy: bool) {
         if own.is_empty() {
             out.push_str(&self.bare);
             return;
@@ -65,7 +74,10 @@ impl Labeler {
                 keys.next();
             }
             separate(out);
-            encode::label(out, name, value);
+            match is_legacy {
+                true => encode::legacy_label(out, name, value),
+                false => encode::label(out, name, value),
+            }
         }
         for (_, label) in keys {
             separate(out);
@@ -77,15 +89,18 @@ impl Labeler {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::metrics::Names;
 
     fn written(key: &[(&str, &str)], own: &[(&str, &str)]) -> String {
         let owned = |labels: &[(&str, &str)]| -> Vec<(String, String)> {
             let pairs = labels.iter();
             pairs.map(|(n, v)| ((*n).into(), (*v).into())).collect()
         };
-        let key = GroupingKey::new("j", owned(key)).unwrap();
+        let key = GroupingKey::with_names("j", owned(key), Names::Utf8).unwrap();
         let mut out = String::from("m{");
-        Labeler::new(&key).write(&mut out, &owned(own).into_iter().collect());
+        let is_legacy = own.iter().all(|(name, _)| is_label_name(name));
+        let own = owned(own).into_iter().collect();
+        Labeler::new(&key).write(&mut out, &own, is_legacy);
         out
     }
 
@@ -103,6 +118,10 @@ mod tests {
         assert_eq!(
             written(&[("instance", "")], &[("instance", "i"), ("k", "")]),
             r#"m{instance="",job="j",k="""#
+        );
+        assert_eq!(
+            written(&[("d.b", "x")], &[("d.b", "y"), ("k.\"", "1"), ("z", "2")]),
+            r#"m{"d.b"="x",instance="",job="j","k.\""="1",z="2""#
         );
     }
 }

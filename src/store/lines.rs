@@ -2,11 +2,12 @@
 
 use std::fmt::Write;
 
-use crate::metrics::text::encode::{escape, number};
+use crate::metrics::text::encode::{self, Opening, escape, number};
 use crate::metrics::{Kind, Value};
 
 /// Appends HELP, unless it is empty, and TYPE.
 pub fn header(out: &mut String, name: &str, kind: Kind, help: &str) {
+    let name = encode::name(name);
     if !help.is_empty() {
         let _ = write!(out, "# HELP {name} ");
         escape(out, help, false);
@@ -16,11 +17,9 @@ pub fn header(out: &mut String, name: &str, kind: Kind, help: &str) {
 }
 
 /// Appends the sample lines of one series, whose labels are written already.
-pub fn samples(out: &mut String, name: &str, labels: &str, value: &Value) {
+pub fn samples(out: &mut String, opening: &Opening, labels: &str, value: &Value) {
     let mut sample = |suffix: &str, extra: Option<(&str, f64)>, value: f64| {
-        out.push_str(name);
-        out.push_str(suffix);
-        out.push('{');
+        opening.write(out, suffix);
         out.push_str(labels);
         if let Some((name, value)) = extra {
             let _ = write!(out, ",{name}=\"");
@@ -63,6 +62,13 @@ pub fn samples(out: &mut String, name: &str, labels: &str, value: &Value) {
     }
 }
 
+/// The series of this name with these labels, which are written already.
+pub fn series(name: &str, labels: &str) -> String {
+    let mut out = String::new();
+    Opening::of(name).write(&mut out, "");
+    out + labels + "}"
+}
+
 /// The labels of each series in these lines, which are of one family.
 pub fn labels<'a>(
     lines: &'a str,
@@ -71,10 +77,11 @@ pub fn labels<'a>(
 ) -> impl Iterator<Item = &'a str> + use<'a> {
     // Of a summary or histogram each series has one line of this kind.
     let suffix = match kind {
-        Kind::Summary | Kind::Histogram => "_count{",
-        Kind::Counter | Kind::Gauge | Kind::Untyped => "{",
+        Kind::Summary | Kind::Histogram => "_count",
+        Kind::Counter | Kind::Gauge | Kind::Untyped => "",
     };
-    let start = format!("{name}{suffix}");
+    let mut start = String::new();
+    Opening::of(name).write(&mut start, suffix);
     lines.lines().filter_map(move |line| {
         let (labels, _value) = line.strip_prefix(&start)?.rsplit_once("} ")?;
         Some(labels)

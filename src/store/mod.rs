@@ -11,8 +11,10 @@
 //! - [`Rejection`]: what makes a push inconsistent.
 //! - [`Snapshot`]: all groups at one moment.
 //! - [`exposition`]: a snapshot in the formats of a scrape.
+//! - `escaped`: what is in it, for readers that know only the names of the text format 0.0.4.
 //! - [`own`]: the names of a gateway's metrics about itself.
 
+mod escaped;
 pub mod exposition;
 mod group;
 mod index;

@@ -9,7 +9,8 @@ use super::lines;
 use crate::metrics::check::{
     CheckError, check_key_label, check_metric, check_name, check_suffixes,
 };
-use crate::metrics::{Family, GroupingKey, Kind, Metric, TIME_SERIES, excerpt, protobuf};
+use crate::metrics::text::encode::Opening;
+use crate::metrics::{Family, GroupingKey, Kind, Metric, Names, TIME_SERIES, excerpt, protobuf};
 
 /// What a push brings, rendered as its group will show it, and checked as far as one push shows.
 pub struct Report {
@@ -25,6 +26,8 @@ pub(super) struct ReportFamily {
     pub name: String,
     pub kind: Kind,
     pub help: String,
+    /// See [`Meta`](super::group::Meta).
+    pub is_legacy: bool,
     /// Where its lines and its series end.
     pub lines_end: usize,
     pub series_end: usize,
@@ -35,7 +38,8 @@ pub(super) struct ReportFamily {
 impl Report {
     /// The report of `families` that are pushed to the group of `key`. The key's labels overwrite the
     /// series' own, and a series without `instance` gets an empty one. Families named like the gateway's
-    /// two push times are dropped, though they must not have timestamps either. `hasher` is that of the [`Store`](super::Store) it is for.
+    /// two push times are dropped, though they must not have timestamps either. Metrics and labels may have
+    /// `names`. `hasher` is that of the [`Store`](super::Store) it is for.
     ///
     /// # Errors
     ///
@@ -44,6 +48,7 @@ impl Report {
     pub fn new(
         key: &GroupingKey,
         mut families: Vec<Family>,
+        names: Names,
         hasher: &RandomState,
     ) -> Result<Report, Rejection> {
         let is_time = |family: &Family| TIME_SERIES.contains(&family.name.as_str());
@@ -52,7 +57,7 @@ impl Report {
         }
         families.retain(|family| !family.metrics.is_empty() && !is_time(family));
         families.sort_by(|a, b| a.name.cmp(&b.name));
-        check_among(&families)?;
+        check_among(&families, names)?;
         let labeler = Labeler::new(key);
         let metrics = families.iter().map(|family| family.metrics.len()).sum();
         let mut report = Report {
@@ -66,12 +71,15 @@ impl Report {
                 check_key_label(&family, name)?;
             }
             let first = report.series.len();
+            let opening = Opening::of(&family.name);
+            let mut is_legacy = labeler.is_legacy() && !opening.is_quoted();
             for metric in &family.metrics {
-                check_metric(&family, metric)?;
+                let has_legacy_labels = check_metric(&family, metric, names)?;
+                is_legacy &= has_legacy_labels;
                 labels.clear();
-                labeler.write(&mut labels, &metric.labels);
+                labeler.write(&mut labels, &metric.labels, has_legacy_labels);
                 report.series.push(hash(hasher, &family.name, &labels));
-                lines::samples(&mut report.lines, &family.name, &labels, &metric.value);
+                lines::samples(&mut report.lines, &opening, &labels, &metric.value);
             }
             check_once(&family, &report.series[first..], &labeler)?;
             let native = protobuf::has_native(&family)
@@ -80,6 +88,7 @@ impl Report {
                 name: family.name,
                 kind: family.kind,
                 help: family.help,
+                is_legacy,
                 lines_end: report.lines.len(),
                 series_end: report.series.len(),
                 native,
@@ -105,7 +114,7 @@ fn hash(hasher: &RandomState, name: &str, labels: &str) -> u64 {
 }
 
 /// Whether the families, sorted by name, can stand beside each other.
-fn check_among(families: &[Family]) -> Result<(), CheckError> {
+fn check_among(families: &[Family], names: Names) -> Result<(), CheckError> {
     for pair in families.windows(2) {
         if pair[0].name == pair[1].name {
             let name = excerpt::word(&pair[0].name).into_owned();
@@ -113,7 +122,7 @@ fn check_among(families: &[Family]) -> Result<(), CheckError> {
         }
     }
     for family in families {
-        check_name(&family.name)?;
+        check_name(&family.name, names)?;
     }
     check_suffixes(families, |name| {
         families
@@ -134,7 +143,7 @@ fn check_once(family: &Family, hashes: &[u64], labeler: &Labeler) -> Result<(), 
         };
         let written = |metric: &Metric| {
             let mut labels = String::new();
-            labeler.write(&mut labels, &metric.labels);
+            labeler.write(&mut labels, &metric.labels, false);
             labels
         };
         if written(metric) == written(other) {

@@ -7,7 +7,7 @@ use rand::seq::IndexedRandom;
 use rand::{RngExt, SeedableRng};
 
 use super::*;
-use crate::metrics::{Family, Group, Kind, series_name, text};
+use crate::metrics::{Family, Group, Kind, Names, series_name, text};
 
 /// Families that get into each other's way: of one name, and of a name that another's series have.
 const FAMILIES: [&str; 12] = [
@@ -144,7 +144,7 @@ fn as_if_all_groups_were_checked() {
                 let group = pushed(&model, key, method, &families);
                 let others = model.values().filter(|group| group.key != *key);
                 let is_consistent = is_consistent(others.chain([&group]));
-                let report = Report::new(key, families, &store.hasher());
+                let report = Report::new(key, families, Names::Legacy, &store.hasher());
                 let Pushed { result, undo } = store.push(key, method, report, f64::from(step));
                 assert_eq!(
                     result.is_ok(),

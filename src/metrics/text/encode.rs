@@ -1,9 +1,11 @@
 //! Families to text.
 
+use std::borrow::Cow;
 use std::fmt::Write;
 
 use memchr::{memchr2, memchr3};
 
+use crate::metrics::name::{is_label_name, is_metric_name};
 use crate::metrics::{Family, Labels, Value};
 
 /// The families as text format 0.0.4: HELP (unless empty) and TYPE, then a line per sample.
@@ -20,13 +22,13 @@ pub fn encode_family(out: &mut String, family: &Family) {
     if family.metrics.is_empty() {
         return;
     }
-    let name = family.name.as_str();
+    let name = name(&family.name);
     if !family.help.is_empty() {
-        append(out, &["# HELP ", name, " "]);
+        append(out, &["# HELP ", &name, " "]);
         escape(out, &family.help, false);
         out.push('\n');
     }
-    append(out, &["# TYPE ", name, " ", family.kind.name(), "\n"]);
+    append(out, &["# TYPE ", &name, " ", family.kind.name(), "\n"]);
     encode_samples(out, family, |out, milliseconds| {
         let _ = write!(out, "{milliseconds}");
     });
@@ -34,12 +36,10 @@ pub fn encode_family(out: &mut String, family: &Family) {
 
 /// Appends a family's lines with samples; `timestamp` writes what stands behind a value.
 pub fn encode_samples(out: &mut String, family: &Family, timestamp: impl Fn(&mut String, i64)) {
-    let name = family.name.as_str();
+    let opening = Opening::of(&family.name);
     for metric in &family.metrics {
         let mut sample = |suffix: &str, extra: Option<(&str, f64)>, value: f64| {
-            out.push_str(name);
-            out.push_str(suffix);
-            labels(out, &metric.labels, extra);
+            series(out, &opening, suffix, &metric.labels, extra);
             out.push(' ');
             number(out, value);
             if let Some(milliseconds) = metric.timestamp_ms {
@@ -84,9 +84,67 @@ pub fn encode_samples(out: &mut String, family: &Family, timestamp: impl Fn(&mut
     }
 }
 
-/// Appends `{a="b",c="d"}`, with `extra` last; nothing when there are no labels.
-pub fn labels(out: &mut String, labels: &Labels, extra: Option<(&str, f64)>) {
+/// A metric's name as HELP and TYPE lines have it: in quotes, if it is none of the text format 0.0.4.
+pub fn name(name: &str) -> Cow<'_, str> {
+    match is_metric_name(name) {
+        true => Cow::Borrowed(name),
+        false => Cow::Owned(quoted(name)),
+    }
+}
+
+/// The name of a metric, as its sample lines begin: `name`, or `{"name"` if it is none of the text format
+/// 0.0.4, in whose lines the name stands in the braces.
+pub(crate) struct Opening<'a> {
+    /// Without the closing quote, which stands behind a suffix.
+    name: Cow<'a, str>,
+    is_quoted: bool,
+}
+
+impl<'a> Opening<'a> {
+    pub(crate) fn of(name: &'a str) -> Self {
+        match is_metric_name(name) {
+            true => Opening {
+                name: Cow::Borrowed(name),
+                is_quoted: false,
+            },
+            false => {
+                let mut opening = format!("{{{}", quoted(name));
+                opening.pop();
+                Opening {
+                    name: Cow::Owned(opening),
+                    is_quoted: true,
+                }
+            }
+        }
+    }
+
+    pub(crate) fn is_quoted(&self) -> bool {
+        self.is_quoted
+    }
+
+    /// Appends all that stands before labels, of which there is at least one.
+    pub(crate) fn write(&self, out: &mut String, suffix: &str) {
+        out.push_str(&self.name);
+        out.push_str(suffix);
+        out.push_str(if self.is_quoted { "\"," } else { "{" });
+    }
+}
+
+/// Appends `name{a="b",c="d"}`, with `extra` last.
+pub(crate) fn series(
+    out: &mut String,
+    opening: &Opening,
+    suffix: &str,
+    labels: &Labels,
+    extra: Option<(&str, f64)>,
+) {
+    out.push_str(&opening.name);
+    out.push_str(suffix);
     let mut separator = '{';
+    if opening.is_quoted {
+        out.push('"');
+        separator = ',';
+    }
     for (name, value) in labels {
         out.push(separator);
         label(out, name, value);
@@ -104,12 +162,28 @@ pub fn labels(out: &mut String, labels: &Labels, extra: Option<(&str, f64)>) {
     }
 }
 
-/// Appends `name="value"`, escaped.
+/// Appends `name="value"`, escaped; the name in quotes, if it is none of the text format 0.0.4.
 pub fn label(out: &mut String, name: &str, value: &str) {
+    match is_label_name(name) {
+        true => legacy_label(out, name, value),
+        false => legacy_label(out, &quoted(name), value),
+    }
+}
+
+/// Appends a label whose name is one of the text format 0.0.4, or in quotes already.
+pub(crate) fn legacy_label(out: &mut String, name: &str, value: &str) {
     out.push_str(name);
     out.push_str("=\"");
     escape(out, value, true);
     out.push('"');
+}
+
+fn quoted(name: &str) -> String {
+    let mut out = String::with_capacity(name.len() + 2);
+    out.push('"');
+    escape(&mut out, name, true);
+    out.push('"');
+    out
 }
 
 /// Appends a value. Digits as Go's `strconv` prints them: plain in the usual range, with an

@@ -1,7 +1,10 @@
 //! The Prometheus text format, version 0.0.4.
 //!
 //! <https://prometheus.io/docs/instrumenting/exposition_formats/#text-based-format>, with the
-//! strictness of the Pushgateway's own parser: what it refuses is refused here too.
+//! strictness of the Pushgateway's own parser: what it refuses is refused here too. Names that are any
+//! UTF-8 stand in quotes, as in Prometheus 3
+//! (<https://prometheus.io/docs/instrumenting/escaping_schemes/>): they are always written so, and read
+//! where [`Names`](super::Names) allow them.
 
 mod cursor;
 mod declare;
@@ -12,10 +15,11 @@ mod limits;
 mod number;
 pub mod openmetrics;
 mod parse;
+mod quoted;
 
 pub use encode::encode;
 pub use limits::Limits;
-pub use parse::{ParseError, parse, parse_strictly, parse_within};
+pub use parse::{ParseError, parse, parse_names, parse_strictly, parse_within};
 
 /// The media type of the format.
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";

@@ -11,9 +11,8 @@
 
 use std::collections::HashSet;
 
-use super::encode::{append, encode_samples, escape, number};
+use super::encode::{self, append, encode_samples, escape, number};
 use crate::metrics::family::{Family, Kind};
-use crate::metrics::name::is_metric_name;
 
 /// The media type of the format.
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -50,18 +49,19 @@ pub fn header(
 ) {
     let (name, kind) = match kind {
         Kind::Counter => match name.strip_suffix("_total") {
-            Some(base) if is_metric_name(base) && !has_family(base) => (base, "counter"),
+            Some(base) if !base.is_empty() && !has_family(base) => (base, "counter"),
             _ => (name, "unknown"),
         },
         Kind::Untyped => (name, "unknown"),
         Kind::Gauge | Kind::Summary | Kind::Histogram => (name, kind.name()),
     };
+    let name = encode::name(name);
     if !help.is_empty() {
-        append(out, &["# HELP ", name, " "]);
+        append(out, &["# HELP ", &name, " "]);
         escape(out, help, true);
         out.push('\n');
     }
-    append(out, &["# TYPE ", name, " ", kind, "\n"]);
+    append(out, &["# TYPE ", &name, " ", kind, "\n"]);
 }
 
 #[cfg(test)]

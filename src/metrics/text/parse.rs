@@ -1,16 +1,19 @@
 //! Text to families.
 
+use std::borrow::Cow;
+
 use super::cursor::Cursor;
 use super::declare;
 use super::draft::{Draft, Part, Sample};
 use super::labels::LabelReader;
 use super::limits::Limits;
 use super::number::float;
+use super::quoted;
 use crate::metrics::excerpt;
 use crate::metrics::family::{Family, Kind};
 use crate::metrics::index::Index;
 use crate::metrics::labels::Labels;
-use crate::metrics::name::{continues_metric_name, starts_metric_name};
+use crate::metrics::name::{Names, continues_metric_name, starts_metric_name};
 
 /// Why text is not in the format, and the line (from 1) that shows it. Of the text it has no more
 /// than excerpts.
@@ -34,7 +37,7 @@ pub struct ParseError {
 /// twice, a `le` or `quantile` that is no number, a blank after the value, unknown escapes, invalid
 /// names, and bytes that are not UTF-8.
 pub fn parse(text: &[u8]) -> Result<Vec<Family>, ParseError> {
-    read(text, &Limits::default(), false)
+    read(text, &Limits::default(), Names::Legacy, false)
 }
 
 /// Reads text as [`parse`] does, but not beyond `limits`.
@@ -43,7 +46,18 @@ pub fn parse(text: &[u8]) -> Result<Vec<Family>, ParseError> {
 ///
 /// Those of [`parse`]; and a series with more labels, or a name or value longer than `limits` say.
 pub fn parse_within(text: &[u8], limits: &Limits) -> Result<Vec<Family>, ParseError> {
-    read(text, limits, false)
+    read(text, limits, Names::Legacy, false)
+}
+
+/// Reads text as [`parse_within`] does, with all names that are allowed. Those that are none of the text
+/// format 0.0.4 stand in quotes, as in Prometheus 3: a label's in its place, a metric's at first between
+/// the braces, `{"my.metric","my.label"="value"} 1`, or, as the Pushgateway has it too, before them.
+///
+/// # Errors
+///
+/// Those of [`parse_within`].
+pub fn parse_names(text: &[u8], limits: &Limits, names: Names) -> Result<Vec<Family>, ParseError> {
+    read(text, limits, names, false)
 }
 
 /// Reads text as [`parse`] does, and refuses further what that would not keep as it was written, or
@@ -54,22 +68,24 @@ pub fn parse_within(text: &[u8], limits: &Limits) -> Result<Vec<Family>, ParseEr
 /// Those of [`parse`]; and timestamps, series and their parts that stand twice, lines of a summary
 /// or histogram without `quantile` or `le`, and counts that are not whole.
 pub fn parse_strictly(text: &[u8]) -> Result<Vec<Family>, ParseError> {
-    read(text, &Limits::default(), true)
+    read(text, &Limits::default(), Names::Legacy, true)
 }
 
 fn read<'a>(
     text: &'a [u8],
     limits: &'a Limits,
+    names: Names,
     is_strict: bool,
 ) -> Result<Vec<Family>, ParseError> {
     let mut parser = Parser {
         cursor: Cursor::new(text),
         limits,
+        names,
         is_strict,
         families: Vec::new(),
         by_name: Index::default(),
         current: 0,
-        labels: LabelReader::new(limits),
+        labels: LabelReader::new(limits, names),
     };
     parser.run()?;
     let drafts = parser.families.into_iter();
@@ -79,6 +95,7 @@ fn read<'a>(
 struct Parser<'a> {
     cursor: Cursor<'a>,
     limits: &'a Limits,
+    names: Names,
     is_strict: bool,
     families: Vec<Draft>,
     by_name: Index,
@@ -110,7 +127,10 @@ impl<'a> Parser<'a> {
             return Ok(());
         }
         self.cursor.skip_blanks();
-        let name = self.cursor.name(starts_metric_name, continues_metric_name);
+        let mut name = Cow::Borrowed(self.cursor.name(starts_metric_name, continues_metric_name));
+        if name.is_empty() && self.names == Names::Utf8 && self.cursor.peek() == Some(b'"') {
+            name = quoted::name(&mut self.cursor)?;
+        }
         match self.cursor.current()? {
             b'\n' => {
                 self.cursor.next_line();
@@ -124,7 +144,7 @@ impl<'a> Parser<'a> {
                     .fail(format!("invalid metric name in a comment, at {found}"));
             }
         }
-        let (family, _) = self.family(name)?;
+        let (family, _) = self.family(&name)?;
         self.cursor.skip_blanks();
         let rest = self.cursor.rest_of_line()?;
         if !rest.is_empty() {
@@ -143,20 +163,82 @@ impl<'a> Parser<'a> {
     fn sample(&mut self) -> Result<(), ParseError> {
         let name = self.cursor.name(starts_metric_name, continues_metric_name);
         if name.is_empty() {
-            let found = self.cursor.found();
-            return self
-                .cursor
-                .fail(format!("expected a metric name, found {found}"));
+            return self.quoted_sample();
         }
+        self.sample_of(name)
+    }
+
+    /// A line that begins with no plain name.
+    fn quoted_sample(&mut self) -> Result<(), ParseError> {
+        let cursor = &mut self.cursor;
+        let is_in_braces = match (self.names, cursor.peek()) {
+            (Names::Utf8, Some(b'{')) => true,
+            (Names::Utf8, Some(b'"')) => false,
+            _ => {
+                let found = cursor.found();
+                return cursor.fail(format!("expected a metric name, found {found}"));
+            }
+        };
+        if !is_in_braces {
+            let name = quoted::name(cursor)?;
+            return self.sample_of(&name);
+        }
+        cursor.advance(1);
+        cursor.skip_blanks();
+        if cursor.current()? != b'"' {
+            let found = cursor.found();
+            return cursor.fail(format!(
+                "expected the metric's name in quotes after {{, found {found}"
+            ));
+        }
+        let name = quoted::name(cursor)?;
+        cursor.skip_blanks();
+        match cursor.current()? {
+            b',' => cursor.advance(1),
+            b'}' => {}
+            b'=' => {
+                return cursor.fail("the metric's name stands before all labels".into());
+            }
+            _ => {
+                let found = cursor.found();
+                return cursor.fail(format!(
+                    "expected , or }} after the metric's name, found {found}"
+                ));
+            }
+        }
+        let (family, part) = self.family(&name)?;
+        let kind = self.kind(family);
+        let labels = self.labels.read(&mut self.cursor, &name, kind)?;
+        self.value_of(family, part, labels)
+    }
+
+    /// Reads a sample line behind the metric's name.
+    fn sample_of(&mut self, name: &str) -> Result<(), ParseError> {
         let (family, part) = self.family(name)?;
-        let kind = *self.families[family].kind.get_or_insert(Kind::Untyped);
+        let kind = self.kind(family);
         self.cursor.skip_blanks();
-        let (labels, selector) = if self.cursor.current()? == b'{' {
+        let labels = if self.cursor.current()? == b'{' {
             self.cursor.advance(1);
             self.labels.read(&mut self.cursor, name, kind)?
         } else {
             (Labels::new(), None)
         };
+        self.value_of(family, part, labels)
+    }
+
+    /// The kind of a family that has samples.
+    fn kind(&mut self, family: usize) -> Kind {
+        *self.families[family].kind.get_or_insert(Kind::Untyped)
+    }
+
+    /// Reads a sample line behind the labels, which are given.
+    fn value_of(
+        &mut self,
+        family: usize,
+        part: Part,
+        (labels, selector): (Labels, Option<f64>),
+    ) -> Result<(), ParseError> {
+        let kind = self.kind(family);
         self.cursor.skip_blanks();
         let value = self.value()?;
         let sample = Sample {
@@ -302,6 +384,101 @@ mod tests {
             problem(&format!("a{{b=\"{value}\"}} 1\n"), limits),
             "line 1: the value of label b has 10000000 bytes, and the limit is 3"
         );
+    }
+
+    fn parse_utf8(text: &str) -> Result<Vec<Family>, ParseError> {
+        parse_names(text.as_bytes(), &Limits::default(), Names::Utf8)
+    }
+
+    #[test]
+    fn quoted_names() {
+        let plain = parse(b"# TYPE m gauge\nm{a=\"1\",b=\"2\"} 3\n").unwrap();
+        for text in [
+            "# TYPE \"m\" gauge\n{\"m\",a=\"1\",b=\"2\"} 3\n",
+            "# TYPE m gauge\n { \"m\" , \"b\" = \"2\" , a=\"1\" , } 3\n",
+            "# TYPE m gauge\n\"m\" {\"a\"=\"1\",b=\"2\"} 3\n",
+        ] {
+            assert_eq!(parse_utf8(text).as_deref(), Ok(&plain[..]), "{text}");
+            assert!(parse(text.as_bytes()).is_err(), "{text}");
+        }
+        let text = "{\"a \\\"\\\\\\n\",\"é.\"=\"1\"} 2\n{\"b.\"} 3\n{\"b.\",} 4\n";
+        let families = parse_utf8(text).unwrap();
+        assert_eq!(families[0].name, "a \"\\\n");
+        assert_eq!(families[0].metrics[0].labels.get("é."), Some("1"));
+        assert_eq!(families[1].metrics.len(), 2);
+        let histogram =
+            "# TYPE \"h.\" histogram\n{\"h._bucket\",\"le\"=\"1\"} 2\n{\"h._count\"} 2\n";
+        let families = parse_utf8(histogram).unwrap();
+        assert_eq!(families.len(), 1);
+        assert!(matches!(
+            &families[0].metrics[0].value,
+            crate::metrics::Value::Histogram { count: 2, buckets, .. } if buckets.len() == 1
+        ));
+    }
+
+    #[test]
+    fn broken_quoted_names() {
+        for (text, expected) in [
+            (
+                "{} 1\n",
+                "expected the metric's name in quotes after {, found \"}\"",
+            ),
+            (
+                "{m} 1\n",
+                "expected the metric's name in quotes after {, found \"m}\"",
+            ),
+            (
+                "{\"a\"=\"b\",\"m\"} 1\n",
+                "the metric's name stands before all labels",
+            ),
+            (
+                "{\"m\" a=\"b\"} 1\n",
+                "expected , or } after the metric's name, found \"a=\\\"b\\\"}\"",
+            ),
+            (
+                "{\"m\",\"n\"} 1\n",
+                "expected = after the label name n, found \"}\"",
+            ),
+            (
+                "\"m\"{\"n\"} 1\n",
+                "expected = after the label name n, found \"}\"",
+            ),
+            ("{\"\"} 1\n", "there is no name between the quotes"),
+            ("{\"m\n\"} 1\n", "a quoted name has no closing \""),
+            (
+                "{\"\\t\"} 1\n",
+                "unknown escape \\t in a quoted name (known: \\\\ \\\" \\n)",
+            ),
+            (
+                "m{\"__name__\"=\"a\"} 1\n",
+                "the label name __name__ is reserved",
+            ),
+            (
+                "# TYPE \"m\"gauge\n",
+                "invalid metric name in a comment, at \"gauge\"",
+            ),
+        ] {
+            let error = parse_utf8(text).expect_err(text);
+            assert_eq!(error.problem, expected, "{text}");
+        }
+        let not_utf8 = parse_names(b"{\"\xff\"} 1\n", &Limits::default(), Names::Utf8);
+        assert_eq!(not_utf8.unwrap_err().problem, "a quoted name is not UTF-8");
+        let limits = Limits {
+            max_name_bytes: 3,
+            ..Limits::default()
+        };
+        for text in ["{\"a.bc\"} 1\n", "{\"m\",\"a.bc\"=\"\"} 1\n"] {
+            assert!(parse_names(text.as_bytes(), &limits, Names::Utf8).is_err());
+        }
+        let long = "é".repeat(1_000_000);
+        for text in [
+            format!("{{\"{long}\"=\"\"}} 1\n"),
+            format!("{{\"m\",\"{long}\"}} 1\n"),
+            format!("# TYPE \"{long}\" gauge\n# TYPE \"{long}\" gauge\n"),
+        ] {
+            let error = parse_utf8(&text).expect_err(&text[..20]);
+            assert!(error.problem.len() < 300, "{error}");
+        }
     }
 
     #[test]

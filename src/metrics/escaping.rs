@@ -1,0 +1,176 @@
+//! Names that are any UTF-8, for readers that know only those of the text format 0.0.4.
+//!
+//! The schemes are those of `EscapeName` in Prometheus' `common/model`, with its names in headers.
+
+use std::borrow::Cow;
+use std::fmt::Write;
+
+use super::name::{is_label_name, is_metric_name};
+
+/// How a name is written that is none of the text format 0.0.4.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Escaping {
+    /// As it is, in quotes.
+    AllowUtf8,
+    /// Each character that is not allowed becomes `_`.
+    #[default]
+    Underscores,
+    /// A dot becomes `_dot_`; an underscore, and any other character that is not allowed, `__`.
+    Dots,
+    /// `U__`, and then `_HEX_` for each character that is not allowed and `__` for an underscore.
+    Values,
+}
+
+/// What a name in the scheme [`Escaping::Values`] begins with.
+const VALUES: &str = "U__";
+
+/// How many hexadecimal digits a code point has at most.
+const MAX_DIGITS: usize = 6;
+
+impl Escaping {
+    /// The scheme that the parameter `escaping` of a media type names.
+    pub fn from_name(name: &str) -> Option<Escaping> {
+        use Escaping::*;
+        [AllowUtf8, Underscores, Dots, Values]
+            .into_iter()
+            .find(|scheme| scheme.name() == name)
+    }
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Escaping::AllowUtf8 => "allow-utf-8",
+            Escaping::Underscores => "underscores",
+            Escaping::Dots => "dots",
+            Escaping::Values => "values",
+        }
+    }
+
+    /// The name of a metric.
+    pub fn metric_name(self, name: &str) -> Cow<'_, str> {
+        match is_metric_name(name) {
+            true => Cow::Borrowed(name),
+            false => self.escape(name, |c| c == ':'),
+        }
+    }
+
+    /// The name of a label. Prometheus' library leaves colons in them, which no text may have.
+    pub fn label_name(self, name: &str) -> Cow<'_, str> {
+        match is_label_name(name) {
+            true => Cow::Borrowed(name),
+            false => self.escape(name, |_| false),
+        }
+    }
+
+    fn escape(self, name: &str, is_allowed_too: impl Fn(char) -> bool) -> Cow<'_, str> {
+        let mut out = String::with_capacity(name.len() + 16);
+        if self == Escaping::Values {
+            out.push_str(VALUES);
+        }
+        for (at, c) in name.char_indices() {
+            let is_allowed = c == '_'
+                || c.is_ascii_alphabetic()
+                || (c.is_ascii_digit() && at > 0)
+                || is_allowed_too(c);
+            match (self, c) {
+                (Escaping::AllowUtf8, _) => out.push(c),
+                (Escaping::Dots | Escaping::Values, '_') => out.push_str("__"),
+                _ if is_allowed => out.push(c),
+                (Escaping::Underscores, _) => out.push('_'),
+                (Escaping::Dots, '.') => out.push_str("_dot_"),
+                (Escaping::Dots, _) => out.push_str("__"),
+                (Escaping::Values, _) => {
+                    let _ = write!(out, "_{:x}_", u32::from(c));
+                }
+            }
+        }
+        Cow::Owned(out)
+    }
+}
+
+/// What was escaped as [`Escaping::Values`]. A name that is not well-formed so stays as it is.
+pub fn from_values(name: &str) -> Cow<'_, str> {
+    let unescaped = name.strip_prefix(VALUES).and_then(unescape);
+    unescaped.map_or(Cow::Borrowed(name), Cow::Owned)
+}
+
+fn unescape(mut rest: &str) -> Option<String> {
+    let mut out = String::with_capacity(rest.len());
+    while let Some((plain, after)) = rest.split_once('_') {
+        out.push_str(plain);
+        let (digits, after) = after.split_once('_')?;
+        out.push(match digits {
+            "" => '_',
+            _ => code_point(digits)?,
+        });
+        rest = after;
+    }
+    out.push_str(rest);
+    Some(out)
+}
+
+fn code_point(digits: &str) -> Option<char> {
+    let is_hex = digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let code = u32::from_str_radix(digits, 16).ok()?;
+    char::from_u32(code).filter(|_| is_hex && digits.len() <= MAX_DIGITS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names() {
+        use Escaping::*;
+        for (name, underscores, dots, values) in [
+            ("a:b_c", "a:b_c", "a:b_c", "a:b_c"),
+            (
+                "my.metric_x",
+                "my_metric_x",
+                "my_dot_metric__x",
+                "U__my_2e_metric__x",
+            ),
+            ("1a2", "_a2", "__a2", "U___31_a2"),
+            ("é😀", "__", "____", "U___e9__1f600_"),
+            ("a-b:c", "a_b:c", "a__b:c", "U__a_2d_b:c"),
+        ] {
+            assert_eq!(AllowUtf8.metric_name(name), name);
+            assert_eq!(Underscores.metric_name(name), underscores);
+            assert_eq!(Dots.metric_name(name), dots);
+            assert_eq!(Values.metric_name(name), values);
+            assert_eq!(from_values(values), name);
+        }
+        assert_eq!(Underscores.label_name("a:b"), "a_b");
+        assert_eq!(Values.label_name("a:b"), "U__a_3a_b");
+        assert_eq!(Values.label_name("a_b"), "a_b");
+    }
+
+    #[test]
+    fn what_is_malformed_stays() {
+        for (escaped, name) in [
+            ("U__foo_2e_bar", "foo.bar"),
+            ("U__foo_2E_bar", "foo.bar"),
+            ("U__a__b", "a_b"),
+            ("U___1F600_", "😀"),
+            ("U__", ""),
+            ("foo_2e_bar", "foo_2e_bar"),
+            ("U__foo_2e", "U__foo_2e"),
+            ("U__foo_", "U__foo_"),
+            ("U__a_110000_", "U__a_110000_"),
+            ("U__a_d800_", "U__a_d800_"),
+            ("U__a_000002e_", "U__a_000002e_"),
+            ("U__a_zz_", "U__a_zz_"),
+            ("U__a_+2e_", "U__a_+2e_"),
+        ] {
+            assert_eq!(from_values(escaped), name, "{escaped}");
+        }
+    }
+
+    #[test]
+    fn schemes_have_names() {
+        use Escaping::*;
+        for scheme in [AllowUtf8, Underscores, Dots, Values] {
+            assert_eq!(Escaping::from_name(scheme.name()), Some(scheme));
+        }
+        assert_eq!(Escaping::from_name("none"), None);
+    }
+}
