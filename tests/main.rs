@@ -32,6 +32,8 @@ mod gateway_differential;
 mod gateway_failures;
 mod gateway_hostile;
 #[cfg(feature = "real-servers")]
+mod gateway_import;
+#[cfg(feature = "real-servers")]
 mod gateway_page;
 mod gateway_server;
 mod gateway_state;

@@ -407,7 +407,8 @@ fn import(args: ImportArgs) -> anyhow::Result<u8> {
     let connection = args.connection.connection()?;
     let from = Gateway::parse(&args.from, dir.clone(), connection).map_err(exit::usage)?;
     if matches!(from, Gateway::Embedded(_)) {
-        anyhow::bail!("\"embedded\" is where the groups go: give the URL of another gateway");
+        let problem = "\"embedded\" is where the groups go: give the URL of another gateway";
+        return Err(exit::usage(anyhow::anyhow!(problem)));
     }
     let groups = from.groups()?;
     let mut state = State::open(&dir)?;
