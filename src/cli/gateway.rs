@@ -360,8 +360,17 @@ impl ServeArgs {
             SyncTo::Disk => "disk",
             SyncTo::Os => "os",
         };
-        let flags: [(&str, String); 17] = [
+        let [log_format, log_level] = self.log.flags();
+        let persistence = |given: &Option<String>| given.clone().unwrap_or_default();
+        let flags: [(&str, String); 21] = [
             ("group.ttl", ttl.unwrap_or_default()),
+            log_format,
+            log_level,
+            ("persistence.file", persistence(&self.persistence_file)),
+            (
+                "persistence.interval",
+                persistence(&self.persistence_interval),
+            ),
             (
                 "push.disable-consistency-check",
                 self.disable_consistency_check.to_string(),
