@@ -71,8 +71,12 @@ impl Report {
                 check_key_label(&family, name)?;
             }
             let first = report.series.len();
-            let opening = Opening::of(&family.name);
-            let mut is_legacy = labeler.is_legacy() && !opening.is_quoted();
+            // Other names have been refused.
+            let opening = match names {
+                Names::Legacy => Opening::Plain(&family.name),
+                Names::Utf8 => Opening::of(&family.name),
+            };
+            let mut is_legacy = labeler.is_legacy() && opening.is_plain();
             for metric in &family.metrics {
                 let has_legacy_labels = check_metric(&family, metric, names)?;
                 is_legacy &= has_legacy_labels;

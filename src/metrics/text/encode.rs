@@ -22,24 +22,33 @@ pub fn encode_family(out: &mut String, family: &Family) {
     if family.metrics.is_empty() {
         return;
     }
-    let name = name(&family.name);
+    let opening = Opening::of(&family.name);
+    let name = opening.name();
     if !family.help.is_empty() {
         append(out, &["# HELP ", &name, " "]);
         escape(out, &family.help, false);
         out.push('\n');
     }
     append(out, &["# TYPE ", &name, " ", family.kind.name(), "\n"]);
-    encode_samples(out, family, |out, milliseconds| {
+    samples(out, &opening, family, |out, milliseconds| {
         let _ = write!(out, "{milliseconds}");
     });
 }
 
 /// Appends a family's lines with samples; `timestamp` writes what stands behind a value.
 pub fn encode_samples(out: &mut String, family: &Family, timestamp: impl Fn(&mut String, i64)) {
-    let opening = Opening::of(&family.name);
+    samples(out, &Opening::of(&family.name), family, timestamp);
+}
+
+fn samples(
+    out: &mut String,
+    opening: &Opening,
+    family: &Family,
+    timestamp: impl Fn(&mut String, i64),
+) {
     for metric in &family.metrics {
         let mut sample = |suffix: &str, extra: Option<(&str, f64)>, value: f64| {
-            series(out, &opening, suffix, &metric.labels, extra);
+            series(out, opening, suffix, &metric.labels, extra);
             out.push(' ');
             number(out, value);
             if let Some(milliseconds) = metric.timestamp_ms {
@@ -86,47 +95,48 @@ pub fn encode_samples(out: &mut String, family: &Family, timestamp: impl Fn(&mut
 
 /// A metric's name as HELP and TYPE lines have it: in quotes, if it is none of the text format 0.0.4.
 pub fn name(name: &str) -> Cow<'_, str> {
-    match is_metric_name(name) {
-        true => Cow::Borrowed(name),
-        false => Cow::Owned(quoted(name)),
-    }
+    Opening::of(name).name()
 }
 
-/// The name of a metric, as its sample lines begin: `name`, or `{"name"` if it is none of the text format
-/// 0.0.4, in whose lines the name stands in the braces.
-pub(crate) struct Opening<'a> {
-    /// Without the closing quote, which stands behind a suffix.
-    name: Cow<'a, str>,
-    is_quoted: bool,
+/// The name of a metric, as its sample lines begin: `name{`, or `{"name",` if it is none of the text
+/// format 0.0.4.
+pub(crate) enum Opening<'a> {
+    Plain(&'a str),
+    /// `{"name`, without the closing quote, which stands behind a suffix.
+    Quoted(String),
 }
 
 impl<'a> Opening<'a> {
     pub(crate) fn of(name: &'a str) -> Self {
         match is_metric_name(name) {
-            true => Opening {
-                name: Cow::Borrowed(name),
-                is_quoted: false,
-            },
+            true => Opening::Plain(name),
             false => {
-                let mut opening = format!("{{{}", quoted(name));
-                opening.pop();
-                Opening {
-                    name: Cow::Owned(opening),
-                    is_quoted: true,
-                }
+                let mut opening = String::with_capacity(name.len() + 4);
+                opening.push_str("{\"");
+                escape(&mut opening, name, true);
+                Opening::Quoted(opening)
             }
         }
     }
 
-    pub(crate) fn is_quoted(&self) -> bool {
-        self.is_quoted
+    /// The name as HELP and TYPE lines have it.
+    fn name(&self) -> Cow<'a, str> {
+        match self {
+            Opening::Plain(name) => Cow::Borrowed(name),
+            Opening::Quoted(opening) => Cow::Owned(format!("{}\"", &opening[1..])),
+        }
+    }
+
+    pub(crate) fn is_plain(&self) -> bool {
+        matches!(self, Opening::Plain(_))
     }
 
     /// Appends all that stands before labels, of which there is at least one.
     pub(crate) fn write(&self, out: &mut String, suffix: &str) {
-        out.push_str(&self.name);
-        out.push_str(suffix);
-        out.push_str(if self.is_quoted { "\"," } else { "{" });
+        match self {
+            Opening::Plain(name) => append(out, &[name, suffix, "{"]),
+            Opening::Quoted(opening) => append(out, &[opening, suffix, "\","]),
+        }
     }
 }
 
@@ -138,13 +148,16 @@ pub(crate) fn series(
     labels: &Labels,
     extra: Option<(&str, f64)>,
 ) {
-    out.push_str(&opening.name);
-    out.push_str(suffix);
-    let mut separator = '{';
-    if opening.is_quoted {
-        out.push('"');
-        separator = ',';
-    }
+    let mut separator = match opening {
+        Opening::Plain(name) => {
+            append(out, &[name, suffix]);
+            '{'
+        }
+        Opening::Quoted(opening) => {
+            append(out, &[opening, suffix, "\""]);
+            ','
+        }
+    };
     for (name, value) in labels {
         out.push(separator);
         label(out, name, value);

@@ -168,7 +168,23 @@ impl<'a> Parser<'a> {
         self.sample_of(name)
     }
 
-    /// A line that begins with no plain name.
+    /// Reads a sample line behind the metric's name.
+    #[inline(always)]
+    fn sample_of(&mut self, name: &str) -> Result<(), ParseError> {
+        let (family, part) = self.family(name)?;
+        let kind = *self.families[family].kind.get_or_insert(Kind::Untyped);
+        self.cursor.skip_blanks();
+        let labels = if self.cursor.current()? == b'{' {
+            self.cursor.advance(1);
+            self.labels.read(&mut self.cursor, name, kind)?
+        } else {
+            (Labels::new(), None)
+        };
+        self.value_of(family, kind, part, labels)
+    }
+
+    /// Reads a sample line that begins with no plain name.
+    #[cold]
     fn quoted_sample(&mut self) -> Result<(), ParseError> {
         let cursor = &mut self.cursor;
         let is_in_braces = match (self.names, cursor.peek()) {
@@ -207,38 +223,20 @@ impl<'a> Parser<'a> {
             }
         }
         let (family, part) = self.family(&name)?;
-        let kind = self.kind(family);
+        let kind = *self.families[family].kind.get_or_insert(Kind::Untyped);
         let labels = self.labels.read(&mut self.cursor, &name, kind)?;
-        self.value_of(family, part, labels)
-    }
-
-    /// Reads a sample line behind the metric's name.
-    fn sample_of(&mut self, name: &str) -> Result<(), ParseError> {
-        let (family, part) = self.family(name)?;
-        let kind = self.kind(family);
-        self.cursor.skip_blanks();
-        let labels = if self.cursor.current()? == b'{' {
-            self.cursor.advance(1);
-            self.labels.read(&mut self.cursor, name, kind)?
-        } else {
-            (Labels::new(), None)
-        };
-        self.value_of(family, part, labels)
-    }
-
-    /// The kind of a family that has samples.
-    fn kind(&mut self, family: usize) -> Kind {
-        *self.families[family].kind.get_or_insert(Kind::Untyped)
+        self.value_of(family, kind, part, labels)
     }
 
     /// Reads a sample line behind the labels, which are given.
+    #[inline(always)]
     fn value_of(
         &mut self,
         family: usize,
+        kind: Kind,
         part: Part,
         (labels, selector): (Labels, Option<f64>),
     ) -> Result<(), ParseError> {
-        let kind = self.kind(family);
         self.cursor.skip_blanks();
         let value = self.value()?;
         let sample = Sample {
