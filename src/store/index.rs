@@ -58,15 +58,31 @@ impl Index {
                 self.next_id += 1;
                 self.next_id - 1
             });
-            let new = Name {
-                id,
-                groups: [0; Kind::ALL.len()],
-                latest: [u32::MAX; Kind::ALL.len()],
-                metas: Vec::new(),
-            };
-            self.names.insert(name.into(), new);
+            self.add_name(name, id);
         }
         self.names.get_mut(name).expect("it was just made")
+    }
+
+    fn add_name(&mut self, name: &str, id: u32) {
+        let new = Name {
+            id,
+            groups: [0; Kind::ALL.len()],
+            latest: [u32::MAX; Kind::ALL.len()],
+            metas: Vec::new(),
+        };
+        self.names.insert(name.into(), new);
+    }
+
+    /// The name of a family, which has its id. It may have been forgotten with the last group, and the group
+    /// be there again, because what happened since was taken back: then its id is free.
+    fn name_again(&mut self, meta: &Meta) -> &mut Name {
+        if !self.names.contains_key(&meta.name) {
+            let place = self.free_ids.iter().rposition(|free| *free == meta.id);
+            debug_assert!(place.is_some(), "the id of {} has another name", meta.name);
+            place.map(|place| self.free_ids.remove(place));
+            self.add_name(&meta.name, meta.id);
+        }
+        self.names.get_mut(&meta.name).expect("it was just made")
     }
 
     /// The meta of a family, shared with others that are the same.
@@ -183,7 +199,7 @@ impl Index {
         };
         // First what comes, so that no name goes in between that stays.
         for family in new.into_iter().flat_map(StoredGroup::families) {
-            let name = self.name(&family.meta.name);
+            let name = self.name_again(family.meta);
             name.groups[family.meta.kind as usize] += 1;
             name.latest[family.meta.kind as usize] = slot;
         }

@@ -7,6 +7,7 @@ use rand::seq::IndexedRandom;
 use rand::{RngExt, SeedableRng};
 
 use super::*;
+use crate::metrics::escaping::Escaping;
 use crate::metrics::{Family, Group, Kind, Names, series_name, text};
 
 /// Families that get into each other's way: of one name, and of a name that another's series have.
@@ -111,7 +112,22 @@ fn shown<'a>(groups: impl Iterator<Item = &'a Group>) -> BTreeMap<String, String
 
 fn shown_by(store: &Store) -> BTreeMap<String, String> {
     let groups: Vec<Group> = store.groups().map(|(_, group)| group.to_group()).collect();
-    shown(groups.iter())
+    let shown = shown(groups.iter());
+    let scraped = exposition::text(&store.snapshot(), &[], Escaping::AllowUtf8).pieces;
+    let scraped = text::parse(scraped.concat().as_bytes()).unwrap();
+    let series = scraped.iter().flat_map(|family| {
+        let metrics = family.metrics.iter();
+        metrics.map(|metric| {
+            (
+                series_name(&family.name, &metric.labels),
+                format!("{:?}", metric.value),
+            )
+        })
+    });
+    let mut series: BTreeMap<String, String> = series.collect();
+    series.retain(|series, _| !series.starts_with("push_"));
+    assert_eq!(series, shown);
+    shown
 }
 
 #[test]
