@@ -94,7 +94,7 @@ async fn push(
                     .map_err(|error| Rejection::Message(error.to_string()))
                     .and_then(|families| {
                         let names = app.options().limits.names;
-                        Report::new(&key, families, names, app.keeper().hasher())
+                        Report::of_body(body.size(), &key, families, names, app.keeper().hasher())
                     });
                 Push {
                     key,

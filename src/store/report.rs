@@ -3,14 +3,21 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 
-use super::Rejection;
 use super::labeler::Labeler;
 use super::lines;
+use super::{MAX_GROUP_BYTES, Rejection};
 use crate::metrics::check::{
     CheckError, check_key_label, check_metric, check_name, check_suffixes,
 };
 use crate::metrics::text::encode::Opening;
 use crate::metrics::{Family, GroupingKey, Kind, Metric, Names, TIME_SERIES, excerpt, protobuf};
+
+/// How many bytes the lines of a report may have for each byte of its body, and how many in any case.
+const FACTOR: usize = 64;
+const ANYWAY: usize = 16 * 1024 * 1024;
+
+/// About what a line has beside its name and labels.
+const LINE: usize = 40;
 
 /// What a push brings, rendered as its group will show it, and checked as far as one push shows.
 pub struct Report {
@@ -47,9 +54,36 @@ impl Report {
     /// [`check`](crate::metrics::check).
     pub fn new(
         key: &GroupingKey,
+        families: Vec<Family>,
+        names: Names,
+        hasher: &RandomState,
+    ) -> Result<Report, Rejection> {
+        Report::within(key, families, names, hasher, MAX_GROUP_BYTES)
+    }
+
+    /// The same of what came in a body of so many bytes: a small one must not take much memory, which it
+    /// would where each of its lines gets long labels of the key.
+    ///
+    /// # Errors
+    ///
+    /// [`Rejection::TooLarge`] too.
+    pub fn of_body(
+        bytes: usize,
+        key: &GroupingKey,
+        families: Vec<Family>,
+        names: Names,
+        hasher: &RandomState,
+    ) -> Result<Report, Rejection> {
+        let limit = bytes.saturating_mul(FACTOR).saturating_add(ANYWAY);
+        Report::within(key, families, names, hasher, limit.min(MAX_GROUP_BYTES))
+    }
+
+    fn within(
+        key: &GroupingKey,
         mut families: Vec<Family>,
         names: Names,
         hasher: &RandomState,
+        limit: usize,
     ) -> Result<Report, Rejection> {
         let is_time = |family: &Family| TIME_SERIES.contains(&family.name.as_str());
         for family in families.iter().filter(|family| is_time(family)) {
@@ -62,7 +96,7 @@ impl Report {
         let metrics = families.iter().map(|family| family.metrics.len()).sum();
         let mut report = Report {
             families: Vec::with_capacity(families.len()),
-            lines: String::with_capacity(metrics * 100),
+            lines: String::with_capacity(limit.min(metrics * 100)),
             series: Vec::with_capacity(metrics),
         };
         let mut labels = String::new();
@@ -83,6 +117,11 @@ impl Report {
                 labels.clear();
                 labeler.write(&mut labels, &metric.labels, has_legacy_labels);
                 report.series.push(hash(hasher, &family.name, &labels));
+                let line = family.name.len() + labels.len() + LINE;
+                let needed = line.saturating_mul(lines::count(&metric.value));
+                if needed > limit.saturating_sub(report.lines.len()) {
+                    return Err(Rejection::TooLarge { limit });
+                }
                 lines::samples(&mut report.lines, &opening, &labels, &metric.value);
             }
             check_once(&family, &report.series[first..], &labeler)?;
