@@ -3,6 +3,7 @@
 
 use std::cell::RefCell;
 use std::hash::RandomState;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use divan::{Bencher, black_box};
@@ -11,6 +12,7 @@ use metricsjob::metrics::{Family, GroupingKey, Method, Names, text};
 use metricsjob::state::State;
 use metricsjob::state::group_log::{Body, Entry};
 use metricsjob::state::group_writer::{GroupWriter, Sync};
+use metricsjob::state::serving::lock_for_serving;
 use metricsjob::store::{Report, Store, exposition};
 
 fn main() {
@@ -106,9 +108,11 @@ fn push_and_delete(bencher: Bencher, groups: usize) {
 #[divan::bench(args = [1, 64])]
 fn commit(bencher: Bencher, pushes: usize) {
     let dir = tempfile::tempdir().expect("a directory for the database");
+    let lock = lock_for_serving(dir.path()).expect("a directory to write to");
+    let lock = Arc::new(lock.expect("nobody else serves it"));
     let (state, loaded) = State::open_to_serve(dir.path()).expect("an empty database");
     let (mut writer, mut store) =
-        GroupWriter::new(dir.path(), state, loaded, Sync::Os).expect("a database to write");
+        GroupWriter::new(lock, state, loaded, Sync::Os).expect("a database to write");
     (0..pushes).for_each(|group| push(&mut store, group));
     let slots: Vec<u32> = (0..pushes as u32).collect();
     let body = Bytes::from_static(TEXT.as_bytes());

@@ -352,3 +352,66 @@ fn a_full_disk() {
     assert_eq!(found[&series("m", "b")], 1.0);
     gateway.logs("changes can be written again");
 }
+
+#[test]
+fn behind_a_prefix_commands_still_find_it() {
+    let sandbox = Sandbox::new();
+    let flags = ["--web.external-url=http://proxy.example/gateway"];
+    let gateway = OwnGateway::start(&dir(&sandbox), &flags);
+    push(&sandbox, "j", "m 1\n").code(0).quiet_stderr();
+    let (_, metrics) = gateway.get("/gateway/metrics");
+    assert!(metrics.contains(&series("m", "j")), "{metrics}");
+    sandbox.run("delete --job j").code(0);
+    assert!(!gateway.get("/gateway/metrics").1.contains("job=\"j\""));
+}
+
+/// Others find neither its lock nor its socket any more.
+#[test]
+fn a_directory_that_is_removed_ends_it_and_loses_nothing() {
+    let sandbox = Sandbox::new();
+    let mut gateway = start(&sandbox);
+    gateway.put("/metrics/job/old", "m 1\n");
+    gateway.put("/metrics/job/both", "m 1\n");
+    fs::remove_dir_all(dir(&sandbox)).unwrap();
+    // Whichever of them is first.
+    let pushed = push(&sandbox, "both", "m 2\n");
+    assert_eq!(gateway.wait(), Some(1), "{}", gateway.log());
+    gateway.logs("was removed or replaced: its groups were brought into the new one");
+    let samples = sandbox.samples();
+    assert_eq!(samples[&series("m", "old")], 1.0);
+    pushed.code(0);
+    assert_eq!(samples[&series("m", "both")], 2.0);
+    assert_eq!(start(&sandbox).samples("m{").len(), 2);
+}
+
+#[test]
+fn a_database_that_others_keep_locked() {
+    let sandbox = Sandbox::new();
+    let gateway = start(&sandbox);
+    gateway.put("/metrics/job/j", "m 1\n# TYPE n gauge\nn 1\n");
+    let other = Connection::open(sandbox.state_db()).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let start = Instant::now();
+    thread::scope(|scope| {
+        let refused = scope.spawn(|| gateway.request("DELETE", "/metrics/job/j", &[], ""));
+        // It is there, whatever becomes of the deletion.
+        for _ in 0..3 {
+            assert!(gateway.metrics().contains("m{"));
+        }
+        let (status, text) = refused.join().unwrap();
+        assert_eq!(status, 500, "{text}");
+    });
+    assert!(start.elapsed() < Duration::from_secs(20));
+    assert_eq!(gateway.get("/-/ready").0, 503);
+    other.execute_batch("ROLLBACK").unwrap();
+    // Nobody pushes.
+    eventually("it is ready again", || gateway.get("/-/ready").0 == 200);
+    gateway.put("/metrics/job/k", "m 1\n# TYPE n gauge\nn 1\n");
+    let metrics = gateway.metrics();
+    let families: Vec<&str> = metrics
+        .lines()
+        .filter(|line| line.contains("job=\""))
+        .collect();
+    let expected = |name: &str| ["j", "k"].map(|job| format!("{} 1", series(name, job)));
+    assert_eq!(families[..4], [expected("m"), expected("n")].concat());
+}

@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
@@ -229,10 +230,11 @@ fn serve(args: ServeArgs) -> anyhow::Result<u8> {
     let start = Instant::now();
     let lock = loop {
         match lock_for_serving(&dir)? {
-            Some(lock) => break lock,
+            Some(lock) => break Arc::new(lock),
             None if start.elapsed() < PATIENCE => std::thread::sleep(Duration::from_millis(10)),
             None => anyhow::bail!(
-                "another gateway serves the state directory {} already: end that one, or choose another with --state-dir",
+                "another gateway serves the state directory {} already, or an import is under way: let that one end, or \
+                 choose another with --state-dir",
                 dir.display()
             ),
         }
@@ -246,7 +248,7 @@ fn serve(args: ServeArgs) -> anyhow::Result<u8> {
         SyncTo::Disk => Sync::Disk,
         SyncTo::Os => Sync::Os,
     };
-    let (writer, store) = GroupWriter::new(&dir, state, loaded, sync)?;
+    let (writer, store) = GroupWriter::new(lock.clone(), state, loaded, sync)?;
     let took = format!("{:.3}", start.elapsed().as_secs_f64());
     log.info(
         "groups are loaded",
@@ -270,43 +272,62 @@ fn serve(args: ServeArgs) -> anyhow::Result<u8> {
 
     let stats = Arc::new(Stats::default());
     let expiry = options.ttl.map(Expiry::new);
-    let (keeper, thread) = Keeper::start(store, writer, expiry, stats.clone(), log)
+    let lost = Arc::new(Notify::new());
+    let (keeper, thread) = Keeper::start(store, writer, expiry, stats.clone(), log, lost.clone())
         .context("could not start a thread")?;
     let quit = Arc::new(Notify::new());
     let app = App::new(options, keeper, stats, log, quit.clone());
-    let router = gateway::router(app);
     let socket = lock
         .listen()
         .context("could not listen for processes of this machine")?;
-    server.add_local(socket, router.clone());
+    server.add_local(socket, gateway::local_router(app.clone()));
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .context("could not start the threads that serve")?;
-    runtime.block_on(async {
-        let shutdown = ending(log, quit)?;
-        server.serve(router, log, shutdown, GRACE).await;
-        anyhow::Ok(())
+    let has_lost = runtime.block_on(async {
+        let (is_lost, shutdown) = ending(log, quit, lost)?;
+        server
+            .serve(gateway::router(app), log, shutdown, GRACE)
+            .await;
+        anyhow::Ok(is_lost.load(Relaxed))
     })?;
     runtime.shutdown_timeout(Duration::from_secs(1));
     thread.end();
     drop(lock);
     log.info("the gateway has ended", &[]);
+    if has_lost {
+        anyhow::bail!(
+            "the state directory {} was removed or replaced (see the log): start the gateway again",
+            dir.display()
+        );
+    }
     Ok(exit::SUCCESS)
 }
 
-/// Waits for a signal or a request to end.
-fn ending(log: Log, quit: Arc<Notify>) -> anyhow::Result<impl Future<Output = ()>> {
+/// Waits for a signal, a request to end, or the loss of the state directory, and notes which of them it was.
+fn ending(
+    log: Log,
+    quit: Arc<Notify>,
+    lost: Arc<Notify>,
+) -> anyhow::Result<(Arc<AtomicBool>, impl Future<Output = ()>)> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
-    Ok(async move {
+    let is_lost = Arc::new(AtomicBool::new(false));
+    let noted = is_lost.clone();
+    let end = async move {
         let why = tokio::select! {
             _ = terminate.recv() => "SIGTERM",
             _ = interrupt.recv() => "SIGINT",
             () = quit.notified() => "/-/quit",
+            () = lost.notified() => {
+                noted.store(true, Relaxed);
+                "the state directory has gone"
+            }
         };
         log.info("ending", &[("reason", &why)]);
-    })
+    };
+    Ok((is_lost, end))
 }
 
 impl ServeArgs {

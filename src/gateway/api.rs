@@ -15,7 +15,7 @@ use tokio::task::spawn_blocking;
 
 use super::app::App;
 use super::own_metrics;
-use crate::metrics::{Family, Labels, Value, text};
+use crate::metrics::{Family, LAST_SECOND, Labels, Value, text};
 use crate::store::{StoredGroup, exposition};
 
 /// All groups.
@@ -103,8 +103,9 @@ fn group_json(group: &Arc<StoredGroup>) -> Json {
     json.insert("labels".into(), labels.into());
     let is_success = group.push_time >= group.push_failure_time;
     json.insert("last_push_successful".into(), is_success.into());
-    let time = group.push_time.max(group.push_failure_time).max(0.0);
-    let time = Duration::try_from_secs_f64(time).unwrap_or_default();
+    let times = [group.push_time, group.push_failure_time];
+    let time = times.into_iter().fold(0.0, f64::max).min(LAST_SECOND);
+    let time = Duration::from_secs_f64(time);
     let time = humantime::format_rfc3339_nanos(SystemTime::UNIX_EPOCH + time).to_string();
     for family in exposition::time_families(&group)
         .iter()

@@ -14,6 +14,8 @@ pub struct Expiry {
     ttl: Duration,
     looked_at: Instant,
     clock: SystemTime,
+    /// When the clock was set.
+    set_at: Option<Instant>,
 }
 
 impl Expiry {
@@ -22,6 +24,7 @@ impl Expiry {
             ttl,
             looked_at: Instant::now(),
             clock: SystemTime::now(),
+            set_at: None,
         }
     }
 
@@ -35,8 +38,8 @@ impl Expiry {
         self.interval().saturating_sub(self.looked_at.elapsed())
     }
 
-    /// The groups that are too old, if it is time to look. Not if the clock was set meanwhile: what is
-    /// old by it then may be new, and the next look tells.
+    /// The groups that are too old, if it is time to look. None if the clock was set less than a TTL ago: what
+    /// is old by it then may be new, and is pushed to again until then if it is in use.
     pub fn expired(&mut self, store: &Store, now: SystemTime, log: &Log) -> Vec<GroupingKey> {
         let elapsed = self.looked_at.elapsed();
         if elapsed < self.interval() {
@@ -51,11 +54,15 @@ impl Expiry {
         if drift > MAX_DRIFT {
             let drift = humantime::format_duration(Duration::from_secs(drift.as_secs()));
             log.warn(
-                "the clock was set: no groups expire for now",
+                "the clock was set, or the machine slept: no groups expire for as long as --group.ttl",
                 &[("by", &drift)],
             );
+            self.set_at = Some(Instant::now());
+        }
+        if self.set_at.is_some_and(|at| at.elapsed() < self.ttl) {
             return Vec::new();
         }
+        self.set_at = None;
         let oldest = unix_seconds(now) - self.ttl.as_secs_f64();
         let groups = store.groups();
         groups

@@ -6,7 +6,7 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant, SystemTime};
 
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 
 use super::expiry::Expiry;
 use super::stats::Stats;
@@ -17,7 +17,7 @@ use crate::state::group_writer::GroupWriter;
 use crate::store::{Rejection, Report, Snapshot, Store, Undo};
 use crate::web::log::Log;
 
-/// How many orders one transaction does, and how many bytes of pushes it takes.
+/// How many orders one transaction does, and how many bytes it has of pushes and of what they replace.
 const MAX_ORDERS: usize = 4096;
 const MAX_BYTES: usize = 16 * 1024 * 1024;
 
@@ -74,13 +74,14 @@ pub struct KeeperThread {
 }
 
 impl Keeper {
-    /// Starts the thread.
+    /// Starts the thread. `lost` is notified when the state directory has gone, and the gateway has to end.
     pub fn start(
         store: Store,
         writer: GroupWriter,
         expiry: Option<Expiry>,
         stats: Arc<Stats>,
         log: Log,
+        lost: Arc<Notify>,
     ) -> std::io::Result<(Keeper, KeeperThread)> {
         let (sender, orders) = mpsc::channel();
         let hasher = store.hasher();
@@ -91,6 +92,8 @@ impl Keeper {
             stats,
             log,
             has_failed: false,
+            has_fold_failed: false,
+            lost,
         };
         let thread = thread::Builder::new()
             .name("keeper".into())
@@ -156,6 +159,16 @@ struct Work {
     log: Log,
     /// Whether the last transaction has failed.
     has_failed: bool,
+    has_fold_failed: bool,
+    lost: Arc<Notify>,
+}
+
+/// How far folding is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fold {
+    Done,
+    More,
+    Failed,
 }
 
 /// What one transaction does, and who waits for it.
@@ -168,7 +181,7 @@ struct Batch {
     deletions: Vec<(bool, Answer<bool, NotKept>)>,
     wipes: Vec<(usize, Answer<usize, NotKept>)>,
     snapshots: Vec<oneshot::Sender<Snapshot>>,
-    expired: usize,
+    expired: Vec<GroupingKey>,
     is_last: bool,
 }
 
@@ -176,6 +189,7 @@ impl Work {
     fn run(mut self, orders: &Receiver<Order>) {
         let mut more_to_fold = true;
         let mut last_order = Instant::now();
+        let mut last_try = Instant::now();
         loop {
             let until_expiry = self.expiry.as_ref().map(Expiry::due_in);
             let patience = until_expiry.unwrap_or(IDLE).min(IDLE);
@@ -199,34 +213,57 @@ impl Work {
                 more_to_fold = self.fold_while_idle(orders, &mut batch);
             }
             self.expire(&mut batch);
+            if self.has_failed && batch.entries.is_empty() && last_try.elapsed() >= IDLE {
+                last_try = Instant::now();
+                // Perhaps the disk has room again, and nobody pushes before the gateway says that it is ready.
+                let _ = self.write(Vec::new(), Vec::new());
+            }
             let is_last = batch.is_last;
             self.finish(batch);
             if is_last {
                 break;
             }
         }
-        while self.fold() {}
+        while self.fold() == Fold::More {}
     }
 
     /// Folds until there is an order, which is taken. Returns whether there is more to fold.
     fn fold_while_idle(&mut self, orders: &Receiver<Order>, batch: &mut Batch) -> bool {
-        while self.fold() {
+        loop {
+            match self.fold() {
+                Fold::Done => return false,
+                Fold::Failed => return true,
+                Fold::More => {}
+            }
             if let Ok(order) = orders.try_recv() {
                 self.take(batch, order);
                 return true;
             }
         }
-        false
     }
 
-    fn fold(&mut self) -> bool {
-        match self.writer.fold(&self.store) {
-            Ok(has_more) => has_more,
+    fn fold(&mut self) -> Fold {
+        let folded = self.writer.fold(&self.store);
+        let has_failed = folded.is_err();
+        let folded = match folded {
+            Ok(true) => Fold::More,
+            Ok(false) => Fold::Done,
             Err(error) => {
-                self.log
-                    .error("could not tidy up the log", &[("err", &error)]);
-                false
+                if !self.has_fold_failed {
+                    self.log
+                        .warn("could not tidy up the log yet", &[("err", &error)]);
+                }
+                self.look_for_end(&error);
+                Fold::Failed
             }
+        };
+        self.has_fold_failed = has_failed;
+        folded
+    }
+
+    fn look_for_end(&self, error: &StateError) {
+        if matches!(error, StateError::Displaced { .. }) {
+            self.lost.notify_one();
         }
     }
 
@@ -243,12 +280,11 @@ impl Work {
                 let now = unix_seconds(SystemTime::now());
                 let pushed = self.store.push(&key, method, report, now);
                 if let Some(undo) = pushed.undo {
-                    batch.undos.push(undo);
                     let entry = match pushed.result {
                         Ok(()) => Entry::push(&key, method, body, now),
                         Err(_) => Entry::refusal(&key, now),
                     };
-                    batch.add(entry);
+                    batch.add(entry, undo);
                 }
                 batch.pushes.push((pushed.result, answer));
             }
@@ -273,20 +309,18 @@ impl Work {
         let Some(undo) = self.store.delete(key) else {
             return false;
         };
-        batch.undos.push(undo);
-        batch.add(Entry::deletion(key));
+        batch.add(Entry::deletion(key), undo);
         true
     }
 
     /// Removes the groups that have grown too old.
     fn expire(&mut self, batch: &mut Batch) {
-        let Some(expiry) = &mut self.expiry else {
+        let Some(expiry) = self.expiry.as_mut().filter(|_| !self.has_failed) else {
             return;
         };
         for key in expiry.expired(&self.store, SystemTime::now(), &self.log) {
             if self.delete(batch, &key) {
-                self.log.info("group expired", &[("group", &key)]);
-                batch.expired += 1;
+                batch.expired.push(key);
             }
         }
     }
@@ -311,7 +345,10 @@ impl Work {
             let _ = answer.send(written.clone().map(|()| count));
         }
         if written.is_ok() {
-            self.stats.expired(batch.expired);
+            for group in &batch.expired {
+                self.log.info("group expired", &[("group", group)]);
+            }
+            self.stats.expired(batch.expired.len());
         }
         if !batch.snapshots.is_empty() {
             let snapshot = self.store.snapshot();
@@ -342,6 +379,7 @@ impl Work {
                         .error("changes could not be written", &[("err", &error)]);
                 }
                 self.has_failed = true;
+                self.look_for_end(&error);
                 for undo in undos.into_iter().rev() {
                     self.store.undo(undo);
                 }
@@ -352,8 +390,9 @@ impl Work {
 }
 
 impl Batch {
-    fn add(&mut self, entry: Entry) {
-        self.bytes += entry.bytes();
+    fn add(&mut self, entry: Entry, undo: Undo) {
+        self.bytes += entry.bytes() + undo.bytes();
         self.entries.push(entry);
+        self.undos.push(undo);
     }
 }

@@ -32,5 +32,5 @@ pub use app::{App, Options};
 pub use body::Limits;
 pub use expiry::Expiry;
 pub use keeper::{Keeper, KeeperThread};
-pub use router::router;
+pub use router::{local_router, router};
 pub use stats::Stats;

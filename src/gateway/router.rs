@@ -12,7 +12,17 @@ use super::{admin, api, changes, group_path, list, page, scrape};
 
 /// All that the gateway answers.
 pub fn router(app: Arc<App>) -> Router {
-    Router::new().fallback(route).with_state(app)
+    let prefix = app.options().route_prefix.as_str().into();
+    below(prefix, app)
+}
+
+/// The same without the prefix, for processes of this machine, which do not know it.
+pub fn local_router(app: Arc<App>) -> Router {
+    below("".into(), app)
+}
+
+fn below(prefix: Arc<str>, app: Arc<App>) -> Router {
+    Router::new().fallback(route).with_state((app, prefix))
 }
 
 /// What is behind the paths that name no group.
@@ -49,11 +59,10 @@ fn page_at(path: &str, options: &Options) -> Option<Page> {
     })
 }
 
-async fn route(State(app): State<Arc<App>>, request: Request) -> Response {
+async fn route(State((app, prefix)): State<(Arc<App>, Arc<str>)>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
-    let prefix = app.options().route_prefix.as_str();
     let path = parts.uri.path();
-    let Some(path) = path.strip_prefix(prefix) else {
+    let Some(path) = path.strip_prefix(&*prefix) else {
         return match path {
             "/" => Redirect::temporary(&format!("{prefix}/")).into_response(),
             _ => not_found(),

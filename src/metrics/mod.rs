@@ -38,4 +38,4 @@ pub use method::{Method, UnknownMethod};
 pub use name::{Names, is_label_name, is_metric_name};
 pub use native::{BucketSpan, ClassicBucket, Exemplar, NativeBuckets, NativeHistogram, Timestamp};
 pub use push::Push;
-pub use time::unix_seconds;
+pub use time::{LAST_SECOND, unix_seconds};

@@ -17,6 +17,15 @@ pub enum StateError {
     CreateDir { path: PathBuf, source: io::Error },
     #[error("could not open the state database {path}: {}", reason(source))]
     OpenFile { path: PathBuf, source: io::Error },
+    #[error("could not open the lock file {path}: {}", reason(source))]
+    Lock { path: PathBuf, source: io::Error },
+    /// Found by the gateway that served it.
+    #[error("the state directory {dir} was removed or replaced: {rescue}")]
+    Displaced {
+        dir: PathBuf,
+        /// What became of the groups.
+        rescue: String,
+    },
     /// The system did not let SQLite do what it wanted to.
     #[error("could not use the state database {path}: {}", reason(source))]
     System { path: PathBuf, source: io::Error },

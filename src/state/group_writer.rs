@@ -3,13 +3,16 @@
 use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::mem;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
 
 use prost::Message;
 use rusqlite::{Connection, params};
 
 use super::group_log::{Entries, Entry};
 use super::groups::{Loaded, write_rows};
+use super::serving::{ServingLock, lock_for_serving};
 use super::{State, StateError};
 use crate::store::Store;
 
@@ -20,7 +23,11 @@ const MAX_LOG_BYTES: u64 = 128 * 1024 * 1024;
 
 /// How many rows of groups, and of the log, one transaction folds besides its own changes.
 const FOLDED_GROUPS: usize = 512;
+const FOLDED_BYTES: usize = 16 * 1024 * 1024;
 const FORGOTTEN_ROWS: i64 = 256;
+
+/// How long a change waits for other processes that write to the database, and scrapes wait for the change.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Whether what is written survives a crash of the machine, or only one of the process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,13 +40,15 @@ pub enum Sync {
 
 /// Writes what changes in the groups of a store, and at last all of them.
 pub struct GroupWriter {
-    dir: PathBuf,
+    lock: Arc<ServingLock>,
     state: State,
     sync: Sync,
     /// The groups whose rows do not say what the log says.
     outdated: BTreeSet<u32>,
     log_bytes: u64,
     folding: Option<Folding>,
+    /// What became of the groups when the directory had gone.
+    rescue: Option<String>,
 }
 
 /// The log up to some row is being folded into the groups' rows.
@@ -50,37 +59,39 @@ struct Folding {
 }
 
 impl GroupWriter {
-    /// For the groups that were `loaded` from `state`, the database in `dir`. Whoever writes them has to
-    /// have them [locked](super::serving::lock_for_serving). Returns the store too.
+    /// For the groups that were `loaded` from `state`, the database in the directory of `lock`. Returns the
+    /// store too.
     ///
     /// From now on a database that turns out to be corrupt is an error, and stays where it is.
     pub fn new(
-        dir: &Path,
+        lock: Arc<ServingLock>,
         mut state: State,
         loaded: Loaded,
         sync: Sync,
     ) -> Result<(GroupWriter, Store), StateError> {
         set_up(&mut state, sync)?;
         let writer = GroupWriter {
-            dir: dir.to_owned(),
+            lock,
             state,
             sync,
             outdated: loaded.outdated,
             log_bytes: loaded.log_bytes,
             folding: None,
+            rescue: None,
         };
         Ok((writer, loaded.store))
     }
 
     /// Writes `entries`, which led to what is in `store` now by changes of the groups in `slots`. What was
-    /// written is safe, as [`Sync`] says, when this returns. If it fails, nothing was written, unless the
-    /// caller does not take the changes back.
+    /// written is safe, as [`Sync`] says, when this returns. If it fails, the caller has to take the changes
+    /// back.
     pub fn write(
         &mut self,
         store: &Store,
         entries: Vec<Entry>,
         slots: &[u32],
     ) -> Result<(), StateError> {
+        self.stay(store)?;
         if !self.state.is_in_place() {
             self.begin_anew(store)?;
             // They are there, even if the caller takes them back.
@@ -90,38 +101,60 @@ impl GroupWriter {
         if self.folding.is_none() && self.log_bytes >= log_limit(store) {
             self.begin_folding();
         }
-        let step = self.folding.as_ref().map(Step::of);
-        self.state.with(|connection| {
-            let transaction = connection.unchecked_transaction()?;
-            append(&transaction, &entries)?;
-            if let Some(step) = &step {
-                step.write(&transaction, store)?;
-            }
-            transaction.commit()
-        })?;
+        let step = self
+            .folding
+            .as_ref()
+            .map(|folding| Step::of(folding, store));
+        let written = self.append(store, &entries, step.as_ref());
+        match (written, step) {
+            (Ok(()), Some(step)) => self.took(&step),
+            (Ok(()), None) => {}
+            // What cannot be folded must not hold up others.
+            (Err(_), Some(_)) => self.append(store, &entries, None)?,
+            (Err(error), None) => return Err(error),
+        }
         self.log_bytes += entries.len() as u64;
         self.outdated.extend(slots);
-        if let Some(step) = step {
-            self.took(&step);
-        }
         Ok(())
     }
 
+    fn append(
+        &mut self,
+        store: &Store,
+        entries: &[u8],
+        step: Option<&Step>,
+    ) -> Result<(), StateError> {
+        self.state.with(|connection| {
+            let transaction = connection.unchecked_transaction()?;
+            append(&transaction, entries)?;
+            if let Some(step) = step {
+                step.write(&transaction, store)?;
+            }
+            transaction.commit()
+        })
+    }
+
     /// Folds a part of the log into the groups' rows. Returns whether there is more to do.
+    /// It does not wait for other processes that write to the database.
     pub fn fold(&mut self, store: &Store) -> Result<bool, StateError> {
+        self.stay(store)?;
         if !self.state.is_in_place() {
             self.begin_anew(store)?;
         }
         if self.folding.is_none() {
-            if self.log_bytes == 0 {
+            if self.is_folded() {
                 return Ok(false);
             }
             self.begin_folding();
         }
-        let step = self.folding.as_ref().map(Step::of);
+        let step = self
+            .folding
+            .as_ref()
+            .map(|folding| Step::of(folding, store));
         if let Some(step) = step {
             // The log says the same until this is on the disk.
             set_sync(&mut self.state, Sync::Os)?;
+            set_patience(&mut self.state, Duration::ZERO)?;
             let written = self.state.with(|connection| {
                 let transaction = connection.unchecked_transaction()?;
                 step.write(&transaction, store)?;
@@ -129,16 +162,40 @@ impl GroupWriter {
             });
             // The next push is to be on the disk, even if this one failed.
             set_sync(&mut self.state, self.sync)?;
+            set_patience(&mut self.state, PATIENCE)?;
             written?;
             self.took(&step);
         }
-        Ok(self.folding.is_some() || self.log_bytes > 0)
+        Ok(self.folding.is_some() || !self.is_folded())
     }
 
-    /// Whether no other process has moved the database aside. If one has, [`fold`](Self::fold) writes all
-    /// groups to the one that took its place.
+    fn is_folded(&self) -> bool {
+        self.log_bytes == 0 && self.outdated.is_empty()
+    }
+
+    /// Whether no other process has moved the database aside, or the directory. If one has,
+    /// [`fold`](Self::fold) writes all groups to what took its place.
     pub fn is_in_place(&self) -> bool {
-        self.state.is_in_place()
+        self.state.is_in_place() && self.lock.is_in_place()
+    }
+
+    /// Makes sure that nobody else can serve the groups. Where the directory has gone, and the lock with it,
+    /// other processes do not find us any more; so the groups are brought into what is there now, without
+    /// overwriting what others have pushed to it, and it is over.
+    fn stay(&mut self, store: &Store) -> Result<(), StateError> {
+        if self.rescue.is_none() && !self.lock.is_in_place() {
+            self.rescue = Some(match rescue(self.lock.dir(), store) {
+                Ok(rescue) => rescue,
+                Err(error) => format!("its groups could not be brought into a new one: {error}"),
+            });
+        }
+        match &self.rescue {
+            None => Ok(()),
+            Some(rescue) => Err(StateError::Displaced {
+                dir: self.lock.dir().to_owned(),
+                rescue: rescue.clone(),
+            }),
+        }
     }
 
     /// The size of the database, in bytes.
@@ -178,7 +235,7 @@ impl GroupWriter {
 
     /// Another process has moved a corrupt database aside. The groups are here, so nothing of them is lost.
     fn begin_anew(&mut self, store: &Store) -> Result<(), StateError> {
-        let mut state = State::open(&self.dir)?;
+        let mut state = State::open(self.lock.dir())?;
         set_up(&mut state, self.sync)?;
         let slots: Vec<u32> = store.groups().map(|(slot, _)| slot).collect();
         state.write(|transaction| {
@@ -193,6 +250,22 @@ impl GroupWriter {
     }
 }
 
+/// Brings the groups of `store` into the database in `dir`, and says how that went.
+fn rescue(dir: &Path, store: &Store) -> Result<String, StateError> {
+    let Some(_lock) = lock_for_serving(dir)? else {
+        return Ok("another process has its groups now, and those of this one are lost".into());
+    };
+    let groups = store.groups().map(|(_, group)| group.to_group()).collect();
+    let imported = State::open(dir)?.import(groups)?;
+    Ok(match imported.refused.as_slice() {
+        [] => "its groups were brought into the new one".into(),
+        [first, ..] => format!(
+            "its groups were brought into the new one, but for {}: {first}",
+            imported.refused.len()
+        ),
+    })
+}
+
 /// How many bytes of the log are too many.
 fn log_limit(store: &Store) -> u64 {
     (2 * store.bytes() as u64).clamp(MIN_LOG_BYTES, MAX_LOG_BYTES)
@@ -200,7 +273,13 @@ fn log_limit(store: &Store) -> u64 {
 
 fn set_up(state: &mut State, sync: Sync) -> Result<(), StateError> {
     state.is_replaceable = false;
+    set_patience(state, PATIENCE)?;
     set_sync(state, sync)
+}
+
+/// How long to wait for other processes that write to the database.
+fn set_patience(state: &mut State, patience: Duration) -> Result<(), StateError> {
+    state.with(|connection| connection.busy_timeout(patience))
 }
 
 fn set_sync(state: &mut State, sync: Sync) -> Result<(), StateError> {
@@ -227,8 +306,15 @@ struct Step {
 }
 
 impl Step {
-    fn of(folding: &Folding) -> Step {
-        let first = folding.slots.len().saturating_sub(FOLDED_GROUPS);
+    fn of(folding: &Folding, store: &Store) -> Step {
+        let mut bytes = 0;
+        let slots = folding.slots.iter().rev().take(FOLDED_GROUPS);
+        let few = slots.take_while(|slot| {
+            let is_first = bytes == 0;
+            bytes += 1 + store.group(**slot).map_or(0, |group| group.bytes());
+            is_first || bytes <= FOLDED_BYTES
+        });
+        let first = folding.slots.len() - few.count();
         Step {
             slots: folding.slots[first..].to_vec(),
             log_end: folding.log_end,

@@ -13,7 +13,9 @@ use rusqlite::{Connection, ffi, params};
 
 use super::group_log::Entries;
 use super::{State, StateError};
-use crate::metrics::{Family, Group, GroupingKey, Method, Names, protobuf, text, unix_seconds};
+use crate::metrics::{
+    Family, Group, GroupingKey, LAST_SECOND, Method, Names, protobuf, text, unix_seconds,
+};
 use crate::store::{Rejection, Report, Store, StoredGroup};
 
 /// Why the embedded gateway did not take a push.
@@ -101,6 +103,15 @@ impl State {
             let mut imported = Imported::default();
             for group in &groups {
                 let key = &group.key;
+                let times = [group.push_time, group.push_failure_time];
+                if let Some(time) = times
+                    .iter()
+                    .find(|time| !(0.0..=LAST_SECOND).contains(*time))
+                {
+                    let problem = format!("group {{{key}}}: {time} is no time of a push");
+                    imported.refused.push(problem);
+                    continue;
+                }
                 let known = loaded.store.group_of(key);
                 if known.is_some_and(|known| known.push_time > group.push_time) {
                     imported.kept += 1;

@@ -1,9 +1,9 @@
 //! Who may change the groups: one gateway that serves them, or any process while there is none.
 
-use std::fs::{self, File, OpenOptions, Permissions, TryLockError};
+use std::fs::{self, File, Metadata, OpenOptions, Permissions, TryLockError};
 use std::io;
 use std::os::fd::AsRawFd;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 
@@ -24,7 +24,7 @@ pub struct GroupsLock {
 /// The sole right to serve the groups, until it is dropped.
 #[derive(Debug)]
 pub struct ServingLock {
-    _file: File,
+    file: File,
     dir: PathBuf,
 }
 
@@ -45,7 +45,7 @@ pub fn lock_for_serving(dir: &Path) -> Result<Option<ServingLock>, StateError> {
     let file = open(dir)?;
     match file.try_lock() {
         Ok(()) => Ok(Some(ServingLock {
-            _file: file,
+            file,
             dir: dir.to_owned(),
         })),
         Err(TryLockError::WouldBlock) => Ok(None),
@@ -80,6 +80,23 @@ pub fn socket(dir: &Path) -> io::Result<SocketPath> {
 }
 
 impl ServingLock {
+    /// The state directory.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Whether others find it: who removes or replaces the directory takes it away.
+    pub fn is_in_place(&self) -> bool {
+        let inode = |metadata: Metadata| (metadata.dev(), metadata.ino());
+        let found = self.dir.join(LOCK).metadata().map(inode);
+        found.is_ok_and(|found| {
+            self.file
+                .metadata()
+                .map(inode)
+                .is_ok_and(|own| own == found)
+        })
+    }
+
     /// Listens at [`socket`], for this user's processes alone.
     pub fn listen(&self) -> io::Result<UnixListener> {
         let path = self.dir.join(SOCKET);
@@ -95,7 +112,10 @@ impl ServingLock {
 
 impl Drop for ServingLock {
     fn drop(&mut self) {
-        let _ = fs::remove_file(self.dir.join(SOCKET));
+        // Elsewhere it is another gateway's.
+        if self.is_in_place() {
+            let _ = fs::remove_file(self.dir.join(SOCKET));
+        }
     }
 }
 
@@ -116,7 +136,7 @@ fn open(dir: &Path) -> Result<File, StateError> {
 }
 
 fn failed(dir: &Path, source: io::Error) -> StateError {
-    StateError::OpenFile {
+    StateError::Lock {
         path: dir.join(LOCK),
         source,
     }

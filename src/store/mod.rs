@@ -76,6 +76,11 @@ impl Undo {
     pub fn slot(&self) -> u32 {
         self.slot
     }
+
+    /// How many bytes it keeps.
+    pub fn bytes(&self) -> usize {
+        self.before.as_ref().map_or(0, |group| group.bytes())
+    }
 }
 
 impl Default for Store {

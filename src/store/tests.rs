@@ -8,7 +8,7 @@ use rand::{RngExt, SeedableRng};
 
 use super::*;
 use crate::metrics::escaping::Escaping;
-use crate::metrics::{Family, Group, Kind, Names, series_name, text};
+use crate::metrics::{Family, Group, Kind, Names, protobuf, series_name, text};
 
 /// Families that get into each other's way: of one name, and of a name that another's series have.
 const FAMILIES: [&str; 12] = [
@@ -112,6 +112,9 @@ fn shown<'a>(groups: impl Iterator<Item = &'a Group>) -> BTreeMap<String, String
 
 fn shown_by(store: &Store) -> BTreeMap<String, String> {
     let groups: Vec<Group> = store.groups().map(|(_, group)| group.to_group()).collect();
+    for (_, group) in store.groups() {
+        assert!(group.bytes() >= group.exposition().len());
+    }
     let shown = shown(groups.iter());
     let scraped = exposition::text(&store.snapshot(), &[], Escaping::AllowUtf8).pieces;
     let scraped = text::parse(scraped.concat().as_bytes()).unwrap();
@@ -135,7 +138,7 @@ fn as_if_all_groups_were_checked() {
     let mut random = ChaCha8Rng::seed_from_u64(1);
     let keys = keys();
     let (mut taken, mut refused) = (0, 0);
-    for _ in 0..300 {
+    for _ in 0..120 {
         let mut store = Store::new();
         let mut model = Model::new();
         for step in 0..60 {
@@ -190,4 +193,49 @@ fn as_if_all_groups_were_checked() {
     }
     println!("{taken} pushes taken, {refused} refused");
     assert!(taken > 1000 && refused > 1000);
+}
+
+/// Each in a body of its own may take more memory, by its size, than all of them in one.
+#[test]
+fn many_native_histograms_that_came_one_by_one() {
+    // `h0` with one series, whose native histogram has a zero threshold and nothing else.
+    let message = |name: &str| {
+        let metric = [0x3a, 9, 0x31, 0, 0, 0, 0, 0, 0, 0xf0, 0x3f];
+        let mut message = vec![0x0a, name.len() as u8];
+        message.extend(name.as_bytes());
+        message.extend([0x18, 4, 0x22, metric.len() as u8]);
+        message.extend(metric);
+        message.insert(0, message.len() as u8);
+        message
+    };
+    let mut store = Store::new();
+    for count in 0..1000 {
+        let body = message(&format!("h{count}"));
+        let families = protobuf::decode(&body, &text::Limits::default()).unwrap();
+        assert!(protobuf::has_native(&families[0]), "{families:?}");
+        let report = Report::new(&key(&[]), families, Names::Legacy, &store.hasher());
+        let pushed = store.push(&key(&[]), Method::Post, report, 1.0);
+        assert!(pushed.result.is_ok());
+    }
+    let group = store.group_of(&key(&[])).unwrap().clone();
+    assert!(protobuf::decode(&group.natives(), &text::Limits::default()).is_err());
+    let families = group.to_group().families;
+    assert_eq!(families.len(), 1000);
+    assert!(families.iter().all(protobuf::has_native));
+    assert!(group.bytes() >= group.exposition().len() + group.natives().len());
+}
+
+#[test]
+fn a_small_body_takes_no_much_memory_by_long_labels() {
+    let key = key(&[("l", &"v".repeat(60_000))]);
+    let body = "m{a=\"1\"} 1\n".repeat(1000);
+    let families = text::parse(body.as_bytes()).unwrap();
+    let hasher = RandomState::new();
+    let report = |bytes| Report::of_body(bytes, &key, families.clone(), Names::Legacy, &hasher);
+    assert!(matches!(
+        report(body.len()),
+        Err(Rejection::TooLarge { .. })
+    ));
+    let families = text::parse(b"m 1\n").unwrap();
+    assert!(Report::of_body(4, &key, families, Names::Legacy, &hasher).is_ok());
 }

@@ -4,10 +4,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use maud::{Markup, html};
 
-use crate::metrics::unix_seconds;
-
-/// The last second that RFC 3339 can write, 9999-12-31T23:59:59Z.
-const LAST: f64 = 253_402_300_799.0;
+use crate::metrics::{LAST_SECOND, unix_seconds};
 
 /// Seconds, longest first. A year is one of the Gregorian calendar on average.
 const UNITS: [(f64, &str); 5] = [
@@ -39,7 +36,7 @@ pub fn exact_and_age(time: f64, now: SystemTime) -> Markup {
 /// `time` (in seconds since the epoch) in RFC 3339, in UTC, down to the second; `None` outside of the
 /// years 1970 to 9999.
 pub fn exact(time: f64) -> Option<String> {
-    if !(0.0..=LAST).contains(&time) {
+    if !(0.0..=LAST_SECOND).contains(&time) {
         return None;
     }
     let time = UNIX_EPOCH.checked_add(Duration::try_from_secs_f64(time).ok()?)?;
@@ -101,8 +98,8 @@ mod tests {
         assert_eq!(exact(0.0).as_deref(), Some("1970-01-01T00:00:00Z"));
         let time = exact(1_790_000_000.9);
         assert_eq!(time.as_deref(), Some("2026-09-21T14:13:20Z"));
-        assert_eq!(exact(LAST).as_deref(), Some("9999-12-31T23:59:59Z"));
-        for none in [-1.0, LAST + 1.0, f64::INFINITY, f64::NAN, -f64::NAN] {
+        assert_eq!(exact(LAST_SECOND).as_deref(), Some("9999-12-31T23:59:59Z"));
+        for none in [-1.0, LAST_SECOND + 1.0, f64::INFINITY, f64::NAN, -f64::NAN] {
             assert_eq!(exact(none), None, "{none}");
         }
     }
