@@ -2,11 +2,16 @@
 
 use metricsjob::gateway::group_path::{self, PathError};
 use metricsjob::metrics::Names;
+use metricsjob::metrics::text::Limits;
 use metricsjob::push::path;
 use url::Url;
 
-/// As few as an input of some bytes may have too many of.
-const MAX_LABELS: usize = 4;
+/// As little as an input of some bytes may have too much of.
+const LIMITS: Limits = Limits {
+    max_labels: 4,
+    max_label_value_bytes: 10,
+    max_name_bytes: 10,
+};
 
 pub fn check(input: &[u8]) {
     let Ok(input) = str::from_utf8(input) else {
@@ -25,8 +30,8 @@ pub fn check(input: &[u8]) {
 }
 
 fn check_names(decoded: &str, names: Names) {
-    let within = group_path::parse(decoded, MAX_LABELS, names);
-    let key = match group_path::parse(decoded, usize::MAX, names) {
+    let within = group_path::parse(decoded, &LIMITS, names);
+    let key = match group_path::parse(decoded, &Limits::default(), names) {
         Ok(key) => key,
         Err(error) => {
             is_short(&error);
@@ -35,7 +40,7 @@ fn check_names(decoded: &str, names: Names) {
     };
     match within {
         Ok(within) => assert_eq!(within, key),
-        Err(PathError::TooMany { .. }) => {}
+        Err(PathError::TooMany { .. } | PathError::TooLong(_)) => {}
         Err(error) => panic!("{error}"),
     }
 
@@ -43,7 +48,7 @@ fn check_names(decoded: &str, names: Names) {
     let decoded = group_path::decode(&written).expect("what was written");
     assert!(group_path::names_group(&decoded), "{written}");
     assert_eq!(
-        group_path::parse(&decoded, key.labels().len(), names),
+        group_path::parse(&decoded, &Limits::default(), names),
         Ok(key)
     );
     // URL libraries leave it as it is.

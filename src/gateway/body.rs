@@ -36,6 +36,17 @@ pub struct Limits {
     pub read_timeout: Duration,
 }
 
+impl Limits {
+    /// What one series may have, and the grouping key.
+    pub fn of_series(&self) -> text::Limits {
+        text::Limits {
+            max_labels: self.labels,
+            max_label_value_bytes: self.label_value,
+            max_name_bytes: self.name,
+        }
+    }
+}
+
 /// Why a body was not read. Nothing has changed.
 #[derive(Debug, thiserror::Error)]
 pub enum BodyError {
@@ -172,11 +183,7 @@ impl Receiver {
             }
             _ => received.bytes.clone(),
         };
-        let limits = text::Limits {
-            max_labels: self.limits.labels,
-            max_label_value_bytes: self.limits.label_value,
-            max_name_bytes: self.limits.name,
-        };
+        let limits = self.limits.of_series();
         if !is_protobuf(headers) {
             let families = text::parse_names(&bytes, &limits, self.limits.names)?;
             return Ok((Body::Text(bytes), Ok(families)));

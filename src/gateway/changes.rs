@@ -26,7 +26,7 @@ pub async fn answer(
     path: Result<String, PathError>,
 ) -> Response {
     let limits = app.options().limits;
-    let key = path.and_then(|path| group_path::parse(&path, limits.labels, limits.names));
+    let key = path.and_then(|path| group_path::parse(&path, &limits.of_series(), limits.names));
     let method = match parts.method {
         HttpMethod::PUT => Method::Put,
         HttpMethod::POST => Method::Post,

@@ -8,6 +8,7 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use percent_encoding::percent_decode;
 
 use crate::metrics::escaping;
+use crate::metrics::text::Limits;
 use crate::metrics::{GroupingKey, GroupingKeyError, Names};
 
 /// What a label's name ends in whose value is in base64.
@@ -47,6 +48,8 @@ pub enum PathError {
     EmptyJob,
     #[error("the grouping key has {found} labels, and {limit} are allowed at most")]
     TooMany { found: usize, limit: usize },
+    #[error("{0}")]
+    TooLong(String),
 }
 
 /// Whether the percent-decoded `path` names a group: `/metrics/job/…` or `/metrics/job@base64/…`.
@@ -73,10 +76,10 @@ pub fn decode(path: &str) -> Result<String, PathError> {
 
 /// The group that a path, see [`names_group`], names.
 ///
-/// It may have `max_labels` besides the job, with these `names`: any UTF-8 is escaped as
+/// It may have what a series may have within `limits`, with these `names`: any UTF-8 is escaped as
 /// [`escaping::from_values`] undoes it, where a path cannot hold it. Of a label that is given twice, the
 /// last value counts; `job` among the labels loses to the path's.
-pub fn parse(path: &str, max_labels: usize, names: Names) -> Result<GroupingKey, PathError> {
+pub fn parse(path: &str, limits: &Limits, names: Names) -> Result<GroupingKey, PathError> {
     let path = path.strip_prefix("/metrics/").unwrap_or(path);
     let (name, rest) = path.split_once('/').unwrap_or((path, ""));
     let (job, labels) = match rest.find('/') {
@@ -87,12 +90,18 @@ pub fn parse(path: &str, max_labels: usize, names: Names) -> Result<GroupingKey,
         true => from_base64(job).ok_or_else(|| PathError::JobBase64(cut(job)))?,
         false => job.to_owned(),
     };
-    let labels = pairs(labels, max_labels, names)?;
-    if labels.len() > max_labels {
+    let labels = pairs(labels, limits.max_labels, names)?;
+    if labels.len() > limits.max_labels {
         return Err(PathError::TooMany {
             found: labels.len(),
-            limit: max_labels,
+            limit: limits.max_labels,
         });
+    }
+    let all = labels.iter().map(|(name, value)| (&**name, &**value));
+    for (name, value) in all.chain([("job", &*job)]) {
+        let checked = limits.check_name(name);
+        let checked = checked.and_then(|()| limits.check_value(name, value));
+        checked.map_err(PathError::TooLong)?;
     }
     GroupingKey::with_names(job, labels, names).map_err(|error| match error {
         GroupingKeyError::EmptyJob => PathError::EmptyJob,
@@ -176,10 +185,16 @@ fn cut(text: &str) -> String {
 mod tests {
     use super::*;
 
+    const LIMITS: Limits = Limits {
+        max_labels: 3,
+        max_label_value_bytes: 50,
+        max_name_bytes: 20,
+    };
+
     fn key(path: &str) -> Result<String, PathError> {
         let path = decode(path)?;
         assert!(names_group(&path), "{path}");
-        parse(&path, 3, Names::Legacy).map(|key| key.to_string())
+        parse(&path, &LIMITS, Names::Legacy).map(|key| key.to_string())
     }
 
     #[test]
@@ -221,6 +236,23 @@ mod tests {
         assert_eq!(key("/metrics/job/a/x/%f"), Err(Percent));
         let many = key("/metrics/job/a/b/1/c/1/d/1/e/1");
         assert_eq!(many, Err(TooMany { found: 4, limit: 3 }));
+        for (path, what) in [
+            (
+                "NAME/1",
+                "the name xxxxxxxxxxxxxxxxxxxxx has 21 bytes, and the limit is 20",
+            ),
+            (
+                "x/VALUE",
+                "the value of label x has 51 bytes, and the limit is 50",
+            ),
+        ] {
+            let path = path.replace("NAME", &"x".repeat(21));
+            let path = path.replace("VALUE", &"v".repeat(51));
+            let long = key(&format!("/metrics/job/a/{path}"));
+            assert_eq!(long, Err(TooLong(what.into())));
+        }
+        let job = key(&format!("/metrics/job/{}", "j".repeat(51)));
+        assert!(matches!(job, Err(TooLong(_))), "{job:?}");
         let long = format!("/metrics/job/a/{}-/1", "x".repeat(100_000));
         assert!(key(&long).unwrap_err().to_string().len() < 300);
     }
@@ -242,7 +274,7 @@ mod tests {
     fn utf8_names() {
         let key = |path: &str| {
             let path = decode(path).unwrap();
-            parse(&path, 3, Names::Utf8).map(|key| key.to_string())
+            parse(&path, &LIMITS, Names::Utf8).map(|key| key.to_string())
         };
         for (path, expected) in [
             ("/metrics/job/a/U__foo_2e_bar/1", r#"job="a","foo.bar"="1""#),
@@ -266,7 +298,7 @@ mod tests {
             let expected = Err(PathError::Utf8LabelName(name.into()));
             assert_eq!(key(path), expected, "{path}");
         }
-        let legacy = parse("/metrics/job/a/U__foo_2e_bar/1", 3, Names::Legacy).unwrap();
+        let legacy = parse("/metrics/job/a/U__foo_2e_bar/1", &LIMITS, Names::Legacy).unwrap();
         assert_eq!(legacy.labels().get("U__foo_2e_bar"), Some("1"));
     }
 }
