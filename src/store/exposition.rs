@@ -117,14 +117,7 @@ pub fn protobuf(snapshot: &Snapshot, own: &[Family], escaping: Escaping) -> Expo
     for group in snapshot.groups() {
         has_utf8_names |= !group.is_legacy();
         let group = group.to_group();
-        for (at, time) in [group.push_time, group.push_failure_time]
-            .into_iter()
-            .enumerate()
-        {
-            let mut family = Family::gauge(TIME_SERIES[at], TIME_HELP[at], time);
-            family.metrics[0].labels = group.series_labels(&Labels::new());
-            add(family);
-        }
+        time_families(&group).into_iter().for_each(&mut add);
         group.families.into_iter().for_each(&mut add);
     }
     let mut families: Vec<Family> = all.into_values().collect();
