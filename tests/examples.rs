@@ -60,14 +60,19 @@ fn their_options_are_known() {
 #[test]
 fn systemd_takes_the_units() {
     let sandbox = Sandbox::new();
-    let units: Vec<_> = ["metricsjob-backup.service", "metricsjob-backup.timer"]
-        .into_iter()
-        .map(|name| {
-            let unit = fs::read_to_string(format!("{DIR}/{name}")).unwrap();
-            let built = env!("CARGO_BIN_EXE_metricsjob");
-            sandbox.write(name, unit.replace("/usr/local/bin/metricsjob", built))
-        })
-        .collect();
+    let units: Vec<_> = [
+        "metricsjob-backup.service",
+        "metricsjob-backup.timer",
+        "metricsjob-gateway.service",
+        "metricsjob-gateway.socket",
+    ]
+    .into_iter()
+    .map(|name| {
+        let unit = fs::read_to_string(format!("{DIR}/{name}")).unwrap();
+        let built = env!("CARGO_BIN_EXE_metricsjob");
+        sandbox.write(name, unit.replace("/usr/local/bin/metricsjob", built))
+    })
+    .collect();
     let output = std::process::Command::new("systemd-analyze")
         .args(["verify", "--man=no"])
         .args(&units)

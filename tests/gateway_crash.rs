@@ -3,7 +3,9 @@
 //! `METRICSJOB_TEST_ROUNDS` is the rounds in thousandths of the normal, `METRICSJOB_TEST_SEED` the seed.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
 use std::time::Duration;
 
@@ -30,13 +32,14 @@ struct Known {
 }
 
 /// What the clients send.
-#[derive(Clone, Copy)]
 struct Load {
     groups: usize,
     /// How large the largest body is.
     padding: usize,
     /// How long it is until the gateway is killed, in milliseconds.
     millis: u64,
+    /// For how long there was no load then.
+    idle: Range<u64>,
 }
 
 fn random(seed: u64, stream: usize) -> ChaCha8Rng {
@@ -57,16 +60,21 @@ fn seed() -> u64 {
     seed
 }
 
-/// Changes groups of its own, until the gateway has gone. Returns how many changes were acknowledged.
+/// Changes groups of its own, until it is to stop or the gateway has gone. Returns how many changes were
+/// acknowledged.
 fn client(
     address: &str,
-    load: Load,
+    load: &Load,
+    stop: &AtomicBool,
     groups: &mut BTreeMap<usize, Known>,
     random: &mut ChaCha8Rng,
     number: &mut u64,
 ) -> usize {
     let ids: Vec<usize> = groups.keys().copied().collect();
     for count in 0.. {
+        if stop.load(Relaxed) {
+            return count;
+        }
         let id = ids[random.random_range(0..ids.len())];
         let known = groups.get_mut(&id).unwrap();
         *number += 1;
@@ -121,8 +129,8 @@ fn found(gateway: &OwnGateway) -> BTreeMap<usize, Values> {
     found
 }
 
-/// Has clients change groups, and ends the gateway meanwhile by `end`, again and again.
-fn campaign(load: Load, rounds: usize, end: impl Fn(&mut OwnGateway)) -> tempfile::TempDir {
+/// Has clients change groups, and ends the gateway meanwhile or afterwards by `end`, again and again.
+fn campaign(load: &Load, rounds: usize, end: impl Fn(&mut OwnGateway)) -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
     let seed = seed();
     let mut choices = random(seed, CLIENTS);
@@ -138,18 +146,30 @@ fn campaign(load: Load, rounds: usize, end: impl Fn(&mut OwnGateway)) -> tempfil
         let mut gateway = start_and_check(dir.path(), &mut clients, round);
         let address = gateway.address().to_owned();
         let millis = choices.random_range(1..=load.millis);
+        let idle = match load.idle.is_empty() {
+            true => None,
+            false => Some(choices.random_range(load.idle.clone())),
+        };
+        let stop = AtomicBool::new(false);
         thread::scope(|scope| {
-            let address = &address;
+            let (address, stop) = (&address, &stop);
             let clients: Vec<_> = clients
                 .iter_mut()
                 .map(|(groups, random, number)| {
-                    scope.spawn(move || client(address, load, groups, random, number))
+                    scope.spawn(move || client(address, load, stop, groups, random, number))
                 })
                 .collect();
             thread::sleep(Duration::from_millis(millis));
-            end(&mut gateway);
+            if idle.is_none() {
+                end(&mut gateway);
+            }
+            stop.store(true, Relaxed);
             for client in clients {
                 acknowledged += client.join().unwrap();
+            }
+            if let Some(idle) = idle {
+                thread::sleep(Duration::from_millis(idle));
+                end(&mut gateway);
             }
         });
     }
@@ -191,9 +211,10 @@ fn killed_under_load() {
     let load = Load {
         groups: 100,
         padding: 1000,
-        millis: 300,
+        millis: 200,
+        idle: 0..0,
     };
-    campaign(load, rounds(10), OwnGateway::kill);
+    campaign(&load, rounds(100), OwnGateway::kill);
 }
 
 /// The log grows so fast that it is folded all the time, in several transactions for so many groups.
@@ -203,22 +224,21 @@ fn killed_while_the_log_is_folded() {
         groups: 3000,
         padding: 200_000,
         millis: 2000,
+        idle: 0..0,
     };
-    campaign(load, rounds(10), OwnGateway::kill);
+    campaign(&load, rounds(10), OwnGateway::kill);
 }
 
-/// Without a client, it folds a second after the last change.
+/// It folds the log a second after the last change.
 #[test]
 fn killed_while_it_tidies_up() {
     let load = Load {
         groups: 3000,
-        padding: 100,
-        millis: 1500,
+        padding: 10_000,
+        millis: 500,
+        idle: 1000..1050,
     };
-    campaign(load, rounds(5), |gateway| {
-        // All clients wait for an answer that does not come: each new connection is idle.
-        gateway.kill();
-    });
+    campaign(&load, rounds(10), OwnGateway::kill);
 }
 
 #[test]
@@ -227,8 +247,9 @@ fn terminated_under_load() {
         groups: 1000,
         padding: 10_000,
         millis: 500,
+        idle: 0..0,
     };
-    let dir = campaign(load, rounds(5), |gateway| {
+    let dir = campaign(&load, rounds(5), |gateway| {
         assert_eq!(gateway.terminate(), Some(0), "{}", gateway.log());
     });
     let mut gateway = OwnGateway::start(dir.path(), &[]);

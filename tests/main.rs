@@ -23,6 +23,7 @@ mod examples;
 mod exec;
 mod exec_terminal;
 mod fault_proxy;
+mod fuzz_corpus;
 #[cfg(feature = "real-servers")]
 mod gateway_clients;
 mod gateway_crash;
@@ -31,9 +32,13 @@ mod gateway_differential;
 mod gateway_failures;
 mod gateway_hostile;
 #[cfg(feature = "real-servers")]
+mod gateway_import;
+#[cfg(feature = "real-servers")]
 mod gateway_page;
 mod gateway_server;
 mod gateway_state;
+#[cfg(feature = "real-servers")]
+mod gateway_systemd;
 mod gateway_url;
 mod gateway_utf8;
 mod grouping_key;

@@ -16,7 +16,7 @@ use super::options::{QuietArgs, StateArgs};
 use super::size::parse_size;
 use super::web_options::{LogArgs, WebArgs};
 use super::{connection_options::ConnectionArgs, console, exit};
-use crate::gateway::{App, Expiry, Keeper, Limits, Options, Stats};
+use crate::gateway::{self, App, Expiry, Keeper, Limits, Options, Stats};
 use crate::job::duration::parse_positive;
 use crate::metrics::Names;
 use crate::push::Gateway;
@@ -181,7 +181,8 @@ enum SyncTo {
 /// Copy the groups of a running Pushgateway
 ///
 /// The groups come with the times of their last pushes. A group that was pushed to here since stays as it
-/// is. No gateway may be serving the state directory meanwhile.
+/// is. Of native histograms the API shows count and sum only, so their buckets are lost. No gateway may be
+/// serving the state directory meanwhile.
 #[derive(Args)]
 #[command(after_help = "\
 Example:
@@ -273,7 +274,7 @@ fn serve(args: ServeArgs) -> anyhow::Result<u8> {
         .context("could not start a thread")?;
     let quit = Arc::new(Notify::new());
     let app = App::new(options, keeper, stats, log, quit.clone());
-    let router = app.router();
+    let router = gateway::router(app);
     let socket = lock
         .listen()
         .context("could not listen for processes of this machine")?;
@@ -359,8 +360,17 @@ impl ServeArgs {
             SyncTo::Disk => "disk",
             SyncTo::Os => "os",
         };
-        let flags: [(&str, String); 17] = [
+        let [log_format, log_level] = self.log.flags();
+        let persistence = |given: &Option<String>| given.clone().unwrap_or_default();
+        let flags: [(&str, String); 21] = [
             ("group.ttl", ttl.unwrap_or_default()),
+            log_format,
+            log_level,
+            ("persistence.file", persistence(&self.persistence_file)),
+            (
+                "persistence.interval",
+                persistence(&self.persistence_interval),
+            ),
             (
                 "push.disable-consistency-check",
                 self.disable_consistency_check.to_string(),
@@ -406,7 +416,8 @@ fn import(args: ImportArgs) -> anyhow::Result<u8> {
     let connection = args.connection.connection()?;
     let from = Gateway::parse(&args.from, dir.clone(), connection).map_err(exit::usage)?;
     if matches!(from, Gateway::Embedded(_)) {
-        anyhow::bail!("\"embedded\" is where the groups go: give the URL of another gateway");
+        let problem = "\"embedded\" is where the groups go: give the URL of another gateway";
+        return Err(exit::usage(anyhow::anyhow!(problem)));
     }
     let groups = from.groups()?;
     let mut state = State::open(&dir)?;

@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::Args;
 use clap::builder::{OsStringValueParser, TypedValueParser};
+use clap::{Args, ValueEnum};
 
 use crate::job::duration::parse_positive;
 use crate::web::Settings;
@@ -116,6 +116,18 @@ pub struct LogArgs {
 impl LogArgs {
     pub fn log(&self) -> Log {
         Log::new(self.level, self.format)
+    }
+
+    /// The options with their values.
+    pub fn flags(&self) -> [(&'static str, String); 2] {
+        fn name(value: impl ValueEnum) -> String {
+            let value = value.to_possible_value();
+            value.map_or(String::new(), |value| value.get_name().to_owned())
+        }
+        [
+            ("log.format", name(self.format)),
+            ("log.level", name(self.level)),
+        ]
     }
 }
 

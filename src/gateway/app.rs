@@ -1,20 +1,15 @@
-//! What all requests of a gateway share, and its routes.
+//! What all requests of a gateway share.
 
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use axum::Router;
-use axum::extract::{Request, State};
-use axum::http::{Method, StatusCode, header};
-use axum::response::{IntoResponse, Redirect, Response};
+use axum::http::StatusCode;
 use tokio::sync::{Notify, Semaphore};
 
 use super::body::{Limits, Receiver};
-use super::group_path;
 use super::keeper::Keeper;
 use super::own_metrics::OwnMetrics;
 use super::stats::Stats;
-use super::{admin, api, changes, list, page, scrape};
 use crate::web::log::Log;
 
 /// How a gateway behaves.
@@ -77,11 +72,6 @@ impl App {
         })
     }
 
-    /// Its routes.
-    pub fn router(self: Arc<App>) -> Router {
-        Router::new().fallback(route).with_state(self)
-    }
-
     pub(super) fn options(&self) -> &Options {
         &self.options
     }
@@ -130,122 +120,8 @@ impl App {
         }
     }
 
+    /// Whether an inconsistent push is told so.
     pub(super) fn answers_rejections(&self) -> bool {
         !self.options.disable_consistency_check
     }
-}
-
-/// What is behind the paths that name no group.
-#[derive(Clone, Copy)]
-enum Page {
-    List,
-    Style,
-    Script,
-    Icon,
-    Metrics,
-    ApiMetrics,
-    ApiStatus,
-    Wipe,
-    Healthy,
-    Ready,
-    Quit,
-}
-
-async fn route(State(app): State<Arc<App>>, request: Request) -> Response {
-    let (parts, body) = request.into_parts();
-    let prefix = app.options.route_prefix.as_str();
-    let path = parts.uri.path();
-    let Some(path) = path.strip_prefix(prefix) else {
-        return match path {
-            "/" => Redirect::temporary(&format!("{prefix}/")).into_response(),
-            _ => not_found(),
-        };
-    };
-    let page = match path {
-        "/" => Page::List,
-        "" => return Redirect::temporary(&format!("{prefix}/")).into_response(),
-        "/static/page.css" => Page::Style,
-        "/static/page.js" => Page::Script,
-        "/static/icon.svg" => Page::Icon,
-        "/api/v1/metrics" => Page::ApiMetrics,
-        "/api/v1/status" => Page::ApiStatus,
-        "/api/v1/admin/wipe" if app.options.enable_admin_api => Page::Wipe,
-        "/-/healthy" => Page::Healthy,
-        "/-/ready" => Page::Ready,
-        "/-/quit" => Page::Quit,
-        path if path == app.options.telemetry_path => Page::Metrics,
-        path => {
-            let decoded = group_path::decode(path);
-            // One that cannot be decoded is told why, if it looks like a group's.
-            return match decoded.as_deref().unwrap_or(path) {
-                shown if group_path::names_group(shown) => {
-                    changes::answer(app, parts, body, decoded).await
-                }
-                _ => not_found(),
-            };
-        }
-    };
-    let allowed = allowed(page);
-    if parts.method == Method::OPTIONS {
-        return api::with_cors(
-            page_is_api(page),
-            [(header::ALLOW, allowed)].into_response(),
-        );
-    }
-    if !allowed
-        .split(", ")
-        .any(|method| method == parts.method.as_str())
-    {
-        let text = match page {
-            Page::Quit => "Only POST or PUT requests allowed.",
-            _ => "Method Not Allowed\n",
-        };
-        let allow = [(header::ALLOW, allowed)];
-        return (StatusCode::METHOD_NOT_ALLOWED, allow, text).into_response();
-    }
-    let (handler, response) = match page {
-        Page::List => ("status", list::answer(&app, &parts).await),
-        Page::Style => ("static", asset("text/css; charset=utf-8", page::STYLE)),
-        Page::Script => (
-            "static",
-            asset("text/javascript; charset=utf-8", page::SCRIPT),
-        ),
-        Page::Icon => ("static", asset("image/svg+xml", page::ICON)),
-        // Not counted, as at the Pushgateway.
-        Page::Metrics => return scrape::answer(&app, &parts).await,
-        Page::ApiMetrics => ("api/v1/metrics", api::metrics(&app).await),
-        Page::ApiStatus => ("api/v1/status", api::status(&app)),
-        Page::Wipe => ("api/v1/admin/wipe", admin::wipe(&app).await),
-        Page::Healthy => ("healthy", admin::healthy(&app)),
-        Page::Ready => ("ready", admin::ready(&app)),
-        Page::Quit => ("quit", admin::quit(&app)),
-    };
-    let method = parts.method.as_str().to_ascii_lowercase();
-    app.own.answered(handler, &method, response.status());
-    api::with_cors(page_is_api(page), response)
-}
-
-fn allowed(page: Page) -> &'static str {
-    match page {
-        Page::Wipe => "OPTIONS, PUT",
-        Page::Quit => "OPTIONS, POST, PUT",
-        _ => "GET, OPTIONS",
-    }
-}
-
-fn page_is_api(page: Page) -> bool {
-    matches!(page, Page::ApiMetrics | Page::ApiStatus | Page::Wipe)
-}
-
-fn asset(media_type: &'static str, text: &'static str) -> Response {
-    // Its URL is the same in the next version.
-    let headers = [
-        (header::CONTENT_TYPE, media_type),
-        (header::CACHE_CONTROL, "no-cache"),
-    ];
-    (headers, text).into_response()
-}
-
-fn not_found() -> Response {
-    (StatusCode::NOT_FOUND, "404 page not found\n").into_response()
 }

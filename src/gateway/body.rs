@@ -134,11 +134,7 @@ impl Receiver {
             if length > limit {
                 return Err(too_large);
             }
-            if length > reserved {
-                let units = (length - reserved).div_ceil(UNIT);
-                received.permits.push(self.reserve(units)?);
-                reserved += units * UNIT;
-            }
+            self.reserve(length, &mut reserved, &mut received.permits)?;
             // Most bodies come in one piece.
             match &mut more {
                 Some(more) => more.extend_from_slice(&data),
@@ -202,6 +198,7 @@ impl Receiver {
     ) -> Result<Bytes, BodyError> {
         let limit = self.limits.body;
         let mut out = Vec::new();
+        let mut reserved = 0;
         let mut chunk = [0; 16 * 1024];
         loop {
             let read = from.read(&mut chunk).map_err(|error| BodyError::Encoding {
@@ -217,23 +214,32 @@ impl Receiver {
                     is_compressed: true,
                 });
             }
-            permits.push(self.reserve(read.div_ceil(UNIT))?);
+            self.reserve(out.len() + read, &mut reserved, permits)?;
             out.extend_from_slice(&chunk[..read]);
         }
     }
 
-    fn reserve(&self, units: usize) -> Result<OwnedSemaphorePermit, BodyError> {
-        let units = u32::try_from(units).unwrap_or(u32::MAX);
-        let pending = self.pending.clone();
-        pending
-            .try_acquire_many_owned(units)
-            .map_err(|_| BodyError::Busy)
+    /// Reserves as much as `length` bytes take, of which `reserved` are. They may grow by little at a time.
+    fn reserve(
+        &self,
+        length: usize,
+        reserved: &mut usize,
+        permits: &mut Vec<OwnedSemaphorePermit>,
+    ) -> Result<(), BodyError> {
+        let units = length.saturating_sub(*reserved).div_ceil(UNIT);
+        if units > 0 {
+            let count = u32::try_from(units).unwrap_or(u32::MAX);
+            let permit = self.pending.clone().try_acquire_many_owned(count);
+            permits.push(permit.map_err(|_| BodyError::Busy)?);
+            *reserved += units * UNIT;
+        }
+        Ok(())
     }
 }
 
 impl Received {
     /// How many bytes came.
-    pub fn len(&self) -> usize {
+    pub fn size(&self) -> usize {
         self.bytes.len()
     }
 }
@@ -247,16 +253,132 @@ fn is_protobuf(headers: &HeaderMap) -> bool {
     else {
         return false;
     };
-    let mut parts = media_type.split(';').map(str::trim);
-    let is_protobuf = parts
-        .next()
-        .is_some_and(|name| name.eq_ignore_ascii_case("application/vnd.google.protobuf"));
-    let (mut is_delimited, mut is_family) = (false, false);
-    for (name, value) in parts.filter_map(|part| part.split_once('=')) {
-        let value = value.trim_matches('"');
-        is_delimited |= name.eq_ignore_ascii_case("encoding") && value == "delimited";
-        is_family |=
-            name.eq_ignore_ascii_case("proto") && value == "io.prometheus.client.MetricFamily";
+    let (name, parameters) = media_type.split_at(media_type.find(';').unwrap_or(media_type.len()));
+    if !(name.trim()).eq_ignore_ascii_case("application/vnd.google.protobuf") {
+        return false;
     }
-    is_protobuf && is_delimited && is_family
+    let Some(parameters) = media_type_parameters(parameters) else {
+        return false;
+    };
+    let has = |name: &str, value: &str| {
+        let mut parameters = parameters.iter();
+        parameters.any(|(known, given)| known.eq_ignore_ascii_case(name) && given == value)
+    };
+    has("encoding", "delimited") && has("proto", "io.prometheus.client.MetricFamily")
+}
+
+/// The parameters of a media type, `; NAME=VALUE` each, as Go's `mime.ParseMediaType` reads them. `None` if
+/// it refuses them.
+fn media_type_parameters(mut rest: &str) -> Option<Vec<(&str, String)>> {
+    let mut parameters: Vec<(&str, String)> = Vec::new();
+    while !matches!(rest.trim(), "" | ";") {
+        rest = rest.trim_start().strip_prefix(';')?.trim_start();
+        let (name, value) = rest.split_at(token_length(rest)?);
+        let value = value.trim_start().strip_prefix('=')?.trim_start();
+        let (value, after) = match value.strip_prefix('"') {
+            Some(quoted) => unquote(quoted)?,
+            None => {
+                let (value, after) = value.split_at(token_length(value)?);
+                (value.to_owned(), after)
+            }
+        };
+        let mut known = parameters.iter();
+        if known.any(|(known, _)| known.eq_ignore_ascii_case(name)) {
+            return None;
+        }
+        parameters.push((name, value));
+        rest = after;
+    }
+    Some(parameters)
+}
+
+/// How long the token is that the text starts with; `None` if it does not.
+fn token_length(text: &str) -> Option<usize> {
+    let is_of_token = |byte: u8| byte.is_ascii_graphic() && !b"()<>@,;:\\\"/[]?=".contains(&byte);
+    let length = text.bytes().take_while(|&byte| is_of_token(byte)).count();
+    (length > 0).then_some(length)
+}
+
+/// A text up to its closing quote, and what follows it.
+fn unquote(text: &str) -> Option<(String, &str)> {
+    let mut value = String::new();
+    let mut characters = text.char_indices();
+    while let Some((at, character)) = characters.next() {
+        match character {
+            '"' => return Some((value, &text[at + 1..])),
+            '\\' => value.push(characters.next()?.1),
+            _ => value.push(character),
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use axum::http::HeaderValue;
+    use flate2::Compression;
+    use flate2::write::GzEncoder;
+
+    use super::*;
+
+    /// Of a gateway where four kilobytes may be pending.
+    fn read(encoding: &'static str, bytes: Vec<u8>) -> Result<Vec<Family>, BodyError> {
+        let receiver = Receiver::new(Limits {
+            body: 2048,
+            pending: 4 * UNIT,
+            labels: 3,
+            label_value: 10,
+            name: 10,
+            names: Names::Legacy,
+            read_timeout: Duration::from_secs(1),
+        });
+        let mut headers = HeaderMap::new();
+        headers.insert(CONTENT_ENCODING, HeaderValue::from_static(encoding));
+        let mut received = Received {
+            bytes: bytes.into(),
+            permits: Vec::new(),
+        };
+        let (_, families) = receiver.read(&headers, &mut received)?;
+        Ok(families.unwrap())
+    }
+
+    #[test]
+    fn many_small_parts_are_no_large_body() {
+        let gzip = b"a 1\n".repeat(10).into_iter().flat_map(|byte| {
+            let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+            encoder.write_all(&[byte]).unwrap();
+            encoder.finish().unwrap()
+        });
+        assert_eq!(read("gzip", gzip.collect()).unwrap()[0].metrics.len(), 10);
+        let mut encoder = snap::write::FrameEncoder::new(Vec::new());
+        for _ in 0..10 {
+            encoder.write_all(b"a 1\n").unwrap();
+            encoder.flush().unwrap();
+        }
+        let snappy = encoder.into_inner().unwrap();
+        assert_eq!(read("snappy", snappy).unwrap()[0].metrics.len(), 10);
+    }
+
+    #[test]
+    fn only_what_is_wholly_said_to_be_protobuf_is() {
+        const PROTO: &str = "proto=io.prometheus.client.MetricFamily";
+        for (parameters, expected) in [
+            (format!("; {PROTO}; encoding=delimited"), true),
+            (format!(" ;ENCODING = \"deli\\mited\" ;{PROTO};"), true),
+            (format!("; {PROTO}; encoding=delimited; x=y"), true),
+            (format!("; {PROTO}; encoding=delimited; x"), false),
+            (format!("; {PROTO}; encoding=delimited; {PROTO}"), false),
+            (format!("; {PROTO}; encoding=\"delimited"), false),
+            (format!("; {PROTO}; encoding=text"), false),
+            (format!("; {PROTO}"), false),
+            (String::new(), false),
+        ] {
+            let mut headers = HeaderMap::new();
+            let media_type = format!("application/vnd.google.protobuf{parameters}");
+            headers.insert(CONTENT_TYPE, media_type.parse().unwrap());
+            assert_eq!(is_protobuf(&headers), expected, "{media_type}");
+        }
+    }
 }

@@ -82,7 +82,7 @@ async fn push(
         Ok(received) => received,
         Err(error) => return (refused(error.status(), &error), 0),
     };
-    let size = received.len();
+    let size = received.size();
     let read = {
         let app = app.clone();
         let key = key.clone();
@@ -94,7 +94,7 @@ async fn push(
                     .map_err(|error| Rejection::Message(error.to_string()))
                     .and_then(|families| {
                         let names = app.options().limits.names;
-                        Report::new(&key, families, names, app.keeper().hasher())
+                        Report::of_body(body.size(), &key, families, names, app.keeper().hasher())
                     });
                 Push {
                     key,

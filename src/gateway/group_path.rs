@@ -154,8 +154,13 @@ fn pairs(
     Ok(pairs)
 }
 
+/// Line ends in it are skipped, as in Go: tools that write base64 break its lines.
 fn from_base64(text: &str) -> Option<String> {
-    let bytes = DECODER.decode(text.trim_end_matches('=')).ok()?;
+    let text = text.trim_end_matches('=');
+    let bytes = match memchr::memchr2(b'\r', b'\n', text.as_bytes()) {
+        Some(_) => DECODER.decode(text.replace(['\r', '\n'], "")).ok()?,
+        None => DECODER.decode(text).ok()?,
+    };
     String::from_utf8(bytes).ok()
 }
 
@@ -192,6 +197,7 @@ mod tests {
             ("/metrics/job@base64/YQ==/x@base64/4pyT", r#"job="a",x="✓""#),
             // Bits are left over.
             ("/metrics/job@base64/YR", r#"job="a""#),
+            ("/metrics/job@base64/Y%0D%0AS9i%0A", r#"job="a/b""#),
         ] {
             assert_eq!(key(path).as_deref(), Ok(expected), "{path}");
         }

@@ -5,9 +5,9 @@
 //! groups of one moment and renders them by itself. It may use [`crate::web`], [`crate::state`],
 //! [`crate::store`], [`crate::push`] and [`crate::metrics`]; it knows no jobs.
 //!
-//! - [`App`]: what all requests share, and its routes.
+//! - [`router`]: which request goes where; [`App`]: what all of them share.
 //! - [`Keeper`]: the thread that owns the groups. `expiry` says which are too old.
-//! - `group_path`, `body`: what a request says: its group, and what is pushed to it.
+//! - [`group_path`], [`body`]: what a request says: its group, and what is pushed to it.
 //! - `changes`: pushes and deletions.
 //! - `scrape`, `api`, `admin`, `list`: what can be read and done besides.
 //! - `stats`, `own_metrics`: what the gateway says of itself.
@@ -16,14 +16,15 @@
 mod admin;
 mod api;
 mod app;
-mod body;
+pub mod body;
 mod changes;
 mod expiry;
-mod group_path;
+pub mod group_path;
 mod keeper;
 mod list;
 mod own_metrics;
 pub mod page;
+mod router;
 mod scrape;
 mod stats;
 
@@ -31,4 +32,5 @@ pub use app::{App, Options};
 pub use body::Limits;
 pub use expiry::Expiry;
 pub use keeper::{Keeper, KeeperThread};
+pub use router::router;
 pub use stats::Stats;

@@ -25,7 +25,12 @@ pub fn quoted(bytes: &[u8]) -> String {
 
 /// The beginning of [`series_name`].
 pub fn series(name: &str, labels: &Labels) -> String {
-    cut(&series_name(name, labels), SERIES).into_owned()
+    written_series(&series_name(name, labels)).into_owned()
+}
+
+/// The beginning of a series that is written already.
+pub fn written_series(series: &str) -> Cow<'_, str> {
+    cut(series, SERIES)
 }
 
 fn cut(text: &str, shown: usize) -> Cow<'_, str> {

@@ -15,7 +15,7 @@
 
 pub mod check;
 pub mod escaping;
-mod excerpt;
+pub(crate) mod excerpt;
 mod family;
 mod group;
 mod grouping_key;

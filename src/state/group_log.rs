@@ -52,6 +52,14 @@ pub enum Body {
     Protobuf(Bytes),
 }
 
+impl Body {
+    /// In bytes.
+    pub fn size(&self) -> usize {
+        let (Body::Text(body) | Body::Protobuf(body)) = self;
+        body.len()
+    }
+}
+
 impl Entry {
     /// A push that succeeded.
     pub fn push(key: &GroupingKey, method: Method, body: Body, time: f64) -> Self {
@@ -95,7 +103,7 @@ impl Entry {
     fn families(&self) -> Result<Vec<Family>, String> {
         let limits = Limits::default();
         match self.is_protobuf {
-            true => protobuf::decode(&self.body, &limits).map_err(|error| error.to_string()),
+            true => protobuf::decode_again(&self.body).map_err(|error| error.to_string()),
             false => text::parse_names(&self.body, &limits, Names::Utf8)
                 .map_err(|error| error.to_string()),
         }

@@ -196,9 +196,11 @@ fn load(connection: &Connection) -> rusqlite::Result<Loaded> {
         if expected.is_some_and(|expected| expected != found) {
             return Err(corrupt(format!("the checksum of group {slot} is wrong")));
         }
-        let families = families(exposition, natives)
-            .map_err(|problem| corrupt(format!("group {slot} cannot be read: {problem}")))?;
-        match Report::new(&key, families, Names::Utf8, &hasher) {
+        let report = families(exposition, natives).and_then(|families| {
+            Report::new(&key, families, Names::Utf8, &hasher)
+                .map_err(|rejection| rejection.to_string())
+        });
+        match report {
             Ok(report) => {
                 let group = key.to_string();
                 let is_first = loaded.store.restore(slot, report, times, key);
@@ -210,9 +212,11 @@ fn load(connection: &Connection) -> rusqlite::Result<Loaded> {
                     return Err(corrupt(format!("the group {{{group}}} stands twice")));
                 }
             }
-            Err(rejection) => loaded
-                .problems
-                .push(format!("group {{{key}}}: {rejection}")),
+            // It is as it was written, so another version may be able to read it.
+            Err(problem) => {
+                loaded.store.set_aside(slot);
+                loaded.problems.push(format!("group {{{key}}}: {problem}"));
+            }
         }
     }
     let mut rows =
@@ -240,16 +244,16 @@ fn families(exposition: &str, natives: &[u8]) -> Result<Vec<Family>, String> {
     let limits = text::Limits::default();
     let families = text::parse_names(exposition.as_bytes(), &limits, Names::Utf8);
     let mut families = families.map_err(|error| error.to_string())?;
-    let natives = protobuf::decode(natives, &limits);
-    for native in natives.map_err(|error| error.to_string())? {
-        match families
-            .iter_mut()
-            .find(|family| family.name == native.name)
-        {
-            Some(family) => *family = native,
-            None => families.push(native),
+    let natives = protobuf::decode_again(natives).map_err(|error| error.to_string())?;
+    let mut others = Vec::new();
+    for native in natives {
+        // They are sorted, as a group has them.
+        match families.binary_search_by(|family| family.name.cmp(&native.name)) {
+            Ok(at) => families[at] = native,
+            Err(_) => others.push(native),
         }
     }
+    families.extend(others);
     Ok(families)
 }
 

@@ -72,7 +72,7 @@ pub fn text(snapshot: &Snapshot, own: &[Family], escaping: Escaping) -> Expositi
     }
 }
 
-/// The same in [OpenMetrics](openmetrics).
+/// The same in [OpenMetrics](mod@openmetrics).
 pub fn openmetrics(
     snapshot: &Snapshot,
     own: &[Family],

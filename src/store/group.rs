@@ -41,6 +41,15 @@ pub struct Meta {
     pub id: u32,
 }
 
+impl Meta {
+    /// How long its HELP and TYPE can be.
+    fn header_bytes(&self) -> usize {
+        const WORDS: usize = "# HELP  \n# TYPE  histogram\n".len();
+        // Each byte can be an escape of two.
+        WORDS + 4 * self.name.len() + 2 * self.help.len()
+    }
+}
+
 /// A family of a group.
 #[derive(Debug, Clone)]
 struct Piece {
@@ -224,9 +233,12 @@ impl StoredGroup {
                 .all(|(a, b)| a.series_end == b.series_end && Arc::ptr_eq(&a.meta, &b.meta))
     }
 
-    /// The bytes of its text.
+    /// How many bytes of text and messages it has, at most.
     pub fn bytes(&self) -> usize {
-        self.lines.len()
+        let headers = self.pieces.iter().map(|piece| piece.meta.header_bytes());
+        let natives = self.natives.iter().flat_map(|natives| natives.iter());
+        let natives = natives.map(|(_, native)| native.len());
+        self.lines.len() + headers.sum::<usize>() + natives.sum::<usize>()
     }
 
     /// Whether its names, of metrics and labels, are all those of the text format 0.0.4.
@@ -285,14 +297,13 @@ impl StoredGroup {
             push_failure_time: self.push_failure_time,
             families: families.unwrap_or_default(),
         };
-        let natives = protobuf::decode(&self.natives(), &limits);
-        for mut native in natives.unwrap_or_default() {
+        for mut native in protobuf::decode_again(&self.natives()).unwrap_or_default() {
             for metric in &mut native.metrics {
                 metric.labels = group.series_labels(&metric.labels);
             }
-            let mut families = group.families.iter_mut();
-            if let Some(family) = families.find(|family| family.name == native.name) {
-                *family = native;
+            let name = |family: &Family| family.name.as_str().cmp(&native.name);
+            if let Ok(at) = group.families.binary_search_by(name) {
+                group.families[at] = native;
             }
         }
         group

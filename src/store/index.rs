@@ -7,7 +7,7 @@ use hashbrown::HashTable;
 
 use super::group::{FamilyView, Meta, StoredGroup};
 use super::{Rejection, lines, own};
-use crate::metrics::{GroupingKey, Kind};
+use crate::metrics::{GroupingKey, Kind, excerpt};
 
 /// How many metas with different help texts are shared of one name. More would take long to look through,
 /// and hardly any are the same.
@@ -58,15 +58,31 @@ impl Index {
                 self.next_id += 1;
                 self.next_id - 1
             });
-            let new = Name {
-                id,
-                groups: [0; Kind::ALL.len()],
-                latest: [u32::MAX; Kind::ALL.len()],
-                metas: Vec::new(),
-            };
-            self.names.insert(name.into(), new);
+            self.add_name(name, id);
         }
         self.names.get_mut(name).expect("it was just made")
+    }
+
+    fn add_name(&mut self, name: &str, id: u32) {
+        let new = Name {
+            id,
+            groups: [0; Kind::ALL.len()],
+            latest: [u32::MAX; Kind::ALL.len()],
+            metas: Vec::new(),
+        };
+        self.names.insert(name.into(), new);
+    }
+
+    /// The name of a family, which has its id. It may have been forgotten with the last group, and the group
+    /// be there again, because what happened since was taken back: then its id is free.
+    fn name_again(&mut self, meta: &Meta) -> &mut Name {
+        if !self.names.contains_key(&meta.name) {
+            let place = self.free_ids.iter().rposition(|free| *free == meta.id);
+            debug_assert!(place.is_some(), "the id of {} has another name", meta.name);
+            place.map(|place| self.free_ids.remove(place));
+            self.add_name(&meta.name, meta.id);
+        }
+        self.names.get_mut(&meta.name).expect("it was just made")
     }
 
     /// The meta of a family, shared with others that are the same.
@@ -125,7 +141,7 @@ impl Index {
             if let Some((existing, slot)) = others.other_kind(name, *kind) {
                 let owner = group(slot).filter(|group| group.family(name).is_some());
                 return Err(Rejection::Kind {
-                    name: name.to_string(),
+                    name: shown(name),
                     pushed: *kind,
                     existing,
                     group: owner.map(|group| group.key.clone()),
@@ -161,7 +177,9 @@ impl Index {
                 let labels = family.labels().nth(at)?;
                 let mut theirs = owner.family(name)?.labels();
                 if theirs.any(|other| other == labels) {
-                    return Some((lines::series(name, labels), owner.key.clone()));
+                    let series = lines::series(name, labels);
+                    let series = excerpt::written_series(&series).into_owned();
+                    return Some((series, owner.key.clone()));
                 }
             }
         }
@@ -181,7 +199,7 @@ impl Index {
         };
         // First what comes, so that no name goes in between that stays.
         for family in new.into_iter().flat_map(StoredGroup::families) {
-            let name = self.name(&family.meta.name);
+            let name = self.name_again(family.meta);
             name.groups[family.meta.kind as usize] += 1;
             name.latest[family.meta.kind as usize] = slot;
         }
@@ -247,6 +265,10 @@ impl Others<'_> {
     }
 }
 
+fn shown(name: &str) -> String {
+    excerpt::word(name).into_owned()
+}
+
 /// Whether the name is a series of a summary or histogram, or the other way round.
 fn check_suffixes(
     others: &Others<'_>,
@@ -262,9 +284,9 @@ fn check_suffixes(
             let is_in_new = new.family(base).is_some_and(|f| f.meta.kind == base_kind);
             if is_in_new || others.has_kind(base, base_kind) {
                 return Err(Rejection::Suffix {
-                    name: name.to_owned(),
+                    name: shown(name),
                     kind: base_kind,
-                    base: base.to_owned(),
+                    base: shown(base),
                 });
             }
         }
@@ -272,9 +294,51 @@ fn check_suffixes(
     for suffix in kind.suffixes() {
         let name = format!("{name}{suffix}");
         if new.family(&name).is_some() || others.has(&name) {
-            let base = name[..name.len() - suffix.len()].to_owned();
-            return Err(Rejection::Suffix { name, kind, base });
+            return Err(Rejection::Suffix {
+                name: shown(&name),
+                kind,
+                base: shown(&name[..name.len() - suffix.len()]),
+            });
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::metrics::{GroupingKey, Method, Names, text};
+    use crate::store::{Report, Store};
+
+    #[test]
+    fn messages_have_excerpts_of_long_input() {
+        let long = "x".repeat(100_000);
+        let mut store = Store::new();
+        let mut push = |b: &str, text: String| {
+            let label = (!b.is_empty()).then(|| ("b".into(), b.into()));
+            let key = GroupingKey::new("j", label).unwrap();
+            let families = text::parse(text.as_bytes()).unwrap();
+            let report = Report::new(&key, families, Names::Legacy, &store.hasher());
+            store.push(&key, Method::Put, report, 1.0).result
+        };
+        let first = format!("{long} 1\ny{{a=\"{long}\"}} 1\n# TYPE {long}_s summary\n{long}_s 1\n");
+        assert_eq!(push("c", first), Ok(()));
+        for text in [
+            format!("y{{a=\"{long}\",b=\"c\"}} 1\n"),
+            format!("# TYPE {long} gauge\n{long} 1\n"),
+            format!("# TYPE {long} histogram\n{long} 1\n"),
+            format!("{long}_s_sum 1\n"),
+            // By themselves.
+            format!("y{{a=\"{long}\"}} 1\ny{{a=\"{long}\"}} 1\n"),
+        ] {
+            let error = push("", text).unwrap_err().to_string();
+            assert!(error.len() < 300, "{error}");
+        }
+        let twice = text::parse(format!("{long} 1\n").as_bytes()).unwrap();
+        let twice = [twice.clone(), twice].concat();
+        let key = GroupingKey::new("j", []).unwrap();
+        let error = Report::new(&key, twice, Names::Legacy, &store.hasher())
+            .err()
+            .unwrap();
+        assert!(error.to_string().len() < 300, "{error}");
+    }
 }

@@ -16,7 +16,17 @@ pub fn header(out: &mut String, name: &str, kind: Kind, help: &str) {
     let _ = writeln!(out, "# TYPE {name} {kind}");
 }
 
-/// Appends the sample lines of one series, whose labels are written already.
+/// How many lines a series has, at most.
+pub fn count(value: &Value) -> usize {
+    match value {
+        Value::Number(_) => 1,
+        Value::Summary { quantiles, .. } => quantiles.len() + 2,
+        Value::Histogram { buckets, .. } => buckets.len() + 3,
+    }
+}
+
+/// Appends the sample lines of one series, whose labels are written already. Quantiles and buckets that are
+/// not a number are left out, as no text can be read with them.
 pub fn samples(out: &mut String, opening: &Opening, labels: &str, value: &Value) {
     let mut sample = |suffix: &str, extra: Option<(&str, f64)>, value: f64| {
         opening.write(out, suffix);
@@ -37,7 +47,7 @@ pub fn samples(out: &mut String, opening: &Opening, labels: &str, value: &Value)
             sum,
             quantiles,
         } => {
-            for q in quantiles {
+            for q in quantiles.iter().filter(|q| !q.quantile.is_nan()) {
                 sample("", Some(("quantile", q.quantile)), q.value);
             }
             sample("_sum", None, *sum);
@@ -49,7 +59,7 @@ pub fn samples(out: &mut String, opening: &Opening, labels: &str, value: &Value)
             buckets,
             ..
         } => {
-            for bucket in buckets {
+            for bucket in buckets.iter().filter(|b| !b.upper_bound.is_nan()) {
                 let count = bucket.count as f64;
                 sample("_bucket", Some(("le", bucket.upper_bound)), count);
             }

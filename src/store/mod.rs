@@ -24,6 +24,8 @@ pub mod own;
 mod rejection;
 mod report;
 mod snapshot;
+#[cfg(test)]
+mod tests;
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
@@ -38,8 +40,8 @@ pub use snapshot::Snapshot;
 use crate::metrics::{GroupingKey, Method};
 use index::Index;
 
-/// A group may show as much text, in bytes. SQLite keeps no more than 1 GB in one row.
-const MAX_GROUP_BYTES: usize = 512 * 1024 * 1024;
+/// A group may have as many bytes. SQLite keeps no more than 1 GB in one row.
+const MAX_GROUP_BYTES: usize = 256 * 1024 * 1024;
 
 /// All groups of a gateway.
 pub struct Store {
@@ -194,7 +196,7 @@ impl Store {
         if group.bytes() > MAX_GROUP_BYTES {
             self.index.forget(&group);
             return Err(Rejection::TooLarge {
-                bytes: group.bytes(),
+                limit: MAX_GROUP_BYTES,
             });
         }
         if !old.is_some_and(|old| old.has_same_series(&group)) {
@@ -275,6 +277,17 @@ impl Store {
         self.set(slot, Some(Arc::new(group))).slot
     }
 
+    /// Leaves the slot alone, as if there was a group in it.
+    pub fn set_aside(&mut self, slot: u32) {
+        let place = slot as usize;
+        if place >= self.slots.len() {
+            self.free.extend(self.slots.len() as u32..slot);
+            self.slots.resize(place + 1, None);
+        } else {
+            self.free.retain(|free| *free != slot);
+        }
+    }
+
     /// Puts a group that was kept elsewhere into its slot, without any check. Returns whether it was free
     /// and the key not there yet.
     pub fn restore(
@@ -284,16 +297,10 @@ impl Store {
         times: [f64; 2],
         key: GroupingKey,
     ) -> bool {
-        let place = slot as usize;
         if self.group(slot).is_some() || self.find(&key).is_some() {
             return false;
         }
-        if place >= self.slots.len() {
-            self.free.extend(self.slots.len() as u32..slot);
-            self.slots.resize(place + 1, None);
-        } else {
-            self.free.retain(|free| *free != slot);
-        }
+        self.set_aside(slot);
         let [push_time, push_failure_time] = times;
         let index = &mut self.index;
         let mut group = StoredGroup::pushed(&key, Method::Put, report, None, index, push_time);

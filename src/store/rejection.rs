@@ -32,8 +32,11 @@ pub enum Rejection {
     Key { existing: GroupingKey },
     #[error("a protobuf message that is no valid family: {0}")]
     Message(String),
-    #[error("the group would have {bytes} bytes of text, which is too much to keep")]
-    TooLarge { bytes: usize },
+    #[error(
+        "the group would have more than {limit} bytes, as each of its lines has the labels of the path: \
+         push less at once, or with shorter labels"
+    )]
+    TooLarge { limit: usize },
 }
 
 fn whose(group: Option<&GroupingKey>) -> String {

@@ -3,16 +3,21 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 
-use super::Rejection;
 use super::labeler::Labeler;
 use super::lines;
+use super::{MAX_GROUP_BYTES, Rejection};
 use crate::metrics::check::{
     CheckError, check_key_label, check_metric, check_name, check_suffixes,
 };
 use crate::metrics::text::encode::Opening;
-use crate::metrics::{
-    Family, GroupingKey, Kind, Metric, Names, TIME_SERIES, protobuf, series_name,
-};
+use crate::metrics::{Family, GroupingKey, Kind, Metric, Names, TIME_SERIES, excerpt, protobuf};
+
+/// How many bytes the lines of a report may have for each byte of its body, and how many in any case.
+const FACTOR: usize = 64;
+const ANYWAY: usize = 16 * 1024 * 1024;
+
+/// About what a line has beside its name and labels.
+const LINE: usize = 40;
 
 /// What a push brings, rendered as its group will show it, and checked as far as one push shows.
 pub struct Report {
@@ -40,8 +45,8 @@ pub(super) struct ReportFamily {
 impl Report {
     /// The report of `families` that are pushed to the group of `key`. The key's labels overwrite the
     /// series' own, and a series without `instance` gets an empty one. Families named like the gateway's
-    /// two push times are dropped. Metrics and labels may have `names`. `hasher` is that of the
-    /// [`Store`](super::Store) it is for.
+    /// two push times are dropped, though they must not have timestamps either. Metrics and labels may have
+    /// `names`. `hasher` is that of the [`Store`](super::Store) it is for.
     ///
     /// # Errors
     ///
@@ -49,20 +54,49 @@ impl Report {
     /// [`check`](crate::metrics::check).
     pub fn new(
         key: &GroupingKey,
-        mut families: Vec<Family>,
+        families: Vec<Family>,
         names: Names,
         hasher: &RandomState,
     ) -> Result<Report, Rejection> {
-        families.retain(|family| {
-            !family.metrics.is_empty() && !TIME_SERIES.contains(&family.name.as_str())
-        });
+        Report::within(key, families, names, hasher, MAX_GROUP_BYTES)
+    }
+
+    /// The same of what came in a body of so many bytes: a small one must not take much memory, which it
+    /// would where each of its lines gets long labels of the key.
+    ///
+    /// # Errors
+    ///
+    /// [`Rejection::TooLarge`] too.
+    pub fn of_body(
+        bytes: usize,
+        key: &GroupingKey,
+        families: Vec<Family>,
+        names: Names,
+        hasher: &RandomState,
+    ) -> Result<Report, Rejection> {
+        let limit = bytes.saturating_mul(FACTOR).saturating_add(ANYWAY);
+        Report::within(key, families, names, hasher, limit.min(MAX_GROUP_BYTES))
+    }
+
+    fn within(
+        key: &GroupingKey,
+        mut families: Vec<Family>,
+        names: Names,
+        hasher: &RandomState,
+        limit: usize,
+    ) -> Result<Report, Rejection> {
+        let is_time = |family: &Family| TIME_SERIES.contains(&family.name.as_str());
+        for family in families.iter().filter(|family| is_time(family)) {
+            check_timestamps(family)?;
+        }
+        families.retain(|family| !family.metrics.is_empty() && !is_time(family));
         families.sort_by(|a, b| a.name.cmp(&b.name));
         check_among(&families, names)?;
         let labeler = Labeler::new(key);
         let metrics = families.iter().map(|family| family.metrics.len()).sum();
         let mut report = Report {
             families: Vec::with_capacity(families.len()),
-            lines: String::with_capacity(metrics * 100),
+            lines: String::with_capacity(limit.min(metrics * 100)),
             series: Vec::with_capacity(metrics),
         };
         let mut labels = String::new();
@@ -83,6 +117,11 @@ impl Report {
                 labels.clear();
                 labeler.write(&mut labels, &metric.labels, has_legacy_labels);
                 report.series.push(hash(hasher, &family.name, &labels));
+                let line = family.name.len() + labels.len() + LINE;
+                let needed = line.saturating_mul(lines::count(&metric.value));
+                if needed > limit.saturating_sub(report.lines.len()) {
+                    return Err(Rejection::TooLarge { limit });
+                }
                 lines::samples(&mut report.lines, &opening, &labels, &metric.value);
             }
             check_once(&family, &report.series[first..], &labeler)?;
@@ -102,6 +141,16 @@ impl Report {
     }
 }
 
+fn check_timestamps(family: &Family) -> Result<(), CheckError> {
+    let mut metrics = family.metrics.iter();
+    match metrics.find(|metric| metric.timestamp_ms.is_some()) {
+        None => Ok(()),
+        Some(metric) => Err(CheckError::Timestamp {
+            series: excerpt::series(&family.name, &metric.labels),
+        }),
+    }
+}
+
 /// What tells a series from all others.
 fn hash(hasher: &RandomState, name: &str, labels: &str) -> u64 {
     hasher.hash_one((name, labels))
@@ -111,7 +160,8 @@ fn hash(hasher: &RandomState, name: &str, labels: &str) -> u64 {
 fn check_among(families: &[Family], names: Names) -> Result<(), CheckError> {
     for pair in families.windows(2) {
         if pair[0].name == pair[1].name {
-            return Err(CheckError::DuplicateFamily(pair[0].name.clone()));
+            let name = excerpt::word(&pair[0].name).into_owned();
+            return Err(CheckError::DuplicateFamily(name));
         }
     }
     for family in families {
@@ -141,7 +191,7 @@ fn check_once(family: &Family, hashes: &[u64], labeler: &Labeler) -> Result<(), 
         };
         if written(metric) == written(other) {
             return Err(CheckError::DuplicateSeries {
-                series: series_name(&family.name, &metric.labels),
+                series: excerpt::series(&family.name, &metric.labels),
             });
         }
     }

@@ -28,6 +28,8 @@ pub use chromium::Chromium;
 pub use fake_server::FakeServer;
 pub use fault::Fault;
 pub use fault_proxy::FaultProxy;
+#[cfg(feature = "real-servers")]
+pub use gateway::exposed_samples;
 pub use gateway::{Samples, TestGateway, status_samples};
 #[cfg(feature = "real-servers")]
 pub use port::Port;

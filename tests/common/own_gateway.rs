@@ -106,6 +106,7 @@ impl OwnGateway {
         &self.addresses[0]
     }
 
+    #[cfg(feature = "real-servers")]
     pub fn addresses(&self) -> &[String] {
         &self.addresses
     }

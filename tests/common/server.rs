@@ -45,8 +45,12 @@ impl Home {
 pub struct Answer {
     pub status: u16,
     /// Names in lower case.
+    #[cfg_attr(not(feature = "real-servers"), allow(dead_code))]
     pub headers: BTreeMap<String, String>,
+    /// Bytes in it that are no UTF-8 are `\xff` and the like.
     pub body: String,
+    #[cfg(feature = "real-servers")]
+    pub bytes: Vec<u8>,
 }
 
 impl Server {
@@ -185,7 +189,7 @@ impl Server {
         (answer.status, answer.body)
     }
 
-    /// Sends a request and returns the answer. HTTP 1.0, so that the body ends with the connection.
+    /// Sends a request and returns the answer.
     pub fn exchange(
         &self,
         method: &str,
@@ -193,8 +197,22 @@ impl Server {
         headers: &[(&str, &str)],
         body: &[u8],
     ) -> Answer {
-        let mut stream = TcpStream::connect(&self.address).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        let answer = self.exchange_within(PATIENCE, method, path, headers, body);
+        answer.unwrap_or_else(|error| panic!("{method} {path}: {error}"))
+    }
+
+    /// Sends a request and returns the answer, or an error if none comes for so long. HTTP 1.0, so that
+    /// the body ends with the connection.
+    pub fn exchange_within(
+        &self,
+        patience: Duration,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> std::io::Result<Answer> {
+        let mut stream = TcpStream::connect(&self.address)?;
+        stream.set_read_timeout(Some(patience))?;
         let length = body.len();
         let mut request = format!("{method} {path} HTTP/1.0\r\nContent-Length: {length}\r\n");
         for (name, value) in headers {
@@ -203,21 +221,24 @@ impl Server {
         request.push_str("\r\n");
         let mut request = request.into_bytes();
         request.extend_from_slice(body);
-        stream.write_all(&request).unwrap();
-        let mut answer = String::new();
-        let read = stream.read_to_string(&mut answer);
-        read.unwrap_or_else(|error| panic!("{method} {path}: {error}"));
-        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-        let mut lines = head.split("\r\n");
+        stream.write_all(&request)?;
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer)?;
+        let end = answer.windows(4).position(|it| it == b"\r\n\r\n").unwrap();
+        let bytes = answer.split_off(end + 4);
+        let head = shown_bytes(&answer);
+        let mut lines = head.trim_end().split("\r\n");
         let status = lines.next().unwrap().split(' ').nth(1).unwrap();
         let headers = lines.filter_map(|line| line.split_once(": "));
-        Answer {
+        Ok(Answer {
             status: status.parse().unwrap(),
             headers: headers
                 .map(|(name, value)| (name.to_lowercase(), value.to_owned()))
                 .collect(),
-            body: body.to_owned(),
-        }
+            body: shown_bytes(&bytes),
+            #[cfg(feature = "real-servers")]
+            bytes,
+        })
     }
 
     /// Asks for `path` until it answers 200 with a body that is `wanted`, and returns that.
@@ -242,4 +263,14 @@ impl Drop for Server {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// The text, with bytes that are no UTF-8 as `\xff` and the like.
+fn shown_bytes(bytes: &[u8]) -> String {
+    let mut shown = String::new();
+    for chunk in bytes.utf8_chunks() {
+        shown.push_str(chunk.valid());
+        shown.push_str(&chunk.invalid().escape_ascii().to_string());
+    }
+    shown
 }

@@ -78,9 +78,10 @@ fn facts(page: &Page<'_>, group: &Group) -> Markup {
                 dt { "Last failed push" }
                 dd { (time::exact_and_age(group.push_failure_time, page.now)) }
             }
-            @if let Some(ttl) = page.ttl && group.push_time != 0.0 {
+            @if let Some(ttl) = page.ttl {
+                @let last = group.push_time.max(group.push_failure_time);
                 dt { "Kept until" }
-                dd { (time::exact_and_age(group.push_time + ttl.as_secs_f64(), page.now)) }
+                dd { (time::exact_and_age(last + ttl.as_secs_f64(), page.now)) }
             }
             dt { "Push URL" }
             dd .path data-path=(path) { (path) }

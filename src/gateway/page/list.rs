@@ -20,7 +20,7 @@ impl Page<'_> {
                 }
             }
             @if let Some(ttl) = self.ttl {
-                p .note { "A group is removed " (time::length(ttl.as_secs_f64())) " after its last push." }
+                p .note { "A group is removed " (time::length(ttl.as_secs_f64())) " after its last push, successful or not." }
             }
         }
     }

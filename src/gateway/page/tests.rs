@@ -237,7 +237,7 @@ fn groups_that_will_be_removed() {
     assert_has(
         &text(&html),
         &[
-            "A group is removed 60 minutes after its last push.",
+            "A group is removed 60 minutes after its last push, successful or not.",
             "Kept until2026-09-21T15:10:00Z (in 56 minutes)",
         ],
     );

@@ -44,9 +44,22 @@ pub enum DecodeError {
 /// [`DecodeError::Inconsistent`], if there is none of those in the whole body: a series without
 /// the value of its family's type, with a label given twice, or with one that is not UTF-8.
 pub fn decode(body: &[u8], limits: &Limits) -> Result<Vec<Family>, DecodeError> {
+    read(body, limits, Memory::of_body(body.len()))
+}
+
+/// Reads messages that were accepted before, perhaps as parts of other bodies: without limits.
+///
+/// # Errors
+///
+/// As [`decode`].
+pub fn decode_again(body: &[u8]) -> Result<Vec<Family>, DecodeError> {
+    read(body, &Limits::default(), Memory::unlimited())
+}
+
+fn read(body: &[u8], limits: &Limits, memory: Memory) -> Result<Vec<Family>, DecodeError> {
     let mut decoder = Decoder {
         limits,
-        memory: Memory::of_body(body.len()),
+        memory,
         pairs: Vec::new(),
         inconsistent: None,
     };

@@ -12,7 +12,7 @@ mod memory;
 mod message;
 mod wire;
 
-pub use decode::{DecodeError, decode};
+pub use decode::{DecodeError, decode, decode_again};
 pub use encode::{encode, encode_family};
 
 use super::family::{Family, Value};

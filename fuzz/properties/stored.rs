@@ -1,0 +1,39 @@
+//! What a gateway takes, it shows: each series once, in text and in messages that can be read.
+
+use metricsjob::metrics::escaping::Escaping;
+use metricsjob::metrics::text::{self, Limits};
+use metricsjob::metrics::{Family, GroupingKey, Method, Names, check, protobuf};
+use metricsjob::store::{Report, Store, exposition};
+
+pub fn check(families: Vec<Family>, names: Names) {
+    let key = GroupingKey::new("j", [("a".into(), "\\\"\n".into())]).expect("a key");
+    let mut store = Store::new();
+    let report = Report::new(&key, families, names, &store.hasher());
+    if let Err(rejection) = store.push(&key, Method::Put, report, 1.0).result {
+        assert!(rejection.to_string().len() < 1000, "{rejection}");
+        assert_eq!(store.series(), 0);
+        return;
+    }
+    let snapshot = store.snapshot();
+    let shown = |escaping| {
+        let shown = exposition::text(&snapshot, &[], escaping).pieces.concat();
+        text::parse_names(shown.as_bytes(), &Limits::default(), names).expect("what was taken")
+    };
+    let as_it_is = shown(Escaping::AllowUtf8);
+    // The group's push times are two.
+    assert_eq!(series(&as_it_is), store.series() + 2);
+    let messages = exposition::protobuf(&snapshot, &[], Escaping::AllowUtf8).pieces;
+    let messages = protobuf::decode(&messages, &Limits::default()).expect("what was taken");
+    assert_eq!(series(&messages), store.series() + 2);
+    // Who knows no UTF-8 can read it too; of names that become the same one is left.
+    let escaped = shown(Escaping::Underscores);
+    assert_eq!(check::check_families(&escaped), Ok(()));
+    assert!(series(&escaped) <= store.series() + 2);
+
+    let _ = store.delete(&key);
+    assert!(store.is_empty() && store.series() == 0 && store.bytes() == 0);
+}
+
+pub fn series(families: &[Family]) -> usize {
+    families.iter().map(|family| family.metrics.len()).sum()
+}

@@ -1,0 +1,78 @@
+//! Text that is accepted can be sent again, in each format, and means the same.
+
+use std::collections::HashSet;
+
+use metricsjob::metrics::text::{self, Limits};
+use metricsjob::metrics::{Family, Names, check, protobuf};
+
+use super::stored;
+
+pub fn check(body: &[u8]) {
+    check_quoted(body);
+    let limits = Limits {
+        max_labels: 3,
+        max_label_value_bytes: 10,
+        max_name_bytes: 10,
+    };
+    let within = text::parse_within(body, &limits);
+    let strict = text::parse_strictly(body);
+    let families = match text::parse(body) {
+        Ok(families) => families,
+        Err(error) => {
+            assert!(error.problem.len() < 1000, "{error}");
+            assert!(within.is_err() && strict.is_err(), "{error}");
+            return;
+        }
+    };
+    let encoded = text::encode(&families);
+    for families in [within, strict].into_iter().flatten() {
+        assert_eq!(text::encode(&families), encoded);
+    }
+    let checked = check::check_families(&families);
+    if collide(&families) {
+        assert!(checked.is_err());
+    } else {
+        let again = text::parse(encoded.as_bytes()).expect("what was accepted");
+        // By their text, because a NaN equals nothing.
+        assert_eq!(text::encode(&again), encoded);
+    }
+
+    let encoded = protobuf::encode(&families);
+    let from_protobuf = protobuf::decode(&encoded, &Limits::default());
+    let from_protobuf = from_protobuf.expect("what text has");
+    assert_eq!(protobuf::encode(&from_protobuf), encoded);
+    assert!(text::openmetrics::encode(&families).ends_with("# EOF\n"));
+    stored::check(families, Names::Legacy);
+}
+
+/// With any UTF-8 as names, which stand in quotes.
+fn check_quoted(body: &[u8]) {
+    let parse = |text: &[u8]| text::parse_names(text, &Limits::default(), Names::Utf8);
+    let families = match parse(body) {
+        Ok(families) => families,
+        Err(error) => {
+            assert!(error.problem.len() < 1000, "{error}");
+            return assert!(text::parse(body).is_err());
+        }
+    };
+    let encoded = text::encode(&families);
+    if let Ok(plain) = text::parse(body) {
+        assert_eq!(text::encode(&plain), encoded);
+    }
+    if !collide(&families) {
+        let again = parse(encoded.as_bytes()).expect("what was accepted");
+        assert_eq!(text::encode(&again), encoded);
+    }
+    stored::check(families, Names::Utf8);
+}
+
+/// Whether lines of one family have the name of another, which was there before its type: text cannot
+/// tell whose they are.
+fn collide(families: &[Family]) -> bool {
+    let names: HashSet<&str> = families.iter().map(|family| &*family.name).collect();
+    let mut parts = families.iter().flat_map(|family| {
+        let suffixes = family.kind.suffixes().iter();
+        suffixes.map(move |suffix| format!("{}{suffix}", family.name))
+    });
+    parts.any(|name| names.contains(&*name))
+}

@@ -1,0 +1,151 @@
+//! Which request goes where.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::http::{Method, StatusCode, header};
+use axum::response::{IntoResponse, Redirect, Response};
+
+use super::app::{App, Options};
+use super::{admin, api, changes, group_path, list, page, scrape};
+
+/// All that the gateway answers.
+pub fn router(app: Arc<App>) -> Router {
+    Router::new().fallback(route).with_state(app)
+}
+
+/// What is behind the paths that name no group.
+#[derive(Clone, Copy)]
+enum Page {
+    List,
+    Style,
+    Script,
+    Icon,
+    Metrics,
+    ApiMetrics,
+    ApiStatus,
+    Wipe,
+    Healthy,
+    Ready,
+    Quit,
+}
+
+/// The page at a path, which is without the prefix.
+fn page_at(path: &str, options: &Options) -> Option<Page> {
+    Some(match path {
+        "/" | "/status" => Page::List,
+        "/static/page.css" => Page::Style,
+        "/static/page.js" => Page::Script,
+        "/static/icon.svg" => Page::Icon,
+        "/api/v1/metrics" => Page::ApiMetrics,
+        "/api/v1/status" => Page::ApiStatus,
+        "/api/v1/admin/wipe" if options.enable_admin_api => Page::Wipe,
+        "/-/healthy" => Page::Healthy,
+        "/-/ready" => Page::Ready,
+        "/-/quit" => Page::Quit,
+        path if path == options.telemetry_path => Page::Metrics,
+        _ => return None,
+    })
+}
+
+async fn route(State(app): State<Arc<App>>, request: Request) -> Response {
+    let (parts, body) = request.into_parts();
+    let prefix = app.options().route_prefix.as_str();
+    let path = parts.uri.path();
+    let Some(path) = path.strip_prefix(prefix) else {
+        return match path {
+            "/" => Redirect::temporary(&format!("{prefix}/")).into_response(),
+            _ => not_found(),
+        };
+    };
+    if path.is_empty() {
+        return Redirect::temporary(&format!("{prefix}/")).into_response();
+    }
+    let Some(page) = page_at(path, app.options()) else {
+        let decoded = group_path::decode(path);
+        // One that cannot be decoded is told why, if it looks like a group's.
+        if group_path::names_group(decoded.as_deref().unwrap_or(path)) {
+            return changes::answer(app, parts, body, decoded).await;
+        }
+        let meant = without_slashes_too_many(path);
+        return match page_at(&meant, app.options()) {
+            // The Pushgateway redirects all such requests, but of others clients make reads.
+            Some(_) if parts.method == Method::GET => moved(&format!("{prefix}{meant}")),
+            _ => not_found(),
+        };
+    };
+    let allowed = allowed(page);
+    if parts.method == Method::OPTIONS {
+        return api::with_cors(
+            page_is_api(page),
+            [(header::ALLOW, allowed)].into_response(),
+        );
+    }
+    if !allowed
+        .split(", ")
+        .any(|method| method == parts.method.as_str())
+    {
+        let text = match page {
+            Page::Quit => "Only POST or PUT requests allowed.",
+            _ => "Method Not Allowed\n",
+        };
+        let allow = [(header::ALLOW, allowed)];
+        return (StatusCode::METHOD_NOT_ALLOWED, allow, text).into_response();
+    }
+    let (handler, response) = match page {
+        Page::List => ("status", list::answer(&app, &parts).await),
+        Page::Style => ("static", asset("text/css; charset=utf-8", page::STYLE)),
+        Page::Script => (
+            "static",
+            asset("text/javascript; charset=utf-8", page::SCRIPT),
+        ),
+        Page::Icon => ("static", asset("image/svg+xml", page::ICON)),
+        // Not counted, as at the Pushgateway.
+        Page::Metrics => return scrape::answer(&app, &parts).await,
+        Page::ApiMetrics => ("api/v1/metrics", api::metrics(&app).await),
+        Page::ApiStatus => ("api/v1/status", api::status(&app)),
+        Page::Wipe => ("api/v1/admin/wipe", admin::wipe(&app).await),
+        Page::Healthy => ("healthy", admin::healthy(&app)),
+        Page::Ready => ("ready", admin::ready(&app)),
+        Page::Quit => ("quit", admin::quit(&app)),
+    };
+    let method = parts.method.as_str().to_ascii_lowercase();
+    app.own().answered(handler, &method, response.status());
+    api::with_cors(page_is_api(page), response)
+}
+
+fn allowed(page: Page) -> &'static str {
+    match page {
+        Page::Wipe => "OPTIONS, PUT",
+        Page::Quit => "OPTIONS, POST, PUT",
+        _ => "GET, OPTIONS",
+    }
+}
+
+fn page_is_api(page: Page) -> bool {
+    matches!(page, Page::ApiMetrics | Page::ApiStatus | Page::Wipe)
+}
+
+fn asset(media_type: &'static str, text: &'static str) -> Response {
+    // Its URL is the same in the next version.
+    let headers = [
+        (header::CONTENT_TYPE, media_type),
+        (header::CACHE_CONTROL, "no-cache"),
+    ];
+    (headers, text).into_response()
+}
+
+/// The path with single slashes, and with none at its end.
+fn without_slashes_too_many(path: &str) -> String {
+    let parts = path.split('/').filter(|part| !part.is_empty());
+    parts.fold(String::new(), |path, part| path + "/" + part)
+}
+
+fn moved(path: &str) -> Response {
+    (StatusCode::MOVED_PERMANENTLY, [(header::LOCATION, path)]).into_response()
+}
+
+fn not_found() -> Response {
+    (StatusCode::NOT_FOUND, "404 page not found\n").into_response()
+}

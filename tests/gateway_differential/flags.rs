@@ -1,0 +1,70 @@
+//! Flags that change what a gateway does.
+
+use crate::common::Server;
+
+use super::pair::beside;
+use super::request::{delete, get, post, put, request, wipe};
+
+#[test]
+fn a_wipe_needs_its_flag() {
+    for server in [Server::pushgateway(&[]), Server::gateway(&[])] {
+        assert_eq!(server.request("PUT", "/api/v1/admin/wipe", "").0, 404);
+    }
+}
+
+#[test]
+fn the_end_with_its_flag() {
+    for method in ["PUT", "POST"] {
+        let flags = ["--web.enable-lifecycle"];
+        let (real, ours) = (Server::pushgateway(&flags), Server::gateway(&flags));
+        let [real, ours] = [real, ours].map(|server| server.request(method, "/-/quit", ""));
+        assert_eq!(real, ours);
+        assert_eq!(real.0, 200);
+    }
+}
+
+#[test]
+fn a_wipe_leaves_nothing_of_any_group() {
+    beside(&[], |pair| {
+        pair.sequences([[
+            put("job/a", "m 1\n"),
+            put("job/b/x/1", "m 1\n"),
+            put("job/c", "m 1 1\n"),
+            wipe(),
+            post("job/a", "n 1\n"),
+        ]]);
+    });
+}
+
+#[test]
+fn pushes_without_the_check() {
+    beside(&["--push.disable-consistency-check"], |pair| {
+        pair.sequences([[
+            put("job/a", "m 1\n"),
+            post("job/a", "n 1\n"),
+            put("job/b", "m{"),
+            put("job/a/x", "m 1\n"),
+            delete("job/a"),
+            post("job/c", "m 1\n"),
+        ]]);
+    });
+}
+
+#[test]
+fn another_path_of_the_metrics() {
+    let flags = ["--web.telemetry-path=/m"];
+    let (real, ours) = (Server::pushgateway(&flags), Server::gateway(&flags));
+    for request in [
+        put("job/a", "m 1\n"),
+        get("/m"),
+        get("/metrics"),
+        request("GET", "/m/", ""),
+    ] {
+        let [real, ours] = [&real, &ours].map(|server| {
+            server
+                .exchange(request.method, &request.path, &[], &request.body)
+                .status
+        });
+        assert_eq!(real, ours, "{request:?}");
+    }
+}

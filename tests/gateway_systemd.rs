@@ -1,0 +1,36 @@
+//! The gateway on a socket that systemd passes.
+
+use std::process::{Command, Stdio};
+
+use nix::sys::signal::Signal;
+
+use crate::common::curl::curl;
+use crate::common::{Port, eventually, send};
+
+#[test]
+fn a_socket_of_systemd() {
+    let dir = tempfile::tempdir().unwrap();
+    let port = Port::reserve();
+    let mut child = Command::new("systemd-socket-activate")
+        .arg(format!("--listen={}", port.address()))
+        .arg(env!("CARGO_BIN_EXE_metricsjob"))
+        .args(["gateway", "--web.systemd-socket", "--state-dir"])
+        .arg(dir.path())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let url = format!("http://{}/metrics/job/a", port.address());
+    // The first connection starts it, and waits for it.
+    eventually("the socket is there", || {
+        let pushed = curl(&["-f", "--data-binary", "m 1\n", &url]);
+        pushed.stderr().is_empty()
+    });
+    let metrics = curl(&["-f", &format!("http://{}/metrics", port.address())]);
+    let metrics = metrics.code(0).stdout();
+    assert!(
+        metrics.contains("m{instance=\"\",job=\"a\"} 1\n"),
+        "{metrics}"
+    );
+    send(child.id(), Signal::SIGTERM);
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+}
