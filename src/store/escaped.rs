@@ -6,9 +6,6 @@ use crate::metrics::check::check_beside;
 use crate::metrics::escaping::Escaping;
 use crate::metrics::{Family, Kind, Labels, TIME_SERIES, is_label_name, is_metric_name};
 
-/// What a text may not have as a label: the metric's name is one to Prometheus.
-const METRIC_NAME: &str = "__name__";
-
 /// `families` with escaped names, to stand beside others that need none: `kinds` has the names of those,
 /// and `take` gives one of them away.
 ///
@@ -67,8 +64,7 @@ fn escaped_labels(labels: Labels, escaping: Escaping) -> Labels {
     let others = labels
         .iter()
         .filter(|(name, _)| !is_label_name(name))
-        .map(|(name, value)| (escaping.label_name(name), value))
-        .filter(|(name, _)| name != METRIC_NAME);
+        .map(|(name, value)| (escaping.label_name(name), value));
     let legacy = labels.iter().filter(|(name, _)| is_label_name(name));
     // Later ones win.
     others
@@ -162,7 +158,7 @@ mod tests {
             underscored(
                 "m{\"a.b\"=\"1\",\"a-b\"=\"2\",a_b=\"3\",\"._name__\"=\"x\",\"a:c\"=\"4\"} 1\n"
             ),
-            "# TYPE m untyped\nm{a_b=\"3\",a_c=\"4\"} 1\n"
+            "# TYPE m untyped\nm{_name__=\"x\",a_b=\"3\",a_c=\"4\"} 1\n"
         );
         assert_eq!(
             underscored("m{\"a.b\"=\"1\"} 1\nm{\"a-b\"=\"1\"} 2\nm{a_b=\"2\"} 3\n"),
