@@ -364,6 +364,14 @@ fn groups_stay_when_it_ends() {
     );
     assert_eq!(gateway.request("POST", path, &[], TEXT).0, 400);
     assert!(shown(&gateway).contains("my.metric"));
+
+    let other = Sandbox::new();
+    other.run(&format!("gateway import {url}")).code(0);
+    let dir = other.state_db().parent().unwrap().to_owned();
+    let imported = shown(&OwnGateway::start(&dir, &[]));
+    let line = "plain{instance=\"\",job=\"j\",\"my.label\"=\"v\",\"say \\\"hi\\\"\"=\"x\"} 4";
+    assert!(imported.contains(line), "{imported}");
+    assert!(imported.contains("\"my.hist_count\""), "{imported}");
 }
 
 #[test]

@@ -114,7 +114,7 @@ struct ServeArgs {
     /// be escaped: `U__`, and then `_HEX_` for a character by its code point and `__` for an underscore. So
     /// /metrics/job/j/U__my_2e_label/value is the group of my.label="value". A scrape shows them as they
     /// are to a reader that accepts `escaping=allow-utf-8`, as Prometheus 3 does, and to others with
-    /// underscores instead: my_metric.
+    /// underscores instead: my_metric. Of names that become the same, one is shown.
     #[arg(long = "push.enable-utf8-names", help_heading = "Pushes")]
     enable_utf8_names: bool,
 

@@ -53,11 +53,16 @@ impl Escaping {
         }
     }
 
-    /// The name of a label. Prometheus' library leaves colons in them, which no text may have.
+    /// The name of a label. Prometheus' library leaves colons in them, which no text may have, and makes
+    /// names that start with `__`, which are reserved: here those start with one underscore.
     pub fn label_name(self, name: &str) -> Cow<'_, str> {
-        match is_label_name(name) {
-            true => Cow::Borrowed(name),
-            false => self.escape(name, |_| false),
+        if is_label_name(name) {
+            return Cow::Borrowed(name);
+        }
+        let escaped = self.escape(name, |_| false);
+        match escaped.starts_with("__") && self != Escaping::AllowUtf8 {
+            true => Cow::Owned(format!("_{}", escaped.trim_start_matches('_'))),
+            false => escaped,
         }
     }
 
@@ -142,6 +147,9 @@ mod tests {
         assert_eq!(Underscores.label_name("a:b"), "a_b");
         assert_eq!(Values.label_name("a:b"), "U__a_3a_b");
         assert_eq!(Values.label_name("a_b"), "a_b");
+        assert_eq!(Underscores.label_name("._name__"), "_name__");
+        assert_eq!(Underscores.label_name("日本"), "_");
+        assert_eq!(Dots.label_name("é"), "_");
     }
 
     #[test]

@@ -4,17 +4,14 @@ use std::collections::{HashMap, HashSet};
 
 use crate::metrics::check::check_beside;
 use crate::metrics::escaping::Escaping;
-use crate::metrics::{Family, Kind, Labels, is_label_name, is_metric_name};
-
-/// What a text may not have as a label: the metric's name is one to Prometheus.
-const METRIC_NAME: &str = "__name__";
+use crate::metrics::{Family, Kind, Labels, TIME_SERIES, is_label_name, is_metric_name};
 
 /// `families` with escaped names, to stand beside others that need none: `kinds` has the names of those,
 /// and `take` gives one of them away.
 ///
 /// Of what becomes the same, one is left out, so that readers take the rest: a family whose name another
-/// type has, or the series of another family; a series with the labels of another; a label. Names that
-/// stay what they are win.
+/// type has, or the series of another family, or the gateway's push times; a series with the labels of
+/// another; a label. Names that stay what they are win.
 pub fn escaped(
     mut families: Vec<Family>,
     escaping: Escaping,
@@ -28,7 +25,11 @@ pub fn escaped(
     let mut escaped: Vec<(Family, HashSet<Labels>)> = Vec::new();
     let mut places: HashMap<String, usize> = HashMap::new();
     for mut family in families {
-        family.name = escaping.metric_name(&family.name).into_owned();
+        let name = escaping.metric_name(&family.name).into_owned();
+        if name != family.name && TIME_SERIES.contains(&name.as_str()) {
+            continue;
+        }
+        family.name = name;
         match kinds.get(&family.name) {
             Some(kind) if *kind != family.kind => continue,
             Some(_) => {}
@@ -63,8 +64,7 @@ fn escaped_labels(labels: Labels, escaping: Escaping) -> Labels {
     let others = labels
         .iter()
         .filter(|(name, _)| !is_label_name(name))
-        .map(|(name, value)| (escaping.label_name(name), value))
-        .filter(|(name, _)| name != METRIC_NAME);
+        .map(|(name, value)| (escaping.label_name(name), value));
     let legacy = labels.iter().filter(|(name, _)| is_label_name(name));
     // Later ones win.
     others
@@ -144,12 +144,21 @@ mod tests {
     }
 
     #[test]
+    fn push_times_are_not_pushed() {
+        let times = "# TYPE push_time_seconds gauge\npush_time_seconds{a_b=\"1\"} 1\n";
+        let pushed = "# TYPE \"push.time_seconds\" gauge\n{\"push.time_seconds\",l=\"1\"} 2\n";
+        assert_eq!(underscored(&format!("{times}{pushed}")), times);
+        let utf8 = times.replace("a_b", "\"a.b\"");
+        assert_eq!(underscored(&format!("{pushed}{utf8}")), times);
+    }
+
+    #[test]
     fn labels() {
         assert_eq!(
             underscored(
                 "m{\"a.b\"=\"1\",\"a-b\"=\"2\",a_b=\"3\",\"._name__\"=\"x\",\"a:c\"=\"4\"} 1\n"
             ),
-            "# TYPE m untyped\nm{a_b=\"3\",a_c=\"4\"} 1\n"
+            "# TYPE m untyped\nm{_name__=\"x\",a_b=\"3\",a_c=\"4\"} 1\n"
         );
         assert_eq!(
             underscored("m{\"a.b\"=\"1\"} 1\nm{\"a-b\"=\"1\"} 2\nm{a_b=\"2\"} 3\n"),

@@ -179,8 +179,13 @@ pub(crate) fn series(
 pub fn label(out: &mut String, name: &str, value: &str) {
     match is_label_name(name) {
         true => legacy_label(out, name, value),
-        false => legacy_label(out, &quoted(name), value),
+        false => quoted_label(out, name, value),
     }
+}
+
+#[cold]
+fn quoted_label(out: &mut String, name: &str, value: &str) {
+    legacy_label(out, &quoted(name), value);
 }
 
 /// Appends a label whose name is one of the text format 0.0.4, or in quotes already.

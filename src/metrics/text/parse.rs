@@ -127,10 +127,15 @@ impl<'a> Parser<'a> {
             return Ok(());
         }
         self.cursor.skip_blanks();
-        let mut name = Cow::Borrowed(self.cursor.name(starts_metric_name, continues_metric_name));
-        if name.is_empty() && self.names == Names::Utf8 && self.cursor.peek() == Some(b'"') {
-            name = quoted::name(&mut self.cursor)?;
-        }
+        let plain = self.cursor.name(starts_metric_name, continues_metric_name);
+        let quoted;
+        let name = match (plain, self.names, self.cursor.peek()) {
+            ("", Names::Utf8, Some(b'"')) => {
+                quoted = quoted::name(&mut self.cursor)?;
+                &*quoted
+            }
+            _ => plain,
+        };
         match self.cursor.current()? {
             b'\n' => {
                 self.cursor.next_line();
@@ -144,7 +149,7 @@ impl<'a> Parser<'a> {
                     .fail(format!("invalid metric name in a comment, at {found}"));
             }
         }
-        let (family, _) = self.family(&name)?;
+        let (family, _) = self.family(name)?;
         self.cursor.skip_blanks();
         let rest = self.cursor.rest_of_line()?;
         if !rest.is_empty() {
@@ -161,45 +166,58 @@ impl<'a> Parser<'a> {
     }
 
     fn sample(&mut self) -> Result<(), ParseError> {
-        let name = self.cursor.name(starts_metric_name, continues_metric_name);
-        if name.is_empty() {
-            return self.quoted_sample();
-        }
-        self.sample_of(name)
-    }
-
-    /// Reads a sample line behind the metric's name.
-    #[inline(always)]
-    fn sample_of(&mut self, name: &str) -> Result<(), ParseError> {
+        let plain = self.cursor.name(starts_metric_name, continues_metric_name);
+        let quoted;
+        let mut is_in_braces = false;
+        let name = match plain {
+            "" => {
+                (quoted, is_in_braces) = self.quoted_name()?;
+                &*quoted
+            }
+            plain => plain,
+        };
         let (family, part) = self.family(name)?;
         let kind = *self.families[family].kind.get_or_insert(Kind::Untyped);
         self.cursor.skip_blanks();
-        let labels = if self.cursor.current()? == b'{' {
-            self.cursor.advance(1);
+        let (labels, selector) = if is_in_braces || self.cursor.current()? == b'{' {
+            self.cursor.advance(usize::from(!is_in_braces));
             self.labels.read(&mut self.cursor, name, kind)?
         } else {
             (Labels::new(), None)
         };
-        self.value_of(family, kind, part, labels)
+        self.cursor.skip_blanks();
+        let value = self.value()?;
+        let sample = Sample {
+            part,
+            labels,
+            selector,
+            value,
+            timestamp_ms: self.timestamp()?,
+        };
+        let draft = &mut self.families[family];
+        if self.is_strict {
+            let added = draft.add_strictly(kind, sample);
+            added.or_else(|problem| self.cursor.fail(problem))?;
+        } else {
+            draft.add(kind, sample);
+        }
+        self.cursor.next_line();
+        Ok(())
     }
 
-    /// Reads a sample line that begins with no plain name.
+    /// Reads the name of a sample line that begins with no plain one. Returns whether labels may follow,
+    /// because the name stands in their braces.
     #[cold]
-    fn quoted_sample(&mut self) -> Result<(), ParseError> {
+    fn quoted_name(&mut self) -> Result<(Cow<'a, str>, bool), ParseError> {
         let cursor = &mut self.cursor;
-        let is_in_braces = match (self.names, cursor.peek()) {
-            (Names::Utf8, Some(b'{')) => true,
-            (Names::Utf8, Some(b'"')) => false,
+        match (self.names, cursor.peek()) {
+            (Names::Utf8, Some(b'"')) => return Ok((quoted::name(cursor)?, false)),
+            (Names::Utf8, Some(b'{')) => cursor.advance(1),
             _ => {
                 let found = cursor.found();
                 return cursor.fail(format!("expected a metric name, found {found}"));
             }
-        };
-        if !is_in_braces {
-            let name = quoted::name(cursor)?;
-            return self.sample_of(&name);
         }
-        cursor.advance(1);
         cursor.skip_blanks();
         if cursor.current()? != b'"' {
             let found = cursor.found();
@@ -222,39 +240,7 @@ impl<'a> Parser<'a> {
                 ));
             }
         }
-        let (family, part) = self.family(&name)?;
-        let kind = *self.families[family].kind.get_or_insert(Kind::Untyped);
-        let labels = self.labels.read(&mut self.cursor, &name, kind)?;
-        self.value_of(family, kind, part, labels)
-    }
-
-    /// Reads a sample line behind the labels, which are given.
-    #[inline(always)]
-    fn value_of(
-        &mut self,
-        family: usize,
-        kind: Kind,
-        part: Part,
-        (labels, selector): (Labels, Option<f64>),
-    ) -> Result<(), ParseError> {
-        self.cursor.skip_blanks();
-        let value = self.value()?;
-        let sample = Sample {
-            part,
-            labels,
-            selector,
-            value,
-            timestamp_ms: self.timestamp()?,
-        };
-        let draft = &mut self.families[family];
-        if self.is_strict {
-            let added = draft.add_strictly(kind, sample);
-            added.or_else(|problem| self.cursor.fail(problem))?;
-        } else {
-            draft.add(kind, sample);
-        }
-        self.cursor.next_line();
-        Ok(())
+        Ok((name, true))
     }
 
     fn value(&mut self) -> Result<f64, ParseError> {
@@ -477,6 +463,34 @@ mod tests {
             let error = parse_utf8(&text).expect_err(&text[..20]);
             assert!(error.problem.len() < 300, "{error}");
         }
+    }
+
+    #[test]
+    fn label_names_with_escapes() {
+        let families = parse_utf8("m{z=\"1\",\"\\\\a\"=\"2\",b=\"3\"} 4\nm{b=\"5\"} 6\n").unwrap();
+        let metrics = &families[0].metrics;
+        let labels: Vec<_> = metrics[0].labels.iter().collect();
+        assert_eq!(labels, [("\\a", "2"), ("b", "3"), ("z", "1")]);
+        assert_eq!(metrics[1].labels.len(), 1);
+        for (text, expected) in [
+            (
+                "m{\"\\\\a\"=\"1\",\"\\\\a\"=\"2\"} 1\n",
+                "the label \\a is given twice",
+            ),
+            (
+                "m{\"\\\\a\"=1} 1\n",
+                "expected \" at the start of the value of label \\\\a, found \"1}\"",
+            ),
+        ] {
+            assert_eq!(parse_utf8(text).unwrap_err().problem, expected);
+        }
+        // The limit is that of the name itself.
+        let limits = Limits {
+            max_name_bytes: 2,
+            ..Limits::default()
+        };
+        let text = b"m{\"\\\\\\\\\"=\"1\"} 1\n";
+        assert!(parse_names(text, &limits, Names::Utf8).is_ok());
     }
 
     #[test]

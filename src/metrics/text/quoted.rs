@@ -27,6 +27,7 @@ impl fmt::Display for Quoted<'_> {
 }
 
 /// Reads a name in quotes, with the escapes of a label's value.
+#[cold]
 pub fn name<'a>(cursor: &mut Cursor<'a>) -> Result<Cow<'a, str>, ParseError> {
     let name = read(cursor, Quoted::Name)?;
     match name.is_empty() {
@@ -36,6 +37,7 @@ pub fn name<'a>(cursor: &mut Cursor<'a>) -> Result<Cow<'a, str>, ParseError> {
 }
 
 /// Reads from the opening quote to the closing one.
+#[inline]
 pub fn read<'a>(cursor: &mut Cursor<'a>, what: Quoted<'_>) -> Result<Cow<'a, str>, ParseError> {
     if cursor.current()? != b'"' {
         let found = cursor.found();
