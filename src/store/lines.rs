@@ -1,19 +1,11 @@
 //! The lines of a family, as a group holds them.
 
-use std::fmt::Write;
-
-use crate::metrics::text::encode::{self, Opening, escape, number};
+use crate::metrics::text::encode::{self, Opening, each_sample, number};
 use crate::metrics::{Kind, Value};
 
 /// Appends HELP, unless it is empty, and TYPE.
 pub fn header(out: &mut String, name: &str, kind: Kind, help: &str) {
-    let name = encode::name(name);
-    if !help.is_empty() {
-        let _ = write!(out, "# HELP {name} ");
-        escape(out, help, false);
-        out.push('\n');
-    }
-    let _ = writeln!(out, "# TYPE {name} {kind}");
+    encode::header(out, &encode::name(name), kind, help);
 }
 
 /// How many lines a series has, at most.
@@ -25,51 +17,22 @@ pub fn count(value: &Value) -> usize {
     }
 }
 
-/// Appends the sample lines of one series, whose labels are written already. Quantiles and buckets that are
-/// not a number are left out, as no text can be read with them.
+/// Appends the sample lines of one series, whose labels are written already.
 pub fn samples(out: &mut String, opening: &Opening, labels: &str, value: &Value) {
-    let mut sample = |suffix: &str, extra: Option<(&str, f64)>, value: f64| {
+    each_sample(value, |suffix, extra, value| {
         opening.write(out, suffix);
         out.push_str(labels);
         if let Some((name, value)) = extra {
-            let _ = write!(out, ",{name}=\"");
+            out.push(',');
+            out.push_str(name);
+            out.push_str("=\"");
             number(out, value);
             out.push('"');
         }
         out.push_str("} ");
         number(out, value);
         out.push('\n');
-    };
-    match value {
-        Value::Number(value) => sample("", None, *value),
-        Value::Summary {
-            count,
-            sum,
-            quantiles,
-        } => {
-            for q in quantiles.iter().filter(|q| !q.quantile.is_nan()) {
-                sample("", Some(("quantile", q.quantile)), q.value);
-            }
-            sample("_sum", None, *sum);
-            sample("_count", None, *count as f64);
-        }
-        Value::Histogram {
-            count,
-            sum,
-            buckets,
-            ..
-        } => {
-            for bucket in buckets.iter().filter(|b| !b.upper_bound.is_nan()) {
-                let count = bucket.count as f64;
-                sample("_bucket", Some(("le", bucket.upper_bound)), count);
-            }
-            if !buckets.iter().any(|b| b.upper_bound == f64::INFINITY) {
-                sample("_bucket", Some(("le", f64::INFINITY)), *count as f64);
-            }
-            sample("_sum", None, *sum);
-            sample("_count", None, *count as f64);
-        }
-    }
+    });
 }
 
 /// The series of this name with these labels, which are written already.

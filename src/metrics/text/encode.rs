@@ -6,7 +6,7 @@ use std::fmt::Write;
 use memchr::{memchr2, memchr3};
 
 use crate::metrics::name::{is_label_name, is_metric_name};
-use crate::metrics::{Family, Labels, Value};
+use crate::metrics::{Family, Kind, Labels, Value};
 
 /// The families as text format 0.0.4: HELP (unless empty) and TYPE, then a line per sample.
 pub fn encode(families: &[Family]) -> String {
@@ -23,16 +23,20 @@ pub fn encode_family(out: &mut String, family: &Family) {
         return;
     }
     let opening = Opening::of(&family.name);
-    let name = opening.name();
-    if !family.help.is_empty() {
-        append(out, &["# HELP ", &name, " "]);
-        escape(out, &family.help, false);
-        out.push('\n');
-    }
-    append(out, &["# TYPE ", &name, " ", family.kind.name(), "\n"]);
+    header(out, &opening.name(), family.kind, &family.help);
     samples(out, &opening, family, |out, milliseconds| {
         let _ = write!(out, "{milliseconds}");
     });
+}
+
+/// Appends HELP, unless it is empty, and TYPE. `name` is as [`name()`] writes it.
+pub(crate) fn header(out: &mut String, name: &str, kind: Kind, help: &str) {
+    if !help.is_empty() {
+        append(out, &["# HELP ", name, " "]);
+        escape(out, help, false);
+        out.push('\n');
+    }
+    append(out, &["# TYPE ", name, " ", kind.name(), "\n"]);
 }
 
 /// Appends a family's lines with samples; `timestamp` writes what stands behind a value.
@@ -47,7 +51,7 @@ fn samples(
     timestamp: impl Fn(&mut String, i64),
 ) {
     for metric in &family.metrics {
-        let mut sample = |suffix: &str, extra: Option<(&str, f64)>, value: f64| {
+        each_sample(&metric.value, |suffix, extra, value| {
             series(out, opening, suffix, &metric.labels, extra);
             out.push(' ');
             number(out, value);
@@ -56,39 +60,44 @@ fn samples(
                 timestamp(out, milliseconds);
             }
             out.push('\n');
-        };
-        match &metric.value {
-            Value::Number(value) => sample("", None, *value),
-            Value::Summary {
-                count,
-                sum,
-                quantiles,
-            } => {
-                for q in quantiles {
-                    sample("", Some(("quantile", q.quantile)), q.value);
-                }
-                sample("_sum", None, *sum);
-                sample("_count", None, *count as f64);
+        });
+    }
+}
+
+/// Calls `sample` with what each line of a series has: the suffix of its name, a label besides its own, and
+/// its number. Quantiles and buckets that are not a number are left out, as no text can be read with them.
+pub(crate) fn each_sample(
+    value: &Value,
+    mut sample: impl FnMut(&'static str, Option<(&'static str, f64)>, f64),
+) {
+    match value {
+        Value::Number(value) => sample("", None, *value),
+        Value::Summary {
+            count,
+            sum,
+            quantiles,
+        } => {
+            for q in quantiles.iter().filter(|q| !q.quantile.is_nan()) {
+                sample("", Some(("quantile", q.quantile)), q.value);
             }
-            Value::Histogram {
-                count,
-                sum,
-                buckets,
-                ..
-            } => {
-                for bucket in buckets {
-                    sample(
-                        "_bucket",
-                        Some(("le", bucket.upper_bound)),
-                        bucket.count as f64,
-                    );
-                }
-                if !buckets.iter().any(|b| b.upper_bound == f64::INFINITY) {
-                    sample("_bucket", Some(("le", f64::INFINITY)), *count as f64);
-                }
-                sample("_sum", None, *sum);
-                sample("_count", None, *count as f64);
+            sample("_sum", None, *sum);
+            sample("_count", None, *count as f64);
+        }
+        Value::Histogram {
+            count,
+            sum,
+            buckets,
+            ..
+        } => {
+            for bucket in buckets.iter().filter(|b| !b.upper_bound.is_nan()) {
+                let count = bucket.count as f64;
+                sample("_bucket", Some(("le", bucket.upper_bound)), count);
             }
+            if !buckets.iter().any(|b| b.upper_bound == f64::INFINITY) {
+                sample("_bucket", Some(("le", f64::INFINITY)), *count as f64);
+            }
+            sample("_sum", None, *sum);
+            sample("_count", None, *count as f64);
         }
     }
 }
