@@ -42,6 +42,10 @@ pub enum BodyError {
     #[error("the body has more than {limit} bytes{}: push less at once, or raise --push.max-body-size", if *.is_compressed { " once it is decompressed" } else { "" })]
     TooLarge { limit: usize, is_compressed: bool },
     #[error(
+        "the body needs more than the {0} bytes that all pushes may have together: push less at once, or raise --push.max-pending-size"
+    )]
+    OverPending(usize),
+    #[error(
         "too many bytes of other pushes are waiting: try again in a moment (--push.max-pending-size sets how many may)"
     )]
     Busy,
@@ -63,7 +67,7 @@ pub enum BodyError {
 impl BodyError {
     pub fn status(&self) -> StatusCode {
         match self {
-            BodyError::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+            BodyError::TooLarge { .. } | BodyError::OverPending(_) => StatusCode::PAYLOAD_TOO_LARGE,
             BodyError::Busy => StatusCode::SERVICE_UNAVAILABLE,
             BodyError::Slow(_) => StatusCode::REQUEST_TIMEOUT,
             _ => StatusCode::BAD_REQUEST,
@@ -74,7 +78,9 @@ impl BodyError {
 /// Takes bodies as far as all of them together keep within the limit.
 pub struct Receiver {
     limits: Limits,
-    /// A permit is a unit of bytes.
+    /// How many units of bytes may be pending.
+    units: usize,
+    /// A permit is one of them.
     pending: Arc<Semaphore>,
 }
 
@@ -84,7 +90,7 @@ const UNIT: usize = 1024;
 /// A body as it came, and its part of what may be pending.
 pub struct Received {
     bytes: Bytes,
-    permits: Vec<OwnedSemaphorePermit>,
+    reserved: Option<OwnedSemaphorePermit>,
 }
 
 impl Receiver {
@@ -92,6 +98,7 @@ impl Receiver {
         let units = (limits.pending / UNIT).min(Semaphore::MAX_PERMITS);
         Receiver {
             limits,
+            units,
             pending: Arc::new(Semaphore::new(units)),
         }
     }
@@ -112,13 +119,16 @@ impl Receiver {
         if announced.is_some_and(|length| length > limit) {
             return Err(too_large);
         }
+        if announced.is_some_and(|length| length.div_ceil(UNIT) > self.units) {
+            return Err(BodyError::OverPending(self.limits.pending));
+        }
         let mut received = Received {
             bytes: Bytes::new(),
-            permits: Vec::new(),
+            reserved: None,
         };
         let mut more: Option<BytesMut> = None;
         let mut length = 0;
-        let mut reserved = 0;
+        let mut counted = 0;
         loop {
             let patience = self.limits.read_timeout;
             let frame = match timeout(patience, body.frame()).await {
@@ -134,7 +144,7 @@ impl Receiver {
             if length > limit {
                 return Err(too_large);
             }
-            self.reserve(length, &mut reserved, &mut received.permits)?;
+            self.reserve(length, &mut counted, &mut received.reserved)?;
             // Most bodies come in one piece.
             match &mut more {
                 Some(more) => more.extend_from_slice(&data),
@@ -164,11 +174,11 @@ impl Receiver {
             Some(encoding) if encoding.eq_ignore_ascii_case(b"gzip") => self.decompress(
                 "gzip",
                 MultiGzDecoder::new(&*received.bytes),
-                &mut received.permits,
+                &mut received.reserved,
             )?,
             Some(encoding) if encoding.eq_ignore_ascii_case(b"snappy") => {
                 let decoder = snap::read::FrameDecoder::new(&*received.bytes);
-                self.decompress("snappy", decoder, &mut received.permits)?
+                self.decompress("snappy", decoder, &mut received.reserved)?
             }
             _ => received.bytes.clone(),
         };
@@ -194,11 +204,11 @@ impl Receiver {
         &self,
         encoding: &'static str,
         mut from: impl Read,
-        permits: &mut Vec<OwnedSemaphorePermit>,
+        reserved: &mut Option<OwnedSemaphorePermit>,
     ) -> Result<Bytes, BodyError> {
         let limit = self.limits.body;
         let mut out = Vec::new();
-        let mut reserved = 0;
+        let mut counted = 0;
         let mut chunk = [0; 16 * 1024];
         loop {
             let read = from.read(&mut chunk).map_err(|error| BodyError::Encoding {
@@ -214,24 +224,33 @@ impl Receiver {
                     is_compressed: true,
                 });
             }
-            self.reserve(out.len() + read, &mut reserved, permits)?;
+            self.reserve(out.len() + read, &mut counted, reserved)?;
             out.extend_from_slice(&chunk[..read]);
         }
     }
 
-    /// Reserves as much as `length` bytes take, of which `reserved` are. They may grow by little at a time.
+    /// Reserves as much as `length` bytes take, of which `counted` are. They may grow by little at a time.
+    /// `reserved` is all of this push.
     fn reserve(
         &self,
         length: usize,
-        reserved: &mut usize,
-        permits: &mut Vec<OwnedSemaphorePermit>,
+        counted: &mut usize,
+        reserved: &mut Option<OwnedSemaphorePermit>,
     ) -> Result<(), BodyError> {
-        let units = length.saturating_sub(*reserved).div_ceil(UNIT);
+        let units = length.saturating_sub(*counted).div_ceil(UNIT);
         if units > 0 {
+            let held = (reserved.as_ref()).map_or(0, OwnedSemaphorePermit::num_permits);
+            if held + units > self.units {
+                return Err(BodyError::OverPending(self.limits.pending));
+            }
             let count = u32::try_from(units).unwrap_or(u32::MAX);
-            let permit = self.pending.clone().try_acquire_many_owned(count);
-            permits.push(permit.map_err(|_| BodyError::Busy)?);
-            *reserved += units * UNIT;
+            let more = self.pending.clone().try_acquire_many_owned(count);
+            let more = more.map_err(|_| BodyError::Busy)?;
+            match reserved {
+                Some(reserved) => reserved.merge(more),
+                None => *reserved = Some(more),
+            }
+            *counted += units * UNIT;
         }
         Ok(())
     }
@@ -338,7 +357,7 @@ mod tests {
         headers.insert(CONTENT_ENCODING, HeaderValue::from_static(encoding));
         let mut received = Received {
             bytes: bytes.into(),
-            permits: Vec::new(),
+            reserved: None,
         };
         let (_, families) = receiver.read(&headers, &mut received)?;
         Ok(families.unwrap())
