@@ -62,7 +62,7 @@ pub struct WebArgs {
     )]
     max_connections: u32,
 
-    /// How long a client may take to send the head of a request, or to take more of an answer
+    /// How long a client may take to send the head of a request or more of its body, or to take more of an answer
     #[arg(
         long = "web.read-timeout",
         value_name = "DURATION",
