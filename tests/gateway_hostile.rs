@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use flate2::Compression;
@@ -420,4 +421,76 @@ fn slow_readers() {
     drop(readers);
     eventually("a scrape", || target.gateway.get("/metrics").0 == 200);
     target.is_unharmed();
+}
+
+/// Sends a body byte by byte until the connection ends, and returns what was answered, if it was.
+fn trickle(mut stream: TcpStream, beginning: usize) -> thread::JoinHandle<Option<u16>> {
+    thread::spawn(move || {
+        let head = head("Content-Length: 1000000\r\n");
+        stream.write_all(head.as_bytes()).unwrap();
+        let _ = stream.write_all(&vec![b'#'; beginning]);
+        while stream.write_all(b"#").is_ok() {
+            stream
+                .set_read_timeout(Some(Duration::from_millis(40)))
+                .unwrap();
+            if let Ok(1..) = stream.peek(&mut [0]) {
+                break;
+            }
+        }
+        let _ = stream.set_read_timeout(None);
+        answer(&mut stream).ok().map(|(status, _)| status)
+    })
+}
+
+#[test]
+fn bodies_that_trickle() {
+    // They hold as much as may be pending, and have brought it quickly.
+    let flags = ["--web.read-timeout=4s", "--push.max-pending-size=1MiB"];
+    let target = Target::new(&flags);
+    let start = Instant::now();
+    let slow = trickle(target.gateway.connect(), 900_000);
+    let body = format!("# {}\n", "p".repeat(400_000));
+    thread::sleep(Duration::from_secs(1));
+    assert_eq!(target.push(&[], &body).0, 503);
+    assert_eq!(slow.join().unwrap(), Some(408));
+    let took = start.elapsed();
+    assert!(took > Duration::from_secs(4), "{took:?}");
+    assert!(took < Duration::from_secs(20), "{took:?}");
+    eventually("others are taken", || target.push(&[], &body).0 == 200);
+    target.gateway.request("DELETE", PATH, &[], "");
+    target.is_unharmed();
+
+    // Who is slow, but not that slow, is taken.
+    let mut stream = target.gateway.connect();
+    let body = format!("# {}\nslow 1\n", "s".repeat(100_000));
+    let head = format!(
+        "PUT {PATH} HTTP/1.1\r\nHost: h\r\nConnection: close\r\nContent-Length: {}\r\n\r\n",
+        body.len()
+    );
+    stream.write_all(head.as_bytes()).unwrap();
+    for part in body.as_bytes().chunks(4000) {
+        thread::sleep(Duration::from_millis(150));
+        stream.write_all(part).unwrap();
+    }
+    assert_eq!(answer(&mut stream).unwrap().0, 200);
+}
+
+#[test]
+fn bodies_that_trickle_on_all_connections() {
+    let target = Target::new(&["--web.max-connections=4"]);
+    let mut slow = Vec::new();
+    for _ in 0..4 {
+        slow.push(trickle(target.gateway.connect(), 10));
+        thread::sleep(Duration::from_millis(50));
+    }
+    thread::sleep(Duration::from_millis(500));
+    for _ in 0..5 {
+        target.is_unharmed();
+    }
+    let ended = slow.iter().filter(|slow| slow.is_finished()).count();
+    assert!(ended >= 1, "nobody made way");
+    drop(target);
+    for slow in slow {
+        assert_eq!(slow.join().unwrap(), None);
+    }
 }

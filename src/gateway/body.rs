@@ -1,7 +1,10 @@
 //! The body of a push: received, decompressed and read, within limits.
 
+use std::future::poll_fn;
 use std::io::Read;
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use axum::body::Body as HttpBody;
@@ -10,6 +13,7 @@ use axum::http::{HeaderMap, StatusCode};
 use bytes::{Bytes, BytesMut};
 use flate2::read::MultiGzDecoder;
 use http_body_util::BodyExt;
+use hyper::body::Frame;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
@@ -17,6 +21,7 @@ use crate::metrics::protobuf::{self, DecodeError};
 use crate::metrics::text;
 use crate::metrics::{Family, Names};
 use crate::state::group_log::Body;
+use crate::web::pace::Pace;
 
 /// What a push may be.
 #[derive(Debug, Clone, Copy)]
@@ -32,7 +37,7 @@ pub struct Limits {
     pub name: usize,
     /// Which ones metrics and labels may have, those of the grouping key too.
     pub names: Names,
-    /// How long to wait for the next part of a body.
+    /// For how long a body may keep us waiting; see [`Pace`].
     pub read_timeout: Duration,
 }
 
@@ -49,7 +54,7 @@ pub enum BodyError {
         "too many bytes of other pushes are waiting: try again in a moment (--push.max-pending-size sets how many may)"
     )]
     Busy,
-    #[error("no more of the body came within {}", humantime::format_duration(*.0))]
+    #[error("the body did not come: it fell {} behind 10 kB/s (--web.read-timeout sets how far it may)", humantime::format_duration(*.0))]
     Slow(Duration),
     #[error("the body broke off: {0}")]
     Broken(String),
@@ -127,19 +132,19 @@ impl Receiver {
             reserved: None,
         };
         let mut more: Option<BytesMut> = None;
+        let mut pace = Pace::default();
         let mut length = 0;
         let mut counted = 0;
         loop {
-            let patience = self.limits.read_timeout;
-            let frame = match timeout(patience, body.frame()).await {
-                Err(_) => return Err(BodyError::Slow(patience)),
-                Ok(None) => break,
-                Ok(Some(Err(error))) => return Err(BodyError::Broken(error.to_string())),
-                Ok(Some(Ok(frame))) => frame,
+            let frame = match self.next(&mut body, &mut pace).await? {
+                None => break,
+                Some(Err(error)) => return Err(BodyError::Broken(error.to_string())),
+                Some(Ok(frame)) => frame,
             };
             let Ok(data) = frame.into_data() else {
                 continue;
             };
+            pace.came(data.len());
             length += data.len();
             if length > limit {
                 return Err(too_large);
@@ -161,6 +166,23 @@ impl Receiver {
             received.bytes = more.freeze();
         }
         Ok(received)
+    }
+
+    /// Waits for the next part of a body, as long as its pace allows.
+    async fn next(
+        &self,
+        body: &mut HttpBody,
+        pace: &mut Pace,
+    ) -> Result<Option<Result<Frame<Bytes>, axum::Error>>, BodyError> {
+        let mut next = pin!(body.frame());
+        // Most bodies are there with their heads, and need neither clock nor timer.
+        if let Poll::Ready(frame) = poll_fn(|cx| Poll::Ready(next.as_mut().poll(cx))).await {
+            return Ok(frame);
+        }
+        let patience = self.limits.read_timeout;
+        let left = patience.saturating_sub(pace.waits().elapsed());
+        let frame = timeout(left, next).await;
+        frame.map_err(|_| BodyError::Slow(patience))
     }
 
     /// Decompresses and reads what was received. Returns it decompressed, too.
