@@ -3,12 +3,14 @@
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
+use crate::common::eventually;
 use crate::common::own_gateway::{OwnGateway, answer};
 
 const PATH: &str = "/metrics/job/hostile";
@@ -313,5 +315,182 @@ fn more_at_once_than_may_be_pending() {
     let start = Instant::now();
     while target.push(&[], &body).0 != 200 {
         assert!(start.elapsed() < Duration::from_secs(30));
+    }
+}
+
+#[test]
+fn what_could_never_be_pending() {
+    let target = Target::new(&["--push.max-pending-size=1MiB"]);
+    let zeros = vec![b'#'; 2 << 20];
+    let mut gzip = GzEncoder::new(Vec::new(), Compression::fast());
+    gzip.write_all(&zeros).unwrap();
+    let gzip = gzip.finish().unwrap();
+    let mut chunked = head("Transfer-Encoding: chunked\r\n").into_bytes();
+    chunked.extend(b"200000\r\n");
+    chunked.extend(&zeros);
+    chunked.extend(b"\r\n0\r\n\r\n");
+    for (status, text) in [
+        target.push(&[], &zeros),
+        target.push(&[("Content-Encoding", "gzip")], gzip),
+        target.send(chunked),
+    ] {
+        assert_eq!(status, 413, "{text}");
+        assert!(text.contains("--push.max-pending-size"), "{text}");
+        target.is_unharmed();
+    }
+}
+
+/// Asks for all metrics.
+fn ask(stream: &mut TcpStream, more: &str) {
+    let request = format!("GET /metrics HTTP/1.1\r\nHost: h\r\nConnection: close\r\n{more}\r\n");
+    stream.write_all(request.as_bytes()).unwrap();
+}
+
+#[track_caller]
+fn is_answered(mut stream: TcpStream) {
+    let mut all = Vec::new();
+    stream.read_to_end(&mut all).unwrap();
+    assert!(all.starts_with(b"HTTP/1.1 200 "), "{} bytes", all.len());
+}
+
+#[test]
+fn scrapes_that_nobody_waits_for() {
+    let target = Target::new(&[]);
+    let mut body = String::new();
+    for n in 0..20_000 {
+        body += &format!("m{{a=\"{n}\",b=\"some value\",c=\"another value\"}} {n}\n");
+    }
+    target.gateway.put("/metrics/job/kept/large/1", &body);
+    const PROTOBUF: &str = "Accept: application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited\r\n";
+    let ask_for_protobuf = || {
+        let mut stream = target.gateway.connect();
+        ask(&mut stream, PROTOBUF);
+        stream
+    };
+    is_answered(ask_for_protobuf());
+    let before = target.peak_mib();
+    for _ in 0..40 {
+        drop(ask_for_protobuf());
+    }
+    // After all of them.
+    is_answered(ask_for_protobuf());
+    let after = target.peak_mib();
+    println!("{before} MiB before, {after} MiB after");
+    assert!(after < 3 * before + 50, "{before} MiB, then {after} MiB");
+    target.is_unharmed();
+}
+
+#[test]
+fn slow_readers() {
+    let target = Target::new(&[]);
+    // Few series, so that it takes no time.
+    let value = "v".repeat(60_000);
+    let mut body = String::new();
+    for n in 0..500 {
+        body += &format!("m{{n=\"{n}\",v=\"{value}\"}} 1\n");
+    }
+    target.gateway.put("/metrics/job/kept/large/1", &body);
+    target.gateway.put("/metrics/job/kept/large/2", &body);
+    let mut readers: Vec<TcpStream> = Vec::new();
+    for _ in 0..12 {
+        let mut stream = target.gateway.connect();
+        ask(&mut stream, "");
+        // It has its answer, and takes no more of it.
+        let mut start = [0; 500];
+        let count = stream.read(&mut start).unwrap();
+        let start = String::from_utf8_lossy(&start[..count]);
+        if start.starts_with("HTTP/1.1 503 ") {
+            assert!(start.contains("retry-after: 1\r\n"), "{start}");
+            break;
+        }
+        readers.push(stream);
+    }
+    println!("{} readers, {} MiB", readers.len(), target.peak_mib());
+    assert!(
+        (4..12).contains(&readers.len()),
+        "{} readers",
+        readers.len()
+    );
+    assert!(target.peak_mib() < 700, "{} MiB", target.peak_mib());
+    // They get what they were promised.
+    let mut stream = readers.pop().unwrap();
+    let mut rest = Vec::new();
+    stream.read_to_end(&mut rest).unwrap();
+    assert!(rest.len() > 60_000_000, "{} bytes", rest.len());
+    // What they held is free again.
+    drop(readers);
+    eventually("a scrape", || target.gateway.get("/metrics").0 == 200);
+    target.is_unharmed();
+}
+
+/// Sends a body byte by byte until the connection ends, and returns what was answered, if it was.
+fn trickle(mut stream: TcpStream, beginning: usize) -> thread::JoinHandle<Option<u16>> {
+    thread::spawn(move || {
+        let head = head("Content-Length: 1000000\r\n");
+        stream.write_all(head.as_bytes()).unwrap();
+        let _ = stream.write_all(&vec![b'#'; beginning]);
+        while stream.write_all(b"#").is_ok() {
+            stream
+                .set_read_timeout(Some(Duration::from_millis(40)))
+                .unwrap();
+            if let Ok(1..) = stream.peek(&mut [0]) {
+                break;
+            }
+        }
+        let _ = stream.set_read_timeout(None);
+        answer(&mut stream).ok().map(|(status, _)| status)
+    })
+}
+
+#[test]
+fn bodies_that_trickle() {
+    // They hold as much as may be pending, and have brought it quickly.
+    let flags = ["--web.read-timeout=4s", "--push.max-pending-size=1MiB"];
+    let target = Target::new(&flags);
+    let start = Instant::now();
+    let slow = trickle(target.gateway.connect(), 900_000);
+    let body = format!("# {}\n", "p".repeat(400_000));
+    thread::sleep(Duration::from_secs(1));
+    assert_eq!(target.push(&[], &body).0, 503);
+    assert_eq!(slow.join().unwrap(), Some(408));
+    let took = start.elapsed();
+    assert!(took > Duration::from_secs(4), "{took:?}");
+    assert!(took < Duration::from_secs(20), "{took:?}");
+    eventually("others are taken", || target.push(&[], &body).0 == 200);
+    target.gateway.request("DELETE", PATH, &[], "");
+    target.is_unharmed();
+
+    // Who is slow, but not that slow, is taken.
+    let mut stream = target.gateway.connect();
+    let body = format!("# {}\nslow 1\n", "s".repeat(100_000));
+    let head = format!(
+        "PUT {PATH} HTTP/1.1\r\nHost: h\r\nConnection: close\r\nContent-Length: {}\r\n\r\n",
+        body.len()
+    );
+    stream.write_all(head.as_bytes()).unwrap();
+    for part in body.as_bytes().chunks(4000) {
+        thread::sleep(Duration::from_millis(150));
+        stream.write_all(part).unwrap();
+    }
+    assert_eq!(answer(&mut stream).unwrap().0, 200);
+}
+
+#[test]
+fn bodies_that_trickle_on_all_connections() {
+    let target = Target::new(&["--web.max-connections=4"]);
+    let mut slow = Vec::new();
+    for _ in 0..4 {
+        slow.push(trickle(target.gateway.connect(), 10));
+        thread::sleep(Duration::from_millis(50));
+    }
+    thread::sleep(Duration::from_millis(500));
+    for _ in 0..5 {
+        target.is_unharmed();
+    }
+    let ended = slow.iter().filter(|slow| slow.is_finished()).count();
+    assert!(ended >= 1, "nobody made way");
+    drop(target);
+    for slow in slow {
+        assert_eq!(slow.join().unwrap(), None);
     }
 }

@@ -340,7 +340,7 @@ impl ServeArgs {
         let telemetry_path = self.telemetry_path.trim_end_matches('/');
         if !telemetry_path.starts_with('/') {
             return Err(exit::usage(anyhow::anyhow!(
-                "--web.telemetry-path {:?} is no path: it starts with a slash, for example /metrics",
+                "--web.telemetry-path {:?} is no path of the metrics: it starts with a slash and goes on, for example /metrics",
                 self.telemetry_path
             )));
         }

@@ -62,7 +62,9 @@ pub struct WebArgs {
     )]
     max_connections: u32,
 
-    /// How long a client may take to send the head of a request, or to take more of an answer
+    /// How long a client may take to send the head of a request or more of its body, or to take more of an answer
+    ///
+    /// That is also how far a body may fall behind 10 kB/s. Then it is answered by 408.
     #[arg(
         long = "web.read-timeout",
         value_name = "DURATION",

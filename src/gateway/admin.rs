@@ -6,6 +6,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 
 use super::app::App;
+use super::changes::failed;
 
 /// Deletes all groups.
 pub async fn wipe(app: &App) -> Response {
@@ -15,9 +16,7 @@ pub async fn wipe(app: &App) -> Response {
                 .info("all groups were wiped", &[("groups", &groups)]);
             StatusCode::ACCEPTED.into_response()
         }
-        Err(not_kept) => {
-            (StatusCode::INTERNAL_SERVER_ERROR, format!("{not_kept}\n")).into_response()
-        }
+        Err(not_kept) => failed(&not_kept),
     }
 }
 

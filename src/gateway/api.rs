@@ -14,22 +14,24 @@ use std::time::{Duration, SystemTime};
 use tokio::task::spawn_blocking;
 
 use super::app::App;
+use super::changes::failed;
+use super::keeper::NotKept;
 use super::own_metrics;
 use crate::metrics::{Family, LAST_SECOND, Labels, Value, text};
 use crate::store::{StoredGroup, exposition};
 
 /// All groups.
-pub async fn metrics(app: &App) -> Response {
-    let Ok(_turn) = app.scrapes().acquire().await else {
-        return StatusCode::SERVICE_UNAVAILABLE.into_response();
+pub async fn metrics(app: &Arc<App>) -> Response {
+    let Some(turn) = app.scrape().await else {
+        return failed(&NotKept::Ending);
     };
     let snapshot = match app.keeper().snapshot().await {
         Ok(snapshot) => snapshot,
-        Err(error) => {
-            return (StatusCode::SERVICE_UNAVAILABLE, format!("{error}\n")).into_response();
-        }
+        Err(not_kept) => return failed(&not_kept),
     };
+    let app = Arc::clone(app);
     let rendered = spawn_blocking(move || {
+        let _turn = turn;
         let mut out = String::from(r#"{"status":"success","data":["#);
         for (at, group) in snapshot.sorted().iter().enumerate() {
             if at > 0 {
@@ -38,11 +40,12 @@ pub async fn metrics(app: &App) -> Response {
             out.push_str(&group_json(group).to_string());
         }
         out.push_str("]}");
-        out
+        app.sendings().begin(vec![out.into()])
     })
     .await;
     match rendered {
-        Ok(text) => answer(text.into()),
+        Ok(Ok(sending)) => answer(sending.body()),
+        Ok(Err(too_many)) => too_many.into_response(),
         Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
     }
 }

@@ -4,11 +4,12 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use axum::http::StatusCode;
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
 use super::body::{Limits, Receiver};
 use super::keeper::Keeper;
 use super::own_metrics::OwnMetrics;
+use super::sending::Sendings;
 use super::stats::Stats;
 use crate::web::log::Log;
 
@@ -34,8 +35,9 @@ pub struct App {
     options: Options,
     keeper: Keeper,
     receiver: Receiver,
-    large_bodies: Semaphore,
-    scrapes: Semaphore,
+    large_bodies: Arc<Semaphore>,
+    scrapes: Arc<Semaphore>,
+    sendings: Sendings,
     own: OwnMetrics,
     stats: Arc<Stats>,
     log: Log,
@@ -62,8 +64,9 @@ impl App {
             receiver: Receiver::new(options.limits),
             options,
             keeper,
-            large_bodies: Semaphore::new(LARGE_BODIES),
-            scrapes: Semaphore::new(SCRAPES),
+            large_bodies: Arc::new(Semaphore::new(LARGE_BODIES)),
+            scrapes: Arc::new(Semaphore::new(SCRAPES)),
+            sendings: Sendings::new(),
             own: OwnMetrics::new(),
             stats,
             log,
@@ -84,12 +87,19 @@ impl App {
         &self.receiver
     }
 
-    pub(super) fn large_bodies(&self) -> &Semaphore {
-        &self.large_bodies
+    /// Waits for the turn of a large body. It belongs to the thread that reads it: it is not over when the
+    /// client goes away, but when the work is done. `None` if the gateway is ending.
+    pub(super) async fn large_body(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.large_bodies).acquire_owned().await.ok()
     }
 
-    pub(super) fn scrapes(&self) -> &Semaphore {
-        &self.scrapes
+    /// The same for an answer with all groups.
+    pub(super) async fn scrape(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.scrapes).acquire_owned().await.ok()
+    }
+
+    pub(super) fn sendings(&self) -> &Sendings {
+        &self.sendings
     }
 
     pub(super) fn own(&self) -> &OwnMetrics {

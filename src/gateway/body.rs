@@ -1,7 +1,10 @@
 //! The body of a push: received, decompressed and read, within limits.
 
+use std::future::poll_fn;
 use std::io::Read;
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use axum::body::Body as HttpBody;
@@ -10,6 +13,7 @@ use axum::http::{HeaderMap, StatusCode};
 use bytes::{Bytes, BytesMut};
 use flate2::read::MultiGzDecoder;
 use http_body_util::BodyExt;
+use hyper::body::Frame;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
@@ -17,6 +21,7 @@ use crate::metrics::protobuf::{self, DecodeError};
 use crate::metrics::text;
 use crate::metrics::{Family, Names};
 use crate::state::group_log::Body;
+use crate::web::pace::Pace;
 
 /// What a push may be.
 #[derive(Debug, Clone, Copy)]
@@ -32,7 +37,7 @@ pub struct Limits {
     pub name: usize,
     /// Which ones metrics and labels may have, those of the grouping key too.
     pub names: Names,
-    /// How long to wait for the next part of a body.
+    /// For how long a body may keep us waiting; see [`Pace`].
     pub read_timeout: Duration,
 }
 
@@ -53,10 +58,14 @@ pub enum BodyError {
     #[error("the body has more than {limit} bytes{}: push less at once, or raise --push.max-body-size", if *.is_compressed { " once it is decompressed" } else { "" })]
     TooLarge { limit: usize, is_compressed: bool },
     #[error(
+        "the body needs more than the {0} bytes that all pushes may have together: push less at once, or raise --push.max-pending-size"
+    )]
+    OverPending(usize),
+    #[error(
         "too many bytes of other pushes are waiting: try again in a moment (--push.max-pending-size sets how many may)"
     )]
     Busy,
-    #[error("no more of the body came within {}", humantime::format_duration(*.0))]
+    #[error("the body did not come: it fell {} behind 10 kB/s (--web.read-timeout sets how far it may)", humantime::format_duration(*.0))]
     Slow(Duration),
     #[error("the body broke off: {0}")]
     Broken(String),
@@ -74,7 +83,7 @@ pub enum BodyError {
 impl BodyError {
     pub fn status(&self) -> StatusCode {
         match self {
-            BodyError::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+            BodyError::TooLarge { .. } | BodyError::OverPending(_) => StatusCode::PAYLOAD_TOO_LARGE,
             BodyError::Busy => StatusCode::SERVICE_UNAVAILABLE,
             BodyError::Slow(_) => StatusCode::REQUEST_TIMEOUT,
             _ => StatusCode::BAD_REQUEST,
@@ -85,7 +94,9 @@ impl BodyError {
 /// Takes bodies as far as all of them together keep within the limit.
 pub struct Receiver {
     limits: Limits,
-    /// A permit is a unit of bytes.
+    /// How many units of bytes may be pending.
+    units: usize,
+    /// A permit is one of them.
     pending: Arc<Semaphore>,
 }
 
@@ -95,7 +106,7 @@ const UNIT: usize = 1024;
 /// A body as it came, and its part of what may be pending.
 pub struct Received {
     bytes: Bytes,
-    permits: Vec<OwnedSemaphorePermit>,
+    reserved: Option<OwnedSemaphorePermit>,
 }
 
 impl Receiver {
@@ -103,6 +114,7 @@ impl Receiver {
         let units = (limits.pending / UNIT).min(Semaphore::MAX_PERMITS);
         Receiver {
             limits,
+            units,
             pending: Arc::new(Semaphore::new(units)),
         }
     }
@@ -123,29 +135,32 @@ impl Receiver {
         if announced.is_some_and(|length| length > limit) {
             return Err(too_large);
         }
+        if announced.is_some_and(|length| length.div_ceil(UNIT) > self.units) {
+            return Err(BodyError::OverPending(self.limits.pending));
+        }
         let mut received = Received {
             bytes: Bytes::new(),
-            permits: Vec::new(),
+            reserved: None,
         };
         let mut more: Option<BytesMut> = None;
+        let mut pace = Pace::default();
         let mut length = 0;
-        let mut reserved = 0;
+        let mut counted = 0;
         loop {
-            let patience = self.limits.read_timeout;
-            let frame = match timeout(patience, body.frame()).await {
-                Err(_) => return Err(BodyError::Slow(patience)),
-                Ok(None) => break,
-                Ok(Some(Err(error))) => return Err(BodyError::Broken(error.to_string())),
-                Ok(Some(Ok(frame))) => frame,
+            let frame = match self.next(&mut body, &mut pace).await? {
+                None => break,
+                Some(Err(error)) => return Err(BodyError::Broken(error.to_string())),
+                Some(Ok(frame)) => frame,
             };
             let Ok(data) = frame.into_data() else {
                 continue;
             };
+            pace.came(data.len());
             length += data.len();
             if length > limit {
                 return Err(too_large);
             }
-            self.reserve(length, &mut reserved, &mut received.permits)?;
+            self.reserve(length, &mut counted, &mut received.reserved)?;
             // Most bodies come in one piece.
             match &mut more {
                 Some(more) => more.extend_from_slice(&data),
@@ -164,6 +179,23 @@ impl Receiver {
         Ok(received)
     }
 
+    /// Waits for the next part of a body, as long as its pace allows.
+    async fn next(
+        &self,
+        body: &mut HttpBody,
+        pace: &mut Pace,
+    ) -> Result<Option<Result<Frame<Bytes>, axum::Error>>, BodyError> {
+        let mut next = pin!(body.frame());
+        // Most bodies are there with their heads, and need neither clock nor timer.
+        if let Poll::Ready(frame) = poll_fn(|cx| Poll::Ready(next.as_mut().poll(cx))).await {
+            return Ok(frame);
+        }
+        let patience = self.limits.read_timeout;
+        let left = patience.saturating_sub(pace.waits().elapsed());
+        let frame = timeout(left, next).await;
+        frame.map_err(|_| BodyError::Slow(patience))
+    }
+
     /// Decompresses and reads what was received. Returns it decompressed, too.
     pub fn read(
         &self,
@@ -175,11 +207,11 @@ impl Receiver {
             Some(encoding) if encoding.eq_ignore_ascii_case(b"gzip") => self.decompress(
                 "gzip",
                 MultiGzDecoder::new(&*received.bytes),
-                &mut received.permits,
+                &mut received.reserved,
             )?,
             Some(encoding) if encoding.eq_ignore_ascii_case(b"snappy") => {
                 let decoder = snap::read::FrameDecoder::new(&*received.bytes);
-                self.decompress("snappy", decoder, &mut received.permits)?
+                self.decompress("snappy", decoder, &mut received.reserved)?
             }
             _ => received.bytes.clone(),
         };
@@ -201,11 +233,11 @@ impl Receiver {
         &self,
         encoding: &'static str,
         mut from: impl Read,
-        permits: &mut Vec<OwnedSemaphorePermit>,
+        reserved: &mut Option<OwnedSemaphorePermit>,
     ) -> Result<Bytes, BodyError> {
         let limit = self.limits.body;
         let mut out = Vec::new();
-        let mut reserved = 0;
+        let mut counted = 0;
         let mut chunk = [0; 16 * 1024];
         loop {
             let read = from.read(&mut chunk).map_err(|error| BodyError::Encoding {
@@ -221,24 +253,33 @@ impl Receiver {
                     is_compressed: true,
                 });
             }
-            self.reserve(out.len() + read, &mut reserved, permits)?;
+            self.reserve(out.len() + read, &mut counted, reserved)?;
             out.extend_from_slice(&chunk[..read]);
         }
     }
 
-    /// Reserves as much as `length` bytes take, of which `reserved` are. They may grow by little at a time.
+    /// Reserves as much as `length` bytes take, of which `counted` are. They may grow by little at a time.
+    /// `reserved` is all of this push.
     fn reserve(
         &self,
         length: usize,
-        reserved: &mut usize,
-        permits: &mut Vec<OwnedSemaphorePermit>,
+        counted: &mut usize,
+        reserved: &mut Option<OwnedSemaphorePermit>,
     ) -> Result<(), BodyError> {
-        let units = length.saturating_sub(*reserved).div_ceil(UNIT);
+        let units = length.saturating_sub(*counted).div_ceil(UNIT);
         if units > 0 {
+            let held = (reserved.as_ref()).map_or(0, OwnedSemaphorePermit::num_permits);
+            if held + units > self.units {
+                return Err(BodyError::OverPending(self.limits.pending));
+            }
             let count = u32::try_from(units).unwrap_or(u32::MAX);
-            let permit = self.pending.clone().try_acquire_many_owned(count);
-            permits.push(permit.map_err(|_| BodyError::Busy)?);
-            *reserved += units * UNIT;
+            let more = self.pending.clone().try_acquire_many_owned(count);
+            let more = more.map_err(|_| BodyError::Busy)?;
+            match reserved {
+                Some(reserved) => reserved.merge(more),
+                None => *reserved = Some(more),
+            }
+            *counted += units * UNIT;
         }
         Ok(())
     }
@@ -345,7 +386,7 @@ mod tests {
         headers.insert(CONTENT_ENCODING, HeaderValue::from_static(encoding));
         let mut received = Received {
             bytes: bytes.into(),
-            permits: Vec::new(),
+            reserved: None,
         };
         let (_, families) = receiver.read(&headers, &mut received)?;
         Ok(families.unwrap())

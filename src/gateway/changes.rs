@@ -111,8 +111,12 @@ async fn push(
     let read = match size > LARGE || is_compressed {
         false => Ok(read()),
         true => {
-            let Ok(_turn) = app.large_bodies().acquire().await else {
+            let Some(turn) = app.large_body().await else {
                 return (failed(&NotKept::Ending), size);
+            };
+            let read = move || {
+                let _turn = turn;
+                read()
             };
             spawn_blocking(read).await
         }
@@ -160,11 +164,23 @@ fn refused(status: StatusCode, error: &dyn std::error::Error) -> Response {
     }
 }
 
-fn failed(not_kept: &NotKept) -> Response {
-    let text = format!("{not_kept}\n");
+/// What was asked for was not done.
+pub(super) fn failed(not_kept: &NotKept) -> Response {
     let status = match not_kept {
         NotKept::State(_) => StatusCode::INTERNAL_SERVER_ERROR,
         NotKept::Ending => StatusCode::SERVICE_UNAVAILABLE,
     };
-    (status, text).into_response()
+    refused(status, not_kept)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_shall_try_again_is_told_when() {
+        let response = failed(&NotKept::Ending);
+        assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(response.headers()[header::RETRY_AFTER], "1");
+    }
 }

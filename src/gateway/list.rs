@@ -1,6 +1,7 @@
 //! The page's list: which groups it shows.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use axum::http::request::Parts;
@@ -10,6 +11,8 @@ use tokio::task::spawn_blocking;
 use url::form_urlencoded;
 
 use super::app::App;
+use super::changes::failed;
+use super::keeper::NotKept;
 use super::own_metrics::BUILD;
 use super::page::{self, Page};
 use crate::metrics::Group;
@@ -40,16 +43,14 @@ impl Query {
 }
 
 /// Answers with the page.
-pub async fn answer(app: &App, parts: &Parts) -> Response {
+pub async fn answer(app: &Arc<App>, parts: &Parts) -> Response {
     let query = Query::of(parts.uri.query().unwrap_or_default());
-    let Ok(_turn) = app.scrapes().acquire().await else {
-        return StatusCode::SERVICE_UNAVAILABLE.into_response();
+    let Some(turn) = app.scrape().await else {
+        return failed(&NotKept::Ending);
     };
     let snapshot = match app.keeper().snapshot().await {
         Ok(snapshot) => snapshot,
-        Err(error) => {
-            return (StatusCode::SERVICE_UNAVAILABLE, format!("{error}\n")).into_response();
-        }
+        Err(not_kept) => return failed(&not_kept),
     };
     let options = app.options();
     let (base, ttl) = (options.route_prefix.clone(), options.ttl);
@@ -57,7 +58,9 @@ pub async fn answer(app: &App, parts: &Parts) -> Response {
     let mut status: Vec<(String, String)> = vec![("started".into(), started)];
     status.extend(BUILD.map(|(name, value)| (name.into(), value.into())));
     status.extend(options.flags.iter().cloned());
+    let app = Arc::clone(app);
     let rendered = spawn_blocking(move || {
+        let _turn = turn;
         let status: Vec<(&str, String)> = (status.iter())
             .map(|(name, value)| (name.as_str(), value.clone()))
             .collect();
@@ -77,7 +80,7 @@ pub async fn answer(app: &App, parts: &Parts) -> Response {
         let page_number = query.page.clamp(1, page_count);
         let shown = wanted.iter().skip((page_number - 1) * SHOWN).take(SHOWN);
         let groups: Vec<Group> = shown.map(|group| group.to_group()).collect();
-        Page {
+        let html = Page {
             groups: &groups,
             total,
             matching: wanted.len(),
@@ -90,7 +93,8 @@ pub async fn answer(app: &App, parts: &Parts) -> Response {
             base: &base,
             ttl,
         }
-        .render()
+        .render();
+        app.sendings().begin(vec![html.into()])
     })
     .await;
     let headers = [
@@ -104,7 +108,8 @@ pub async fn answer(app: &App, parts: &Parts) -> Response {
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
     ];
     match rendered {
-        Ok(html) => (headers, html).into_response(),
+        Ok(Ok(sending)) => (headers, sending.body()).into_response(),
+        Ok(Err(too_many)) => too_many.into_response(),
         Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
     }
 }

@@ -1,12 +1,8 @@
 //! The metrics of all groups, and the gateway's own.
 
-use std::collections::VecDeque;
-use std::convert::Infallible;
 use std::io::Write;
-use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::sync::Arc;
 
-use axum::body::Body as HttpBody;
 use axum::http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, VARY};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode};
@@ -14,11 +10,11 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use http_body_util::combinators::UnsyncBoxBody;
-use hyper::body::{Body, Frame, SizeHint};
 use tokio::task::spawn_blocking;
 
 use super::app::App;
+use super::changes::failed;
+use super::keeper::NotKept;
 use crate::metrics::escaping::Escaping;
 use crate::metrics::{Family, Names, protobuf, text};
 use crate::store::Snapshot;
@@ -42,26 +38,34 @@ impl Format {
 }
 
 /// Answers a scrape.
-pub async fn answer(app: &App, parts: &Parts) -> Response {
+pub async fn answer(app: &Arc<App>, parts: &Parts) -> Response {
     let (format, escaping) = negotiate(&parts.headers);
     let is_gzip = accepts_gzip(&parts.headers);
-    let Ok(_turn) = app.scrapes().acquire().await else {
-        return StatusCode::SERVICE_UNAVAILABLE.into_response();
+    let Some(turn) = app.scrape().await else {
+        return failed(&NotKept::Ending);
     };
     let snapshot = match app.keeper().snapshot().await {
         Ok(snapshot) => snapshot,
-        Err(error) => {
-            return (StatusCode::SERVICE_UNAVAILABLE, format!("{error}\n")).into_response();
-        }
+        Err(not_kept) => return failed(&not_kept),
     };
     let own = app.own().families(app.stats(), app.start_time());
-    let rendered = spawn_blocking(move || render(&snapshot, &own, format, escaping, is_gzip));
-    let Ok(Ok((pieces, has_utf8_names))) = rendered.await else {
-        let text = "the metrics could not be rendered\n";
-        return (StatusCode::INTERNAL_SERVER_ERROR, text).into_response();
+    let rendered = spawn_blocking({
+        let app = Arc::clone(app);
+        move || {
+            let _turn = turn;
+            let (pieces, has_utf8_names) = render(&snapshot, &own, format, escaping, is_gzip)?;
+            std::io::Result::Ok((app.sendings().begin(pieces), has_utf8_names))
+        }
+    });
+    let (sending, has_utf8_names) = match rendered.await {
+        Ok(Ok((Ok(sending), has_utf8_names))) => (sending, has_utf8_names),
+        Ok(Ok((Err(too_many), _))) => return too_many.into_response(),
+        _ => {
+            let text = "the metrics could not be rendered\n";
+            return (StatusCode::INTERNAL_SERVER_ERROR, text).into_response();
+        }
     };
-    let body = HttpBody::new(UnsyncBoxBody::new(Pieces::new(pieces)));
-    let mut response = Response::new(body);
+    let mut response = Response::new(sending.body());
     let headers = response.headers_mut();
     let mut content_type = format.content_type().to_owned();
     // Where there can be no such names, it is what it has always been.
@@ -168,41 +172,6 @@ fn accepts_gzip(headers: &HeaderMap) -> bool {
             .any(|part| part.strip_prefix("q=").and_then(|q| q.parse::<f64>().ok()) == Some(0.0));
         is_gzip && !refused
     })
-}
-
-/// A body of pieces that follow each other.
-struct Pieces {
-    pieces: VecDeque<Bytes>,
-    left: u64,
-}
-
-impl Pieces {
-    fn new(pieces: Vec<Bytes>) -> Self {
-        let left = pieces.iter().map(|piece| piece.len() as u64).sum();
-        let pieces = pieces
-            .into_iter()
-            .filter(|piece| !piece.is_empty())
-            .collect();
-        Pieces { pieces, left }
-    }
-}
-
-impl Body for Pieces {
-    type Data = Bytes;
-    type Error = Infallible;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        _: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        let piece = self.pieces.pop_front();
-        self.left -= piece.as_ref().map_or(0, |piece| piece.len() as u64);
-        Poll::Ready(piece.map(|piece| Ok(Frame::data(piece))))
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.left)
-    }
 }
 
 #[cfg(test)]

@@ -20,6 +20,8 @@ pub enum Phase {
     Head,
     /// Us.
     Busy,
+    /// More of a request's body.
+    Body,
     /// The client, that it takes more of an answer.
     Stalled,
 }
@@ -30,7 +32,7 @@ const PHASES: [Phase; 8] = [
     Phase::Parked,
     Phase::Head,
     Phase::Busy,
-    Phase::Stalled,
+    Phase::Body,
     Phase::Stalled,
     Phase::Stalled,
 ];
@@ -115,7 +117,11 @@ impl Entry {
     }
 
     fn enter(&self, phase: Phase) {
-        let millis = self.start.elapsed().as_millis() as u64;
+        self.enter_at(phase, Instant::now());
+    }
+
+    fn enter_at(&self, phase: Phase, since: Instant) {
+        let millis = since.saturating_duration_since(self.start).as_millis() as u64;
         self.set(Moment::new(phase, millis));
     }
 
@@ -142,8 +148,24 @@ impl Entry {
         self.set(Moment::new(Phase::Busy, 0));
     }
 
+    /// More of the request's body is waited for. `since` is asked only where that is news: whoever looks
+    /// again for it has not waited anew.
+    pub fn awaits_body(&self, since: impl FnOnce() -> Instant) {
+        if self.moment().phase() == Phase::Busy {
+            self.enter_at(Phase::Body, since());
+        }
+    }
+
+    /// It came, or is not waited for any more.
+    pub fn has_body(&self) {
+        if self.moment().phase() == Phase::Body {
+            self.set(Moment::new(Phase::Busy, 0));
+        }
+    }
+
     /// The request's body is read, or its rest of no interest.
     pub fn read(&self, whole: bool) {
+        self.has_body();
         self.has_reader.store(false, Relaxed);
         self.has_rest.store(!whole, Relaxed);
     }
@@ -246,6 +268,8 @@ impl Entry {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]
@@ -261,14 +285,26 @@ mod tests {
         entry.received();
         entry.flushed();
         assert_eq!(phase(), Phase::Busy);
+        let start = entry.start;
+        entry.awaits_body(|| start + Duration::from_secs(1));
+        entry.awaits_body(|| start + Duration::from_secs(2));
+        entry.flushed();
+        entry.wrote(false);
+        assert_eq!(entry.moment(), Moment::new(Phase::Body, 1000));
+        entry.has_body();
+        assert_eq!(phase(), Phase::Busy);
         entry.answered();
         entry.wrote(false);
+        assert_eq!(phase(), Phase::Stalled);
+        entry.awaits_body(|| start);
+        entry.has_body();
         assert_eq!(phase(), Phase::Stalled);
         entry.flushed();
         assert_eq!(phase(), Phase::Stalled);
         entry.wrote(true);
         entry.flushed();
         assert_eq!(phase(), Phase::Busy, "its body is still read");
+        entry.awaits_body(|| start);
         entry.read(true);
         entry.flushed();
         assert_eq!(phase(), Phase::Idle);

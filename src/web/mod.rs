@@ -11,6 +11,7 @@
 //!   one of them.
 //! - `connection`: one of them from its handshake on; `stream`: what it is carried by; `tracked`:
 //!   what is told to `entry` on the way.
+//! - [`pace`]: how fast a body has to come.
 //! - `config`: the web config file; `gate`: what it wants of each request; `users`: who may;
 //!   `rate_limit`: how many may.
 //! - [`log`]: lines on stderr.
@@ -23,6 +24,7 @@ mod entry;
 mod gate;
 mod listen;
 pub mod log;
+pub mod pace;
 mod pool;
 mod rate_limit;
 mod server;
@@ -51,7 +53,8 @@ pub struct Settings {
     /// their client for longest are closed for them.
     pub max_connections: usize,
     /// For how long a client may keep us waiting: with the TLS handshake, with the head of a request
-    /// from its first byte on, and with taking any more of an answer.
+    /// from its first byte on, and with taking any more of an answer. Whoever reads a body ends it when its
+    /// [`pace`] is so far behind, as a server can answer that.
     pub read_timeout: Duration,
     /// How long a connection may stay open between two requests.
     pub idle_timeout: Duration,

@@ -126,7 +126,8 @@ impl Pool {
             let moment = entry.moment();
             let age = now.saturating_sub(moment.since());
             match moment.phase() {
-                Phase::Busy => {}
+                // How long a body may take is up to whoever reads it, as that can be answered.
+                Phase::Busy | Phase::Body => {}
                 Phase::Opening | Phase::Head | Phase::Stalled if age >= read => {
                     entry.close_in(moment);
                 }

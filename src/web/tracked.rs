@@ -15,6 +15,7 @@ use tokio::io::{AsyncRead, ReadBuf};
 use tokio::time::{Sleep, sleep};
 
 use super::entry::Entry;
+use super::pace::Pace;
 use super::stream::Stream;
 
 /// How long a client is listened to that is still sending what nobody wants, and how many bytes of it.
@@ -172,6 +173,7 @@ impl Write for TrackedStream {
 pub struct RequestBody {
     body: Incoming,
     entry: Arc<Entry>,
+    pace: Pace,
     /// Whether its end was seen.
     has_ended: bool,
 }
@@ -181,6 +183,7 @@ impl RequestBody {
         RequestBody {
             body,
             entry,
+            pace: Pace::default(),
             has_ended: false,
         }
     }
@@ -197,11 +200,22 @@ impl Body for RequestBody {
     type Error = hyper::Error;
 
     fn poll_frame(
-        mut self: Pin<&mut Self>,
+        self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        let frame = Pin::new(&mut self.body).poll_frame(cx);
-        self.has_ended |= matches!(frame, Poll::Ready(None));
+        let this = self.get_mut();
+        let frame = Pin::new(&mut this.body).poll_frame(cx);
+        match &frame {
+            Poll::Pending => this.entry.awaits_body(|| this.pace.waits()),
+            Poll::Ready(frame) => {
+                this.entry.has_body();
+                match frame {
+                    None => this.has_ended = true,
+                    Some(Ok(frame)) => this.pace.came(frame.data_ref().map_or(0, Bytes::len)),
+                    Some(Err(_)) => {}
+                }
+            }
+        }
         frame
     }
 

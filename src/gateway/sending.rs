@@ -1,0 +1,164 @@
+//! Answers with all groups, while they are sent: what slow readers hold is bounded, and freed bit by bit.
+
+use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use axum::body::Body as HttpBody;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use http_body_util::combinators::UnsyncBoxBody;
+use hyper::body::{Body, Frame, SizeHint};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// How many bytes of answers may wait for their readers, all together. One that is larger may do so as long
+/// as no other does.
+const MOST: usize = 256 * 1024 * 1024;
+
+/// The unit in which they are counted.
+const UNIT: usize = 1024;
+
+/// What is freed at once. Less is sent at once anyway.
+const PIECE: usize = 64 * 1024;
+
+/// Bounds what all answers hold that are being sent.
+pub struct Sendings {
+    units: usize,
+    free: Arc<Semaphore>,
+}
+
+impl Sendings {
+    pub fn new() -> Self {
+        Sendings::of(MOST)
+    }
+
+    fn of(most: usize) -> Self {
+        let units = most / UNIT;
+        Sendings {
+            units,
+            free: Arc::new(Semaphore::new(units)),
+        }
+    }
+
+    /// An answer, if it can be held. Large pieces are copied, so it is for threads that may take long.
+    pub fn begin(&self, pieces: Vec<Bytes>) -> Result<Sending, TooMany> {
+        let left: usize = pieces.iter().map(Bytes::len).sum();
+        let count = left.div_ceil(UNIT).min(self.units);
+        let count = u32::try_from(count).unwrap_or(u32::MAX);
+        let reserved = Arc::clone(&self.free)
+            .try_acquire_many_owned(count)
+            .map_err(|_| TooMany)?;
+        let mut small = VecDeque::with_capacity(pieces.len());
+        for piece in pieces {
+            match piece.len() {
+                0 => {}
+                1..=PIECE => small.push_back(piece),
+                // A part of it would keep all of it.
+                _ => small.extend(piece.chunks(PIECE).map(Bytes::copy_from_slice)),
+            }
+        }
+        Ok(Sending {
+            pieces: small,
+            left,
+            reserved,
+        })
+    }
+}
+
+/// Too much waits for other readers.
+#[derive(Debug)]
+pub struct TooMany;
+
+impl IntoResponse for TooMany {
+    fn into_response(self) -> Response {
+        let text =
+            "too many bytes of other answers wait for their readers: try again in a moment\n";
+        let status = StatusCode::SERVICE_UNAVAILABLE;
+        (status, [(header::RETRY_AFTER, "1")], text).into_response()
+    }
+}
+
+/// A body of pieces that follow each other.
+#[derive(Debug)]
+pub struct Sending {
+    pieces: VecDeque<Bytes>,
+    left: usize,
+    reserved: OwnedSemaphorePermit,
+}
+
+impl Sending {
+    pub fn body(self) -> HttpBody {
+        HttpBody::new(UnsyncBoxBody::new(self))
+    }
+}
+
+impl Body for Sending {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        let piece = self.pieces.pop_front();
+        self.left -= piece.as_ref().map_or(0, Bytes::len);
+        let reserved = self.reserved.num_permits();
+        let sent = reserved.saturating_sub(self.left.div_ceil(UNIT));
+        drop(self.reserved.split(sent));
+        Poll::Ready(piece.map(|piece| Ok(Frame::data(piece))))
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.left as u64)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::task::Waker;
+
+    use super::*;
+
+    #[test]
+    fn what_is_held() {
+        let sendings = Sendings::of(512 * 1024);
+        let begin = |sizes: &[usize]| {
+            let pieces = sizes.iter().map(|&size| Bytes::from(vec![b'x'; size]));
+            sendings.begin(pieces.collect())
+        };
+        let free = || sendings.free.available_permits();
+        let mut cx = Context::from_waker(Waker::noop());
+        let mut next = |sending: &mut Sending| match Pin::new(sending).poll_frame(&mut cx) {
+            Poll::Ready(Some(Ok(frame))) => frame.into_data().unwrap().len(),
+            _ => 0,
+        };
+
+        let mut first = begin(&[100, 0, 300 * 1024]).unwrap();
+        assert_eq!(free(), 211);
+        assert!(begin(&[212 * 1024]).is_err());
+        let second = begin(&[211 * 1024]).unwrap();
+        assert_eq!(first.size_hint().exact(), Some(300 * 1024 + 100));
+        assert_eq!(next(&mut first), 100);
+        assert_eq!((next(&mut first), free()), (PIECE, 65));
+        drop(second);
+        let sent: usize = std::iter::repeat_with(|| next(&mut first))
+            .take_while(|&length| length > 0)
+            .sum();
+        assert_eq!((sent, free()), (300 * 1024 - PIECE, 512));
+
+        // However large it is, one can be.
+        let mut large = begin(&[400 * 1024, 400 * 1024]).unwrap();
+        assert_eq!(free(), 0);
+        assert!(begin(&[1]).is_err());
+        // Its first 400 KiB are seven pieces; then it needs less than all.
+        for _ in 0..7 {
+            next(&mut large);
+        }
+        assert_eq!(free(), 112);
+        drop(large);
+        assert_eq!(free(), 512);
+    }
+}
