@@ -153,13 +153,18 @@ fn reason(error: &io::Error) -> String {
 /// SQLite's own message, without the statement and the error code around it.
 pub(super) fn brief(error: &rusqlite::Error) -> String {
     match error {
-        _ if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) => {
+        _ if is_busy(error) => {
             "another process keeps it locked (end that one, or try again later)".into()
         }
         rusqlite::Error::SqlInputError { msg, .. } => msg.clone(),
         rusqlite::Error::SqliteFailure(_, Some(message)) => message.clone(),
         other => other.to_string(),
     }
+}
+
+/// Whether another process holds the lock on the database.
+pub(super) fn is_busy(error: &rusqlite::Error) -> bool {
+    error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy)
 }
 
 /// Whether SQLite says by `error` that what is in the file is no database, or a broken one.

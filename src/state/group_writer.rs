@@ -10,6 +10,7 @@ use std::time::Duration;
 use prost::Message;
 use rusqlite::{Connection, params};
 
+use super::error::is_busy;
 use super::group_log::{Entries, Entry};
 use super::groups::{Loaded, write_rows};
 use super::serving::{ServingLock, lock_for_serving};
@@ -110,8 +111,10 @@ impl GroupWriter {
             (Ok(()), Some(step)) => self.took(&step),
             (Ok(()), None) => {}
             // What cannot be folded must not hold up others.
-            (Err(_), Some(_)) => self.append(store, &entries, None)?,
-            (Err(error), None) => return Err(error),
+            (Err(StateError::Database { source, .. }), Some(_)) if !is_busy(&source) => {
+                self.append(store, &entries, None)?;
+            }
+            (Err(error), _) => return Err(error),
         }
         self.log_bytes += entries.len() as u64;
         self.outdated.extend(slots);
