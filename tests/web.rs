@@ -1,7 +1,7 @@
 //! What servers share: listeners, connections, timeouts, the end.
 
 use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::net::{Shutdown, TcpStream};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::time::{Duration, Instant};
 
@@ -19,8 +19,9 @@ fn ask(stream: &mut TcpStream, end: &str) {
     read_until(stream, end);
 }
 
+/// Returns what was read.
 #[track_caller]
-fn read_until(stream: &mut impl Read, end: &str) {
+fn read_until(stream: &mut impl Read, end: &str) -> String {
     let mut answer = String::new();
     while !answer.ends_with(end) {
         let mut bytes = [0; 1024];
@@ -28,6 +29,7 @@ fn read_until(stream: &mut impl Read, end: &str) {
         assert!(count > 0, "it ended after {answer:?}");
         answer.push_str(str::from_utf8(&bytes[..count]).unwrap());
     }
+    answer
 }
 
 /// Waits until the server closes the connection, without having sent anything more.
@@ -97,6 +99,78 @@ fn requests_on_one_connection() {
         stream.write_all(&[*byte]).unwrap();
     }
     read_until(&mut stream, "body");
+}
+
+#[test]
+fn clients_that_have_sent_all() {
+    let server = WebServer::start(&Settings {
+        max_connections: 1,
+        ..settings(None)
+    });
+    // They may say so, and are answered.
+    let post = "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nbody";
+    for (message, end) in [
+        ("GET /slow HTTP/1.1\r\nHost: x\r\n\r\n", "slow"),
+        (&request("/slow", ""), "slow"),
+        (post, "body"),
+        (&post.repeat(2), "body"),
+    ] {
+        let mut stream = server.connect();
+        stream.write_all(message.as_bytes()).unwrap();
+        stream.shutdown(Shutdown::Write).unwrap();
+        read_until(&mut stream, end);
+        let mut rest = String::new();
+        stream.read_to_string(&mut rest).unwrap();
+        assert!(rest.is_empty() || rest.ends_with("body"), "{rest}");
+    }
+    // Who goes away altogether keeps no place.
+    for path in ["/slow", "/big"] {
+        let mut stream = server.connect();
+        stream.write_all(request(path, "").as_bytes()).unwrap();
+        drop(stream);
+        let start = Instant::now();
+        assert!(server.get("").ends_with("hello"));
+        assert!(start.elapsed() < Duration::from_secs(10));
+    }
+}
+
+#[test]
+fn bodies_that_nobody_reads() {
+    let sandbox = Sandbox::new();
+    let hash = bcrypt::hash("password", 4).unwrap();
+    let users = sandbox.write("web.yml", format!("basic_auth_users: {{alice: {hash}}}"));
+    let open = WebServer::start(&settings(None));
+    let closed = WebServer::start(&settings(Some(&users)));
+    let post = |server: &WebServer, more: &str| {
+        let mut stream = server.connect();
+        let head = format!("POST /ignore HTTP/1.1\r\nHost: x\r\n{more}");
+        stream.write_all(head.as_bytes()).unwrap();
+        stream
+    };
+    for (server, end) in [(&open, "ignored"), (&closed, "Unauthorized\n")] {
+        for more in [
+            "Content-Length: 1000\r\n\r\n",
+            "Content-Length: 1000\r\n\r\nsome",
+            "Content-Length: 1000\r\nExpect: 100-continue\r\n\r\n",
+            "Transfer-Encoding: chunked\r\n\r\n4\r\nsome\r\n",
+        ] {
+            // The rest would be taken for a request, so the client is told that there can be none.
+            let mut stream = post(server, more);
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).unwrap();
+            assert!(!answer.starts_with("HTTP/1.1 100 "), "{more}: {answer}");
+            assert!(answer.contains("connection: close\r\n"), "{answer}");
+            assert!(answer.ends_with(end), "{more}: {answer}");
+        }
+        // There is no rest.
+        let mut stream = post(server, "Content-Length: 4\r\n\r\nsome");
+        for _ in 0..2 {
+            let answer = read_until(&mut stream, end);
+            assert!(!answer.contains("connection: close"), "{answer}");
+            let message = "POST /ignore HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nmore";
+            stream.write_all(message.as_bytes()).unwrap();
+        }
+    }
 }
 
 #[test]

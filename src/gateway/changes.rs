@@ -156,10 +156,6 @@ fn refused(status: StatusCode, error: &dyn std::error::Error) -> Response {
         StatusCode::SERVICE_UNAVAILABLE => {
             (status, [(header::RETRY_AFTER, "1")], text).into_response()
         }
-        // What of the body has not been read yet would be taken for the next request.
-        StatusCode::PAYLOAD_TOO_LARGE | StatusCode::REQUEST_TIMEOUT => {
-            (status, [(header::CONNECTION, "close")], text).into_response()
-        }
         _ => (status, text).into_response(),
     }
 }

@@ -6,6 +6,8 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
+use axum::http::HeaderValue;
+use axum::http::header::CONNECTION;
 use axum::response::Response;
 use hyper::Request;
 use hyper::body::{Body as _, Incoming};
@@ -41,6 +43,9 @@ impl Site {
         http.max_headers(128)
             .max_header_size(MAX_HEAD)
             .max_buf_size(MAX_HEAD)
+            // Who has sent all may say so (`nc -N`), and waits for the answer. That it is not there any more is
+            // noticed when it is written to.
+            .half_close(true)
             // The pool does it for all connections, and tells heads that take long from idle ones.
             .header_read_timeout(None);
         Site {
@@ -141,15 +146,24 @@ async fn answer(
         false => Body::empty(),
     });
     let gate = site.config.as_ref().and_then(|config| config.gate());
-    let answer = match gate {
+    let mut answer = match gate {
         None => site.app.call(request).await?,
         Some(gate) => {
             let answer = match gate.admit(request.headers()).await {
                 Ok(()) => site.app.call(request).await?,
-                Err(refusal) => refusal,
+                Err(refusal) => {
+                    drop(request);
+                    refusal
+                }
             };
             gate.with_headers(answer)
         }
     };
+    // The rest would be taken for the next request, so the connection ends. A client that is not told
+    // sends that in vain.
+    if entry.has_rest() {
+        let headers = answer.headers_mut();
+        headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    }
     Ok(answer.map(|body| AnswerBody::new(body, entry)))
 }

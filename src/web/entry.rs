@@ -170,10 +170,15 @@ impl Entry {
         self.has_rest.store(!whole, Relaxed);
     }
 
+    /// Whether some of the request's body was left unread.
+    pub fn has_rest(&self) -> bool {
+        self.has_rest.load(Relaxed)
+    }
+
     /// Whether the client may be sending what will not be read: a body that is of no interest, or what
     /// follows a head that is none.
     pub fn may_be_sent_to(&self) -> bool {
-        self.has_rest.load(Relaxed) || self.moment().phase() == Phase::Head
+        self.has_rest() || self.moment().phase() == Phase::Head
     }
 
     /// The answer is handed over to be sent.

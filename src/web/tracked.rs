@@ -4,7 +4,7 @@ use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use axum::body::Bytes;
@@ -189,9 +189,23 @@ impl RequestBody {
     }
 }
 
+impl RequestBody {
+    /// Whether no more of it is to come, after nobody wants it any more.
+    fn is_whole(&mut self) -> bool {
+        if self.has_ended || self.body.is_end_stream() {
+            return true;
+        }
+        // What came with the head is there, even if nobody asked for it.
+        let mut nobody = Context::from_waker(Waker::noop());
+        let next = Pin::new(&mut self.body).poll_frame(&mut nobody);
+        matches!(next, Poll::Ready(None)) || self.body.is_end_stream()
+    }
+}
+
 impl Drop for RequestBody {
     fn drop(&mut self) {
-        self.entry.read(self.has_ended || self.body.is_end_stream());
+        let is_whole = self.is_whole();
+        self.entry.read(is_whole);
     }
 }
 
