@@ -299,25 +299,49 @@ impl Drop for Running {
     }
 }
 
+/// A port that was just free.
+fn free_address() -> String {
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    free.local_addr().unwrap().to_string()
+}
+
+fn start(program: &str, sandbox: &Sandbox, arguments: &[String]) -> Running {
+    let child = Command::new(program)
+        .args(arguments)
+        .current_dir(sandbox.path())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn();
+    Running(child.unwrap_or_else(|error| panic!("{program} (scripts/test installs it): {error}")))
+}
+
+/// What it scrapes, it writes to VictoriaMetrics.
 #[test]
-fn victoria_metrics_scrapes() {
+fn vmagent_scrapes() {
     let gateway = OwnGateway::alone(&[]);
     push_scraped(&gateway);
     let sandbox = Sandbox::new();
     let config = scrape_config(&sandbox, &gateway);
-    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = free.local_addr().unwrap().to_string();
-    drop(free);
-    let child = Command::new("victoria-metrics")
-        .arg(format!("-promscrape.config={}", config.display()))
-        .arg(format!("-httpListenAddr={address}"))
-        .args(["-search.latencyOffset=0s", "-memory.allowedPercent=10"])
-        .current_dir(sandbox.path())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .expect("victoria-metrics (scripts/test installs it)");
-    let _running = Running(child);
+    let address = free_address();
+    let _storage = start(
+        "victoria-metrics",
+        &sandbox,
+        &[
+            format!("-httpListenAddr={address}"),
+            "-search.latencyOffset=0s".into(),
+            "-memory.allowedPercent=10".into(),
+        ],
+    );
+    let _agent = start(
+        "vmagent",
+        &sandbox,
+        &[
+            format!("-httpListenAddr={}", free_address()),
+            format!("-promscrape.config={}", config.display()),
+            format!("-remoteWrite.url=http://{address}/api/v1/write"),
+            "-memory.allowedPercent=10".into(),
+        ],
+    );
     let deadline = Instant::now() + PATIENCE;
     let answer = loop {
         let answer = curl(&[&format!("http://{address}/api/v1/query?query=records")]).stdout();
