@@ -10,6 +10,7 @@ use axum::response::{IntoResponse, Response};
 use tokio::task::spawn_blocking;
 
 use super::app::App;
+use super::body::BodyError;
 use super::group_path::{self, PathError};
 use super::keeper::{NotKept, Push, PushFailure};
 use crate::metrics::{GroupingKey, Method};
@@ -87,24 +88,21 @@ async fn push(
         let app = app.clone();
         let key = key.clone();
         let headers = parts.headers.clone();
-        move || {
-            let read = app.receiver().read(&headers, &mut received);
-            let read = read.map(|(body, families)| {
-                let report = families
-                    .map_err(|error| Rejection::Message(error.to_string()))
-                    .and_then(|families| {
-                        let names = app.options().limits.names;
-                        Report::of_body(body.size(), &key, families, names, app.keeper().hasher())
-                    });
-                Push {
-                    key,
-                    method,
-                    report,
-                    body,
-                }
-            });
-            // What it has reserved, it keeps until it is done.
-            (read, received)
+        move || -> Result<Push, BodyError> {
+            let (body, families) = app.receiver().read(&headers, &mut received)?;
+            let report = families
+                .map_err(|error| Rejection::Message(error.to_string()))
+                .and_then(|families| {
+                    let names = app.options().limits.names;
+                    Report::of_body(body.size(), &key, families, names, app.keeper().hasher())
+                });
+            Ok(Push {
+                key,
+                method,
+                report,
+                body,
+                received,
+            })
         }
     };
     let is_compressed = parts.headers.contains_key(header::CONTENT_ENCODING);
@@ -121,9 +119,9 @@ async fn push(
             spawn_blocking(read).await
         }
     };
-    let (push, _reserved) = match read {
-        Ok((Ok(push), reserved)) => (push, reserved),
-        Ok((Err(error), _)) => return (refused(error.status(), &error), size),
+    let push = match read {
+        Ok(Ok(push)) => push,
+        Ok(Err(error)) => return (refused(error.status(), &error), size),
         Err(_) => return (failed(&NotKept::Ending), size),
     };
     let response = match app.keeper().push(push).await {

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use tokio::sync::{Notify, oneshot};
 
+use super::body::Received;
 use super::expiry::Expiry;
 use super::stats::Stats;
 use crate::metrics::{GroupingKey, Method, unix_seconds};
@@ -30,6 +31,8 @@ pub struct Push {
     pub method: Method,
     pub report: Result<Report, Rejection>,
     pub body: Body,
+    /// Has its part of what may be pending, even if the client has gone.
+    pub received: Received,
 }
 
 /// Why a push was not taken.
@@ -276,6 +279,7 @@ impl Work {
                     method,
                     report,
                     body,
+                    received: _received,
                 } = *push;
                 let now = unix_seconds(SystemTime::now());
                 let pushed = self.store.push(&key, method, report, now);
