@@ -370,7 +370,10 @@ fn scrapes_that_nobody_waits_for() {
     is_answered(ask_for_protobuf());
     let before = target.peak_mib();
     for _ in 0..40 {
-        drop(ask_for_protobuf());
+        let stream = ask_for_protobuf();
+        // Long enough that it is begun, if it can be.
+        thread::sleep(Duration::from_millis(20));
+        drop(stream);
     }
     // After all of them.
     is_answered(ask_for_protobuf());
