@@ -187,9 +187,7 @@ impl RequestBody {
             has_ended: false,
         }
     }
-}
 
-impl RequestBody {
     /// Whether no more of it is to come, after nobody wants it any more.
     fn is_whole(&mut self) -> bool {
         if self.has_ended || self.body.is_end_stream() {
