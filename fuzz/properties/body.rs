@@ -80,7 +80,7 @@ fn read(receiver: &Receiver, headers: &HeaderMap, body: &[u8]) -> String {
             assert!(bytes.len() <= LIMITS.body);
             format!("{read:?}")
         }
-        Err(BodyError::Busy) => panic!("there is no other"),
+        Err(error @ (BodyError::Busy | BodyError::OverPending(_))) => panic!("{error}"),
         Err(error) => {
             let error = error.to_string();
             assert!(error.len() < 1000, "{error}");
