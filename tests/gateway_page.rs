@@ -126,8 +126,10 @@ fn a_group_is_deleted() {
     browser.evaluate(CONFIRM);
     browser.wait_for("document.body.innerText.includes('No groups yet')");
     let example = format!("@- {}/metrics/job/some_job", server.url());
-    let shown = browser.evaluate("document.querySelector('pre').textContent");
-    assert!(shown.as_str().unwrap().ends_with(&example), "{shown}");
+    // The script writes our URL there.
+    browser.wait_for(&format!(
+        "document.querySelector('pre').textContent.endsWith('{example}')"
+    ));
     assert_eq!(browser.problems(), [""; 0]);
 }
 

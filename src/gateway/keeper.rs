@@ -2,6 +2,7 @@
 
 use std::hash::RandomState;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant, SystemTime};
@@ -219,7 +220,9 @@ impl Work {
             if self.has_failed && batch.entries.is_empty() && last_try.elapsed() >= IDLE {
                 last_try = Instant::now();
                 // Perhaps the disk has room again, and nobody pushes before the gateway says that it is ready.
-                let _ = self.write(Vec::new(), Vec::new());
+                if self.writer.probe(&self.store).is_ok() {
+                    self.recovered();
+                }
             }
             let is_last = batch.is_last;
             self.finish(batch);
@@ -364,6 +367,14 @@ impl Work {
         self.stats.store(&self.store);
     }
 
+    fn recovered(&mut self) {
+        if self.has_failed {
+            self.log.info("changes can be written again", &[]);
+            self.has_failed = false;
+            self.stats.is_failing.store(false, Relaxed);
+        }
+    }
+
     fn write(&mut self, entries: Vec<Entry>, undos: Vec<Undo>) -> Result<(), NotKept> {
         let slots: Vec<u32> = undos.iter().map(Undo::slot).collect();
         let start = Instant::now();
@@ -371,10 +382,7 @@ impl Work {
         self.stats.committed(start.elapsed(), written.is_ok());
         match written {
             Ok(()) => {
-                if self.has_failed {
-                    self.log.info("changes can be written again", &[]);
-                }
-                self.has_failed = false;
+                self.recovered();
                 Ok(())
             }
             Err(error) => {

@@ -121,6 +121,14 @@ impl GroupWriter {
         Ok(())
     }
 
+    /// Whether changes can be written, after one could not. It does not wait for other processes.
+    pub fn probe(&mut self, store: &Store) -> Result<(), StateError> {
+        set_patience(&mut self.state, Duration::ZERO)?;
+        let written = self.write(store, Vec::new(), &[]);
+        set_patience(&mut self.state, PATIENCE)?;
+        written
+    }
+
     fn append(
         &mut self,
         store: &Store,
