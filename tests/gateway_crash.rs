@@ -222,7 +222,7 @@ fn killed_under_load() {
 fn killed_while_the_log_is_folded() {
     let load = Load {
         groups: 3000,
-        padding: 200_000,
+        padding: 500_000,
         millis: 2000,
         idle: 0..0,
     };

@@ -19,8 +19,8 @@ use crate::store::Store;
 
 /// The log is folded into the groups' rows when it is longer than this, in bytes, and than the groups
 /// themselves twice: a longer one costs fewer writes, and more time at the next start.
-const MIN_LOG_BYTES: u64 = 16 * 1024 * 1024;
-const MAX_LOG_BYTES: u64 = 128 * 1024 * 1024;
+const MIN_LOG_BYTES: u64 = 48 * 1024 * 1024;
+const MAX_LOG_BYTES: u64 = 192 * 1024 * 1024;
 
 /// How many rows of groups, and of the log, one transaction folds besides its own changes.
 const FOLDED_GROUPS: usize = 512;
