@@ -195,7 +195,9 @@ impl Work {
         let mut last_order = Instant::now();
         let mut last_try = Instant::now();
         loop {
-            let until_expiry = self.expiry.as_ref().map(Expiry::due_in);
+            // Nothing expires while nothing can be written, so that it is due is no reason to hurry.
+            let expiry = self.expiry.as_ref().filter(|_| !self.has_failed);
+            let until_expiry = expiry.map(Expiry::due_in);
             let patience = until_expiry.unwrap_or(IDLE).min(IDLE);
             let first = match orders.recv_timeout(patience) {
                 Ok(order) => Some(order),
