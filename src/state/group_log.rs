@@ -6,7 +6,7 @@
 use bytes::Bytes;
 use prost::Message;
 
-use super::groups::{Loaded, corrupt};
+use super::group_rows::{Loaded, corrupt};
 use crate::metrics::text::Limits;
 use crate::metrics::{Family, GroupingKey, Method, Names, protobuf, text};
 use crate::store::Report;

@@ -12,7 +12,7 @@ use rusqlite::{Connection, params};
 
 use super::error::is_busy;
 use super::group_log::{Entries, Entry};
-use super::groups::{Loaded, write_rows};
+use super::group_rows::{Loaded, write_rows};
 use super::serving::{ServingLock, lock_for_serving};
 use super::{State, StateError};
 use crate::store::Store;

@@ -1,22 +1,12 @@
-//! The embedded gateway's groups: on disk, and what a push does to them while no gateway serves them.
-//!
-//! Each group is a row. A gateway that serves them holds them in memory and only logs what changes, see
-//! [`group_log`](super::group_log), until it writes the rows anew. Whoever reads the rows has to do again
-//! what is in the log.
+//! The embedded gateway's groups, and what a push does to them while no gateway serves them.
 
-use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::SystemTime;
 
-use prost::Message;
-use rusqlite::{Connection, ffi, params};
-
-use super::group_log::Entries;
+use super::group_rows::{Loaded, corrupt, forget_log, load, write_rows};
 use super::{State, StateError};
-use crate::metrics::{
-    Family, Group, GroupingKey, LAST_SECOND, Method, Names, protobuf, text, unix_seconds,
-};
-use crate::store::{Rejection, Report, Store, StoredGroup};
+use crate::metrics::{Family, Group, GroupingKey, LAST_SECOND, Method, Names, unix_seconds};
+use crate::store::{Rejection, Report};
 
 /// Why the embedded gateway did not take a push.
 #[derive(Debug, thiserror::Error)]
@@ -27,19 +17,6 @@ pub enum PushError {
     /// Nothing has changed.
     #[error(transparent)]
     State(#[from] StateError),
-}
-
-/// The groups as they are in the database.
-#[derive(Default)]
-pub struct Loaded {
-    pub store: Store,
-    /// The slots whose rows are not up to date, because the log goes on from there.
-    pub outdated: BTreeSet<u32>,
-    /// The last row of the log, and how many bytes all have.
-    pub log_end: i64,
-    pub log_bytes: u64,
-    /// What could not be read in spite of a right checksum, for a person to read.
-    pub problems: Vec<String>,
 }
 
 /// What became of the groups of another gateway.
@@ -54,7 +31,7 @@ pub struct Imported {
 
 impl State {
     /// Does what a Pushgateway does with a push of `families` to the group of `key` at `now`, see
-    /// [`Store::push`]. The caller has locked the groups, see
+    /// [`Store::push`](crate::store::Store::push). The caller has locked the groups, see
     /// [`lock_groups`](crate::state::serving::lock_groups).
     ///
     /// # Errors
@@ -67,17 +44,14 @@ impl State {
         families: &[Family],
         now: SystemTime,
     ) -> Result<(), PushError> {
-        self.write_sync(|transaction| {
-            let mut loaded = load(transaction)?;
+        self.change_groups(|loaded| {
             let store = &mut loaded.store;
             let report = Report::new(key, families.to_vec(), Names::Legacy, &store.hasher());
             let pushed = store.push(key, method, report, unix_seconds(now));
             if let Some(undo) = &pushed.undo {
                 loaded.outdated.insert(undo.slot());
             }
-            write_rows(transaction, &loaded.store, &loaded.outdated)?;
-            forget_log(transaction, loaded.log_end)?;
-            Ok(pushed.result)
+            pushed.result
         })?
         .map_err(PushError::Rejected)
     }
@@ -85,21 +59,17 @@ impl State {
     /// Deletes the group with exactly this key. Returns whether there was one. The caller has locked the
     /// groups.
     pub fn delete(&mut self, key: &GroupingKey) -> Result<bool, StateError> {
-        self.write_sync(|transaction| {
-            let mut loaded = load(transaction)?;
+        self.change_groups(|loaded| {
             let undo = loaded.store.delete(key);
             loaded.outdated.extend(undo.iter().map(|undo| undo.slot()));
-            write_rows(transaction, &loaded.store, &loaded.outdated)?;
-            forget_log(transaction, loaded.log_end)?;
-            Ok(undo.is_some())
+            undo.is_some()
         })
     }
 
     /// Takes over the groups of another gateway with their push times, those excepted that were pushed to
     /// here since. The caller has locked the groups.
     pub fn import(&mut self, groups: Vec<Group>) -> Result<Imported, StateError> {
-        self.write_sync(|transaction| {
-            let mut loaded = load(transaction)?;
+        self.change_groups(|loaded| {
             let mut imported = Imported::default();
             for group in &groups {
                 let key = &group.key;
@@ -136,9 +106,21 @@ impl State {
                     (Ok(()), None) => {}
                 }
             }
+            imported
+        })
+    }
+
+    /// Does `change`, which notes the slots that it has changed, on all groups, and writes them.
+    fn change_groups<T>(
+        &mut self,
+        mut change: impl FnMut(&mut Loaded) -> T,
+    ) -> Result<T, StateError> {
+        self.write_sync(|transaction| {
+            let mut loaded = load(transaction)?;
+            let result = change(&mut loaded);
             write_rows(transaction, &loaded.store, &loaded.outdated)?;
             forget_log(transaction, loaded.log_end)?;
-            Ok(imported)
+            Ok(result)
         })
     }
 
@@ -184,156 +166,12 @@ impl State {
     }
 }
 
-/// Reads the rows, and does again what is in the log. Names may be any UTF-8: whether pushes may have
-/// such is up to the gateway that took them.
-fn load(connection: &Connection) -> rusqlite::Result<Loaded> {
-    let mut loaded = Loaded::default();
-    let hasher = loaded.store.hasher();
-    let has_log = "SELECT EXISTS (SELECT 1 FROM push_log)";
-    let has_log: bool = connection.query_row(has_log, [], |row| row.get(0))?;
-    let mut rows = connection.prepare_cached(
-        "SELECT id, grouping_key, push_time, push_failure_time, exposition, natives, checksum
-         FROM groups ORDER BY id",
-    )?;
-    let mut rows = rows.query([])?;
-    while let Some(row) = rows.next()? {
-        let slot: u32 = row.get(0)?;
-        let key: GroupingKey = row.get(1)?;
-        let times = [row.get(2)?, row.get(3)?];
-        let exposition = row.get_ref(4)?.as_str()?;
-        let natives = row.get_ref(5)?.as_blob()?;
-        let expected: Option<u32> = row.get(6)?;
-        let found = checksum(&key, times, exposition, natives);
-        if expected.is_some_and(|expected| expected != found) {
-            return Err(corrupt(format!("the checksum of group {slot} is wrong")));
-        }
-        let report = families(exposition, natives).and_then(|families| {
-            Report::new(&key, families, Names::Utf8, &hasher)
-                .map_err(|rejection| rejection.to_string())
-        });
-        match report {
-            Ok(report) => {
-                let group = key.to_string();
-                let is_first = loaded.store.restore(slot, report, times, key);
-                // One that was deleted and made again can be in another slot than before. Until all rows are
-                // folded, both can be there; the log has the deletion and what was pushed since.
-                if !is_first && has_log {
-                    loaded.outdated.insert(slot);
-                } else if !is_first {
-                    return Err(corrupt(format!("the group {{{group}}} stands twice")));
-                }
-            }
-            // It is as it was written, so another version may be able to read it.
-            Err(problem) => {
-                loaded.store.set_aside(slot);
-                loaded.problems.push(format!("group {{{key}}}: {problem}"));
-            }
-        }
-    }
-    let mut rows =
-        connection.prepare_cached("SELECT id, entries, checksum FROM push_log ORDER BY id")?;
-    let mut rows = rows.query([])?;
-    while let Some(row) = rows.next()? {
-        loaded.log_end = row.get(0)?;
-        let entries = row.get_ref(1)?.as_blob()?;
-        if row.get::<_, u32>(2)? != crc32fast::hash(entries) {
-            let row = loaded.log_end;
-            return Err(corrupt(format!(
-                "the checksum of row {row} of the log is wrong"
-            )));
-        }
-        loaded.log_bytes += entries.len() as u64;
-        Entries::decode(entries)
-            .map_err(|error| corrupt(format!("row {} of the log: {error}", loaded.log_end)))?
-            .replay(&mut loaded)?;
-    }
-    Ok(loaded)
-}
-
-/// Reads the families of a row.
-fn families(exposition: &str, natives: &[u8]) -> Result<Vec<Family>, String> {
-    let limits = text::Limits::default();
-    let families = text::parse_names(exposition.as_bytes(), &limits, Names::Utf8);
-    let mut families = families.map_err(|error| error.to_string())?;
-    let natives = protobuf::decode_again(natives).map_err(|error| error.to_string())?;
-    let mut others = Vec::new();
-    for native in natives {
-        // They are sorted, as a group has them.
-        match families.binary_search_by(|family| family.name.cmp(&native.name)) {
-            Ok(at) => families[at] = native,
-            Err(_) => others.push(native),
-        }
-    }
-    families.extend(others);
-    Ok(families)
-}
-
-/// Brings the rows of these slots up to date.
-pub(super) fn write_rows<'a>(
-    connection: &Connection,
-    store: &Store,
-    slots: impl IntoIterator<Item = &'a u32>,
-) -> rusqlite::Result<()> {
-    let mut replace = connection.prepare_cached(
-        "INSERT OR REPLACE INTO groups
-         (id, grouping_key, push_time, push_failure_time, exposition, natives, checksum)
-         VALUES (?, ?, ?, ?, ?, ?, ?)",
-    )?;
-    let mut delete = connection.prepare_cached("DELETE FROM groups WHERE id = ?")?;
-    for slot in slots {
-        let Some(group) = store.group(*slot) else {
-            delete.execute([slot])?;
-            continue;
-        };
-        let StoredGroup {
-            key,
-            push_time,
-            push_failure_time,
-            ..
-        } = &**group;
-        let (exposition, natives) = (group.exposition(), group.natives());
-        let checksum = checksum(key, [*push_time, *push_failure_time], &exposition, &natives);
-        replace.execute(params![
-            slot,
-            key,
-            push_time,
-            push_failure_time,
-            exposition,
-            natives,
-            checksum
-        ])?;
-    }
-    Ok(())
-}
-
-/// Removes the rows of the log up to `end`: the groups' rows say the same.
-pub(super) fn forget_log(connection: &Connection, end: i64) -> rusqlite::Result<()> {
-    let mut forget = connection.prepare_cached("DELETE FROM push_log WHERE id <= ?")?;
-    forget.execute([end]).map(drop)
-}
-
-fn checksum(key: &GroupingKey, times: [f64; 2], exposition: &str, natives: &[u8]) -> u32 {
-    let mut hasher = crc32fast::Hasher::new();
-    hasher.update(key.to_string().as_bytes());
-    for time in times {
-        hasher.update(&time.to_le_bytes());
-    }
-    hasher.update(exposition.as_bytes());
-    hasher.update(natives);
-    hasher.finalize()
-}
-
-/// What SQLite itself would say of a broken database.
-pub(super) fn corrupt(problem: String) -> rusqlite::Error {
-    rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_CORRUPT), Some(problem))
-}
-
 #[cfg(test)]
 mod tests {
     use std::time::{Duration, UNIX_EPOCH};
 
     use super::*;
-    use crate::metrics::Kind;
+    use crate::metrics::{Kind, text};
 
     struct Gateway {
         state: State,

@@ -13,6 +13,7 @@
 //! - `error`: why it cannot be used.
 //! - `damage`: what becomes of a corrupt database.
 //! - [`groups`]: the embedded gateway's groups, and what a push does to them.
+//! - [`group_rows`]: their rows, read with what is in the log, and written.
 //! - [`group_log`]: what a serving gateway has changed in them; [`group_writer`] writes it.
 //! - [`serving`]: who may change them.
 //! - [`history`]: finished runs.
@@ -27,6 +28,7 @@ pub mod dir;
 mod error;
 mod files;
 pub mod group_log;
+pub mod group_rows;
 pub mod group_writer;
 pub mod groups;
 pub mod history;
