@@ -91,6 +91,7 @@ pub fn main(mut job: Job, args: &PerformArgs, talk: Talk) -> anyhow::Result<u8> 
             (_, true) => Reporting::Record,
             _ => Reporting::Push,
         },
+        lines: None,
     };
     let quiet = args.quiet.quiet;
     let observer = Notices { job: &job, quiet };

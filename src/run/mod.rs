@@ -3,7 +3,8 @@
 //! It may use [`crate::job`], [`crate::push`], [`crate::state`] and [`crate::metrics`].
 //!
 //! - [`perform`](perform()): one run from the wait for its turn to its report, which is what the
-//!   command line does.
+//!   command line does. Who has several at a time does [`take_turn`] for each, in a thread of its own, and
+//!   then [`conclude`].
 //! - [`run`](run()): the run itself, of one or more attempts; `command` and `builtin` are one
 //!   attempt each.
 //! - [`Outcome`], [`Usage`]: how it ended, what it used.
@@ -11,7 +12,7 @@
 //! - [`report`]: a run as metric families.
 //! - `live`: reports while it goes on.
 //! - [`lock`]: what keeps runs of a job apart.
-//! - [`Signals`]: what becomes of the signals that this process gets.
+//! - [`Signals`]: what becomes of the signals that a run gets.
 
 mod attempt;
 mod builtin;
@@ -32,12 +33,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 pub use attempt::Attempt;
-pub use command::keep_sigpipe_ignored;
+pub use command::{keep_sigpipe_ignored, reap_orphans};
 pub use events::Events;
 pub use order::{Order, Reporting};
 pub use outcome::Outcome;
-pub use perform::{PerformError, Performed, perform};
-pub use signals::{Received, Signals};
+pub use perform::{Concluded, PerformError, Performed, Turn, conclude, perform, take_turn};
+pub use signals::{Received, Signals, Teller};
 pub use usage::Usage;
 
 use rand::TryRng;
@@ -74,7 +75,7 @@ pub struct Run {
 
 impl Run {
     /// One that was not begun, because another run goes on.
-    fn skipped(id: String, why: String) -> Self {
+    pub fn skipped(id: String, why: String) -> Self {
         let now = SystemTime::now();
         Run {
             id,
@@ -103,7 +104,7 @@ pub trait Observer {
 }
 
 /// A new id for a run.
-fn new_id() -> String {
+pub fn new_id() -> String {
     let mut bytes = [0; 8];
     // Straight from the system, which for one number takes less time than a generator's setting up.
     match SysRng.try_fill_bytes(&mut bytes) {

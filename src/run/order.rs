@@ -1,7 +1,9 @@
 //! What is to run, and where it is reported.
 
 use std::path::Path;
+use std::sync::Arc;
 
+use super::events::LineSink;
 use crate::job::Job;
 use crate::metrics::GroupingKey;
 use crate::push::{DeliveryPolicy, Gateway};
@@ -16,6 +18,8 @@ pub struct Order<'a> {
     /// Where the history, the outbox and the locks are.
     pub state_dir: &'a Path,
     pub reporting: Reporting,
+    /// Who gets what a command writes, line by line, in place of our own stdout and stderr.
+    pub lines: Option<Arc<LineSink>>,
 }
 
 /// What becomes of a run's report.
@@ -23,6 +27,8 @@ pub struct Order<'a> {
 pub enum Reporting {
     /// It is recorded in the history and pushed.
     Push,
+    /// It is recorded in the history, and put into the outbox, from where somebody else delivers it.
+    Enqueue,
     /// It is recorded in the history only.
     Record,
     /// It is made, and neither recorded nor pushed.

@@ -64,46 +64,11 @@ pub fn perform<'a>(
         }
         _ => LazyState::new(order.state_dir),
     };
-    let policy = &order.job.policy;
-    let id = new_id();
-    let splay = policy.splay.mul_f64(match policy.splay {
-        Duration::ZERO => 0.0,
-        _ => rand::random(),
-    });
-    if let Some(signal) = pause(splay, signals) {
-        return Err(PerformError::Interrupted(signal.number));
-    }
-    let locking = match policy.lock {
-        LockPolicy::Off => None,
-        LockPolicy::Wait(wait) => Some(Lock::acquire(
-            order.state_dir,
-            order.key,
-            &id,
-            wait,
-            signals,
-        )?),
-    };
-    let (lock, run, warnings) = match locking {
-        Some(Locking::Interrupted(signal)) => {
-            return Err(PerformError::Interrupted(signal.number));
-        }
-        Some(Locking::Busy(holder)) => {
-            let why = match holder {
-                Some(holder) => format!("another run goes on (process {})", holder.pid),
-                None => "another run goes on".into(),
-            };
-            signals.hold();
-            (None, Run::skipped(id, why), Vec::new())
-        }
-        Some(Locking::Locked(lock)) => {
-            let (run, warnings) = run_live(order, id, progress, signals, observer)?;
-            (Some(lock), run, warnings)
-        }
-        None => {
-            let (run, warnings) = run_live(order, id, progress, signals, observer)?;
-            (None, run, warnings)
-        }
-    };
+    let Turn {
+        run,
+        lock,
+        warnings,
+    } = take_turn(order, new_id(), progress, signals, observer)?;
     let dispatch = (order.reporting == Reporting::Push).then(|| {
         let Order {
             gateways,
@@ -138,6 +103,66 @@ pub fn perform<'a>(
     })
 }
 
+/// A run that is over, and is not recorded yet.
+pub struct Turn {
+    pub run: Run,
+    /// The job's lock, if it has one: its next run begins once this is dropped.
+    pub lock: Option<Lock>,
+    /// What did not go as it should.
+    pub warnings: Vec<String>,
+}
+
+/// Waits for the job's turn, and runs it as the run `id`.
+pub fn take_turn(
+    order: &Order<'_>,
+    id: String,
+    progress: &dyn Progress,
+    signals: &Signals,
+    observer: &dyn Observer,
+) -> Result<Turn, PerformError> {
+    let policy = &order.job.policy;
+    let splay = policy.splay.mul_f64(match policy.splay {
+        Duration::ZERO => 0.0,
+        _ => rand::random(),
+    });
+    if let Some(signal) = pause(splay, signals) {
+        return Err(PerformError::Interrupted(signal.number));
+    }
+    let locking = match policy.lock {
+        LockPolicy::Off => None,
+        LockPolicy::Wait(wait) => Some(Lock::acquire(
+            order.state_dir,
+            order.key,
+            &id,
+            wait,
+            signals,
+        )?),
+    };
+    let (lock, (run, warnings)) = match locking {
+        Some(Locking::Interrupted(signal)) => {
+            return Err(PerformError::Interrupted(signal.number));
+        }
+        Some(Locking::Busy(holder)) => {
+            let why = match holder {
+                Some(holder) => format!("another run goes on (process {})", holder.pid),
+                None => "another run goes on".into(),
+            };
+            signals.hold();
+            (None, (Run::skipped(id, why), Vec::new()))
+        }
+        Some(Locking::Locked(lock)) => {
+            let ran = run_live(order, id, progress, signals, observer)?;
+            (Some(lock), ran)
+        }
+        None => (None, run_live(order, id, progress, signals, observer)?),
+    };
+    Ok(Turn {
+        run,
+        lock,
+        warnings,
+    })
+}
+
 /// Runs the job, and reports it while it goes on, if that is wanted.
 fn run_live(
     order: &Order<'_>,
@@ -147,9 +172,10 @@ fn run_live(
     observer: &dyn Observer,
 ) -> Result<(Run, Vec<String>), ParamError> {
     let Job { policy, .. } = order.job;
-    let events = Arc::new(Events::new(order.job));
+    let events = Arc::new(Events::new(order.job, order.lines.clone()));
     let is_live = policy.push_start || policy.push_interval.is_some();
-    if !is_live || order.reporting != Reporting::Push {
+    let is_pushed = matches!(order.reporting, Reporting::Push | Reporting::Enqueue);
+    if !is_live || !is_pushed {
         let run = run(order.job, id, &events, progress, signals, observer)?;
         return Ok((run, Vec::new()));
     }
@@ -194,19 +220,19 @@ impl Observer for Reported<'_, '_, '_> {
 }
 
 /// What became of a run once it was over.
-struct Concluded {
-    run: Run,
-    push: Option<Result<Push, CheckError>>,
-    warnings: Vec<String>,
+pub struct Concluded {
+    pub run: Run,
+    pub push: Option<Result<Push, CheckError>>,
+    pub warnings: Vec<String>,
     /// Why the run is not in the history, and its report not in the outbox.
-    state_failure: Option<StateError>,
+    pub state_failure: Option<StateError>,
     /// The report in the outbox, once for each gateway; `None` if it could not be put there.
-    entries: Option<Vec<i64>>,
+    pub entries: Option<Vec<i64>>,
 }
 
 /// Records a run, and puts its report into the outbox, in one step: whatever is seen as finished is also
-/// reported, even if this process ends here.
-fn conclude(
+/// reported, even if this process ends here. `gateways` are named as the outbox names them.
+pub fn conclude(
     order: &Order<'_>,
     mut run: Run,
     state: &mut LazyState,

@@ -1,8 +1,8 @@
-//! The signals that this process gets, and what becomes of them during a run.
+//! The signals that a run gets, and what becomes of them.
 
 use std::io::{self, PipeReader, PipeWriter, Read, Write};
 use std::mem::MaybeUninit;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::ptr;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -25,14 +25,29 @@ const ENDING: [i32; 4] = [SIGINT, SIGTERM, SIGHUP, SIGQUIT];
 /// The further signals that are passed on to a command, and what tells of its end.
 const PASSED_ON: [i32; 5] = [SIGUSR1, SIGUSR2, SIGTSTP, SIGCONT, SIGCHLD];
 
-/// What becomes of the signals that this process gets. At first they do what they always do.
+/// What becomes of the signals that a run gets.
 ///
-/// There is one for the process: it catches signals for as long as the process lives.
+/// That of [`default`](Self::default) is for a process that is there for one run: they are the signals of
+/// the process, and at first they do what they always do. It catches them for as long as the process lives,
+/// so there is one of it. That of [`told`](Self::told) is for one of many runs in a process.
 #[derive(Default)]
 pub struct Signals {
     shared: Arc<Shared>,
     pipe: OnceLock<PipeReader>,
     is_holding: AtomicBool,
+    /// Whether they come from a [`Teller`], and not from the system.
+    is_told: bool,
+}
+
+/// Gives signals to one run.
+#[derive(Clone)]
+pub struct Teller(Arc<Shared>);
+
+impl Teller {
+    /// The run gets `signal`, as if this process was there for it alone.
+    pub fn tell(&self, signal: i32) {
+        self.0.take(signal as u8, false);
+    }
 }
 
 #[derive(Default)]
@@ -65,11 +80,38 @@ impl Received {
 }
 
 impl Signals {
+    /// Those of a run that shares its process with others: only what the [`Teller`] tells. The run's commands
+    /// get neither our terminal nor our stdin.
+    ///
+    /// # Errors
+    ///
+    /// There are too many open files.
+    pub fn told() -> io::Result<(Signals, Teller)> {
+        let signals = Signals {
+            is_told: true,
+            ..Signals::default()
+        };
+        signals.open()?;
+        signals.shared.is_passing.store(true, Ordering::Relaxed);
+        let teller = Teller(Arc::clone(&signals.shared));
+        Ok((signals, teller))
+    }
+
+    /// Whether the run shares its process with others.
+    pub fn are_told(&self) -> bool {
+        self.is_told
+    }
+
     /// From now on holds back the first signal that asks this process to end, so that a run can be
     /// cleaned up and reported. A second one does what it does by default.
     pub fn hold(&self) {
         self.shared.is_passing.store(false, Ordering::Relaxed);
-        if !self.is_holding.swap(true, Ordering::Relaxed) && self.pipe.get().is_none() {
+        if self.is_told {
+            // None is lost that nobody has waited for.
+            for received in self.wait(Some(Duration::ZERO)) {
+                self.shared.take(received.number, false);
+            }
+        } else if !self.is_holding.swap(true, Ordering::Relaxed) && self.pipe.get().is_none() {
             self.catch(&ENDING);
         }
     }
@@ -96,13 +138,7 @@ impl Signals {
     /// There are too many open files.
     pub fn pass(&self) -> io::Result<()> {
         if self.pipe.get().is_none() {
-            let (reader, writer) = io::pipe()?;
-            for fd in [reader.as_fd(), writer.as_fd()] {
-                // A handler must not wait for room, and the reader has its own way to wait.
-                fcntl(fd, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
-            }
-            let _ = self.shared.pipe.set(writer);
-            let _ = self.pipe.set(reader);
+            self.open()?;
             // Blocked by whoever started us, the end of a command would go unnoticed.
             let _ = SigSet::from(Signal::SIGCHLD).thread_unblock();
             if !self.is_holding.load(Ordering::Relaxed) {
@@ -111,17 +147,44 @@ impl Signals {
             self.catch(&PASSED_ON);
         }
         self.shared.is_passing.store(true, Ordering::Relaxed);
+        if let (true, held @ 1..) = (self.is_told, self.shared.held.swap(0, Ordering::Relaxed)) {
+            self.shared.take(held, false);
+        }
+        Ok(())
+    }
+
+    fn open(&self) -> io::Result<()> {
+        let (reader, writer) = io::pipe()?;
+        for fd in [reader.as_fd(), writer.as_fd()] {
+            // A handler must not wait for room, and the reader has its own way to wait.
+            fcntl(fd, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
+        }
+        let _ = self.shared.pipe.set(writer);
+        let _ = self.pipe.set(reader);
         Ok(())
     }
 
     /// Waits for signals until `timeout` is over, without one for ever. It returns at once with what
     /// has come since the last call, and may return early with nothing.
     pub fn wait(&self, timeout: Option<Duration>) -> Vec<Received> {
+        self.wait_beside(timeout, None)
+    }
+
+    /// The same, but returns when `other` can be read, too.
+    pub fn wait_beside(
+        &self,
+        timeout: Option<Duration>,
+        other: Option<BorrowedFd<'_>>,
+    ) -> Vec<Received> {
         let Some(mut pipe) = self.pipe.get() else {
             std::thread::sleep(timeout.unwrap_or_default());
             return Vec::new();
         };
-        let mut fds = [PollFd::new(pipe.as_fd(), PollFlags::POLLIN)];
+        let readable = |fd| PollFd::new(fd, PollFlags::POLLIN);
+        let mut fds = [
+            readable(pipe.as_fd()),
+            readable(other.unwrap_or(pipe.as_fd())),
+        ];
         // Rounded up, so that the time is over when it returns.
         let timeout = timeout.map(|timeout| timeout.saturating_add(Duration::from_micros(999)));
         let timeout = timeout.map_or(PollTimeout::NONE, |timeout| {
@@ -160,24 +223,28 @@ impl Signals {
 impl Shared {
     /// Called by the signal handler: no locks, no allocation, only atomics and write(2).
     fn handle(&self, signal: i32, info: &siginfo_t) {
-        let number = signal as u8;
-        if self.is_passing.load(Ordering::Relaxed) {
-            let Some(mut pipe) = self.pipe.get() else {
-                return;
-            };
-            let is_from_kernel = info.si_code == libc::SI_KERNEL;
-            // A pipe that is full has thousands of signals waiting: this one adds nothing.
-            let _ = pipe.write(&[number, u8::from(is_from_kernel)]);
-        } else if ENDING.contains(&signal) {
-            let is_first =
-                self.held
-                    .compare_exchange(0, number, Ordering::Relaxed, Ordering::Relaxed);
-            if is_first.is_err() {
-                let _ = emulate_default_handler(signal);
-            }
-        } else if signal == SIGTSTP {
+        let is_taken = self.take(signal as u8, info.si_code == libc::SI_KERNEL);
+        if !is_taken && (ENDING.contains(&signal) || signal == SIGTSTP) {
             let _ = emulate_default_handler(signal);
         }
+    }
+
+    /// Passes the signal on, or holds it back. Returns whether it did one of them.
+    fn take(&self, number: u8, is_from_kernel: bool) -> bool {
+        if self.is_passing.load(Ordering::Relaxed) {
+            if let Some(mut pipe) = self.pipe.get() {
+                // A pipe that is full has thousands of signals waiting: this one adds nothing.
+                let _ = pipe.write(&[number, u8::from(is_from_kernel)]);
+            }
+            return true;
+        }
+        if !ENDING.contains(&number.into()) {
+            return false;
+        }
+        let held = self
+            .held
+            .compare_exchange(0, number, Ordering::Relaxed, Ordering::Relaxed);
+        held.is_ok()
     }
 }
 

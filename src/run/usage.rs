@@ -36,7 +36,7 @@ impl From<&libc::rusage> for Usage {
     }
 }
 
-/// Measures what this process uses, for a built-in.
+/// Measures what this thread uses, for a built-in. Its memory is that of the whole process.
 pub struct Meter {
     cpu_before: (Duration, Duration),
 }
@@ -57,10 +57,10 @@ impl Meter {
     }
 }
 
-/// CPU time of this process in user mode and in the kernel.
+/// CPU time of this thread in user mode and in the kernel.
 fn cpu() -> (Duration, Duration) {
     // It fails only for an unknown `who`.
-    let Ok(usage) = getrusage(UsageWho::RUSAGE_SELF) else {
+    let Ok(usage) = getrusage(UsageWho::RUSAGE_THREAD) else {
         return Default::default();
     };
     let of = |time: nix::sys::time::TimeVal| duration(time.tv_sec(), time.tv_usec());

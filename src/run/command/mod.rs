@@ -13,7 +13,7 @@ use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
-use std::process::{self, ExitStatus};
+use std::process::{self, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -26,7 +26,7 @@ use self::lines::{Lines, Tail};
 use self::output::Passage;
 use self::processes::{End, Processes};
 
-pub use self::processes::keep_sigpipe_ignored;
+pub use self::processes::{keep_sigpipe_ignored, reap_orphans};
 use super::attempt::Attempt;
 use super::events::{Events, METRICS_VARIABLE};
 use super::outcome::Outcome;
@@ -132,7 +132,10 @@ impl Running {
                     false => child.stderr(end),
                 };
             }
-            Processes::start(&mut child)
+            if signals.are_told() {
+                child.stdin(Stdio::null());
+            }
+            Processes::start(&mut child, signals.are_told())
         };
         let processes = match start(command.program(), command.arguments()) {
             // A script that does not name its interpreter, as execvp(3), shells and env(1) run it.
@@ -202,10 +205,13 @@ impl Running {
             // The last ones may not be children of ours, so that nothing tells of their end.
             let next = match end {
                 Some(_) => Some(now + TICK),
+                None if self.processes.must_be_polled() => {
+                    Some(next.map_or(now + TICK, |next| next.min(now + TICK)))
+                }
                 None => next,
             };
             let timeout = next.map(|next| next.saturating_duration_since(now));
-            for received in signals.wait(timeout) {
+            for received in signals.wait_beside(timeout, self.processes.end_fd()) {
                 self.pass_on(received);
                 if received.is_ending() {
                     interrupted.get_or_insert(received);
@@ -288,9 +294,10 @@ fn passages(
     tail: &Arc<Mutex<Tail>>,
 ) -> (Vec<Passage>, Ends) {
     let (mut passages, mut ends) = (Vec::new(), Ends::default());
+    let is_ours = !events.takes_lines();
     if events.reads(OutputStream::Stdout) {
         let watch = watch(OutputStream::Stdout, events, None);
-        match Passage::start(io::stdout(), watch) {
+        match Passage::start(is_ours.then(io::stdout), watch) {
             Ok((passage, end)) => {
                 passages.push(passage);
                 ends.stdout = Some(end);
@@ -300,7 +307,7 @@ fn passages(
     }
     if command.tail > 0 || events.reads(OutputStream::Stderr) {
         let watch = watch(OutputStream::Stderr, events, Some(Arc::clone(tail)));
-        match Passage::start(io::stderr(), watch) {
+        match Passage::start(is_ours.then(io::stderr), watch) {
             Ok((passage, end)) => {
                 passages.push(passage);
                 ends.stderr = Some(end);

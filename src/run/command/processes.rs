@@ -1,15 +1,19 @@
 //! The processes of a command.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io;
+use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 
 use nix::errno::Errno;
 use nix::libc;
 use nix::sys::prctl;
 use nix::sys::signal::{Signal, kill, killpg};
+use nix::sys::wait::{Id, WaitPidFlag, waitid};
 use nix::unistd::Pid;
 
 use crate::run::Usage;
@@ -23,8 +27,18 @@ pub struct Processes {
     /// The process that was started.
     leader: Pid,
     shares_our_group: bool,
+    /// Whether this process has other children, which others wait for.
+    are_among_others: bool,
+    /// What can be read once the leader has ended, if that is known otherwise than by SIGCHLD.
+    leader_fd: Option<OwnedFd>,
     end: Option<End>,
 }
+
+/// The leaders that have not been waited for, of processes among others.
+static LEADERS: Mutex<BTreeSet<i32>> = Mutex::new(BTreeSet::new());
+
+/// Read from before a leader is born until it is among them.
+static BIRTHS: RwLock<()> = RwLock::new(());
 
 /// How the process that was started has ended.
 #[derive(Debug, Clone, Copy)]
@@ -44,9 +58,9 @@ pub fn keep_sigpipe_ignored() {
 }
 
 impl Processes {
-    /// Starts `command`.
-    pub fn start(command: &mut Command) -> io::Result<Self> {
-        let shares_our_group = has_terminal();
+    /// Starts `command`. Among others are those of a process that has several at a time.
+    pub fn start(command: &mut Command, are_among_others: bool) -> io::Result<Self> {
+        let shares_our_group = !are_among_others && has_terminal();
         if !shares_our_group {
             command.process_group(0);
         }
@@ -63,12 +77,36 @@ impl Processes {
         // ours and does not stay as a zombie where there is no init. Old kernels cannot.
         let _ = prctl::set_child_subreaper(true);
         // It is waited for by `reap`, because `Child` does not tell the usage.
-        let child = command.spawn()?;
+        let (leader, leader_fd) = match are_among_others {
+            false => (command.spawn()?.id() as i32, None),
+            true => {
+                // What looks for orphans meanwhile would take it for one.
+                let _birth = BIRTHS.read().unwrap_or_else(PoisonError::into_inner);
+                let leader = command.spawn()?.id() as i32;
+                leaders().insert(leader);
+                (leader, pidfd(leader))
+            }
+        };
         Ok(Processes {
-            leader: Pid::from_raw(child.id() as i32),
+            leader: Pid::from_raw(leader),
             shares_our_group,
+            are_among_others,
+            leader_fd,
             end: None,
         })
+    }
+
+    /// What can be read once the leader has ended. Without it, SIGCHLD tells of that, or nothing does.
+    pub fn end_fd(&self) -> Option<BorrowedFd<'_>> {
+        match self.end {
+            None => self.leader_fd.as_ref().map(AsFd::as_fd),
+            Some(_) => None,
+        }
+    }
+
+    /// Whether nothing tells of the leader's end.
+    pub fn must_be_polled(&self) -> bool {
+        self.are_among_others && self.leader_fd.is_none()
     }
 
     /// Whether a signal that the kernel sent to our process group came to them too.
@@ -98,25 +136,77 @@ impl Processes {
 
     /// Takes notice of those that have ended; returns the end of the one that was started.
     pub fn reap(&mut self) -> Option<End> {
+        if self.are_among_others {
+            if self.end.is_none() {
+                let leader = self.leader.as_raw();
+                let (pid, end) = wait4(leader);
+                if pid == leader {
+                    self.end = Some(end);
+                    leaders().remove(&leader);
+                }
+            }
+            return self.end;
+        }
         loop {
-            let mut status = 0;
-            // SAFETY: all zeros is a valid rusage, and wait4(2) writes only to the two arguments.
-            let (pid, usage) = unsafe {
-                let mut usage: libc::rusage = std::mem::zeroed();
-                let pid = libc::wait4(-1, &mut status, libc::WNOHANG, &mut usage);
-                (pid, usage)
-            };
+            let (pid, end) = wait4(-1);
             match pid {
                 0 => return self.end,
-                -1 if Errno::last() == Errno::EINTR => {}
+                // With WNOHANG no signal interrupts it.
                 -1 => return self.end,
-                _ if pid == self.leader.as_raw() => {
-                    let usage = Usage::from(&usage);
-                    self.end = Some(End { status, usage });
-                }
+                _ if pid == self.leader.as_raw() => self.end = Some(end),
                 _ => {}
             }
         }
+    }
+}
+
+/// Takes notice of the end of a child that nobody waits for: one that outlived its parent, and came to us
+/// because we are its subreaper or the init of a container. Returns how many there were.
+///
+/// For a process that starts commands among others.
+pub fn reap_orphans() -> usize {
+    let mut count = 0;
+    loop {
+        let _no_births = BIRTHS.write().unwrap_or_else(PoisonError::into_inner);
+        let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
+        let Some(pid) = waitid(Id::All, flags).ok().and_then(|status| status.pid()) else {
+            return count;
+        };
+        // The system names the first one that has ended, and does so until that one was waited for, which
+        // whoever started it is about to do. The others come after that.
+        if leaders().contains(&pid.as_raw()) {
+            return count;
+        }
+        wait4(pid.as_raw());
+        count += 1;
+    }
+}
+
+fn leaders() -> MutexGuard<'static, BTreeSet<i32>> {
+    LEADERS.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Takes notice of the end of the child `pid`, or of any for -1. Returns its id, 0 if none has ended, and -1
+/// if there is none.
+fn wait4(pid: i32) -> (i32, End) {
+    let mut status = 0;
+    // SAFETY: all zeros is a valid rusage, and wait4(2) writes only to the two arguments.
+    let (pid, usage) = unsafe {
+        let mut usage: libc::rusage = std::mem::zeroed();
+        let pid = libc::wait4(pid, &mut status, libc::WNOHANG, &mut usage);
+        (pid, usage)
+    };
+    let usage = Usage::from(&usage);
+    (pid, End { status, usage })
+}
+
+/// A descriptor that can be read once the process has ended; Linux has them since 5.3.
+fn pidfd(pid: i32) -> Option<OwnedFd> {
+    // SAFETY: pidfd_open(2) touches no memory of ours, and its result is a new descriptor that is ours.
+    unsafe {
+        let fd = libc::syscall(libc::SYS_pidfd_open, pid, 0);
+        let fd = i32::try_from(fd).ok().filter(|fd| *fd >= 0)?;
+        Some(OwnedFd::from_raw_fd(fd))
     }
 }
 

@@ -8,7 +8,7 @@ mod event;
 mod metrics_file;
 
 use std::path::Path;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use prometheus::Registry;
 
@@ -24,8 +24,13 @@ pub use event::{Change, Event};
 /// The environment variable that names the file to which a running job appends its metrics.
 pub const METRICS_VARIABLE: &str = "METRICSJOB_METRICS";
 
+/// Takes the lines that a job's command writes.
+pub type LineSink = dyn Fn(OutputStream, &[u8]) + Send + Sync;
+
 /// The metrics of a running job, from all places where they come from.
 pub struct Events {
+    /// Who gets the output, line by line, in place of our own stdout and stderr.
+    lines: Option<Arc<LineSink>>,
     /// The rules that read the command's output.
     rules: Vec<MetricRule>,
     /// What a built-in registers.
@@ -40,8 +45,8 @@ struct State {
 }
 
 impl Events {
-    /// None so far, of a run of `job`.
-    pub fn new(job: &Job) -> Self {
+    /// None so far, of a run of `job`. `lines` gets what its command writes, if it is there.
+    pub fn new(job: &Job, lines: Option<Arc<LineSink>>) -> Self {
         let mut warnings = Warnings::default();
         let file = match &job.work {
             Work::Builtin(..) => None,
@@ -55,6 +60,7 @@ impl Events {
         };
         let rules = job.metrics.iter().filter(|rule| rule.source.is_some());
         Events {
+            lines,
             rules: rules.cloned().collect(),
             registry: Mutex::new(Registry::new()),
             state: Mutex::new(State {
@@ -77,14 +83,22 @@ impl Events {
         self.state().file.as_ref().map(|file| use_path(file.path()))
     }
 
-    /// Whether a rule reads `stream`.
+    /// Whether anybody reads `stream`.
     pub fn reads(&self, stream: OutputStream) -> bool {
         let mut sources = self.rules.iter().filter_map(|rule| rule.source.as_ref());
-        sources.any(|source| source.stream.includes(stream))
+        self.takes_lines() || sources.any(|source| source.stream.includes(stream))
+    }
+
+    /// Whether somebody gets the output in place of our own stdout and stderr.
+    pub fn takes_lines(&self) -> bool {
+        self.lines.is_some()
     }
 
     /// Looks for metrics in a line that the job wrote to `stream`.
     pub fn output_line(&self, stream: OutputStream, line: &[u8]) {
+        if let Some(take) = &self.lines {
+            take(stream, line);
+        }
         for rule in &self.rules {
             let Some(source) = &rule.source else { continue };
             if !source.stream.includes(stream) {
