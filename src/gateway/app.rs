@@ -9,9 +9,9 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use super::body::{Limits, Receiver};
 use super::keeper::Keeper;
 use super::own_metrics::OwnMetrics;
-use super::sending::Sendings;
 use super::stats::Stats;
 use crate::web::log::Log;
+use crate::web::sending::Sendings;
 
 /// How a gateway behaves.
 #[derive(Debug, Clone)]

@@ -9,8 +9,7 @@
 //! - [`Keeper`]: the thread that owns the groups. `expiry` says which are too old.
 //! - [`group_path`], [`body`]: what a request says: its group, and what is pushed to it.
 //! - `changes`: pushes and deletions.
-//! - `scrape`, `api`, `admin`, `list`: what can be read and done besides. `sending`: what of it waits for its
-//!   readers.
+//! - `scrape`, `api`, `admin`, `list`: what can be read and done besides.
 //! - `stats`, `own_metrics`: what the gateway says of itself.
 //! - [`page`]: the page for people.
 
@@ -27,7 +26,6 @@ mod own_metrics;
 pub mod page;
 mod router;
 mod scrape;
-mod sending;
 mod stats;
 
 pub use app::{App, Options};

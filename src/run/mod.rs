@@ -37,7 +37,9 @@ pub use command::{keep_sigpipe_ignored, reap_orphans};
 pub use events::Events;
 pub use order::{Order, Reporting};
 pub use outcome::Outcome;
-pub use perform::{Concluded, PerformError, Performed, Turn, conclude, perform, take_turn};
+pub use perform::{
+    Concluded, PerformError, Performed, Turn, conclude, perform, recorded, take_turn,
+};
 pub use signals::{Received, Signals, Teller};
 pub use usage::Usage;
 

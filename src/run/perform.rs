@@ -17,7 +17,7 @@ use crate::job::builtin::Progress;
 use crate::job::params::ParamError;
 use crate::job::{Job, LockPolicy, Work};
 use crate::metrics::check::{CheckError, add_pushable};
-use crate::metrics::{Method, Push, unix_seconds};
+use crate::metrics::{GroupingKey, Method, Push, unix_seconds};
 use crate::push::{Delivery, Dispatch};
 use crate::state::counters::Counter;
 use crate::state::history::{Recorded, RecordedRun};
@@ -278,10 +278,20 @@ fn record(
             entries: Vec::new(),
         });
     }
-    let recorded = RecordedRun {
+    let recorded = recorded(run, &job.name, order.key);
+    let keep = job.policy.keep;
+    let state = state.get()?;
+    state.record(&recorded, &increments, keep, gateways, |totals| {
+        push_of(order, run, Some(totals))
+    })
+}
+
+/// `run` as the history keeps it.
+pub fn recorded(run: &Run, name: &str, key: &GroupingKey) -> RecordedRun {
+    RecordedRun {
         run_id: run.id.clone(),
-        name: job.name.clone(),
-        key: order.key.clone(),
+        name: name.to_owned(),
+        key: key.clone(),
         started_at: unix_seconds(run.started_at),
         ended_at: unix_seconds(run.completed_at),
         duration: run.duration.as_secs_f64(),
@@ -294,12 +304,7 @@ fn record(
         max_rss: run.usage.max_rss,
         metrics: run.metrics.clone(),
         tail: run.tail.clone(),
-    };
-    let keep = job.policy.keep;
-    let state = state.get()?;
-    state.record(&recorded, &increments, keep, gateways, |totals| {
-        push_of(order, run, Some(totals))
-    })
+    }
 }
 
 /// The push of `run`'s report; `None` if there is nothing to report, or it is not wanted.

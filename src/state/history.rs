@@ -1,6 +1,6 @@
 //! The history: finished runs.
 
-use rusqlite::{Row, params};
+use rusqlite::{OptionalExtension, Row, params};
 
 use super::counters::{self, Counter};
 use super::{State, StateError, outbox, push_stats};
@@ -48,6 +48,11 @@ const INSERT: &str =
     "INSERT INTO runs (run_id, name, job, grouping_key, started_at, ended_at, duration, outcome,
                      exit_code, failure, attempts, cpu_user, cpu_system, max_rss, metrics, tail)
                  VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+
+/// What [`read`] reads.
+const COLUMNS: &str =
+    "run_id, name, grouping_key, started_at, ended_at, duration, outcome, exit_code,
+                       failure, attempts, cpu_user, cpu_system, max_rss, metrics, tail";
 
 /// Deletes the runs of a job but for the last ones.
 const PRUNE: &str = "DELETE FROM runs WHERE job = ?1 AND id <=
@@ -119,6 +124,52 @@ impl State {
         })
     }
 
+    /// The run with this id.
+    pub fn run(&mut self, run_id: &str) -> Result<Option<RecordedRun>, StateError> {
+        self.with(|connection| {
+            let select = format!("SELECT {COLUMNS} FROM runs WHERE run_id = ?");
+            let mut statement = connection.prepare_cached(&select)?;
+            statement.query_row([run_id], read).optional()
+        })
+    }
+
+    /// The last `last` runs of the one job that has both this name and this label, the newest first.
+    pub fn runs_of(
+        &mut self,
+        name: &str,
+        job: &str,
+        last: u32,
+    ) -> Result<Vec<RecordedRun>, StateError> {
+        self.with(|connection| {
+            let select = format!(
+                "SELECT {COLUMNS} FROM runs WHERE job = ? AND name = ? ORDER BY id DESC LIMIT ?"
+            );
+            connection
+                .prepare_cached(&select)?
+                .query_map(params![job, name, last], read)?
+                .collect()
+        })
+    }
+
+    /// The last run of this job whose outcome was the one word `outcome`.
+    pub fn last_run(
+        &mut self,
+        name: &str,
+        job: &str,
+        outcome: &str,
+    ) -> Result<Option<RecordedRun>, StateError> {
+        self.with(|connection| {
+            let select = format!(
+                "SELECT {COLUMNS} FROM runs WHERE job = ? AND name = ? AND outcome = ?
+                 ORDER BY id DESC LIMIT 1"
+            );
+            let mut statement = connection.prepare_cached(&select)?;
+            statement
+                .query_row(params![job, name, outcome], read)
+                .optional()
+        })
+    }
+
     /// The last `last` runs, the newest first: those of the job called `job` by its name or by its
     /// label, or those of all jobs.
     pub fn history(
@@ -127,12 +178,12 @@ impl State {
         last: u32,
     ) -> Result<Vec<RecordedRun>, StateError> {
         self.with(|connection| {
+            let select = format!(
+                "SELECT {COLUMNS} FROM runs WHERE ?1 IS NULL OR job = ?1 OR name = ?1
+                 ORDER BY id DESC LIMIT ?2"
+            );
             connection
-                .prepare(
-                    "SELECT run_id, name, grouping_key, started_at, ended_at, duration, outcome, exit_code,
-                         failure, attempts, cpu_user, cpu_system, max_rss, metrics, tail
-                     FROM runs WHERE ?1 IS NULL OR job = ?1 OR name = ?1 ORDER BY id DESC LIMIT ?2",
-                )?
+                .prepare(&select)?
                 .query_map(params![job, last], read)?
                 .collect()
         })

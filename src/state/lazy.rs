@@ -52,9 +52,9 @@ impl LazyState {
                 _ => None,
             };
             self.damage = self.state.as_mut().and_then(|state| state.damage.take());
-            // Meanwhile a job may have run, and the files been removed or moved aside.
-            self.state.take_if(|state| !state.is_in_place());
         }
+        // Meanwhile a job may have run, and the files been removed or moved aside.
+        self.state.take_if(|state| !state.is_in_place());
         match &mut self.state {
             Some(state) => Ok(state),
             empty => Ok(empty.insert(State::open(&self.dir)?)),

@@ -188,6 +188,14 @@ impl State {
         Ok(())
     }
 
+    /// Whether the database can be written: an error says why not. Nothing changes by it.
+    pub fn probe(&mut self) -> Result<(), StateError> {
+        self.write(|transaction| {
+            let version = schema::version(transaction)?;
+            transaction.pragma_update(None, "user_version", version)
+        })
+    }
+
     /// Whether the open file is still the one at its path.
     fn is_in_place(&self) -> bool {
         identity(&self.path).is_ok_and(|found| found == Some(self.identity))

@@ -139,6 +139,10 @@ const MIGRATIONS: &[&str] = &[
         checksum INTEGER NOT NULL
     ) STRICT;
 ",
+    "
+    -- One run by its id.
+    CREATE INDEX runs_by_run_id ON runs (run_id);
+",
 ];
 
 /// At how many pages the log is brought into the database when that is closed. By default SQLite does so

@@ -1,12 +1,13 @@
 //! A snapshot in the formats of a scrape.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 
 use super::escaped::{escaped, is_legacy};
 use super::labeler::Labeler;
-use super::{Snapshot, StoredGroup, lines};
+use super::{Snapshot, StoredGroup};
 use crate::metrics::escaping::Escaping;
-use crate::metrics::text::{self, encode, openmetrics};
+use crate::metrics::text::rendered::{RenderedFamily, openmetrics_pieces, text_pieces};
+use crate::metrics::text::{self, encode};
 use crate::metrics::{Family, Group, Kind, Labels, Names, TIME_SERIES, protobuf};
 
 const TIME_HELP: [&str; 2] = [
@@ -23,32 +24,26 @@ pub struct Exposition<P> {
 
 /// A family over all groups.
 struct Merged {
-    name: String,
-    kind: Kind,
-    help: String,
-    lines: String,
+    rendered: RenderedFamily,
     /// Whether its name and those of all its labels are those of the text format 0.0.4.
     is_legacy: bool,
 }
 
 impl Merged {
     fn of(family: &Family) -> Self {
-        let mut lines = String::new();
-        // They carry no timestamps: the store takes none.
-        encode::encode_samples(&mut lines, family, |_, _| ());
         Merged {
-            name: family.name.clone(),
-            kind: family.kind,
-            help: family.help.clone(),
-            lines,
+            // They carry no timestamps: the store takes none.
+            rendered: RenderedFamily::of(family),
             is_legacy: true,
         }
     }
 
+    fn name(&self) -> &str {
+        &self.rendered.name
+    }
+
     fn family(self) -> Option<Family> {
-        let mut text = String::with_capacity(self.lines.len() + self.help.len() + 100);
-        lines::header(&mut text, &self.name, self.kind, &self.help);
-        text.push_str(&self.lines);
+        let text = text_pieces([self.rendered].into_iter()).concat();
         let limits = text::Limits::default();
         let families = text::parse_names(text.as_bytes(), &limits, Names::Utf8);
         families.ok()?.pop()
@@ -59,45 +54,22 @@ impl Merged {
 /// and TYPE of each name once. In pieces that follow each other.
 pub fn text(snapshot: &Snapshot, own: &[Family], escaping: Escaping) -> Exposition<Vec<String>> {
     let (families, has_utf8_names) = readable(snapshot, own, escaping);
-    let mut pieces = Vec::with_capacity(2 * families.len());
-    for family in families {
-        let mut header = String::new();
-        lines::header(&mut header, &family.name, family.kind, &family.help);
-        pieces.push(header);
-        pieces.push(family.lines);
-    }
     Exposition {
-        pieces,
+        pieces: text_pieces(families.into_iter().map(|family| family.rendered)),
         has_utf8_names,
     }
 }
 
-/// The same in [OpenMetrics](mod@openmetrics).
+/// The same in [OpenMetrics](mod@text::openmetrics).
 pub fn openmetrics(
     snapshot: &Snapshot,
     own: &[Family],
     escaping: Escaping,
 ) -> Exposition<Vec<String>> {
     let (families, has_utf8_names) = readable(snapshot, own, escaping);
-    let names: HashSet<&str> = families.iter().map(|f| f.name.as_str()).collect();
-    let headers: Vec<String> = families
-        .iter()
-        .map(|family| {
-            let mut out = String::new();
-            openmetrics::header(&mut out, &family.name, family.kind, &family.help, |name| {
-                names.contains(name)
-            });
-            out
-        })
-        .collect();
-    let mut pieces = Vec::with_capacity(2 * families.len() + 1);
-    for (header, family) in headers.into_iter().zip(families) {
-        pieces.push(header);
-        pieces.push(family.lines);
-    }
-    pieces.push(openmetrics::END.into());
+    let families = families.into_iter().map(|family| family.rendered);
     Exposition {
-        pieces,
+        pieces: openmetrics_pieces(families.collect()),
         has_utf8_names,
     }
 }
@@ -158,8 +130,11 @@ fn readable(snapshot: &Snapshot, own: &[Family], escaping: Escaping) -> (Vec<Mer
     let (legacy, utf8): (Vec<_>, Vec<_>) =
         families.into_iter().partition(|family| family.is_legacy);
     let utf8 = utf8.into_iter().filter_map(Merged::family).collect();
-    let kinds = legacy.iter().map(|f| (f.name.clone(), f.kind)).collect();
-    let names = legacy.into_iter().map(|f| (f.name.clone(), f));
+    let kinds = legacy
+        .iter()
+        .map(|f| (f.name().to_owned(), f.rendered.kind));
+    let kinds = kinds.collect();
+    let names = legacy.into_iter().map(|f| (f.name().to_owned(), f));
     let mut legacy: BTreeMap<String, Merged> = names.collect();
     let escaped = escaped(utf8, escaping, kinds, |name| legacy.remove(name)?.family());
     let escaped = escaped.iter().map(|f| (f.name.clone(), Merged::of(f)));
@@ -181,13 +156,15 @@ fn merged(snapshot: &Snapshot, own: &[Family]) -> Vec<Merged> {
                 by_id.resize_with(place + 1, || None);
             }
             let merged = by_id[place].get_or_insert_with(|| Merged {
-                name: family.meta.name.to_string(),
-                kind: family.meta.kind,
-                help: family.meta.help.to_string(),
-                lines: String::new(),
+                rendered: RenderedFamily {
+                    name: family.meta.name.to_string(),
+                    kind: family.meta.kind,
+                    help: family.meta.help.to_string(),
+                    lines: String::new(),
+                },
                 is_legacy: true,
             });
-            merged.lines.push_str(family.lines);
+            merged.rendered.lines.push_str(family.lines);
             merged.is_legacy &= family.meta.is_legacy;
         }
     }
@@ -195,17 +172,19 @@ fn merged(snapshot: &Snapshot, own: &[Family]) -> Vec<Merged> {
     if !snapshot.groups().is_empty() {
         for ((name, help), lines) in TIME_SERIES.into_iter().zip(TIME_HELP).zip(times) {
             families.push(Merged {
-                name: name.into(),
-                kind: Kind::Gauge,
-                help: help.into(),
-                lines,
+                rendered: RenderedFamily {
+                    name: name.into(),
+                    kind: Kind::Gauge,
+                    help: help.into(),
+                    lines,
+                },
                 is_legacy: times_are_legacy,
             });
         }
     }
-    families.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+    families.sort_unstable_by(|a, b| a.name().cmp(b.name()));
     let by_name: HashMap<&str, usize> = (families.iter().enumerate())
-        .map(|(at, family)| (family.name.as_str(), at))
+        .map(|(at, family)| (family.name(), at))
         .collect();
     let places: Vec<Option<usize>> = own
         .iter()
@@ -215,8 +194,9 @@ fn merged(snapshot: &Snapshot, own: &[Family]) -> Vec<Merged> {
         let own = Merged::of(family);
         match place {
             Some(place) => {
-                families[place].help = own.help;
-                families[place].lines.push_str(&own.lines);
+                let merged = &mut families[place].rendered;
+                merged.help = own.rendered.help;
+                merged.lines.push_str(&own.rendered.lines);
             }
             None => families.push(own),
         }

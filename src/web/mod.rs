@@ -1,7 +1,7 @@
 //! What every server of ours shares: listeners, connections, TLS and users from a web config file,
 //! and the log.
 //!
-//! It may use `metrics` only, and needs nothing of it yet. A [`Server`] is bound first, so that whatever is wrong with an address
+//! It may use [`crate::metrics`] only. A [`Server`] is bound first, so that whatever is wrong with an address
 //! or the config file is found before anything else is done; then it serves an [`axum::Router`].
 //!
 //! - `listen`: addresses and sockets of systemd; `descriptors`: how many files may be open.
@@ -15,6 +15,7 @@
 //! - `config`: the web config file; `gate`: what it wants of each request; `users`: who may;
 //!   `rate_limit`: how many may.
 //! - [`log`]: lines on stderr.
+//! - [`negotiation`]: in which format metrics are wanted; [`sending`]: large answers on their way.
 
 mod accept;
 mod config;
@@ -24,9 +25,11 @@ mod entry;
 mod gate;
 mod listen;
 pub mod log;
+pub mod negotiation;
 pub mod pace;
 mod pool;
 mod rate_limit;
+pub mod sending;
 mod server;
 mod stream;
 mod tracked;

@@ -16,6 +16,7 @@ mod number;
 pub mod openmetrics;
 mod parse;
 mod quoted;
+pub mod rendered;
 
 pub use encode::encode;
 pub use limits::Limits;
