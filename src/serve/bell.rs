@@ -1,0 +1,34 @@
+//! Wakes a thread that waits for something to do.
+
+use std::sync::{Condvar, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// Wakes a thread that waits for something to do, or makes it not wait at all.
+#[derive(Default)]
+pub struct Bell {
+    rings: Mutex<bool>,
+    rung: Condvar,
+}
+
+impl Bell {
+    pub fn ring(&self) {
+        *self.rings.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        self.rung.notify_all();
+    }
+
+    /// Waits for a ring since the last call, for `timeout` at most.
+    pub fn wait(&self, timeout: Duration) {
+        let start = Instant::now();
+        let mut rings = self.rings.lock().unwrap_or_else(PoisonError::into_inner);
+        while !std::mem::take(&mut *rings) {
+            let left = timeout.saturating_sub(start.elapsed());
+            if left.is_zero() {
+                return;
+            }
+            rings = match self.rung.wait_timeout(rings, left) {
+                Ok((rings, _)) => rings,
+                Err(poisoned) => poisoned.into_inner().0,
+            };
+        }
+    }
+}

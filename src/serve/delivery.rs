@@ -1,0 +1,110 @@
+//! Delivers the outbox in the background: a thread for each gateway.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use super::scheduler::Scheduler;
+use crate::backoff::Backoff;
+use crate::push::{Courier, Flushed, Stop};
+use crate::state::LazyState;
+
+/// What other processes leave in the outbox is found so soon.
+const LOOK: Duration = Duration::from_secs(15);
+
+/// How long a gateway is left alone that could not be reached.
+const PAUSES: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(60));
+
+/// The threads that deliver.
+pub struct Delivery {
+    scheduler: Arc<Scheduler>,
+    is_ending: Arc<AtomicBool>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Delivery {
+    /// Begins to deliver. Once `stop` is wanted, nothing is waited for any more.
+    pub fn start(scheduler: &Arc<Scheduler>, stop: &Stop) -> std::io::Result<Self> {
+        let is_ending = Arc::new(AtomicBool::new(false));
+        let gateways = 0..scheduler.runner().gateways().len();
+        let threads = gateways.map(|place| {
+            let (scheduler, is_ending) = (Arc::clone(scheduler), Arc::clone(&is_ending));
+            let stop = stop.clone();
+            thread::Builder::new()
+                .name("deliver".into())
+                .spawn(move || deliver(&scheduler, place, &is_ending, stop))
+        });
+        Ok(Delivery {
+            threads: threads.collect::<Result<_, _>>()?,
+            scheduler: Arc::clone(scheduler),
+            is_ending,
+        })
+    }
+
+    /// Delivers once more what waits, and ends.
+    pub fn end(self) {
+        self.is_ending.store(true, Relaxed);
+        for bell in self.scheduler.runner().bells() {
+            bell.ring();
+        }
+        for thread in self.threads {
+            // One that has panicked has said so.
+            let _ = thread.join();
+        }
+    }
+}
+
+fn deliver(scheduler: &Scheduler, place: usize, is_ending: &AtomicBool, stop: Stop) {
+    let runner = scheduler.runner();
+    let (gateway, bell) = (&runner.gateways()[place], &runner.bells()[place]);
+    let courier = Courier::new(gateway, runner.state_dir(), runner.delivery(), stop);
+    let mut state = LazyState::new(runner.state_dir());
+    let mut failures = 0;
+    let mut alone_until = Instant::now();
+    loop {
+        let is_last = is_ending.load(Relaxed);
+        if is_last || Instant::now() >= alone_until {
+            let failure = match courier.flush_all(&mut state) {
+                Ok(flushed) => count(scheduler, &courier, &mut state, flushed),
+                Err(error) => Some(error.to_string()),
+            };
+            state.shorten_log();
+            match failure {
+                None if failures > 0 => {
+                    tracing::info!(gateway = %gateway, "reports are delivered again");
+                    failures = 0;
+                }
+                None => {}
+                Some(error) => {
+                    failures += 1;
+                    let pause = PAUSES.delay(failures, rand::random());
+                    alone_until = Instant::now() + pause;
+                    tracing::warn!(gateway = %gateway, err = error, "reports wait in the outbox");
+                }
+            }
+        }
+        if is_last {
+            return;
+        }
+        let left = alone_until.saturating_duration_since(Instant::now());
+        bell.wait(if left.is_zero() { LOOK } else { left });
+    }
+}
+
+/// Counts what was delivered; returns why not all of it was.
+fn count(
+    scheduler: &Scheduler,
+    courier: &Courier<'_>,
+    state: &mut LazyState,
+    flushed: Flushed,
+) -> Option<String> {
+    if flushed.are_stats_due {
+        courier.report_itself(state, scheduler.runner().delivery().until());
+    }
+    let window = &mut scheduler.board().window;
+    window.pushes_sent += flushed.delivered;
+    window.pushes_failed += flushed.rejected + u64::from(flushed.failure.is_some());
+    flushed.failure.map(|error| error.to_string())
+}
+

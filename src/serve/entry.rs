@@ -1,0 +1,150 @@
+//! What is known of one job: when it is due, what runs, and how it went.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use super::durations::Durations;
+use super::request::{Request, Trigger};
+use super::series::Series;
+use crate::job::Job;
+use crate::metrics::GroupingKey;
+use crate::run::Outcome;
+use crate::state::history::RecordedRun;
+
+/// How many of the last runs are remembered in brief.
+pub const RECENT: usize = 30;
+
+/// How many runs of one job may wait for the one that goes on.
+pub const MAX_PENDING: usize = 100;
+
+/// What is known of one job.
+pub struct Entry {
+    pub job: Arc<Job>,
+    /// That of a run without labels of its own.
+    pub key: GroupingKey,
+    /// When it runs next, if it has a schedule.
+    pub next: Option<Next>,
+    /// The due time that was last seen to pass.
+    pub last_due: Option<SystemTime>,
+    /// What was planned before it changed is void.
+    pub generation: u64,
+    /// When its runs began that go on, by their ids.
+    pub running: BTreeMap<String, SystemTime>,
+    /// How many of its runs wait for a free slot.
+    pub queued: usize,
+    /// Those that wait until no other run of it goes on.
+    pub pending: VecDeque<Request>,
+    /// Without those that were skipped, the oldest first.
+    pub recent: VecDeque<Brief>,
+    /// Skipped or not.
+    pub last: Option<Arc<Finished>>,
+    pub last_failure: Option<Arc<Finished>>,
+    /// How many runs ended so, in the order of [`Outcome::NAMES`].
+    pub outcomes: [u64; Outcome::NAMES.len()],
+    pub durations: Durations,
+    /// How many due times went by while nobody could start it.
+    pub missed: u64,
+    pub series: Series,
+}
+
+/// When a job runs next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Next {
+    /// By its schedule.
+    pub due: SystemTime,
+    /// With the jitter.
+    pub at: SystemTime,
+}
+
+/// A run that is over, in brief. Times are in seconds since the epoch.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Brief {
+    pub run_id: String,
+    /// In one word.
+    pub outcome: String,
+    pub exit_code: u8,
+    pub started_at: f64,
+    /// In seconds.
+    pub duration: f64,
+}
+
+impl Brief {
+    pub fn of(run: &RecordedRun) -> Self {
+        Brief {
+            run_id: run.run_id.clone(),
+            outcome: run.outcome.clone(),
+            exit_code: run.exit_code,
+            started_at: run.started_at,
+            duration: run.duration,
+        }
+    }
+}
+
+/// A run that is over.
+pub struct Finished {
+    pub run: RecordedRun,
+    /// `None` if it was begun by another process.
+    pub trigger: Option<Trigger>,
+}
+
+impl Entry {
+    pub fn new(job: Arc<Job>, key: GroupingKey) -> Self {
+        Entry {
+            job,
+            key,
+            next: None,
+            last_due: None,
+            generation: 0,
+            running: BTreeMap::new(),
+            queued: 0,
+            pending: VecDeque::new(),
+            recent: VecDeque::with_capacity(RECENT),
+            last: None,
+            last_failure: None,
+            outcomes: Default::default(),
+            durations: Durations::default(),
+            missed: 0,
+            series: Series::default(),
+        }
+    }
+
+    /// Whether a run of it goes on or waits for a slot.
+    pub fn is_busy(&self) -> bool {
+        self.queued > 0 || !self.running.is_empty()
+    }
+
+    /// How many of its runs wait.
+    pub fn waiting(&self) -> usize {
+        self.queued + self.pending.len()
+    }
+
+    /// Remembers a run that is over; it may have been over before this process began.
+    pub fn remember(&mut self, finished: &Arc<Finished>) {
+        self.last = Some(Arc::clone(finished));
+        let outcome = finished.run.outcome.as_str();
+        let [success, .., skipped] = Outcome::NAMES;
+        if outcome == skipped {
+            return;
+        }
+        if self.recent.len() == RECENT {
+            self.recent.pop_front();
+        }
+        self.recent.push_back(Brief::of(&finished.run));
+        if outcome != success {
+            self.last_failure = Some(Arc::clone(finished));
+        }
+    }
+
+    /// Counts a run that has ended just now.
+    pub fn count(&mut self, run: &RecordedRun) {
+        let place = Outcome::NAMES.iter().position(|name| *name == run.outcome);
+        if let Some(place) = place {
+            self.outcomes[place] += 1;
+        }
+        if run.attempts > 0 {
+            let duration = Duration::try_from_secs_f64(run.duration).unwrap_or_default();
+            self.durations.add(duration);
+        }
+    }
+}

@@ -1,0 +1,44 @@
+//! How late runs began, against their schedules.
+
+use std::time::Duration;
+
+use crate::metrics::{Bucket, Value};
+
+/// The buckets' upper bounds in seconds.
+const BOUNDS: [f64; 11] = [
+    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1.0, 5.0, 60.0,
+];
+
+/// How late runs began, in seconds.
+#[derive(Debug, Default)]
+pub struct Lag {
+    count: u64,
+    sum: f64,
+    /// Not cumulative.
+    buckets: [u64; BOUNDS.len()],
+}
+
+impl Lag {
+    pub fn add(&mut self, lag: Duration) {
+        let seconds = lag.as_secs_f64();
+        self.count += 1;
+        self.sum += seconds;
+        if let Some(place) = BOUNDS.iter().position(|bound| seconds <= *bound) {
+            self.buckets[place] += 1;
+        }
+    }
+
+    pub fn value(&self) -> Value {
+        let mut count = 0;
+        let bucket = |(upper_bound, own): (f64, &u64)| {
+            count += own;
+            Bucket { upper_bound, count }
+        };
+        Value::Histogram {
+            count: self.count,
+            sum: self.sum,
+            buckets: BOUNDS.into_iter().zip(&self.buckets).map(bucket).collect(),
+            native: None,
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! What the history knows of a job from before this process began.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use super::entry::{Entry, Finished, RECENT};
+use crate::job::Job;
+use crate::metrics::{Family, GroupingKey, Method};
+use crate::run::{Outcome, Run, Usage, report};
+use crate::state::counters::Counter;
+use crate::state::history::RecordedRun;
+use crate::state::{State, StateError};
+
+/// What the history knows of a job.
+#[derive(Default)]
+pub struct Restored {
+    /// The last runs, the oldest first.
+    runs: Vec<RecordedRun>,
+    /// The last one that did not succeed.
+    last_failure: Option<RecordedRun>,
+    /// What was reported last, for each run whose report is still to be seen.
+    reports: Vec<(GroupingKey, Method, Vec<Family>)>,
+    /// All runs so far with the job's own key, by outcome.
+    outcomes: [u64; Outcome::NAMES.len()],
+}
+
+impl Restored {
+    /// Asks the history.
+    pub fn of(state: &mut State, job: &Job, key: &GroupingKey) -> Result<Self, StateError> {
+        let mut runs = state.runs_of(&job.name, &job.job, RECENT as u32)?;
+        runs.reverse();
+        let totals = state.counters(key)?;
+        let last_of = |state: &mut State, outcome| state.last_run(&job.name, &job.job, outcome);
+        let [success, failures @ .., _skipped] = Outcome::NAMES;
+        let mut failed = Vec::new();
+        for outcome in failures {
+            failed.extend(last_of(state, outcome)?);
+        }
+        let last_success = last_of(state, success)?;
+        let last_failure = failed
+            .into_iter()
+            .max_by(|a, b| a.ended_at.total_cmp(&b.ended_at));
+        let shown = last_success.iter().chain(&last_failure);
+        let mut shown: Vec<&RecordedRun> = shown.collect();
+        shown.sort_by(|a, b| a.ended_at.total_cmp(&b.ended_at));
+        let reports = shown.into_iter().map(|run| {
+            let totals = (run.key == *key).then_some(&totals[..]);
+            (run.key.clone(), job.method, report_of(run, job, totals))
+        });
+        Ok(Restored {
+            reports: reports.collect(),
+            outcomes: Outcome::NAMES.map(|outcome| runs_so_far(&job.prefix, outcome, &totals)),
+            last_failure,
+            runs,
+        })
+    }
+
+    /// When the last run began.
+    pub fn last_start(&self) -> Option<SystemTime> {
+        self.runs.last().map(|run| time(run.started_at))
+    }
+
+    pub fn put_into(&self, entry: &mut Entry) {
+        let finished = |run: &RecordedRun| {
+            Arc::new(Finished {
+                run: run.clone(),
+                trigger: None,
+            })
+        };
+        for run in &self.runs {
+            entry.remember(&finished(run));
+        }
+        entry.last_failure = self.last_failure.as_ref().map(finished);
+        entry.outcomes = self.outcomes;
+        for (key, method, families) in &self.reports {
+            entry.report(key, *method, families.clone());
+        }
+    }
+}
+
+fn runs_so_far(prefix: &str, outcome: &str, totals: &[Counter]) -> u64 {
+    let family = report::runs_total(prefix, totals);
+    let mut metrics = family.metrics.iter();
+    let metric = metrics.find(|metric| metric.labels.get("outcome") == Some(outcome));
+    match metric.map(|metric| &metric.value) {
+        Some(crate::metrics::Value::Number(value)) => *value as u64,
+        _ => 0,
+    }
+}
+
+/// What the run reported, as far as the history knows.
+fn report_of(run: &RecordedRun, job: &Job, totals: Option<&[Counter]>) -> Vec<Family> {
+    let outcome = match run.outcome.as_str() {
+        "success" => Outcome::Success(run.exit_code),
+        "signal" => Outcome::Signal(run.exit_code.saturating_sub(128)),
+        "timeout" => Outcome::Timeout,
+        _ => Outcome::Failure(run.exit_code),
+    };
+    let seconds = |seconds| Duration::try_from_secs_f64(seconds).unwrap_or_default();
+    let of_run = Run {
+        id: run.run_id.clone(),
+        outcome,
+        failure: None,
+        started_at: time(run.started_at),
+        completed_at: time(run.ended_at),
+        duration: seconds(run.duration),
+        attempts: run.attempts,
+        usage: Usage {
+            cpu_user: seconds(run.cpu_user),
+            cpu_system: seconds(run.cpu_system),
+            max_rss: run.max_rss,
+        },
+        metrics: Vec::new(),
+        warnings: Vec::new(),
+        tail: Vec::new(),
+        interrupted: None,
+    };
+    let mut families = report::runner(&of_run, job, totals);
+    let own = report::with_totals(run.metrics.clone(), &job.metrics, totals);
+    families.extend(own);
+    families
+}
+
+fn time(seconds: f64) -> SystemTime {
+    let since = Duration::try_from_secs_f64(seconds).unwrap_or_default();
+    UNIX_EPOCH.checked_add(since).unwrap_or(UNIX_EPOCH)
+}

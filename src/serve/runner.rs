@@ -1,0 +1,248 @@
+//! One run, in a thread of its own: the same steps as those of `metricsjob run`, but for the delivery of its
+//! report, which others do.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use super::bell::Bell;
+use super::request::Request;
+use super::restore::Restored;
+use crate::job::Job;
+use crate::job::builtin::NoProgress;
+use crate::job::metric_rule::OutputStream;
+use crate::metrics::{Family, GroupingKey, Method};
+use crate::push::{DeliveryPolicy, Dispatch, Gateway, Stop};
+use crate::run::{self, Attempt, Concluded, Observer, Order, Reporting, Run, Signals, Turn};
+use crate::state::history::RecordedRun;
+use crate::state::{LazyState, StateError};
+
+/// Where runs are recorded, and where their reports go.
+pub struct Runner {
+    gateways: Vec<Gateway>,
+    /// As the outbox names them.
+    names: Vec<String>,
+    delivery: DeliveryPolicy,
+    state_dir: PathBuf,
+    /// What all runs are recorded by, one after the other.
+    recording: Mutex<LazyState>,
+    /// What is asked while others record.
+    reading: Mutex<LazyState>,
+    /// Why the last run could not be recorded.
+    failure: Mutex<Option<String>>,
+    /// Rung when there is something to deliver: one for each gateway.
+    bells: Vec<Arc<Bell>>,
+}
+
+/// A run that is over, and recorded if that was possible.
+pub struct Settled {
+    pub run: RecordedRun,
+    /// How its report changes what is shown.
+    pub report: Option<(Method, Vec<Family>)>,
+}
+
+impl Runner {
+    pub fn new(gateways: Vec<Gateway>, delivery: DeliveryPolicy, state_dir: PathBuf) -> Self {
+        let names = Dispatch::new(&gateways, &state_dir, &delivery, Stop::never()).names();
+        Runner {
+            bells: gateways.iter().map(|_| Arc::default()).collect(),
+            names,
+            gateways,
+            delivery,
+            recording: Mutex::new(LazyState::new(&state_dir)),
+            reading: Mutex::new(LazyState::new(&state_dir)),
+            failure: Mutex::new(None),
+            state_dir,
+        }
+    }
+
+    pub fn gateways(&self) -> &[Gateway] {
+        &self.gateways
+    }
+
+    pub fn delivery(&self) -> &DeliveryPolicy {
+        &self.delivery
+    }
+
+    pub fn state_dir(&self) -> &Path {
+        &self.state_dir
+    }
+
+    pub fn bells(&self) -> &[Arc<Bell>] {
+        &self.bells
+    }
+
+    /// Reads what is in the state. It may take a while.
+    pub fn read<T>(
+        &self,
+        read: impl FnOnce(&mut crate::state::State) -> Result<T, StateError>,
+    ) -> Result<T, StateError> {
+        read(locked(&self.reading).get()?)
+    }
+
+    /// Why runs cannot be recorded; `None` if they can. It may take a while.
+    pub fn state_failure(&self) -> Option<String> {
+        let probed = self.read(|state| state.probe());
+        let failure = probed.err().map(|error| error.to_string());
+        failure.or_else(|| locked(&self.failure).clone())
+    }
+
+    /// What the history knows of a job; nothing, if it cannot be asked.
+    pub fn restore(&self, job: &Job, key: &GroupingKey) -> Restored {
+        let restored = self.read(|state| Restored::of(state, job, key));
+        restored.unwrap_or_else(|error| {
+            let job = &job.name;
+            tracing::warn!(job, err = %error, "the job's history could not be read");
+            Restored::default()
+        })
+    }
+
+    /// Runs the job and records that.
+    pub fn perform(&self, request: &Request, signals: &Signals) -> Settled {
+        let order = self.order(request);
+        let observer = Noted { request };
+        let id = request.id.clone();
+        match run::take_turn(&order, id, &NoProgress, signals, &observer) {
+            Ok(turn) => self.conclude(&order, turn),
+            Err(error) => {
+                let (job, run_id) = (&request.job.name, &request.id);
+                tracing::error!(job, run_id, err = %error, "a run did not take place");
+                self.skip(request, error.to_string())
+            }
+        }
+    }
+
+    /// Records that the run did not take place.
+    pub fn skip(&self, request: &Request, why: String) -> Settled {
+        let turn = Turn {
+            run: Run::skipped(request.id.clone(), why),
+            lock: None,
+            warnings: Vec::new(),
+        };
+        self.conclude(&self.order(request), turn)
+    }
+
+    fn order<'a>(&'a self, request: &'a Request) -> Order<'a> {
+        Order {
+            job: &request.job,
+            key: &request.key,
+            gateways: &self.gateways,
+            delivery: &self.delivery,
+            state_dir: &self.state_dir,
+            reporting: Reporting::Enqueue,
+            lines: Some(logged_lines(&request.job.name, &request.id)),
+        }
+    }
+
+    fn conclude(&self, order: &Order<'_>, turn: Turn) -> Settled {
+        let (concluded, damage) = {
+            let mut state = locked(&self.recording);
+            let Turn { run, warnings, .. } = turn;
+            let concluded = run::conclude(order, run, &mut state, warnings, &self.names);
+            state.shorten_log();
+            (concluded, state.take_damage())
+        };
+        // The outbox has the reports in the order of the runs.
+        drop(turn.lock);
+        for bell in &self.bells {
+            bell.ring();
+        }
+        let Concluded {
+            run,
+            push,
+            warnings,
+            state_failure,
+            ..
+        } = concluded;
+        let (job, run_id) = (&order.job.name, &run.id);
+        let damage = damage.map(|damage| damage.to_string());
+        for warning in warnings.iter().chain(&damage) {
+            tracing::warn!(job, run_id, err = warning, "not all of a run went as it should");
+        }
+        if let Some(Err(error)) = &push {
+            tracing::warn!(job, run_id, err = %error, "the report of a run is not pushed");
+        }
+        if let Some(error) = &state_failure {
+            tracing::error!(job, run_id, err = %error, "a run could not be recorded");
+        }
+        *locked(&self.failure) = state_failure.map(|error| error.to_string());
+        log_end(job, &run);
+        let report = push.and_then(Result::ok);
+        Settled {
+            run: run::recorded(&run, job, order.key),
+            report: report.map(|push| (push.method(), push.families().to_vec())),
+        }
+    }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn log_end(job: &str, run: &Run) {
+    let seconds = (run.duration.as_secs_f64() * 1e6).round() / 1e6;
+    let failure = run.failure.as_deref();
+    let (run_id, outcome, attempts) = (&run.id, run.outcome.name(), run.attempts);
+    let exit_code = run.outcome.exit_code();
+    match run.outcome.is_success() {
+        true => tracing::info!(
+            job,
+            run_id,
+            outcome,
+            exit_code,
+            attempts,
+            seconds,
+            "run ended"
+        ),
+        false => tracing::warn!(
+            job,
+            run_id,
+            outcome,
+            exit_code,
+            attempts,
+            seconds,
+            failure,
+            "run ended"
+        ),
+    }
+}
+
+/// What a command writes becomes a part of the log.
+fn logged_lines(job: &str, run_id: &str) -> Arc<run::events::LineSink> {
+    let (job, run_id) = (job.to_owned(), run_id.to_owned());
+    Arc::new(move |stream, line| {
+        let stream = match stream {
+            OutputStream::Stderr => "stderr",
+            _ => "stdout",
+        };
+        let text = String::from_utf8_lossy(line);
+        tracing::info!(job, run_id, stream, text = %text, "output");
+    })
+}
+
+struct Noted<'a> {
+    request: &'a Request,
+}
+
+impl Observer for Noted<'_> {
+    fn begins(&self, _at: SystemTime) {
+        let (job, run_id) = (&self.request.job.name, &self.request.id);
+        let trigger = self.request.trigger.name();
+        tracing::debug!(job, run_id, trigger, "run begins");
+    }
+
+    fn retries(&self, attempt: u32, end: &Attempt, wait: Duration) {
+        let (job, run_id) = (&self.request.job.name, &self.request.id);
+        let wait = humantime::format_duration(wait);
+        let failure = end.failure.as_deref();
+        tracing::warn!(
+            job,
+            run_id,
+            attempt,
+            outcome = %end.outcome,
+            failure,
+            next_in = %wait,
+            "an attempt did not succeed"
+        );
+    }
+}

@@ -1,0 +1,144 @@
+//! The metrics that jobs reported last, rendered as a scrape shows them.
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
+
+use crate::metrics::text::rendered::RenderedFamily;
+use crate::metrics::{Family, GroupingKey, Labels, Method};
+
+/// The label that names a job. It is not `job`, because that is what Prometheus calls the target.
+pub const JOB_NAME: &str = "job_name";
+
+/// How many grouping keys of one job are shown. Whoever starts runs by HTTP can give each another one.
+const MAX_KEYS: usize = 100;
+
+/// What one job reported last, for each grouping key that it ran with.
+#[derive(Default)]
+pub struct Series {
+    /// The longest unchanged first.
+    groups: Vec<(Labels, Arc<Vec<ShownFamily>>)>,
+}
+
+/// A family as a scrape shows it.
+#[derive(Clone)]
+pub struct ShownFamily {
+    /// With all labels.
+    pub family: Family,
+    /// The same as lines.
+    pub rendered: RenderedFamily,
+}
+
+impl ShownFamily {
+    /// The family with `labels` added to each series, which overwrite its own. What becomes the same by that
+    /// is left out.
+    pub fn new(mut family: Family, labels: &Labels) -> Self {
+        let mut seen = HashSet::new();
+        family.metrics.retain_mut(|metric| {
+            let own = metric.labels.iter();
+            metric.labels = own.chain(labels.iter()).collect();
+            seen.insert(metric.labels.clone())
+        });
+        ShownFamily {
+            rendered: RenderedFamily::of(&family),
+            family,
+        }
+    }
+}
+
+impl Series {
+    /// Does with a report what a gateway does: a PUT replaces what was reported for the key, a POST the
+    /// families of the same name. Families for which `is_ours` holds are left out.
+    pub fn report(
+        &mut self,
+        job: &str,
+        key: &GroupingKey,
+        method: Method,
+        families: Vec<Family>,
+        is_ours: impl Fn(&str) -> bool,
+    ) {
+        // An empty label is none, to Prometheus.
+        let labels = key.labels().iter().filter(|(_, value)| !value.is_empty());
+        let labels: Labels = labels.chain([(JOB_NAME, job)]).collect();
+        let place = self.groups.iter().position(|(known, _)| *known == labels);
+        let old = place.map(|place| self.groups.remove(place).1);
+        let mut shown: BTreeMap<String, ShownFamily> = BTreeMap::new();
+        if let (Method::Post, Some(old)) = (method, old) {
+            for family in Arc::unwrap_or_clone(old) {
+                shown.insert(family.family.name.clone(), family);
+            }
+        }
+        for family in families {
+            if !is_ours(&family.name) {
+                shown.insert(family.name.clone(), ShownFamily::new(family, &labels));
+            }
+        }
+        if self.groups.len() == MAX_KEYS {
+            self.groups.remove(0);
+        }
+        let shown = shown.into_values().collect();
+        self.groups.push((labels, Arc::new(shown)));
+    }
+
+    /// What is shown, for each key.
+    pub fn groups(&self) -> impl Iterator<Item = Arc<Vec<ShownFamily>>> {
+        self.groups.iter().map(|(_, families)| Arc::clone(families))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(labels: &[(&str, &str)]) -> GroupingKey {
+        let labels = labels.iter().map(|(n, v)| (n.to_string(), v.to_string()));
+        GroupingKey::new("j", labels).unwrap()
+    }
+
+    fn lines(series: &Series) -> String {
+        let groups = series.groups();
+        groups
+            .flat_map(|group| group.iter().map(|f| f.rendered.lines.clone()).collect::<Vec<_>>())
+            .collect()
+    }
+
+    #[test]
+    fn a_report_has_the_labels_of_its_key() {
+        let mut series = Series::default();
+        let report = || vec![Family::gauge("a", "", 1.0), Family::gauge("ours", "", 1.0)];
+        series.report("n", &key(&[("db", "x"), ("e", "")]), Method::Post, report(), |name| {
+            name == "ours"
+        });
+        assert_eq!(lines(&series), "a{db=\"x\",job_name=\"n\"} 1\n");
+        let more = || vec![Family::gauge("b", "", 2.0)];
+        series.report("n", &key(&[("db", "x")]), Method::Post, more(), |_| false);
+        assert_eq!(
+            lines(&series),
+            "a{db=\"x\",job_name=\"n\"} 1\nb{db=\"x\",job_name=\"n\"} 2\n"
+        );
+        series.report("n", &key(&[("db", "x")]), Method::Put, more(), |_| false);
+        assert_eq!(lines(&series), "b{db=\"x\",job_name=\"n\"} 2\n");
+    }
+
+    #[test]
+    fn keys_are_bounded() {
+        let mut series = Series::default();
+        for number in 0..MAX_KEYS + 5 {
+            let key = key(&[("n", &number.to_string())]);
+            let report = vec![Family::gauge("a", "", 1.0)];
+            series.report("j", &key, Method::Post, report, |_| false);
+        }
+        assert_eq!(series.groups().count(), MAX_KEYS);
+        assert!(!lines(&series).contains("n=\"4\""));
+    }
+
+    #[test]
+    fn labels_of_the_key_win() {
+        let mut family = Family::gauge("a", "", 1.0);
+        let mut other = family.metrics[0].clone();
+        family.metrics[0].labels = Labels::from([("job_name", "x"), ("z", "1")]);
+        other.labels = Labels::from([("job_name", "y"), ("z", "1")]);
+        family.metrics.push(other);
+        let shown = ShownFamily::new(family, &Labels::from([("job_name", "n")]));
+        assert_eq!(shown.rendered.lines, "a{job_name=\"n\",z=\"1\"} 1\n");
+    }
+}
