@@ -23,6 +23,7 @@ pub mod job;
 pub mod metrics;
 pub mod push;
 pub mod run;
+pub mod serve;
 pub mod state;
 pub mod store;
 pub mod web;

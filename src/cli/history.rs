@@ -3,7 +3,6 @@
 use std::time::{Duration, SystemTime};
 
 use clap::Args;
-use serde_json::json;
 
 use super::options::{Output, OutputArgs, StateArgs};
 use super::{console, exit, json};
@@ -42,7 +41,7 @@ pub fn main(args: HistoryArgs) -> anyhow::Result<u8> {
     };
     runs.reverse();
     match (args.output.output, &args.job) {
-        (Output::Json, _) => json::print(&runs.iter().map(run_json).collect())?,
+        (Output::Json, _) => json::print(&runs.iter().map(RecordedRun::to_json).collect())?,
         (Output::Text, None) if runs.is_empty() => console::result("no runs so far\n")?,
         (Output::Text, Some(job)) if runs.is_empty() => {
             console::result(&format!("no runs of {} so far\n", console::visible(job)))?;
@@ -94,27 +93,6 @@ fn bar(duration: f64, longest: f64) -> String {
     // Whatever took any time at all is seen.
     let eighths = eighths.max(usize::from(duration > 0.0));
     "█".repeat(eighths / 8) + EIGHTHS[eighths % 8]
-}
-
-fn run_json(run: &RecordedRun) -> serde_json::Value {
-    json!({
-        "run_id": run.run_id,
-        "name": run.name,
-        "job": run.key.job(),
-        "grouping": run.key.labels(),
-        "outcome": run.outcome,
-        "exit_code": run.exit_code,
-        "failure": run.failure,
-        "start_timestamp_seconds": json::number(run.started_at),
-        "completion_timestamp_seconds": json::number(run.ended_at),
-        "duration_seconds": json::number(run.duration),
-        "attempts": run.attempts,
-        "cpu_user_seconds": json::number(run.cpu_user),
-        "cpu_system_seconds": json::number(run.cpu_system),
-        "max_rss_bytes": run.max_rss,
-        "metrics": run.metrics.iter().map(json::family).collect::<Vec<_>>(),
-        "tail": run.tail,
-    })
 }
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ use super::run_summary::Summary;
 use super::{console, delivery_notes, json};
 use crate::job::builtin::{NoProgress, Progress};
 use crate::job::{Job, Work};
-use crate::metrics::{GroupingKey, Method};
+use crate::metrics::Method;
 use crate::push::Gateway;
 use crate::run::{
     Attempt, Observer, Order, Outcome, PerformError, Performed, Reporting, Run, Signals, perform,
@@ -78,7 +78,7 @@ pub fn main(mut job: Job, args: &PerformArgs, talk: Talk) -> anyhow::Result<u8> 
         job.method = method;
     }
     args.policy.apply(&mut job)?;
-    let key = grouping_key(&job, args.grouping.labels())?;
+    let key = job.key(args.grouping.labels()).map_err(usage)?;
     let gateways = args.gateway.gateways()?;
     let order = Order {
         job: &job,
@@ -195,14 +195,6 @@ fn end_as_interrupted(run: &Run) {
         // If it does not, the exit code tells the same.
         let _ = emulate_default_handler(SIGINT);
     }
-}
-
-/// The job's grouping labels and those of the command line, which win.
-fn grouping_key(job: &Job, labels: Vec<(String, String)>) -> anyhow::Result<GroupingKey> {
-    let own = job.grouping.clone().into_iter();
-    let given = |name: &str| labels.iter().any(|(given, _)| given == name);
-    let own: Vec<_> = own.filter(|(name, _)| !given(name)).collect();
-    GroupingKey::new(&job.job, own.into_iter().chain(labels)).map_err(usage)
 }
 
 fn progress(quiet: bool) -> Box<dyn Progress> {

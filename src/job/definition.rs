@@ -8,7 +8,7 @@ use super::command::Command;
 use super::metric_rule::MetricRule;
 use super::params::Params;
 use super::policy::Policy;
-use crate::metrics::{Labels, Method};
+use crate::metrics::{GroupingKey, GroupingKeyError, Labels, Method};
 
 /// The prefix of the runner's metrics when a job names none.
 pub const DEFAULT_PREFIX: &str = "batch_job";
@@ -31,6 +31,16 @@ pub struct Job {
     /// What is known of the job's own metrics before it runs.
     pub metrics: Vec<MetricRule>,
     pub defined_in: DefinedIn,
+}
+
+impl Job {
+    /// The grouping key of a run with `labels` besides the job's own, which they overwrite.
+    pub fn key(&self, labels: Vec<(String, String)>) -> Result<GroupingKey, GroupingKeyError> {
+        let own = self.grouping.clone().into_iter();
+        let given = |name: &str| labels.iter().any(|(given, _)| given == name);
+        let own: Vec<_> = own.filter(|(name, _)| !given(name)).collect();
+        GroupingKey::new(&self.job, own.into_iter().chain(labels))
+    }
 }
 
 /// What a job runs.

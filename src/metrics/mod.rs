@@ -11,6 +11,7 @@
 //! - [`Push`]: a checked report on its way to a group, and two of them as one.
 //! - [`check`]: what makes a push inconsistent by itself.
 //! - [`escaping`]: names that are any UTF-8, for readers that know only those of text 0.0.4.
+//! - [`json`]: families for programs.
 //! - [`registry`]: the bridge from a [`prometheus::Registry`].
 
 pub mod check;
@@ -20,6 +21,7 @@ mod family;
 mod group;
 mod grouping_key;
 mod index;
+pub mod json;
 mod labels;
 mod method;
 mod name;

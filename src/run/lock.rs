@@ -112,6 +112,16 @@ impl Lock {
     }
 }
 
+/// Who has the lock of `key` in `state_dir` now, if it is known.
+pub fn holder_of(state_dir: &Path, key: &GroupingKey) -> Option<Holder> {
+    let path = state_dir.join("locks").join(file_name(key));
+    let file = File::open(&path).ok()?;
+    match file.try_lock_shared() {
+        Err(TryLockError::WouldBlock) => holder(&path),
+        _ => None,
+    }
+}
+
 impl Drop for Lock {
     fn drop(&mut self) {
         // Before it is free, so that nobody's file is removed but ours.

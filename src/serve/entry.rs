@@ -7,8 +7,9 @@ use std::time::{Duration, SystemTime};
 use super::durations::Durations;
 use super::request::{Request, Trigger};
 use super::series::Series;
+use super::uniform::{Uniform, is_uniform};
 use crate::job::Job;
-use crate::metrics::GroupingKey;
+use crate::metrics::{Family, GroupingKey, Method};
 use crate::run::Outcome;
 use crate::state::history::RecordedRun;
 
@@ -46,6 +47,8 @@ pub struct Entry {
     /// How many due times went by while nobody could start it.
     pub missed: u64,
     pub series: Series,
+    /// The same numbers of runs as metrics.
+    pub uniform: Arc<Uniform>,
 }
 
 /// When a job runs next.
@@ -90,7 +93,10 @@ pub struct Finished {
 
 impl Entry {
     pub fn new(job: Arc<Job>, key: GroupingKey) -> Self {
+        let durations = Durations::default();
+        let outcomes = Default::default();
         Entry {
+            uniform: Arc::new(Uniform::new(&job.name, &durations, &outcomes)),
             job,
             key,
             next: None,
@@ -102,8 +108,8 @@ impl Entry {
             recent: VecDeque::with_capacity(RECENT),
             last: None,
             last_failure: None,
-            outcomes: Default::default(),
-            durations: Durations::default(),
+            outcomes,
+            durations,
             missed: 0,
             series: Series::default(),
         }
@@ -146,5 +152,23 @@ impl Entry {
             let duration = Duration::try_from_secs_f64(run.duration).unwrap_or_default();
             self.durations.add(duration);
         }
+        self.render();
+    }
+
+    /// Counts runs that ended before this process began.
+    pub fn begin_with(&mut self, outcomes: [u64; Outcome::NAMES.len()]) {
+        self.outcomes = outcomes;
+        self.render();
+    }
+
+    fn render(&mut self) {
+        let uniform = Uniform::new(&self.job.name, &self.durations, &self.outcomes);
+        self.uniform = Arc::new(uniform);
+    }
+
+    /// Shows what a run reported.
+    pub fn report(&mut self, key: &GroupingKey, method: Method, families: Vec<Family>) {
+        let name = &self.job.name;
+        self.series.report(name, key, method, families, is_uniform);
     }
 }

@@ -71,7 +71,7 @@ impl Restored {
             entry.remember(&finished(run));
         }
         entry.last_failure = self.last_failure.as_ref().map(finished);
-        entry.outcomes = self.outcomes;
+        entry.begin_with(self.outcomes);
         for (key, method, families) in &self.reports {
             entry.report(key, *method, families.clone());
         }

@@ -8,11 +8,12 @@ use std::time::{Duration, SystemTime};
 use super::bell::Bell;
 use super::request::Request;
 use super::restore::Restored;
-use crate::job::Job;
+use crate::job::{Job, LockPolicy};
 use crate::job::builtin::NoProgress;
 use crate::job::metric_rule::OutputStream;
 use crate::metrics::{Family, GroupingKey, Method};
 use crate::push::{DeliveryPolicy, Dispatch, Gateway, Stop};
+use crate::run::lock::{self, Holder};
 use crate::run::{self, Attempt, Concluded, Observer, Order, Reporting, Run, Signals, Turn};
 use crate::state::history::RecordedRun;
 use crate::state::{LazyState, StateError};
@@ -95,6 +96,14 @@ impl Runner {
             tracing::warn!(job, err = %error, "the job's history could not be read");
             Restored::default()
         })
+    }
+
+    /// Who has the lock of the job, if it is one that does not wait for others.
+    pub fn holder(&self, job: &Job, key: &GroupingKey) -> Option<Holder> {
+        match job.policy.lock {
+            LockPolicy::Wait(Duration::ZERO) => lock::holder_of(&self.state_dir, key),
+            LockPolicy::Wait(_) | LockPolicy::Off => None,
+        }
     }
 
     /// Runs the job and records that.

@@ -20,7 +20,7 @@ use super::restore::Restored;
 use super::runner::{Runner, Settled};
 use super::window::Window;
 use crate::job::catalog::{Catalog, CatalogError};
-use crate::job::schedule::{Overlap, Plan};
+use crate::job::schedule::{Missed, Overlap};
 use crate::job::{Job, Work};
 use crate::metrics::GroupingKey;
 use crate::run::{self, Signals, Teller};
@@ -145,9 +145,9 @@ impl Scheduler {
         let mut unreadable = Vec::new();
         for found in catalog.list()? {
             let job = found.job.map_err(|error| error.to_string());
-            let with_key = job.and_then(|job| match key_of(&job) {
+            let with_key = job.and_then(|job| match check(&job) {
                 Ok(key) => Ok((job, key)),
-                Err(error) => Err(format!("{}: {error}", found.name)),
+                Err(problem) => Err(format!("{}: {problem}", found.defined_in)),
             });
             match with_key {
                 Ok((job, _)) if job.is_demo && !with_demos => {}
@@ -183,7 +183,7 @@ impl Scheduler {
             if is_new && let Some(restored) = restored.get(&name) {
                 restored.put_into(entry);
                 let last = restored.last_start();
-                let plan = job.plan.as_ref().filter(|plan| plan.runs_once());
+                let plan = job.plan.as_ref().filter(|plan| plan.missed == Missed::RunOnce);
                 if let (Some(plan), Some(last)) = (plan, last)
                     && planning::went_by(plan, last, now)
                 {
@@ -558,8 +558,16 @@ fn plan_next(
 }
 
 /// The grouping key of a job that is given no further labels.
-fn key_of(job: &Job) -> Result<GroupingKey, crate::metrics::GroupingKeyError> {
-    GroupingKey::new(&job.job, job.grouping.clone())
+///
+/// # Errors
+///
+/// There is none, or the job cannot run by its schedule as it is.
+fn check(job: &Job) -> Result<GroupingKey, String> {
+    if let (Work::Builtin(builtin, params), Some(_)) = (&job.work, &job.plan) {
+        let prepared = builtin.prepare(params);
+        prepared.map_err(|error| format!("{error}, to run by its schedule"))?;
+    }
+    job.key(Vec::new()).map_err(|error| error.to_string())
 }
 
 /// The job as it runs here: the page shows the tail of a failure.

@@ -4,7 +4,7 @@ use rusqlite::{OptionalExtension, Row, params};
 
 use super::counters::{self, Counter};
 use super::{State, StateError, outbox, push_stats};
-use crate::metrics::{Family, GroupingKey, Push, text};
+use crate::metrics::{Family, GroupingKey, Push, json, text};
 
 /// A finished run, as the history keeps it. Times are in seconds since the epoch.
 #[derive(Debug, Clone, PartialEq)]
@@ -33,6 +33,30 @@ pub struct RecordedRun {
     pub metrics: Vec<Family>,
     /// The last lines that it wrote to stderr, if they were to be kept.
     pub tail: Vec<String>,
+}
+
+impl RecordedRun {
+    /// For programs.
+    pub fn to_json(&self) -> serde_json::Value {
+        serde_json::json!({
+            "run_id": self.run_id,
+            "name": self.name,
+            "job": self.key.job(),
+            "grouping": self.key.labels(),
+            "outcome": self.outcome,
+            "exit_code": self.exit_code,
+            "failure": self.failure,
+            "start_timestamp_seconds": json::number(self.started_at),
+            "completion_timestamp_seconds": json::number(self.ended_at),
+            "duration_seconds": json::number(self.duration),
+            "attempts": self.attempts,
+            "cpu_user_seconds": json::number(self.cpu_user),
+            "cpu_system_seconds": json::number(self.cpu_system),
+            "max_rss_bytes": self.max_rss,
+            "metrics": self.metrics.iter().map(json::family).collect::<Vec<_>>(),
+            "tail": self.tail,
+        })
+    }
 }
 
 /// What became of a run's report.

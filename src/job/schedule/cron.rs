@@ -100,6 +100,11 @@ impl Cron {
         &self.zone
     }
 
+    /// Whether it has no `*` in hour or minute.
+    pub fn is_at_particular_times(&self) -> bool {
+        !self.minute.begins_with_star && !self.hour.begins_with_star
+    }
+
     /// When it is next due after `after`; `None` for never.
     ///
     /// Where the clock is changed the rules are those of cron(8). What is meant for a particular
@@ -108,9 +113,9 @@ impl Cron {
     pub fn next_after(&self, after: Timestamp) -> Option<Timestamp> {
         let second = after.as_nanosecond().div_euclid(1_000_000_000);
         let after = Timestamp::from_second(i64::try_from(second).ok()?).ok()?;
-        match self.minute.begins_with_star || self.hour.begins_with_star {
-            true => self.next_of_the_clock(after),
-            false => self.next_particular_time(after),
+        match self.is_at_particular_times() {
+            true => self.next_particular_time(after),
+            false => self.next_of_the_clock(after),
         }
     }
 

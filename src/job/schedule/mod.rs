@@ -82,6 +82,12 @@ impl Schedule {
         }
     }
 
+    /// Whether the times are particular ones of a day, so that none of them must come twice when the clock is
+    /// set back.
+    pub fn is_at_particular_times(&self) -> bool {
+        matches!(self, Schedule::Cron(cron) if cron.is_at_particular_times())
+    }
+
     /// The time zone whose clock it goes by; an interval is the same in all of them.
     pub fn zone(&self) -> Option<&Zone> {
         match self {

@@ -17,6 +17,11 @@ impl Zone {
         Zone(TimeZone::try_system().unwrap_or(TimeZone::UTC))
     }
 
+    /// The one of no time zone file.
+    pub fn utc() -> Zone {
+        Zone(TimeZone::UTC)
+    }
+
     /// What is in the time zone files about it.
     pub(super) fn rules(&self) -> &TimeZone {
         &self.0

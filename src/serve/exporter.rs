@@ -1,0 +1,270 @@
+//! All metrics that there are to show, at one moment.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::scheduler::Scheduler;
+use super::series::{JOB_NAME, ShownFamily};
+use super::uniform::{NEXT_RUN, RUNNING, Uniform};
+use crate::metrics::text::rendered::RenderedFamily;
+use crate::metrics::{Family, Kind, Labels, Value, unix_seconds};
+
+/// All metrics at one moment. Merging them is left to whoever wants them.
+pub struct Shown {
+    /// The server's own.
+    own: Vec<Family>,
+    /// Those of each job that are called the same for all.
+    uniform: Vec<Arc<Uniform>>,
+    /// What jobs have reported.
+    reported: Vec<Arc<Vec<ShownFamily>>>,
+}
+
+impl Shown {
+    /// What `scheduler` knows now, and `further` families of the server.
+    pub fn of(scheduler: &Scheduler, further: Vec<Family>) -> Self {
+        let board = scheduler.board();
+        let of_job = |name: &str| Labels::from([(JOB_NAME, name)]);
+        let (mut running, mut next, mut last, mut missed) = (vec![], vec![], vec![], vec![]);
+        let mut uniform = Vec::with_capacity(board.jobs.len());
+        let mut reported = Vec::with_capacity(board.jobs.len());
+        let mut waiting = 0;
+        for (name, entry) in &board.jobs {
+            running.push((of_job(name), number(entry.running.len())));
+            next.extend(entry.next.map(|next| (of_job(name), Value::Number(unix_seconds(next.at)))));
+            let ended_at = entry.last.as_ref().map(|last| last.run.ended_at);
+            last.extend(ended_at.map(|at| (of_job(name), Value::Number(at))));
+            if entry.job.plan.is_some() {
+                missed.push((of_job(name), Value::Number(entry.missed as f64)));
+            }
+            waiting += entry.waiting();
+            uniform.push(Arc::clone(&entry.uniform));
+            reported.extend(entry.series.groups());
+        }
+        let plain = |value| [(Labels::new(), value)];
+        let lag = board.lag.value();
+        let (jobs, problems) = (board.jobs.len(), board.problems.len());
+        let slots_taken = board.slots_taken();
+        drop(board);
+        let gauge = Kind::Gauge;
+        let mut own = vec![
+            Family::new(RUNNING, "Runs that go on.", gauge, running),
+            Family::new(NEXT_RUN, "When the job runs next by its schedule.", gauge, next),
+            Family::new(
+                "metricsjob_last_run_timestamp_seconds",
+                "When the last run of the job ended, well or not.",
+                gauge,
+                last,
+            ),
+            Family::new(
+                "metricsjob_missed_runs_total",
+                "Runs that did not take place because nobody could start them when they were due.",
+                Kind::Counter,
+                missed,
+            ),
+            Family::new(
+                "metricsjob_schedule_lag_seconds",
+                "How late runs began, against their schedules.",
+                Kind::Histogram,
+                plain(lag),
+            ),
+            Family::new(
+                "metricsjob_queued_runs",
+                "Runs that wait for a slot, or for another run of the job.",
+                gauge,
+                plain(number(waiting)),
+            ),
+            Family::new(
+                "metricsjob_run_slots",
+                "How many runs there can be at a time.",
+                gauge,
+                plain(number(scheduler.concurrency())),
+            ),
+            Family::new(
+                "metricsjob_run_slots_taken",
+                "How many runs there are.",
+                gauge,
+                plain(number(slots_taken)),
+            ),
+            Family::new("metricsjob_jobs", "Jobs.", gauge, plain(number(jobs))),
+            Family::new(
+                "metricsjob_job_file_problems",
+                "Job files that could not be loaded.",
+                gauge,
+                plain(number(problems)),
+            ),
+        ];
+        own.extend(further);
+        own.retain(|family| !family.metrics.is_empty());
+        Shown {
+            own,
+            uniform,
+            reported,
+        }
+    }
+
+    /// Merged by name and sorted, as lines.
+    pub fn rendered(&self) -> Vec<RenderedFamily> {
+        let mut merged = Merged::default();
+        for family in &self.own {
+            merged.add_ours(RenderedFamily::of(family));
+        }
+        let mut durations = String::new();
+        let mut runs = String::new();
+        for uniform in &self.uniform {
+            durations.push_str(&uniform.duration_lines);
+            runs.push_str(&uniform.runs_lines);
+        }
+        if let Some(first) = self.uniform.first() {
+            for (family, lines) in [(&first.durations, durations), (&first.runs, runs)] {
+                merged.add_ours(RenderedFamily {
+                    name: family.name.clone(),
+                    kind: family.kind,
+                    help: family.help.clone(),
+                    lines,
+                });
+            }
+        }
+        for family in self.reported.iter().flat_map(|families| &**families) {
+            let RenderedFamily {
+                name, kind, lines, ..
+            } = &family.rendered;
+            match merged.place(name, *kind) {
+                Place::Known(known) => known.lines.push_str(lines),
+                Place::Free => merged.add(family.rendered.clone()),
+                Place::Taken => {}
+            }
+        }
+        merged.into_sorted()
+    }
+
+    /// Merged by name and sorted.
+    pub fn families(&self) -> Vec<Family> {
+        let mut merged = Merged::default();
+        for family in &self.own {
+            merged.add_ours(family.clone());
+        }
+        for of_all in [|uniform: &Uniform| uniform.durations.clone(), |uniform| {
+            uniform.runs.clone()
+        }] {
+            let mut families = self.uniform.iter().map(|uniform| of_all(uniform));
+            if let Some(mut all) = families.next() {
+                all.metrics.extend(families.flat_map(|family| family.metrics));
+                merged.add_ours(all);
+            }
+        }
+        for shown in self.reported.iter().flat_map(|families| &**families) {
+            let family = &shown.family;
+            match merged.place(&family.name, family.kind) {
+                Place::Known(known) => known.metrics.extend_from_slice(&family.metrics),
+                Place::Free => merged.add(family.clone()),
+                Place::Taken => {}
+            }
+        }
+        merged.into_sorted()
+    }
+}
+
+fn number(count: usize) -> Value {
+    Value::Number(count as f64)
+}
+
+
+/// What has a name and a kind.
+trait Named {
+    fn name(&self) -> &str;
+    fn kind(&self) -> Kind;
+}
+
+impl Named for Family {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn kind(&self) -> Kind {
+        self.kind
+    }
+}
+
+impl Named for RenderedFamily {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn kind(&self) -> Kind {
+        self.kind
+    }
+}
+
+/// Families by their names. Jobs know nothing of each other: of what does not fit together, the first stays.
+struct Merged<F> {
+    families: Vec<F>,
+    places: HashMap<String, usize>,
+    /// How many of the families are the server's.
+    ours: usize,
+}
+
+enum Place<'a, F> {
+    Known(&'a mut F),
+    Free,
+    /// Another kind has the name.
+    Taken,
+}
+
+impl<F> Default for Merged<F> {
+    fn default() -> Self {
+        Merged {
+            families: Vec::new(),
+            places: HashMap::new(),
+            ours: 0,
+        }
+    }
+}
+
+impl<F: Named> Merged<F> {
+    fn place(&mut self, name: &str, kind: Kind) -> Place<'_, F> {
+        match self.places.get(name) {
+            None => Place::Free,
+            Some(place) if self.families[*place].kind() == kind => {
+                Place::Known(&mut self.families[*place])
+            }
+            Some(_) => Place::Taken,
+        }
+    }
+
+    fn add(&mut self, family: F) {
+        let place = self.families.len();
+        self.places.insert(family.name().to_owned(), place);
+        self.families.push(family);
+    }
+
+    fn add_ours(&mut self, family: F) {
+        self.add(family);
+        self.ours = self.families.len();
+    }
+
+    /// Without families of jobs whose series are called like those of another family.
+    fn into_sorted(self) -> Vec<F> {
+        let kind_of = |name: &str| Some(self.families[*self.places.get(name)?].kind());
+        let collides = |family: &F| {
+            let name = family.name();
+            let is_in_another = ["_count", "_sum", "_bucket"].iter().any(|suffix| {
+                let base = name.strip_suffix(suffix).and_then(kind_of);
+                base.is_some_and(|kind| kind.suffixes().contains(suffix))
+            });
+            let mut suffixes = family.kind().suffixes().iter();
+            let has_ours = suffixes.any(|suffix| {
+                let place = self.places.get(&format!("{name}{suffix}"));
+                place.is_some_and(|place| *place < self.ours)
+            });
+            is_in_another || has_ours
+        };
+        let stay: Vec<bool> = (self.families.iter().enumerate())
+            .map(|(place, family)| place < self.ours || !collides(family))
+            .collect();
+        let mut stay = stay.into_iter();
+        let mut families = self.families;
+        families.retain(|_| stay.next().unwrap_or_default());
+        families.sort_by(|a, b| a.name().cmp(b.name()));
+        families
+    }
+}

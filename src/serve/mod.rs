@@ -1,0 +1,31 @@
+//! `metricsjob serve`: runs jobs by their schedules, and shows over HTTP what happened.
+//!
+//! Each run is done by the steps of [`crate::run`], in a thread of its own. It may use [`crate::run`],
+//! [`crate::push`], [`crate::web`], [`crate::job`], [`crate::state`] and [`crate::metrics`].
+//!
+//! - [`Scheduler`]: what is due, what waits, and what runs; [`planning`] says when, `entry` is what is known of one job, `restore` what
+//!   the history knows of it.
+//! - [`Runner`]: one run, and its record.
+//! - [`Delivery`]: brings the reports to the gateways; `bell` wakes it.
+//! - [`exporter`]: all metrics at one moment: `series` are those that jobs reported, `uniform` those that are called
+//!   the same for all, `durations` and `lag` histograms among them.
+//! - `window`: the log of the last seconds.
+
+mod bell;
+mod delivery;
+mod durations;
+mod entry;
+pub mod exporter;
+mod lag;
+pub mod planning;
+mod request;
+mod restore;
+mod runner;
+mod scheduler;
+mod series;
+mod uniform;
+mod window;
+
+pub use delivery::Delivery;
+pub use runner::Runner;
+pub use scheduler::Scheduler;

@@ -1,0 +1,48 @@
+//! The metrics that are called the same for all jobs, whatever their prefix is.
+
+use super::durations::Durations;
+use super::series::JOB_NAME;
+use crate::metrics::text::rendered::RenderedFamily;
+use crate::metrics::{Family, Kind, Labels, Value};
+use crate::run::Outcome;
+
+pub const RUN_DURATION: &str = "batch_job_run_duration_seconds";
+pub const RUNS_TOTAL: &str = "batch_job_runs_total";
+pub const RUNNING: &str = "batch_job_running";
+pub const NEXT_RUN: &str = "batch_job_next_run_timestamp_seconds";
+
+/// Whether a family is one of these, and so never one of a job's own.
+pub fn is_uniform(name: &str) -> bool {
+    [RUN_DURATION, RUNS_TOTAL, RUNNING, NEXT_RUN].contains(&name)
+}
+
+/// Those of one job that change only when one of its runs ends, rendered then.
+pub struct Uniform {
+    pub durations: Family,
+    pub duration_lines: String,
+    pub runs: Family,
+    pub runs_lines: String,
+}
+
+impl Uniform {
+    pub fn new(job: &str, durations: &Durations, outcomes: &[u64; Outcome::NAMES.len()]) -> Self {
+        let durations = Family::new(
+            RUN_DURATION,
+            "How long runs took.",
+            Kind::Histogram,
+            [(Labels::from([(JOB_NAME, job)]), durations.value())],
+        );
+        let runs = Outcome::NAMES.iter().zip(outcomes).map(|(outcome, count)| {
+            let labels = Labels::from([(JOB_NAME, job), ("outcome", outcome)]);
+            (labels, Value::Number(*count as f64))
+        });
+        let help = "Runs so far, by their outcome.";
+        let runs = Family::new(RUNS_TOTAL, help, Kind::Counter, runs);
+        Uniform {
+            duration_lines: RenderedFamily::of(&durations).lines,
+            durations,
+            runs_lines: RenderedFamily::of(&runs).lines,
+            runs,
+        }
+    }
+}
