@@ -26,5 +26,6 @@ mod suggest;
 pub use command::Command;
 pub use definition::{DEFAULT_PREFIX, DefinedIn, Job, Work};
 pub use policy::{LockPolicy, Policy};
+pub use schedule::{Overlap, Plan};
 
 pub use crate::backoff::Backoff;
