@@ -37,10 +37,7 @@ pub fn main(args: ListArgs) -> anyhow::Result<u8> {
 fn text(found: &[Found]) -> String {
     let rows = found.iter().map(|found| {
         let (description, runs) = match &found.job {
-            Ok(job) => (
-                job.description.clone().unwrap_or_default(),
-                shortened(&job.work.to_string()),
-            ),
+            Ok(job) => (description(job), shortened(&job.work.to_string())),
             Err(_) => (String::new(), "nothing: the file is bad, see below".into()),
         };
         vec![
@@ -61,6 +58,15 @@ fn text(found: &[Found]) -> String {
         text.push_str(&console::table(["NAME", "--set", "DEFAULT", ""], rows));
     }
     text
+}
+
+/// What a job is for, and whether it is a demo.
+fn description(job: &Job) -> String {
+    let text = job.description.as_deref().unwrap_or_default();
+    match job.is_demo {
+        true => format!("(demo) {text}"),
+        false => text.to_owned(),
+    }
 }
 
 /// The beginning of what a job runs: a command can hold a whole script.
@@ -102,6 +108,7 @@ fn found_json(found: &Found) -> serde_json::Value {
             "name": found.name,
             "defined_in": defined_in,
             "description": job.description,
+            "is_demo": job.is_demo,
             "runs": job.work.to_string(),
             "job": job.job,
             "prefix": job.prefix,

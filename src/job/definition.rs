@@ -19,6 +19,8 @@ pub struct Job {
     /// What `run` calls it: the file's name without `.toml`.
     pub name: String,
     pub description: Option<String>,
+    /// Whether it is there to be looked at, and what it reports is made up.
+    pub is_demo: bool,
     /// The `job` label of its grouping key; not empty.
     pub job: String,
     /// What the names of its metrics begin with.

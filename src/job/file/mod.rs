@@ -22,8 +22,9 @@ use super::suggest;
 use crate::metrics::{Labels, Method, check_grouping_label, is_metric_name};
 
 /// The keys of a job file.
-const KEYS: [&str; 23] = [
+const KEYS: [&str; 24] = [
     "description",
+    "demo",
     "job",
     "prefix",
     "method",
@@ -118,7 +119,7 @@ impl<'a> Reader<'a> {
             }
             return None;
         }
-        let mut description = None;
+        let (mut description, mut is_demo) = (None, false);
         let (mut label, mut prefix) = (name.to_owned(), DEFAULT_PREFIX.to_owned());
         let (mut method, mut grouping) = (Method::default(), Labels::new());
         let mut work = WorkKeys::default();
@@ -129,6 +130,7 @@ impl<'a> Reader<'a> {
         for (key, value) in table.get_ref() {
             match key.get_ref().as_ref() {
                 "description" => description = self.string(key, value),
+                "demo" => is_demo = self.boolean(key, value).unwrap_or_default(),
                 "job" => {
                     let given = self.string(key, value);
                     if let Some("") = given.as_deref() {
@@ -175,6 +177,7 @@ impl<'a> Reader<'a> {
         Some(Job {
             name: name.to_owned(),
             description,
+            is_demo,
             job: label,
             prefix,
             method,
