@@ -16,7 +16,7 @@ fn the_first_directory_wins() {
         .run("run who")
         .code(2)
         .err("no job is called \"who\"")
-        .err("(known: backup, random)");
+        .err("(known: backup, demo-flaky, demo-orders, demo-probe, demo-satisfaction, random)");
     sandbox.write(".config/metricsjob/jobs/who.toml", says("config"));
     assert_eq!(said(&sandbox, ""), "config\n");
     let xdg = sandbox.path().join("xdg").display().to_string();
@@ -100,8 +100,8 @@ fn list_shows_what_where_and_why() {
     std::fs::create_dir(sandbox.path().join("jobs/dir.toml")).unwrap();
     let list = sandbox.run("list");
     list.code(0)
-        .out("NAME    DESCRIPTION")
-        .out("dump    Dump it")
+        .out("NAME               DESCRIPTION")
+        .out("dump               Dump it")
         .out("  -  ")
         .out("pg_dump -f 'a b' 'it'\\''s'")
         .out("jobs/dump.toml")
@@ -116,10 +116,17 @@ fn list_shows_what_where_and_why() {
         .iter()
         .map(|job| job["name"].as_str().unwrap())
         .collect();
-    assert_eq!(names, ["backup", "bad", "dump", "random"]);
+    let demos = [
+        "demo-flaky",
+        "demo-orders",
+        "demo-probe",
+        "demo-satisfaction",
+    ];
+    let (files, others) = (["backup", "bad"], ["dump", "random"]);
+    assert_eq!(names, [&files[..], &demos, &others].concat());
     assert_eq!(json[0]["method"], "post");
     assert_eq!(json[0]["job"], "db_backup");
-    assert_eq!(json[2]["defined_in"], "jobs/dump.toml");
+    assert_eq!(json[6]["defined_in"], "jobs/dump.toml");
 }
 
 #[test]
@@ -147,9 +154,11 @@ fn list_shows_when_jobs_run() {
         .out("  every 1h 30m ")
         .out("  @daily (Asia/Kolkata) ");
     let json = sandbox.run("list --output json").json();
-    let [_, cron, every, local, _, told] = &json.as_array().unwrap()[..] else {
-        panic!("{json}");
+    let job = |name: &str| {
+        let mut jobs = json.as_array().unwrap().iter();
+        jobs.find(|job| job["name"] == name).unwrap()
     };
+    let [cron, every, local, told] = ["cron", "every", "local", "told"].map(job);
     let plan = |schedule: &str, timezone: Option<&str>, jitter: f64, missed: &str| {
         serde_json::json!({
             "schedule": schedule,
@@ -305,7 +314,7 @@ fn every_problem_has_its_place() {
     for (text, problem) in [
         (
             "",
-            "1:1: nothing to run: give command = [\"…\"] or builtin = \"…\" (known: backup, probe, random)",
+            "1:1: nothing to run: give command = [\"…\"] or builtin = \"…\" (known: backup, demo-orders, demo-satisfaction, probe, random)",
         ),
         (
             "command = ['a']\ncolour = 1\n",
@@ -419,10 +428,16 @@ error: jobs/a.toml:3:1: unknown key \"comand\" (did you mean \"command\"?)
 ";
     check.code(2);
     assert_eq!(check.stderr(), expected);
-    assert_eq!(
-        check.stdout(),
-        "jobs/b.toml: ok\nbackup (compiled in): ok\nrandom (compiled in): ok\n"
-    );
+    let expected = "\
+jobs/b.toml: ok
+backup (compiled in): ok
+demo-flaky (compiled in): ok
+demo-orders (compiled in): ok
+demo-probe (compiled in): ok
+demo-satisfaction (compiled in): ok
+random (compiled in): ok
+";
+    assert_eq!(check.stdout(), expected);
     let json = sandbox
         .run("check --output json jobs/a.toml jobs/b.toml")
         .code(2)

@@ -17,6 +17,7 @@ mod delete;
 #[cfg(feature = "real-servers")]
 mod delivery_faults;
 mod delivery_retries;
+mod demo;
 mod dry_run;
 mod encoding;
 mod examples;

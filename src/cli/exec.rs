@@ -55,6 +55,7 @@ pub fn main(args: ExecArgs) -> anyhow::Result<u8> {
     let job = Job {
         name: label.clone(),
         description: None,
+        is_demo: false,
         job: label,
         prefix: args.prefix,
         method: Method::default(),

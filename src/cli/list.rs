@@ -39,7 +39,7 @@ fn text(found: &[Found]) -> String {
     let rows = found.iter().map(|found| {
         let (description, schedule, runs) = match &found.job {
             Ok(job) => (
-                job.description.clone().unwrap_or_default(),
+                description(job),
                 job.plan.as_ref().map_or("-".into(), schedule),
                 shortened(&job.work.to_string()),
             ),
@@ -75,6 +75,15 @@ fn schedule(Plan { schedule, .. }: &Plan) -> String {
     match schedule.zone() {
         Some(zone) => format!("{schedule} ({zone})"),
         None => schedule.to_string(),
+    }
+}
+
+/// What a job is for, and whether it is a demo.
+fn description(job: &Job) -> String {
+    let text = job.description.as_deref().unwrap_or_default();
+    match job.is_demo {
+        true => format!("(demo) {text}"),
+        false => text.to_owned(),
     }
 }
 
@@ -117,6 +126,7 @@ fn found_json(found: &Found) -> serde_json::Value {
             "name": found.name,
             "defined_in": defined_in,
             "description": job.description,
+            "is_demo": job.is_demo,
             "runs": job.work.to_string(),
             "job": job.job,
             "prefix": job.prefix,

@@ -8,8 +8,8 @@ use super::command::Command;
 use super::metric_rule::MetricRule;
 use super::params::Params;
 use super::policy::Policy;
-use crate::metrics::{GroupingKey, GroupingKeyError, Labels, Method};
 use super::schedule::{Overlap, Plan};
+use crate::metrics::{GroupingKey, GroupingKeyError, Labels, Method};
 
 /// The prefix of the runner's metrics when a job names none.
 pub const DEFAULT_PREFIX: &str = "batch_job";
@@ -20,6 +20,8 @@ pub struct Job {
     /// What `run` calls it: the file's name without `.toml`.
     pub name: String,
     pub description: Option<String>,
+    /// Whether it is there to be looked at, and what it reports is made up.
+    pub is_demo: bool,
     /// The `job` label of its grouping key; not empty.
     pub job: String,
     /// What the names of its metrics begin with.

@@ -107,4 +107,3 @@ fn count(
     window.pushes_failed += flushed.rejected + u64::from(flushed.failure.is_some());
     flushed.failure.map(|error| error.to_string())
 }
-

@@ -30,7 +30,11 @@ impl Shown {
         let mut waiting = 0;
         for (name, entry) in &board.jobs {
             running.push((of_job(name), number(entry.running.len())));
-            next.extend(entry.next.map(|next| (of_job(name), Value::Number(unix_seconds(next.at)))));
+            next.extend(
+                entry
+                    .next
+                    .map(|next| (of_job(name), Value::Number(unix_seconds(next.at)))),
+            );
             let ended_at = entry.last.as_ref().map(|last| last.run.ended_at);
             last.extend(ended_at.map(|at| (of_job(name), Value::Number(at))));
             if entry.job.plan.is_some() {
@@ -48,7 +52,12 @@ impl Shown {
         let gauge = Kind::Gauge;
         let mut own = vec![
             Family::new(RUNNING, "Runs that go on.", gauge, running),
-            Family::new(NEXT_RUN, "When the job runs next by its schedule.", gauge, next),
+            Family::new(
+                NEXT_RUN,
+                "When the job runs next by its schedule.",
+                gauge,
+                next,
+            ),
             Family::new(
                 "metricsjob_last_run_timestamp_seconds",
                 "When the last run of the job ended, well or not.",
@@ -143,12 +152,14 @@ impl Shown {
         for family in &self.own {
             merged.add_ours(family.clone());
         }
-        for of_all in [|uniform: &Uniform| uniform.durations.clone(), |uniform| {
-            uniform.runs.clone()
-        }] {
+        for of_all in [
+            |uniform: &Uniform| uniform.durations.clone(),
+            |uniform| uniform.runs.clone(),
+        ] {
             let mut families = self.uniform.iter().map(|uniform| of_all(uniform));
             if let Some(mut all) = families.next() {
-                all.metrics.extend(families.flat_map(|family| family.metrics));
+                all.metrics
+                    .extend(families.flat_map(|family| family.metrics));
                 merged.add_ours(all);
             }
         }
@@ -167,7 +178,6 @@ impl Shown {
 fn number(count: usize) -> Value {
     Value::Number(count as f64)
 }
-
 
 /// What has a name and a kind.
 trait Named {

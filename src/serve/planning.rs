@@ -40,12 +40,7 @@ pub fn next(plan: &Plan, after: SystemTime, draw: impl FnOnce() -> f64) -> Optio
 }
 
 /// The time of `first` has come: it is `now`, or long after it.
-pub fn passed(
-    plan: &Plan,
-    first: Next,
-    now: SystemTime,
-    mut draw: impl FnMut() -> f64,
-) -> Passed {
+pub fn passed(plan: &Plan, first: Next, now: SystemTime, mut draw: impl FnMut() -> f64) -> Passed {
     let mut last = first;
     let mut missed = 0;
     let following = loop {

@@ -8,9 +8,9 @@ use std::time::{Duration, SystemTime};
 use super::bell::Bell;
 use super::request::Request;
 use super::restore::Restored;
-use crate::job::{Job, LockPolicy};
 use crate::job::builtin::NoProgress;
 use crate::job::metric_rule::OutputStream;
+use crate::job::{Job, LockPolicy};
 use crate::metrics::{Family, GroupingKey, Method};
 use crate::push::{DeliveryPolicy, Dispatch, Gateway, Stop};
 use crate::run::lock::{self, Holder};
@@ -166,7 +166,12 @@ impl Runner {
         let (job, run_id) = (&order.job.name, &run.id);
         let damage = damage.map(|damage| damage.to_string());
         for warning in warnings.iter().chain(&damage) {
-            tracing::warn!(job, run_id, err = warning, "not all of a run went as it should");
+            tracing::warn!(
+                job,
+                run_id,
+                err = warning,
+                "not all of a run went as it should"
+            );
         }
         if let Some(Err(error)) = &push {
             tracing::warn!(job, run_id, err = %error, "the report of a run is not pushed");

@@ -183,7 +183,10 @@ impl Scheduler {
             if is_new && let Some(restored) = restored.get(&name) {
                 restored.put_into(entry);
                 let last = restored.last_start();
-                let plan = job.plan.as_ref().filter(|plan| plan.missed == Missed::RunOnce);
+                let plan = job
+                    .plan
+                    .as_ref()
+                    .filter(|plan| plan.missed == Missed::RunOnce);
                 if let (Some(plan), Some(last)) = (plan, last)
                     && planning::went_by(plan, last, now)
                 {
@@ -282,10 +285,18 @@ impl Scheduler {
             if let Some(entry) = board.jobs.get_mut(&request.job.name) {
                 entry.queued = entry.queued.saturating_sub(1);
             }
-            self.skip(&mut board, request, "the server ended before it began".into());
+            self.skip(
+                &mut board,
+                request,
+                "the server ended before it began".into(),
+            );
         }
         for request in pending {
-            self.skip(&mut board, request, "the server ended before it began".into());
+            self.skip(
+                &mut board,
+                request,
+                "the server ended before it began".into(),
+            );
         }
         let deadline = Instant::now() + grace;
         let mut is_told = false;

@@ -97,7 +97,12 @@ mod tests {
     fn lines(series: &Series) -> String {
         let groups = series.groups();
         groups
-            .flat_map(|group| group.iter().map(|f| f.rendered.lines.clone()).collect::<Vec<_>>())
+            .flat_map(|group| {
+                group
+                    .iter()
+                    .map(|f| f.rendered.lines.clone())
+                    .collect::<Vec<_>>()
+            })
             .collect()
     }
 
@@ -105,9 +110,13 @@ mod tests {
     fn a_report_has_the_labels_of_its_key() {
         let mut series = Series::default();
         let report = || vec![Family::gauge("a", "", 1.0), Family::gauge("ours", "", 1.0)];
-        series.report("n", &key(&[("db", "x"), ("e", "")]), Method::Post, report(), |name| {
-            name == "ours"
-        });
+        series.report(
+            "n",
+            &key(&[("db", "x"), ("e", "")]),
+            Method::Post,
+            report(),
+            |name| name == "ours",
+        );
         assert_eq!(lines(&series), "a{db=\"x\",job_name=\"n\"} 1\n");
         let more = || vec![Family::gauge("b", "", 2.0)];
         series.report("n", &key(&[("db", "x")]), Method::Post, more(), |_| false);

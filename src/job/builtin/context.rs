@@ -5,7 +5,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use prometheus::core::Collector;
-use prometheus::{Counter, Gauge, Opts, Registry};
+use prometheus::{Counter, CounterVec, Gauge, HistogramOpts, HistogramVec, Opts, Registry};
 
 /// A built-in's metrics and its progress.
 pub struct Context<'a> {
@@ -61,6 +61,30 @@ impl<'a> Context<'a> {
     /// A new counter `PREFIX_name`, 0 so far.
     pub fn counter(&self, name: &str, help: &str) -> Result<Counter, TaskError> {
         self.register(Counter::new(self.full_name(name), help))
+    }
+
+    /// A new counter `PREFIX_name` for each combination of the values of `labels`; none so far.
+    pub fn counters(
+        &self,
+        name: &str,
+        help: &str,
+        labels: &[&str],
+    ) -> Result<CounterVec, TaskError> {
+        let opts = Opts::new(self.full_name(name), help);
+        self.register(CounterVec::new(opts, labels))
+    }
+
+    /// A new histogram `PREFIX_name` with the upper bounds `buckets` for each combination of the
+    /// values of `labels`; none so far.
+    pub fn histograms(
+        &self,
+        name: &str,
+        help: &str,
+        buckets: &[f64],
+        labels: &[&str],
+    ) -> Result<HistogramVec, TaskError> {
+        let opts = HistogramOpts::new(self.full_name(name), help).buckets(buckets.to_vec());
+        self.register(HistogramVec::new(opts, labels))
     }
 
     /// A new gauge with the labels `labels`, 0 so far. `name` is its full name, without the prefix:

@@ -5,6 +5,7 @@
 
 mod backup;
 mod context;
+mod demo;
 mod probe;
 mod random;
 mod sqlite_copy;
@@ -31,11 +32,27 @@ pub trait Task {
     fn run(&mut self, context: &Context<'_>) -> Result<(), TaskError>;
 }
 
-const BUILTINS: [&dyn Builtin; 3] = [&backup::Backup, &probe::Probe, &random::Random];
+const BUILTINS: [&dyn Builtin; 5] = [
+    &backup::Backup,
+    &demo::Orders,
+    &demo::Satisfaction,
+    &probe::Probe,
+    &random::Random,
+];
 
 /// The job files that `run NAME` finds from any directory.
-const DEFINITIONS: [(&str, &str); 2] = [
+const DEFINITIONS: [(&str, &str); 6] = [
     ("backup", include_str!("../../../jobs/backup.toml")),
+    ("demo-flaky", include_str!("../../../jobs/demo-flaky.toml")),
+    (
+        "demo-orders",
+        include_str!("../../../jobs/demo-orders.toml"),
+    ),
+    ("demo-probe", include_str!("../../../jobs/demo-probe.toml")),
+    (
+        "demo-satisfaction",
+        include_str!("../../../jobs/demo-satisfaction.toml"),
+    ),
     ("random", include_str!("../../../jobs/random.toml")),
 ];
 

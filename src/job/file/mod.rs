@@ -26,8 +26,9 @@ use super::suggest;
 use crate::metrics::{Labels, Method, check_grouping_label, is_metric_name};
 
 /// The keys of a job file.
-const KEYS: [&str; 29] = [
+const KEYS: [&str; 30] = [
     "description",
+    "demo",
     "job",
     "prefix",
     "method",
@@ -128,7 +129,7 @@ impl<'a> Reader<'a> {
             }
             return None;
         }
-        let mut description = None;
+        let (mut description, mut is_demo) = (None, false);
         let (mut label, mut prefix) = (name.to_owned(), DEFAULT_PREFIX.to_owned());
         let (mut method, mut grouping) = (Method::default(), Labels::new());
         let mut work = WorkKeys::default();
@@ -140,6 +141,7 @@ impl<'a> Reader<'a> {
         for (key, value) in table.get_ref() {
             match key.get_ref().as_ref() {
                 "description" => description = self.string(key, value),
+                "demo" => is_demo = self.boolean(key, value).unwrap_or_default(),
                 "job" => {
                     let given = self.string(key, value);
                     if let Some("") = given.as_deref() {
@@ -190,6 +192,7 @@ impl<'a> Reader<'a> {
         Some(Job {
             name: name.to_owned(),
             description,
+            is_demo,
             job: label,
             prefix,
             method,
