@@ -152,14 +152,13 @@ impl Shown {
         for family in &self.own {
             merged.add_ours(family.clone());
         }
-        for of_all in [
-            |uniform: &Uniform| uniform.durations.clone(),
-            |uniform| uniform.runs.clone(),
-        ] {
-            let mut families = self.uniform.iter().map(|uniform| of_all(uniform));
-            if let Some(mut all) = families.next() {
-                all.metrics
-                    .extend(families.flat_map(|family| family.metrics));
+        let of_all: [fn(&Uniform) -> &Family; 2] = [|of| &of.durations, |of| &of.runs];
+        for family in of_all {
+            let mut families = self.uniform.iter().map(|uniform| family(uniform));
+            if let Some(mut all) = families.next().cloned() {
+                for family in families {
+                    all.metrics.extend_from_slice(&family.metrics);
+                }
                 merged.add_ours(all);
             }
         }

@@ -1,0 +1,97 @@
+//! What all requests of a server share.
+
+use std::sync::Arc;
+use std::time::{Instant, SystemTime};
+
+use tokio::sync::Semaphore;
+
+use super::health::Health;
+use super::permission::Permission;
+use super::scheduler::{Reloaded, Scheduler};
+use crate::job::catalog::{Catalog, CatalogError};
+use crate::metrics::Family;
+use crate::observe::Observer;
+use crate::push::self_report;
+use crate::web::instrumentation::HttpMetrics;
+use crate::web::sending::Sendings;
+
+/// How many answers with all metrics are rendered at once.
+const SCRAPES: usize = 2;
+
+/// What all requests of a server share.
+pub struct App {
+    pub scheduler: Arc<Scheduler>,
+    pub health: Health,
+    pub permission: Permission,
+    /// The command line's options and their values.
+    pub flags: Vec<(String, String)>,
+    pub start_time: SystemTime,
+    pub started: Instant,
+    pub sendings: Sendings,
+    pub scrapes: Arc<Semaphore>,
+    catalog: Catalog,
+    with_demos: bool,
+    http: Arc<HttpMetrics>,
+    observer: Observer,
+}
+
+/// What an [`App`] is made of.
+pub struct Parts {
+    pub scheduler: Arc<Scheduler>,
+    pub catalog: Catalog,
+    pub with_demos: bool,
+    pub permission: Permission,
+    pub flags: Vec<(String, String)>,
+    pub http: Arc<HttpMetrics>,
+    pub runtime: tokio::runtime::Handle,
+}
+
+impl App {
+    pub fn new(parts: Parts) -> Arc<App> {
+        let start_time = SystemTime::now();
+        Arc::new(App {
+            health: Health::default(),
+            permission: parts.permission,
+            flags: parts.flags,
+            start_time,
+            started: Instant::now(),
+            sendings: Sendings::new(),
+            scrapes: Arc::new(Semaphore::new(SCRAPES)),
+            catalog: parts.catalog,
+            with_demos: parts.with_demos,
+            observer: Observer::new(start_time, parts.runtime),
+            http: parts.http,
+            scheduler: parts.scheduler,
+        })
+    }
+
+    /// Reads the job files again. It may take a while.
+    pub fn reload(&self) -> Result<Reloaded, CatalogError> {
+        let reloaded = self.scheduler.reload(&self.catalog, self.with_demos);
+        match &reloaded {
+            Ok(Reloaded { jobs, problems }) => {
+                for problem in problems {
+                    tracing::error!(err = problem, "a job file could not be loaded");
+                }
+                tracing::info!(jobs, problems = problems.len(), "job files are loaded");
+            }
+            Err(error) => tracing::error!(err = %error, "job files could not be loaded"),
+        }
+        reloaded
+    }
+
+    /// The metrics of the server itself. It may take a while.
+    pub fn own_families(&self) -> Vec<Family> {
+        let mut families = self.observer.families();
+        families.extend(self.http.families());
+        let pushing = self
+            .scheduler
+            .runner()
+            .read(|state| Ok((state.push_attempts()?, state.outbox_size()?)));
+        // Where the state cannot be read, the health says so.
+        if let Ok((attempts, outbox)) = pushing {
+            families.extend(self_report::families(&attempts, &outbox));
+        }
+        families
+    }
+}

@@ -1,0 +1,72 @@
+//! Whether the server does its work.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value as Json, json};
+
+use super::scheduler::Scheduler;
+
+/// For how long an answer about the state is good, so that whoever asks often costs little.
+const GOOD_FOR: Duration = Duration::from_secs(2);
+
+/// The scheduler looks at the clock each second.
+const STALLED: Duration = Duration::from_secs(15);
+
+/// Remembers what was found out about the state.
+#[derive(Default)]
+pub struct Health {
+    state: Mutex<Option<(Instant, Option<String>)>>,
+}
+
+/// What was checked: `None` where all is well, else what is wrong.
+pub struct Checks {
+    pub state: Option<String>,
+    pub scheduler: Option<String>,
+}
+
+impl Health {
+    /// Checks all. It may take a while.
+    pub fn checks(&self, scheduler: &Scheduler) -> Checks {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let failure = match &*state {
+            Some((at, failure)) if at.elapsed() < GOOD_FOR => failure.clone(),
+            _ => {
+                let failure = scheduler.runner().state_failure();
+                *state = Some((Instant::now(), failure.clone()));
+                failure
+            }
+        };
+        drop(state);
+        let board = scheduler.board();
+        let (silence, is_ending) = (board.heartbeat.elapsed(), board.is_ending);
+        drop(board);
+        let is_stalled = !is_ending && silence > STALLED;
+        Checks {
+            state: failure,
+            scheduler: is_stalled.then(|| {
+                let seconds = silence.as_secs();
+                format!("nobody has looked for {seconds} seconds which job is due")
+            }),
+        }
+    }
+}
+
+impl Checks {
+    pub fn are_ok(&self) -> bool {
+        self.state.is_none() && self.scheduler.is_none()
+    }
+
+    pub fn json(&self, uptime: Duration) -> Json {
+        let word = |is_ok| if is_ok { "ok" } else { "failing" };
+        let check = |failure: &Option<String>| json!({ "status": word(failure.is_none()), "error": failure });
+        json!({
+            "status": word(self.are_ok()),
+            "checks": {
+                "state": check(&self.state),
+                "scheduler": check(&self.scheduler),
+            },
+            "uptime_seconds": uptime.as_secs_f64(),
+        })
+    }
+}
