@@ -48,11 +48,11 @@ pub async fn answer(app: &Arc<App>, parts: &Parts) -> Response {
         Ok(snapshot) => snapshot,
         Err(not_kept) => return failed(&not_kept),
     };
-    let own = app.own().families(app.stats(), app.start_time());
     let rendered = spawn_blocking({
         let app = Arc::clone(app);
         move || {
             let _turn = turn;
+            let own = app.families();
             let (pieces, has_utf8_names) = render(&snapshot, &own, format, escaping, is_gzip)?;
             std::io::Result::Ok((app.sendings().begin(pieces), has_utf8_names))
         }

@@ -17,18 +17,36 @@ pub struct Family {
 }
 
 impl Family {
-    /// A gauge with one series without labels.
-    pub fn gauge(name: impl Into<String>, help: impl Into<String>, value: f64) -> Self {
+    /// One with these series.
+    pub fn new(
+        name: impl Into<String>,
+        help: impl Into<String>,
+        kind: Kind,
+        series: impl IntoIterator<Item = (Labels, Value)>,
+    ) -> Self {
+        let metrics = series.into_iter().map(|(labels, value)| Metric {
+            labels,
+            value,
+            timestamp_ms: None,
+        });
         Family {
             name: name.into(),
             help: help.into(),
-            kind: Kind::Gauge,
-            metrics: vec![Metric {
-                labels: Labels::new(),
-                value: Value::Number(value),
-                timestamp_ms: None,
-            }],
+            kind,
+            metrics: metrics.collect(),
         }
+    }
+
+    /// A gauge with one series without labels.
+    pub fn gauge(name: impl Into<String>, help: impl Into<String>, value: f64) -> Self {
+        let series = (Labels::new(), Value::Number(value));
+        Family::new(name, help, Kind::Gauge, [series])
+    }
+
+    /// A counter with one series without labels.
+    pub fn counter(name: impl Into<String>, help: impl Into<String>, value: f64) -> Self {
+        let series = (Labels::new(), Value::Number(value));
+        Family::new(name, help, Kind::Counter, [series])
     }
 }
 

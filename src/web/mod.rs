@@ -1,7 +1,7 @@
 //! What every server of ours shares: listeners, connections, TLS and users from a web config file,
-//! and the log.
+//! what counts the requests, and the log.
 //!
-//! It may use `metrics` only, and needs nothing of it yet. A [`Server`] is bound first, so that whatever is wrong with an address
+//! It may use [`crate::metrics`] only. A [`Server`] is bound first, so that whatever is wrong with an address
 //! or the config file is found before anything else is done; then it serves an [`axum::Router`].
 //!
 //! - `listen`: addresses and sockets of systemd; `descriptors`: how many files may be open.
@@ -14,6 +14,7 @@
 //! - [`pace`]: how fast a body has to come.
 //! - `config`: the web config file; `gate`: what it wants of each request; `users`: who may;
 //!   `rate_limit`: how many may.
+//! - [`instrumentation`]: metrics of the requests.
 //! - [`log`]: lines on stderr.
 
 mod accept;
@@ -22,6 +23,7 @@ mod connection;
 mod descriptors;
 mod entry;
 mod gate;
+pub mod instrumentation;
 mod listen;
 pub mod log;
 pub mod pace;
@@ -36,6 +38,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub use config::{ConfigError, Problem as ConfigProblem};
+pub use instrumentation::HttpMetrics;
 pub use listen::ListenError;
 pub use log::Log;
 pub use server::Server;
