@@ -1,4 +1,5 @@
-//! How the binary is linked, where it makes it start sooner (see `scripts/bench`).
+//! What the binary says that it was built from, and how it is linked, where that makes it start sooner (see
+//! `scripts/bench`).
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -6,6 +7,10 @@ use std::{env, fs};
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
+    let revision = revision().unwrap_or_else(|| "unknown".into());
+    println!("cargo::rustc-env=METRICSJOB_REVISION={revision}");
+    let version = rust_version().unwrap_or_else(|| "unknown".into());
+    println!("cargo::rustc-env=METRICSJOB_RUSTVERSION={version}");
     let target = |name: &str| env::var(format!("CARGO_CFG_TARGET_{name}")).unwrap_or_default();
     if target("OS") != "linux" || target("ENV") != "gnu" {
         return;
@@ -34,4 +39,45 @@ fn link_unwinder_statically() {
     if fs::write(dir.join("libgcc_s.so"), "GROUP(-lgcc_eh -lgcc)\n").is_ok() {
         println!("cargo::rustc-link-arg-bins=-L{}", dir.display());
     }
+}
+
+/// The commit that is checked out, if this directory is a git checkout's own; one around it is of something
+/// else.
+fn revision() -> Option<String> {
+    let dir = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR")?);
+    if !dir.join(".git").exists() {
+        return None;
+    }
+    let git = |arguments: &[&str]| {
+        let answer = Command::new("git")
+            .arg("-C")
+            .arg(&dir)
+            .args(arguments)
+            .output()
+            .ok()
+            .filter(|answer| answer.status.success())?;
+        Some(String::from_utf8(answer.stdout).ok()?.trim().to_owned())
+    };
+    let revision = git(&["rev-parse", "HEAD"])?;
+    // What changes with it: which branch it is, where that is, and where it is once they are packed. Of a
+    // file that is not there cargo would say each time that it has changed.
+    let branch = git(&["symbolic-ref", "--quiet", "HEAD"]);
+    for name in ["HEAD", "packed-refs"].into_iter().chain(branch.as_deref()) {
+        let path = git(&["rev-parse", "--git-path", name])?;
+        let path = dir.join(path);
+        if path.exists() {
+            println!("cargo::rerun-if-changed={}", path.display());
+        }
+    }
+    Some(revision)
+}
+
+/// `rustc 1.95.0 (… …)` is 1.95.0. Cargo runs this again for another compiler.
+fn rust_version() -> Option<String> {
+    let answer = Command::new(env::var_os("RUSTC")?)
+        .arg("-V")
+        .output()
+        .ok()?;
+    let answer = String::from_utf8(answer.stdout).ok()?;
+    answer.split_whitespace().nth(1).map(str::to_owned)
 }

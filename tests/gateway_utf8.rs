@@ -64,6 +64,10 @@ fn pushed(text: &str) -> Vec<&str> {
         "pushgateway_",
         "metricsjob_",
         "process_",
+        "http_",
+        "errors_total",
+        "tokio_",
+        "system_",
     ];
     text.lines()
         .filter(|line| !own.iter().any(|own| line.contains(own)))

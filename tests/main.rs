@@ -84,3 +84,4 @@ mod timeout;
 mod tls;
 mod web;
 mod web_config;
+mod web_metrics;

@@ -24,7 +24,7 @@ use crate::push::Gateway;
 use crate::state::group_writer::{GroupWriter, Sync};
 use crate::state::serving::{lock_for_serving, lock_groups};
 use crate::state::{FILE_NAME, State};
-use crate::web::{Log, Server};
+use crate::web::{HttpMetrics, Log, Server};
 
 /// Serve the embedded gateway: a Pushgateway that keeps what it acknowledged
 ///
@@ -276,19 +276,28 @@ fn serve(args: ServeArgs) -> anyhow::Result<u8> {
     let (keeper, thread) = Keeper::start(store, writer, expiry, stats.clone(), log, lost.clone())
         .context("could not start a thread")?;
     let quit = Arc::new(Notify::new());
-    let app = App::new(options, keeper, stats, log, quit.clone());
-    let socket = lock
-        .listen()
-        .context("could not listen for processes of this machine")?;
-    server.add_local(socket, gateway::local_router(app.clone()));
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .context("could not start the threads that serve")?;
+    let http = HttpMetrics::new("gateway");
+    let app = App::new(
+        options,
+        keeper,
+        runtime.handle().clone(),
+        http.clone(),
+        stats,
+        log,
+        quit.clone(),
+    );
+    let socket = lock
+        .listen()
+        .context("could not listen for processes of this machine")?;
+    server.add_local(socket, gateway::local_router(app.clone()));
     let has_lost = runtime.block_on(async {
         let (is_lost, shutdown) = ending(log, quit, lost)?;
         server
-            .serve(gateway::router(app), log, shutdown, GRACE)
+            .serve(gateway::router(app), http, log, shutdown, GRACE)
             .await;
         anyhow::Ok(is_lost.load(Relaxed))
     })?;

@@ -4,12 +4,16 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use axum::http::StatusCode;
+use tokio::runtime::Handle;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
 use super::body::{Limits, Receiver};
 use super::keeper::Keeper;
 use super::own_metrics::OwnMetrics;
 use super::stats::Stats;
+use crate::metrics::Family;
+use crate::observe::Observer;
+use crate::web::HttpMetrics;
 use crate::web::log::Log;
 use crate::web::sending::Sendings;
 
@@ -39,6 +43,8 @@ pub struct App {
     scrapes: Arc<Semaphore>,
     sendings: Sendings,
     own: OwnMetrics,
+    http: Arc<HttpMetrics>,
+    observer: Observer,
     stats: Arc<Stats>,
     log: Log,
     start_time: SystemTime,
@@ -52,14 +58,18 @@ const LARGE_BODIES: usize = 2;
 const SCRAPES: usize = 2;
 
 impl App {
-    /// `quit` is notified when the gateway was asked to end.
+    /// For a gateway that serves in `runtime` and whose requests `http` counts. `quit` is notified when it was
+    /// asked to end.
     pub fn new(
         options: Options,
         keeper: Keeper,
+        runtime: Handle,
+        http: Arc<HttpMetrics>,
         stats: Arc<Stats>,
         log: Log,
         quit: Arc<Notify>,
     ) -> Arc<App> {
+        let start_time = SystemTime::now();
         Arc::new(App {
             receiver: Receiver::new(options.limits),
             options,
@@ -68,9 +78,11 @@ impl App {
             scrapes: Arc::new(Semaphore::new(SCRAPES)),
             sendings: Sendings::new(),
             own: OwnMetrics::new(),
+            http,
+            observer: Observer::new(start_time, runtime),
             stats,
             log,
-            start_time: SystemTime::now(),
+            start_time,
             quit,
         })
     }
@@ -104,6 +116,14 @@ impl App {
 
     pub(super) fn own(&self) -> &OwnMetrics {
         &self.own
+    }
+
+    /// Everything that the gateway says of itself, now. It blocks: see [`Observer::families`].
+    pub(super) fn families(&self) -> Vec<Family> {
+        let mut families = self.own.families(&self.stats);
+        families.extend(self.http.families());
+        families.extend(self.observer.families());
+        families
     }
 
     pub(super) fn stats(&self) -> &Stats {

@@ -3,7 +3,7 @@
 //! A request becomes a grouping key and a checked report, on whichever thread it came; the keeper's thread
 //! does the changes in their order, many in one transaction, and then they are answered. A scrape gets the
 //! groups of one moment and renders them by itself. It may use [`crate::web`], [`crate::state`],
-//! [`crate::store`], [`crate::push`] and [`crate::metrics`]; it knows no jobs.
+//! [`crate::store`], [`crate::observe`], [`crate::push`] and [`crate::metrics`]; it knows no jobs.
 //!
 //! - [`router`]: which request goes where; [`App`]: what all of them share.
 //! - [`Keeper`]: the thread that owns the groups. `expiry` says which are too old.

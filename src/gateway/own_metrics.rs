@@ -1,18 +1,15 @@
 //! What the gateway says of itself: names, help and labels are the Pushgateway's, where that has them.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use axum::http::StatusCode;
-use nix::libc;
-use nix::sys::resource::{Resource, getrlimit};
 use sketches_ddsketch::{Config, DDSketch};
 
 use super::stats::Stats;
-use crate::metrics::{Family, Kind, Labels, Metric, Quantile, Value, unix_seconds};
+use crate::metrics::{Family, Kind, Labels, Quantile, Value};
 use crate::store::own;
 
 /// What this was built from.
@@ -136,7 +133,7 @@ impl OwnMetrics {
     }
 
     /// All of them, now.
-    pub fn families(&self, stats: &Stats, start_time: SystemTime) -> Vec<Family> {
+    pub fn families(&self, stats: &Stats) -> Vec<Family> {
         let mut counted = self.counted();
         let seconds = Duration::from_nanos(stats.commit_nanoseconds.load(Relaxed)).as_secs_f64();
         let requests = counted
@@ -150,98 +147,84 @@ impl OwnMetrics {
                 ]);
                 (labels, Value::Number(*count as f64))
             });
-        let requests = requests.collect();
+        let requests: Vec<_> = requests.collect();
         let summary = |by_method: &mut BTreeMap<&'static str, Distribution>| {
             let values = by_method.iter_mut();
             values
                 .map(|(method, values)| (labels(&[("method", method)]), values.value()))
-                .collect()
+                .collect::<Vec<_>>()
         };
         let durations = summary(&mut counted.durations);
         let sizes = summary(&mut counted.sizes);
         let rejected = counted.rejected;
         drop(counted);
         let mut families = vec![
-            family(
+            Family::new(
                 own::BUILD_INFO,
-                Kind::Gauge,
                 "A metric with a constant '1' value labeled by what the gateway was built from.",
-                vec![(labels(&BUILD), Value::Number(1.0))],
+                Kind::Gauge,
+                [(labels(&BUILD), Value::Number(1.0))],
             ),
-            family(
+            Family::new(
                 own::HTTP_REQUESTS,
-                Kind::Counter,
                 "Total HTTP requests processed by the Pushgateway, excluding scrapes.",
+                Kind::Counter,
                 requests,
             ),
-            family(
+            Family::new(
                 own::HTTP_PUSH_DURATION,
-                Kind::Summary,
                 "HTTP request duration for pushes to the Pushgateway.",
+                Kind::Summary,
                 durations,
             ),
-            family(
+            Family::new(
                 own::HTTP_PUSH_SIZE,
-                Kind::Summary,
                 "HTTP request size for pushes to the Pushgateway.",
+                Kind::Summary,
                 sizes,
             ),
-            number(
-                own::GROUPS,
-                Kind::Gauge,
-                "Groups.",
-                stats.groups.load(Relaxed) as f64,
-            ),
-            number(
+            Family::gauge(own::GROUPS, "Groups.", stats.groups.load(Relaxed) as f64),
+            Family::gauge(
                 own::SERIES,
-                Kind::Gauge,
                 "Series that were pushed.",
                 stats.series.load(Relaxed) as f64,
             ),
-            number(
+            Family::gauge(
                 own::STORE_SIZE,
-                Kind::Gauge,
                 "Text of all groups in memory.",
                 stats.store_bytes.load(Relaxed) as f64,
             ),
-            number(
+            Family::gauge(
                 own::DATABASE_SIZE,
-                Kind::Gauge,
                 "Size of the state database with its log.",
                 stats.database_bytes.load(Relaxed) as f64,
             ),
-            number(
+            Family::counter(
                 own::EXPIRED_GROUPS,
-                Kind::Counter,
                 "Groups that were removed because of --group.ttl.",
                 stats.expired_groups.load(Relaxed) as f64,
             ),
-            number(
+            Family::counter(
                 own::REJECTED_PUSHES,
-                Kind::Counter,
                 "Pushes that were refused because they were inconsistent.",
                 rejected as f64,
             ),
-            number(
+            Family::counter(
                 own::COMMITS,
-                Kind::Counter,
                 "Transactions that were written.",
                 stats.commits.load(Relaxed) as f64,
             ),
-            number(
+            Family::counter(
                 own::COMMIT_FAILURES,
-                Kind::Counter,
                 "Transactions that could not be written.",
                 stats.commit_failures.load(Relaxed) as f64,
             ),
-            number(
+            Family::counter(
                 own::COMMIT_SECONDS,
-                Kind::Counter,
                 "Time spent writing transactions.",
                 seconds,
             ),
         ];
-        families.extend(process(start_time));
         families.retain(|family| !family.metrics.is_empty());
         families
     }
@@ -251,117 +234,26 @@ fn labels(pairs: &[(&str, &str)]) -> Labels {
     pairs.iter().copied().collect()
 }
 
-fn family(name: &str, kind: Kind, help: &str, values: Vec<(Labels, Value)>) -> Family {
-    let metrics = values.into_iter().map(|(labels, value)| Metric {
-        labels,
-        value,
-        timestamp_ms: None,
-    });
-    Family {
-        name: name.into(),
-        help: help.into(),
-        kind,
-        metrics: metrics.collect(),
-    }
-}
-
-fn number(name: &str, kind: Kind, help: &str, value: f64) -> Family {
-    family(
-        name,
-        kind,
-        help,
-        vec![(Labels::default(), Value::Number(value))],
-    )
-}
-
-/// What the system says of this process, as Prometheus' client libraries name it (proc(5)).
-fn process(start_time: SystemTime) -> Vec<Family> {
-    let mut families = vec![number(
-        own::START_TIME,
-        Kind::Gauge,
-        "Start time of the process since unix epoch in seconds.",
-        unix_seconds(start_time),
-    )];
-    let stat = fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    // The name before it may hold anything.
-    let fields: Vec<f64> = stat
-        .rsplit_once(')')
-        .map(|(_, fields)| {
-            fields
-                .split_whitespace()
-                .map(|field| field.parse().unwrap_or(0.0))
-                .collect()
-        })
-        .unwrap_or_default();
-    if let [user, system, .., virtual_bytes, resident_pages] =
-        *fields.get(11..22).unwrap_or_default()
-    {
-        // SAFETY: both only read constants of the system.
-        let (ticks, page) = unsafe {
-            (
-                libc::sysconf(libc::_SC_CLK_TCK),
-                libc::sysconf(libc::_SC_PAGESIZE),
-            )
-        };
-        families.extend([
-            number(
-                own::CPU_SECONDS,
-                Kind::Counter,
-                "Total user and system CPU time spent in seconds.",
-                (user + system) / ticks as f64,
-            ),
-            number(
-                own::VIRTUAL_MEMORY,
-                Kind::Gauge,
-                "Virtual memory size in bytes.",
-                virtual_bytes,
-            ),
-            number(
-                own::RESIDENT_MEMORY,
-                Kind::Gauge,
-                "Resident memory size in bytes.",
-                resident_pages * page as f64,
-            ),
-        ]);
-    }
-    if let Ok(open) = fs::read_dir("/proc/self/fd") {
-        // One of them is this directory.
-        let open = open.count().saturating_sub(1) as f64;
-        families.push(number(
-            own::OPEN_FDS,
-            Kind::Gauge,
-            "Number of open file descriptors.",
-            open,
-        ));
-    }
-    for (resource, name, help) in [
-        (
-            Resource::RLIMIT_NOFILE,
-            own::MAX_FDS,
-            "Maximum number of open file descriptors.",
-        ),
-        (
-            Resource::RLIMIT_AS,
-            own::VIRTUAL_MEMORY_MAX,
-            "Maximum amount of virtual memory available in bytes.",
-        ),
-    ] {
-        if let Ok((soft, _)) = getrlimit(resource) {
-            families.push(number(name, Kind::Gauge, help, soft as f64));
-        }
-    }
-    families
-}
-
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::time::SystemTime;
 
-    #[test]
-    fn their_names_are_taken() {
+    use tokio::runtime::Handle;
+
+    use super::*;
+    use crate::observe::Observer;
+
+    #[tokio::test]
+    async fn their_names_are_taken() {
         let own_metrics = OwnMetrics::new();
         own_metrics.pushed("put", StatusCode::OK, Duration::from_millis(1), 5);
-        let families = own_metrics.families(&Stats::default(), SystemTime::now());
+        let mut families = own_metrics.families(&Stats::default());
+        // Of the process those that the Pushgateway has too.
+        families.extend(Observer::new(SystemTime::now(), Handle::current()).families());
+        families.retain(|family| {
+            family.name.contains("gateway_")
+                || family.name.starts_with("process_") && family.name != "process_threads"
+        });
         let mut found: Vec<_> = families
             .iter()
             .map(|family| (family.name.as_str(), family.kind))

@@ -9,6 +9,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 
 use super::app::{App, Options};
 use super::{admin, api, changes, group_path, list, page, scrape};
+use crate::web::instrumentation::name_endpoint;
 
 /// All that the gateway answers.
 pub fn router(app: Arc<App>) -> Router {
@@ -75,15 +76,20 @@ async fn route(State((app, prefix)): State<(Arc<App>, Arc<str>)>, request: Reque
         let decoded = group_path::decode(path);
         // One that cannot be decoded is told why, if it looks like a group's.
         if group_path::names_group(decoded.as_deref().unwrap_or(path)) {
+            name_endpoint(&parts.extensions, GROUP);
             return changes::answer(app, parts, body, decoded).await;
         }
         let meant = without_slashes_too_many(path);
         return match page_at(&meant, app.options()) {
             // The Pushgateway redirects all such requests, but of others clients make reads.
-            Some(_) if parts.method == Method::GET => moved(&format!("{prefix}{meant}")),
+            Some(page) if parts.method == Method::GET => {
+                name_endpoint(&parts.extensions, template(page, app.options()));
+                moved(&format!("{prefix}{meant}"))
+            }
             _ => not_found(),
         };
     };
+    name_endpoint(&parts.extensions, template(page, app.options()));
     let allowed = allowed(page);
     if parts.method == Method::OPTIONS {
         return api::with_cors(
@@ -131,6 +137,23 @@ fn allowed(page: Page) -> &'static str {
         _ => "GET, OPTIONS",
     }
 }
+
+/// What the requests for a page are counted by. The ones for groups are all in [`GROUP`].
+fn template(page: Page, options: &Options) -> &str {
+    match page {
+        Page::List => "/",
+        Page::Style | Page::Script | Page::Icon => "/static/*",
+        Page::Metrics => &options.telemetry_path,
+        Page::ApiMetrics => "/api/v1/metrics",
+        Page::ApiStatus => "/api/v1/status",
+        Page::Wipe => "/api/v1/admin/wipe",
+        Page::Healthy => "/-/healthy",
+        Page::Ready => "/-/ready",
+        Page::Quit => "/-/quit",
+    }
+}
+
+const GROUP: &str = "/metrics/job/{job}/*labels";
 
 fn page_is_api(page: Page) -> bool {
     matches!(page, Page::ApiMetrics | Page::ApiStatus | Page::Wipe)

@@ -1,15 +1,11 @@
 //! The metrics of all groups, and the gateway's own.
 
-use std::io::Write;
 use std::sync::Arc;
 
 use axum::http::StatusCode;
-use axum::http::header::{CONTENT_ENCODING, CONTENT_TYPE, VARY};
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use flate2::Compression;
-use flate2::write::GzEncoder;
 use tokio::task::spawn_blocking;
 
 use super::app::App;
@@ -19,7 +15,7 @@ use crate::metrics::escaping::Escaping;
 use crate::metrics::{Family, Names};
 use crate::store::Snapshot;
 use crate::store::exposition::{self, Exposition};
-use crate::web::negotiation::{Format, accepts_gzip, negotiate};
+use crate::web::negotiation::{self, Format, accepts_gzip, negotiate};
 
 /// Answers a scrape.
 pub async fn answer(app: &Arc<App>, parts: &Parts) -> Response {
@@ -32,11 +28,11 @@ pub async fn answer(app: &Arc<App>, parts: &Parts) -> Response {
         Ok(snapshot) => snapshot,
         Err(not_kept) => return failed(&not_kept),
     };
-    let own = app.own().families(app.stats(), app.start_time());
     let rendered = spawn_blocking({
         let app = Arc::clone(app);
         move || {
             let _turn = turn;
+            let own = app.families();
             let (pieces, has_utf8_names) = render(&snapshot, &own, format, escaping, is_gzip)?;
             std::io::Result::Ok((app.sendings().begin(pieces), has_utf8_names))
         }
@@ -49,20 +45,9 @@ pub async fn answer(app: &Arc<App>, parts: &Parts) -> Response {
             return (StatusCode::INTERNAL_SERVER_ERROR, text).into_response();
         }
     };
-    let mut response = Response::new(sending.body());
-    let headers = response.headers_mut();
-    let mut content_type = format.content_type().to_owned();
     // Where there can be no such names, it is what it has always been.
-    if has_utf8_names || app.options().limits.names == Names::Utf8 {
-        content_type += "; escaping=";
-        content_type += escaping.name();
-    }
-    headers.insert(CONTENT_TYPE, content_type.parse().expect("constants"));
-    headers.insert(VARY, "Accept, Accept-Encoding".parse().expect("a constant"));
-    if is_gzip {
-        headers.insert(CONTENT_ENCODING, "gzip".parse().expect("a constant"));
-    }
-    response
+    let has_escaping = has_utf8_names || app.options().limits.names == Names::Utf8;
+    negotiation::response(sending, format, has_escaping.then_some(escaping), is_gzip)
 }
 
 /// Returns whether there are names that are none of the text format 0.0.4, too.
@@ -88,9 +73,5 @@ fn render(
     if !is_gzip {
         return Ok((pieces, has_utf8_names));
     }
-    let mut out = GzEncoder::new(Vec::new(), Compression::fast());
-    for piece in pieces {
-        out.write_all(&piece)?;
-    }
-    Ok((vec![out.finish()?.into()], has_utf8_names))
+    Ok((vec![negotiation::gzipped(&pieces)?], has_utf8_names))
 }

@@ -15,7 +15,7 @@
 //! - [`DeliveryPolicy`]: what a delivery may take; [`Stop`]: what ends it early.
 //! - [`Dispatch`]: one push to several gateways.
 //! - [`delete`]: deleting a group, with what waits for it.
-//! - `self_report`: how pushing goes, as metrics.
+//! - [`self_report`]: how pushing goes, as metrics.
 
 mod api;
 mod connection;
@@ -32,7 +32,7 @@ pub mod http;
 pub mod path;
 mod policy;
 mod retry;
-mod self_report;
+pub mod self_report;
 mod stop;
 pub mod tls;
 pub mod url;

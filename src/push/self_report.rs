@@ -29,7 +29,8 @@ pub fn push(
     Push::new(key, Method::Put, families(attempts, outbox), now).ok()
 }
 
-fn families(attempts: &Attempts, outbox: &OutboxSize) -> Vec<Family> {
+/// The same as families.
+pub fn families(attempts: &Attempts, outbox: &OutboxSize) -> Vec<Family> {
     vec![
         by_label(
             "metricsjob_outbox_entries",

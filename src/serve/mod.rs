@@ -10,22 +10,34 @@
 //! - [`exporter`]: all metrics at one moment: `series` are those that jobs reported, `uniform` those that are called
 //!   the same for all, `durations` and `lag` histograms among them.
 //! - `window`: the log of the last seconds.
+//! - [`App`]: what requests share; [`router`](router()) says where they go: `scrape`, `api` with its `json`, `health`.
+//! - [`Permission`]: who may change something over HTTP.
 
+mod api;
+mod app;
 mod bell;
 mod delivery;
 mod durations;
 mod entry;
 pub mod exporter;
+mod health;
+mod json;
 mod lag;
+mod permission;
 pub mod planning;
 mod request;
 mod restore;
+mod router;
 mod runner;
 mod scheduler;
+mod scrape;
 mod series;
 mod uniform;
 mod window;
 
+pub use app::{App, Parts};
 pub use delivery::Delivery;
+pub use permission::Permission;
+pub use router::router;
 pub use runner::Runner;
 pub use scheduler::Scheduler;

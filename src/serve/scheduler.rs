@@ -508,7 +508,7 @@ impl Board {
             }
             Overlap::Queue => {
                 let text = format!("{MAX_PENDING} runs of the job wait already");
-                Some(Refusal::Busy(text))
+                Some(Refusal::Full(text))
             }
         }
     }

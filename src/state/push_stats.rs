@@ -38,6 +38,11 @@ pub(super) const ADD: &str =
                  failed = failed + ?, duration = duration + ?";
 
 impl State {
+    /// The statistics.
+    pub fn push_attempts(&mut self) -> Result<Attempts, StateError> {
+        self.with(|connection| select(connection))
+    }
+
     /// The statistics, for a report to `gateway` at `now`.
     pub fn push_stats(&mut self, gateway: &str, now: SystemTime) -> Result<Attempts, StateError> {
         let now = unix_seconds(now);

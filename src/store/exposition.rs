@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, HashMap};
 
 use super::escaped::{escaped, is_legacy};
 use super::labeler::Labeler;
-use super::{Snapshot, StoredGroup};
+use super::{Snapshot, StoredGroup, own};
+use crate::metrics::check::check_beside;
 use crate::metrics::escaping::Escaping;
 use crate::metrics::text::rendered::{RenderedFamily, openmetrics_pieces, text_pieces};
 use crate::metrics::text::{self, encode};
@@ -51,7 +52,8 @@ impl Merged {
 }
 
 /// All groups, merged per family, and then the gateway's `own` metrics, in the text format 0.0.4: HELP
-/// and TYPE of each name once. In pieces that follow each other.
+/// and TYPE of each name once. In pieces that follow each other. Those of its own whose names are not
+/// [reserved](own::is_reserved) are left out where they do not go with what was pushed.
 pub fn text(snapshot: &Snapshot, own: &[Family], escaping: Escaping) -> Exposition<Vec<String>> {
     let (families, has_utf8_names) = readable(snapshot, own, escaping);
     Exposition {
@@ -83,8 +85,9 @@ pub fn protobuf(snapshot: &Snapshot, own: &[Family], escaping: Escaping) -> Expo
             all.insert(family.name.clone(), family);
         }
     };
+    let (reserved, others) = by_reservation(own);
     // First, because their help wins.
-    own.iter().cloned().for_each(&mut add);
+    reserved.into_iter().cloned().for_each(&mut add);
     let mut has_utf8_names = false;
     for group in snapshot.groups() {
         has_utf8_names |= !group.is_legacy();
@@ -101,6 +104,13 @@ pub fn protobuf(snapshot: &Snapshot, own: &[Family], escaping: Escaping) -> Expo
         families = escaped(utf8, escaping, kinds, |name| legacy.remove(name));
         families.extend(legacy.into_values());
     }
+    add_beside(
+        &mut families,
+        &others,
+        |family| (&family.name, family.kind),
+        |family, own| family.metrics.extend(own.metrics.iter().cloned()),
+        Family::clone,
+    );
     Exposition {
         pieces: protobuf::encode(&families),
         has_utf8_names,
@@ -122,6 +132,23 @@ pub fn time_families(group: &Group) -> [Family; 2] {
 /// The families as such a reader knows them, and whether any has a name that is none of the text format
 /// 0.0.4.
 fn readable(snapshot: &Snapshot, own: &[Family], escaping: Escaping) -> (Vec<Merged>, bool) {
+    let (reserved, others) = by_reservation(own);
+    let (mut families, has_utf8_names) = pushed(snapshot, &reserved, escaping);
+    add_beside(
+        &mut families,
+        &others,
+        |family| (&family.rendered.name, family.rendered.kind),
+        |family, own| {
+            let own = Merged::of(own).rendered;
+            family.rendered.lines.push_str(&own.lines);
+        },
+        Merged::of,
+    );
+    (families, has_utf8_names)
+}
+
+/// The same without the gateway's own whose names are not reserved.
+fn pushed(snapshot: &Snapshot, own: &[&Family], escaping: Escaping) -> (Vec<Merged>, bool) {
     let families = merged(snapshot, own);
     let has_utf8_names = !families.iter().all(|family| family.is_legacy);
     if !has_utf8_names || escaping == Escaping::AllowUtf8 {
@@ -143,7 +170,7 @@ fn readable(snapshot: &Snapshot, own: &[Family], escaping: Escaping) -> (Vec<Mer
 }
 
 /// The families of the groups by name, and then those of `own`.
-fn merged(snapshot: &Snapshot, own: &[Family]) -> Vec<Merged> {
+fn merged(snapshot: &Snapshot, own: &[&Family]) -> Vec<Merged> {
     let mut times = [String::new(), String::new()];
     let mut times_are_legacy = true;
     // By the number of the name.
@@ -202,6 +229,46 @@ fn merged(snapshot: &Snapshot, own: &[Family]) -> Vec<Merged> {
         }
     }
     families
+}
+
+/// The gateway's own whose names are reserved, and the others.
+fn by_reservation(own: &[Family]) -> (Vec<&Family>, Vec<&Family>) {
+    own.iter()
+        .partition(|family| own::is_reserved(&family.name))
+}
+
+/// Adds `own` to `families`: series to a family of the same name and type, whose help stays, as none of
+/// them can be there; pushed ones have a job. What would not go with one that is there is left out, also
+/// where that would lose its type in OpenMetrics.
+fn add_beside<F>(
+    families: &mut Vec<F>,
+    own: &[&Family],
+    name_and_kind: impl Fn(&F) -> (&String, Kind),
+    add: impl Fn(&mut F, &Family),
+    new: impl Fn(&Family) -> F,
+) {
+    let names = families.iter().map(|family| {
+        let (name, kind) = name_and_kind(family);
+        (name.clone(), kind)
+    });
+    let kinds: HashMap<String, Kind> = names.collect();
+    for own in own {
+        match kinds.get(&own.name) {
+            Some(kind) if *kind == own.kind => {
+                let is_it = |family: &&mut F| *name_and_kind(family).0 == own.name;
+                if let Some(family) = families.iter_mut().find(is_it) {
+                    add(family, own);
+                }
+            }
+            Some(_) => {}
+            None => {
+                let counter = format!("{}_total", own.name);
+                if check_beside(&kinds, own).is_ok() && !kinds.contains_key(&counter) {
+                    families.push(new(own));
+                }
+            }
+        }
+    }
 }
 
 /// Appends the two push times of the group. Returns whether the names of its key's labels are all those of

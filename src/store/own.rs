@@ -1,7 +1,11 @@
-//! The names of a gateway's metrics about itself.
+//! The names of a gateway's metrics about itself that are its own.
 //!
 //! No push may use them with another type, as at the Pushgateway. They are here, and not where they are
 //! measured, because what `run` leaves in the state while no gateway serves it is served later.
+//!
+//! It has others, of which the Pushgateway has none: what every server of ours says of itself. Applications
+//! have them too, `http_requests_total` above all, and push them. So those are not taken from them: each
+//! is left out of a scrape while what was pushed does not go with it.
 
 use crate::metrics::Kind;
 
@@ -18,13 +22,11 @@ pub const REJECTED_PUSHES: &str = "metricsjob_gateway_rejected_pushes_total";
 pub const COMMITS: &str = "metricsjob_gateway_commits_total";
 pub const COMMIT_FAILURES: &str = "metricsjob_gateway_commit_failures_total";
 pub const COMMIT_SECONDS: &str = "metricsjob_gateway_commit_seconds_total";
-pub const CPU_SECONDS: &str = "process_cpu_seconds_total";
-pub const MAX_FDS: &str = "process_max_fds";
-pub const OPEN_FDS: &str = "process_open_fds";
-pub const RESIDENT_MEMORY: &str = "process_resident_memory_bytes";
-pub const START_TIME: &str = "process_start_time_seconds";
-pub const VIRTUAL_MEMORY: &str = "process_virtual_memory_bytes";
-pub const VIRTUAL_MEMORY_MAX: &str = "process_virtual_memory_max_bytes";
+
+/// Whether this is one of [`FAMILIES`].
+pub fn is_reserved(name: &str) -> bool {
+    FAMILIES.iter().any(|(reserved, _)| *reserved == name)
+}
 
 /// All of them, and the two push times of each group.
 pub const FAMILIES: [(&str, Kind); 22] = [
@@ -43,11 +45,11 @@ pub const FAMILIES: [(&str, Kind); 22] = [
     (COMMITS, Kind::Counter),
     (COMMIT_FAILURES, Kind::Counter),
     (COMMIT_SECONDS, Kind::Counter),
-    (CPU_SECONDS, Kind::Counter),
-    (MAX_FDS, Kind::Gauge),
-    (OPEN_FDS, Kind::Gauge),
-    (RESIDENT_MEMORY, Kind::Gauge),
-    (START_TIME, Kind::Gauge),
-    (VIRTUAL_MEMORY, Kind::Gauge),
-    (VIRTUAL_MEMORY_MAX, Kind::Gauge),
+    ("process_cpu_seconds_total", Kind::Counter),
+    ("process_max_fds", Kind::Gauge),
+    ("process_open_fds", Kind::Gauge),
+    ("process_resident_memory_bytes", Kind::Gauge),
+    ("process_start_time_seconds", Kind::Gauge),
+    ("process_virtual_memory_bytes", Kind::Gauge),
+    ("process_virtual_memory_max_bytes", Kind::Gauge),
 ];

@@ -8,7 +8,7 @@ use rand::{RngExt, SeedableRng};
 
 use super::*;
 use crate::metrics::escaping::Escaping;
-use crate::metrics::{Family, Group, Kind, Names, protobuf, series_name, text};
+use crate::metrics::{Family, Group, Kind, Names, Value, protobuf, series_name, text};
 
 /// Families that get into each other's way: of one name, and of a name that another's series have.
 const FAMILIES: [&str; 12] = [
@@ -238,4 +238,130 @@ fn a_small_body_takes_no_much_memory_by_long_labels() {
     ));
     let families = text::parse(b"m 1\n").unwrap();
     assert!(Report::of_body(4, &key, families, Names::Legacy, &hasher).is_ok());
+}
+
+/// What the gateway says of itself, and no push need agree with.
+fn unreserved() -> [Family; 4] {
+    let labels = |name: &str, value: &str| [(name, value)].into();
+    [
+        Family::new(
+            "http_requests_total",
+            "Of the gateway.",
+            Kind::Counter,
+            [(labels("endpoint", "/"), Value::Number(1.0))],
+        ),
+        Family::new(
+            "http_request_duration_seconds",
+            "Of the gateway.",
+            Kind::Histogram,
+            [(labels("endpoint", "/"), Value::zero(Kind::Histogram))],
+        ),
+        Family::gauge("system_tcp_connections", "Of the gateway.", 2.0),
+        Family::gauge("pushgateway_http_push_size_bytes", "No, reserved.", 3.0),
+    ]
+}
+
+/// The names, types and helps of `names` in a scrape after a push of `text`, and how many series each has:
+/// in the text format and in protobuf, which are the same.
+fn scraped_with_own(text: &str, escaping: Escaping) -> Vec<String> {
+    let mut store = Store::new();
+    let key = key(&[]);
+    let families = text::parse_names(text.as_bytes(), &text::Limits::default(), Names::Utf8);
+    let report = Report::new(&key, families.unwrap(), Names::Utf8, &store.hasher());
+    let pushed = store.push(&key, Method::Put, report, 1.0);
+    assert_eq!(pushed.result, Ok(()), "{text}");
+    let own = &unreserved()[..3];
+    let snapshot = store.snapshot();
+    let lines = exposition::text(&snapshot, own, escaping).pieces.concat();
+    let parsed = text::parse_names(lines.as_bytes(), &text::Limits::default(), Names::Utf8);
+    let mut parsed = parsed.unwrap();
+    let openmetrics = exposition::openmetrics(&snapshot, own, escaping).pieces;
+    assert!(openmetrics.concat().ends_with("# EOF\n"));
+    let messages = exposition::protobuf(&snapshot, own, escaping).pieces;
+    let mut messages = protobuf::decode_again(&messages).unwrap();
+    let mut all = [&mut parsed, &mut messages].map(|families| {
+        families.retain(|family| !crate::metrics::TIME_SERIES.contains(&family.name.as_str()));
+        families.sort_by(|a, b| a.name.cmp(&b.name));
+        let shown = families.iter().map(|family| {
+            let Family {
+                name,
+                help,
+                kind,
+                metrics,
+            } = family;
+            format!("{name} {kind} {help:?} {}", metrics.len())
+        });
+        shown.collect::<Vec<_>>()
+    });
+    let [text, messages] = &mut all;
+    assert_eq!(text, messages);
+    std::mem::take(text)
+}
+
+#[test]
+fn own_metrics_give_way_to_what_is_pushed() {
+    let names = [
+        "http_request_duration_seconds",
+        "http_requests_total",
+        "system_tcp_connections",
+    ];
+    let shown = |text| scraped_with_own(text, Escaping::Underscores);
+    let own = [
+        "http_request_duration_seconds histogram \"Of the gateway.\" 1",
+        "http_requests_total counter \"Of the gateway.\" 1",
+        "system_tcp_connections gauge \"Of the gateway.\" 1",
+    ];
+    for name in names {
+        assert!(!own::is_reserved(name), "{name}");
+    }
+    assert!(own::is_reserved(&unreserved()[3].name));
+    assert_eq!(shown(""), own);
+    // Of the same type they are beside each other, and the help is what was pushed.
+    let same = shown(
+        "# HELP http_requests_total Mine.\n# TYPE http_requests_total counter\nhttp_requests_total 5\n",
+    );
+    assert_eq!(same[1], "http_requests_total counter \"Mine.\" 2");
+    assert_eq!([&same[0], &same[2]], [own[0], own[2]]);
+    // Of another, or with its series, they are not.
+    for (pushed, expected) in [
+        (
+            "# TYPE http_requests_total gauge\nhttp_requests_total 5\n",
+            vec![own[0], "http_requests_total gauge \"\" 1", own[2]],
+        ),
+        (
+            "http_request_duration_seconds_sum 5\n",
+            vec![
+                "http_request_duration_seconds_sum untyped \"\" 1",
+                own[1],
+                own[2],
+            ],
+        ),
+        (
+            "# TYPE http_request_duration_seconds summary\nhttp_request_duration_seconds_sum 1\nhttp_request_duration_seconds_count 1\n",
+            vec![
+                "http_request_duration_seconds summary \"\" 1",
+                own[1],
+                own[2],
+            ],
+        ),
+        // It would be no counter in OpenMetrics beside ours.
+        (
+            "# TYPE system_tcp_connections_total counter\nsystem_tcp_connections_total 5\n",
+            vec![
+                own[0],
+                own[1],
+                "system_tcp_connections_total counter \"\" 1",
+            ],
+        ),
+        // Names that become the same for this reader.
+        (
+            "# TYPE \"http.requests.total\" gauge\n{\"http.requests.total\"} 5\n",
+            vec![own[0], "http_requests_total gauge \"\" 1", own[2]],
+        ),
+    ] {
+        assert_eq!(shown(pushed), expected, "{pushed}");
+    }
+    // Another reader has both.
+    let dots = "# TYPE \"http.requests.total\" gauge\n{\"http.requests.total\"} 5\n";
+    assert_eq!(scraped_with_own(dots, Escaping::AllowUtf8).len(), 4);
 }

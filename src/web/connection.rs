@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Instant;
 
 use axum::Router;
 use axum::body::Body;
@@ -19,6 +20,7 @@ use tokio_rustls::TlsAcceptor;
 
 use super::config::Config;
 use super::entry::{Doing, Entry};
+use super::instrumentation::{Exchange, HttpMetrics};
 use super::log::{Fields, Log};
 use super::pool::{Place, Pool};
 use super::stream::Stream;
@@ -34,11 +36,19 @@ pub struct Site {
     pub config: Option<Arc<Config>>,
     pub http: http1::Builder,
     pub pool: Arc<Pool>,
+    /// Counts the requests.
+    pub metrics: Arc<HttpMetrics>,
     pub log: Log,
 }
 
 impl Site {
-    pub fn new(app: Router, config: Option<Arc<Config>>, pool: Arc<Pool>, log: Log) -> Self {
+    pub fn new(
+        app: Router,
+        metrics: &Arc<HttpMetrics>,
+        config: Option<Arc<Config>>,
+        pool: Arc<Pool>,
+        log: Log,
+    ) -> Self {
         let mut http = http1::Builder::new();
         http.max_headers(128)
             .max_header_size(MAX_HEAD)
@@ -49,10 +59,11 @@ impl Site {
             // The pool does it for all connections, and tells heads that take long from idle ones.
             .header_read_timeout(None);
         Site {
-            app: TowerToHyperService::new(app),
+            app: TowerToHyperService::new(app.layer(metrics.layer())),
             config,
             http,
             pool,
+            metrics: Arc::clone(metrics),
             log,
         }
     }
@@ -149,11 +160,15 @@ async fn answer(
     let mut answer = match gate {
         None => site.app.call(request).await?,
         Some(gate) => {
+            let start = Instant::now();
             let answer = match gate.admit(request.headers()).await {
                 Ok(()) => site.app.call(request).await?,
                 Err(refusal) => {
+                    // It does not get as far as where the others are counted.
+                    let metrics = Arc::clone(&site.metrics);
+                    let (exchange, request) = Exchange::begin(metrics, start, request);
                     drop(request);
-                    refusal
+                    exchange.answer(refusal)
                 }
             };
             gate.with_headers(answer)

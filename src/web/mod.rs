@@ -1,5 +1,5 @@
 //! What every server of ours shares: listeners, connections, TLS and users from a web config file,
-//! and the log.
+//! what counts the requests, and the log.
 //!
 //! It may use [`crate::metrics`] only. A [`Server`] is bound first, so that whatever is wrong with an address
 //! or the config file is found before anything else is done; then it serves an [`axum::Router`].
@@ -14,6 +14,7 @@
 //! - [`pace`]: how fast a body has to come.
 //! - `config`: the web config file; `gate`: what it wants of each request; `users`: who may;
 //!   `rate_limit`: how many may.
+//! - [`instrumentation`]: metrics of the requests.
 //! - [`log`]: lines on stderr.
 //! - [`negotiation`]: in which format metrics are wanted; [`sending`]: large answers on their way.
 
@@ -23,6 +24,7 @@ mod connection;
 mod descriptors;
 mod entry;
 mod gate;
+pub mod instrumentation;
 mod listen;
 pub mod log;
 pub mod negotiation;
@@ -39,6 +41,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub use config::{ConfigError, Problem as ConfigProblem};
+pub use instrumentation::HttpMetrics;
 pub use listen::ListenError;
 pub use log::Log;
 pub use server::Server;

@@ -1,8 +1,15 @@
 //! In which format a scrape is answered: content negotiation for metrics.
 
-use axum::http::HeaderMap;
-use axum::http::header::{ACCEPT, ACCEPT_ENCODING};
+use std::io::Write;
 
+use axum::http::HeaderMap;
+use axum::http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, VARY};
+use axum::response::Response;
+use bytes::Bytes;
+use flate2::Compression;
+use flate2::write::GzEncoder;
+
+use super::sending::Sending;
 use crate::metrics::escaping::Escaping;
 use crate::metrics::{protobuf, text};
 
@@ -86,6 +93,37 @@ pub fn accepts_gzip(headers: &HeaderMap) -> bool {
             .any(|part| part.strip_prefix("q=").and_then(|q| q.parse::<f64>().ok()) == Some(0.0));
         is_gzip && !refused
     })
+}
+
+/// The pieces as one, compressed.
+pub fn gzipped(pieces: &[Bytes]) -> std::io::Result<Bytes> {
+    let mut out = GzEncoder::new(Vec::new(), Compression::fast());
+    for piece in pieces {
+        out.write_all(piece)?;
+    }
+    Ok(out.finish()?.into())
+}
+
+/// The answer of a scrape. `escaping` is told to who should know.
+pub fn response(
+    sending: Sending,
+    format: Format,
+    escaping: Option<Escaping>,
+    is_gzip: bool,
+) -> Response {
+    let mut response = Response::new(sending.body());
+    let headers = response.headers_mut();
+    let mut content_type = format.content_type().to_owned();
+    if let Some(escaping) = escaping {
+        content_type += "; escaping=";
+        content_type += escaping.name();
+    }
+    headers.insert(CONTENT_TYPE, content_type.parse().expect("constants"));
+    headers.insert(VARY, "Accept, Accept-Encoding".parse().expect("a constant"));
+    if is_gzip {
+        headers.insert(CONTENT_ENCODING, "gzip".parse().expect("a constant"));
+    }
+    response
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use super::accept::{Acceptor, accept};
 use super::config::Config;
 use super::connection::Site;
+use super::instrumentation::HttpMetrics;
 use super::listen::{self, Listener};
 use super::log::{Fields, Log};
 use super::pool::{Pool, Timeouts};
@@ -79,10 +80,11 @@ impl Server {
     }
 
     /// Serves `app` until `shutdown` is ready. Then it stops accepting, lets requests in flight end
-    /// for at most `grace`, and returns.
+    /// for at most `grace`, and returns. `http` counts the requests, those on local sockets too.
     pub async fn serve(
         self,
         app: Router,
+        http: Arc<HttpMetrics>,
         log: Log,
         shutdown: impl Future<Output = ()> + Send,
         grace: Duration,
@@ -111,12 +113,12 @@ impl Server {
             Ok(acceptor) => drop(tasks.spawn(accept(Arc::clone(site), acceptor))),
             Err(error) => log.error("Could not serve a listener", &[("err", &error)]),
         };
-        let site = Arc::new(Site::new(app, self.config, Arc::clone(&public), log));
+        let site = Arc::new(Site::new(app, &http, self.config, Arc::clone(&public), log));
         for listener in self.listeners {
             start(&site, listener);
         }
         for (listener, app) in self.local {
-            let site = Arc::new(Site::new(app, None, Arc::clone(&local), log));
+            let site = Arc::new(Site::new(app, &http, None, Arc::clone(&local), log));
             start(&site, Listener::Unix(listener));
         }
         shutdown.await;

@@ -12,7 +12,7 @@ use axum::Router;
 use axum::body::Bytes;
 use axum::routing::{get, post};
 use metricsjob::web::log::{Format, Level};
-use metricsjob::web::{Log, Server, Settings};
+use metricsjob::web::{HttpMetrics, Log, Server, Settings};
 use tokio::sync::oneshot;
 
 /// Ends when it is dropped.
@@ -51,6 +51,7 @@ impl WebServer {
         let kept = Arc::clone(&lines);
         let sink = move |line: &[u8]| kept.lock().unwrap().push_str(str::from_utf8(line).unwrap());
         let log = Log::to(Level::Debug, Format::Logfmt, Box::leak(Box::new(sink)));
+        let http = HttpMetrics::new("test");
         let (stop, stopped) = oneshot::channel();
         let thread = thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -61,7 +62,7 @@ impl WebServer {
             let shutdown = async {
                 let _ = stopped.await;
             };
-            runtime.block_on(server.serve(app(), log, shutdown, Duration::from_secs(1)));
+            runtime.block_on(server.serve(app(), http, log, shutdown, Duration::from_secs(1)));
         });
         WebServer {
             addresses,

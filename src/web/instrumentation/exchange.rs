@@ -1,0 +1,125 @@
+//! One request with its answer.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::time::Instant;
+
+use axum::body::Body;
+use axum::extract::{MatchedPath, Request};
+use axum::http::{Extensions, StatusCode};
+use axum::response::Response;
+use hyper::body::Body as _;
+
+use super::body::{ReceivedBody, SentBody};
+use super::series::{Endpoint, method};
+use super::{HttpMetrics, OTHER};
+
+/// What is counted of a client that goes away before it is answered: the status that nginx has for it.
+const GONE: u16 = 499;
+
+/// No endpoint has been named yet.
+const UNNAMED: usize = usize::MAX;
+
+/// From the request's head to the last byte of the answer.
+pub struct Progress {
+    metrics: Arc<HttpMetrics>,
+    start: Instant,
+    method: usize,
+    endpoint: AtomicUsize,
+    status: AtomicU16,
+    received: AtomicU64,
+    sent: AtomicU64,
+}
+
+/// Says by what `template` the request with these extensions is answered, where no [`MatchedPath`] says it:
+/// one of a few dozens, and never the path itself.
+pub fn name_endpoint(extensions: &Extensions, template: &str) {
+    if let Some(Unnamed(progress)) = extensions.get() {
+        progress.name(template);
+    }
+}
+
+/// Among the extensions of a request whose endpoint is not known yet.
+#[derive(Clone)]
+struct Unnamed(Arc<Progress>);
+
+impl Progress {
+    fn name(&self, template: &str) {
+        let endpoint = self.metrics.endpoint(template);
+        self.endpoint.store(endpoint, Relaxed);
+    }
+
+    pub fn received(&self, bytes: usize) {
+        self.received.fetch_add(bytes as u64, Relaxed);
+    }
+
+    pub fn sent(&self, bytes: usize) {
+        self.sent.fetch_add(bytes as u64, Relaxed);
+    }
+}
+
+/// Whoever answers a request has it. The exchange is over when it is dropped.
+pub struct Exchange(Arc<Progress>);
+
+impl Exchange {
+    /// A request that came at `start`. It is given back with what counts its bytes and takes its endpoint's
+    /// name.
+    pub fn begin(
+        metrics: Arc<HttpMetrics>,
+        start: Instant,
+        mut request: Request,
+    ) -> (Exchange, Request) {
+        metrics.in_flight.fetch_add(1, Relaxed);
+        let progress = Arc::new(Progress {
+            start,
+            method: method(request.method()),
+            endpoint: AtomicUsize::new(UNNAMED),
+            status: AtomicU16::new(GONE),
+            received: AtomicU64::new(0),
+            sent: AtomicU64::new(0),
+            metrics,
+        });
+        match request.extensions().get::<MatchedPath>() {
+            Some(path) => progress.name(path.as_str()),
+            None => drop(request.extensions_mut().insert(Unnamed(progress.clone()))),
+        }
+        if !request.body().is_end_stream() {
+            let progress = progress.clone();
+            request = request.map(|body| Body::new(ReceivedBody::new(body, progress)));
+        }
+        (Exchange(progress), request)
+    }
+
+    /// Goes on until the answer's body is sent or dropped.
+    pub fn answer(self, response: Response) -> Response {
+        self.0.status.store(response.status().as_u16(), Relaxed);
+        response.map(|body| Body::new(SentBody::new(body, self)))
+    }
+
+    pub fn progress(&self) -> &Progress {
+        &self.0
+    }
+}
+
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        let progress = &*self.0;
+        let metrics = &*progress.metrics;
+        metrics.in_flight.fetch_sub(1, Relaxed);
+        let took = progress.start.elapsed();
+        let mut place = progress.endpoint.load(Relaxed);
+        if place == UNNAMED {
+            place = metrics.endpoint(OTHER);
+        }
+        let endpoint = metrics.endpoints.get(place, || Endpoint::new(OTHER));
+        let load = |bytes: &AtomicU64| bytes.load(Relaxed);
+        let (received, sent) = (load(&progress.received), load(&progress.sent));
+        let status = progress.status.load(Relaxed);
+        if let Ok(status) = StatusCode::from_u16(status) {
+            metrics.count_error(status);
+            let nanoseconds = took.as_nanos().try_into().unwrap_or(u64::MAX);
+            let series = endpoint.of_method(progress.method);
+            series.count(status, nanoseconds, received, sent);
+        }
+    }
+}
