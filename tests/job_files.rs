@@ -1,5 +1,7 @@
 //! Job files: where they are found, what they can say, how `list` and `check` show them.
 
+use serde_json::Value as Json;
+
 use crate::common::Sandbox;
 
 /// A job file that says who it is.
@@ -102,6 +104,7 @@ fn list_shows_what_where_and_why() {
     list.code(0)
         .out("NAME               DESCRIPTION")
         .out("dump               Dump it")
+        .out("  -  ")
         .out("pg_dump -f 'a b' 'it'\\''s'")
         .out("jobs/dump.toml")
         .out("built-in backup")
@@ -126,6 +129,148 @@ fn list_shows_what_where_and_why() {
     assert_eq!(json[0]["method"], "post");
     assert_eq!(json[0]["job"], "db_backup");
     assert_eq!(json[6]["defined_in"], "jobs/dump.toml");
+}
+
+#[test]
+fn list_shows_when_jobs_run() {
+    let sandbox = Sandbox::new().variable("TZ", "Asia/Kolkata");
+    let job = |name: &str, keys: &str| {
+        let file = format!("jobs/{name}.toml");
+        sandbox.write(&file, format!("command = ['true']\n{keys}"));
+    };
+    job(
+        "cron",
+        "schedule = '0  2 * * mon-fri'\ntimezone = 'europe/berlin'\n",
+    );
+    job(
+        "every",
+        "every = '1h 30m'\njitter = '1500ms'\nmissed = 'run-once'\n",
+    );
+    job("local", "schedule = '@daily'\noverlap = 'queue'\n");
+    job("told", "overlap = 'allow'\n");
+    sandbox
+        .run("list")
+        .code(0)
+        .out("  SCHEDULE ")
+        .out("  0 2 * * mon-fri (Europe/Berlin)  true")
+        .out("  every 1h 30m ")
+        .out("  @daily (Asia/Kolkata) ");
+    let json = sandbox.run("list --output json").json();
+    let jobs = json.as_array().unwrap().iter();
+    let jobs: Vec<&Json> = jobs.filter(|job| job["is_demo"] == false).collect();
+    let [_, cron, every, local, _, told] = jobs[..] else {
+        panic!("{json}");
+    };
+    let plan = |schedule: &str, timezone: Option<&str>, jitter: f64, missed: &str| {
+        serde_json::json!({
+            "schedule": schedule,
+            "timezone": timezone,
+            "jitter_seconds": jitter,
+            "missed": missed,
+        })
+    };
+    assert_eq!(every["plan"], plan("every 1h 30m", None, 1.5, "run-once"));
+    assert_eq!(cron["plan"]["schedule"], "0 2 * * mon-fri");
+    assert_eq!(cron["plan"]["timezone"], "Europe/Berlin");
+    assert_eq!(cron["plan"]["missed"], "skip");
+    assert_eq!(cron["overlap"], "skip");
+    assert_eq!(local["plan"]["timezone"], "Asia/Kolkata");
+    assert_eq!(local["overlap"], "queue");
+    assert!(told["plan"].is_null());
+    assert_eq!(told["overlap"], "allow");
+    // What it says about schedules does not hinder a run that somebody asks for.
+    sandbox.run("run cron --no-push").code(0);
+}
+
+#[test]
+fn every_problem_of_a_schedule_has_its_place() {
+    let sandbox = Sandbox::new();
+    for (keys, problem) in [
+        (
+            "schedule = '0 25 * * *'",
+            "2:12: schedule \"0 25 * * *\" is not a cron expression: hour \"25\" must be a number from 0 to 23",
+        ),
+        ("schedule = 5", "2:12: schedule must be a string"),
+        (
+            "schedule = '@reboot'",
+            "2:12: schedule \"@reboot\" is not a time:",
+        ),
+        (
+            "schedule = '0 0 30 feb *'",
+            "2:12: schedule \"0 0 30 feb *\" is never due: there is no such day",
+        ),
+        (
+            "every = '5 hor'",
+            "2:9: every \"5 hor\" is not a duration: unknown time unit \"hor\"",
+        ),
+        (
+            "every = '0s'",
+            "2:9: every \"0s\" must not be shorter than 100ms",
+        ),
+        (
+            "schedule = '@daily'\n every = '1d'",
+            "3:2: a job has either schedule or every, not both",
+        ),
+        (
+            "schedule = '@daily'\ntimezone = 'Europe/Berln'",
+            "3:12: timezone \"Europe/Berln\" is not a time zone of this machine (did you mean \"Europe/Berlin\"?)",
+        ),
+        (
+            "every = '1d'\ntimezone = 'Europe/Berlin'",
+            "3:1: timezone is for schedule: every is the same in all zones",
+        ),
+        (
+            "timezone = 'Europe/Berlin'",
+            "2:1: timezone is for a job with a schedule: give schedule = \"…\" or every = \"…\"",
+        ),
+        (" jitter = '5s'", "2:2: jitter is for a job with a schedule"),
+        (
+            "missed = 'skip'",
+            "2:1: missed is for a job with a schedule",
+        ),
+        (
+            "every = '5s'\nmissed = 'once'",
+            "3:10: missed \"once\" is unknown",
+        ),
+        (
+            "overlap = 'que'",
+            "2:11: overlap \"que\" is unknown (did you mean \"queue\"?)",
+        ),
+        (
+            "shedule = '@daily'\njitter = '5s'",
+            "2:1: unknown key \"shedule\" (did you mean \"schedule\"?)",
+        ),
+    ] {
+        sandbox.write("jobs/bad.toml", format!("command = ['a']\n{keys}\n"));
+        let check = sandbox.run("check jobs/bad.toml");
+        check
+            .code(2)
+            .err(&format!("error: jobs/bad.toml:{problem}"));
+        assert_eq!(check.stderr().lines().count(), 1, "{}", check.stderr());
+    }
+    let bad_twice = "command = ['a']\nschedule = '* 25 * * *'\ntimezone = 'x'\n";
+    sandbox.write("jobs/bad.toml", bad_twice);
+    let check = sandbox.run("check jobs/bad.toml");
+    check.code(2).err("2:12: schedule").err("3:12: timezone");
+}
+
+/// As in many containers.
+#[test]
+fn a_machine_without_time_zone_files() {
+    let sandbox = Sandbox::new();
+    // Of a directory without any file the default one would take the place.
+    sandbox.write("zoneinfo/zone.tab", "");
+    let dir = sandbox.path().join("zoneinfo").display().to_string();
+    let sandbox = sandbox.variable("TZDIR", &dir);
+    let job =
+        |zone: &str| format!("command = ['true']\nschedule = '@daily'\ntimezone = '{zone}'\n");
+    sandbox.write("jobs/berlin.toml", job("Europe/Berlin"));
+    sandbox
+        .run("check jobs/berlin.toml")
+        .code(2)
+        .err("3:12: timezone \"Europe/Berlin\" cannot be looked up: this machine has no time zone files (install the package tzdata)");
+    sandbox.write("jobs/utc.toml", job("UTC"));
+    sandbox.run("check jobs/utc.toml").code(0);
 }
 
 #[test]

@@ -67,6 +67,8 @@ mod redirects;
 mod require_push;
 mod retries;
 mod roundtrip;
+#[cfg(feature = "real-servers")]
+mod schedules;
 mod secrets;
 mod self_metrics;
 mod several_gateways;

@@ -7,7 +7,7 @@ use clap::Args;
 use super::exit::usage;
 use super::perform::{self, PerformArgs, Talk};
 use crate::job::command::Command;
-use crate::job::{DEFAULT_PREFIX, DefinedIn, Job, Policy, Work};
+use crate::job::{DEFAULT_PREFIX, DefinedIn, Job, Overlap, Policy, Work};
 use crate::metrics::{Labels, Method, is_metric_name};
 
 /// Run any command as a job and report how it went
@@ -62,6 +62,8 @@ pub fn main(args: ExecArgs) -> anyhow::Result<u8> {
         grouping: Labels::new(),
         work: Work::Command(command),
         policy: Policy::default(),
+        plan: None,
+        overlap: Overlap::default(),
         metrics: Vec::new(),
         defined_in: DefinedIn::CommandLine,
     };

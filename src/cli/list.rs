@@ -7,12 +7,13 @@ use super::options::{JobsArgs, Output, OutputArgs};
 use super::{console, exit, json};
 use crate::job::catalog::Found;
 use crate::job::params::Param;
-use crate::job::{Job, Work};
+use crate::job::schedule::Zone;
+use crate::job::{Job, Plan, Work};
 
 /// How many characters of what a job runs are shown.
 const MAX_RUNS: usize = 60;
 
-/// List the jobs: what they run and where they are defined
+/// List the jobs: when and what they run, and where they are defined
 #[derive(Args)]
 pub struct ListArgs {
     #[command(flatten)]
@@ -36,18 +37,27 @@ pub fn main(args: ListArgs) -> anyhow::Result<u8> {
 
 fn text(found: &[Found]) -> String {
     let rows = found.iter().map(|found| {
-        let (description, runs) = match &found.job {
-            Ok(job) => (description(job), shortened(&job.work.to_string())),
-            Err(_) => (String::new(), "nothing: the file is bad, see below".into()),
+        let (description, schedule, runs) = match &found.job {
+            Ok(job) => (
+                description(job),
+                job.plan.as_ref().map_or("-".into(), schedule),
+                shortened(&job.work.to_string()),
+            ),
+            Err(_) => {
+                let nothing = "nothing: the file is bad, see below";
+                (String::new(), "-".into(), nothing.into())
+            }
         };
         vec![
             found.name.clone(),
             description,
+            schedule,
             runs,
             found.defined_in.to_string(),
         ]
     });
-    let mut text = console::table(["NAME", "DESCRIPTION", "RUNS", "DEFINED IN"], rows);
+    let headings = ["NAME", "DESCRIPTION", "SCHEDULE", "RUNS", "DEFINED IN"];
+    let mut text = console::table(headings, rows);
     let params = found
         .iter()
         .filter_map(|found| found.job.as_ref().ok())
@@ -66,6 +76,14 @@ fn description(job: &Job) -> String {
     match job.is_demo {
         true => format!("(demo) {text}"),
         false => text.to_owned(),
+    }
+}
+
+/// `0 2 * * * (Europe/Berlin)`, or `every 30s`.
+fn schedule(Plan { schedule, .. }: &Plan) -> String {
+    match schedule.zone() {
+        Some(zone) => format!("{schedule} ({zone})"),
+        None => schedule.to_string(),
     }
 }
 
@@ -114,6 +132,17 @@ fn found_json(found: &Found) -> serde_json::Value {
             "prefix": job.prefix,
             "method": job.method.name(),
             "grouping": job.grouping,
+            "overlap": job.overlap.name(),
+            "plan": job.plan.as_ref().map(plan_json),
         }),
     }
+}
+
+fn plan_json(plan: &Plan) -> serde_json::Value {
+    json!({
+        "schedule": plan.schedule.to_string(),
+        "timezone": plan.schedule.zone().map(Zone::name),
+        "jitter_seconds": json::number(plan.jitter.as_secs_f64()),
+        "missed": plan.missed.name(),
+    })
 }

@@ -8,6 +8,7 @@ use super::command::Command;
 use super::metric_rule::MetricRule;
 use super::params::Params;
 use super::policy::Policy;
+use super::schedule::{Overlap, Plan};
 use crate::metrics::{Labels, Method};
 
 /// The prefix of the runner's metrics when a job names none.
@@ -30,6 +31,10 @@ pub struct Job {
     pub grouping: Labels,
     pub work: Work,
     pub policy: Policy,
+    /// When it runs by itself; `None` if it only runs when told to.
+    pub plan: Option<Plan>,
+    /// Not part of the plan, because a run can be asked for at any time.
+    pub overlap: Overlap,
     /// What is known of the job's own metrics before it runs.
     pub metrics: Vec<MetricRule>,
     pub defined_in: DefinedIn,

@@ -5,6 +5,7 @@
 //!
 //! - [`Job`], [`Work`]: the definition.
 //! - [`command`], [`Policy`], [`metric_rule`]: the parts of it that have rules of their own.
+//! - [`schedule`]: when a job runs by itself.
 //! - [`mod@file`]: definitions from TOML, with errors that name line and column.
 //! - [`catalog`]: where definitions are found.
 //! - [`params`]: what a built-in can be told.
@@ -19,10 +20,12 @@ pub mod file;
 pub mod metric_rule;
 pub mod params;
 mod policy;
+pub mod schedule;
 mod suggest;
 
 pub use command::Command;
 pub use definition::{DEFAULT_PREFIX, DefinedIn, Job, Work};
 pub use policy::{LockPolicy, Policy};
+pub use schedule::{Overlap, Plan};
 
 pub use crate::backoff::Backoff;

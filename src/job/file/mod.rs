@@ -2,8 +2,10 @@
 //!
 //! - `reader`: values of a type, each problem with its place.
 //! - `metric`: the entries `[[metric]]`.
+//! - `plan`: the keys that say when it runs by itself.
 
 mod metric;
+mod plan;
 mod reader;
 
 use std::ffi::OsString;
@@ -12,17 +14,19 @@ use std::path::{Path, PathBuf};
 
 use toml::de::{DeTable, DeValue};
 
+use self::plan::PlanKeys;
 use self::reader::{Key, Reader, Span, Value};
 use super::builtin;
 use super::command::{Command, MAX_TAIL, SuccessCodes, check_env};
 use super::definition::{DEFAULT_PREFIX, DefinedIn, Job, Work};
 use super::params::{ParamError, Params};
 use super::policy::{LockPolicy, Policy};
+use super::schedule::Overlap;
 use super::suggest;
 use crate::metrics::{Labels, Method, check_grouping_label, is_metric_name};
 
 /// The keys of a job file.
-const KEYS: [&str; 24] = [
+const KEYS: [&str; 30] = [
     "description",
     "demo",
     "job",
@@ -46,6 +50,12 @@ const KEYS: [&str; 24] = [
     "push_start",
     "push_interval",
     "keep",
+    "schedule",
+    "every",
+    "timezone",
+    "jitter",
+    "missed",
+    "overlap",
     "metric",
 ];
 
@@ -125,6 +135,7 @@ impl<'a> Reader<'a> {
         let mut work = WorkKeys::default();
         let mut policy = Policy::default();
         let (mut lock, mut lock_wait) = (None, None);
+        let (mut plan, mut overlap) = (PlanKeys::default(), Overlap::default());
         let mut metrics = Vec::new();
         let mut has_unknown_key = false;
         for (key, value) in table.get_ref() {
@@ -165,6 +176,10 @@ impl<'a> Reader<'a> {
                 }
                 "push_interval" => policy.push_interval = self.positive_duration(key, value),
                 "keep" => policy.keep = self.integer(key, value, u32::MAX).unwrap_or_default(),
+                "schedule" | "every" | "timezone" | "jitter" | "missed" => {
+                    self.plan_key(key, value, &mut plan);
+                }
+                "overlap" => overlap = self.parsed(key, value).unwrap_or_default(),
                 "metric" => metrics = self.metrics(key, value),
                 unknown => {
                     has_unknown_key = true;
@@ -184,6 +199,8 @@ impl<'a> Reader<'a> {
             grouping,
             work: self.work(work, has_unknown_key)?,
             policy,
+            plan: self.plan(plan, has_unknown_key),
+            overlap,
             metrics,
             defined_in,
         })

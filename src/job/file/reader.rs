@@ -117,33 +117,36 @@ impl<'a> Reader<'a> {
     ) -> Option<T> {
         let text = self.string(key, value)?;
         let result = text.parse();
-        self.checked(key, value, &text, result)
+        self.checked(key.get_ref(), value.span(), &text, result)
     }
 
     /// A time span.
     pub fn duration(&mut self, key: &Key<'a>, value: &Value<'a>) -> Option<Duration> {
         let text = self.string(key, value)?;
-        self.checked(key, value, &text, duration::parse(&text))
+        self.checked(key.get_ref(), value.span(), &text, duration::parse(&text))
     }
 
     /// A time span longer than 0.
     pub fn positive_duration(&mut self, key: &Key<'a>, value: &Value<'a>) -> Option<Duration> {
         let text = self.string(key, value)?;
-        self.checked(key, value, &text, duration::parse_positive(&text))
+        self.checked(
+            key.get_ref(),
+            value.span(),
+            &text,
+            duration::parse_positive(&text),
+        )
     }
 
-    fn checked<T>(
+    /// What was made of the value `text`, which stands at `span`.
+    pub fn checked<T>(
         &mut self,
-        key: &Key<'a>,
-        value: &Value<'a>,
+        key: &str,
+        span: Span,
         text: &str,
         result: Result<T, String>,
     ) -> Option<T> {
         result
-            .map_err(|problem| {
-                let key = key.get_ref();
-                self.problem(value.span(), format!("{key} {text:?} {problem}"));
-            })
+            .map_err(|problem| self.problem(span, format!("{key} {text:?} {problem}")))
             .ok()
     }
 
