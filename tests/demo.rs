@@ -217,21 +217,21 @@ fn list_marks_demos() {
         .out("(demo) Count the orders of a simulated shop")
         .out("built-in demo-orders");
     let json = sandbox.run("list --output json").json();
-    let is_demo = |name: &str| {
+    let job = |name: &str| {
         let mut jobs = json.as_array().unwrap().iter();
-        jobs.find(|job| job["name"] == name).unwrap()["is_demo"].clone()
+        jobs.find(|job| job["name"] == name).unwrap()
     };
-    for name in [
-        "demo-flaky",
-        "demo-orders",
-        "demo-probe",
-        "demo-satisfaction",
-        "mine",
+    for (name, schedule) in [
+        ("demo-flaky", "*/20 * * * * *"),
+        ("demo-orders", "every 5s"),
+        ("demo-probe", "every 10s"),
+        ("demo-satisfaction", "every 15s"),
     ] {
-        assert_eq!(is_demo(name), true, "{name}");
+        assert_eq!(job(name)["is_demo"], true, "{name}");
+        assert_eq!(job(name)["plan"]["schedule"], schedule);
     }
-    for name in ["backup", "random", "real"] {
-        assert_eq!(is_demo(name), false, "{name}");
+    for (name, is_demo) in [("mine", true), ("real", false), ("backup", false)] {
+        assert_eq!(job(name)["is_demo"], is_demo, "{name}");
     }
     sandbox.write("jobs/mine.toml", "demo = 'yes'\ncommand = ['true']\n");
     sandbox

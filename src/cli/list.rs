@@ -70,20 +70,20 @@ fn text(found: &[Found]) -> String {
     text
 }
 
-/// `0 2 * * * (Europe/Berlin)`, or `every 30s`.
-fn schedule(Plan { schedule, .. }: &Plan) -> String {
-    match schedule.zone() {
-        Some(zone) => format!("{schedule} ({zone})"),
-        None => schedule.to_string(),
-    }
-}
-
 /// What a job is for, and whether it is a demo.
 fn description(job: &Job) -> String {
     let text = job.description.as_deref().unwrap_or_default();
     match job.is_demo {
         true => format!("(demo) {text}"),
         false => text.to_owned(),
+    }
+}
+
+/// `0 2 * * * (Europe/Berlin)`, or `every 30s`.
+fn schedule(Plan { schedule, .. }: &Plan) -> String {
+    match schedule.zone() {
+        Some(zone) => format!("{schedule} ({zone})"),
+        None => schedule.to_string(),
     }
 }
 
