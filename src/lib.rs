@@ -2,8 +2,8 @@
 //!
 //! Data flows one way: a [`job`] is [`run`], its outcome becomes a report of [`metrics`], and a
 //! [`push`] brings that to a gateway: over HTTP, or to the embedded one in the [`state`] database.
-//! [`gateway`] serves the latter over HTTP, with what servers share from [`web`]. [`cli`] is the
-//! command line on top.
+//! [`gateway`] serves the latter over HTTP, with what servers share from [`web`] and pages from
+//! [`page`]. [`cli`] is the command line on top.
 //!
 //! ```
 //! use metricsjob::metrics::{Family, GroupingKey, text};
@@ -21,8 +21,10 @@ pub mod client;
 pub mod gateway;
 pub mod job;
 pub mod metrics;
+pub mod page;
 pub mod push;
 pub mod run;
+pub mod serve;
 pub mod state;
 pub mod store;
 pub mod web;

@@ -4,17 +4,11 @@ use std::borrow::Cow;
 
 use maud::{Markup, html};
 
-use crate::metrics::GroupingKey;
-use crate::metrics::text::encode;
-
 /// How many characters of a text are shown before it is cut.
 const SHOWN: usize = 120;
 
 /// How many characters a title has at most.
 const TITLE: usize = 1000;
-
-/// How many labels of one series or group are shown.
-const LABELS: usize = 30;
 
 /// `text` with what cannot be seen, or moves what can, as escapes such as `\u{202e}`: control
 /// characters, those for the direction of text, invisible ones, and all blanks but the space.
@@ -66,37 +60,6 @@ fn start(text: &str, length: usize) -> Option<&str> {
     Some(&text[..end])
 }
 
-/// Labels as chips, each `name="value"`.
-pub fn chips<'a>(labels: impl Iterator<Item = (&'a str, &'a str)>) -> Markup {
-    let mut labels = labels.enumerate().peekable();
-    html! {
-        span .chips {
-            @while let Some((_, (name, value))) = labels.next_if(|(index, _)| *index < LABELS) {
-                " " bdi .chip dir="ltr" { (cut(&label(name, value))) }
-            }
-            @let more = labels.count();
-            @if more > 0 { " and " (more) " more" }
-        }
-    }
-}
-
-/// All of a grouping key: `job="…",db="…"`. Where a label is written from right to left, it moves no
-/// other.
-pub fn whole(key: &GroupingKey) -> Markup {
-    html! {
-        bdi dir="ltr" { (visible(&label("job", key.job()))) }
-        @for (name, value) in key.labels() {
-            "," bdi dir="ltr" { (visible(&label(name, value))) }
-        }
-    }
-}
-
-fn label(name: &str, value: &str) -> String {
-    let mut out = String::new();
-    encode::label(&mut out, name, value);
-    out
-}
-
 /// `1 family`, `2 families`.
 pub fn count(number: usize, one: &str, many: &str) -> String {
     let word = if number == 1 { one } else { many };
@@ -116,12 +79,6 @@ mod tests {
             visible("a\u{200b}\u{a0}\u{2028}"),
             r"a\u{200b}\u{a0}\u{2028}"
         );
-    }
-
-    #[test]
-    fn what_is_escaped_cannot_be_written() {
-        assert_eq!(visible(&label("a", "\u{202e}")), r#"a="\u{202e}""#);
-        assert_eq!(visible(&label("a", r"\u{202e}")), r#"a="\\u{202e}""#);
     }
 
     #[test]

@@ -1,0 +1,3 @@
+//! `metricsjob serve`.
+
+pub mod page;
