@@ -10,6 +10,12 @@ const SHOWN: usize = 120;
 /// How many characters a title has at most.
 const TITLE: usize = 1000;
 
+/// How many characters of a line are shown.
+const LINE: usize = 400;
+
+/// What stands for a tab.
+const TAB: &str = "    ";
+
 /// `text` with what cannot be seen, or moves what can, as escapes such as `\u{202e}`: control
 /// characters, those for the direction of text, invisible ones, and all blanks but the space.
 pub fn visible(text: &str) -> Cow<'_, str> {
@@ -54,6 +60,23 @@ pub fn cut(text: &str) -> Markup {
     }
 }
 
+/// Lines that a program wrote, each made [`visible`], up to `most` of them. Tabs become blanks; of a long
+/// line the start is shown.
+pub fn lines<'a>(lines: impl Iterator<Item = &'a str>, most: usize) -> Markup {
+    let mut lines = lines.enumerate().peekable();
+    html! {
+        @while let Some((index, line)) = lines.next_if(|(index, _)| *index < most) {
+            @if index > 0 { "\n" }
+            @match start(line, LINE) {
+                None => (visible(&line.replace('\t', TAB))),
+                Some(shown) => { (visible(&shown.replace('\t', TAB))) "…" },
+            }
+        }
+        @let more = lines.count();
+        @if more > 0 { "\n… and " (count(more, "more line", "more lines")) }
+    }
+}
+
 /// The first `length` characters, if there are more.
 fn start(text: &str, length: usize) -> Option<&str> {
     let (end, _) = text.char_indices().nth(length)?;
@@ -93,5 +116,18 @@ mod tests {
         let huge = cut(&"é".repeat(1_000_000)).0;
         assert!(huge.contains("é… (2000000 bytes)\""), "{huge}");
         assert!(huge.len() < 3000);
+    }
+
+    #[test]
+    fn lines_are_cut_and_counted() {
+        let text = "\tat <main>\n\u{1b}[31mred\nthree";
+        assert_eq!(
+            lines(text.lines(), 3).0,
+            "    at &lt;main&gt;\n\\u{1b}[31mred\nthree"
+        );
+        assert!(lines(text.lines(), 1).0.ends_with("\n… and 2 more lines"));
+        let long = lines(["x".repeat(1_000).as_str()].into_iter(), 1).0;
+        assert_eq!(long, format!("{}…", "x".repeat(LINE)));
+        assert_eq!(lines("".lines(), 1).0, "");
     }
 }
