@@ -8,8 +8,8 @@ use crate::page::text::count;
 use crate::page::time;
 
 /// Of a bar and the gap after it.
-const STEP: usize = 8;
-const BAR: usize = 6;
+const STEP: usize = 9;
+const BAR: usize = 7;
 const HEIGHT: f64 = 44.0;
 
 /// Whatever took no time is seen.
@@ -35,10 +35,6 @@ pub fn figure(runs: &[RunView]) -> Markup {
     let longest = runs.iter().map(known).fold(0.0, f64::max);
     let of = |look| runs.iter().filter(|run| run.look() == look).count();
     let (failed, skipped) = (of(Look::Failed), of(Look::Neither));
-    let runs_text = match runs.len() {
-        1 => "1 run".to_owned(),
-        number => format!("Last {number} runs"),
-    };
     let first = BARS - runs.len();
     let width = BARS * STEP - (STEP - BAR);
     html! {
@@ -47,7 +43,7 @@ pub fn figure(runs: &[RunView]) -> Markup {
                 figcaption { "No run so far" }
             } @else {
                 figcaption {
-                    span { (runs_text) ", longest " (length(longest)) }
+                    span { (count(runs.len(), "run", "runs")) ", longest " (length(longest)) }
                     @if failed > 0 { " " span .striped { (failed) " failed" } }
                     @if skipped > 0 { " " span { (skipped) " skipped" } }
                 }
@@ -58,7 +54,8 @@ pub fn figure(runs: &[RunView]) -> Markup {
                     path .scale d={ "M0 0.5H" (width) "M0 " (HEIGHT - 0.5) "H" (width) } {}
                     @for (index, run) in runs.iter().enumerate() {
                         @let height = height(known(run), longest);
-                        rect .(run.look().class())
+                        @let class = (!run.has_failed()).then_some(run.look().class());
+                        rect class=[class]
                             x=((first + index) * STEP) y=(format!("{:.1}", HEIGHT - height))
                             width=(BAR) height=(format!("{height:.1}"))
                             fill=[run.has_failed().then_some("url(#stripes)")] {

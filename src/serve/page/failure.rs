@@ -15,7 +15,7 @@ pub fn details(page: &Page<'_>, failure: &Failure) -> Markup {
     html! {
         details .failure {
             summary {
-                span { "Last failure: " (run.outcome()) ", " (time::age(run.started_at, page.now)) }
+                "Last failure " (time::age(run.started_at, page.now)) ": " (run.why())
             }
             dl {
                 dt { "Started" }

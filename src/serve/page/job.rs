@@ -16,22 +16,24 @@ pub fn item(page: &Page<'_>, job: &JobView) -> Markup {
     html! {
         li .job data-key=(key) {
             div .head {
-                h3 { bdi { (cut(&job.name)) } }
-                @if job.is_demo { span .badge .demo { "Demo" } }
-                (state(job))
+                div .title {
+                    h3 { bdi { (cut(&job.name)) } }
+                    @if job.is_demo { span .badge .demo { "Demo" } }
+                    (state(job))
+                }
                 (button(page, job, &path))
             }
             @if !job.description.is_empty() { p .description { bdi { (cut(&job.description)) } } }
             div .body {
                 (facts(page, job))
                 (chart::figure(&job.recent))
+                p .links {
+                    span { "As JSON:" }
+                    a href=(path) { "job" }
+                    a href={ (path) "/runs" } { "its runs" }
+                }
             }
             @if let Some(failure) = &job.last_failure { (failure::details(page, failure)) }
-            p .links {
-                a href=(path) { "Job" }
-                a href={ (path) "/runs" } { "Its runs" }
-                span { "as JSON" }
-            }
         }
     }
 }

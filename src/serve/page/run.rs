@@ -47,6 +47,14 @@ impl RunView {
         visible(&first.into_iter().chain(rest).collect::<String>()).into_owned()
     }
 
+    /// `exit code 3`, of one that failed.
+    pub(super) fn why(&self) -> String {
+        match self.outcome.as_str() {
+            "failure" => format!("exit code {}", self.exit_code),
+            outcome => visible(&Outcome::words(outcome, self.exit_code)).into_owned(),
+        }
+    }
+
     pub(super) fn badge(&self) -> Markup {
         html! { span class={ "badge " (self.look().class()) } { (self.outcome()) } }
     }

@@ -97,7 +97,7 @@ fn a_job_and_all_about_it() {
             "Last run3 minutes ago, took 2 min 5 s",
             "1 run, longest 2 min 5 s",
             "Success, 2 min 5 s, 2026-09-21T14:10:00Z",
-            "Last failure: Failure (exit code 3), 3 minutes ago",
+            "Last failure 3 minutes ago: exit code 3",
             "Whyno space left",
             "no space left\nlast line",
         ],
@@ -243,11 +243,11 @@ fn bars() {
         let (figure, _) = figure.split_once("</figure>").unwrap();
         figure.to_owned()
     };
-    let bar = |y, height| format!("y=\"{y}\" width=\"6\" height=\"{height}\"");
+    let bar = |y, height| format!("y=\"{y}\" width=\"7\" height=\"{height}\"");
 
     let one = bars(vec![run("success", 0, 2.0)]);
     assert_eq!(one.matches("<rect").count(), 1);
-    assert_has(&one, &["x=\"232\"", &bar("0.0", "44.0"), "1 run, longest 2 s"]);
+    assert_has(&one, &["x=\"261\"", &bar("0.0", "44.0"), "1 run, longest 2 s"]);
 
     let many: Vec<RunView> = (0..40)
         .map(|index| match index % 10 {
@@ -263,9 +263,9 @@ fn bars() {
         &many,
         &[
             "x=\"0\"",
-            "x=\"232\"",
+            "x=\"261\"",
             "<title>Timeout, 33 s, 2026-09-21T14:10:00Z</title>",
-            "Last 30 runs, longest 39 s",
+            "30 runs, longest 39 s",
             "3 failed",
             "3 skipped",
             "aria-label=\"How long the last 30 runs took",
