@@ -66,7 +66,7 @@ fn facts(page: &Page<'_>, job: &JobView) -> Markup {
     html! {
         dl {
             dt { "Runs" }
-            dd .raw { bdi { (cut(&job.what)) } }
+            dd .raw { bdi { (command(&job.what)) } }
             dt { "Schedule" }
             dd {
                 @match &job.schedule {
@@ -87,7 +87,23 @@ fn facts(page: &Page<'_>, job: &JobView) -> Markup {
             }
             @if let Some(run) = &job.last {
                 dt { "Last run" }
-                dd { (time::age(run.started_at, page.now)) ", took " (run.took()) }
+                dd { (time::age(run.started_at, page.now)) ", took " span .exact { (run.took()) } }
+            }
+        }
+    }
+}
+
+/// A command, of which options stay together where a line is too narrow: a browser would break it after
+/// a hyphen.
+fn command(text: &str) -> Markup {
+    const LONG: usize = 100;
+    html! {
+        @if text.len() > LONG {
+            (cut(text))
+        } @else {
+            @for (index, word) in text.split(' ').enumerate() {
+                @if index > 0 { " " }
+                span .word { (visible(word)) }
             }
         }
     }

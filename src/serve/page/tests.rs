@@ -247,7 +247,10 @@ fn bars() {
 
     let one = bars(vec![run("success", 0, 2.0)]);
     assert_eq!(one.matches("<rect").count(), 1);
-    assert_has(&one, &["x=\"261\"", &bar("0.0", "44.0"), "1 run, longest 2 s"]);
+    assert_has(
+        &one,
+        &["x=\"261\"", &bar("0.0", "44.0"), "1 run, longest 2 s"],
+    );
 
     let many: Vec<RunView> = (0..40)
         .map(|index| match index % 10 {
@@ -283,7 +286,10 @@ fn bars() {
     );
     assert_eq!(odd.matches(&bar("42.0", "2.0")).count(), 4);
     assert_eq!(odd.matches(&bar("0.0", "44.0")).count(), 1);
-    assert_has(&odd, &["longest 2e308 s", "an unknown time", "Success, inf s"]);
+    assert_has(
+        &odd,
+        &["longest 2e308 s", "an unknown time", "Success, inf s"],
+    );
 }
 
 #[test]
@@ -358,7 +364,10 @@ fn problems_are_shown() {
     .render();
     assert_has(
         &text(&html),
-        &["1 problem", "jobs/a.toml:4:11: &lt;no&gt; duration\n  try 1h"],
+        &[
+            "1 problem",
+            "jobs/a.toml:4:11: &lt;no&gt; duration\n  try 1h",
+        ],
     );
 }
 
