@@ -2,8 +2,8 @@
 //!
 //! Data flows one way: a [`job`] is [`run`], its outcome becomes a report of [`metrics`], and a
 //! [`push`] brings that to a gateway: over HTTP, or to the embedded one in the [`state`] database.
-//! [`gateway`] serves the latter over HTTP, with what servers share from [`web`] and [`observe`]. [`cli`] is
-//! the command line on top.
+//! [`gateway`] serves the latter over HTTP. [`serve`] runs jobs by their schedules, and shows what happened.
+//! What servers share is in [`web`], [`observe`] and [`page`]. [`cli`] is the command line on top.
 //!
 //! ```
 //! use metricsjob::metrics::{Family, GroupingKey, text};
@@ -22,6 +22,7 @@ pub mod gateway;
 pub mod job;
 pub mod metrics;
 pub mod observe;
+pub mod page;
 pub mod push;
 pub mod run;
 pub mod serve;

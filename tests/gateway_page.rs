@@ -279,7 +279,7 @@ fn text_has_contrast_in_light_and_dark() {
 
 /// The texts whose contrast to what is behind them is below 4.5, the least that WCAG 2.2 allows on
 /// level AA (success criterion 1.4.3); contrast as it defines it.
-const LOW_CONTRAST: &str = "(() => {
+pub const LOW_CONTRAST: &str = "(() => {
     const numbers = color => color.match(/[\\d.]+/g).map(Number);
     const luminance = color => numbers(color).slice(0, 3)
         .map(part => part / 255)

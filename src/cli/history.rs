@@ -6,6 +6,7 @@ use clap::Args;
 
 use super::options::{Output, OutputArgs, StateArgs};
 use super::{console, exit, json};
+use crate::run::Outcome;
 use crate::state::State;
 use crate::state::history::RecordedRun;
 
@@ -59,7 +60,7 @@ fn text(runs: &[RecordedRun], now: SystemTime) -> String {
             run.name.clone(),
             console::labels(run.key.labels(), ","),
             console::ago(run.started_at, now),
-            outcome(run),
+            Outcome::words(&run.outcome, run.exit_code),
             run.attempts.to_string(),
             console::rough(duration),
             bar(run.duration, longest),
@@ -71,15 +72,6 @@ fn text(runs: &[RecordedRun], now: SystemTime) -> String {
         ],
         rows,
     )
-}
-
-fn outcome(run: &RecordedRun) -> String {
-    match (run.outcome.as_str(), run.exit_code) {
-        ("signal", code) => format!("signal {}", code.saturating_sub(128)),
-        ("failure", code) => format!("failure (exit code {code})"),
-        ("success", code @ 1..) => format!("success (exit code {code})"),
-        (outcome, _) => outcome.to_owned(),
-    }
 }
 
 /// A bar of ten characters for `longest`.

@@ -1,6 +1,5 @@
 //! The page's list: which groups it shows.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -8,7 +7,6 @@ use axum::http::request::Parts;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use tokio::task::spawn_blocking;
-use url::form_urlencoded;
 
 use super::app::App;
 use super::changes::failed;
@@ -16,31 +14,10 @@ use super::keeper::NotKept;
 use super::own_metrics::BUILD;
 use super::page::{self, Page};
 use crate::metrics::Group;
+use crate::page::Query;
 
 /// How many groups a page shows.
 const SHOWN: usize = 50;
-
-#[derive(Default)]
-struct Query {
-    search: String,
-    page: usize,
-    only_failed: bool,
-}
-
-impl Query {
-    fn of(query: &str) -> Query {
-        let mut found = Query::default();
-        for (name, value) in form_urlencoded::parse(query.as_bytes()) {
-            match (name, value) {
-                (Cow::Borrowed("search"), value) => found.search = value.into_owned(),
-                (Cow::Borrowed("page"), value) => found.page = value.parse().unwrap_or(1),
-                (Cow::Borrowed("failed"), value) => found.only_failed = value == "1",
-                _ => {}
-            }
-        }
-        found
-    }
-}
 
 /// Answers with the page.
 pub async fn answer(app: &Arc<App>, parts: &Parts) -> Response {

@@ -8,7 +8,7 @@ use crate::metrics::GroupingKey;
 use crate::metrics::escaping::Escaping;
 
 /// All but the unreserved characters of RFC 3986, section 2.3.
-const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
+pub(crate) const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'.')
     .remove(b'_')

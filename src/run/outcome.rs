@@ -47,6 +47,16 @@ impl Outcome {
             Outcome::Skipped => skipped,
         }
     }
+
+    /// The text of an outcome of this name and exit code, which are what the history keeps of it.
+    pub fn words(name: &str, exit_code: u8) -> String {
+        match (name, exit_code) {
+            ("signal", code) => format!("signal {}", code.saturating_sub(128)),
+            ("failure", code) => format!("failure (exit code {code})"),
+            ("success", code @ 1..) => format!("success (exit code {code})"),
+            (name, _) => name.to_owned(),
+        }
+    }
 }
 
 /// `success`, `failure (exit code 3)`, `signal 9`.

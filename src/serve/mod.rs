@@ -11,6 +11,7 @@
 //!   the same for all, `durations` and `lag` histograms among them.
 //! - `window`: the log of the last seconds.
 //! - [`App`]: what requests share; [`router`](router()) says where they go: `scrape`, `api` with its `json`, `health`.
+//! - [`page`]: the page for people.
 //! - [`Permission`]: who may change something over HTTP.
 
 mod api;
@@ -23,6 +24,7 @@ pub mod exporter;
 mod health;
 mod json;
 mod lag;
+pub mod page;
 mod permission;
 pub mod planning;
 mod request;

@@ -5,10 +5,11 @@ use std::time::SystemTime;
 use maud::{Markup, html};
 
 use super::distribution;
+use super::labels::chips;
 use super::quantity::number;
 use super::room::Room;
-use super::text::{chips, cut};
 use crate::metrics::{Family, Group, Metric, Value};
+use crate::page::text::cut;
 
 /// How many series of a family are shown.
 const SERIES: usize = 200;

@@ -2,10 +2,12 @@
 
 use maud::{Markup, html};
 
+use super::labels::{chips, whole};
 use super::room::Room;
-use super::text::{chips, count, cut, whole};
-use super::{Page, family, time};
+use super::{Page, family};
 use crate::metrics::Group;
+use crate::page::text::{count, cut};
+use crate::page::time;
 use crate::push::path::group_path;
 
 /// The group as an item of the list: what it is and when it was pushed, and under that the rest.

@@ -1,18 +1,14 @@
 //! The gateway's page: its groups, to look at, search and delete.
 //!
-//! A pure function of data. The page works without script; the script adds deletion, copying and
-//! ages that keep counting. Whatever was pushed is text from anybody: it is escaped, its invisible
-//! characters are shown, and what is long is cut.
+//! The page works without script; the script adds deletion, copying and ages that keep counting.
 
 mod distribution;
 mod family;
 mod group;
-mod list;
+mod labels;
 mod quantity;
 mod room;
 mod search;
-mod text;
-mod time;
 
 #[cfg(test)]
 mod tests;
@@ -22,25 +18,27 @@ use std::time::{Duration, SystemTime};
 use maud::{DOCTYPE, Markup, html};
 
 use crate::metrics::Group;
+use crate::page::{self, List, time};
 use room::Room;
-use text::visible;
 
+pub use crate::page::{CONTENT_SECURITY_POLICY, ICON};
 pub use search::matches;
 
 /// The page's style sheet, to be served at `{base}/static/page.css`.
-pub const STYLE: &str = include_str!("page.css");
+pub const STYLE: &str = concat!(
+    include_str!("../../page/base.css"),
+    "\n",
+    include_str!("page.css")
+);
 
 /// The page's script, to be served at `{base}/static/page.js`.
-pub const SCRIPT: &str = include_str!("page.js");
+pub const SCRIPT: &str = concat!(
+    include_str!("../../page/base.js"),
+    "\n",
+    include_str!("page.js")
+);
 
-/// The page's icon, an SVG image, to be served at `{base}/static/icon.svg`.
-pub const ICON: &str = include_str!("icon.svg");
-
-/// The `Content-Security-Policy` to serve the page with: nothing but the three files above is loaded,
-/// and no script that got into the page would run.
-pub const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; style-src 'self'; \
-    script-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; \
-    frame-ancestors 'none'; require-trusted-types-for 'script'";
+const TITLE: &str = "metricsjob gateway";
 
 /// What the page shows.
 pub struct Page<'a> {
@@ -69,31 +67,16 @@ pub struct Page<'a> {
 impl Page<'_> {
     /// The whole HTML document. It is bounded: some megabytes, however much was pushed.
     pub fn render(&self) -> String {
-        let base = self.base;
+        let list = self.list();
         html! {
             (DOCTYPE)
             html lang="en" {
-                head {
-                    meta charset="utf-8";
-                    meta name="viewport" content="width=device-width, initial-scale=1";
-                    meta name="color-scheme" content="light dark";
-                    meta name="referrer" content="no-referrer";
-                    title { "metricsjob gateway" }
-                    link rel="icon" type="image/svg+xml" href={ (base) "/static/icon.svg" };
-                    link rel="stylesheet" href={ (base) "/static/page.css" };
-                    script src={ (base) "/static/page.js" } defer {}
-                }
+                (page::head(TITLE, self.base))
                 body {
-                    header {
-                        h1 { a href={ (base) "/" } { "metricsjob gateway" } }
-                        nav aria-label="Metrics" {
-                            a href={ (base) "/metrics" } { "Metrics" }
-                            a href={ (base) "/api/v1/metrics" } { "API" }
-                        }
-                    }
-                    (self.search_form())
-                    (self.main())
-                    footer { (self.status()) }
+                    (page::header(TITLE, self.base, "/api/v1/metrics"))
+                    (list.search_form())
+                    (self.main(&list))
+                    footer { (page::status(self.status)) }
                     (deletion_dialog())
                 }
             }
@@ -101,50 +84,53 @@ impl Page<'_> {
         .into_string()
     }
 
-    fn search_form(&self) -> Markup {
-        html! {
-            form .search role="search" method="get" action={ (self.base) "/" } {
-                label .unseen for="search" { "Search groups" }
-                input #search type="search" name="search" value=(self.search) autocomplete="off"
-                    spellcheck="false" placeholder="Job, label or metric";
-                button { "Search" }
-                label .check {
-                    input type="checkbox" name="failed" value="1" checked[self.only_failed];
-                    "Only failed"
-                }
-            }
+    fn list(&self) -> List<'_> {
+        List {
+            entries: "groups",
+            failed: "had their last push fail",
+            searched: "Job, label or metric",
+            total: self.total,
+            matching: self.matching,
+            search: self.search,
+            page_number: self.page_number,
+            page_count: self.page_count,
+            only_failed: self.only_failed,
+            base: self.base,
         }
     }
 
-    fn main(&self) -> Markup {
+    fn main(&self, list: &List<'_>) -> Markup {
         let mut room = Room::new();
         html! {
             main data-now=[time::exact(crate::metrics::unix_seconds(self.now))] {
                 h2 #groups tabindex="-1" {
                     "Groups " data .count value=(self.total) data-count { (self.total) }
                 }
-                (self.heading())
+                @if !self.groups.is_empty() { (list.heading()) }
+                @if let Some(ttl) = self.ttl {
+                    p .note { "A group is removed " (time::length(ttl.as_secs_f64())) " after its last push, successful or not." }
+                }
                 p #said role="status" {}
                 @if self.groups.is_empty() {
-                    (self.nothing())
+                    (list.nothing(self.no_groups()))
                 } @else {
                     ul .groups role="list" {
                         @for group in self.groups { (group::item(self, group, &mut room)) }
                     }
-                    (self.pages())
+                    (list.pages())
                 }
             }
         }
     }
 
-    fn status(&self) -> Markup {
+    fn no_groups(&self) -> Markup {
         html! {
-            details .status {
-                summary { h2 { "Status" } }
-                dl {
-                    @for (name, value) in self.status {
-                        dt { (visible(name)) }
-                        dd { (visible(value)) }
+            p { "No groups yet. Push one:" }
+            pre tabindex="0" {
+                code {
+                    "echo 'some_metric 3.14' | curl --data-binary @- "
+                    span data-path={ (self.base) "/metrics/job/some_job" } {
+                        "http://GATEWAY" (self.base) "/metrics/job/some_job"
                     }
                 }
             }

@@ -1,58 +1,8 @@
-// What the page does beyond HTML: ages that keep counting, whole push URLs, copying them, deletion.
+// What the page does beyond HTML: whole push URLs, copying them, deletion.
 "use strict";
 
 (() => {
-  // Ages count from the server's clock: the browser's may be wrong.
-  const servedAt = Date.parse(document.querySelector("main").dataset.now);
-  const readAt = Date.now();
-
-  const units = [
-    [31556952, "year"],
-    [86400, "day"],
-    [3600, "hour"],
-    [60, "minute"],
-    [1, "second"],
-  ];
-
-  // The same as `words` in time.rs.
-  function words(age) {
-    const length = Math.abs(age);
-    if (length < 1) {
-      return "just now";
-    }
-    const [unit, name] = units.find(([unit]) => length >= 2 * unit) ?? units.at(-1);
-    const count = Math.floor(length / unit);
-    const text = `${count} ${name}${count === 1 ? "" : "s"}`;
-    return age < 0 ? `in ${text}` : `${text} ago`;
-  }
-
-  const times = [...document.querySelectorAll("time")].map((element) => ({
-    text: element.firstChild,
-    time: Date.parse(element.dateTime),
-  }));
-
-  function count() {
-    if (document.hidden) {
-      return;
-    }
-    const now = servedAt + Date.now() - readAt;
-    for (const { text, time } of times) {
-      const age = words((now - time) / 1000);
-      if (text.data !== age) {
-        text.data = age;
-      }
-    }
-  }
-
-  if (!Number.isNaN(servedAt)) {
-    setInterval(count, 1000);
-    document.addEventListener("visibilitychange", count);
-  }
-
-  // The server cannot know under which name it is reached.
-  function whole(path) {
-    return location.origin + path;
-  }
+  const { whole } = base;
 
   for (const element of document.querySelectorAll("[data-path]")) {
     element.textContent = whole(element.dataset.path);
@@ -119,7 +69,6 @@
   async function remove(path) {
     let answer;
     try {
-      // Relative to a URL with credentials, fetch refuses.
       answer = await fetch(whole(path), {
         method: "DELETE",
         credentials: "same-origin",

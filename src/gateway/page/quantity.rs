@@ -4,8 +4,9 @@ use std::time::SystemTime;
 
 use maud::{Markup, html};
 
-use super::time;
 use crate::metrics::text::encode;
+use crate::page::quantity::{self, short};
+use crate::page::time;
 
 /// Times before this one, in seconds since the epoch, are taken for durations: 1973-03-03.
 const EARLIEST: f64 = 1e8;
@@ -25,7 +26,9 @@ pub fn number(family: &str, value: f64, now: SystemTime) -> Markup {
     encode::number(&mut raw, value);
     let readable = match unit(family, value) {
         Some(Unit::Timestamp) => Some(time::exact_and_age(value, now)),
-        Some(Unit::Seconds) => duration(value).map(|text| html! { (text) }),
+        // From 1 to 60 seconds it is readable as it is.
+        Some(Unit::Seconds) if (1.0..60.0).contains(&value.abs()) => None,
+        Some(Unit::Seconds) => quantity::duration(value).map(|text| html! { (text) }),
         Some(Unit::Bytes) => bytes(value).map(|text| html! { (text) }),
         None => None,
     };
@@ -50,35 +53,6 @@ fn unit(family: &str, value: f64) -> Option<Unit> {
     name.ends_with("_bytes").then_some(Unit::Bytes)
 }
 
-/// `502 ms`, `2 min 5 s`, `1 d 2 h`; nothing for what is readable as it is, from 1 to 60 seconds.
-fn duration(seconds: f64) -> Option<String> {
-    const UNITS: [(u64, &str); 4] = [(86_400, "d"), (3_600, "h"), (60, "min"), (1, "s")];
-    let length = seconds.abs();
-    let sign = if seconds < 0.0 { "−" } else { "" };
-    if !(1e-9..1e15).contains(&length) || (1.0..60.0).contains(&length) {
-        return None;
-    }
-    if length < 1.0 {
-        let (factor, unit) = match length {
-            short if short >= 1e-3 => (1e3, "ms"),
-            short if short >= 1e-6 => (1e6, "µs"),
-            _ => (1e9, "ns"),
-        };
-        return Some(format!("{sign}{} {unit}", short(length * factor)));
-    }
-    let seconds = length.round() as u64;
-    let largest = UNITS.iter().position(|(unit, _)| seconds >= *unit)?;
-    let (unit, name) = UNITS[largest];
-    let mut text = format!("{sign}{} {name}", seconds / unit);
-    if let Some((smaller, name)) = UNITS.get(largest + 1)
-        && let rest = seconds % unit / smaller
-        && rest > 0
-    {
-        text += &format!(" {rest} {name}");
-    }
-    Some(text)
-}
-
 /// `1.5 MiB`; nothing below 1 KiB.
 fn bytes(bytes: f64) -> Option<String> {
     const UNITS: [&str; 6] = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
@@ -96,36 +70,11 @@ fn bytes(bytes: f64) -> Option<String> {
     Some(format!("{} {unit}", short(size)))
 }
 
-/// Three digits or so: `1.5`, `12`, `123`.
-fn short(number: f64) -> String {
-    let text = match number.abs() {
-        small if small < 9.95 => format!("{number:.1}"),
-        _ => format!("{number:.0}"),
-    };
-    text.strip_suffix(".0").map_or(text.clone(), str::to_owned)
-}
-
 #[cfg(test)]
 mod tests {
     use std::time::{Duration, UNIX_EPOCH};
 
     use super::*;
-
-    #[test]
-    fn durations() {
-        let text = |seconds| duration(seconds).unwrap_or_default();
-        assert_eq!(text(0.502), "502 ms");
-        assert_eq!(text(0.0015), "1.5 ms");
-        assert_eq!(text(0.000_02), "20 µs");
-        assert_eq!(text(3e-9), "3 ns");
-        assert_eq!(text(60.0), "1 min");
-        assert_eq!(text(125.4), "2 min 5 s");
-        assert_eq!(text(93_784.0), "1 d 2 h");
-        assert_eq!(text(-86_400.0), "−1 d");
-        for none in [0.0, 1.0, 59.9, 1e300, f64::INFINITY, f64::NAN] {
-            assert_eq!(duration(none), None, "{none}");
-        }
-    }
 
     #[test]
     fn sizes() {
@@ -164,5 +113,10 @@ mod tests {
             number("a_bytes", 2048.0, now).0,
             "<span class=\"raw\">2048</span> <span class=\"readable\">2 KiB</span>"
         );
+        for readable in [0.0, 1.0, 59.9, -59.9] {
+            let html = number("a_seconds", readable, now).0;
+            assert!(!html.contains("readable"), "{html}");
+        }
+        assert!(number("a_seconds", 0.502, now).0.contains("502 ms"));
     }
 }

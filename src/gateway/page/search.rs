@@ -3,16 +3,11 @@
 use std::fmt::Write;
 
 use crate::metrics::Group;
+use crate::page::has_words;
 
 /// Whether the group has every word of `search`, in any case, within its job, a label's name or
 /// value, `name=value` or `name="value"`, or a family's name. `job` is a label here too.
 pub fn matches(group: &Group, search: &str) -> bool {
-    let search = search.to_lowercase();
-    let mut words = search.split_whitespace().peekable();
-    if words.peek().is_none() {
-        return true;
-    }
-    // A word has no blank in it, so none is found across two lines.
     let mut text = String::new();
     let mut label = |name: &str, value: &str| {
         let _ = writeln!(text, "{name}={value}\n{name}=\"{value}\"");
@@ -25,8 +20,7 @@ pub fn matches(group: &Group, search: &str) -> bool {
         text.push_str(&family.name);
         text.push('\n');
     }
-    let text = text.to_lowercase();
-    words.all(|word| text.contains(word))
+    has_words(&text, search)
 }
 
 #[cfg(test)]

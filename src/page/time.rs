@@ -25,6 +25,19 @@ pub fn age(time: f64, now: SystemTime) -> Markup {
     }
 }
 
+/// The same for what is to happen at `time`, which is `now` from then on.
+pub fn due(time: f64, now: SystemTime) -> Markup {
+    let age = unix_seconds(now) - time;
+    let text = match age > -1.0 {
+        true => "now".into(),
+        false => words(age),
+    };
+    match exact(time) {
+        Some(exact) => html! { time datetime=(exact) title=(exact) data-due { (text) } },
+        None => html! { (text) },
+    }
+}
+
 /// The same with the exact time beside it.
 pub fn exact_and_age(time: f64, now: SystemTime) -> Markup {
     match exact(time) {
@@ -112,5 +125,18 @@ mod tests {
             "<time datetime=\"1970-01-01T00:11:40Z\" title=\"1970-01-01T00:11:40Z\">5 minutes ago</time>"
         );
         assert_eq!(age(1e300, now).0.split(' ').next(), Some("in"));
+    }
+
+    #[test]
+    fn what_is_due_is_never_past() {
+        let now = UNIX_EPOCH + Duration::from_secs(1_000);
+        assert_eq!(
+            due(1_300.0, now).0,
+            "<time datetime=\"1970-01-01T00:21:40Z\" title=\"1970-01-01T00:21:40Z\" data-due>in 5 minutes</time>"
+        );
+        for time in [1_000.5, 1_000.0, 700.0] {
+            assert!(due(time, now).0.ends_with(">now</time>"), "{time}");
+        }
+        assert_eq!(due(f64::NAN, now).0, "at no known time");
     }
 }

@@ -1,4 +1,4 @@
-//! Which groups are listed, the other pages of the list, and what stands there when it is empty.
+//! Which entries are listed, and the other pages of the list.
 
 use std::collections::BTreeSet;
 
@@ -6,27 +6,60 @@ use maud::{Markup, html};
 use url::form_urlencoded;
 
 use super::text::cut;
-use super::{Page, time};
 
-impl Page<'_> {
-    /// Which groups are listed, if not all, and what becomes of old ones.
-    pub(super) fn heading(&self) -> Markup {
+/// Which part of a list a page shows.
+pub struct List<'a> {
+    /// What is in it: `groups`.
+    pub entries: &'a str,
+    /// What those have done that [`only_failed`](Self::only_failed) keeps: `had their last push fail`.
+    pub failed: &'a str,
+    /// Where one can search: `Job, label or metric`.
+    pub searched: &'a str,
+    /// How many there are, whatever the search.
+    pub total: usize,
+    /// How many of them match the search, and `only_failed`.
+    pub matching: usize,
+    /// The text searched for, as it came.
+    pub search: &'a str,
+    /// Which page of the list this is, from 1.
+    pub page_number: usize,
+    pub page_count: usize,
+    pub only_failed: bool,
+    /// The route prefix.
+    pub base: &'a str,
+}
+
+impl List<'_> {
+    pub fn search_form(&self) -> Markup {
         html! {
-            @if self.is_filtered() && !self.groups.is_empty() {
+            form .search role="search" method="get" action={ (self.base) "/" } {
+                label .unseen for="search" { "Search " (self.entries) }
+                input #search type="search" name="search" value=(self.search) autocomplete="off"
+                    spellcheck="false" placeholder=(self.searched);
+                button { "Search" }
+                label .check {
+                    input type="checkbox" name="failed" value="1" checked[self.only_failed];
+                    "Only failed"
+                }
+            }
+        }
+    }
+
+    /// How many entries are listed, if not all.
+    pub fn heading(&self) -> Markup {
+        html! {
+            @if self.is_filtered() && self.matching > 0 {
                 p {
                     data .count value=(self.matching) data-count { (self.matching) }
                     " of them " (self.filter()) ". "
                     a href={ (self.base) "/" } { "Show all" }
                 }
             }
-            @if let Some(ttl) = self.ttl {
-                p .note { "A group is removed " (time::length(ttl.as_secs_f64())) " after its last push, successful or not." }
-            }
         }
     }
 
     /// Links to other pages of the list, which keep the search.
-    pub(super) fn pages(&self) -> Markup {
+    pub fn pages(&self) -> Markup {
         let last = self.page_count;
         if last <= 1 {
             return html! {};
@@ -60,22 +93,14 @@ impl Page<'_> {
         }
     }
 
-    /// What stands there instead of groups.
-    pub(super) fn nothing(&self) -> Markup {
+    /// What stands there instead of entries: `none`, where there are none at all.
+    pub fn nothing(&self, none: Markup) -> Markup {
         html! {
             div .nothing {
                 @if self.total == 0 {
-                    p { "No groups yet. Push one:" }
-                    pre tabindex="0" {
-                        code {
-                            "echo 'some_metric 3.14' | curl --data-binary @- "
-                            span data-path={ (self.base) "/metrics/job/some_job" } {
-                                "http://GATEWAY" (self.base) "/metrics/job/some_job"
-                            }
-                        }
-                    }
+                    (none)
                 } @else if self.matching == 0 {
-                    p { "None of the groups " (self.filter()) "." }
+                    p { "None of the " (self.entries) " " (self.filter()) "." }
                     p { a href={ (self.base) "/" } { "Show all" } }
                 } @else {
                     p { "The list has no page " (self.page_number) "." }
@@ -89,13 +114,13 @@ impl Page<'_> {
         self.only_failed || !self.search.trim().is_empty()
     }
 
-    /// What the listed groups do, after their number.
+    /// What the listed entries do, after their number.
     fn filter(&self) -> Markup {
         let search = self.search.trim();
         html! {
             @if !search.is_empty() { "match “" bdi { (cut(search)) } "”" }
             @if !search.is_empty() && self.only_failed { " and " }
-            @if self.only_failed { "had their last push fail" }
+            @if self.only_failed { (self.failed) }
         }
     }
 

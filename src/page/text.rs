@@ -4,17 +4,17 @@ use std::borrow::Cow;
 
 use maud::{Markup, html};
 
-use crate::metrics::GroupingKey;
-use crate::metrics::text::encode;
-
 /// How many characters of a text are shown before it is cut.
 const SHOWN: usize = 120;
 
 /// How many characters a title has at most.
 const TITLE: usize = 1000;
 
-/// How many labels of one series or group are shown.
-const LABELS: usize = 30;
+/// How many characters of a line are shown.
+const LINE: usize = 400;
+
+/// What stands for a tab.
+const TAB: &str = "    ";
 
 /// `text` with what cannot be seen, or moves what can, as escapes such as `\u{202e}`: control
 /// characters, those for the direction of text, invisible ones, and all blanks but the space.
@@ -60,41 +60,27 @@ pub fn cut(text: &str) -> Markup {
     }
 }
 
+/// Lines that a program wrote, each made [`visible`], up to `most` of them. Tabs become blanks; of a long
+/// line the start is shown.
+pub fn lines<'a>(lines: impl Iterator<Item = &'a str>, most: usize) -> Markup {
+    let mut lines = lines.enumerate().peekable();
+    html! {
+        @while let Some((index, line)) = lines.next_if(|(index, _)| *index < most) {
+            @if index > 0 { "\n" }
+            @match start(line, LINE) {
+                None => (visible(&line.replace('\t', TAB))),
+                Some(shown) => { (visible(&shown.replace('\t', TAB))) "…" },
+            }
+        }
+        @let more = lines.count();
+        @if more > 0 { "\n… and " (count(more, "more line", "more lines")) }
+    }
+}
+
 /// The first `length` characters, if there are more.
 fn start(text: &str, length: usize) -> Option<&str> {
     let (end, _) = text.char_indices().nth(length)?;
     Some(&text[..end])
-}
-
-/// Labels as chips, each `name="value"`.
-pub fn chips<'a>(labels: impl Iterator<Item = (&'a str, &'a str)>) -> Markup {
-    let mut labels = labels.enumerate().peekable();
-    html! {
-        span .chips {
-            @while let Some((_, (name, value))) = labels.next_if(|(index, _)| *index < LABELS) {
-                " " bdi .chip dir="ltr" { (cut(&label(name, value))) }
-            }
-            @let more = labels.count();
-            @if more > 0 { " and " (more) " more" }
-        }
-    }
-}
-
-/// All of a grouping key: `job="…",db="…"`. Where a label is written from right to left, it moves no
-/// other.
-pub fn whole(key: &GroupingKey) -> Markup {
-    html! {
-        bdi dir="ltr" { (visible(&label("job", key.job()))) }
-        @for (name, value) in key.labels() {
-            "," bdi dir="ltr" { (visible(&label(name, value))) }
-        }
-    }
-}
-
-fn label(name: &str, value: &str) -> String {
-    let mut out = String::new();
-    encode::label(&mut out, name, value);
-    out
 }
 
 /// `1 family`, `2 families`.
@@ -119,12 +105,6 @@ mod tests {
     }
 
     #[test]
-    fn what_is_escaped_cannot_be_written() {
-        assert_eq!(visible(&label("a", "\u{202e}")), r#"a="\u{202e}""#);
-        assert_eq!(visible(&label("a", r"\u{202e}")), r#"a="\\u{202e}""#);
-    }
-
-    #[test]
     fn long_texts_are_cut() {
         assert_eq!(cut(&"é".repeat(SHOWN)).0, "é".repeat(SHOWN));
         let whole = "é".repeat(SHOWN + 1);
@@ -136,5 +116,18 @@ mod tests {
         let huge = cut(&"é".repeat(1_000_000)).0;
         assert!(huge.contains("é… (2000000 bytes)\""), "{huge}");
         assert!(huge.len() < 3000);
+    }
+
+    #[test]
+    fn lines_are_cut_and_counted() {
+        let text = "\tat <main>\n\u{1b}[31mred\nthree";
+        assert_eq!(
+            lines(text.lines(), 3).0,
+            "    at &lt;main&gt;\n\\u{1b}[31mred\nthree"
+        );
+        assert!(lines(text.lines(), 1).0.ends_with("\n… and 2 more lines"));
+        let long = lines(["x".repeat(1_000).as_str()].into_iter(), 1).0;
+        assert_eq!(long, format!("{}…", "x".repeat(LINE)));
+        assert_eq!(lines("".lines(), 1).0, "");
     }
 }

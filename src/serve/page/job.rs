@@ -1,0 +1,110 @@
+//! One job of the list.
+
+use maud::{Markup, html};
+use percent_encoding::utf8_percent_encode;
+
+use super::{JobView, Page, chart, failure};
+use crate::page::text::{cut, visible};
+use crate::page::time;
+use crate::push::path::ENCODED;
+
+/// The job as an item of the list. Each has the same parts in the same order, as far as the script
+/// depends on them; `data-key` tells it which item is which.
+pub fn item(page: &Page<'_>, job: &JobView) -> Markup {
+    let key = utf8_percent_encode(&job.name, ENCODED).to_string();
+    let path = format!("{}/api/v1/jobs/{key}", page.base);
+    html! {
+        li .job data-key=(key) {
+            div .head {
+                div .title {
+                    h3 { bdi { (cut(&job.name)) } }
+                    @if job.is_demo { span .badge .demo { "Demo" } }
+                    (state(job))
+                }
+                (button(page, job, &path))
+            }
+            @if !job.description.is_empty() { p .description { bdi { (cut(&job.description)) } } }
+            div .body {
+                (facts(page, job))
+                (chart::figure(&job.recent))
+                p .links {
+                    span { "As JSON:" }
+                    a href=(path) { "job" }
+                    a href={ (path) "/runs" } { "its runs" }
+                }
+            }
+            @if let Some(failure) = &job.last_failure { (failure::details(page, failure)) }
+        }
+    }
+}
+
+/// What it does now, and how its last run ended.
+fn state(job: &JobView) -> Markup {
+    html! {
+        span .state {
+            @if job.running.is_some() { span .badge .running { "Running" } " " }
+            @if job.queued > 0 { span .badge .queued { (job.queued) " queued" } " " }
+            @match &job.last {
+                Some(run) => (run.badge()),
+                None => span .badge .neither { "Not run yet" },
+            }
+        }
+    }
+}
+
+/// Hidden and without use until the script shows it.
+fn button(page: &Page<'_>, job: &JobView, path: &str) -> Markup {
+    html! {
+        @if page.can_start {
+            button type="button" hidden disabled[page.is_ending] data-start={ (path) "/runs" }
+                aria-label={ "Run now: " (visible(&job.name)) } { "Run now" }
+        }
+    }
+}
+
+fn facts(page: &Page<'_>, job: &JobView) -> Markup {
+    html! {
+        dl {
+            dt { "Runs" }
+            dd .raw { bdi { (command(&job.what)) } }
+            dt { "Schedule" }
+            dd {
+                @match &job.schedule {
+                    Some(schedule) => {
+                        span .raw { bdi { (cut(schedule)) } }
+                        @if let Some(zone) = &job.timezone { " " span .zone { bdi { (cut(zone)) } } }
+                    }
+                    None => "none",
+                }
+            }
+            @if let Some(next) = job.next_run {
+                dt { "Next run" }
+                dd { (time::due(next, page.now)) }
+            }
+            @if let Some(since) = job.running {
+                dt { "Running" }
+                dd { "since " (time::exact_and_age(since, page.now)) }
+            }
+            @if let Some(run) = &job.last {
+                dt { "Last run" }
+                dd { (time::age(run.started_at, page.now)) ", took " span .exact { (run.took()) } }
+            }
+        }
+    }
+}
+
+/// A command, of which options stay together where a line is too narrow: a browser would break it after
+/// a hyphen.
+fn command(text: &str) -> Markup {
+    const LONG: usize = 100;
+    html! {
+        @if text.len() > LONG {
+            (cut(text))
+        } @else {
+            @for (index, word) in text.split(' ').enumerate() {
+                @if index > 0 { " " }
+                span .word { (visible(word)) }
+            }
+        }
+    }
+}

@@ -1,0 +1,233 @@
+//! The scheduler's page: its jobs, to look at, search and run.
+//!
+//! The page works without script; the script runs jobs and keeps what is shown up to date.
+
+mod chart;
+mod failure;
+mod job;
+mod run;
+
+#[cfg(test)]
+mod tests;
+
+use std::time::SystemTime;
+
+use maud::{DOCTYPE, Markup, html};
+
+use crate::metrics::unix_seconds;
+use crate::page::text::{self, count};
+use crate::page::{self, List, has_words, time};
+
+pub use crate::page::{CONTENT_SECURITY_POLICY, ICON};
+
+/// The page's style sheet, to be served at `{base}/static/page.css`.
+pub const STYLE: &str = concat!(
+    include_str!("../../page/base.css"),
+    "\n",
+    include_str!("page.css")
+);
+
+/// The page's script, to be served at `{base}/static/page.js`.
+pub const SCRIPT: &str = concat!(
+    include_str!("../../page/base.js"),
+    "\n",
+    include_str!("page.js")
+);
+
+/// How many jobs a page is meant to have.
+pub const SHOWN: usize = 50;
+
+/// How many of the last runs the chart of a job has.
+pub const BARS: usize = 30;
+
+/// How many problems are shown, and how many lines of each.
+const PROBLEMS: usize = 20;
+const PROBLEM_LINES: usize = 10;
+
+const TITLE: &str = "metricsjob serve";
+
+/// What the page shows.
+pub struct Page<'a> {
+    /// The jobs of this page of the list, already filtered and sorted.
+    pub jobs: &'a [JobView],
+    /// How many jobs there are.
+    pub total: usize,
+    /// How many of them match the search, and `only_failed`.
+    pub matching: usize,
+    /// The text searched for (`?search=`), as it came; empty for none.
+    pub search: &'a str,
+    /// Which page of the list this is (`?page=`), from 1.
+    pub page_number: usize,
+    pub page_count: usize,
+    /// Whether only jobs whose last run failed are shown (`?failed=1`).
+    pub only_failed: bool,
+    pub now: SystemTime,
+    /// Whether jobs may be run from here.
+    pub can_start: bool,
+    /// Whether the scheduler is ending, and begins no further run.
+    pub is_ending: bool,
+    /// What is wrong, such as a job file that cannot be read: a text of one or more lines each.
+    pub problems: &'a [String],
+    /// Build, start time, flags and the like, as name and value.
+    pub status: &'a [(&'a str, String)],
+    /// The route prefix before every path: `""`, or `/prefix`.
+    pub base: &'a str,
+}
+
+/// A job, as the page shows it. Times are in seconds since the epoch.
+#[derive(Debug, Clone, Default)]
+pub struct JobView {
+    pub name: String,
+    pub description: String,
+    /// What it runs: a command, or a built-in.
+    pub what: String,
+    /// `*/5 * * * *`, or `every 30s`.
+    pub schedule: Option<String>,
+    pub timezone: Option<String>,
+    pub next_run: Option<f64>,
+    /// Since when it runs, if it does.
+    pub running: Option<f64>,
+    /// How many of its runs wait for their turn.
+    pub queued: usize,
+    pub is_demo: bool,
+    pub last: Option<RunView>,
+    /// Its last runs, up to [`BARS`], the oldest first.
+    pub recent: Vec<RunView>,
+    pub last_failure: Option<Failure>,
+}
+
+/// A finished run.
+#[derive(Debug, Clone, Default)]
+pub struct RunView {
+    pub id: String,
+    /// One word, one of [`Outcome::NAMES`](crate::run::Outcome::NAMES).
+    pub outcome: String,
+    pub exit_code: u8,
+    pub started_at: f64,
+    /// In seconds.
+    pub duration: f64,
+}
+
+/// A run that failed.
+#[derive(Debug, Clone, Default)]
+pub struct Failure {
+    pub run: RunView,
+    /// Why, as far as that is known beyond the outcome.
+    pub failure: Option<String>,
+    /// The last lines of its stderr.
+    pub tail: Vec<String>,
+}
+
+impl JobView {
+    /// Whether its last run failed, as `?failed=1` has it.
+    pub fn last_failed(&self) -> bool {
+        self.last.as_ref().is_some_and(RunView::has_failed)
+    }
+}
+
+/// Whether a job of this name, description and schedule has every word of `search`, in any case.
+pub fn matches(name: &str, description: &str, schedule: Option<&str>, search: &str) -> bool {
+    let text = [name, description, schedule.unwrap_or_default()].join("\n");
+    has_words(&text, search)
+}
+
+impl Page<'_> {
+    /// The whole HTML document. It is bounded: some megabytes, whatever the jobs write.
+    pub fn render(&self) -> String {
+        let list = self.list();
+        html! {
+            (DOCTYPE)
+            html lang="en" {
+                (page::head(TITLE, self.base))
+                body {
+                    (page::header(TITLE, self.base, "/api/v1/jobs"))
+                    (list.search_form())
+                    (chart::definitions())
+                    (self.main(&list))
+                    footer { (page::status(self.status)) }
+                    (notices())
+                }
+            }
+        }
+        .into_string()
+    }
+
+    fn list(&self) -> List<'_> {
+        List {
+            entries: "jobs",
+            failed: "had their last run fail",
+            searched: "Name, description or schedule",
+            total: self.total,
+            matching: self.matching,
+            search: self.search,
+            page_number: self.page_number,
+            page_count: self.page_count,
+            only_failed: self.only_failed,
+            base: self.base,
+        }
+    }
+
+    fn main(&self, list: &List<'_>) -> Markup {
+        let runs = format!("{}/api/v1/runs/", self.base);
+        html! {
+            main data-now=[time::exact(unix_seconds(self.now))] data-runs=(runs) {
+                @if self.is_ending {
+                    p .notice data-key="ending" { "The scheduler is ending. No further run begins." }
+                }
+                (self.problems())
+                h2 #jobs tabindex="-1" {
+                    "Jobs " data .count value=(self.total) { (self.total) }
+                }
+                (list.heading())
+                @if self.jobs.is_empty() {
+                    (list.nothing(no_jobs()))
+                } @else {
+                    ul .jobs role="list" { @for job in self.jobs { (job::item(self, job)) } }
+                    (list.pages())
+                }
+            }
+        }
+    }
+
+    fn problems(&self) -> Markup {
+        html! {
+            @if !self.problems.is_empty() {
+                section .notice data-key="problems" {
+                    h2 { (count(self.problems.len(), "problem", "problems")) }
+                    ul {
+                        @for problem in self.problems.iter().take(PROBLEMS) {
+                            li { (text::lines(problem.lines(), PROBLEM_LINES)) }
+                        }
+                    }
+                    @if self.problems.len() > PROBLEMS {
+                        p { "And " (self.problems.len() - PROBLEMS) " more." }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn no_jobs() -> Markup {
+    html! {
+        p { "No jobs yet. Write a file into the jobs directory, such as " code { "nightly.toml" } ":" }
+        pre tabindex="0" {
+            code {
+                "description = \"Clean up at night\"\n"
+                "command = [\"/usr/local/bin/clean-up\"]\n"
+                "schedule = \"0 3 * * *\""
+            }
+        }
+    }
+}
+
+/// What the script has to say: of the server, and of what was done.
+fn notices() -> Markup {
+    html! {
+        div .notices {
+            p #lost role="status" {}
+            p #said role="status" {}
+            button type="button" data-close { "Close" }
+        }
+    }
+}
