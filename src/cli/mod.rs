@@ -34,6 +34,7 @@ mod progress;
 mod push;
 mod run;
 mod run_summary;
+mod serve;
 mod size;
 mod status;
 mod web_options;
@@ -86,6 +87,8 @@ enum Command {
     Status(status::StatusArgs),
     /// Serve the embedded gateway to Prometheus and to other machines
     Gateway(gateway::GatewayCommand),
+    /// Run jobs by their schedules, and show over HTTP what happened
+    Serve(serve::ServeArgs),
     /// Show and deliver the reports that are not delivered yet
     Outbox(outbox::OutboxArgs),
     /// List the jobs: what they run and where they are defined
@@ -141,6 +144,7 @@ pub fn main() -> u8 {
         Command::Delete(args) => delete::main(args),
         Command::Status(args) => status::main(args),
         Command::Gateway(args) => gateway::main(args),
+        Command::Serve(args) => serve::main(args),
         Command::Outbox(args) => outbox::main(args),
         Command::List(args) => list::main(args),
         Command::Check(args) => check::main(args),

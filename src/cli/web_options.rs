@@ -106,6 +106,8 @@ pub struct LogArgs {
 
     /// How a line of the log is written
     #[arg(
+        // The gateway's options have another one.
+        id = "log_format",
         long = "log.format",
         value_name = "FORMAT",
         default_value = "logfmt",

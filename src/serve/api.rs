@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use axum::body::{Body, to_bytes};
 use axum::extract::{Path, RawQuery, Request, State};
-use axum::http::header::{ALLOW, CONTENT_TYPE, LOCATION};
+use axum::http::header::{CONTENT_TYPE, LOCATION};
 use axum::http::{HeaderMap, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
@@ -99,7 +99,11 @@ pub async fn runs(
     runs.truncate(limit as usize);
     let left = limit - runs.len() as u32;
     answered_by(
-        move || app.scheduler.runner().read(|state| state.runs_of(&name, &label, left)),
+        move || {
+            app.scheduler
+                .runner()
+                .read(|state| state.runs_of(&name, &label, left))
+        },
         |recorded| match recorded {
             Ok(recorded) => {
                 runs.extend(recorded.iter().map(|run| json::recorded(run, None)));
@@ -120,9 +124,7 @@ fn unfinished(app: &App, name: &str) -> Option<(String, Vec<Json>)> {
     let mut runs: Vec<Json> = waiting.map(json::queued).collect();
     runs.reverse();
     let running = board.active.values();
-    let mut running: Vec<_> = running
-        .filter(|run| run.request.job.name == name)
-        .collect();
+    let mut running: Vec<_> = running.filter(|run| run.request.job.name == name).collect();
     running.sort_by_key(|run| std::cmp::Reverse(run.since));
     let running = running.into_iter();
     runs.extend(running.map(|run| json::running(&run.request, run.since)));
@@ -170,16 +172,25 @@ struct Changes {
     grouping: Map<String, Json>,
 }
 
-pub async fn start(State(app): State<Arc<App>>, Path(name): Path<String>, request: Request) -> Response {
+pub async fn start(
+    State(app): State<Arc<App>>,
+    Path(name): Path<String>,
+    request: Request,
+) -> Response {
     let (parts, body) = request.into_parts();
-    if let Err(why) = app.permission.check(&parts.headers) {
+    if let Err(why) = app.permission.granted_to().check(&parts.headers) {
         return error(StatusCode::FORBIDDEN, why);
     }
     let changes = match changes(&parts.headers, body).await {
         Ok(changes) => changes,
         Err(answer) => return answer,
     };
-    let job = app.scheduler.board().jobs.get(&name).map(|entry| entry.job.clone());
+    let job = app
+        .scheduler
+        .board()
+        .jobs
+        .get(&name)
+        .map(|entry| entry.job.clone());
     let Some(job) = job else {
         return unknown(&name);
     };
@@ -224,7 +235,7 @@ fn accepted(request: &RunRequest) -> Response {
 }
 
 pub async fn reload(State(app): State<Arc<App>>, headers: HeaderMap) -> Response {
-    if let Err(why) = app.permission.check(&headers) {
+    if let Err(why) = app.permission.granted_to().check(&headers) {
         return error(StatusCode::FORBIDDEN, why);
     }
     answered_by(
@@ -272,10 +283,7 @@ pub async fn not_found() -> Response {
 
 pub async fn method_not_allowed(method: Method) -> Response {
     let why = format!("{method} is not possible here: see the header Allow");
-    let mut response = error(StatusCode::METHOD_NOT_ALLOWED, why);
-    // The router adds the header to what has none.
-    response.headers_mut().remove(ALLOW);
-    response
+    error(StatusCode::METHOD_NOT_ALLOWED, why)
 }
 
 fn unknown(name: &str) -> Response {
@@ -296,13 +304,18 @@ fn limit(query: &str) -> Result<u32, String> {
 
 async fn changes(headers: &HeaderMap, body: Body) -> Result<Changes, Response> {
     let Ok(body) = timeout(BODY_TIMEOUT, to_bytes(body, MAX_BODY)).await else {
-        return Err(error(StatusCode::REQUEST_TIMEOUT, "the body did not come in time"));
+        return Err(error(
+            StatusCode::REQUEST_TIMEOUT,
+            "the body did not come in time",
+        ));
     };
     let Ok(body) = body else {
         let why = format!("the body is larger than {MAX_BODY} bytes, or was cut off");
         return Err(error(StatusCode::PAYLOAD_TOO_LARGE, why));
     };
-    let media_type = headers.get(CONTENT_TYPE).map(|value| value.to_str().unwrap_or("?"));
+    let media_type = headers
+        .get(CONTENT_TYPE)
+        .map(|value| value.to_str().unwrap_or("?"));
     let essence = media_type.and_then(|value| value.split(';').next());
     match essence.map(|essence| essence.trim().to_ascii_lowercase()) {
         None if body.is_empty() => {}

@@ -9,8 +9,10 @@
 //! - [`Delivery`]: brings the reports to the gateways; `bell` wakes it.
 //! - [`exporter`]: all metrics at one moment: `series` are those that jobs reported, `uniform` those that are called
 //!   the same for all, `durations` and `lag` histograms among them.
+//! - [`Publication`]: the same, pushed.
 //! - `window`: the log of the last seconds.
-//! - [`App`]: what requests share; [`router`](router()) says where they go: `scrape`, `api` with its `json`, `health`.
+//! - [`Periodic`]: what is done again and again.
+//! - [`App`]: what requests share; [`router`](router()) says where they go: `scrape`, `api` with its `json`, `health`, `list`.
 //! - [`page`]: the page for people.
 //! - [`Permission`]: who may change something over HTTP.
 
@@ -24,9 +26,12 @@ pub mod exporter;
 mod health;
 mod json;
 mod lag;
+mod list;
 pub mod page;
+mod periodic;
 mod permission;
 pub mod planning;
+mod publication;
 mod request;
 mod restore;
 mod router;
@@ -39,7 +44,9 @@ mod window;
 
 pub use app::{App, Parts};
 pub use delivery::Delivery;
+pub use periodic::Periodic;
 pub use permission::Permission;
+pub use publication::Publication;
 pub use router::router;
 pub use runner::Runner;
 pub use scheduler::Scheduler;

@@ -4,9 +4,30 @@ use axum::http::header::{HOST, ORIGIN};
 use axum::http::{HeaderMap, HeaderName, Uri};
 use url::{Host, Url};
 
+use crate::web::Access;
+
+/// What decides who may change something.
+pub struct Permission {
+    /// Whether the command line allows it to everybody.
+    is_allowed: bool,
+    access: Access,
+}
+
+impl Permission {
+    pub fn new(is_allowed: bool, access: Access) -> Self {
+        Permission { is_allowed, access }
+    }
+
+    /// Who may change something now: the web config file may change.
+    pub fn granted_to(&self) -> Granted {
+        let is_authenticated = self.access.is_authenticated();
+        Granted::to(self.is_allowed, is_authenticated, self.access.is_loopback())
+    }
+}
+
 /// Who may change something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Permission {
+pub enum Granted {
     /// Whoever gets here: it was allowed, or they have shown who they are.
     Everybody,
     /// Programs of this machine. A page in a browser here is none, whatever name it is reached by.
@@ -14,14 +35,14 @@ pub enum Permission {
     Nobody,
 }
 
-impl Permission {
-    /// `is_allowed` on the command line; `is_authenticated` if only known users get here; `is_loopback` if
+impl Granted {
+    /// `is_allowed` on the command line; `is_authenticated` if only known clients get here; `is_loopback` if
     /// no other machine can.
-    pub fn of(is_allowed: bool, is_authenticated: bool, is_loopback: bool) -> Self {
+    fn to(is_allowed: bool, is_authenticated: bool, is_loopback: bool) -> Self {
         match (is_allowed || is_authenticated, is_loopback) {
-            (true, _) => Permission::Everybody,
-            (false, true) => Permission::ThisMachine,
-            (false, false) => Permission::Nobody,
+            (true, _) => Granted::Everybody,
+            (false, true) => Granted::ThisMachine,
+            (false, false) => Granted::Nobody,
         }
     }
 
@@ -31,7 +52,7 @@ impl Permission {
     ///
     /// Why not.
     pub fn check(self, headers: &HeaderMap) -> Result<(), String> {
-        if self == Permission::Nobody {
+        if self == Granted::Nobody {
             return Err(
                 "it is not allowed, because other machines reach this server: allow it by \
                         --web.enable-lifecycle, or have users log in by --web.config.file"
@@ -40,7 +61,7 @@ impl Permission {
         }
         let host = text(headers, &HOST).unwrap_or_default();
         // A name that another site has given to this address would make its pages ours.
-        if self == Permission::ThisMachine && !is_of_this_machine(host) {
+        if self == Granted::ThisMachine && !is_of_this_machine(host) {
             return Err(format!(
                 "it is allowed to programs of this machine only, which call it localhost or 127.0.0.1, and not \
                  {host:?}: --web.enable-lifecycle allows it to others"
@@ -91,38 +112,50 @@ fn is_origin_of(origin: &str, host: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn allowed(permission: Permission, host: &str, origin: Option<&str>) -> bool {
+    fn allowed(granted: Granted, host: &str, origin: Option<&str>) -> bool {
         let mut headers = HeaderMap::new();
         headers.insert(HOST, host.parse().unwrap());
         if let Some(origin) = origin {
             headers.insert(ORIGIN, origin.parse().unwrap());
         }
-        permission.check(&headers).is_ok()
+        granted.check(&headers).is_ok()
     }
 
     #[test]
     fn who_may() {
-        assert_eq!(Permission::of(false, false, false), Permission::Nobody);
-        assert_eq!(Permission::of(false, false, true), Permission::ThisMachine);
-        assert_eq!(Permission::of(true, false, false), Permission::Everybody);
-        assert_eq!(Permission::of(false, true, true), Permission::Everybody);
-        assert!(!allowed(Permission::Nobody, "127.0.0.1", None));
+        assert_eq!(Granted::to(false, false, false), Granted::Nobody);
+        assert_eq!(Granted::to(false, false, true), Granted::ThisMachine);
+        assert_eq!(Granted::to(true, false, false), Granted::Everybody);
+        assert_eq!(Granted::to(false, true, true), Granted::Everybody);
+        assert!(!allowed(Granted::Nobody, "127.0.0.1", None));
     }
 
     #[test]
     fn names_of_this_machine() {
-        for host in ["127.0.0.1:9464", "127.1.2.3", "localhost:1", "a.localhost", "[::1]:9464"] {
-            assert!(allowed(Permission::ThisMachine, host, None), "{host}");
+        for host in [
+            "127.0.0.1:9464",
+            "127.1.2.3",
+            "localhost:1",
+            "a.localhost",
+            "[::1]:9464",
+        ] {
+            assert!(allowed(Granted::ThisMachine, host, None), "{host}");
         }
-        for host in ["evil.example:9464", "192.0.2.1", "localhost.evil.example", "", "a b"] {
-            assert!(!allowed(Permission::ThisMachine, host, None), "{host}");
-            assert!(allowed(Permission::Everybody, host, None), "{host}");
+        for host in [
+            "evil.example:9464",
+            "192.0.2.1",
+            "localhost.evil.example",
+            "",
+            "a b",
+        ] {
+            assert!(!allowed(Granted::ThisMachine, host, None), "{host}");
+            assert!(allowed(Granted::Everybody, host, None), "{host}");
         }
     }
 
     #[test]
     fn pages_of_others() {
-        let may = |host, origin| allowed(Permission::Everybody, host, Some(origin));
+        let may = |host, origin| allowed(Granted::Everybody, host, Some(origin));
         assert!(may("a.example:9464", "http://a.example:9464"));
         assert!(may("a.example", "https://A.example"));
         assert!(may("[::1]:9464", "http://[::1]:9464"));

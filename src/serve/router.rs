@@ -6,11 +6,15 @@ use axum::Router;
 use axum::routing::{get, post};
 
 use super::app::App;
-use super::{api, scrape};
+use super::{api, list, scrape};
 
 /// All that the server answers.
 pub fn router(app: Arc<App>) -> Router {
     Router::new()
+        .route("/", get(list::page))
+        .route("/static/page.css", get(list::style))
+        .route("/static/page.js", get(list::script))
+        .route("/static/icon.svg", get(list::icon))
         .route("/metrics", get(scrape::metrics))
         .route("/health", get(api::health))
         .route("/-/healthy", get(api::healthy))

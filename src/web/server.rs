@@ -11,6 +11,7 @@ use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::accept::{Acceptor, accept};
+use super::access::Access;
 use super::config::Config;
 use super::connection::Site;
 use super::instrumentation::HttpMetrics;
@@ -71,6 +72,18 @@ impl Server {
 
     pub fn is_tls(&self) -> bool {
         self.config.as_ref().is_some_and(|config| config.is_tls())
+    }
+
+    /// Who can reach it.
+    pub fn access(&self) -> Access {
+        let is_loopback = |listener: &Listener| match listener {
+            Listener::Tcp(listener) => listener
+                .local_addr()
+                .is_ok_and(|address| address.ip().to_canonical().is_loopback()),
+            Listener::Unix(_) => true,
+        };
+        let is_loopback = self.listeners.iter().all(is_loopback);
+        Access::new(is_loopback, self.config.clone())
     }
 
     /// Serves `app` on a Unix socket too, without what the web config file says: who may open it is

@@ -47,6 +47,8 @@ pub struct Config {
 struct Current {
     tls: Option<Arc<ServerConfig>>,
     gate: Option<Arc<Gate>>,
+    /// Whether each client has to show who it is.
+    knows_clients: bool,
 }
 
 impl Config {
@@ -66,6 +68,12 @@ impl Config {
 
     pub fn is_tls(&self) -> bool {
         self.is_tls
+    }
+
+    /// Whether each client has to show who it is, by a password or a certificate.
+    pub fn knows_clients(&self) -> bool {
+        let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
+        current.knows_clients
     }
 
     /// For the next handshake.
@@ -144,7 +152,11 @@ fn interpreted(
         None => None,
     };
     let gate = http::gate(&file, checker)?;
+    let policy =
+        (file.tls_server_config.as_ref()).and_then(|tls| tls.value.client_auth_type.as_ref());
+    let verified = policy.is_some_and(|policy| policy.value == "RequireAndVerifyClientCert");
     Ok(Current {
+        knows_clients: verified || !gate.users.is_empty(),
         tls: tls.map(Arc::new),
         gate: (!gate.is_open()).then(|| Arc::new(gate)),
     })

@@ -1,0 +1,376 @@
+//! `metricsjob serve`: run jobs by their schedules, and show what happened.
+
+use std::env;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::thread;
+use std::time::Duration;
+
+use anyhow::Context;
+use clap::Args;
+use nix::libc;
+use signal_hook::consts::SIGTERM;
+use tokio::runtime::Runtime;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::task::spawn_blocking;
+
+use super::delivery_options::DeliveryArgs;
+use super::exit;
+use super::options::{GatewayArgs, JobsArgs};
+use super::web_options::{LogArgs, WebArgs};
+use crate::job::duration::{parse, parse_positive};
+use crate::push::Stop;
+use crate::serve::{
+    App, Delivery, Parts, Periodic, Permission, Publication, Runner, Scheduler, router,
+};
+use crate::web::Server;
+use crate::web::instrumentation::HttpMetrics;
+
+/// Run jobs by their schedules, and show over HTTP what happened
+///
+/// It is for containers and hosts without cron. Job files with `schedule` or `every` run by themselves; all can be
+/// started over HTTP. Runs are those of `metricsjob run`, and their reports go to the gateway. Their metrics, and
+/// those of this server, are at /metrics, a page is at /, and the API is described at /api/v1/openapi.json.
+///
+/// SIGHUP reads the job files again. SIGTERM ends it: it starts nothing more, waits for what runs, and passes the
+/// signal on after --grace; a second one is passed on at once.
+#[derive(Args)]
+#[command(
+    mut_arg("listen_address", |arg| arg.default_value("127.0.0.1:9464")),
+    after_help = "\
+Examples:
+  metricsjob serve --demo
+  metricsjob serve --jobs-dir jobs --gateway http://pushgateway:9091
+  metricsjob serve --web.listen-address :9464 --web.config.file web.yml --gateway-listen 127.0.0.1:9091
+  curl -X POST http://127.0.0.1:9464/api/v1/jobs/backup/runs
+
+`metricsjob list` shows the jobs with their schedules."
+)]
+pub struct ServeArgs {
+    #[command(flatten)]
+    jobs: JobsArgs,
+
+    /// Run the demo jobs too
+    #[arg(long)]
+    demo: bool,
+
+    /// How many runs there may be at a time; others wait
+    #[arg(
+        long,
+        value_name = "N",
+        env = "METRICSJOB_CONCURRENCY",
+        default_value = "64",
+        value_parser = clap::value_parser!(u32).range(1..)
+    )]
+    concurrency: u32,
+
+    /// How long runs may go on once the server is to end; then they get SIGTERM
+    #[arg(
+        long,
+        value_name = "DURATION",
+        env = "METRICSJOB_GRACE",
+        default_value = "5s",
+        value_parser = parse
+    )]
+    grace: Duration,
+
+    /// Push the server's own metrics so often, and when it ends; default: never
+    ///
+    /// It is for where nobody can scrape /metrics. They replace the group of the job `metricsjob` and this
+    /// instance at each gateway. The reports of runs are pushed in any case.
+    #[arg(
+        long,
+        value_name = "DURATION",
+        env = "METRICSJOB_SERVE_PUSH_INTERVAL",
+        value_parser = parse_positive,
+        help_heading = "Publication"
+    )]
+    push_interval: Option<Duration>,
+
+    /// The label `instance` of that group; default: the host's name
+    #[arg(
+        long,
+        value_name = "NAME",
+        env = "METRICSJOB_PUSH_INSTANCE",
+        help_heading = "Publication"
+    )]
+    push_instance: Option<String>,
+
+    #[command(flatten)]
+    web: WebArgs,
+
+    /// Allow others than programs of this machine to start runs and to reload
+    ///
+    /// Without it that takes users or client certificates in --web.config.file, if the server listens on
+    /// anything but loopback addresses.
+    #[arg(long = "web.enable-lifecycle", help_heading = "Web")]
+    enable_lifecycle: bool,
+
+    #[command(flatten)]
+    log: LogArgs,
+
+    /// Log what happened in the last seconds so often, in one line with the message `metrics`; 0 is never
+    /// [default: 10s]
+    ///
+    /// The variables METRICS_INTERVAL_SECONDS (a number) and ENABLE_METRICS (true or false) say the same.
+    #[arg(long, value_name = "DURATION", value_parser = parse_window, help_heading = "Log")]
+    log_window: Option<Duration>,
+
+    #[command(flatten)]
+    delivery: DeliveryArgs,
+
+    #[command(flatten)]
+    gateway: GatewayArgs,
+}
+
+/// How long requests in flight have when the server ends.
+const REQUEST_GRACE: Duration = Duration::from_secs(5);
+
+const LOG_WINDOW: Duration = Duration::from_secs(10);
+
+/// A heap for each thread would keep what it has freed, and each run has one.
+const HEAPS: i32 = 2;
+
+pub fn main(args: ServeArgs) -> anyhow::Result<u8> {
+    let catalog = args.jobs.catalog()?;
+    let log_window = args.log_window()?;
+    let delivery = args.delivery.policy(false);
+    let state_dir = args.gateway.state_dir();
+    let flags = args.flags(&state_dir);
+    args.log.install();
+    // SAFETY: no memory has another owner by it.
+    unsafe { libc::mallopt(libc::M_ARENA_MAX, HEAPS) };
+    let server = Server::bind(&args.web.settings())?;
+    let runner = Runner::new(args.gateway.gateways()?, delivery, state_dir);
+    let scheduler = Scheduler::new(runner, args.concurrency.try_into()?);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("could not start the threads that serve")?;
+    let http = HttpMetrics::new("serve");
+    let app = App::new(Parts {
+        scheduler: Arc::clone(&scheduler),
+        catalog,
+        with_demos: args.demo,
+        permission: Permission::new(args.enable_lifecycle, server.access()),
+        flags,
+        http: Arc::clone(&http),
+        runtime: runtime.handle().clone(),
+    });
+    app.reload()?;
+    let is_cut_short = Arc::new(AtomicBool::new(false));
+    let stop = Stop::when({
+        let is_cut_short = Arc::clone(&is_cut_short);
+        move || is_cut_short.load(Relaxed)
+    });
+    let threads = Threads::start(&args, &app, log_window, &stop)?;
+    serve(&runtime, server, &app, http, args.grace, is_cut_short)?;
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    threads.end();
+    tracing::info!("the server has ended");
+    Ok(exit::SUCCESS)
+}
+
+/// Serves until a signal ends it and all runs are over.
+fn serve(
+    runtime: &Runtime,
+    server: Server,
+    app: &Arc<App>,
+    http: Arc<HttpMetrics>,
+    grace: Duration,
+    is_cut_short: Arc<AtomicBool>,
+) -> anyhow::Result<()> {
+    runtime.block_on(async {
+        let mut signals = Signals::catch()?;
+        let shutdown = async {
+            signals.wait_for_end(app).await;
+            let scheduler = Arc::clone(&app.scheduler);
+            let ended = spawn_blocking(move || scheduler.end(grace));
+            tokio::pin!(ended);
+            loop {
+                tokio::select! {
+                    _ = &mut ended => return,
+                    signal = signals.next_ending() => {
+                        tracing::info!(signal, "the signal is passed on to what runs");
+                        app.scheduler.board().tell_all(SIGTERM);
+                        is_cut_short.store(true, Relaxed);
+                    }
+                }
+            }
+        };
+        let router = router(Arc::clone(app));
+        server.serve(router, http, shutdown, REQUEST_GRACE).await;
+        Ok(())
+    })
+}
+
+/// The signals that the server gets.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Signal,
+}
+
+impl Signals {
+    fn catch() -> io::Result<Self> {
+        Ok(Signals {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hangup: signal(SignalKind::hangup())?,
+        })
+    }
+
+    /// The name of the next signal that asks for the end.
+    async fn next_ending(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+        }
+    }
+
+    /// Until then, each SIGHUP has the job files read again.
+    async fn wait_for_end(&mut self, app: &Arc<App>) {
+        loop {
+            let hangup = tokio::select! {
+                _ = self.terminate.recv() => "SIGTERM",
+                _ = self.interrupt.recv() => "SIGINT",
+                _ = self.hangup.recv() => "",
+            };
+            if !hangup.is_empty() {
+                tracing::info!(reason = hangup, "ending");
+                return;
+            }
+            let app = Arc::clone(app);
+            // What fails is logged, and changes nothing.
+            let _ = spawn_blocking(move || app.reload()).await;
+        }
+    }
+}
+
+/// What goes on besides serving.
+struct Threads {
+    scheduler: thread::JoinHandle<()>,
+    delivery: Delivery,
+    publication: Option<Periodic>,
+    window: Option<Periodic>,
+}
+
+impl Threads {
+    fn start(
+        args: &ServeArgs,
+        app: &Arc<App>,
+        log_window: Option<Duration>,
+        stop: &Stop,
+    ) -> anyhow::Result<Self> {
+        let failed = "could not start a thread";
+        let scheduler = Arc::clone(&app.scheduler);
+        let watch = thread::Builder::new().name("schedule".into());
+        let publication = match args.push_interval {
+            Some(interval) => {
+                let instance = args.push_instance.clone().unwrap_or_else(host);
+                let publication = Publication::new(&app.scheduler, instance, stop.clone());
+                let mut publication = publication.map_err(exit::usage)?;
+                let app = Arc::clone(app);
+                let push = move || publication.push(&app.scheduler, app.own_families());
+                Some(Periodic::start("publish", interval, push).context(failed)?)
+            }
+            None => None,
+        };
+        let window = match log_window {
+            Some(interval) => {
+                let scheduler = Arc::clone(&app.scheduler);
+                let log = move || std::mem::take(&mut scheduler.board().window).log();
+                Some(Periodic::start("window", interval, log).context(failed)?)
+            }
+            None => None,
+        };
+        Ok(Threads {
+            delivery: Delivery::start(&app.scheduler, stop).context(failed)?,
+            scheduler: watch.spawn(move || scheduler.watch()).context(failed)?,
+            publication,
+            window,
+        })
+    }
+
+    /// Delivers and pushes what is left, and waits for that.
+    fn end(self) {
+        // If it has panicked, that has been said.
+        let _ = self.scheduler.join();
+        self.delivery.end();
+        self.publication.map(Periodic::end);
+        self.window.map(Periodic::end);
+    }
+}
+
+impl ServeArgs {
+    /// How often the window is logged; `None` for never.
+    fn log_window(&self) -> anyhow::Result<Option<Duration>> {
+        let variable = |name: &str| env::var(name).ok().filter(|value| !value.is_empty());
+        let window = match (self.log_window, variable("ENABLE_METRICS")) {
+            (Some(window), _) => window,
+            (None, Some(text)) if !is_true("ENABLE_METRICS", &text)? => Duration::ZERO,
+            (None, _) => match variable("METRICS_INTERVAL_SECONDS") {
+                Some(text) => seconds(&text).ok_or_else(|| {
+                    exit::usage(anyhow::anyhow!(
+                        "METRICS_INTERVAL_SECONDS {text:?} is no number of seconds, for example 10"
+                    ))
+                })?,
+                None => LOG_WINDOW,
+            },
+        };
+        Ok((!window.is_zero()).then_some(window))
+    }
+
+    /// What the page shows of the options.
+    fn flags(&self, state_dir: &std::path::Path) -> Vec<(String, String)> {
+        let settings = self.web.settings();
+        let config = settings.config_file.unwrap_or_default();
+        let interval = self.push_interval.map(humantime::format_duration);
+        let [log_format, log_level] = self.log.flags();
+        let flags = [
+            ("concurrency", self.concurrency.to_string()),
+            ("demo", self.demo.to_string()),
+            ("grace", humantime::format_duration(self.grace).to_string()),
+            log_format,
+            log_level,
+            (
+                "push-interval",
+                interval
+                    .map(|interval| interval.to_string())
+                    .unwrap_or_default(),
+            ),
+            ("state-dir", state_dir.display().to_string()),
+            ("web.config.file", config.display().to_string()),
+            ("web.enable-lifecycle", self.enable_lifecycle.to_string()),
+            ("web.listen-address", settings.listen_addresses.join(", ")),
+        ];
+        flags.map(|(name, value)| (name.to_owned(), value)).into()
+    }
+}
+
+/// A duration, or a number of seconds.
+fn parse_window(text: &str) -> Result<Duration, String> {
+    seconds(text).map_or_else(|| parse(text), Ok)
+}
+
+fn seconds(text: &str) -> Option<Duration> {
+    Duration::try_from_secs_f64(text.trim().parse().ok()?).ok()
+}
+
+fn is_true(name: &str, text: &str) -> anyhow::Result<bool> {
+    match text.trim().to_ascii_lowercase().as_str() {
+        "true" | "t" | "yes" | "y" | "on" | "1" => Ok(true),
+        "false" | "f" | "no" | "n" | "off" | "0" => Ok(false),
+        _ => Err(exit::usage(anyhow::anyhow!(
+            "{name} {text:?} is neither true nor false"
+        ))),
+    }
+}
+
+fn host() -> String {
+    let name = nix::unistd::gethostname();
+    name.map_or("localhost".into(), |name| {
+        name.to_string_lossy().into_owned()
+    })
+}

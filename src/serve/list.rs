@@ -1,0 +1,149 @@
+//! The page, with the jobs that were asked for.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use axum::extract::{RawQuery, State};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use tokio::task::spawn_blocking;
+
+use super::app::App;
+use super::entry::{Brief, Entry, Finished};
+use super::page::{self, Failure, JobView, Page, RunView, SHOWN};
+use super::permission::Granted;
+use crate::metrics::unix_seconds;
+use crate::page::Query;
+
+/// Answers with the page.
+pub async fn page(State(app): State<Arc<App>>, RawQuery(query): RawQuery) -> Response {
+    let query = Query::of(query.as_deref().unwrap_or_default());
+    let rendered = spawn_blocking(move || {
+        let html = render(&app, &query);
+        app.sendings.begin(vec![html.into()])
+    });
+    let headers = [
+        (header::CONTENT_TYPE, "text/html; charset=utf-8"),
+        (
+            header::CONTENT_SECURITY_POLICY,
+            page::CONTENT_SECURITY_POLICY,
+        ),
+        // It counts ages from its own time.
+        (header::CACHE_CONTROL, "no-store"),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    ];
+    match rendered.await {
+        Ok(Ok(sending)) => (headers, sending.body()).into_response(),
+        Ok(Err(too_many)) => too_many.into_response(),
+        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
+}
+
+fn render(app: &App, query: &Query) -> String {
+    let started = humantime::format_rfc3339_seconds(app.start_time).to_string();
+    let version = env!("CARGO_PKG_VERSION").to_owned();
+    let mut status = vec![("started", started), ("version", version)];
+    let flags = app.flags.iter();
+    status.extend(flags.map(|(name, value)| (name.as_str(), value.clone())));
+
+    let board = app.scheduler.board();
+    let is_wanted = |entry: &&Entry| {
+        let plan = entry.job.plan.as_ref();
+        let schedule = plan.map(|plan| plan.schedule.to_string());
+        let description = entry.job.description.as_deref().unwrap_or_default();
+        let last = entry.recent.back();
+        (!query.only_failed || last.is_some_and(|last| run_view(last).has_failed()))
+            && page::matches(
+                &entry.job.name,
+                description,
+                schedule.as_deref(),
+                &query.search,
+            )
+    };
+    let wanted: Vec<&Entry> = board.jobs.values().filter(is_wanted).collect();
+    let page_count = wanted.len().div_ceil(SHOWN).max(1);
+    let page_number = query.page.clamp(1, page_count);
+    let shown = wanted.iter().skip((page_number - 1) * SHOWN).take(SHOWN);
+    let jobs: Vec<JobView> = shown.map(|entry| job_view(entry)).collect();
+    let (total, matching) = (board.jobs.len(), wanted.len());
+    let problems = board.problems.clone();
+    let is_ending = board.is_ending;
+    drop(wanted);
+    drop(board);
+    Page {
+        jobs: &jobs,
+        total,
+        matching,
+        search: &query.search,
+        page_number,
+        page_count,
+        only_failed: query.only_failed,
+        now: SystemTime::now(),
+        can_start: app.permission.granted_to() != Granted::Nobody,
+        is_ending,
+        problems: &problems,
+        status: &status,
+        base: "",
+    }
+    .render()
+}
+
+fn job_view(entry: &Entry) -> JobView {
+    let job = &entry.job;
+    let plan = job.plan.as_ref();
+    let zone = plan.and_then(|plan| plan.schedule.zone());
+    let running = entry.running.values().min();
+    JobView {
+        name: job.name.clone(),
+        description: job.description.clone().unwrap_or_default(),
+        what: job.work.to_string(),
+        schedule: plan.map(|plan| plan.schedule.to_string()),
+        timezone: zone.map(|zone| zone.name().to_owned()),
+        next_run: entry.next.map(|next| unix_seconds(next.at)),
+        running: running.map(|since| unix_seconds(*since)),
+        queued: entry.waiting(),
+        is_demo: job.is_demo,
+        last: entry.last.as_deref().map(|last| view_of(last)),
+        recent: entry.recent.iter().map(run_view).collect(),
+        last_failure: entry.last_failure.as_deref().map(|finished| Failure {
+            run: view_of(finished),
+            failure: finished.run.failure.clone(),
+            tail: finished.run.tail.clone(),
+        }),
+    }
+}
+
+fn view_of(finished: &Finished) -> RunView {
+    run_view(&Brief::of(&finished.run))
+}
+
+fn run_view(run: &Brief) -> RunView {
+    RunView {
+        id: run.run_id.clone(),
+        outcome: run.outcome.clone(),
+        exit_code: run.exit_code,
+        started_at: run.started_at,
+        duration: run.duration,
+    }
+}
+
+pub async fn style() -> Response {
+    asset("text/css; charset=utf-8", page::STYLE)
+}
+
+pub async fn script() -> Response {
+    asset("text/javascript; charset=utf-8", page::SCRIPT)
+}
+
+pub async fn icon() -> Response {
+    asset("image/svg+xml", page::ICON)
+}
+
+fn asset(media_type: &'static str, text: &'static str) -> Response {
+    // Its URL is the same in the next version.
+    let headers = [
+        (header::CONTENT_TYPE, media_type),
+        (header::CACHE_CONTROL, "no-cache"),
+    ];
+    (headers, text).into_response()
+}

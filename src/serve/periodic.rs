@@ -1,0 +1,51 @@
+//! What is done again and again, and once more at the end.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use super::bell::Bell;
+
+/// Work that a thread does again and again.
+pub struct Periodic {
+    thread: JoinHandle<()>,
+    bell: Arc<Bell>,
+    is_ending: Arc<AtomicBool>,
+}
+
+impl Periodic {
+    /// Does `work` after each `interval`.
+    pub fn start(
+        name: &str,
+        interval: Duration,
+        mut work: impl FnMut() + Send + 'static,
+    ) -> io::Result<Self> {
+        let bell = Arc::new(Bell::default());
+        let is_ending = Arc::new(AtomicBool::new(false));
+        let (rung, ending) = (Arc::clone(&bell), Arc::clone(&is_ending));
+        let thread = thread::Builder::new().name(name.into()).spawn(move || {
+            loop {
+                rung.wait(interval);
+                work();
+                if ending.load(Relaxed) {
+                    return;
+                }
+            }
+        })?;
+        Ok(Periodic {
+            thread,
+            bell,
+            is_ending,
+        })
+    }
+
+    /// Has it done a last time, and waits for that.
+    pub fn end(self) {
+        self.is_ending.store(true, Relaxed);
+        self.bell.ring();
+        // If it has panicked, that has been said.
+        let _ = self.thread.join();
+    }
+}

@@ -1,0 +1,110 @@
+//! All metrics of the server, pushed to the gateways: for where nobody can scrape it.
+
+use std::time::SystemTime;
+
+use super::exporter::Shown;
+use super::scheduler::Scheduler;
+use crate::metrics::check::add_pushable;
+use crate::metrics::{Family, GroupingKey, GroupingKeyError, Labels, Method, Push};
+use crate::push::{GatewayError, Pusher, Stop};
+use crate::state::LazyState;
+
+/// The job label of the group.
+const JOB: &str = "metricsjob";
+
+/// Pushes all metrics to each gateway. Nothing is kept that cannot be delivered: the next push has newer
+/// values.
+pub struct Publication {
+    key: GroupingKey,
+    pushers: Vec<Pusher>,
+    state: LazyState,
+    /// Whether the last one failed, which is said once.
+    has_failed: bool,
+    stop: Stop,
+}
+
+impl Publication {
+    /// Into the group of this `instance`.
+    pub fn new(
+        scheduler: &Scheduler,
+        instance: String,
+        stop: Stop,
+    ) -> Result<Self, GroupingKeyError> {
+        let runner = scheduler.runner();
+        Ok(Publication {
+            key: GroupingKey::new(JOB, [("instance".to_owned(), instance)])?,
+            pushers: runner
+                .gateways()
+                .iter()
+                .map(|gateway| gateway.pusher())
+                .collect(),
+            state: LazyState::new(runner.state_dir()),
+            has_failed: false,
+            stop,
+        })
+    }
+
+    /// Pushes what `scheduler` knows now, and `further` families of the server.
+    pub fn push(&mut self, scheduler: &Scheduler, further: Vec<Family>) {
+        let all = Shown::of(scheduler, further).families();
+        let all = all
+            .into_iter()
+            .map(|family| self.pushable(family))
+            .collect();
+        let mut families = Vec::new();
+        let left_out = add_pushable(&self.key, &mut families, all);
+        let push = Push::new(self.key.clone(), Method::Put, families, SystemTime::now());
+        let push = match push {
+            Ok(push) => push,
+            Err(error) => return self.tell(Err(error.to_string())),
+        };
+        let timeout = scheduler.runner().delivery().deadline;
+        let (state, stop) = (&mut self.state, &self.stop);
+        let mut results = Vec::new();
+        for pusher in &self.pushers {
+            results.push(pusher.push(&push, state, timeout, stop));
+        }
+        let window = &mut scheduler.board().window;
+        for result in &results {
+            match result {
+                Ok(()) => window.pushes_sent += 1,
+                Err(_) => window.pushes_failed += 1,
+            }
+        }
+        let result: Result<(), GatewayError> = results.into_iter().collect();
+        let result = result.map_err(|error| error.to_string());
+        let left_out = left_out.first().map(|error| error.to_string());
+        self.tell(result.and(left_out.map_or(Ok(()), Err)));
+    }
+
+    /// The family as it can be in the group: labels that the group has are called as Prometheus calls those
+    /// that its target has.
+    fn pushable(&self, mut family: Family) -> Family {
+        for metric in &mut family.metrics {
+            let has_ours = metric.labels.keys().any(|label| self.key.has_label(label));
+            if has_ours {
+                let labels = metric.labels.iter();
+                let labels = labels.map(|(name, value)| match self.key.has_label(name) {
+                    true => (format!("exported_{name}"), value),
+                    false => (name.to_owned(), value),
+                });
+                metric.labels = labels.collect::<Labels>();
+            }
+        }
+        family
+    }
+
+    fn tell(&mut self, result: Result<(), String>) {
+        let is_failure = result.is_err();
+        match result {
+            Err(error) if !self.has_failed => {
+                tracing::warn!(err = error, "the server's metrics could not all be pushed");
+            }
+            Ok(()) if self.has_failed => {
+                tracing::info!("the server's metrics are pushed again");
+            }
+            _ => {}
+        }
+        self.has_failed = is_failure;
+    }
+}
