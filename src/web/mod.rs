@@ -15,7 +15,7 @@
 //! - `config`: the web config file; `gate`: what it wants of each request; `users`: who may;
 //!   `rate_limit`: how many may.
 //! - [`instrumentation`]: metrics of the requests.
-//! - [`log`]: lines on stderr.
+//! - [`log`]: the events of [`tracing`] as lines on stderr.
 
 mod accept;
 mod config;
@@ -40,7 +40,6 @@ use std::time::Duration;
 pub use config::{ConfigError, Problem as ConfigProblem};
 pub use instrumentation::HttpMetrics;
 pub use listen::ListenError;
-pub use log::Log;
 pub use server::Server;
 
 /// What a server is told on its command line.
