@@ -255,3 +255,35 @@ fn process_runtime_and_machine() {
     });
     drop(connections);
 }
+
+#[test]
+fn access_log() {
+    let gateway = OwnGateway::alone(&["--log.level=debug"]);
+    gateway.put("/metrics/job/a%0Ab/c/d", "m 1\n");
+    gateway.logs("level=debug msg=request method=PUT endpoint=/metrics/job/{job}/*labels path=/metrics/job/a%0Ab/c/d status=200 seconds=");
+    gateway.get("/a=b");
+    gateway.logs("endpoint=other path=\"/a=b\" status=404 seconds=");
+    eventually("its sizes and its client", || {
+        let log = gateway.log();
+        let mut lines = log
+            .lines()
+            .filter(|line| line.contains("msg=request method=PUT"));
+        let line = lines.next().unwrap_or_default();
+        let end = line.split_once(" request_bytes=").map(|(_, end)| end);
+        end.is_some_and(|end| end.starts_with("4 response_bytes=0 client=127.0.0.1:"))
+    });
+    // Only ours, whatever libraries have to say.
+    for line in gateway.log().lines() {
+        assert!(line.starts_with("ts=2"), "{line}");
+        assert!(!line.contains("hyper"), "{line}");
+    }
+
+    let gateway = OwnGateway::alone(&["--log.format=json", "--log.level=debug"]);
+    gateway.get("/-/ready");
+    gateway.logs(r#","level":"debug","msg":"request","method":"GET","endpoint":"/-/ready","path":"/-/ready","status":"200","seconds":""#);
+
+    let gateway = OwnGateway::alone(&[]);
+    gateway.get("/-/ready");
+    gateway.metrics();
+    assert!(!gateway.log().contains("msg=request"));
+}

@@ -10,6 +10,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use nix::libc;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Notify;
+use tracing::{error, info, warn};
 use url::Url;
 
 use super::console::count;
@@ -24,7 +25,7 @@ use crate::push::Gateway;
 use crate::state::group_writer::{GroupWriter, Sync};
 use crate::state::serving::{lock_for_serving, lock_groups};
 use crate::state::{FILE_NAME, State};
-use crate::web::{HttpMetrics, Log, Server};
+use crate::web::{HttpMetrics, Server};
 
 /// Serve the embedded gateway: a Pushgateway that keeps what it acknowledged
 ///
@@ -221,7 +222,7 @@ pub fn main(args: GatewayCommand) -> anyhow::Result<u8> {
 
 fn serve(args: ServeArgs) -> anyhow::Result<u8> {
     let options = args.options()?;
-    let log = args.log.log();
+    args.log.install();
     let dir = args.state.dir();
     let database = dir.join(FILE_NAME);
     // SAFETY: no memory has another owner by it.
@@ -242,7 +243,7 @@ fn serve(args: ServeArgs) -> anyhow::Result<u8> {
     let mut server = Server::bind(&args.web.settings())?;
     let (state, loaded) = State::open_to_serve(&dir)?;
     for problem in &loaded.problems {
-        log.error("a group could not be read", &[("err", problem)]);
+        error!(err = %problem, "a group could not be read");
     }
     let sync = match args.sync {
         SyncTo::Disk => Sync::Disk,
@@ -250,22 +251,20 @@ fn serve(args: ServeArgs) -> anyhow::Result<u8> {
     };
     let (writer, store) = GroupWriter::new(lock.clone(), state, loaded, sync)?;
     let took = format!("{:.3}", start.elapsed().as_secs_f64());
-    log.info(
-        "groups are loaded",
-        &[
-            ("groups", &store.len()),
-            ("seconds", &took),
-            ("database", &database.display()),
-        ],
+    info!(
+        groups = store.len(),
+        seconds = took,
+        database = %database.display(),
+        "groups are loaded"
     );
     for (name, given) in [
         ("--persistence.file", &args.persistence_file),
         ("--persistence.interval", &args.persistence_interval),
     ] {
         if given.is_some() {
-            log.warn(
-                "option without effect: each push is kept in the state database",
-                &[("option", &name)],
+            warn!(
+                option = name,
+                "option without effect: each push is kept in the state database"
             );
         }
     }
@@ -273,7 +272,7 @@ fn serve(args: ServeArgs) -> anyhow::Result<u8> {
     let stats = Arc::new(Stats::default());
     let expiry = options.ttl.map(Expiry::new);
     let lost = Arc::new(Notify::new());
-    let (keeper, thread) = Keeper::start(store, writer, expiry, stats.clone(), log, lost.clone())
+    let (keeper, thread) = Keeper::start(store, writer, expiry, stats.clone(), lost.clone())
         .context("could not start a thread")?;
     let quit = Arc::new(Notify::new());
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -287,7 +286,6 @@ fn serve(args: ServeArgs) -> anyhow::Result<u8> {
         runtime.handle().clone(),
         http.clone(),
         stats,
-        log,
         quit.clone(),
     );
     let socket = lock
@@ -295,16 +293,16 @@ fn serve(args: ServeArgs) -> anyhow::Result<u8> {
         .context("could not listen for processes of this machine")?;
     server.add_local(socket, gateway::local_router(app.clone()));
     let has_lost = runtime.block_on(async {
-        let (is_lost, shutdown) = ending(log, quit, lost)?;
+        let (is_lost, shutdown) = ending(quit, lost)?;
         server
-            .serve(gateway::router(app), http, log, shutdown, GRACE)
+            .serve(gateway::router(app), http, shutdown, GRACE)
             .await;
         anyhow::Ok(is_lost.load(Relaxed))
     })?;
     runtime.shutdown_timeout(Duration::from_secs(1));
     thread.end();
     drop(lock);
-    log.info("the gateway has ended", &[]);
+    info!("the gateway has ended");
     if has_lost {
         anyhow::bail!(
             "the state directory {} was removed or replaced (see the log): start the gateway again",
@@ -316,7 +314,6 @@ fn serve(args: ServeArgs) -> anyhow::Result<u8> {
 
 /// Waits for a signal, a request to end, or the loss of the state directory, and notes which of them it was.
 fn ending(
-    log: Log,
     quit: Arc<Notify>,
     lost: Arc<Notify>,
 ) -> anyhow::Result<(Arc<AtomicBool>, impl Future<Output = ()>)> {
@@ -334,7 +331,7 @@ fn ending(
                 "the state directory has gone"
             }
         };
-        log.info("ending", &[("reason", &why)]);
+        info!(reason = why, "ending");
     };
     Ok((is_lost, end))
 }

@@ -8,7 +8,7 @@ use clap::{Args, ValueEnum};
 
 use crate::job::duration::parse_positive;
 use crate::web::Settings;
-use crate::web::log::{Format, Level, Log};
+use crate::web::log::{self, Format, Level};
 
 /// The heading of the options that say how a server is reached.
 const WEB: &str = "Web";
@@ -118,8 +118,9 @@ pub struct LogArgs {
 }
 
 impl LogArgs {
-    pub fn log(&self) -> Log {
-        Log::new(self.level, self.format)
+    /// Has the process write its log, from here on.
+    pub fn install(&self) {
+        log::install(self.level, self.format);
     }
 
     /// The options with their values.
@@ -199,14 +200,12 @@ mod tests {
     fn logs() {
         let log = |line: &str| {
             let line = format!("server {line}");
-            Server::try_parse_from(line.split_whitespace())
-                .unwrap()
-                .log
-                .log()
+            let server = Server::try_parse_from(line.split_whitespace()).unwrap();
+            (server.log.level, server.log.format)
         };
-        assert!(!log("").has(Level::Debug));
-        assert!(log("").has(Level::Info));
-        assert!(log("--log.level=debug --log.format json").has(Level::Debug));
-        assert!(!log("--log.level WARN").has(Level::Info));
+        assert_eq!(log(""), (Level::Info, Format::Logfmt));
+        let debug = log("--log.level=debug --log.format json");
+        assert_eq!(debug, (Level::Debug, Format::Json));
+        assert_eq!(log("--log.level WARN"), (Level::Warn, Format::Logfmt));
     }
 }

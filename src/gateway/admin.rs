@@ -4,6 +4,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use tracing::info;
 
 use super::app::App;
 use super::changes::failed;
@@ -12,8 +13,7 @@ use super::changes::failed;
 pub async fn wipe(app: &App) -> Response {
     match app.keeper().wipe().await {
         Ok(groups) => {
-            app.log()
-                .info("all groups were wiped", &[("groups", &groups)]);
+            info!(groups, "all groups were wiped");
             StatusCode::ACCEPTED.into_response()
         }
         Err(not_kept) => failed(&not_kept),

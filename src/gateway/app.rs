@@ -14,7 +14,6 @@ use super::stats::Stats;
 use crate::metrics::Family;
 use crate::observe::Observer;
 use crate::web::HttpMetrics;
-use crate::web::log::Log;
 use crate::web::sending::Sendings;
 
 /// How a gateway behaves.
@@ -46,7 +45,6 @@ pub struct App {
     http: Arc<HttpMetrics>,
     observer: Observer,
     stats: Arc<Stats>,
-    log: Log,
     start_time: SystemTime,
     quit: Arc<Notify>,
 }
@@ -66,7 +64,6 @@ impl App {
         runtime: Handle,
         http: Arc<HttpMetrics>,
         stats: Arc<Stats>,
-        log: Log,
         quit: Arc<Notify>,
     ) -> Arc<App> {
         let start_time = SystemTime::now();
@@ -81,7 +78,6 @@ impl App {
             http,
             observer: Observer::new(start_time, runtime),
             stats,
-            log,
             start_time,
             quit,
         })
@@ -128,10 +124,6 @@ impl App {
 
     pub(super) fn stats(&self) -> &Stats {
         &self.stats
-    }
-
-    pub(super) fn log(&self) -> &Log {
-        &self.log
     }
 
     pub(super) fn start_time(&self) -> SystemTime {

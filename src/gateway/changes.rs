@@ -8,6 +8,7 @@ use axum::http::request::Parts;
 use axum::http::{Method as HttpMethod, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use tokio::task::spawn_blocking;
+use tracing::debug;
 
 use super::app::App;
 use super::body::BodyError;
@@ -129,10 +130,7 @@ async fn push(
         Err(PushFailure::NotKept(not_kept)) => failed(&not_kept),
         Err(PushFailure::Rejected(rejection)) => {
             app.own().rejected();
-            app.log().debug(
-                "push refused",
-                &[("path", &parts.uri.path()), ("err", &rejection)],
-            );
+            debug!(path = parts.uri.path(), err = %rejection, "push refused");
             match app.answers_rejections() {
                 true => rejected(&rejection),
                 false => app.pushed_status().into_response(),

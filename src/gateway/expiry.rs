@@ -2,9 +2,10 @@
 
 use std::time::{Duration, Instant, SystemTime};
 
+use tracing::warn;
+
 use crate::metrics::{GroupingKey, unix_seconds};
 use crate::store::Store;
-use crate::web::log::Log;
 
 /// A clock that moves against the monotonic one by more than this was set.
 const MAX_DRIFT: Duration = Duration::from_secs(60);
@@ -40,7 +41,7 @@ impl Expiry {
 
     /// The groups that are too old, if it is time to look. None if the clock was set less than a TTL ago: what
     /// is old by it then may be new, and is pushed to again until then if it is in use.
-    pub fn expired(&mut self, store: &Store, now: SystemTime, log: &Log) -> Vec<GroupingKey> {
+    pub fn expired(&mut self, store: &Store, now: SystemTime) -> Vec<GroupingKey> {
         let elapsed = self.looked_at.elapsed();
         if elapsed < self.interval() {
             return Vec::new();
@@ -53,9 +54,9 @@ impl Expiry {
         self.clock = now;
         if drift > MAX_DRIFT {
             let drift = humantime::format_duration(Duration::from_secs(drift.as_secs()));
-            log.warn(
-                "the clock was set, or the machine slept: no groups expire for as long as --group.ttl",
-                &[("by", &drift)],
+            warn!(
+                by = %drift,
+                "the clock was set, or the machine slept: no groups expire for as long as --group.ttl"
             );
             self.set_at = Some(Instant::now());
         }

@@ -8,6 +8,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant, SystemTime};
 
 use tokio::sync::{Notify, oneshot};
+use tracing::{error, info, warn};
 
 use super::body::Received;
 use super::expiry::Expiry;
@@ -17,7 +18,6 @@ use crate::state::StateError;
 use crate::state::group_log::{Body, Entry};
 use crate::state::group_writer::GroupWriter;
 use crate::store::{Rejection, Report, Snapshot, Store, Undo};
-use crate::web::log::Log;
 
 /// How many orders one transaction does, and how many bytes it has of pushes and of what they replace.
 const MAX_ORDERS: usize = 4096;
@@ -84,7 +84,6 @@ impl Keeper {
         writer: GroupWriter,
         expiry: Option<Expiry>,
         stats: Arc<Stats>,
-        log: Log,
         lost: Arc<Notify>,
     ) -> std::io::Result<(Keeper, KeeperThread)> {
         let (sender, orders) = mpsc::channel();
@@ -94,7 +93,6 @@ impl Keeper {
             writer,
             expiry,
             stats,
-            log,
             has_failed: false,
             has_fold_failed: false,
             lost,
@@ -160,7 +158,6 @@ struct Work {
     writer: GroupWriter,
     expiry: Option<Expiry>,
     stats: Arc<Stats>,
-    log: Log,
     /// Whether the last transaction has failed.
     has_failed: bool,
     has_fold_failed: bool,
@@ -258,8 +255,7 @@ impl Work {
             Ok(false) => Fold::Done,
             Err(error) => {
                 if !self.has_fold_failed {
-                    self.log
-                        .warn("could not tidy up the log yet", &[("err", &error)]);
+                    warn!(err = %error, "could not tidy up the log yet");
                 }
                 self.look_for_end(&error);
                 Fold::Failed
@@ -327,7 +323,7 @@ impl Work {
         let Some(expiry) = self.expiry.as_mut().filter(|_| !self.has_failed) else {
             return;
         };
-        for key in expiry.expired(&self.store, SystemTime::now(), &self.log) {
+        for key in expiry.expired(&self.store, SystemTime::now()) {
             if self.delete(batch, &key) {
                 batch.expired.push(key);
             }
@@ -355,7 +351,7 @@ impl Work {
         }
         if written.is_ok() {
             for group in &batch.expired {
-                self.log.info("group expired", &[("group", group)]);
+                info!(group = %group, "group expired");
             }
             self.stats.expired(batch.expired.len());
         }
@@ -371,7 +367,7 @@ impl Work {
 
     fn recovered(&mut self) {
         if self.has_failed {
-            self.log.info("changes can be written again", &[]);
+            info!("changes can be written again");
             self.has_failed = false;
             self.stats.is_failing.store(false, Relaxed);
         }
@@ -389,8 +385,7 @@ impl Work {
             }
             Err(error) => {
                 if !self.has_failed {
-                    self.log
-                        .error("changes could not be written", &[("err", &error)]);
+                    error!(err = %error, "changes could not be written");
                 }
                 self.has_failed = true;
                 self.look_for_end(&error);

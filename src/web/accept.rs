@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use tokio::net::{TcpListener, UnixListener};
+use tracing::{Level, enabled, error};
 
 use super::connection::{self, Site};
-use super::log::{Fields, Level};
 use super::stream::Stream;
 
 /// A listener within the runtime.
@@ -51,18 +51,17 @@ pub async fn accept(site: Arc<Site>, acceptor: Acceptor) {
             Err(error) => {
                 if said.is_none_or(|said| said.elapsed() >= SAID_EVERY) {
                     said = Some(Instant::now());
-                    let fields: Fields = &[("err", &error)];
-                    site.log.error("Could not accept a connection", fields);
+                    error!(err = %error, "Could not accept a connection");
                 }
                 site.pool.evict();
                 tokio::time::sleep(PAUSE).await;
                 continue;
             }
         };
-        let client = match (&client, site.log.has(Level::Debug)) {
-            (Some(client), true) => client.to_string(),
-            _ => String::new(),
-        };
+        // Only the debug log shows it.
+        let client = client
+            .filter(|_| enabled!(Level::DEBUG))
+            .map(|client| client.to_string().into());
         let place = site.pool.enter().await;
         tokio::spawn(connection::serve(Arc::clone(&site), place, stream, client));
     }

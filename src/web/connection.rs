@@ -17,11 +17,11 @@ use hyper::service::{Service, service_fn};
 use hyper_util::service::TowerToHyperService;
 use rustls::ServerConfig;
 use tokio_rustls::TlsAcceptor;
+use tracing::debug;
 
 use super::config::Config;
 use super::entry::{Doing, Entry};
-use super::instrumentation::{Exchange, HttpMetrics};
-use super::log::{Fields, Log};
+use super::instrumentation::{Client, Exchange, HttpMetrics};
 use super::pool::{Place, Pool};
 use super::stream::Stream;
 use super::tracked::{AnswerBody, RequestBody, TrackedStream};
@@ -38,7 +38,6 @@ pub struct Site {
     pub pool: Arc<Pool>,
     /// Counts the requests.
     pub metrics: Arc<HttpMetrics>,
-    pub log: Log,
 }
 
 impl Site {
@@ -47,7 +46,6 @@ impl Site {
         metrics: &Arc<HttpMetrics>,
         config: Option<Arc<Config>>,
         pool: Arc<Pool>,
-        log: Log,
     ) -> Self {
         let mut http = http1::Builder::new();
         http.max_headers(128)
@@ -64,13 +62,12 @@ impl Site {
             http,
             pool,
             metrics: Arc::clone(metrics),
-            log,
         }
     }
 }
 
-/// Serves the connection until it ends. `client` is for the log.
-pub async fn serve(site: Arc<Site>, place: Place, stream: Stream, client: String) {
+/// Serves the connection until it ends. `client` is for the debug log, and there if that is.
+pub async fn serve(site: Arc<Site>, place: Place, stream: Stream, client: Option<Arc<str>>) {
     let entry = place.entry();
     let tls = site.config.as_ref().and_then(|config| config.tls());
     let stream = match tls {
@@ -79,17 +76,16 @@ pub async fn serve(site: Arc<Site>, place: Place, stream: Stream, client: String
         Some(tls) => match Box::pin(handshake(tls, entry, stream)).await {
             Ok(stream) => stream,
             Err(reason) => {
-                let fields: Fields = &[("client", &client), ("err", &reason)];
-                site.log.debug("TLS handshake failed", fields);
+                let client = client.as_deref().unwrap_or_default();
+                debug!(client, err = reason, "TLS handshake failed");
                 return;
             }
         },
     };
-    drop(client);
     let mut stream = TrackedStream::new(stream, Arc::clone(entry));
     // Without memory for HTTP while nothing is sent.
     while let Doing::Done(true) = entry.unless_told(false, stream.is_sent_to()).await {
-        match speak(&site, entry, stream).await {
+        match speak(&site, entry, &client, stream).await {
             Some(parked) => stream = parked,
             None => return,
         }
@@ -121,9 +117,10 @@ const NO_TLS: &[u8] = b"HTTP/1.0 400 Bad Request\r\nContent-Type: text/plain\r\n
 async fn speak(
     site: &Arc<Site>,
     entry: &Arc<Entry>,
+    client: &Option<Arc<str>>,
     stream: TrackedStream,
 ) -> Option<TrackedStream> {
-    let service = service_fn(|request| answer(site, Arc::clone(entry), request));
+    let service = service_fn(|request| answer(site, Arc::clone(entry), client, request));
     let mut connection = Box::new(site.http.serve_connection(stream, service));
     let mut is_drained = false;
     loop {
@@ -148,14 +145,18 @@ async fn speak(
 async fn answer(
     site: &Site,
     entry: Arc<Entry>,
+    client: &Option<Arc<str>>,
     request: Request<Incoming>,
 ) -> Result<Response<AnswerBody>, Infallible> {
     let has_body = !request.body().is_end_stream();
     entry.requested(has_body);
-    let request = request.map(|body| match has_body {
+    let mut request = request.map(|body| match has_body {
         true => Body::new(RequestBody::new(body, Arc::clone(&entry))),
         false => Body::empty(),
     });
+    if let Some(client) = client {
+        request.extensions_mut().insert(Client(Arc::clone(client)));
+    }
     let gate = site.config.as_ref().and_then(|config| config.gate());
     let mut answer = match gate {
         None => site.app.call(request).await?,

@@ -1,11 +1,16 @@
-//! A log on stderr like that of Prometheus' servers: one line for each event, of pairs that programs
-//! can read.
+//! A log on stderr like that of Prometheus' servers: one line for each event of [`tracing`], of pairs that
+//! programs can read.
 
-use std::fmt::{self, Display, Write as _};
+use std::fmt::{self, Write as _};
 use std::io::{self, Write as _};
 use std::time::SystemTime;
 
 use clap::ValueEnum;
+use tracing::field::{Field, Visit};
+use tracing::level_filters::LevelFilter;
+use tracing::{Event, Metadata, Subscriber};
+use tracing_subscriber::Layer;
+use tracing_subscriber::layer::{Context, SubscriberExt};
 
 /// How much an event matters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
@@ -16,14 +21,24 @@ pub enum Level {
     Error,
 }
 
-impl Level {
-    fn name(self) -> &'static str {
-        match self {
-            Level::Debug => "debug",
-            Level::Info => "info",
-            Level::Warn => "warn",
-            Level::Error => "error",
+impl From<Level> for LevelFilter {
+    fn from(level: Level) -> LevelFilter {
+        match level {
+            Level::Debug => LevelFilter::DEBUG,
+            Level::Info => LevelFilter::INFO,
+            Level::Warn => LevelFilter::WARN,
+            Level::Error => LevelFilter::ERROR,
         }
+    }
+}
+
+fn name(level: tracing::Level) -> &'static str {
+    match level {
+        tracing::Level::ERROR => "error",
+        tracing::Level::WARN => "warn",
+        tracing::Level::INFO => "info",
+        tracing::Level::DEBUG => "debug",
+        tracing::Level::TRACE => "trace",
     }
 }
 
@@ -34,102 +49,136 @@ pub enum Format {
     Json,
 }
 
-/// Where the lines go.
-type Sink = dyn Fn(&[u8]) + Send + Sync;
+/// Writes events of `least` and above to stderr, from here to the end of the process.
+pub fn install(least: Level, format: Format) {
+    let subscriber = subscriber(least, format, |line| {
+        // There is no other place to say so.
+        let _ = io::stderr().write_all(line);
+    });
+    // It fails where there is one already, which then is somebody's own.
+    let _ = tracing::subscriber::set_global_default(subscriber);
+}
 
-/// Writes whole lines, from any thread.
-#[derive(Clone, Copy)]
-pub struct Log {
+/// Gives each line, with its line break, to `sink`.
+pub fn subscriber(
     least: Level,
     format: Format,
-    sink: &'static Sink,
+    sink: impl Fn(&[u8]) + Send + Sync + 'static,
+) -> impl Subscriber + Send + Sync {
+    let least = least.into();
+    tracing_subscriber::registry().with(Lines {
+        least,
+        format,
+        sink,
+    })
 }
 
-impl fmt::Debug for Log {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Log")
-            .field("least", &self.least)
-            .field("format", &self.format)
-            .finish_non_exhaustive()
-    }
+/// Makes a line of each event. Spans are none of it.
+struct Lines<S> {
+    least: LevelFilter,
+    format: Format,
+    sink: S,
 }
 
-/// What belongs to an event: names, which are plain words, and values, which can be anything.
-pub type Fields<'a> = &'a [(&'a str, &'a dyn Display)];
+/// Libraries write what they do for their own developers.
+fn is_ours(metadata: &Metadata) -> bool {
+    let rest = metadata.target().strip_prefix(env!("CARGO_CRATE_NAME"));
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
+}
 
-impl Log {
-    /// Writes events of `least` and above to stderr.
-    pub fn new(least: Level, format: Format) -> Self {
-        Log::to(least, format, &|line| {
-            // There is no other place to say so.
-            let _ = io::stderr().write_all(line);
-        })
+impl<S: Subscriber, F: Fn(&[u8]) + 'static> Layer<S> for Lines<F> {
+    fn enabled(&self, metadata: &Metadata, _: Context<'_, S>) -> bool {
+        *metadata.level() <= self.least && is_ours(metadata)
     }
 
-    /// Gives each line, with its line break, to `sink`.
-    pub fn to(least: Level, format: Format, sink: &'static Sink) -> Self {
-        Log {
-            least,
-            format,
-            sink,
-        }
+    /// So that others cost next to nothing.
+    fn max_level_hint(&self) -> Option<LevelFilter> {
+        Some(self.least)
     }
 
-    /// Whether events of `level` are written, for who would do some work for them.
-    pub fn has(&self, level: Level) -> bool {
-        level >= self.least
-    }
-
-    pub fn debug(&self, message: &str, fields: Fields) {
-        self.write(Level::Debug, message, fields);
-    }
-
-    pub fn info(&self, message: &str, fields: Fields) {
-        self.write(Level::Info, message, fields);
-    }
-
-    pub fn warn(&self, message: &str, fields: Fields) {
-        self.write(Level::Warn, message, fields);
-    }
-
-    pub fn error(&self, message: &str, fields: Fields) {
-        self.write(Level::Error, message, fields);
-    }
-
-    fn write(&self, level: Level, message: &str, fields: Fields) {
-        if self.has(level) {
-            let time = humantime::format_rfc3339_millis(SystemTime::now());
-            let own: Fields = &[("ts", &time), ("level", &level.name()), ("msg", &message)];
-            let line = match self.format {
-                Format::Logfmt => logfmt(own.iter().chain(fields)),
-                Format::Json => json(own.iter().chain(fields)),
-            };
-            (self.sink)(line.as_bytes());
-        }
+    fn on_event(&self, event: &Event, _: Context<'_, S>) {
+        let mut fields = Fields {
+            format: self.format,
+            message: String::new(),
+            line: String::new(),
+        };
+        event.record(&mut fields);
+        let mut line = String::with_capacity(100 + fields.message.len() + fields.line.len());
+        let time = humantime::format_rfc3339_millis(SystemTime::now());
+        self.format.pair("ts", &time.to_string(), &mut line);
+        let level = name(*event.metadata().level());
+        self.format.pair("level", level, &mut line);
+        self.format.pair("msg", &fields.message, &mut line);
+        line.push_str(&fields.line);
+        line.push_str(match self.format {
+            Format::Logfmt => "\n",
+            Format::Json => "}\n",
+        });
+        (self.sink)(line.as_bytes());
     }
 }
 
-type Pairs<'a> = std::iter::Chain<
-    std::slice::Iter<'a, (&'a str, &'a dyn Display)>,
-    std::slice::Iter<'a, (&'a str, &'a dyn Display)>,
->;
+/// What an event says, and how far its line is written. The fields' names are plain words, and their values
+/// can be anything.
+struct Fields {
+    format: Format,
+    message: String,
+    line: String,
+}
 
-fn logfmt(pairs: Pairs) -> String {
-    let mut line = String::new();
-    for (name, value) in pairs {
-        if !line.is_empty() {
-            line.push(' ');
-        }
-        line.push_str(name);
-        line.push('=');
-        let value = value.to_string();
-        match is_plain(&value) {
-            true => line.push_str(&value),
-            false => quote(&value, &mut line),
+impl Visit for Fields {
+    fn record_str(&mut self, field: &Field, value: &str) {
+        match field.name() {
+            "message" => value.clone_into(&mut self.message),
+            name => {
+                // Others stand before it.
+                self.line.push_str(self.format.separator());
+                self.format.value(name, value, &mut self.line);
+            }
         }
     }
-    line.push('\n');
-    line
+
+    /// Numbers and what is given by its `Display` come here too.
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        self.record_str(field, &format!("{value:?}"));
+    }
+}
+
+impl Format {
+    fn separator(self) -> &'static str {
+        match self {
+            Format::Logfmt => " ",
+            Format::Json => ",",
+        }
+    }
+
+    /// Appends one of the pairs that a line begins with.
+    fn pair(self, name: &str, value: &str, line: &mut String) {
+        line.push_str(match (self, line.is_empty()) {
+            (Format::Logfmt, true) => "",
+            (Format::Json, true) => "{",
+            (_, false) => self.separator(),
+        });
+        self.value(name, value, line);
+    }
+
+    fn value(self, name: &str, value: &str, line: &mut String) {
+        match self {
+            Format::Logfmt => {
+                line.push_str(name);
+                line.push('=');
+                match is_plain(value) {
+                    true => line.push_str(value),
+                    false => quote(value, line),
+                }
+            }
+            Format::Json => {
+                quote(name, line);
+                line.push(':');
+                quote(value, line);
+            }
+        }
+    }
 }
 
 fn is_plain(value: &str) -> bool {
@@ -164,33 +213,21 @@ fn quote(value: &str, line: &mut String) {
     line.push('"');
 }
 
-fn json(pairs: Pairs) -> String {
-    let mut line = String::from("{");
-    for (name, value) in pairs {
-        if line.len() > 1 {
-            line.push(',');
-        }
-        quote(name, &mut line);
-        line.push(':');
-        quote(&value.to_string(), &mut line);
-    }
-    line.push_str("}\n");
-    line
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use std::sync::{Arc, Mutex};
 
+    use tracing::{debug, error, info, trace, warn};
+
     /// What is logged, without the time.
-    fn logged(least: Level, format: Format, write: impl Fn(Log)) -> String {
+    fn logged(least: Level, format: Format, write: impl Fn()) -> String {
         let lines = Arc::new(Mutex::new(String::new()));
         let kept = Arc::clone(&lines);
         let sink = move |line: &[u8]| {
             kept.lock().unwrap().push_str(str::from_utf8(line).unwrap());
         };
-        write(Log::to(least, format, Box::leak(Box::new(sink))));
+        tracing::subscriber::with_default(subscriber(least, format, sink), write);
         let lines = lines.lock().unwrap();
         let untimed = |line: &str| {
             let (start, rest) = match format {
@@ -205,39 +242,66 @@ mod tests {
 
     #[test]
     fn values_are_quoted_where_needed() {
-        let lines = logged(Level::Debug, Format::Logfmt, |log| {
-            log.info("Listening on", &[("address", &"127.0.0.1:9091")]);
-            log.debug("x", &[("a", &""), ("b", &"ümlaut"), ("c", &1.5)]);
+        let lines = logged(Level::Debug, Format::Logfmt, || {
+            info!(address = "127.0.0.1:9091", "Listening on");
+            debug!(a = "", b = %"ümlaut", c = 1.5, d = 7_u64, e = true, f = -1, "x");
+            let error = io::Error::other("no way");
+            debug!(err = %error, path = ?"a", "{} of {}", 1, 2);
         });
         assert_eq!(
             lines,
             "level=info msg=\"Listening on\" address=127.0.0.1:9091\n\
-             level=debug msg=x a=\"\" b=ümlaut c=1.5\n"
+             level=debug msg=x a=\"\" b=ümlaut c=1.5 d=7 e=true f=-1\n\
+             level=debug msg=\"1 of 2\" err=\"no way\" path=\"\\\"a\\\"\"\n"
+        );
+        let lines = logged(Level::Info, Format::Json, || {
+            info!(http2 = false, groups = 3, "x");
+        });
+        assert_eq!(
+            lines,
+            "\"level\":\"info\",\"msg\":\"x\",\"http2\":\"false\",\"groups\":\"3\"}\n"
         );
     }
 
     #[test]
     fn no_value_forges_a_line_or_a_pair() {
         let evil = "a\nlevel=error \"b\" \\ \u{1b}[2J\u{2028}\u{1f980}\u{202e}";
-        let lines = logged(Level::Info, Format::Logfmt, |log| log.warn(evil, &[]));
+        let quoted = "\"a\\nlevel=error \\\"b\\\" \\\\ \\u001b[2J\\u2028\\ud83e\\udd80\\u202e\"";
+        let write = || warn!(err = evil, path = %evil, "{evil}");
+        let lines = logged(Level::Info, Format::Logfmt, write);
         assert_eq!(
             lines,
-            "level=warn msg=\"a\\nlevel=error \\\"b\\\" \\\\ \\u001b[2J\\u2028\\ud83e\\udd80\\u202e\"\n"
+            format!("level=warn msg={quoted} err={quoted} path={quoted}\n")
         );
-        let lines = logged(Level::Info, Format::Json, |log| log.warn(evil, &[]));
+        let lines = logged(Level::Info, Format::Json, write);
         let line = serde_json::from_str::<serde_json::Value>(&format!("{{{lines}")).unwrap();
-        assert_eq!(line["msg"], evil);
+        for name in ["msg", "err", "path"] {
+            assert_eq!(line[name], evil);
+        }
         assert_eq!(lines.lines().count(), 1);
     }
 
     #[test]
     fn levels() {
-        let lines = logged(Level::Warn, Format::Logfmt, |log| {
-            log.debug("a", &[]);
-            log.info("b", &[]);
-            log.warn("c", &[]);
-            log.error("d", &[]);
-        });
+        let write = || {
+            trace!("-");
+            debug!("a");
+            info!("b");
+            warn!("c");
+            error!("d");
+        };
+        let lines = logged(Level::Warn, Format::Logfmt, write);
         assert_eq!(lines, "level=warn msg=c\nlevel=error msg=d\n");
+        assert_eq!(logged(Level::Debug, Format::Json, write).lines().count(), 4);
+    }
+
+    #[test]
+    fn events_of_others() {
+        let lines = logged(Level::Debug, Format::Logfmt, || {
+            error!(target: "hyper::proto", "a");
+            error!(target: "metricsjobs", "b");
+            error!(target: "metricsjob", "c");
+        });
+        assert_eq!(lines, "level=error msg=c\n");
     }
 }

@@ -16,7 +16,7 @@
 //! - `config`: the web config file; `gate`: what it wants of each request; `users`: who may;
 //!   `rate_limit`: how many may.
 //! - [`instrumentation`]: metrics of the requests.
-//! - [`log`]: lines on stderr.
+//! - [`log`]: the events of [`tracing`] as lines on stderr.
 //! - [`negotiation`]: in which format metrics are wanted; [`sending`]: large answers on their way.
 
 mod accept;
@@ -46,7 +46,6 @@ pub use access::Access;
 pub use config::{ConfigError, Problem as ConfigProblem};
 pub use instrumentation::HttpMetrics;
 pub use listen::ListenError;
-pub use log::Log;
 pub use server::Server;
 
 /// What a server is told on its command line.

@@ -9,6 +9,7 @@ use std::time::Duration;
 use axum::Router;
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval};
+use tracing::{error, info, warn};
 
 use super::accept::{Acceptor, accept};
 use super::access::Access;
@@ -16,7 +17,6 @@ use super::config::Config;
 use super::connection::Site;
 use super::instrumentation::HttpMetrics;
 use super::listen::{self, Listener};
-use super::log::{Fields, Log};
 use super::pool::{Pool, Timeouts};
 use super::{Settings, WebError, descriptors};
 
@@ -98,20 +98,17 @@ impl Server {
         self,
         app: Router,
         http: Arc<HttpMetrics>,
-        log: Log,
         shutdown: impl Future<Output = ()> + Send,
         grace: Duration,
     ) {
         if self.max_connections < self.wanted_connections {
-            log.warn(
-                "The limit of open files (ulimit -n) does not allow for --web.max-connections",
-                &[
-                    ("wanted", &self.wanted_connections),
-                    ("max", &self.max_connections),
-                ],
+            warn!(
+                wanted = self.wanted_connections,
+                max = self.max_connections,
+                "The limit of open files (ulimit -n) does not allow for --web.max-connections"
             );
         }
-        self.announce(log);
+        self.announce();
         let public = Arc::new(Pool::new(self.max_connections, self.timeouts));
         let local = Arc::new(Pool::new(LOCAL_CONNECTIONS, self.timeouts));
         // Dropped, it ends the tasks in it.
@@ -120,32 +117,32 @@ impl Server {
             tasks.spawn(sweep(Arc::clone(pool)));
         }
         if let Some(config) = &self.config {
-            tasks.spawn(Arc::clone(config).watch(log));
+            tasks.spawn(Arc::clone(config).watch());
         }
         let mut start = |site: &Arc<Site>, listener| match registered(listener) {
             Ok(acceptor) => drop(tasks.spawn(accept(Arc::clone(site), acceptor))),
-            Err(error) => log.error("Could not serve a listener", &[("err", &error)]),
+            Err(error) => error!(err = %error, "Could not serve a listener"),
         };
-        let site = Arc::new(Site::new(app, &http, self.config, Arc::clone(&public), log));
+        let site = Arc::new(Site::new(app, &http, self.config, Arc::clone(&public)));
         for listener in self.listeners {
             start(&site, listener);
         }
         for (listener, app) in self.local {
-            let site = Arc::new(Site::new(app, &http, None, Arc::clone(&local), log));
+            let site = Arc::new(Site::new(app, &http, None, Arc::clone(&local)));
             start(&site, Listener::Unix(listener));
         }
         shutdown.await;
         tasks.shutdown().await;
         let (cut, local_cut) = tokio::join!(public.drain(grace), local.drain(grace));
         if cut + local_cut > 0 {
-            log.warn(
-                "Cut off connections that were not done in time",
-                &[("connections", &(cut + local_cut))],
+            warn!(
+                connections = cut + local_cut,
+                "Cut off connections that were not done in time"
             );
         }
     }
 
-    fn announce(&self, log: Log) {
+    fn announce(&self) {
         let message = match self.is_tls() {
             true => "TLS is enabled.",
             false => "TLS is disabled.",
@@ -159,9 +156,8 @@ impl Server {
                 }),
             };
             let address = address.unwrap_or_default();
-            let fields: Fields = &[("address", &address)];
-            log.info("Listening on", fields);
-            log.info(message, &[("http2", &false), ("address", &address)]);
+            info!(address, "Listening on");
+            info!(http2 = false, address, "{message}");
         }
     }
 }

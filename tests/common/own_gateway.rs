@@ -75,8 +75,11 @@ impl OwnGateway {
             let log = Arc::clone(&log);
             thread::spawn(move || {
                 for line in stderr.lines().map_while(Result::ok) {
-                    if let Some((_, address)) = line.split_once("msg=\"Listening on\" address=") {
-                        let _ = sender.send(address.trim().to_owned());
+                    let logfmt = line.split_once("msg=\"Listening on\" address=");
+                    let json = line.split_once("\"msg\":\"Listening on\",\"address\":");
+                    if let Some((_, address)) = logfmt.or(json) {
+                        let address = address.trim_matches(['"', '}', ' ']);
+                        let _ = sender.send(address.to_owned());
                     }
                     *log.lock().unwrap() += &format!("{line}\n");
                 }

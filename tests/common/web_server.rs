@@ -11,9 +11,10 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Bytes;
 use axum::routing::{get, post};
-use metricsjob::web::log::{Format, Level};
-use metricsjob::web::{HttpMetrics, Log, Server, Settings};
+use metricsjob::web::log::{Format, Level, subscriber};
+use metricsjob::web::{HttpMetrics, Server, Settings};
 use tokio::sync::oneshot;
+use tracing::Dispatch;
 
 /// Ends when it is dropped.
 pub struct WebServer {
@@ -50,19 +51,26 @@ impl WebServer {
         let lines = Arc::new(Mutex::new(String::new()));
         let kept = Arc::clone(&lines);
         let sink = move |line: &[u8]| kept.lock().unwrap().push_str(str::from_utf8(line).unwrap());
-        let log = Log::to(Level::Debug, Format::Logfmt, Box::leak(Box::new(sink)));
+        // Of this server's threads alone, as there are others in the process.
+        let log = Dispatch::new(subscriber(Level::Debug, Format::Logfmt, sink));
         let http = HttpMetrics::new("test");
         let (stop, stopped) = oneshot::channel();
         let thread = thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_multi_thread()
                 .worker_threads(2)
                 .enable_all()
+                .on_thread_start({
+                    let log = log.clone();
+                    // Until the thread ends.
+                    move || std::mem::forget(tracing::dispatcher::set_default(&log))
+                })
                 .build()
                 .unwrap();
             let shutdown = async {
                 let _ = stopped.await;
             };
-            runtime.block_on(server.serve(app(), http, log, shutdown, Duration::from_secs(1)));
+            let serving = server.serve(app(), http, shutdown, Duration::from_secs(1));
+            tracing::dispatcher::with_default(&log, || runtime.block_on(serving));
         });
         WebServer {
             addresses,

@@ -22,9 +22,9 @@ use std::time::Duration;
 
 use rustls::ServerConfig;
 use tokio::time::{MissedTickBehavior, interval};
+use tracing::{error, info};
 
 use super::gate::Gate;
-use super::log::{Fields, Log};
 use super::pool::locked;
 use super::users::Checker;
 pub use error::{ConfigError, Problem};
@@ -89,18 +89,18 @@ impl Config {
     }
 
     /// Looks again and again whether a file has changed, until it is dropped.
-    pub async fn watch(self: Arc<Self>, log: Log) {
+    pub async fn watch(self: Arc<Self>) {
         let mut ticks = interval(LOOKED_EVERY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
             let config = Arc::clone(&self);
             // A file system can take its time. If it panics, the next look may not.
-            let _ = tokio::task::spawn_blocking(move || config.look(log)).await;
+            let _ = tokio::task::spawn_blocking(move || config.look()).await;
         }
     }
 
-    fn look(&self, log: Log) {
+    fn look(&self) {
         let mut files = locked(&self.files);
         if !files.have_changed() {
             return;
@@ -114,14 +114,13 @@ impl Config {
                     true => "it has no TLS any more: that takes a restart",
                     false => "it has TLS now: that takes a restart",
                 };
-                let fields: Fields = &[("file", &path), ("err", &reason)];
-                log.error(kept, fields);
+                error!(file = %path, err = reason, "{kept}");
             }
             Ok(new) => {
                 *self.current.write().unwrap_or_else(PoisonError::into_inner) = new;
-                log.info("Reloaded the web config file", &[("file", &path)]);
+                info!(file = %path, "Reloaded the web config file");
             }
-            Err(error) => log.error(kept, &[("file", &path), ("err", &error)]),
+            Err(error) => error!(file = %path, err = %error, "{kept}"),
         }
         *files = read_files;
     }

@@ -9,9 +9,10 @@ use axum::extract::{MatchedPath, Request};
 use axum::http::{Extensions, StatusCode};
 use axum::response::Response;
 use hyper::body::Body as _;
+use tracing::{Level, debug, enabled};
 
 use super::body::{ReceivedBody, SentBody};
-use super::series::{Endpoint, method};
+use super::series::{Endpoint, METHODS, method};
 use super::{HttpMetrics, OTHER};
 
 /// What is counted of a client that goes away before it is answered: the status that nginx has for it.
@@ -29,7 +30,19 @@ pub struct Progress {
     status: AtomicU16,
     received: AtomicU64,
     sent: AtomicU64,
+    /// What only the debug log shows.
+    logged: Option<Box<Logged>>,
 }
+
+struct Logged {
+    path: String,
+    client: Option<Client>,
+}
+
+/// The address of whoever sent a request, among its extensions if the debug log is on. There is none on a
+/// local socket.
+#[derive(Clone)]
+pub struct Client(pub Arc<str>);
 
 /// Says by what `template` the request with these extensions is answered, where no [`MatchedPath`] says it:
 /// one of a few dozens, and never the path itself.
@@ -70,6 +83,12 @@ impl Exchange {
         mut request: Request,
     ) -> (Exchange, Request) {
         metrics.in_flight.fetch_add(1, Relaxed);
+        let logged = enabled!(Level::DEBUG).then(|| {
+            Box::new(Logged {
+                path: request.uri().path().to_owned(),
+                client: request.extensions().get().cloned(),
+            })
+        });
         let progress = Arc::new(Progress {
             start,
             method: method(request.method()),
@@ -77,6 +96,7 @@ impl Exchange {
             status: AtomicU16::new(GONE),
             received: AtomicU64::new(0),
             sent: AtomicU64::new(0),
+            logged,
             metrics,
         });
         match request.extensions().get::<MatchedPath>() {
@@ -115,6 +135,20 @@ impl Drop for Exchange {
         let load = |bytes: &AtomicU64| bytes.load(Relaxed);
         let (received, sent) = (load(&progress.received), load(&progress.sent));
         let status = progress.status.load(Relaxed);
+        if let Some(logged) = &progress.logged {
+            let client = logged.client.as_ref();
+            debug!(
+                method = METHODS[progress.method],
+                endpoint = endpoint.template(),
+                path = logged.path,
+                status,
+                seconds = took.as_secs_f64(),
+                request_bytes = received,
+                response_bytes = sent,
+                client = client.map(|Client(client)| &**client),
+                "request"
+            );
+        }
         if let Ok(status) = StatusCode::from_u16(status) {
             metrics.count_error(status);
             let nanoseconds = took.as_nanos().try_into().unwrap_or(u64::MAX);

@@ -22,8 +22,8 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use axum::http::StatusCode;
 
-pub(super) use exchange::Exchange;
 pub use exchange::name_endpoint;
+pub(super) use exchange::{Client, Exchange};
 pub use layer::{HttpLayer, HttpService};
 
 use crate::metrics::{Family, Kind, Labels, Value};

@@ -77,6 +77,10 @@ impl Endpoint {
         *self.template == *template
     }
 
+    pub fn template(&self) -> &str {
+        &self.template
+    }
+
     /// That of a method, by its place in [`METHODS`].
     pub fn of_method(&self, method: usize) -> &Series {
         self.methods[method].get_or_init(|| Box::new(Series::new()))
