@@ -3,14 +3,14 @@
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::Context;
 use clap::{Args, Subcommand, ValueEnum};
 use nix::libc;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Notify;
-use tracing::{error, info, warn};
+use tracing::{info, warn};
 use url::Url;
 
 use super::console::count;
@@ -18,14 +18,15 @@ use super::options::{QuietArgs, StateArgs};
 use super::size::parse_size;
 use super::web_options::{LogArgs, WebArgs};
 use super::{connection_options::ConnectionArgs, console, exit};
-use crate::gateway::{self, App, Expiry, Keeper, Limits, Options, Stats};
+use crate::gateway::service::{Claim, Service};
+use crate::gateway::{Limits, Options};
 use crate::job::duration::parse_positive;
 use crate::metrics::Names;
 use crate::push::Gateway;
-use crate::state::group_writer::{GroupWriter, Sync};
-use crate::state::serving::{lock_for_serving, lock_groups};
-use crate::state::{FILE_NAME, State};
-use crate::web::{HttpMetrics, Server};
+use crate::state::State;
+use crate::state::group_writer::Sync;
+use crate::state::serving::lock_groups;
+use crate::web::Server;
 
 /// Serve the embedded gateway: a Pushgateway that keeps what it acknowledged
 ///
@@ -204,12 +205,6 @@ struct ImportArgs {
     quiet: QuietArgs,
 }
 
-/// How long requests in flight have when the gateway ends.
-const GRACE: Duration = Duration::from_secs(10);
-
-/// How long a process that is just changing the groups is waited for.
-const PATIENCE: Duration = Duration::from_secs(2);
-
 /// A heap for each thread would keep what it has freed, of which a scrape or a large push leaves much.
 const HEAPS: i32 = 2;
 
@@ -224,39 +219,20 @@ fn serve(args: ServeArgs) -> anyhow::Result<u8> {
     let options = args.options()?;
     args.log.install();
     let dir = args.state.dir();
-    let database = dir.join(FILE_NAME);
     // SAFETY: no memory has another owner by it.
     unsafe { libc::mallopt(libc::M_ARENA_MAX, HEAPS) };
 
-    let start = Instant::now();
-    let lock = loop {
-        match lock_for_serving(&dir)? {
-            Some(lock) => break Arc::new(lock),
-            None if start.elapsed() < PATIENCE => std::thread::sleep(Duration::from_millis(10)),
-            None => anyhow::bail!(
-                "another gateway serves the state directory {} already, or an import is under way: let that one end, or \
-                 choose another with --state-dir",
-                dir.display()
-            ),
-        }
-    };
-    let mut server = Server::bind(&args.web.settings())?;
-    let (state, loaded) = State::open_to_serve(&dir)?;
-    for problem in &loaded.problems {
-        error!(err = %problem, "a group could not be read");
-    }
+    let claim = Claim::on(&dir)?;
+    let server = Server::bind(&args.web.settings())?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("could not start the threads that serve")?;
     let sync = match args.sync {
         SyncTo::Disk => Sync::Disk,
         SyncTo::Os => Sync::Os,
     };
-    let (writer, store) = GroupWriter::new(lock.clone(), state, loaded, sync)?;
-    let took = format!("{:.3}", start.elapsed().as_secs_f64());
-    info!(
-        groups = store.len(),
-        seconds = took,
-        database = %database.display(),
-        "groups are loaded"
-    );
+    let service = Service::open(claim, options, sync, runtime.handle().clone())?;
     for (name, given) in [
         ("--persistence.file", &args.persistence_file),
         ("--persistence.interval", &args.persistence_interval),
@@ -268,41 +244,13 @@ fn serve(args: ServeArgs) -> anyhow::Result<u8> {
             );
         }
     }
-
-    let stats = Arc::new(Stats::default());
-    let expiry = options.ttl.map(Expiry::new);
-    let lost = Arc::new(Notify::new());
-    let (keeper, thread) = Keeper::start(store, writer, expiry, stats.clone(), lost.clone())
-        .context("could not start a thread")?;
-    let quit = Arc::new(Notify::new());
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .context("could not start the threads that serve")?;
-    let http = HttpMetrics::new("gateway");
-    let app = App::new(
-        options,
-        keeper,
-        runtime.handle().clone(),
-        http.clone(),
-        stats,
-        quit.clone(),
-    );
-    let socket = lock
-        .listen()
-        .context("could not listen for processes of this machine")?;
-    server.add_local(socket, gateway::local_router(app.clone()));
-    let has_lost = runtime.block_on(async {
-        let (is_lost, shutdown) = ending(quit, lost)?;
-        server
-            .serve(gateway::router(app), http, shutdown, GRACE)
-            .await;
-        anyhow::Ok(is_lost.load(Relaxed))
+    let (served, has_lost) = runtime.block_on(async {
+        let (is_lost, shutdown) = ending(service.quit(), service.lost())?;
+        let served = service.serve(server, shutdown).await;
+        anyhow::Ok((served, is_lost.load(Relaxed)))
     })?;
     runtime.shutdown_timeout(Duration::from_secs(1));
-    thread.end();
-    drop(lock);
-    info!("the gateway has ended");
+    served.end();
     if has_lost {
         anyhow::bail!(
             "the state directory {} was removed or replaced (see the log): start the gateway again",

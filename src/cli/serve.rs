@@ -13,19 +13,23 @@ use nix::libc;
 use signal_hook::consts::SIGTERM;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::task::spawn_blocking;
+use tokio::sync::Notify;
+use tokio::task::{JoinHandle, spawn_blocking};
 
+use super::connection_options::GATEWAY;
 use super::delivery_options::DeliveryArgs;
 use super::exit;
 use super::options::{GatewayArgs, JobsArgs};
 use super::web_options::{LogArgs, WebArgs};
+use crate::gateway::Options;
+use crate::gateway::service::{Claim, Served, Service};
 use crate::job::duration::{parse, parse_positive};
 use crate::push::Stop;
 use crate::serve::{
     App, Delivery, Parts, Periodic, Permission, Publication, Runner, Scheduler, router,
 };
-use crate::web::Server;
-use crate::web::instrumentation::HttpMetrics;
+use crate::state::group_writer::Sync;
+use crate::web::{HttpMetrics, Server, Settings};
 
 /// Run jobs by their schedules, and show over HTTP what happened
 ///
@@ -122,6 +126,18 @@ pub struct ServeArgs {
 
     #[command(flatten)]
     gateway: GatewayArgs,
+
+    /// Serve the embedded gateway too, at this address
+    ///
+    /// It is the one of `metricsjob gateway`, with the options that has by default, and with what
+    /// --web.config.file says. So one process is all that other jobs and Prometheus need.
+    #[arg(
+        long,
+        value_name = "ADDRESS",
+        env = "METRICSJOB_GATEWAY_LISTEN",
+        help_heading = GATEWAY
+    )]
+    gateway_listen: Option<String>,
 }
 
 /// How long requests in flight have when the server ends.
@@ -141,13 +157,20 @@ pub fn main(args: ServeArgs) -> anyhow::Result<u8> {
     args.log.install();
     // SAFETY: no memory has another owner by it.
     unsafe { libc::mallopt(libc::M_ARENA_MAX, HEAPS) };
+    let claim = args.gateway_listen.as_ref().map(|_| Claim::on(&state_dir));
+    let claim = claim.transpose()?;
     let server = Server::bind(&args.web.settings())?;
+    let gateway_server = args.gateway_server()?;
     let runner = Runner::new(args.gateway.gateways()?, delivery, state_dir);
     let scheduler = Scheduler::new(runner, args.concurrency.try_into()?);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .context("could not start the threads that serve")?;
+    let gateway = match (claim, gateway_server) {
+        (Some(claim), Some(server)) => Some(GatewayPart::start(claim, server, &runtime)?),
+        _ => None,
+    };
     let http = HttpMetrics::new("serve");
     let app = App::new(Parts {
         scheduler: Arc::clone(&scheduler),
@@ -166,10 +189,47 @@ pub fn main(args: ServeArgs) -> anyhow::Result<u8> {
     });
     let threads = Threads::start(&args, &app, log_window, &stop)?;
     serve(&runtime, server, &app, http, args.grace, is_cut_short)?;
-    runtime.shutdown_timeout(Duration::from_secs(1));
     threads.end();
+    // After the reports of the last runs.
+    let served = gateway.and_then(|gateway| gateway.end(&runtime));
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    if let Some(served) = served {
+        served.end();
+    }
     tracing::info!("the server has ended");
     Ok(exit::SUCCESS)
+}
+
+/// The embedded gateway, served beside.
+struct GatewayPart {
+    serving: JoinHandle<Served>,
+    end: Arc<Notify>,
+}
+
+impl GatewayPart {
+    fn start(claim: Claim, server: Server, runtime: &Runtime) -> anyhow::Result<Self> {
+        let handle = runtime.handle().clone();
+        let service = Service::open(claim, Options::default(), Sync::Disk, handle)?;
+        let end = Arc::new(Notify::new());
+        let (ended, lost) = (Arc::clone(&end), service.lost());
+        let shutdown = async move {
+            tokio::select! {
+                () = ended.notified() => {}
+                () = lost.notified() => {
+                    tracing::error!("the state directory has gone: the gateway ends; start the server again");
+                }
+            }
+        };
+        Ok(GatewayPart {
+            serving: runtime.spawn(service.serve(server, shutdown)),
+            end,
+        })
+    }
+
+    fn end(self, runtime: &Runtime) -> Option<Served> {
+        self.end.notify_one();
+        runtime.block_on(self.serving).ok()
+    }
 }
 
 /// Serves until a signal ends it and all runs are over.
@@ -298,8 +358,9 @@ impl Threads {
         // If it has panicked, that has been said.
         let _ = self.scheduler.join();
         self.delivery.end();
-        self.publication.map(Periodic::end);
-        self.window.map(Periodic::end);
+        for periodic in [self.publication, self.window].into_iter().flatten() {
+            periodic.end();
+        }
     }
 }
 
@@ -322,16 +383,34 @@ impl ServeArgs {
         Ok((!window.is_zero()).then_some(window))
     }
 
+    /// The gateway's listener, bound like the others.
+    fn gateway_server(&self) -> anyhow::Result<Option<Server>> {
+        let Some(address) = &self.gateway_listen else {
+            return Ok(None);
+        };
+        let settings = Settings {
+            listen_addresses: vec![address.clone()],
+            systemd_socket: false,
+            ..self.web.settings()
+        };
+        let server = Server::bind(&settings);
+        Ok(Some(server.context("--gateway-listen")?))
+    }
+
     /// What the page shows of the options.
     fn flags(&self, state_dir: &std::path::Path) -> Vec<(String, String)> {
         let settings = self.web.settings();
         let config = settings.config_file.unwrap_or_default();
         let interval = self.push_interval.map(humantime::format_duration);
         let [log_format, log_level] = self.log.flags();
-        let flags = [
+        let flags: [_; 11] = [
             ("concurrency", self.concurrency.to_string()),
             ("demo", self.demo.to_string()),
             ("grace", humantime::format_duration(self.grace).to_string()),
+            (
+                "gateway-listen",
+                self.gateway_listen.clone().unwrap_or_default(),
+            ),
             log_format,
             log_level,
             (

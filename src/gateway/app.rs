@@ -33,6 +33,22 @@ pub struct Options {
     pub flags: Vec<(String, String)>,
 }
 
+/// Those of a gateway that is told nothing.
+impl Default for Options {
+    fn default() -> Self {
+        Options {
+            route_prefix: String::new(),
+            telemetry_path: "/metrics".into(),
+            enable_admin_api: false,
+            enable_lifecycle: false,
+            disable_consistency_check: false,
+            ttl: None,
+            limits: Limits::default(),
+            flags: Vec::new(),
+        }
+    }
+}
+
 /// What all requests of a gateway share.
 pub struct App {
     options: Options,
@@ -73,7 +89,7 @@ impl App {
             keeper,
             large_bodies: Arc::new(Semaphore::new(LARGE_BODIES)),
             scrapes: Arc::new(Semaphore::new(SCRAPES)),
-            sendings: Sendings::new(),
+            sendings: Sendings::default(),
             own: OwnMetrics::new(),
             http,
             observer: Observer::new(start_time, runtime),

@@ -41,6 +41,21 @@ pub struct Limits {
     pub read_timeout: Duration,
 }
 
+impl Default for Limits {
+    fn default() -> Self {
+        const MIB: usize = 1024 * 1024;
+        Limits {
+            body: 32 * MIB,
+            pending: 256 * MIB,
+            labels: 128,
+            label_value: 64 * 1024,
+            name: 1024,
+            names: Names::Legacy,
+            read_timeout: Duration::from_secs(30),
+        }
+    }
+}
+
 impl Limits {
     /// What one series may have, and the grouping key.
     pub fn of_series(&self) -> text::Limits {

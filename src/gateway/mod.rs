@@ -10,6 +10,7 @@
 //! - [`group_path`], [`body`]: what a request says: its group, and what is pushed to it.
 //! - `changes`: pushes and deletions.
 //! - `scrape`, `api`, `admin`, `list`: what can be read and done besides.
+//! - [`service`]: a gateway from the claim on its state directory to its end.
 //! - `stats`, `own_metrics`: what the gateway says of itself.
 //! - [`page`]: the page for people.
 
@@ -26,6 +27,7 @@ mod own_metrics;
 pub mod page;
 mod router;
 mod scrape;
+pub mod service;
 mod stats;
 
 pub use app::{App, Options};
