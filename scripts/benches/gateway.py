@@ -5,19 +5,17 @@ A push is a backup's report of four series to a random group. Ours checks it aga
 once it is synced to the disk. The Pushgateway keeps it in memory, and VictoriaMetrics neither checks nor syncs.
 """
 
-import contextlib
-import http.client
 import json
 import os
 import pathlib
 import signal
-import socket
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
 
+from .server import Server
 from .setting import METRICSJOB, RIVALS, machine
 
 PACKAGES = {
@@ -55,53 +53,11 @@ db_backup_records_processed 42
 SERIES = 4
 
 
-class Server:
-    """One that is pushed to, with its data in `directory`."""
+class Gateway(Server):
+    """One that is pushed to."""
 
     method = "PUT"
     path = "/metrics/job/db_backup/db/db%d"
-    ready = "/-/ready"
-
-    def __init__(self, directory):
-        self.directory = directory
-        directory.mkdir(parents=True, exist_ok=True)
-
-    def start(self):
-        """Returns how many seconds it took until it was ready."""
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
-        self.log = open(self.directory / "log", "ab")
-        start = time.monotonic()
-        self.process = subprocess.Popen(self.command(), stdout=self.log, stderr=self.log)
-        while True:
-            if self.process.poll() is not None:
-                sys.exit(f"{self.name} did not start: see {self.log.name}")
-            with contextlib.suppress(OSError):
-                if self.get(self.ready)[0] == 200:
-                    return time.monotonic() - start
-            time.sleep(0.002)
-
-    def stop(self, how=signal.SIGTERM):
-        self.process.send_signal(how)
-        self.process.wait()
-        self.log.close()
-
-    def get(self, path):
-        """The status and the body."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=120)
-        try:
-            connection.request("GET", path)
-            answer = connection.getresponse()
-            return answer.status, answer.read()
-        finally:
-            connection.close()
-
-    def resident(self):
-        """Bytes of memory."""
-        for line in pathlib.Path(f"/proc/{self.process.pid}/status").read_text().splitlines():
-            if line.startswith("VmRSS"):
-                return int(line.split()[1]) * 1024
 
     def push(self, body, groups, connections, seconds, start=None):
         """What wrk measures."""
@@ -137,16 +93,8 @@ class Server:
         result = self.push(body, groups, connections, TURN)
         return result["requests"] / result["seconds"]
 
-    def scrape(self):
-        """Seconds and bytes of one."""
-        start = time.monotonic()
-        status, body = self.get("/metrics")
-        if status != 200:
-            sys.exit(f"{self.name}: scrape answered {status}")
-        return time.monotonic() - start, len(body)
 
-
-class Metricsjob(Server):
+class Metricsjob(Gateway):
     name = "metricsjob, synced"
     most_groups = 100_000
     flags = []
@@ -161,7 +109,7 @@ class MetricsjobUnsynced(Metricsjob):
     flags = ["--storage.sync=os"]
 
 
-class Pushgateway(Server):
+class Pushgateway(Gateway):
     name = "Pushgateway"
     # A push takes as long as it has groups: 100,000 would take hours.
     most_groups = 10_000
@@ -188,10 +136,10 @@ class PushgatewayUnchecked(Pushgateway):
     flags = ["--push.disable-consistency-check"]
 
     def fill(self, body, groups):
-        Server.fill(self, body, groups)
+        Gateway.fill(self, body, groups)
 
 
-class VictoriaMetrics(Server):
+class VictoriaMetrics(Gateway):
     name = "VictoriaMetrics"
     method = "POST"
     path = "/api/v1/import/prometheus?extra_label=job=db_backup&extra_label=db=db%d"
