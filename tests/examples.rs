@@ -65,6 +65,7 @@ fn systemd_takes_the_units() {
         "metricsjob-backup.timer",
         "metricsjob-gateway.service",
         "metricsjob-gateway.socket",
+        "metricsjob-serve.service",
     ]
     .into_iter()
     .map(|name| {

@@ -18,6 +18,7 @@ use super::planning::{self, Passed};
 use super::request::{Refusal, Request, Trigger};
 use super::restore::Restored;
 use super::runner::{Runner, Settled};
+use super::series::Series;
 use super::window::Window;
 use crate::job::catalog::{Catalog, CatalogError};
 use crate::job::schedule::{Missed, Overlap};
@@ -194,6 +195,10 @@ impl Scheduler {
                 }
             }
             let is_planned_anew = is_new || entry.job.plan != job.plan;
+            if entry.job.prefix != job.prefix || entry.key != key {
+                // What it is called now would stand beside what it was.
+                entry.series = Series::default();
+            }
             (entry.job, entry.key) = (job, key);
             if is_planned_anew {
                 let next = entry.job.plan.as_ref();
