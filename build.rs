@@ -19,6 +19,24 @@ fn main() {
     // addresses need not be relocated at each start. It is what Go's linker does by default too.
     println!("cargo::rustc-link-arg-bins=-no-pie");
     link_unwinder_statically();
+    if env::var("PROFILE").is_ok_and(|profile| profile == "release") {
+        leave_out_unwind_tables();
+    }
+}
+
+/// A panic ends the process at once (see `[profile.release]`), so that nobody reads the tables by which it
+/// would be passed on; they are 7 % of the binary. Without symbols, they are no use for a backtrace either.
+fn leave_out_unwind_tables() {
+    let script = "SECTIONS { /DISCARD/ : { *(.eh_frame) *(.eh_frame_hdr) *(.gcc_except_table*) } } \
+                  INSERT AFTER .text;";
+    let Some(dir) = env::var_os("OUT_DIR") else {
+        return;
+    };
+    let script_path = PathBuf::from(dir).join("no-unwind-tables.ld");
+    if fs::write(&script_path, script).is_ok() {
+        println!("cargo::rustc-link-arg-bins=-Wl,--no-eh-frame-hdr");
+        println!("cargo::rustc-link-arg-bins=-Wl,-T,{}", script_path.display());
+    }
 }
 
 /// What is linked as `libgcc_s`, for backtraces, asks the processor for all that it can do whenever it

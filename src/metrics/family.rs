@@ -166,6 +166,25 @@ pub struct Bucket {
     pub count: u64,
 }
 
+impl Bucket {
+    /// The buckets of these ascending bounds, where `counts` are of each bucket alone.
+    pub fn cumulative(
+        bounds: impl IntoIterator<Item = f64>,
+        counts: impl IntoIterator<Item = u64>,
+    ) -> Vec<Bucket> {
+        let buckets = bounds.into_iter().zip(counts);
+        buckets
+            .scan(0, |count, (upper_bound, own)| {
+                *count += own;
+                Some(Bucket {
+                    upper_bound,
+                    count: *count,
+                })
+            })
+            .collect()
+    }
+}
+
 /// The text format's name of a series: `name{a="b",c="d"}`, labels sorted. Two series are the same
 /// exactly when these are equal.
 pub fn series_name(name: &str, labels: &Labels) -> String {

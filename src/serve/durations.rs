@@ -52,12 +52,7 @@ impl Durations {
     }
 
     pub fn value(&self) -> Value {
-        let mut count = 0;
-        let bucket = |(upper_bound, own): (f64, &u64)| {
-            count += own;
-            Bucket { upper_bound, count }
-        };
-        let mut buckets: Vec<Bucket> = BOUNDS.into_iter().zip(&self.classic).map(bucket).collect();
+        let mut buckets = Bucket::cumulative(BOUNDS, self.classic);
         buckets.push(Bucket {
             upper_bound: f64::INFINITY,
             count: self.count,

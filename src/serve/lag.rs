@@ -29,15 +29,10 @@ impl Lag {
     }
 
     pub fn value(&self) -> Value {
-        let mut count = 0;
-        let bucket = |(upper_bound, own): (f64, &u64)| {
-            count += own;
-            Bucket { upper_bound, count }
-        };
         Value::Histogram {
             count: self.count,
             sum: self.sum,
-            buckets: BOUNDS.into_iter().zip(&self.buckets).map(bucket).collect(),
+            buckets: Bucket::cumulative(BOUNDS, self.buckets),
             native: None,
         }
     }

@@ -33,18 +33,12 @@ impl<const N: usize> Histogram<N> {
 
     /// As it is now, with everything divided by `unit`.
     pub fn value(&self, unit: f64) -> Value {
-        let mut count = 0;
-        let bounds = self.bounds.iter().zip(&self.counts);
-        let buckets = bounds.map(|(bound, of_bucket)| {
-            count += of_bucket.load(Relaxed);
-            Bucket {
-                upper_bound: *bound as f64 / unit,
-                count,
-            }
-        });
-        let buckets = buckets.collect();
+        let bounds = self.bounds.iter().map(|bound| *bound as f64 / unit);
+        let counts = self.counts.iter().map(|count| count.load(Relaxed));
+        let buckets = Bucket::cumulative(bounds, counts);
+        let within = buckets.last().map_or(0, |bucket| bucket.count);
         Value::Histogram {
-            count: count + self.above.load(Relaxed),
+            count: within + self.above.load(Relaxed),
             sum: self.sum.load(Relaxed) as f64 / unit,
             buckets,
             native: None,
