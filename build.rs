@@ -35,7 +35,10 @@ fn leave_out_unwind_tables() {
     let script_path = PathBuf::from(dir).join("no-unwind-tables.ld");
     if fs::write(&script_path, script).is_ok() {
         println!("cargo::rustc-link-arg-bins=-Wl,--no-eh-frame-hdr");
-        println!("cargo::rustc-link-arg-bins=-Wl,-T,{}", script_path.display());
+        println!(
+            "cargo::rustc-link-arg-bins=-Wl,-T,{}",
+            script_path.display()
+        );
     }
 }
 

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use axum::http::StatusCode;
 use axum::http::request::Parts;
-use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use tokio::task::spawn_blocking;
 
@@ -15,6 +15,7 @@ use super::own_metrics::BUILD;
 use super::page::{self, Page};
 use crate::metrics::Group;
 use crate::page::Query;
+use crate::web::files;
 
 /// How many groups a page shows.
 const SHOWN: usize = 50;
@@ -74,18 +75,8 @@ pub async fn answer(app: &Arc<App>, parts: &Parts) -> Response {
         app.sendings().begin(vec![html.into()])
     })
     .await;
-    let headers = [
-        (header::CONTENT_TYPE, "text/html; charset=utf-8"),
-        (
-            header::CONTENT_SECURITY_POLICY,
-            page::CONTENT_SECURITY_POLICY,
-        ),
-        // It counts ages from its own time.
-        (header::CACHE_CONTROL, "no-store"),
-        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-    ];
     match rendered {
-        Ok(Ok(sending)) => (headers, sending.body()).into_response(),
+        Ok(Ok(sending)) => files::page(sending, page::CONTENT_SECURITY_POLICY),
         Ok(Err(too_many)) => too_many.into_response(),
         Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
     }

@@ -9,6 +9,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 
 use super::app::{App, Options};
 use super::{admin, api, changes, group_path, list, page, scrape};
+use crate::web::files;
 use crate::web::instrumentation::name_endpoint;
 
 /// All that the gateway answers.
@@ -110,12 +111,9 @@ async fn route(State((app, prefix)): State<(Arc<App>, Arc<str>)>, request: Reque
     }
     let (handler, response) = match page {
         Page::List => ("status", list::answer(&app, &parts).await),
-        Page::Style => ("static", asset("text/css; charset=utf-8", page::STYLE)),
-        Page::Script => (
-            "static",
-            asset("text/javascript; charset=utf-8", page::SCRIPT),
-        ),
-        Page::Icon => ("static", asset("image/svg+xml", page::ICON)),
+        Page::Style => ("static", files::style(page::STYLE)),
+        Page::Script => ("static", files::script(page::SCRIPT)),
+        Page::Icon => ("static", files::icon(page::ICON)),
         // Not counted, as at the Pushgateway.
         Page::Metrics => return scrape::answer(&app, &parts).await,
         Page::ApiMetrics => ("api/v1/metrics", api::metrics(&app).await),
@@ -157,15 +155,6 @@ const GROUP: &str = "/metrics/job/{job}/*labels";
 
 fn page_is_api(page: Page) -> bool {
     matches!(page, Page::ApiMetrics | Page::ApiStatus | Page::Wipe)
-}
-
-fn asset(media_type: &'static str, text: &'static str) -> Response {
-    // Its URL is the same in the next version.
-    let headers = [
-        (header::CONTENT_TYPE, media_type),
-        (header::CACHE_CONTROL, "no-cache"),
-    ];
-    (headers, text).into_response()
 }
 
 /// The path with single slashes, and with none at its end.

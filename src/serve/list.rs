@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use axum::extract::{RawQuery, State};
-use axum::http::{StatusCode, header};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use tokio::task::spawn_blocking;
 
@@ -14,6 +14,7 @@ use super::page::{self, Failure, JobView, Page, RunView, SHOWN};
 use super::permission::Granted;
 use crate::metrics::unix_seconds;
 use crate::page::Query;
+use crate::web::files;
 
 /// Answers with the page.
 pub async fn page(State(app): State<Arc<App>>, RawQuery(query): RawQuery) -> Response {
@@ -22,18 +23,8 @@ pub async fn page(State(app): State<Arc<App>>, RawQuery(query): RawQuery) -> Res
         let html = render(&app, &query);
         app.sendings.begin(vec![html.into()])
     });
-    let headers = [
-        (header::CONTENT_TYPE, "text/html; charset=utf-8"),
-        (
-            header::CONTENT_SECURITY_POLICY,
-            page::CONTENT_SECURITY_POLICY,
-        ),
-        // It counts ages from its own time.
-        (header::CACHE_CONTROL, "no-store"),
-        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-    ];
     match rendered.await {
-        Ok(Ok(sending)) => (headers, sending.body()).into_response(),
+        Ok(Ok(sending)) => files::page(sending, page::CONTENT_SECURITY_POLICY),
         Ok(Err(too_many)) => too_many.into_response(),
         Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
     }
@@ -128,22 +119,13 @@ fn run_view(run: &Brief) -> RunView {
 }
 
 pub async fn style() -> Response {
-    asset("text/css; charset=utf-8", page::STYLE)
+    files::style(page::STYLE)
 }
 
 pub async fn script() -> Response {
-    asset("text/javascript; charset=utf-8", page::SCRIPT)
+    files::script(page::SCRIPT)
 }
 
 pub async fn icon() -> Response {
-    asset("image/svg+xml", page::ICON)
-}
-
-fn asset(media_type: &'static str, text: &'static str) -> Response {
-    // Its URL is the same in the next version.
-    let headers = [
-        (header::CONTENT_TYPE, media_type),
-        (header::CACHE_CONTROL, "no-cache"),
-    ];
-    (headers, text).into_response()
+    files::icon(page::ICON)
 }

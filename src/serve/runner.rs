@@ -198,26 +198,23 @@ fn log_end(job: &str, run: &Run) {
     let failure = run.failure.as_deref();
     let (run_id, outcome, attempts) = (&run.id, run.outcome.name(), run.attempts);
     let exit_code = run.outcome.exit_code();
+    macro_rules! ended {
+        ($level:ident) => {
+            tracing::$level!(
+                job,
+                run_id,
+                outcome,
+                exit_code,
+                attempts,
+                seconds,
+                failure,
+                "run ended"
+            )
+        };
+    }
     match run.outcome.is_success() {
-        true => tracing::info!(
-            job,
-            run_id,
-            outcome,
-            exit_code,
-            attempts,
-            seconds,
-            "run ended"
-        ),
-        false => tracing::warn!(
-            job,
-            run_id,
-            outcome,
-            exit_code,
-            attempts,
-            seconds,
-            failure,
-            "run ended"
-        ),
+        true => ended!(info),
+        false => ended!(warn),
     }
 }
 

@@ -16,6 +16,7 @@
 //! - `config`: the web config file; `gate`: what it wants of each request; `users`: who may;
 //!   `rate_limit`: how many may.
 //! - [`instrumentation`]: metrics of the requests.
+//! - [`files`]: a page, and the files that belong to it.
 //! - [`log`]: the events of [`tracing`] as lines on stderr.
 //! - [`negotiation`]: in which format metrics are wanted; [`sending`]: large answers on their way.
 
@@ -25,6 +26,7 @@ mod config;
 mod connection;
 mod descriptors;
 mod entry;
+pub mod files;
 mod gate;
 pub mod instrumentation;
 mod listen;
