@@ -6,7 +6,7 @@ use std::sync::Arc;
 use axum::extract::{FromRequestParts, Path, RawQuery, Request, State};
 use axum::http::header::{CONTENT_TYPE, LOCATION};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, Method, StatusCode};
+use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value as Json, json};
 use tokio::task::spawn_blocking;
@@ -182,7 +182,8 @@ pub async fn run(State(app): State<Arc<App>>, Named(id): Named) -> Response {
 
 pub async fn start(State(app): State<Arc<App>>, Named(name): Named, request: Request) -> Response {
     let (parts, body) = request.into_parts();
-    if let Err(why) = app.permission.granted_to().check(&parts.headers) {
+    let granted = app.permission.granted_to(&parts.extensions);
+    if let Err(why) = granted.check(&parts.headers) {
         return error(StatusCode::FORBIDDEN, why);
     }
     let changes = match Changes::read(&parts.headers, body).await {
@@ -238,8 +239,9 @@ fn accepted(request: &RunRequest) -> Response {
     response
 }
 
-pub async fn reload(State(app): State<Arc<App>>, headers: HeaderMap) -> Response {
-    if let Err(why) = app.permission.granted_to().check(&headers) {
+pub async fn reload(State(app): State<Arc<App>>, parts: Parts) -> Response {
+    let granted = app.permission.granted_to(&parts.extensions);
+    if let Err(why) = granted.check(&parts.headers) {
         return error(StatusCode::FORBIDDEN, why);
     }
     answered_by(
