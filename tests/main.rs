@@ -71,6 +71,14 @@ mod roundtrip;
 mod schedules;
 mod secrets;
 mod self_metrics;
+#[cfg(feature = "real-servers")]
+mod serve_api;
+#[cfg(feature = "real-servers")]
+mod serve_health;
+#[cfg(feature = "real-servers")]
+mod serve_hostile;
+#[cfg(feature = "real-servers")]
+mod serve_permission;
 mod several_gateways;
 mod signals;
 mod sqlite_backup;

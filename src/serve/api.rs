@@ -1,33 +1,26 @@
 //! The JSON API: jobs, their runs, and how to start one. `openapi.json` describes it.
 
+use std::collections::HashSet;
 use std::sync::Arc;
-use std::time::Duration;
 
-use axum::body::{Body, to_bytes};
-use axum::extract::{Path, RawQuery, Request, State};
+use axum::extract::{FromRequestParts, Path, RawQuery, Request, State};
 use axum::http::header::{CONTENT_TYPE, LOCATION};
-use axum::http::{HeaderMap, Method, StatusCode};
+use axum::http::request::Parts;
+use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse, Response};
-use serde::Deserialize;
-use serde_json::{Map, Value as Json, json};
+use serde_json::{Value as Json, json};
 use tokio::task::spawn_blocking;
-use tokio::time::timeout;
 use url::form_urlencoded;
 
 use super::app::App;
+use super::changes::Changes;
 use super::json;
 use super::request::{Refusal, Request as RunRequest};
-use crate::job::{Job, Work};
-use crate::metrics::GroupingKey;
+use crate::state::StateError;
+use crate::state::history::RecordedRun;
 
 /// What describes the API.
 const OPENAPI: &str = include_str!("openapi.json");
-
-/// How large the body of a request may be.
-const MAX_BODY: usize = 64 * 1024;
-
-/// How long a body may take to come.
-const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How many runs are listed if the request does not say.
 const DEFAULT_LIMIT: u32 = 30;
@@ -55,6 +48,21 @@ async fn answered_by<T: Send + 'static>(
     }
 }
 
+/// The part of a path that names something.
+pub struct Named(String);
+
+impl<S: Send + Sync> FromRequestParts<S> for Named {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Response> {
+        match Path::from_request_parts(parts, state).await {
+            Ok(Path(name)) => Ok(Named(name)),
+            // It is no text, so nothing is called so.
+            Err(_) => Err(not_found().await),
+        }
+    }
+}
+
 pub async fn openapi() -> Response {
     ([(CONTENT_TYPE, "application/json")], OPENAPI).into_response()
 }
@@ -72,7 +80,7 @@ pub async fn jobs(State(app): State<Arc<App>>) -> Response {
     .await
 }
 
-pub async fn job(State(app): State<Arc<App>>, Path(name): Path<String>) -> Response {
+pub async fn job(State(app): State<Arc<App>>, Named(name): Named) -> Response {
     let board = app.scheduler.board();
     match board.jobs.get(&name) {
         Some(entry) => {
@@ -86,48 +94,58 @@ pub async fn job(State(app): State<Arc<App>>, Path(name): Path<String>) -> Respo
 
 pub async fn runs(
     State(app): State<Arc<App>>,
-    Path(name): Path<String>,
+    Named(name): Named,
     RawQuery(query): RawQuery,
 ) -> Response {
     let limit = match limit(query.as_deref().unwrap_or_default()) {
         Ok(limit) => limit,
         Err(problem) => return error(StatusCode::BAD_REQUEST, problem),
     };
-    let Some((label, mut runs)) = unfinished(&app, &name) else {
+    let Some((label, unfinished)) = unfinished(&app, &name) else {
         return unknown(&name);
     };
-    runs.truncate(limit as usize);
-    let left = limit - runs.len() as u32;
     answered_by(
         move || {
-            app.scheduler
-                .runner()
-                .read(|state| state.runs_of(&name, &label, left))
+            let runner = app.scheduler.runner();
+            let recorded = runner.read(|state| state.runs_of(&name, &label, limit))?;
+            // Meanwhile some may be over.
+            let over: HashSet<&str> = recorded.iter().map(|run| &*run.run_id).collect();
+            let goes_on = |(id, _): &(String, Json)| !over.contains(&**id);
+            let unfinished = unfinished.into_iter().filter(goes_on);
+            let mut runs: Vec<Json> = unfinished.map(|(_, run)| run).collect();
+            let board = app.scheduler.board();
+            let triggers = board.triggers();
+            drop(board);
+            let trigger = |run: &RecordedRun| triggers.get(&run.run_id).copied();
+            runs.extend(recorded.iter().map(|run| json::recorded(run, trigger(run))));
+            runs.truncate(limit as usize);
+            Ok(runs)
         },
-        |recorded| match recorded {
-            Ok(recorded) => {
-                runs.extend(recorded.iter().map(|run| json::recorded(run, None)));
-                answer(StatusCode::OK, &json!({ "runs": runs }))
-            }
+        |runs: Result<Vec<Json>, StateError>| match runs {
+            Ok(runs) => answer(StatusCode::OK, &json!({ "runs": runs })),
             Err(failure) => error(StatusCode::INTERNAL_SERVER_ERROR, failure.to_string()),
         },
     )
     .await
 }
 
-/// The job label of the job called `name`, and its runs that are not over, the newest first.
-fn unfinished(app: &App, name: &str) -> Option<(String, Vec<Json>)> {
+/// The job label of the job called `name`, and its runs that are not over with their ids, the newest first.
+fn unfinished(app: &App, name: &str) -> Option<(String, Vec<(String, Json)>)> {
     let board = app.scheduler.board();
     let entry = board.jobs.get(name)?;
     let waiting = board.queue.iter().chain(&entry.pending);
     let waiting = waiting.filter(|request| request.job.name == name);
-    let mut runs: Vec<Json> = waiting.map(json::queued).collect();
+    let mut runs: Vec<(String, Json)> = waiting
+        .map(|request| (request.id.clone(), json::queued(request)))
+        .collect();
     runs.reverse();
     let running = board.active.values();
     let mut running: Vec<_> = running.filter(|run| run.request.job.name == name).collect();
     running.sort_by_key(|run| std::cmp::Reverse(run.since));
-    let running = running.into_iter();
-    runs.extend(running.map(|run| json::running(&run.request, run.since)));
+    runs.extend(running.into_iter().map(|run| {
+        let json = json::running(&run.request, run.since);
+        (run.request.id.clone(), json)
+    }));
     Some((entry.job.job.clone(), runs))
 }
 
@@ -146,7 +164,7 @@ fn known(app: &App, id: &str) -> Option<Json> {
         .map(|finished| json::finished(finished))
 }
 
-pub async fn run(State(app): State<Arc<App>>, Path(id): Path<String>) -> Response {
+pub async fn run(State(app): State<Arc<App>>, Named(id): Named) -> Response {
     if let Some(found) = known(&app, &id) {
         return answer(StatusCode::OK, &found);
     }
@@ -162,26 +180,13 @@ pub async fn run(State(app): State<Arc<App>>, Path(id): Path<String>) -> Respons
     .await
 }
 
-/// What a request may change of a run.
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Changes {
-    #[serde(default)]
-    params: Map<String, Json>,
-    #[serde(default)]
-    grouping: Map<String, Json>,
-}
-
-pub async fn start(
-    State(app): State<Arc<App>>,
-    Path(name): Path<String>,
-    request: Request,
-) -> Response {
+pub async fn start(State(app): State<Arc<App>>, Named(name): Named, request: Request) -> Response {
     let (parts, body) = request.into_parts();
-    if let Err(why) = app.permission.granted_to().check(&parts.headers) {
+    let granted = app.permission.granted_to(&parts.extensions);
+    if let Err(why) = granted.check(&parts.headers) {
         return error(StatusCode::FORBIDDEN, why);
     }
-    let changes = match changes(&parts.headers, body).await {
+    let changes = match Changes::read(&parts.headers, body).await {
         Ok(changes) => changes,
         Err(answer) => return answer,
     };
@@ -194,7 +199,7 @@ pub async fn start(
     let Some(job) = job else {
         return unknown(&name);
     };
-    let (job, key) = match changed(&job, changes) {
+    let (job, key) = match changes.apply(&job) {
         Ok(changed) => changed,
         Err(problem) => return error(StatusCode::BAD_REQUEST, problem),
     };
@@ -234,8 +239,9 @@ fn accepted(request: &RunRequest) -> Response {
     response
 }
 
-pub async fn reload(State(app): State<Arc<App>>, headers: HeaderMap) -> Response {
-    if let Err(why) = app.permission.granted_to().check(&headers) {
+pub async fn reload(State(app): State<Arc<App>>, parts: Parts) -> Response {
+    let granted = app.permission.granted_to(&parts.extensions);
+    if let Err(why) = granted.check(&parts.headers) {
         return error(StatusCode::FORBIDDEN, why);
     }
     answered_by(
@@ -292,83 +298,13 @@ fn unknown(name: &str) -> Response {
 }
 
 fn limit(query: &str) -> Result<u32, String> {
-    let given = form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "limit");
-    let Some((_, text)) = given else {
+    let mut given = form_urlencoded::parse(query.as_bytes()).filter(|(name, _)| name == "limit");
+    let Some((_, text)) = given.next() else {
         return Ok(DEFAULT_LIMIT);
     };
     match text.parse() {
+        _ if given.next().is_some() => Err("there is more than one limit".into()),
         Ok(limit @ 1..=MAX_LIMIT) => Ok(limit),
         _ => Err(format!("limit {text:?} is no number from 1 to {MAX_LIMIT}")),
     }
-}
-
-async fn changes(headers: &HeaderMap, body: Body) -> Result<Changes, Response> {
-    let Ok(body) = timeout(BODY_TIMEOUT, to_bytes(body, MAX_BODY)).await else {
-        return Err(error(
-            StatusCode::REQUEST_TIMEOUT,
-            "the body did not come in time",
-        ));
-    };
-    let Ok(body) = body else {
-        let why = format!("the body is larger than {MAX_BODY} bytes, or was cut off");
-        return Err(error(StatusCode::PAYLOAD_TOO_LARGE, why));
-    };
-    let media_type = headers
-        .get(CONTENT_TYPE)
-        .map(|value| value.to_str().unwrap_or("?"));
-    let essence = media_type.and_then(|value| value.split(';').next());
-    match essence.map(|essence| essence.trim().to_ascii_lowercase()) {
-        None if body.is_empty() => {}
-        Some(essence) if essence == "application/json" => {}
-        _ => {
-            let given = media_type.unwrap_or("none");
-            let why = format!("the content type must be application/json, and is {given}");
-            return Err(error(StatusCode::UNSUPPORTED_MEDIA_TYPE, why));
-        }
-    }
-    if body.is_empty() {
-        return Ok(Changes::default());
-    }
-    serde_json::from_slice(&body).map_err(|problem| {
-        let why = format!(
-            "the body is not {{\"params\": {{…}}, \"grouping\": {{…}}}}, as far as it has any: {problem}"
-        );
-        error(StatusCode::BAD_REQUEST, why)
-    })
-}
-
-/// The job and the grouping key of a run with these changes.
-fn changed(job: &Job, changes: Changes) -> Result<(Job, GroupingKey), String> {
-    let mut job = job.clone();
-    if let Work::Builtin(_, params) = &mut job.work {
-        for (name, value) in &changes.params {
-            let text = match value {
-                Json::String(text) => text.clone(),
-                Json::Number(number) => number.to_string(),
-                Json::Bool(boolean) => boolean.to_string(),
-                _ => return Err(format!("params.{name} must be a string, number or boolean")),
-            };
-            params.set(name, text, format!("params.{name}"));
-        }
-    } else if let Some(name) = changes.params.keys().next() {
-        let job = &job.name;
-        return Err(format!(
-            "params.{name}: {job} runs a command, and only a built-in has parameters"
-        ));
-    }
-    if let Work::Builtin(builtin, params) = &job.work {
-        if let Some(error) = params.unknown(builtin.name(), builtin.params()).first() {
-            return Err(error.to_string());
-        }
-        builtin.prepare(params).map_err(|error| error.to_string())?;
-    }
-    let mut labels = Vec::new();
-    for (name, value) in changes.grouping {
-        match value {
-            Json::String(value) => labels.push((name, value)),
-            _ => return Err(format!("grouping.{name} must be a string")),
-        }
-    }
-    let key = job.key(labels).map_err(|error| error.to_string())?;
-    Ok((job, key))
 }

@@ -70,3 +70,36 @@ impl Checks {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::push::DeliveryPolicy;
+    use crate::serve::Runner;
+
+    #[test]
+    fn a_scheduler_that_does_not_look() {
+        let dir = tempfile::tempdir().unwrap();
+        let runner = Runner::new(Vec::new(), DeliveryPolicy::default(), dir.path().to_owned());
+        let scheduler = Scheduler::new(runner, 1);
+        let health = Health::default();
+        let checks = health.checks(&scheduler);
+        assert!(checks.are_ok(), "{}", checks.json(Duration::ZERO));
+
+        let long_ago = Instant::now().checked_sub(Duration::from_secs(16));
+        scheduler.board().heartbeat = long_ago.unwrap();
+        let checks = health.checks(&scheduler);
+        assert!(!checks.are_ok());
+        let json = checks.json(Duration::from_secs(20));
+        assert_eq!(json["status"], "failing");
+        let check = json!({ "status": "ok", "error": null });
+        assert_eq!(json["checks"]["state"], check);
+        assert_eq!(json["checks"]["scheduler"]["status"], "failing");
+        let error = json["checks"]["scheduler"]["error"].as_str().unwrap();
+        assert!(error.contains("for 16 seconds"), "{error}");
+
+        // Nobody has to look any more.
+        scheduler.board().is_ending = true;
+        assert!(health.checks(&scheduler).are_ok());
+    }
+}

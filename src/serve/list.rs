@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use axum::extract::{RawQuery, State};
-use axum::http::StatusCode;
+use axum::http::{Extensions, StatusCode};
 use axum::response::{IntoResponse, Response};
 use tokio::task::spawn_blocking;
 
@@ -17,10 +17,15 @@ use crate::page::Query;
 use crate::web::files;
 
 /// Answers with the page.
-pub async fn page(State(app): State<Arc<App>>, RawQuery(query): RawQuery) -> Response {
+pub async fn page(
+    State(app): State<Arc<App>>,
+    RawQuery(query): RawQuery,
+    extensions: Extensions,
+) -> Response {
+    let can_start = app.permission.granted_to(&extensions) != Granted::Nobody;
     let query = Query::of(query.as_deref().unwrap_or_default());
     let rendered = spawn_blocking(move || {
-        let html = render(&app, &query);
+        let html = render(&app, &query, can_start);
         app.sendings.begin(vec![html.into()])
     });
     match rendered.await {
@@ -30,7 +35,7 @@ pub async fn page(State(app): State<Arc<App>>, RawQuery(query): RawQuery) -> Res
     }
 }
 
-fn render(app: &App, query: &Query) -> String {
+fn render(app: &App, query: &Query, can_start: bool) -> String {
     let started = humantime::format_rfc3339_seconds(app.start_time).to_string();
     let version = env!("CARGO_PKG_VERSION").to_owned();
     let mut status = vec![("started", started), ("version", version)];
@@ -70,7 +75,7 @@ fn render(app: &App, query: &Query) -> String {
         page_count,
         only_failed: query.only_failed,
         now: SystemTime::now(),
-        can_start: app.permission.granted_to() != Granted::Nobody,
+        can_start,
         is_ending,
         problems: &problems,
         status: &status,

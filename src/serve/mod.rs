@@ -12,13 +12,15 @@
 //! - [`Publication`]: the same, pushed.
 //! - `window`: the log of the last seconds.
 //! - [`Periodic`]: what is done again and again.
-//! - [`App`]: what requests share; [`router`](router()) says where they go: `scrape`, `api` with its `json`, `health`, `list`.
+//! - [`App`]: what requests share; [`router`](router()) says where they go: `scrape`, `api` with its `changes` and `json`,
+//!   `health`, `list`.
 //! - [`page`]: the page for people.
 //! - [`Permission`]: who may change something over HTTP.
 
 mod api;
 mod app;
 mod bell;
+mod changes;
 mod delivery;
 mod durations;
 mod entry;

@@ -1,27 +1,32 @@
 //! Who may change something over HTTP: start a run, or have the job files read again.
 
 use axum::http::header::{HOST, ORIGIN};
-use axum::http::{HeaderMap, HeaderName, Uri};
+use axum::http::uri::Authority;
+use axum::http::{Extensions, HeaderMap, HeaderName};
 use url::{Host, Url};
 
-use crate::web::Access;
+use crate::web::Known;
 
 /// What decides who may change something.
 pub struct Permission {
     /// Whether the command line allows it to everybody.
     is_allowed: bool,
-    access: Access,
+    /// Whether no other machine can reach the server.
+    is_loopback: bool,
 }
 
 impl Permission {
-    pub fn new(is_allowed: bool, access: Access) -> Self {
-        Permission { is_allowed, access }
+    pub fn new(is_allowed: bool, is_loopback: bool) -> Self {
+        Permission {
+            is_allowed,
+            is_loopback,
+        }
     }
 
-    /// Who may change something now: the web config file may change.
-    pub fn granted_to(&self) -> Granted {
-        let is_authenticated = self.access.is_authenticated();
-        Granted::to(self.is_allowed, is_authenticated, self.access.is_loopback())
+    /// Who may change something by requests like the one with these extensions.
+    pub fn granted_to(&self, extensions: &Extensions) -> Granted {
+        let is_known = extensions.get::<Known>().is_some();
+        Granted::to(self.is_allowed, is_known, self.is_loopback)
     }
 }
 
@@ -36,10 +41,10 @@ pub enum Granted {
 }
 
 impl Granted {
-    /// `is_allowed` on the command line; `is_authenticated` if only known clients get here; `is_loopback` if
-    /// no other machine can.
-    fn to(is_allowed: bool, is_authenticated: bool, is_loopback: bool) -> Self {
-        match (is_allowed || is_authenticated, is_loopback) {
+    /// `is_allowed` on the command line; `is_known` if they have shown who they are; `is_loopback` if no other
+    /// machine gets here.
+    fn to(is_allowed: bool, is_known: bool, is_loopback: bool) -> Self {
+        match (is_allowed || is_known, is_loopback) {
             (true, _) => Granted::Everybody,
             (false, true) => Granted::ThisMachine,
             (false, false) => Granted::Nobody,
@@ -82,11 +87,17 @@ fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
 }
 
 fn is_of_this_machine(host: &str) -> bool {
-    let Ok(authority) = host.parse::<Uri>() else {
+    let Ok(authority) = host.parse::<Authority>() else {
         return false;
     };
-    let name = authority.host().unwrap_or_default();
-    let name = name.trim_start_matches('[').trim_end_matches(']');
+    // No browser and no program sends a user there.
+    if host.contains('@') {
+        return false;
+    }
+    let name = authority
+        .host()
+        .trim_start_matches('[')
+        .trim_end_matches(']');
     match Host::parse(name) {
         _ if name == "::1" => true,
         Ok(Host::Ipv4(address)) => address.is_loopback(),
@@ -145,6 +156,7 @@ mod tests {
             "evil.example:9464",
             "192.0.2.1",
             "localhost.evil.example",
+            "evil.example@127.0.0.1",
             "",
             "a b",
         ] {

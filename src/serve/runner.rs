@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use super::bell::Bell;
 use super::request::Request;
@@ -11,12 +11,16 @@ use super::restore::Restored;
 use crate::job::builtin::NoProgress;
 use crate::job::metric_rule::OutputStream;
 use crate::job::{Job, LockPolicy};
-use crate::metrics::{Family, GroupingKey, Method};
+use crate::metrics::{Family, GroupingKey, Method, Push};
 use crate::push::{DeliveryPolicy, Dispatch, Gateway, Stop};
 use crate::run::lock::{self, Holder};
 use crate::run::{self, Attempt, Concluded, Observer, Order, Reporting, Run, Signals, Turn};
 use crate::state::history::RecordedRun;
 use crate::state::{LazyState, StateError};
+
+/// How long a run that could not be recorded counts as a failure of the state that can be written again: the
+/// next run may be far off.
+const FAILURE_COUNTS: Duration = Duration::from_secs(15);
 
 /// Where runs are recorded, and where their reports go.
 pub struct Runner {
@@ -29,8 +33,8 @@ pub struct Runner {
     recording: Mutex<LazyState>,
     /// What is asked while others record.
     reading: Mutex<LazyState>,
-    /// Why the last run could not be recorded.
-    failure: Mutex<Option<String>>,
+    /// Since when the last run could not be recorded, and why.
+    failure: Mutex<Option<(Instant, String)>>,
     /// Rung when there is something to deliver: one for each gateway.
     bells: Vec<Arc<Bell>>,
 }
@@ -85,7 +89,9 @@ impl Runner {
     pub fn state_failure(&self) -> Option<String> {
         let probed = self.read(|state| state.probe());
         let failure = probed.err().map(|error| error.to_string());
-        failure.or_else(|| locked(&self.failure).clone())
+        let unrecorded = locked(&self.failure).clone();
+        let unrecorded = unrecorded.filter(|(since, _)| since.elapsed() < FAILURE_COUNTS);
+        failure.or(unrecorded.map(|(_, why)| why))
     }
 
     /// What the history knows of a job; nothing, if it cannot be asked.
@@ -112,7 +118,7 @@ impl Runner {
         let observer = Noted { request };
         let id = request.id.clone();
         match run::take_turn(&order, id, &NoProgress, signals, &observer) {
-            Ok(turn) => self.conclude(&order, turn),
+            Ok(turn) => self.conclude(&order, turn, Some(signals.stop())),
             Err(error) => {
                 let (job, run_id) = (&request.job.name, &request.id);
                 tracing::error!(job, run_id, err = %error, "a run did not take place");
@@ -128,7 +134,7 @@ impl Runner {
             lock: None,
             warnings: Vec::new(),
         };
-        self.conclude(&self.order(request), turn)
+        self.conclude(&self.order(request), turn, None)
     }
 
     fn order<'a>(&'a self, request: &'a Request) -> Order<'a> {
@@ -143,16 +149,27 @@ impl Runner {
         }
     }
 
-    fn conclude(&self, order: &Order<'_>, turn: Turn) -> Settled {
+    /// Records the run, and has its report delivered. What cannot be put into the outbox is delivered here, unless
+    /// `stop` is wanted; without it, it is not.
+    fn conclude(&self, order: &Order<'_>, turn: Turn, stop: Option<Stop>) -> Settled {
+        let Turn {
+            run,
+            warnings,
+            lock,
+        } = turn;
         let (concluded, damage) = {
             let mut state = locked(&self.recording);
-            let Turn { run, warnings, .. } = turn;
             let concluded = run::conclude(order, run, &mut state, warnings, &self.names);
             state.shorten_log();
             (concluded, state.take_damage())
         };
+        if let (Some(Ok(push)), Some(_), Some(stop)) =
+            (&concluded.push, &concluded.state_failure, stop)
+        {
+            self.deliver_unkept(order, &concluded.run.id, push, stop);
+        }
         // The outbox has the reports in the order of the runs.
-        drop(turn.lock);
+        drop(lock);
         for bell in &self.bells {
             bell.ring();
         }
@@ -179,12 +196,24 @@ impl Runner {
         if let Some(error) = &state_failure {
             tracing::error!(job, run_id, err = %error, "a run could not be recorded");
         }
-        *locked(&self.failure) = state_failure.map(|error| error.to_string());
+        *locked(&self.failure) = state_failure.map(|error| (Instant::now(), error.to_string()));
         log_end(job, &run);
         let report = push.and_then(Result::ok);
         Settled {
             run: run::recorded(&run, job, order.key),
             report: report.map(|push| (push.method(), push.families().to_vec())),
+        }
+    }
+
+    fn deliver_unkept(&self, order: &Order<'_>, run_id: &str, push: &Push, stop: Stop) {
+        let dispatch = Dispatch::new(&self.gateways, &self.state_dir, &self.delivery, stop);
+        // Not the one that others wait for.
+        let mut state = LazyState::new(&self.state_dir);
+        for delivery in dispatch.deliver(push, None, &mut state, dispatch.until()) {
+            if let Err(undelivered) = delivery.result {
+                let (job, error) = (&order.job.name, undelivered.error);
+                tracing::error!(job, run_id, err = %error, "the report of a run is lost");
+            }
         }
     }
 }

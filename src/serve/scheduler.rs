@@ -529,6 +529,15 @@ impl Board {
         self.queue.iter().chain(pending).find(|run| run.id == id)
     }
 
+    /// Why runs began, by their ids, as far as that is remembered.
+    pub fn triggers(&self) -> HashMap<String, Trigger> {
+        let over = self.remembered.iter();
+        let over = over.filter_map(|over| Some((over.run.run_id.clone(), over.trigger?)));
+        let active = self.active.iter();
+        over.chain(active.map(|(id, run)| (id.clone(), run.request.trigger)))
+            .collect()
+    }
+
     /// Gives `signal` to all runs that go on.
     pub fn tell_all(&self, signal: i32) {
         for run in self.active.values() {

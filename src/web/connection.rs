@@ -19,6 +19,7 @@ use rustls::ServerConfig;
 use tokio_rustls::TlsAcceptor;
 use tracing::debug;
 
+use super::access::Known;
 use super::config::Config;
 use super::entry::{Doing, Entry};
 use super::instrumentation::{Client, Exchange, HttpMetrics};
@@ -70,10 +71,11 @@ impl Site {
 pub async fn serve(site: Arc<Site>, place: Place, stream: Stream, client: Option<Arc<str>>) {
     let entry = place.entry();
     let tls = site.config.as_ref().and_then(|config| config.tls());
+    let knows_client = tls.as_ref().is_some_and(|tls| tls.knows_clients);
     let stream = match tls {
         None => stream,
         // Boxed, so that what it needs is there for as long as it takes only.
-        Some(tls) => match Box::pin(handshake(tls, entry, stream)).await {
+        Some(tls) => match Box::pin(handshake(tls.config, entry, stream)).await {
             Ok(stream) => stream,
             Err(reason) => {
                 let client = client.as_deref().unwrap_or_default();
@@ -85,7 +87,7 @@ pub async fn serve(site: Arc<Site>, place: Place, stream: Stream, client: Option
     let mut stream = TrackedStream::new(stream, Arc::clone(entry));
     // Without memory for HTTP while nothing is sent.
     while let Doing::Done(true) = entry.unless_told(false, stream.is_sent_to()).await {
-        match speak(&site, entry, &client, stream).await {
+        match speak(&site, entry, &client, knows_client, stream).await {
             Some(parked) => stream = parked,
             None => return,
         }
@@ -118,9 +120,11 @@ async fn speak(
     site: &Arc<Site>,
     entry: &Arc<Entry>,
     client: &Option<Arc<str>>,
+    knows_client: bool,
     stream: TrackedStream,
 ) -> Option<TrackedStream> {
-    let service = service_fn(|request| answer(site, Arc::clone(entry), client, request));
+    let service =
+        service_fn(|request| answer(site, Arc::clone(entry), client, knows_client, request));
     let mut connection = Box::new(site.http.serve_connection(stream, service));
     let mut is_drained = false;
     loop {
@@ -146,6 +150,7 @@ async fn answer(
     site: &Site,
     entry: Arc<Entry>,
     client: &Option<Arc<str>>,
+    knows_client: bool,
     request: Request<Incoming>,
 ) -> Result<Response<AnswerBody>, Infallible> {
     let has_body = !request.body().is_end_stream();
@@ -158,6 +163,11 @@ async fn answer(
         request.extensions_mut().insert(Client(Arc::clone(client)));
     }
     let gate = site.config.as_ref().and_then(|config| config.gate());
+    // They are asked below, if there are any.
+    let has_users = gate.as_ref().is_some_and(|gate| !gate.users.is_empty());
+    if knows_client || has_users {
+        request.extensions_mut().insert(Known);
+    }
     let mut answer = match gate {
         None => site.app.call(request).await?,
         Some(gate) => {

@@ -12,7 +12,7 @@
 //! - `connection`: one of them from its handshake on; `stream`: what it is carried by; `tracked`:
 //!   what is told to `entry` on the way.
 //! - [`pace`]: how fast a body has to come.
-//! - [`Access`]: who can reach a server.
+//! - [`Known`]: whether it is known who sent a request.
 //! - `config`: the web config file; `gate`: what it wants of each request; `users`: who may;
 //!   `rate_limit`: how many may.
 //! - [`instrumentation`]: metrics of the requests.
@@ -44,7 +44,7 @@ mod users;
 use std::path::PathBuf;
 use std::time::Duration;
 
-pub use access::Access;
+pub use access::Known;
 pub use config::{ConfigError, Problem as ConfigProblem};
 pub use instrumentation::HttpMetrics;
 pub use listen::ListenError;

@@ -12,7 +12,6 @@ use tokio::time::{MissedTickBehavior, interval};
 use tracing::{error, info, warn};
 
 use super::accept::{Acceptor, accept};
-use super::access::Access;
 use super::config::Config;
 use super::connection::Site;
 use super::instrumentation::HttpMetrics;
@@ -74,16 +73,15 @@ impl Server {
         self.config.as_ref().is_some_and(|config| config.is_tls())
     }
 
-    /// Who can reach it.
-    pub fn access(&self) -> Access {
+    /// Whether no other machine can reach it.
+    pub fn is_loopback(&self) -> bool {
         let is_loopback = |listener: &Listener| match listener {
             Listener::Tcp(listener) => listener
                 .local_addr()
                 .is_ok_and(|address| address.ip().to_canonical().is_loopback()),
             Listener::Unix(_) => true,
         };
-        let is_loopback = self.listeners.iter().all(is_loopback);
-        Access::new(is_loopback, self.config.clone())
+        self.listeners.iter().all(is_loopback)
     }
 
     /// Serves `app` on a Unix socket too, without what the web config file says: who may open it is

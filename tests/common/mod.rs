@@ -1,5 +1,7 @@
 //! The harness: the built binary in a home of its own, gateways to push to, servers that misbehave.
 
+#[cfg(feature = "real-servers")]
+pub mod api_server;
 mod authority;
 #[cfg(feature = "real-servers")]
 pub mod campaign;

@@ -45,10 +45,16 @@ pub struct Config {
 
 /// What the file says. Whether there is TLS at all never changes.
 struct Current {
-    tls: Option<Arc<ServerConfig>>,
+    tls: Option<Tls>,
     gate: Option<Arc<Gate>>,
-    /// Whether each client has to show who it is.
-    knows_clients: bool,
+}
+
+/// How a handshake goes.
+#[derive(Clone)]
+pub struct Tls {
+    pub config: Arc<ServerConfig>,
+    /// Whether each client has to show a certificate, which is verified.
+    pub knows_clients: bool,
 }
 
 impl Config {
@@ -70,14 +76,8 @@ impl Config {
         self.is_tls
     }
 
-    /// Whether each client has to show who it is, by a password or a certificate.
-    pub fn knows_clients(&self) -> bool {
-        let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
-        current.knows_clients
-    }
-
     /// For the next handshake.
-    pub fn tls(&self) -> Option<Arc<ServerConfig>> {
+    pub fn tls(&self) -> Option<Tls> {
         let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
         current.tls.clone()
     }
@@ -153,10 +153,12 @@ fn interpreted(
     let gate = http::gate(&file, checker)?;
     let policy =
         (file.tls_server_config.as_ref()).and_then(|tls| tls.value.client_auth_type.as_ref());
-    let verified = policy.is_some_and(|policy| policy.value == "RequireAndVerifyClientCert");
+    let knows_clients = policy.is_some_and(|policy| policy.value == "RequireAndVerifyClientCert");
     Ok(Current {
-        knows_clients: verified || !gate.users.is_empty(),
-        tls: tls.map(Arc::new),
+        tls: tls.map(|config| Tls {
+            config: Arc::new(config),
+            knows_clients,
+        }),
         gate: (!gate.is_open()).then(|| Arc::new(gate)),
     })
 }

@@ -90,7 +90,7 @@ rate_limit:
     let config = dir.read(&all).unwrap();
     assert!(config.is_tls());
     assert_eq!(config.gate().unwrap().headers.len(), 5);
-    let tls = config.tls().unwrap();
+    let tls = config.tls().unwrap().config;
     assert!(!tls.ignore_client_order);
     // The three of TLS 1.3, and the one.
     assert_eq!(tls.crypto_provider().cipher_suites.len(), 4);

@@ -1,0 +1,117 @@
+//! What the body of a request changes of a run.
+
+use std::error::Error;
+use std::time::Duration;
+
+use axum::body::{Body, to_bytes};
+use axum::http::header::CONTENT_TYPE;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
+use http_body_util::LengthLimitError;
+use serde::Deserialize;
+use serde_json::{Map, Value as Json};
+use tokio::time::timeout;
+
+use super::api::error;
+use crate::job::{Job, Work};
+use crate::metrics::GroupingKey;
+
+/// How large the body of a request may be.
+const MAX_BODY: usize = 64 * 1024;
+
+/// How long a body may take to come.
+const BODY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What a request may change of a run.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Changes {
+    #[serde(default)]
+    params: Map<String, Json>,
+    #[serde(default)]
+    grouping: Map<String, Json>,
+}
+
+impl Changes {
+    /// Reads them; the error is the answer that says what is wrong with the request.
+    pub async fn read(headers: &HeaderMap, body: Body) -> Result<Self, Response> {
+        let Ok(body) = timeout(BODY_TIMEOUT, to_bytes(body, MAX_BODY)).await else {
+            let why = "the body did not come in time";
+            return Err(error(StatusCode::REQUEST_TIMEOUT, why));
+        };
+        let body = body.map_err(|failure| match is_too_large(&failure) {
+            true => {
+                let why = format!("the body is larger than {MAX_BODY} bytes");
+                error(StatusCode::PAYLOAD_TOO_LARGE, why)
+            }
+            false => error(StatusCode::BAD_REQUEST, "the body was cut off"),
+        })?;
+        let media_type = headers
+            .get(CONTENT_TYPE)
+            .map(|value| value.to_str().unwrap_or("?"));
+        let essence = media_type.and_then(|value| value.split(';').next());
+        match essence.map(|essence| essence.trim().to_ascii_lowercase()) {
+            None if body.is_empty() => {}
+            Some(essence) if essence == "application/json" => {}
+            _ => {
+                let given = media_type.unwrap_or("none");
+                let why = format!("the content type must be application/json, and is {given}");
+                return Err(error(StatusCode::UNSUPPORTED_MEDIA_TYPE, why));
+            }
+        }
+        if body.is_empty() {
+            return Ok(Changes::default());
+        }
+        // By itself it would take an array, too.
+        let object = serde_json::from_slice::<Map<String, Json>>(&body);
+        let changes = object.and_then(|object| serde_json::from_value(object.into()));
+        changes.map_err(|problem| {
+            let why = format!(
+                "the body is not {{\"params\": {{…}}, \"grouping\": {{…}}}}, as far as it has any: {problem}"
+            );
+            error(StatusCode::BAD_REQUEST, why)
+        })
+    }
+
+    /// The job and the grouping key of a run with these self.
+    pub fn apply(self, job: &Job) -> Result<(Job, GroupingKey), String> {
+        let mut job = job.clone();
+        if let Work::Builtin(_, params) = &mut job.work {
+            for (name, value) in &self.params {
+                let text = match value {
+                    Json::String(text) => text.clone(),
+                    Json::Number(number) => number.to_string(),
+                    Json::Bool(boolean) => boolean.to_string(),
+                    _ => return Err(format!("params.{name} must be a string, number or boolean")),
+                };
+                params.set(name, text, format!("params.{name}"));
+            }
+        } else if let Some(name) = self.params.keys().next() {
+            let job = &job.name;
+            return Err(format!(
+                "params.{name}: {job} runs a command, and only a built-in has parameters"
+            ));
+        }
+        if let Work::Builtin(builtin, params) = &job.work {
+            if let Some(error) = params.unknown(builtin.name(), builtin.params()).first() {
+                return Err(error.to_string());
+            }
+            builtin.prepare(params).map_err(|error| error.to_string())?;
+        }
+        let mut labels = Vec::new();
+        for (name, value) in self.grouping {
+            match value {
+                Json::String(value) => labels.push((name, value)),
+                _ => return Err(format!("grouping.{name} must be a string")),
+            }
+        }
+        let key = job.key(labels).map_err(|error| error.to_string())?;
+        Ok((job, key))
+    }
+}
+
+fn is_too_large(failure: &axum::Error) -> bool {
+    failure
+        .source()
+        .is_some_and(|source| source.is::<LengthLimitError>())
+}
