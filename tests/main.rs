@@ -71,6 +71,10 @@ mod roundtrip;
 mod schedules;
 mod secrets;
 mod self_metrics;
+#[cfg(feature = "real-servers")]
+mod serve_metrics;
+#[cfg(feature = "real-servers")]
+mod serve_page;
 mod several_gateways;
 mod signals;
 mod sqlite_backup;
