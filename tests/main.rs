@@ -75,6 +75,8 @@ mod self_metrics;
 mod serve_metrics;
 #[cfg(feature = "real-servers")]
 mod serve_page;
+#[cfg(feature = "real-servers")]
+mod serve_push;
 mod several_gateways;
 mod signals;
 mod sqlite_backup;
