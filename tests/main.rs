@@ -78,7 +78,13 @@ mod serve_health;
 #[cfg(feature = "real-servers")]
 mod serve_hostile;
 #[cfg(feature = "real-servers")]
+mod serve_metrics;
+#[cfg(feature = "real-servers")]
+mod serve_page;
+#[cfg(feature = "real-servers")]
 mod serve_permission;
+#[cfg(feature = "real-servers")]
+mod serve_push;
 mod several_gateways;
 mod signals;
 mod sqlite_backup;

@@ -1,15 +1,13 @@
 //! The page of `serve` in a browser: running a job, keeping up, the keyboard, narrow screens, dark mode.
 
-use std::fs;
-use std::path::Path;
-use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, UNIX_EPOCH};
 
+use nix::sys::signal::Signal;
+
 use metricsjob::serve::page::{self, Failure, JobView, Page, RunView};
 
-use crate::common::own_gateway::OwnGateway;
-use crate::common::{Chromium, FakeServer};
+use crate::common::{Chromium, Exporter, FakeServer, send};
 use crate::gateway_page::LOW_CONTRAST;
 
 const NOW: u64 = 1_790_000_000;
@@ -364,35 +362,9 @@ fn nothing_moves_for_those_who_do_not_want_it() {
     assert_eq!(animations, [1, 0]);
 }
 
-/// `metricsjob serve` with these job files, as name and content.
-fn real_server(dir: &Path, jobs: &[(&str, &str)], flags: &[&str]) -> OwnGateway {
-    let jobs_dir = dir.join("jobs");
-    fs::create_dir_all(&jobs_dir).unwrap();
-    for (name, content) in jobs {
-        fs::write(jobs_dir.join(format!("{name}.toml")), content).unwrap();
-    }
-    let mut command = Command::new(env!("CARGO_BIN_EXE_metricsjob"));
-    command
-        .arg("serve")
-        .arg("--jobs-dir")
-        .arg(&jobs_dir)
-        .arg("--state-dir")
-        .arg(dir.join("state"))
-        .arg("--web.listen-address=127.0.0.1:0")
-        .args(flags)
-        .env_clear()
-        .env("PATH", std::env::var_os("PATH").unwrap())
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped());
-    OwnGateway::start_command(command)
-}
-
 #[test]
 fn the_real_server_lists_and_runs_jobs() {
-    let dir = tempfile::tempdir().unwrap();
-    let server = real_server(
-        dir.path(),
+    let server = Exporter::start(
         &[
             (
                 "good",
@@ -407,7 +379,7 @@ fn the_real_server_lists_and_runs_jobs() {
     );
     let mut browser = Chromium::start();
     browser.open(&format!("{}/", server.url()));
-    browser.wait_for("document.querySelectorAll('.job').length == 2");
+    assert_eq!(browser.evaluate(SHOWN), "bad good");
     let card = |name: &str| format!("document.querySelector('.job[data-key={name}]')");
     for (name, state) in [("good", "Success"), ("bad", "Failure (exit code 3)")] {
         let card = card(name);
@@ -423,9 +395,121 @@ fn the_real_server_lists_and_runs_jobs() {
         "<b>no space"
     );
     let count = "document.querySelectorAll('.job').length";
-    for (query, jobs) in [("?failed=1", 1), ("?search=does+WELL", 1), ("?page=9", 2)] {
+    for (query, jobs) in [("?failed=1", 1), ("?search=does+WELL", 1), ("?page=9", 4)] {
         browser.open(&format!("{}/{query}", server.url()));
         assert_eq!(browser.evaluate(count), jobs, "{query}");
     }
     assert_eq!(browser.problems(), [""; 0]);
+}
+
+/// The names of the jobs that the page shows, without those that every server has.
+const SHOWN: &str = "[...document.querySelectorAll('.job h3')].map(name => name.textContent)
+    .filter(name => !['backup', 'random'].includes(name)).join(' ')";
+
+#[test]
+fn other_machines_may_look_and_not_start() {
+    let jobs = [("quick", "command = [\"true\"]\n")];
+    let mut browser = Chromium::start();
+    for (flags, may) in [
+        (&["--web.listen-address=0.0.0.0:0"][..], false),
+        (
+            &["--web.listen-address=0.0.0.0:0", "--web.enable-lifecycle"],
+            true,
+        ),
+        (&[], true),
+    ] {
+        let server = Exporter::start(&jobs, flags);
+        let origin = server.url();
+        browser.open(&format!("{origin}/"));
+        assert_eq!(browser.evaluate(SHOWN), "quick");
+        let buttons = "document.querySelectorAll('[data-key=quick] [data-start]').length";
+        assert_eq!(browser.evaluate(buttons), i32::from(may), "{flags:?}");
+        // What a script of the page could send.
+        let start =
+            "fetch('/api/v1/jobs/quick/runs', { method: 'POST' }).then(answer => answer.status)";
+        let status = browser.evaluate(start);
+        assert_eq!(status, if may { 202 } else { 403 }, "{flags:?}");
+        // Pages of other sites may not, whoever else may.
+        let path = "/api/v1/jobs/quick/runs";
+        let elsewhere = [("Origin", "http://evil.example")];
+        let refused = server.request("POST", path, &elsewhere, "");
+        assert_eq!(refused.status, 403, "{flags:?}");
+    }
+}
+
+#[test]
+fn what_the_real_server_has_comes_by_itself() {
+    let server = Exporter::start(
+        &[
+            (
+                "often",
+                "every = \"1s\"\ncommand = [\"sh\", \"-c\", \"echo >>starts; test $(wc -l <starts) -ne 2\"]\n",
+            ),
+            ("broken", "command = 7\n"),
+        ],
+        &[],
+    );
+    let mut browser = Chromium::start();
+    browser.open(&format!("{}/", server.url()));
+    let notice = "document.querySelector('.notice')?.textContent ?? ''";
+    let shown = browser.evaluate(notice);
+    let shown = shown.as_str().unwrap();
+    assert!(
+        shown.contains("1 problem") && shown.contains("broken.toml"),
+        "{shown}"
+    );
+    let card = "document.querySelector('.job[data-key=often]')";
+    browser.evaluate(&format!("window.before = {card}"));
+    browser.wait_for("document.querySelectorAll('rect').length >= 3");
+    browser.wait_for("document.querySelector('.failure') !== null");
+    assert_eq!(browser.evaluate(&format!("{card} === window.before")), true);
+    // Times to come count down meanwhile.
+    browser.wait_for("document.querySelector('time[data-due]') !== null");
+    // Job files are read again.
+    server
+        .sandbox
+        .write("jobs/broken.toml", "command = [\"true\"]\n");
+    send(server.server.pid(), Signal::SIGHUP);
+    browser.wait_for(&format!("({notice}) === ''"));
+    browser.wait_for(&format!("{SHOWN} === 'broken often'"));
+    assert_eq!(browser.problems(), [""; 0]);
+}
+
+#[test]
+fn many_jobs_are_turned_over_and_searched() {
+    let jobs: Vec<(String, String)> = (0..120)
+        .map(|n| {
+            (
+                format!("job-{n:03}"),
+                format!(
+                    "description = \"Number {n} of {}\"\ncommand = [\"true\"]\n",
+                    n % 7
+                ),
+            )
+        })
+        .collect();
+    let jobs: Vec<(&str, &str)> = jobs.iter().map(|(n, c)| (&**n, &**c)).collect();
+    let server = Exporter::start(&jobs, &[]);
+    let mut browser = Chromium::start();
+    browser.open(&format!("{}/", server.url()));
+    let count = "document.querySelectorAll('.job').length";
+    assert_eq!(browser.evaluate(count), 50);
+    let next = "document.querySelector('.pages a[rel=next]').click()";
+    browser.evaluate(next);
+    browser.wait_for("document.querySelector('.job h3').textContent === 'job-049'");
+    browser.evaluate(next);
+    browser.wait_for(&format!("{count} === 22"));
+    browser.open(&format!("{}/?search=number+118", server.url()));
+    assert_eq!(browser.evaluate(SHOWN), "job-118");
+    assert_eq!(browser.problems(), [""; 0]);
+}
+
+#[test]
+fn it_says_when_the_server_has_gone() {
+    let server = Exporter::start(&[("quick", "command = [\"true\"]\n")], &[]);
+    let mut browser = Chromium::start();
+    browser.open(&format!("{}/", server.url()));
+    drop(server);
+    browser.wait_for("document.querySelector('#lost').textContent !== ''");
+    assert_eq!(browser.evaluate(SHOWN), "quick");
 }

@@ -280,7 +280,7 @@ fn access_log() {
 
     let gateway = OwnGateway::alone(&["--log.format=json", "--log.level=debug"]);
     gateway.get("/-/ready");
-    gateway.logs(r#","level":"debug","msg":"request","method":"GET","endpoint":"/-/ready","path":"/-/ready","status":"200","seconds":""#);
+    gateway.logs(r#","level":"debug","msg":"request","method":"GET","endpoint":"/-/ready","path":"/-/ready","status":200,"seconds":"#);
 
     let gateway = OwnGateway::alone(&[]);
     gateway.get("/-/ready");

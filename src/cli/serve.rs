@@ -312,7 +312,7 @@ impl Signals {
 struct Threads {
     scheduler: thread::JoinHandle<()>,
     delivery: Delivery,
-    publication: Option<Periodic>,
+    publications: Vec<Periodic>,
     window: Option<Periodic>,
 }
 
@@ -326,17 +326,16 @@ impl Threads {
         let failed = "could not start a thread";
         let scheduler = Arc::clone(&app.scheduler);
         let watch = thread::Builder::new().name("schedule".into());
-        let publication = match args.push_interval {
-            Some(interval) => {
-                let instance = args.push_instance.clone().unwrap_or_else(host);
-                let publication = Publication::new(&app.scheduler, instance, stop.clone());
-                let mut publication = publication.map_err(exit::usage)?;
+        let mut publications = Vec::new();
+        if let Some(interval) = args.push_interval {
+            let instance = args.push_instance.clone().unwrap_or_else(host);
+            let each = Publication::to_each_gateway(&app.scheduler, instance, stop);
+            for mut publication in each.map_err(exit::usage)? {
                 let app = Arc::clone(app);
                 let push = move || publication.push(&app.scheduler, app.own_families());
-                Some(Periodic::start("publish", interval, push).context(failed)?)
+                publications.push(Periodic::start("publish", interval, push).context(failed)?);
             }
-            None => None,
-        };
+        }
         let window = match log_window {
             Some(interval) => {
                 let scheduler = Arc::clone(&app.scheduler);
@@ -348,7 +347,7 @@ impl Threads {
         Ok(Threads {
             delivery: Delivery::start(&app.scheduler, stop).context(failed)?,
             scheduler: watch.spawn(move || scheduler.watch()).context(failed)?,
-            publication,
+            publications,
             window,
         })
     }
@@ -358,9 +357,8 @@ impl Threads {
         // If it has panicked, that has been said.
         let _ = self.scheduler.join();
         self.delivery.end();
-        for periodic in [self.publication, self.window].into_iter().flatten() {
-            periodic.end();
-        }
+        Periodic::end(self.publications);
+        Periodic::end(self.window);
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::scheduler::Scheduler;
 use super::series::{JOB_NAME, ShownFamily};
-use super::uniform::{NEXT_RUN, RUNNING, Uniform};
+use super::uniform::{LAST_RUN, MISSED_RUNS, NEXT_RUN, RUNNING, Uniform};
 use crate::metrics::text::rendered::RenderedFamily;
 use crate::metrics::{Family, Kind, Labels, Value, unix_seconds};
 
@@ -59,13 +59,13 @@ impl Shown {
                 next,
             ),
             Family::new(
-                "metricsjob_last_run_timestamp_seconds",
+                LAST_RUN,
                 "When the last run of the job ended, well or not.",
                 gauge,
                 last,
             ),
             Family::new(
-                "metricsjob_missed_runs_total",
+                MISSED_RUNS,
                 "Runs that did not take place because nobody could start them when they were due.",
                 Kind::Counter,
                 missed,

@@ -41,11 +41,16 @@ impl Periodic {
         })
     }
 
-    /// Has it done a last time, and waits for that.
-    pub fn end(self) {
-        self.is_ending.store(true, Relaxed);
-        self.bell.ring();
-        // If it has panicked, that has been said.
-        let _ = self.thread.join();
+    /// Has each of `all` done a last time, at the same time, and waits for that.
+    pub fn end(all: impl IntoIterator<Item = Self>) {
+        let all: Vec<Self> = all.into_iter().collect();
+        for periodic in &all {
+            periodic.is_ending.store(true, Relaxed);
+            periodic.bell.ring();
+        }
+        for periodic in all {
+            // If it has panicked, that has been said.
+            let _ = periodic.thread.join();
+        }
     }
 }

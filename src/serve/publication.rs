@@ -6,17 +6,18 @@ use super::exporter::Shown;
 use super::scheduler::Scheduler;
 use crate::metrics::check::add_pushable;
 use crate::metrics::{Family, GroupingKey, GroupingKeyError, Labels, Method, Push};
-use crate::push::{GatewayError, Pusher, Stop};
+use crate::push::{Gateway, Pusher, Stop};
 use crate::state::LazyState;
 
 /// The job label of the group.
 const JOB: &str = "metricsjob";
 
-/// Pushes all metrics to each gateway. Nothing is kept that cannot be delivered: the next push has newer
+/// Pushes all metrics to one gateway. Nothing is kept that cannot be delivered: the next push has newer
 /// values.
 pub struct Publication {
     key: GroupingKey,
-    pushers: Vec<Pusher>,
+    gateway: String,
+    pusher: Pusher,
     state: LazyState,
     /// Whether the last one failed, which is said once.
     has_failed: bool,
@@ -24,24 +25,23 @@ pub struct Publication {
 }
 
 impl Publication {
-    /// Into the group of this `instance`.
-    pub fn new(
+    /// One for each gateway, so that none waits for another. They push into the group of this `instance`.
+    pub fn to_each_gateway(
         scheduler: &Scheduler,
         instance: String,
-        stop: Stop,
-    ) -> Result<Self, GroupingKeyError> {
+        stop: &Stop,
+    ) -> Result<Vec<Self>, GroupingKeyError> {
         let runner = scheduler.runner();
-        Ok(Publication {
-            key: GroupingKey::new(JOB, [("instance".to_owned(), instance)])?,
-            pushers: runner
-                .gateways()
-                .iter()
-                .map(|gateway| gateway.pusher())
-                .collect(),
+        let key = GroupingKey::new(JOB, [("instance".to_owned(), instance)])?;
+        let to = |gateway: &Gateway| Publication {
+            key: key.clone(),
+            gateway: gateway.to_string(),
+            pusher: gateway.pusher(),
             state: LazyState::new(runner.state_dir()),
             has_failed: false,
-            stop,
-        })
+            stop: stop.clone(),
+        };
+        Ok(runner.gateways().iter().map(to).collect())
     }
 
     /// Pushes what `scheduler` knows now, and `further` families of the server.
@@ -60,18 +60,12 @@ impl Publication {
         };
         let timeout = scheduler.runner().delivery().deadline;
         let (state, stop) = (&mut self.state, &self.stop);
-        let mut results = Vec::new();
-        for pusher in &self.pushers {
-            results.push(pusher.push(&push, state, timeout, stop));
-        }
+        let result = self.pusher.push(&push, state, timeout, stop);
         let window = &mut scheduler.board().window;
-        for result in &results {
-            match result {
-                Ok(()) => window.pushes_sent += 1,
-                Err(_) => window.pushes_failed += 1,
-            }
+        match result {
+            Ok(()) => window.pushes_sent += 1,
+            Err(_) => window.pushes_failed += 1,
         }
-        let result: Result<(), GatewayError> = results.into_iter().collect();
         let result = result.map_err(|error| error.to_string());
         let left_out = left_out.first().map(|error| error.to_string());
         self.tell(result.and(left_out.map_or(Ok(()), Err)));
@@ -96,12 +90,17 @@ impl Publication {
 
     fn tell(&mut self, result: Result<(), String>) {
         let is_failure = result.is_err();
+        let gateway = &self.gateway;
         match result {
             Err(error) if !self.has_failed => {
-                tracing::warn!(err = error, "the server's metrics could not all be pushed");
+                tracing::warn!(
+                    gateway,
+                    err = error,
+                    "the server's metrics could not all be pushed"
+                );
             }
             Ok(()) if self.has_failed => {
-                tracing::info!("the server's metrics are pushed again");
+                tracing::info!(gateway, "the server's metrics are pushed again");
             }
             _ => {}
         }

@@ -43,6 +43,18 @@ impl ShownFamily {
             family,
         }
     }
+
+    /// Without the series that `newer` has.
+    fn leave_out(&mut self, newer: &ShownFamily) {
+        let before = self.family.metrics.len();
+        let newer: HashSet<&Labels> = newer.family.metrics.iter().map(|m| &m.labels).collect();
+        self.family
+            .metrics
+            .retain(|metric| !newer.contains(&metric.labels));
+        if self.family.metrics.len() < before {
+            self.rendered = RenderedFamily::of(&self.family);
+        }
+    }
 }
 
 impl Series {
@@ -75,8 +87,25 @@ impl Series {
         if self.groups.len() == MAX_KEYS {
             self.groups.remove(0);
         }
+        self.leave_out(&labels, &shown);
         let shown = shown.into_values().collect();
         self.groups.push((labels, Arc::new(shown)));
+    }
+
+    /// Leaves out of other groups the series that `shown`, with these `labels` of its key, has too. That takes
+    /// keys with other label names: of `m{b="1"}` under no key, and `m` under `b="1"`, come the same.
+    fn leave_out(&mut self, labels: &Labels, shown: &BTreeMap<String, ShownFamily>) {
+        for (others, families) in &mut self.groups {
+            if others.keys().eq(labels.keys()) {
+                continue;
+            }
+            for other in Arc::make_mut(families) {
+                if let Some(newer) = shown.get(&other.family.name) {
+                    other.leave_out(newer);
+                }
+            }
+            Arc::make_mut(families).retain(|family| !family.family.metrics.is_empty());
+        }
     }
 
     /// What is shown, for each key.
@@ -126,6 +155,23 @@ mod tests {
         );
         series.report("n", &key(&[("db", "x")]), Method::Put, more(), |_| false);
         assert_eq!(lines(&series), "b{db=\"x\",job_name=\"n\"} 2\n");
+    }
+
+    #[test]
+    fn no_series_stands_twice() {
+        let mut series = Series::default();
+        let mut family = Family::gauge("m", "", 1.0);
+        family.metrics[0].labels = Labels::from([("b", "1")]);
+        let first = vec![family, Family::gauge("n", "", 1.0)];
+        let mut report = |labels: &[(&str, &str)], families: Vec<Family>| {
+            series.report("j", &key(labels), Method::Post, families, |_| false);
+            lines(&series)
+        };
+        report(&[], first);
+        assert_eq!(
+            report(&[("b", "1")], vec![Family::gauge("m", "", 2.0)]),
+            "n{job_name=\"j\"} 1\nm{b=\"1\",job_name=\"j\"} 2\n"
+        );
     }
 
     #[test]

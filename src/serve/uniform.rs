@@ -10,10 +10,20 @@ pub const RUN_DURATION: &str = "batch_job_run_duration_seconds";
 pub const RUNS_TOTAL: &str = "batch_job_runs_total";
 pub const RUNNING: &str = "batch_job_running";
 pub const NEXT_RUN: &str = "batch_job_next_run_timestamp_seconds";
+pub const LAST_RUN: &str = "metricsjob_last_run_timestamp_seconds";
+pub const MISSED_RUNS: &str = "metricsjob_missed_runs_total";
 
 /// Whether a family is one of these, and so never one of a job's own.
 pub fn is_uniform(name: &str) -> bool {
-    [RUN_DURATION, RUNS_TOTAL, RUNNING, NEXT_RUN].contains(&name)
+    [
+        RUN_DURATION,
+        RUNS_TOTAL,
+        RUNNING,
+        NEXT_RUN,
+        LAST_RUN,
+        MISSED_RUNS,
+    ]
+    .contains(&name)
 }
 
 /// Those of one job that change only when one of its runs ends, rendered then.

@@ -126,6 +126,21 @@ struct Fields {
     line: String,
 }
 
+impl Fields {
+    /// A value that JSON has without quotes.
+    fn bare(&mut self, field: &Field, value: &str) {
+        match self.format {
+            Format::Logfmt => self.record_str(field, value),
+            Format::Json => {
+                self.line.push_str(self.format.separator());
+                quote(field.name(), &mut self.line);
+                self.line.push(':');
+                self.line.push_str(value);
+            }
+        }
+    }
+}
+
 impl Visit for Fields {
     fn record_str(&mut self, field: &Field, value: &str) {
         match field.name() {
@@ -138,7 +153,26 @@ impl Visit for Fields {
         }
     }
 
-    /// Numbers and what is given by its `Display` come here too.
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        self.bare(field, &value.to_string());
+    }
+
+    fn record_i64(&mut self, field: &Field, value: i64) {
+        self.bare(field, &value.to_string());
+    }
+
+    fn record_f64(&mut self, field: &Field, value: f64) {
+        match value.is_finite() {
+            true => self.bare(field, &value.to_string()),
+            false => self.record_str(field, &value.to_string()),
+        }
+    }
+
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        self.bare(field, &value.to_string());
+    }
+
+    /// What is given by its `Display` comes here too.
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
         self.record_str(field, &format!("{value:?}"));
     }
@@ -256,10 +290,12 @@ mod tests {
         );
         let lines = logged(Level::Info, Format::Json, || {
             info!(http2 = false, groups = 3, "x");
+            info!(a = -1.5, b = f64::NAN, c = u64::MAX, "y");
         });
         assert_eq!(
             lines,
-            "\"level\":\"info\",\"msg\":\"x\",\"http2\":\"false\",\"groups\":\"3\"}\n"
+            "\"level\":\"info\",\"msg\":\"x\",\"http2\":false,\"groups\":3}\n\
+             \"level\":\"info\",\"msg\":\"y\",\"a\":-1.5,\"b\":\"NaN\",\"c\":18446744073709551615}\n"
         );
     }
 

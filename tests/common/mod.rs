@@ -10,6 +10,8 @@ mod chromium;
 pub mod client_model;
 #[cfg(feature = "real-servers")]
 pub mod curl;
+#[cfg(feature = "real-servers")]
+mod exporter;
 mod fake_server;
 pub mod families;
 mod fault;
@@ -27,6 +29,8 @@ pub mod web_server;
 pub use authority::Authority;
 #[cfg(feature = "real-servers")]
 pub use chromium::Chromium;
+#[cfg(feature = "real-servers")]
+pub use exporter::{Exporter, Page};
 pub use fake_server::FakeServer;
 pub use fault::Fault;
 pub use fault_proxy::FaultProxy;

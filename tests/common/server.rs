@@ -106,12 +106,19 @@ impl Server {
     /// `prometheus` with this configuration file.
     #[cfg(feature = "real-servers")]
     pub fn prometheus(config: &Path) -> Self {
+        Server::prometheus_with(config, &[])
+    }
+
+    /// The same with further flags.
+    #[cfg(feature = "real-servers")]
+    pub fn prometheus_with(config: &Path, flags: &[&str]) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let mut command = Command::new("prometheus");
         command
             .arg("--web.listen-address=127.0.0.1:0")
             .arg(format!("--config.file={}", config.display()))
-            .arg(format!("--storage.tsdb.path={}", dir.path().display()));
+            .arg(format!("--storage.tsdb.path={}", dir.path().display()))
+            .args(flags);
         let server = Server::start(command, Home::Dir(dir));
         server.wait_for("/-/ready", |_| true);
         server

@@ -9,6 +9,7 @@
 //! the gauge that it was pushed as. Prometheus takes that; strict readers may not, because
 //! OpenMetrics gives the name to `x`.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 
 use super::encode::{self, append, encode_samples, escape, number};
@@ -22,12 +23,10 @@ pub const END: &str = "# EOF\n";
 
 /// The families, and [`END`].
 pub fn encode(families: &[Family]) -> String {
-    let names: HashSet<&str> = families.iter().map(|family| &*family.name).collect();
+    let names = sample_names(families.iter().map(|f| (f.name.as_str(), f.kind)));
     let mut out = String::new();
     for family in families.iter().filter(|family| !family.metrics.is_empty()) {
-        header(&mut out, &family.name, family.kind, &family.help, |name| {
-            names.contains(name)
-        });
+        header(&mut out, &family.name, family.kind, &family.help, &names);
         encode_samples(&mut out, family, |out, milliseconds| {
             number(out, milliseconds as f64 / 1000.0);
         });
@@ -36,20 +35,25 @@ pub fn encode(families: &[Family]) -> String {
     out
 }
 
+/// The names that families have, and those of their samples.
+pub fn sample_names<'a>(families: impl Iterator<Item = (&'a str, Kind)>) -> HashSet<Cow<'a, str>> {
+    let mut names = HashSet::new();
+    for (name, kind) in families {
+        names.insert(Cow::Borrowed(name));
+        let suffixes = kind.suffixes().iter();
+        names.extend(suffixes.map(|suffix| Cow::Owned(format!("{name}{suffix}"))));
+    }
+    names
+}
+
 /// Appends the HELP line (unless there is no `help`) and the TYPE line of a family.
 ///
-/// A counter's name is that of its samples without `_total`, and has to be no other family's:
-/// `has_family` says whether there is one. A counter that cannot have such a name is `unknown`.
-pub fn header(
-    out: &mut String,
-    name: &str,
-    kind: Kind,
-    help: &str,
-    has_family: impl Fn(&str) -> bool,
-) {
+/// A counter's name is that of its samples without `_total`, and has to be no other family's, nor that of
+/// its samples: `names` has them. A counter that cannot have such a name is `unknown`.
+pub fn header(out: &mut String, name: &str, kind: Kind, help: &str, names: &HashSet<Cow<'_, str>>) {
     let (name, kind) = match kind {
         Kind::Counter => match name.strip_suffix("_total") {
-            Some(base) if !base.is_empty() && !has_family(base) => (base, "counter"),
+            Some(base) if !base.is_empty() && !names.contains(base) => (base, "counter"),
             _ => (name, "unknown"),
         },
         Kind::Untyped => (name, "unknown"),
@@ -81,6 +85,7 @@ mod tests {
             # TYPE e histogram\ne_bucket{le=\"1\"} 1\ne_bucket{le=\"+Inf\"} 2\ne_sum 3\ne_count 2\n\
             # TYPE f summary\nf{quantile=\"0.5\"} 1\nf_sum 3\nf_count 2\n\
             # TYPE _total counter\n_total 1\n\
+            # TYPE e_count_total counter\ne_count_total 1\n\
             g 1 1500\n";
         let expected = "\
             # HELP a Say \\\"a\\\\b\\\"\\nand more.\n# TYPE a counter\na_total{b=\"\\\"\\n\"} 1\na_total 2.5\n\
@@ -91,6 +96,7 @@ mod tests {
             # TYPE e histogram\ne_bucket{le=\"1\"} 1\ne_bucket{le=\"+Inf\"} 2\ne_sum 3\ne_count 2\n\
             # TYPE f summary\nf{quantile=\"0.5\"} 1\nf_sum 3\nf_count 2\n\
             # TYPE _total unknown\n_total 1\n\
+            # TYPE e_count_total unknown\ne_count_total 1\n\
             # TYPE g unknown\ng 1 1.5\n\
             # EOF\n";
         assert_eq!(encode(&parse(text.as_bytes()).unwrap()), expected);

@@ -1,7 +1,5 @@
 //! Families whose samples are lines already, from wherever they were rendered before.
 
-use std::collections::HashSet;
-
 use super::{encode, openmetrics};
 use crate::metrics::{Family, Kind};
 
@@ -44,14 +42,12 @@ pub fn text_pieces(families: impl ExactSizeIterator<Item = RenderedFamily>) -> V
 
 /// The same in [OpenMetrics](mod@openmetrics), with its last line.
 pub fn openmetrics_pieces(families: Vec<RenderedFamily>) -> Vec<String> {
-    let names: HashSet<&str> = families.iter().map(|f| f.name.as_str()).collect();
+    let names = openmetrics::sample_names(families.iter().map(|f| (f.name.as_str(), f.kind)));
     let headers: Vec<String> = families
         .iter()
         .map(|family| {
             let mut out = String::new();
-            openmetrics::header(&mut out, &family.name, family.kind, &family.help, |name| {
-                names.contains(name)
-            });
+            openmetrics::header(&mut out, &family.name, family.kind, &family.help, &names);
             out
         })
         .collect();

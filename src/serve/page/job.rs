@@ -94,9 +94,12 @@ fn facts(page: &Page<'_>, job: &JobView) -> Markup {
 }
 
 /// A command, of which options stay together where a line is too narrow: a browser would break it after
-/// a hyphen.
+/// a hyphen. The lines of a script stand in one.
 fn command(text: &str) -> Markup {
     const LONG: usize = 100;
+    let lines = text.trim().lines().map(str::trim);
+    let lines = lines.filter(|line| !line.is_empty());
+    let text = &lines.collect::<Vec<_>>().join(" ⏎ ").replace('\t', " ");
     html! {
         @if text.len() > LONG {
             (cut(text))
@@ -106,5 +109,17 @@ fn command(text: &str) -> Markup {
                 span .word { (visible(word)) }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_script_stands_in_one_line() {
+        let word = |text: &str| format!("<span class=\"word\">{text}</span>");
+        let words = ["sh", "-c", "a", "⏎", "b"].map(word).join(" ");
+        assert_eq!(command("sh -c a\n\n\tb\n").0, words);
     }
 }
