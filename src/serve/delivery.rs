@@ -10,6 +10,10 @@ use crate::backoff::Backoff;
 use crate::push::{Courier, Flushed, Stop};
 use crate::state::LazyState;
 
+/// How long a report waits for others that come at the same time: to begin the runs of that time is more
+/// urgent.
+const GATHER: Duration = Duration::from_millis(100);
+
 /// What other processes leave in the outbox is found so soon.
 const LOOK: Duration = Duration::from_secs(15);
 
@@ -89,6 +93,9 @@ fn deliver(scheduler: &Scheduler, place: usize, is_ending: &AtomicBool, stop: St
         }
         let left = alone_until.saturating_duration_since(Instant::now());
         bell.wait(if left.is_zero() { LOOK } else { left });
+        if !is_ending.load(Relaxed) {
+            thread::sleep(GATHER);
+        }
     }
 }
 
