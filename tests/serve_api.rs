@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::thread;
 
 use serde_json::{Value as Json, json};
 
@@ -263,7 +265,7 @@ fn what_a_run_is_told() {
     });
     let id = api.start_run("backup", &body);
     let run = api.run_once(&id, "finished");
-    assert_eq!(api.runs("backup", ""), [run.clone()]);
+    assert_eq!(api.runs("backup", "")[..], *std::slice::from_ref(&run));
     assert_eq!(run["outcome"], "success");
     assert_eq!(run["grouping"], json!({ "db": "Kunden ä/b" }));
     assert_eq!(run["metrics"][0]["metrics"][0]["value"], 7);
@@ -493,6 +495,32 @@ fn reload() {
     api.get("/api/v1/jobs/new").error(404);
     // Its history is still there.
     assert_eq!(api.run(&id)["name"], "new");
+}
+
+/// What was there before a reload was asked for is in force once it is answered, whatever other reloads go on.
+#[test]
+fn reloads_at_the_same_time() {
+    let api = Api::start();
+    let reload = || api.send("POST", "/-/reload", &[], b"").json(200);
+    let is_over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                while !is_over.load(Relaxed) {
+                    reload();
+                }
+            });
+        }
+        let rounds = (0..50).find(|round: &u32| {
+            let description = format!("round {round}");
+            let job = format!("description = '{description}'\ncommand = ['true']\n");
+            api.sandbox.write("jobs/hello.toml", job);
+            reload();
+            (0..5).any(|_| api.job("hello")["description"] != description)
+        });
+        is_over.store(true, Relaxed);
+        assert_eq!(rounds, None);
+    });
 }
 
 #[test]

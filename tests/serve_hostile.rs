@@ -1,15 +1,18 @@
 //! Requests that no client of good will sends, and very many at once: each is answered, and what was accepted
 //! takes place exactly once.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
+use nix::sys::signal::Signal;
 use serde_json::{Value as Json, json};
 
-use crate::common::Sandbox;
-use crate::common::api_server::{Api, JSON, assert_shape, sandbox};
+use crate::common::api_server::{Api, JSON, assert_shape, open, sandbox, serve};
+use crate::common::{Sandbox, eventually, send};
 
 const RUNS: &str = "/api/v1/jobs/backup/runs";
 
@@ -210,19 +213,26 @@ fn two_thousand_at_once() {
             stream
         })
         .collect();
-    let mut accepted: BTreeMap<String, usize> = BTreeMap::new();
+    let mut accepted = BTreeSet::new();
     for stream in streams {
         let (status, text) = answer(stream);
         assert_eq!(status, 202, "{text}");
         let (_, body) = text.split_once("\r\n\r\n").unwrap();
         let run: Json = serde_json::from_str(body).unwrap();
-        accepted.insert(run["run_id"].as_str().unwrap().to_owned(), 0);
+        accepted.insert(run["run_id"].as_str().unwrap().to_owned());
     }
     assert_eq!(accepted.len(), AT_ONCE);
     let waiting = || {
         let job = api.job("often");
         let running = job["running"].as_u64().unwrap();
         assert!(running <= 8, "{running}");
+        // While runs begin and end, a list has each of them once.
+        let listed = api.runs("often", "?limit=1000");
+        let ids: BTreeSet<&str> = listed
+            .iter()
+            .map(|run| run["run_id"].as_str().unwrap())
+            .collect();
+        assert_eq!(ids.len(), listed.len());
         running + job["queued"].as_u64().unwrap()
     };
     // However slow, as long as it goes on.
@@ -235,17 +245,58 @@ fn two_thousand_at_once() {
         assert!(Instant::now() < deadline, "{left} runs wait");
         now == 0
     });
-    for run in history(&api.sandbox) {
-        assert_eq!(run["outcome"], "success", "{run}");
-        let id = run["run_id"].as_str().unwrap();
-        *accepted.get_mut(id).unwrap_or_else(|| panic!("{run}")) += 1;
-    }
-    let wrong: Vec<_> = accepted.iter().filter(|(_, times)| **times != 1).collect();
-    assert!(wrong.is_empty(), "{wrong:?}");
+    let outcomes = recorded_once(&api.sandbox, accepted);
+    assert_eq!(outcomes, BTreeMap::from([("success".into(), AT_ONCE)]));
     let runs = api.get("/metrics").body;
     let counted =
         format!("batch_job_runs_total{{job_name=\"often\",outcome=\"success\"}} {AT_ONCE}");
     assert!(runs.contains(&counted), "{runs}");
+}
+
+/// Whatever waits when the server ends did not take place, and is recorded so, however many there are.
+#[test]
+fn what_waits_at_the_end() {
+    let sandbox = sandbox();
+    let gated = fs::read_to_string(sandbox.path().join("jobs/gated.toml")).unwrap();
+    let many = format!("overlap = 'allow'\nkeep = 10000\n{gated}");
+    sandbox.write("jobs/many.toml", many);
+    let server = serve(&sandbox, "127.0.0.1", &["--concurrency=8", "--grace=1h"]);
+    // Fewer files can be open than runs wait.
+    let script = "ulimit -n 256; exec \"$@\"";
+    let mut command = Command::new("sh");
+    command
+        .args(["-c", script, "sh"])
+        .arg(server.get_program())
+        .args(server.get_args())
+        .env_clear()
+        .env("PATH", std::env::var_os("PATH").unwrap())
+        .env("HOME", sandbox.path())
+        .envs(sandbox.variables())
+        .current_dir(sandbox.path());
+    let mut api = Api::start_command(command, sandbox);
+    let one = |job: &str| api.start_run(job, &json!({}));
+    let mut accepted: BTreeSet<String> = (0..1000).map(|_| one("many")).collect();
+    accepted.extend((0..50).map(|_| one("queued")));
+    send(api.server.pid(), Signal::SIGTERM);
+    eventually("it takes no more", || api.post("many", "{}").status == 503);
+    open(&api.sandbox);
+    assert_eq!(api.server.wait(), Some(0), "{}", api.server.log());
+    let outcomes = recorded_once(&api.sandbox, accepted);
+    let expected = [("skipped".into(), 1050 - 8), ("success".into(), 8)];
+    assert_eq!(outcomes, BTreeMap::from(expected));
+}
+
+/// How many runs in the history have which outcome, which are all of `accepted`, each once.
+#[track_caller]
+fn recorded_once(sandbox: &Sandbox, mut accepted: BTreeSet<String>) -> BTreeMap<String, usize> {
+    let mut outcomes = BTreeMap::new();
+    for run in history(sandbox) {
+        assert!(accepted.remove(run["run_id"].as_str().unwrap()), "{run}");
+        let outcome = run["outcome"].as_str().unwrap().to_owned();
+        *outcomes.entry(outcome).or_default() += 1;
+    }
+    assert!(accepted.is_empty(), "{accepted:?}");
+    outcomes
 }
 
 fn eventually_all(mut happened: impl FnMut() -> bool) {

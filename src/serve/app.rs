@@ -1,6 +1,6 @@
 //! What all requests of a server share.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Instant, SystemTime};
 
 use tokio::sync::Semaphore;
@@ -31,6 +31,8 @@ pub struct App {
     pub scrapes: Arc<Semaphore>,
     catalog: Catalog,
     with_demos: bool,
+    /// One at a time, so that what was read first does not come into force last.
+    reloading: Mutex<()>,
     http: Arc<HttpMetrics>,
     observer: Observer,
 }
@@ -59,6 +61,7 @@ impl App {
             scrapes: Arc::new(Semaphore::new(SCRAPES)),
             catalog: parts.catalog,
             with_demos: parts.with_demos,
+            reloading: Mutex::default(),
             observer: Observer::new(start_time, parts.runtime),
             http: parts.http,
             scheduler: parts.scheduler,
@@ -67,6 +70,10 @@ impl App {
 
     /// Reads the job files again. It may take a while.
     pub fn reload(&self) -> Result<Reloaded, CatalogError> {
+        let _turn = self
+            .reloading
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         let reloaded = self.scheduler.reload(&self.catalog, self.with_demos);
         match &reloaded {
             Ok(Reloaded { jobs, problems }) => {

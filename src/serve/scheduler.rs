@@ -41,6 +41,9 @@ const TAIL: usize = 20;
 /// A clock that goes back by more than this was set.
 const CORRECTION: Duration = Duration::from_secs(1);
 
+/// Why a run is skipped that waits at the end.
+const ENDED: &str = "the server ended before it began";
+
 pub struct Scheduler {
     board: Mutex<Board>,
     /// Something is due earlier than it was, or the end has come.
@@ -284,29 +287,22 @@ impl Scheduler {
         let mut board = self.board();
         board.is_ending = true;
         self.changed.notify_all();
-        let pending = board.jobs.values_mut();
-        let pending: Vec<Request> = pending.flat_map(|entry| entry.pending.drain(..)).collect();
-        let waiting: Vec<Request> = board.queue.drain(..).collect();
-        for request in waiting {
-            if let Some(entry) = board.jobs.get_mut(&request.job.name) {
-                entry.queued = entry.queued.saturating_sub(1);
-            }
-            self.skip(
-                &mut board,
-                request,
-                "the server ended before it began".into(),
-            );
+        let Board { jobs, queue, .. } = &mut *board;
+        for entry in jobs.values_mut() {
+            entry.queued += entry.pending.len();
+            queue.extend(entry.pending.drain(..));
         }
-        for request in pending {
-            self.skip(
-                &mut board,
-                request,
-                "the server ended before it began".into(),
-            );
+        // There may be thousands of them, so they have no threads of their own.
+        let scheduler = Arc::clone(self);
+        let skipping = thread::Builder::new().name("skip".into());
+        if skipping.spawn(move || scheduler.skip_waiting()).is_err() {
+            drop(board);
+            self.skip_waiting();
+            board = self.board();
         }
         let deadline = Instant::now() + grace;
         let mut is_told = false;
-        while !board.active.is_empty() {
+        while !board.active.is_empty() || !board.queue.is_empty() {
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() && !is_told {
                 board.tell_all(SIGTERM);
@@ -317,6 +313,23 @@ impl Scheduler {
                 Ok((board, _)) => board,
                 Err(poisoned) => poisoned.into_inner().0,
             };
+        }
+    }
+
+    /// Records of all that waits that it does not take place, one after the other.
+    fn skip_waiting(self: &Arc<Self>) {
+        loop {
+            let Some(request) = self.board().queue.front().cloned() else {
+                return;
+            };
+            let settled = self.runner.skip(&request, ENDED.into());
+            let mut board = self.board();
+            board.queue.pop_front();
+            if let Some(entry) = board.jobs.get_mut(&request.job.name) {
+                entry.queued = entry.queued.saturating_sub(1);
+            }
+            drop(board);
+            self.settle(&request, settled);
         }
     }
 
@@ -362,6 +375,9 @@ impl Scheduler {
 
     /// Has a run begin once there is a slot, or be skipped.
     fn submit(self: &Arc<Self>, board: &mut Board, request: Request) {
+        if board.is_ending {
+            return self.skip(board, request, ENDED.into());
+        }
         if let Some(refusal) = board.refusal(&request) {
             return self.skip(board, request, refusal.to_string());
         }
