@@ -38,15 +38,16 @@ pub fn item(page: &Page<'_>, job: &JobView) -> Markup {
     }
 }
 
-/// What it does now, and how its last run ended.
+/// What it does now, how its last run ended, and whether one was skipped since.
 fn state(job: &JobView) -> Markup {
     html! {
         span .state {
             @if job.running.is_some() { span .badge .running { "Running" } " " }
             @if job.queued > 0 { span .badge .queued { (job.queued) " queued" } " " }
-            @match &job.last {
-                Some(run) => (run.badge()),
-                None => span .badge .neither { "Not run yet" },
+            @match (job.last_begun(), job.last_skipped()) {
+                (Some(run), None) | (None, Some(run)) => (run.badge()),
+                (Some(run), Some(skipped)) => { (run.badge()) " " (skipped.badge()) },
+                (None, None) => span .badge .neither { "Not run yet" },
             }
         }
     }
@@ -85,9 +86,13 @@ fn facts(page: &Page<'_>, job: &JobView) -> Markup {
                 dt { "Running" }
                 dd { "since " (time::exact_and_age(since, page.now)) }
             }
-            @if let Some(run) = &job.last {
+            @if let Some(run) = job.last_begun() {
                 dt { "Last run" }
                 dd { (time::age(run.started_at, page.now)) ", took " span .exact { (run.took()) } }
+            }
+            @if let Some(run) = job.last_skipped() {
+                dt { "Skipped" }
+                dd { (time::age(run.started_at, page.now)) }
             }
         }
     }
