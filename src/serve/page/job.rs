@@ -4,7 +4,7 @@ use maud::{Markup, html};
 use percent_encoding::utf8_percent_encode;
 
 use super::{JobView, Page, chart, failure};
-use crate::page::text::{cut, visible};
+use crate::page::text::{cut, cut_as, visible};
 use crate::page::time;
 use crate::push::path::ENCODED;
 
@@ -101,20 +101,17 @@ fn facts(page: &Page<'_>, job: &JobView) -> Markup {
 /// A command, of which options stay together where a line is too narrow: a browser would break it after
 /// a hyphen. The lines of a script stand in one.
 fn command(text: &str) -> Markup {
-    const LONG: usize = 100;
     let lines = text.trim().lines().map(str::trim);
     let lines = lines.filter(|line| !line.is_empty());
-    let text = &lines.collect::<Vec<_>>().join(" ⏎ ").replace('\t', " ");
-    html! {
-        @if text.len() > LONG {
-            (cut(text))
-        } @else {
-            @for (index, word) in text.split(' ').enumerate() {
+    let text = lines.collect::<Vec<_>>().join(" ⏎ ").replace('\t', " ");
+    cut_as(&text, |shown| {
+        html! {
+            @for (index, word) in shown.split(' ').enumerate() {
                 @if index > 0 { " " }
                 span .word { (visible(word)) }
             }
         }
-    }
+    })
 }
 
 #[cfg(test)]
