@@ -211,6 +211,7 @@ fn what_is_new_comes_without_disturbing() {
         content.jobs[0].last = Some(run("timeout", 124, 9.0));
         content.jobs[1].running = Some(NOW as f64 - 30.0);
         content.jobs[1].queued = 2;
+        content.jobs[1].last = Some(run("skipped", 0, 0.0));
         let new = job("aa", run("success", 0, 1.0));
         content.jobs.insert(1, new);
         content.now += 150;
@@ -219,7 +220,7 @@ fn what_is_new_comes_without_disturbing() {
     let state = "[...document.querySelectorAll('.job .state')].map(state => state.textContent)";
     assert_eq!(
         browser.evaluate(state),
-        serde_json::json!(["Timeout", "Success", "Running 2 queued Success"])
+        serde_json::json!(["Timeout", "Success", "Running 2 queued Success Skipped"])
     );
     assert_eq!(
         browser.evaluate(

@@ -48,14 +48,19 @@ fn deceives(c: char) -> bool {
 /// `text`, made [`visible`]. Of a long one the start, with the whole (or what a title can hold) as
 /// title.
 pub fn cut(text: &str) -> Markup {
+    cut_as(text, |shown| html! { (visible(shown)) })
+}
+
+/// The same, with what is shown as `show` has it.
+pub fn cut_as(text: &str, show: impl Fn(&str) -> Markup) -> Markup {
     match start(text, SHOWN) {
-        None => html! { (visible(text)) },
+        None => show(text),
         Some(shown) => {
             let title = start(text, TITLE).map_or_else(
                 || visible(text).into_owned(),
                 |part| format!("{}… ({} bytes)", visible(part), text.len()),
             );
-            html! { span title=(title) { (visible(shown)) "…" } }
+            html! { span title=(title) { (show(shown)) "…" } }
         }
     }
 }

@@ -4,7 +4,7 @@ use maud::{Markup, html};
 use percent_encoding::utf8_percent_encode;
 
 use super::{JobView, Page, chart, failure};
-use crate::page::text::{cut, visible};
+use crate::page::text::{cut, cut_as, visible};
 use crate::page::time;
 use crate::push::path::ENCODED;
 
@@ -38,15 +38,16 @@ pub fn item(page: &Page<'_>, job: &JobView) -> Markup {
     }
 }
 
-/// What it does now, and how its last run ended.
+/// What it does now, how its last run ended, and whether one was skipped since.
 fn state(job: &JobView) -> Markup {
     html! {
         span .state {
             @if job.running.is_some() { span .badge .running { "Running" } " " }
             @if job.queued > 0 { span .badge .queued { (job.queued) " queued" } " " }
-            @match &job.last {
-                Some(run) => (run.badge()),
-                None => span .badge .neither { "Not run yet" },
+            @match (job.last_begun(), job.last_skipped()) {
+                (Some(run), None) | (None, Some(run)) => (run.badge()),
+                (Some(run), Some(skipped)) => { (run.badge()) " " (skipped.badge()) },
+                (None, None) => span .badge .neither { "Not run yet" },
             }
         }
     }
@@ -85,9 +86,13 @@ fn facts(page: &Page<'_>, job: &JobView) -> Markup {
                 dt { "Running" }
                 dd { "since " (time::exact_and_age(since, page.now)) }
             }
-            @if let Some(run) = &job.last {
+            @if let Some(run) = job.last_begun() {
                 dt { "Last run" }
                 dd { (time::age(run.started_at, page.now)) ", took " span .exact { (run.took()) } }
+            }
+            @if let Some(run) = job.last_skipped() {
+                dt { "Skipped" }
+                dd { (time::age(run.started_at, page.now)) }
             }
         }
     }
@@ -96,20 +101,17 @@ fn facts(page: &Page<'_>, job: &JobView) -> Markup {
 /// A command, of which options stay together where a line is too narrow: a browser would break it after
 /// a hyphen. The lines of a script stand in one.
 fn command(text: &str) -> Markup {
-    const LONG: usize = 100;
     let lines = text.trim().lines().map(str::trim);
     let lines = lines.filter(|line| !line.is_empty());
-    let text = &lines.collect::<Vec<_>>().join(" ⏎ ").replace('\t', " ");
-    html! {
-        @if text.len() > LONG {
-            (cut(text))
-        } @else {
-            @for (index, word) in text.split(' ').enumerate() {
+    let text = lines.collect::<Vec<_>>().join(" ⏎ ").replace('\t', " ");
+    cut_as(&text, |shown| {
+        html! {
+            @for (index, word) in shown.split(' ').enumerate() {
                 @if index > 0 { " " }
                 span .word { (visible(word)) }
             }
         }
-    }
+    })
 }
 
 #[cfg(test)]

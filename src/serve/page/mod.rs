@@ -119,9 +119,20 @@ pub struct Failure {
 }
 
 impl JobView {
-    /// Whether its last run failed, as `?failed=1` has it.
+    /// Its last run that took place.
+    fn last_begun(&self) -> Option<&RunView> {
+        let runs = self.last.iter().chain(self.recent.iter().rev());
+        runs.into_iter().find(|run| !run.was_skipped())
+    }
+
+    /// Its last run, if that was skipped.
+    fn last_skipped(&self) -> Option<&RunView> {
+        self.last.as_ref().filter(|run| run.was_skipped())
+    }
+
+    /// Whether its last run that took place failed, as `?failed=1` has it.
     pub fn last_failed(&self) -> bool {
-        self.last.as_ref().is_some_and(RunView::has_failed)
+        self.last_begun().is_some_and(RunView::has_failed)
     }
 }
 

@@ -31,6 +31,10 @@ impl RunView {
         self.look() == Look::Failed
     }
 
+    pub(super) fn was_skipped(&self) -> bool {
+        self.look() == Look::Neither
+    }
+
     pub(super) fn look(&self) -> Look {
         match self.outcome.as_str() {
             "success" => Look::Success,

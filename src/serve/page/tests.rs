@@ -429,6 +429,9 @@ fn jobs_are_found() {
 #[test]
 fn the_last_run_decides_whether_a_job_failed() {
     let failed = |outcome| job("j", vec![run(outcome, 1, 1.0)]).last_failed();
+    let mut since = job("j", vec![run("failure", 1, 1.0)]);
+    since.last = Some(run("skipped", 0, 0.0));
+    assert!(since.last_failed());
     assert!(failed("failure") && failed("signal") && failed("timeout"));
     assert!(!failed("success") && !failed("skipped"));
     assert!(!job("j", vec![]).last_failed());
