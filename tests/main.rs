@@ -73,10 +73,12 @@ mod secrets;
 mod self_metrics;
 #[cfg(feature = "real-servers")]
 mod serve_api;
+mod serve_end;
 #[cfg(feature = "real-servers")]
 mod serve_health;
 #[cfg(feature = "real-servers")]
 mod serve_hostile;
+mod serve_load;
 #[cfg(feature = "real-servers")]
 mod serve_metrics;
 #[cfg(feature = "real-servers")]
@@ -85,6 +87,8 @@ mod serve_page;
 mod serve_permission;
 #[cfg(feature = "real-servers")]
 mod serve_push;
+mod serve_reload;
+mod serve_schedule;
 mod several_gateways;
 mod signals;
 mod sqlite_backup;

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::common::campaign::rounds;
 use super::common::own_server::{OwnServer, job};
-use super::common::sandbox::Sandbox;
+use super::common::Sandbox;
 
 const CLIENTS: usize = 50;
 
@@ -70,7 +70,12 @@ fn fifty_clients_while_jobs_run() {
         last / 1e6,
     );
     assert!(last < settled * 1.1 + SLACK, "{memory:?}");
-    assert_eq!(server.log().matches("level=error").count(), 0, "{}", server.log());
+    assert_eq!(
+        server.log().matches("level=error").count(),
+        0,
+        "{}",
+        server.log()
+    );
     assert!(ended > 0.0);
     let errors = server.samples("errors_total");
     assert!(errors.values().all(|count| *count == 0.0), "{errors:?}");
@@ -80,6 +85,11 @@ fn fifty_clients_while_jobs_run() {
 fn resident(pid: u32) -> f64 {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let kib: f64 = line.unwrap().trim().trim_end_matches(" kB").parse().unwrap();
+    let kib: f64 = line
+        .unwrap()
+        .trim()
+        .trim_end_matches(" kB")
+        .parse()
+        .unwrap();
     kib * 1024.0
 }

@@ -187,8 +187,23 @@ pub fn main(args: ServeArgs) -> anyhow::Result<u8> {
         let is_cut_short = Arc::clone(&is_cut_short);
         move || is_cut_short.load(Relaxed)
     });
+    // Before anything can run that they would end.
+    let mut signals = {
+        let _context = runtime.enter();
+        Signals::catch()?
+    };
     let threads = Threads::start(&args, &app, log_window, &stop)?;
-    serve(&runtime, server, &app, http, args.grace, is_cut_short)?;
+    let end = End {
+        grace: args.grace,
+        signals: &mut signals,
+        is_cut_short: &is_cut_short,
+    };
+    serve(&runtime, server, &app, http, end);
+    runtime.spawn(async move {
+        let signal = signals.next_ending().await;
+        tracing::info!(signal, "what is left is not waited for");
+        is_cut_short.store(true, Relaxed);
+    });
     threads.end();
     // After the reports of the last runs.
     let served = gateway.and_then(|gateway| gateway.end(&runtime));
@@ -232,17 +247,22 @@ impl GatewayPart {
     }
 }
 
-/// Serves until a signal ends it and all runs are over.
-fn serve(
-    runtime: &Runtime,
-    server: Server,
-    app: &Arc<App>,
-    http: Arc<HttpMetrics>,
+/// How it ends.
+struct End<'a> {
     grace: Duration,
-    is_cut_short: Arc<AtomicBool>,
-) -> anyhow::Result<()> {
+    signals: &'a mut Signals,
+    /// Set once somebody has asked twice.
+    is_cut_short: &'a AtomicBool,
+}
+
+/// Serves until a signal ends it and all runs are over.
+fn serve(runtime: &Runtime, server: Server, app: &Arc<App>, http: Arc<HttpMetrics>, end: End<'_>) {
+    let End {
+        grace,
+        signals,
+        is_cut_short,
+    } = end;
     runtime.block_on(async {
-        let mut signals = Signals::catch()?;
         let shutdown = async {
             signals.wait_for_end(app).await;
             let scheduler = Arc::clone(&app.scheduler);
@@ -261,8 +281,7 @@ fn serve(
         };
         let router = router(Arc::clone(app));
         server.serve(router, http, shutdown, REQUEST_GRACE).await;
-        Ok(())
-    })
+    });
 }
 
 /// The signals that the server gets.

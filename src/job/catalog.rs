@@ -26,6 +26,8 @@ const MAX_BYTES: u64 = 128 * 1024;
 #[derive(Debug, Clone)]
 pub struct Catalog {
     dirs: Vec<PathBuf>,
+    /// Whether the first one was asked for, so that it must be there.
+    is_first_given: bool,
 }
 
 /// Why there is no job of a name.
@@ -79,13 +81,17 @@ impl Catalog {
         };
         let config =
             path("XDG_CONFIG_HOME").or_else(|| path("HOME").map(|home| home.join(".config")));
+        let is_first_given = jobs_dir.is_some();
         let dirs = jobs_dir
             .into_iter()
             .chain([PathBuf::from("jobs")])
             .chain(config.map(|dir| dir.join("metricsjob/jobs")))
             .chain([PathBuf::from(SYSTEM_DIR)])
             .collect();
-        Ok(Catalog { dirs })
+        Ok(Catalog {
+            dirs,
+            is_first_given,
+        })
     }
 
     /// The job called `name`: the first file `NAME.toml`, else the one that is compiled in. A name
@@ -109,10 +115,15 @@ impl Catalog {
     }
 
     /// All jobs that [`find`](Self::find) finds by name, sorted by name.
+    ///
+    /// # Errors
+    ///
+    /// A directory cannot be read, or the one that was given has gone.
     pub fn list(&self) -> Result<Vec<Found>, CatalogError> {
         let mut found = BTreeMap::new();
-        for dir in &self.dirs {
-            for path in job_files(dir)? {
+        for (place, dir) in self.dirs.iter().enumerate() {
+            let must_be_there = place == 0 && self.is_first_given;
+            for path in job_files(dir, must_be_there)? {
                 let Some(name) = path.file_stem().and_then(|stem| stem.to_str()) else {
                     continue;
                 };
@@ -203,15 +214,15 @@ fn is_absent(error: &io::Error) -> bool {
     matches!(error.kind(), NotFound | NotADirectory)
 }
 
-/// The job files in `dir`, sorted; none where there is no such directory.
-fn job_files(dir: &Path) -> Result<Vec<PathBuf>, CatalogError> {
+/// The job files in `dir`, sorted; none where there is no such directory, unless it must be there.
+fn job_files(dir: &Path, must_be_there: bool) -> Result<Vec<PathBuf>, CatalogError> {
     let failed = |source| CatalogError::Dir {
         path: dir.to_owned(),
         source,
     };
     let entries = match fs::read_dir(dir) {
         Ok(entries) => entries,
-        Err(error) if is_absent(&error) => return Ok(Vec::new()),
+        Err(error) if is_absent(&error) && !must_be_there => return Ok(Vec::new()),
         Err(error) => return Err(failed(error)),
     };
     let mut files = Vec::new();

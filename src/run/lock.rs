@@ -116,6 +116,10 @@ impl Lock {
 pub fn holder_of(state_dir: &Path, key: &GroupingKey) -> Option<Holder> {
     let path = state_dir.join("locks").join(file_name(key));
     let file = File::open(&path).ok()?;
+    // Whoever has it has written there that he has. Whoever is about to lock it must find it free.
+    if file.metadata().ok()?.len() == 0 {
+        return None;
+    }
     match file.try_lock_shared() {
         Err(TryLockError::WouldBlock) => holder(&path),
         _ => None,

@@ -28,8 +28,10 @@ impl Periodic {
         let thread = thread::Builder::new().name(name.into()).spawn(move || {
             loop {
                 rung.wait(interval);
+                // Asked before: what comes while it works is for another time.
+                let is_last = ending.load(Relaxed);
                 work();
-                if ending.load(Relaxed) {
+                if is_last {
                     return;
                 }
             }

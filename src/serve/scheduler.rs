@@ -46,6 +46,8 @@ const ENDED: &str = "the server ended before it began";
 
 pub struct Scheduler {
     board: Mutex<Board>,
+    /// Held while the job files are loaded: what was read first must not be taken last.
+    reloading: Mutex<()>,
     /// Something is due earlier than it was, or the end has come.
     changed: Condvar,
     /// A run is over, while the end is waited for.
@@ -113,6 +115,7 @@ impl Scheduler {
                 due: BinaryHeap::new(),
                 generation: 0,
             }),
+            reloading: Mutex::new(()),
             changed: Condvar::new(),
             settled: Condvar::new(),
             runner,
@@ -144,6 +147,7 @@ impl Scheduler {
         catalog: &Catalog,
         with_demos: bool,
     ) -> Result<Reloaded, CatalogError> {
+        let _turn = (self.reloading.lock()).unwrap_or_else(PoisonError::into_inner);
         let mut problems = Vec::new();
         let mut loaded: BTreeMap<String, (Arc<Job>, GroupingKey)> = BTreeMap::new();
         let mut unreadable = Vec::new();
@@ -176,6 +180,14 @@ impl Scheduler {
             let stays = loaded.contains_key(name) || unreadable.contains(name);
             if !stays {
                 gone.extend(entry.pending.drain(..));
+            }
+            stays
+        });
+        let jobs = &board.jobs;
+        board.queue.retain(|request| {
+            let stays = jobs.contains_key(&request.job.name);
+            if !stays {
+                gone.push(request.clone());
             }
             stays
         });
@@ -300,15 +312,20 @@ impl Scheduler {
             self.skip_waiting();
             board = self.board();
         }
-        let deadline = Instant::now() + grace;
+        // A time that is too far away for the clock never comes.
+        let deadline = Instant::now().checked_add(grace);
         let mut is_told = false;
         while !board.active.is_empty() || !board.queue.is_empty() {
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() && !is_told {
+            let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+            if left == Some(Duration::ZERO) && !is_told {
                 board.tell_all(SIGTERM);
                 is_told = true;
             }
-            let wait = if is_told { TICK } else { left };
+            let wait = match left {
+                Some(left) if !is_told => left.min(TICK),
+                _ => TICK,
+            };
+            run::reap_orphans();
             board = match self.settled.wait_timeout(board, wait) {
                 Ok((board, _)) => board,
                 Err(poisoned) => poisoned.into_inner().0,

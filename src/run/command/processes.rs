@@ -167,7 +167,10 @@ impl Processes {
 pub fn reap_orphans() -> usize {
     let mut count = 0;
     loop {
-        let _no_births = BIRTHS.write().unwrap_or_else(PoisonError::into_inner);
+        // A birth may take long, where the program comes over a network; no others may wait for it meanwhile.
+        let Ok(_no_births) = BIRTHS.try_write() else {
+            return count;
+        };
         let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
         let Some(pid) = waitid(Id::All, flags).ok().and_then(|status| status.pid()) else {
             return count;
