@@ -4,9 +4,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::common::Sandbox;
 use super::common::campaign::rounds;
 use super::common::own_server::{OwnServer, job};
-use super::common::Sandbox;
 
 const CLIENTS: usize = 50;
 

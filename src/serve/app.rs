@@ -1,13 +1,14 @@
 //! What all requests of a server share.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
 use tokio::sync::Semaphore;
 
 use super::health::Health;
+use super::loading::Reloaded;
 use super::permission::Permission;
-use super::scheduler::{Reloaded, Scheduler};
+use super::scheduler::Scheduler;
 use crate::job::catalog::{Catalog, CatalogError};
 use crate::metrics::Family;
 use crate::observe::Observer;
@@ -32,7 +33,6 @@ pub struct App {
     catalog: Catalog,
     with_demos: bool,
     /// One at a time, so that what was read first does not come into force last.
-    reloading: Mutex<()>,
     http: Arc<HttpMetrics>,
     observer: Observer,
 }
@@ -61,7 +61,6 @@ impl App {
             scrapes: Arc::new(Semaphore::new(SCRAPES)),
             catalog: parts.catalog,
             with_demos: parts.with_demos,
-            reloading: Mutex::default(),
             observer: Observer::new(start_time, parts.runtime),
             http: parts.http,
             scheduler: parts.scheduler,
@@ -70,10 +69,6 @@ impl App {
 
     /// Reads the job files again. It may take a while.
     pub fn reload(&self) -> Result<Reloaded, CatalogError> {
-        let _turn = self
-            .reloading
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
         let reloaded = self.scheduler.reload(&self.catalog, self.with_demos);
         match &reloaded {
             Ok(Reloaded { jobs, problems }) => {

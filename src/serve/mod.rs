@@ -3,7 +3,7 @@
 //! Each run is done by the steps of [`crate::run`], in a thread of its own. It may use [`crate::run`],
 //! [`crate::push`], [`crate::web`], [`crate::job`], [`crate::state`] and [`crate::metrics`].
 //!
-//! - [`Scheduler`]: what is due, what waits, and what runs; [`planning`] says when, `entry` is what is known of one job, `restore` what
+//! - [`Scheduler`]: starts runs; `board`: all that is known, what is due, waits and runs; `loading`: job files into it; [`planning`] says when, `entry` is what is known of one job, `restore` what
 //!   the history knows of it.
 //! - [`Runner`]: one run, and its record.
 //! - [`Delivery`]: brings the reports to the gateways; `bell` wakes it.
@@ -20,6 +20,7 @@
 mod api;
 mod app;
 mod bell;
+mod board;
 mod changes;
 mod delivery;
 mod durations;
@@ -29,6 +30,7 @@ mod health;
 mod json;
 mod lag;
 mod list;
+mod loading;
 pub mod page;
 mod periodic;
 mod permission;

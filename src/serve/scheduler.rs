@@ -4,39 +4,22 @@
 //! ([`Scheduler::watch`]) sees due times pass; each run has a thread too, and starts what waits for its slot
 //! when it is over.
 
-use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap, HashMap, VecDeque};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
 use signal_hook::consts::SIGTERM;
 
-use super::entry::{Entry, Finished, MAX_PENDING, Next};
-use super::lag::Lag;
+use super::board::{Active, Board};
+use super::entry::Finished;
 use super::planning::{self, Passed};
 use super::request::{Refusal, Request, Trigger};
-use super::restore::Restored;
 use super::runner::{Runner, Settled};
-use super::series::Series;
-use super::window::Window;
-use crate::job::catalog::{Catalog, CatalogError};
-use crate::job::schedule::{Missed, Overlap};
-use crate::job::{Job, Work};
-use crate::metrics::GroupingKey;
-use crate::run::{self, Signals, Teller};
+use crate::job::schedule::Overlap;
+use crate::run::{self, Signals};
 
 /// How long nobody looks at the clock, at most: it may be set meanwhile.
 const TICK: Duration = Duration::from_secs(1);
-
-/// How many runs may wait for a slot.
-const MAX_QUEUE: usize = 10_000;
-
-/// How many runs that are over are remembered whole, besides the last of each job.
-const REMEMBERED: usize = 64;
-
-/// How many of the last lines of stderr are kept of a command, if its job does not say.
-const TAIL: usize = 20;
 
 /// A clock that goes back by more than this was set.
 const CORRECTION: Duration = Duration::from_secs(1);
@@ -47,74 +30,20 @@ const ENDED: &str = "the server ended before it began";
 pub struct Scheduler {
     board: Mutex<Board>,
     /// Held while the job files are loaded: what was read first must not be taken last.
-    reloading: Mutex<()>,
+    pub(super) reloading: Mutex<()>,
     /// Something is due earlier than it was, or the end has come.
-    changed: Condvar,
+    pub(super) changed: Condvar,
     /// A run is over, while the end is waited for.
     settled: Condvar,
     runner: Runner,
     concurrency: usize,
 }
 
-/// All that is known.
-pub struct Board {
-    pub jobs: BTreeMap<String, Entry>,
-    /// What is wrong with job files: each a text of one or more lines.
-    pub problems: Vec<String>,
-    pub queue: VecDeque<Request>,
-    /// The runs that go on, by their ids.
-    pub active: HashMap<String, Active>,
-    pub remembered: VecDeque<Arc<Finished>>,
-    pub lag: Lag,
-    pub window: Window,
-    /// When the scheduler last looked.
-    pub heartbeat: Instant,
-    pub is_ending: bool,
-    due: BinaryHeap<Reverse<Due>>,
-    generation: u64,
-}
-
-/// A run that goes on.
-pub struct Active {
-    pub request: Request,
-    pub since: SystemTime,
-    teller: Teller,
-    /// Whether it has a slot.
-    has_slot: bool,
-}
-
-/// When which job is due. It is void once the job has another generation.
-#[derive(PartialEq, Eq, PartialOrd, Ord)]
-struct Due {
-    at: SystemTime,
-    generation: u64,
-    job: String,
-}
-
-/// What loading the job files came to.
-#[derive(Debug)]
-pub struct Reloaded {
-    pub jobs: usize,
-    pub problems: Vec<String>,
-}
-
 impl Scheduler {
     /// One without jobs, for `concurrency` runs at a time.
     pub fn new(runner: Runner, concurrency: usize) -> Arc<Self> {
         Arc::new(Scheduler {
-            board: Mutex::new(Board {
-                jobs: BTreeMap::new(),
-                problems: Vec::new(),
-                queue: VecDeque::new(),
-                active: HashMap::new(),
-                remembered: VecDeque::new(),
-                lag: Lag::default(),
-                window: Window::default(),
-                heartbeat: Instant::now(),
-                is_ending: false,
-                due: BinaryHeap::new(),
-                generation: 0,
-            }),
+            board: Mutex::new(Board::new()),
             reloading: Mutex::new(()),
             changed: Condvar::new(),
             settled: Condvar::new(),
@@ -134,108 +63,6 @@ impl Scheduler {
 
     pub fn concurrency(&self) -> usize {
         self.concurrency
-    }
-
-    /// Takes the jobs that `catalog` has now, demos only `with_demos`. A job whose file cannot be read stays
-    /// as it was.
-    ///
-    /// # Errors
-    ///
-    /// A directory of jobs cannot be read; nothing has changed.
-    pub fn reload(
-        self: &Arc<Self>,
-        catalog: &Catalog,
-        with_demos: bool,
-    ) -> Result<Reloaded, CatalogError> {
-        let _turn = (self.reloading.lock()).unwrap_or_else(PoisonError::into_inner);
-        let mut problems = Vec::new();
-        let mut loaded: BTreeMap<String, (Arc<Job>, GroupingKey)> = BTreeMap::new();
-        let mut unreadable = Vec::new();
-        for found in catalog.list()? {
-            let job = found.job.map_err(|error| error.to_string());
-            let with_key = job.and_then(|job| match check(&job) {
-                Ok(key) => Ok((job, key)),
-                Err(problem) => Err(format!("{}: {problem}", found.defined_in)),
-            });
-            match with_key {
-                Ok((job, _)) if job.is_demo && !with_demos => {}
-                Ok((job, key)) => drop(loaded.insert(found.name, (Arc::new(prepared(job)), key))),
-                Err(problem) => {
-                    problems.push(problem);
-                    unreadable.push(found.name);
-                }
-            }
-        }
-        let known: Vec<String> = self.board().jobs.keys().cloned().collect();
-        let fresh = loaded.iter().filter(|(name, _)| !known.contains(name));
-        let restored: HashMap<String, Restored> = fresh
-            .map(|(name, (job, key))| (name.clone(), self.runner.restore(job, key)))
-            .collect();
-
-        let now = SystemTime::now();
-        let mut guard = self.board();
-        let board = &mut *guard;
-        let mut gone = Vec::new();
-        board.jobs.retain(|name, entry| {
-            let stays = loaded.contains_key(name) || unreadable.contains(name);
-            if !stays {
-                gone.extend(entry.pending.drain(..));
-            }
-            stays
-        });
-        let jobs = &board.jobs;
-        board.queue.retain(|request| {
-            let stays = jobs.contains_key(&request.job.name);
-            if !stays {
-                gone.push(request.clone());
-            }
-            stays
-        });
-        let mut missed = Vec::new();
-        for (name, (job, key)) in loaded {
-            let is_new = !board.jobs.contains_key(&name);
-            let entry = board.jobs.entry(name.clone());
-            let entry = entry.or_insert_with(|| Entry::new(Arc::clone(&job), key.clone()));
-            if is_new && let Some(restored) = restored.get(&name) {
-                restored.put_into(entry);
-                let last = restored.last_start();
-                let plan = job
-                    .plan
-                    .as_ref()
-                    .filter(|plan| plan.missed == Missed::RunOnce);
-                if let (Some(plan), Some(last)) = (plan, last)
-                    && planning::went_by(plan, last, now)
-                {
-                    missed.push(name.clone());
-                }
-            }
-            let is_planned_anew = is_new || entry.job.plan != job.plan;
-            if entry.job.prefix != job.prefix || entry.key != key {
-                // What it is called now would stand beside what it was.
-                entry.series = Series::default();
-            }
-            (entry.job, entry.key) = (job, key);
-            if is_planned_anew {
-                let next = entry.job.plan.as_ref();
-                let next = next.and_then(|plan| planning::next(plan, now, rand::random));
-                board.generation += 1;
-                plan_next(&mut board.due, entry, &name, next, board.generation);
-            }
-        }
-        for name in missed {
-            if let Some(request) = board.request(&name, Trigger::Missed, now) {
-                self.submit(board, request);
-            }
-        }
-        for request in gone {
-            self.skip(board, request, "its job file is gone".into());
-        }
-        board.problems = problems.clone();
-        self.changed.notify_all();
-        Ok(Reloaded {
-            jobs: board.jobs.len(),
-            problems,
-        })
     }
 
     /// Starts what is due, until the end.
@@ -262,8 +89,7 @@ impl Scheduler {
                 board = self.board();
                 continue;
             }
-            let next = board.due.peek().map(|Reverse(due)| due.at);
-            let wait = next.map_or(TICK, |at| {
+            let wait = board.next_due().map_or(TICK, |at| {
                 let left = at.duration_since(SystemTime::now());
                 left.unwrap_or_default().min(TICK)
             });
@@ -351,22 +177,11 @@ impl Scheduler {
     }
 
     fn start_due(self: &Arc<Self>, board: &mut Board, now: SystemTime) {
-        while let Some(Reverse(due)) = board.due.peek()
-            && due.at <= now
-        {
-            let Some(Reverse(Due {
-                generation, job, ..
-            })) = board.due.pop()
-            else {
-                return;
-            };
+        while let Some((job, first)) = board.take_due(now) {
             let Some(entry) = board.jobs.get_mut(&job) else {
                 continue;
             };
-            if entry.generation != generation {
-                continue;
-            }
-            let (Some(plan), Some(first)) = (&entry.job.plan, entry.next) else {
+            let Some(plan) = &entry.job.plan else {
                 continue;
             };
             let Passed {
@@ -377,8 +192,7 @@ impl Scheduler {
             } = planning::passed(plan, first, now, rand::random);
             entry.missed += missed;
             entry.last_due = Some(last_due);
-            board.generation += 1;
-            plan_next(&mut board.due, entry, &job, next, board.generation);
+            board.plan(&job, next);
             if missed > 0 {
                 tracing::warn!(job, runs = missed, "due times went by");
             }
@@ -391,7 +205,7 @@ impl Scheduler {
     }
 
     /// Has a run begin once there is a slot, or be skipped.
-    fn submit(self: &Arc<Self>, board: &mut Board, request: Request) {
+    pub(super) fn submit(self: &Arc<Self>, board: &mut Board, request: Request) {
         if board.is_ending {
             return self.skip(board, request, ENDED.into());
         }
@@ -432,7 +246,7 @@ impl Scheduler {
     }
 
     /// Records that a run does not take place.
-    fn skip(self: &Arc<Self>, board: &mut Board, request: Request, why: String) {
+    pub(super) fn skip(self: &Arc<Self>, board: &mut Board, request: Request, why: String) {
         if let Err((request, error)) = self.start(board, request, Some(why)) {
             let (job, run_id) = (&request.job.name, &request.id);
             tracing::error!(job, run_id, err = %error, "a skipped run could not be recorded");
@@ -505,134 +319,8 @@ impl Scheduler {
                 board.queue.push_back(next);
             }
         }
-        if board.remembered.len() == REMEMBERED {
-            board.remembered.pop_front();
-        }
-        board.remembered.push_back(finished);
+        board.remember(finished);
         self.start_waiting(board);
         self.settled.notify_all();
     }
-}
-
-impl Board {
-    /// The request for a run of a job as it is defined now.
-    fn request(&self, name: &str, trigger: Trigger, due: SystemTime) -> Option<Request> {
-        let entry = self.jobs.get(name)?;
-        Some(Request {
-            id: run::new_id(),
-            job: Arc::clone(&entry.job),
-            key: entry.key.clone(),
-            trigger,
-            due,
-        })
-    }
-
-    /// Why the run cannot even wait.
-    fn refusal(&self, request: &Request) -> Option<Refusal> {
-        let entry = self.jobs.get(&request.job.name)?;
-        if self.queue.len() >= MAX_QUEUE {
-            let text = format!("{MAX_QUEUE} runs wait for a free slot already");
-            return Some(Refusal::Full(text));
-        }
-        match entry.job.overlap {
-            Overlap::Allow => None,
-            Overlap::Skip if !entry.is_busy() => None,
-            Overlap::Queue if entry.pending.len() < MAX_PENDING => None,
-            Overlap::Skip => {
-                let text = match entry.running.keys().next() {
-                    Some(run) => format!("another run goes on ({run})"),
-                    None => "another run waits for a free slot".into(),
-                };
-                Some(Refusal::Busy(text))
-            }
-            Overlap::Queue => {
-                let text = format!("{MAX_PENDING} runs of the job wait already");
-                Some(Refusal::Full(text))
-            }
-        }
-    }
-
-    pub fn slots_taken(&self) -> usize {
-        self.active.values().filter(|run| run.has_slot).count()
-    }
-
-    /// The run with this id that waits.
-    pub fn waiting(&self, id: &str) -> Option<&Request> {
-        let pending = self.jobs.values().flat_map(|entry| &entry.pending);
-        self.queue.iter().chain(pending).find(|run| run.id == id)
-    }
-
-    /// Why runs began, by their ids, as far as that is remembered.
-    pub fn triggers(&self) -> HashMap<String, Trigger> {
-        let over = self.remembered.iter();
-        let over = over.filter_map(|over| Some((over.run.run_id.clone(), over.trigger?)));
-        let active = self.active.iter();
-        over.chain(active.map(|(id, run)| (id.clone(), run.request.trigger)))
-            .collect()
-    }
-
-    /// Gives `signal` to all runs that go on.
-    pub fn tell_all(&self, signal: i32) {
-        for run in self.active.values() {
-            run.teller.tell(signal);
-        }
-    }
-
-    fn began(&mut self, request: &Request) {
-        if request.trigger == Trigger::Schedule {
-            let lag = SystemTime::now().duration_since(request.due);
-            self.lag.add(lag.unwrap_or_default());
-        }
-    }
-
-    fn clock_was_set_back(&mut self, now: SystemTime, by: Duration) {
-        let seconds = by.as_secs_f64();
-        tracing::warn!(seconds, "the clock was set back");
-        for (name, entry) in &mut self.jobs {
-            let job = Arc::clone(&entry.job);
-            let Some(plan) = &job.plan else { continue };
-            let next = planning::after_correction(plan, entry.last_due, now, by, rand::random);
-            self.generation += 1;
-            plan_next(&mut self.due, entry, name, next, self.generation);
-        }
-    }
-}
-
-fn plan_next(
-    due: &mut BinaryHeap<Reverse<Due>>,
-    entry: &mut Entry,
-    name: &str,
-    next: Option<Next>,
-    generation: u64,
-) {
-    entry.generation = generation;
-    entry.next = next;
-    if let Some(next) = next {
-        due.push(Reverse(Due {
-            at: next.at,
-            generation,
-            job: name.to_owned(),
-        }));
-    }
-}
-
-/// The grouping key of a job that is given no further labels.
-///
-/// # Errors
-///
-/// There is none, or the job cannot run by its schedule as it is.
-fn check(job: &Job) -> Result<GroupingKey, String> {
-    if let (Work::Builtin(builtin, params), Some(_)) = (&job.work, &job.plan) {
-        let prepared = builtin.prepare(params);
-        prepared.map_err(|error| format!("{error}, to run by its schedule"))?;
-    }
-    job.key(Vec::new()).map_err(|error| error.to_string())
-}
-
-/// The job as it runs here: the page shows the tail of a failure.
-fn prepared(mut job: Job) -> Job {
-    if let Work::Command(command) = &mut job.work {
-        command.tail = command.tail.max(TAIL);
-    }
-    job
 }

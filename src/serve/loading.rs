@@ -1,0 +1,150 @@
+//! Job files into what is known, at the start and again.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, PoisonError};
+use std::time::SystemTime;
+
+use super::entry::Entry;
+use super::planning;
+use super::request::Trigger;
+use super::restore::Restored;
+use super::scheduler::Scheduler;
+use super::series::Series;
+use crate::job::catalog::{Catalog, CatalogError};
+use crate::job::schedule::Missed;
+use crate::job::{Job, Work};
+use crate::metrics::GroupingKey;
+
+/// How many of the last lines of stderr are kept of a command, if its job does not say.
+const TAIL: usize = 20;
+
+/// What loading the job files came to.
+#[derive(Debug)]
+pub struct Reloaded {
+    pub jobs: usize,
+    pub problems: Vec<String>,
+}
+
+impl Scheduler {
+    /// Takes the jobs that `catalog` has now, demos only `with_demos`. A job whose file cannot be read stays
+    /// as it was.
+    ///
+    /// # Errors
+    ///
+    /// A directory of jobs cannot be read; nothing has changed.
+    pub fn reload(
+        self: &Arc<Self>,
+        catalog: &Catalog,
+        with_demos: bool,
+    ) -> Result<Reloaded, CatalogError> {
+        let _turn = (self.reloading.lock()).unwrap_or_else(PoisonError::into_inner);
+        let mut problems = Vec::new();
+        let mut loaded: BTreeMap<String, (Arc<Job>, GroupingKey)> = BTreeMap::new();
+        let mut unreadable = Vec::new();
+        for found in catalog.list()? {
+            let job = found.job.map_err(|error| error.to_string());
+            let with_key = job.and_then(|job| match check(&job) {
+                Ok(key) => Ok((job, key)),
+                Err(problem) => Err(format!("{}: {problem}", found.defined_in)),
+            });
+            match with_key {
+                Ok((job, _)) if job.is_demo && !with_demos => {}
+                Ok((job, key)) => drop(loaded.insert(found.name, (Arc::new(prepared(job)), key))),
+                Err(problem) => {
+                    problems.push(problem);
+                    unreadable.push(found.name);
+                }
+            }
+        }
+        let known: Vec<String> = self.board().jobs.keys().cloned().collect();
+        let fresh = loaded.iter().filter(|(name, _)| !known.contains(name));
+        let restored: HashMap<String, Restored> = fresh
+            .map(|(name, (job, key))| (name.clone(), self.runner().restore(job, key)))
+            .collect();
+
+        let now = SystemTime::now();
+        let mut guard = self.board();
+        let board = &mut *guard;
+        let mut gone = Vec::new();
+        board.jobs.retain(|name, entry| {
+            let stays = loaded.contains_key(name) || unreadable.contains(name);
+            if !stays {
+                gone.extend(entry.pending.drain(..));
+            }
+            stays
+        });
+        let jobs = &board.jobs;
+        board.queue.retain(|request| {
+            let stays = jobs.contains_key(&request.job.name);
+            if !stays {
+                gone.push(request.clone());
+            }
+            stays
+        });
+        let mut missed = Vec::new();
+        for (name, (job, key)) in loaded {
+            let is_new = !board.jobs.contains_key(&name);
+            let entry = board.jobs.entry(name.clone());
+            let entry = entry.or_insert_with(|| Entry::new(Arc::clone(&job), key.clone()));
+            if is_new && let Some(restored) = restored.get(&name) {
+                restored.put_into(entry);
+                let last = restored.last_start();
+                let plan = job
+                    .plan
+                    .as_ref()
+                    .filter(|plan| plan.missed == Missed::RunOnce);
+                if let (Some(plan), Some(last)) = (plan, last)
+                    && planning::went_by(plan, last, now)
+                {
+                    missed.push(name.clone());
+                }
+            }
+            let is_planned_anew = is_new || entry.job.plan != job.plan;
+            if entry.job.prefix != job.prefix || entry.key != key {
+                // What it is called now would stand beside what it was.
+                entry.series = Series::default();
+            }
+            (entry.job, entry.key) = (job, key);
+            if is_planned_anew {
+                let plan = entry.job.plan.as_ref();
+                let next = plan.and_then(|plan| planning::next(plan, now, rand::random));
+                board.plan(&name, next);
+            }
+        }
+        for name in missed {
+            if let Some(request) = board.request(&name, Trigger::Missed, now) {
+                self.submit(board, request);
+            }
+        }
+        for request in gone {
+            self.skip(board, request, "its job file is gone".into());
+        }
+        board.problems = problems.clone();
+        self.changed.notify_all();
+        Ok(Reloaded {
+            jobs: board.jobs.len(),
+            problems,
+        })
+    }
+}
+
+/// The grouping key of a job that is given no further labels.
+///
+/// # Errors
+///
+/// There is none, or the job cannot run by its schedule as it is.
+fn check(job: &Job) -> Result<GroupingKey, String> {
+    if let (Work::Builtin(builtin, params), Some(_)) = (&job.work, &job.plan) {
+        let prepared = builtin.prepare(params);
+        prepared.map_err(|error| format!("{error}, to run by its schedule"))?;
+    }
+    job.key(Vec::new()).map_err(|error| error.to_string())
+}
+
+/// The job as it runs here: the page shows the tail of a failure.
+fn prepared(mut job: Job) -> Job {
+    if let Work::Command(command) = &mut job.work {
+        command.tail = command.tail.max(TAIL);
+    }
+    job
+}
