@@ -12,6 +12,7 @@ use super::policy::DeliveryPolicy;
 use super::retry;
 use super::self_report;
 use super::stop::Stop;
+use super::together;
 use crate::metrics::{GroupingKey, Push};
 use crate::state::outbox::{Left, OutboxEntry};
 use crate::state::push_stats::Attempts;
@@ -97,6 +98,11 @@ impl<'a> Courier<'a> {
         }
     }
 
+    /// The state directory of the embedded gateway, if it delivers to that.
+    pub(super) fn embedded_dir(&self) -> Option<&Path> {
+        self.pusher.embedded_dir()
+    }
+
     /// The gateway as the outbox names it.
     pub fn name(&self) -> &str {
         self.pusher.name()
@@ -168,7 +174,10 @@ impl<'a> Courier<'a> {
         state: &mut LazyState,
         until: impl Fn() -> Instant,
     ) -> Result<Flushed, StateError> {
-        let mut flushed = Flushed::default();
+        let mut flushed = Flushed {
+            delivered: together::deliver(self, state)?,
+            ..Flushed::default()
+        };
         for key in state.get()?.waiting_groups(self.pusher.name())? {
             let until = until();
             if until <= Instant::now() || self.stop.is_wanted() {
@@ -372,7 +381,7 @@ impl<'a> Courier<'a> {
         }
     }
 
-    fn lock(
+    pub(super) fn lock(
         &self,
         key: &GroupingKey,
         until: Instant,

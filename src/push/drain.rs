@@ -127,7 +127,7 @@ impl Group<'_> {
         let noted = state.get().and_then(|state| match &result {
             Ok(()) => {
                 let now = SystemTime::now();
-                let left = state.delivered(gateway, self.key, ids, attempts, now)?;
+                let left = state.delivered(gateway, &[(self.key, ids)], attempts, now)?;
                 drained.left_there = Some(left);
                 Ok(Vec::new())
             }

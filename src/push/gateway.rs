@@ -1,7 +1,7 @@
 //! Where pushes go.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::api;
@@ -235,6 +235,14 @@ impl Pusher {
     /// Whether the gateway is behind a URL.
     pub fn is_http(&self) -> bool {
         matches!(self.client, Client::Http(_))
+    }
+
+    /// The state directory of the embedded gateway, if it is that.
+    pub fn embedded_dir(&self) -> Option<&Path> {
+        match &self.client {
+            Client::Embedded(dir) => Some(dir),
+            Client::Http(_) => None,
+        }
     }
 
     /// Pushes once, and waits for the answer until `limit` at most, and not once the `stop` is wanted. `state`

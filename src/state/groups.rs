@@ -5,7 +5,7 @@ use std::time::SystemTime;
 
 use super::group_rows::{Loaded, corrupt, forget_log, load, write_rows};
 use super::{State, StateError};
-use crate::metrics::{Family, Group, GroupingKey, LAST_SECOND, Method, Names, unix_seconds};
+use crate::metrics::{Family, Group, GroupingKey, LAST_SECOND, Method, Names, Push, unix_seconds};
 use crate::store::{Rejection, Report};
 
 /// Why the embedded gateway did not take a push.
@@ -44,16 +44,22 @@ impl State {
         families: &[Family],
         now: SystemTime,
     ) -> Result<(), PushError> {
+        self.change_groups(|loaded| push(loaded, key, method, families, now))?
+            .map_err(PushError::Rejected)
+    }
+
+    /// The same with several pushes, one after the other, in one step. Returns what became of each.
+    pub fn push_together(
+        &mut self,
+        pushes: &[&Push],
+        now: SystemTime,
+    ) -> Result<Vec<Result<(), Rejection>>, StateError> {
         self.change_groups(|loaded| {
-            let store = &mut loaded.store;
-            let report = Report::new(key, families.to_vec(), Names::Legacy, &store.hasher());
-            let pushed = store.push(key, method, report, unix_seconds(now));
-            if let Some(undo) = &pushed.undo {
-                loaded.outdated.insert(undo.slot());
-            }
-            pushed.result
-        })?
-        .map_err(PushError::Rejected)
+            let pushes = pushes.iter();
+            pushes
+                .map(|of| push(loaded, of.key(), of.method(), of.families(), now))
+                .collect()
+        })
     }
 
     /// Deletes the group with exactly this key. Returns whether there was one. The caller has locked the
@@ -164,6 +170,22 @@ impl State {
             load(&transaction)
         })
     }
+}
+
+fn push(
+    loaded: &mut Loaded,
+    key: &GroupingKey,
+    method: Method,
+    families: &[Family],
+    now: SystemTime,
+) -> Result<(), Rejection> {
+    let store = &mut loaded.store;
+    let report = Report::new(key, families.to_vec(), Names::Legacy, &store.hasher());
+    let pushed = store.push(key, method, report, unix_seconds(now));
+    if let Some(undo) = &pushed.undo {
+        loaded.outdated.insert(undo.slot());
+    }
+    pushed.result
 }
 
 #[cfg(test)]

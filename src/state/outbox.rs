@@ -145,19 +145,18 @@ impl State {
         })
     }
 
-    /// Removes the entries `ids`, which the group of `key` at `gateway` has got by `now`. Returns what is left
-    /// to do there.
+    /// Removes the entries that groups at `gateway` have got by `now`: of each its key and their ids. Returns
+    /// what is left to do there.
     pub fn delivered(
         &mut self,
         gateway: &str,
-        key: &GroupingKey,
-        ids: &[i64],
+        groups: &[(&GroupingKey, &[i64])],
         attempts: &Attempts,
         now: SystemTime,
     ) -> Result<Left, StateError> {
         self.write(|transaction| {
             let mut delete = transaction.prepare_cached(DELETE)?;
-            for id in ids {
+            for id in groups.iter().flat_map(|(_, ids)| *ids) {
                 delete.execute([id])?;
             }
             drop(delete);
@@ -165,8 +164,10 @@ impl State {
             let (is_anything_waiting, is_anything_rejected, reported_at) = transaction
                 .prepare_cached(LEFT)?
                 .query_row([gateway], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
-            if let (Some(newest), true) = (ids.iter().max(), is_anything_rejected) {
-                transaction.execute(OVERTAKE, params![gateway, key, newest])?;
+            for (key, ids) in groups.iter().filter(|_| is_anything_rejected) {
+                if let Some(newest) = ids.iter().max() {
+                    transaction.execute(OVERTAKE, params![gateway, key, newest])?;
+                }
             }
             Ok(Left {
                 is_anything_waiting,

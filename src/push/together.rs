@@ -1,0 +1,67 @@
+//! What waits for many groups of the embedded gateway, delivered in one step.
+//!
+//! Each change of its groups reads all of them, to check it against them: for a hundred groups in turn that
+//! would be a hundred times as much.
+
+use std::time::{Instant, SystemTime};
+
+use super::delivery::Courier;
+use super::group_lock::GroupLock;
+use crate::metrics::Push;
+use crate::state::push_stats::Attempts;
+use crate::state::serving::lock_groups;
+use crate::state::{LazyState, StateError};
+
+/// How many groups are delivered in one step.
+const MOST: usize = 1000;
+
+/// All that waits for one group, as one push.
+struct Waiting {
+    push: Push,
+    ids: Vec<i64>,
+    _lock: GroupLock,
+}
+
+/// Delivers what waits for the gateway of `courier`, if that is the embedded one, nobody serves it, and it has
+/// more than one group to do. Returns how many reports were delivered. What is rejected, or others are
+/// delivering, is left.
+pub fn deliver(courier: &Courier<'_>, state: &mut LazyState) -> Result<u64, StateError> {
+    let Some(dir) = courier.embedded_dir() else {
+        return Ok(0);
+    };
+    let keys = state.get()?.waiting_groups(courier.name())?;
+    if keys.len() < 2 {
+        return Ok(0);
+    }
+    let mut groups = Vec::new();
+    for key in keys.iter().take(MOST) {
+        let Ok(Some(lock)) = courier.lock(key, Instant::now(), || true) else {
+            continue;
+        };
+        let entries = state.get()?.waiting(courier.name(), key)?;
+        let ids = entries.iter().map(|entry| entry.id).collect();
+        let pushes = entries.into_iter().map(|entry| entry.push);
+        let together = pushes.reduce(|older, newer| older.followed_by(&newer));
+        groups.extend(together.map(|push| Waiting {
+            push,
+            ids,
+            _lock: lock,
+        }));
+    }
+    let Some(_sole) = lock_groups(dir)? else {
+        return Ok(0);
+    };
+    let now = SystemTime::now();
+    let pushes: Vec<&Push> = groups.iter().map(|group| &group.push).collect();
+    let results = state.get()?.push_together(&pushes, now)?;
+    let delivered = groups.iter().zip(&results);
+    let delivered: Vec<_> = delivered
+        .filter(|(_, result)| result.is_ok())
+        .map(|(group, _)| (group.push.key(), &group.ids[..]))
+        .collect();
+    let attempts = Attempts::default();
+    state
+        .get()?
+        .delivered(courier.name(), &delivered, &attempts, now)?;
+    Ok(delivered.iter().map(|(_, ids)| ids.len() as u64).sum())
+}
