@@ -20,6 +20,7 @@
 //! - [`counters`]: counters that go on over runs.
 //! - [`outbox`]: pushes that are not delivered yet.
 //! - [`push_stats`]: how pushing went so far.
+//! - `turn`: who of this process writes next.
 
 mod chown;
 pub mod counters;
@@ -38,6 +39,7 @@ pub mod outbox;
 pub mod push_stats;
 mod schema;
 pub mod serving;
+mod turn;
 
 use std::fs::{self, DirBuilder, Metadata, OpenOptions, Permissions};
 use std::io;
@@ -50,6 +52,7 @@ use nix::errno::Errno;
 use percent_encoding::{NON_ALPHANUMERIC, percent_encode};
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior, ffi};
 
+use self::turn::Turn;
 pub use damage::Damage;
 pub use error::StateError;
 pub use lazy::LazyState;
@@ -311,11 +314,13 @@ impl Drop for State {
     }
 }
 
-/// Does `work` in one transaction, which waits for those of others before it reads anything.
+/// Does `work` in one transaction, which waits for those of others before it reads anything. `work` must not
+/// begin another one.
 fn in_transaction<T>(
     connection: &mut Connection,
     work: impl FnOnce(&mut Transaction<'_>) -> rusqlite::Result<T>,
 ) -> rusqlite::Result<T> {
+    let _turn = Turn::take();
     let mut transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let value = work(&mut transaction)?;
     transaction.commit()?;
