@@ -317,8 +317,9 @@ impl Threads {
         // If it has panicked, that has been said.
         let _ = self.scheduler.join();
         self.delivery.end();
-        self.publication.map(Periodic::end);
-        self.window.map(Periodic::end);
+        for periodic in self.publication.into_iter().chain(self.window) {
+            periodic.end();
+        }
     }
 }
 

@@ -73,7 +73,7 @@ impl App {
             keeper,
             large_bodies: Arc::new(Semaphore::new(LARGE_BODIES)),
             scrapes: Arc::new(Semaphore::new(SCRAPES)),
-            sendings: Sendings::new(),
+            sendings: Sendings::default(),
             own: OwnMetrics::new(),
             http,
             observer: Observer::new(start_time, runtime),

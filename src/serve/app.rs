@@ -55,7 +55,7 @@ impl App {
             flags: parts.flags,
             start_time,
             started: Instant::now(),
-            sendings: Sendings::new(),
+            sendings: Sendings::default(),
             scrapes: Arc::new(Semaphore::new(SCRAPES)),
             catalog: parts.catalog,
             with_demos: parts.with_demos,

@@ -103,7 +103,7 @@ fn job_view(entry: &Entry) -> JobView {
         running: running.map(|since| unix_seconds(*since)),
         queued: entry.waiting(),
         is_demo: job.is_demo,
-        last: entry.last.as_deref().map(|last| view_of(last)),
+        last: entry.last.as_deref().map(view_of),
         recent: entry.recent.iter().map(run_view).collect(),
         last_failure: entry.last_failure.as_deref().map(|finished| Failure {
             run: view_of(finished),

@@ -215,8 +215,9 @@ impl Scheduler {
             }
         }
         for name in missed {
-            let request = board.request(&name, Trigger::Missed, now);
-            request.map(|request| self.submit(board, request));
+            if let Some(request) = board.request(&name, Trigger::Missed, now) {
+                self.submit(board, request);
+            }
         }
         for request in gone {
             self.skip(board, request, "its job file is gone".into());

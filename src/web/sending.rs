@@ -30,11 +30,13 @@ pub struct Sendings {
     free: Arc<Semaphore>,
 }
 
-impl Sendings {
-    pub fn new() -> Self {
+impl Default for Sendings {
+    fn default() -> Self {
         Sendings::of(MOST)
     }
+}
 
+impl Sendings {
     fn of(most: usize) -> Self {
         let units = most / UNIT;
         Sendings {
