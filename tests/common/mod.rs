@@ -14,6 +14,7 @@ mod fault;
 mod fault_proxy;
 mod gateway;
 pub mod own_gateway;
+pub mod own_server;
 mod port;
 mod proxy;
 mod sandbox;
@@ -41,7 +42,7 @@ pub use server::Answer;
 pub use server::PATIENCE;
 pub use server::Server;
 pub use tls_server::TlsServer;
-pub use waiting::{eventually, is_alive, send};
+pub use waiting::{eventually, eventually_within, is_alive, send};
 
 /// Makes each named function, which takes a `&TestGateway`, a test against the embedded gateway, and
 /// one against a real Pushgateway.

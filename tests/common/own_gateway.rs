@@ -172,7 +172,7 @@ impl OwnGateway {
     pub fn samples(&self, prefix: &str) -> BTreeMap<String, f64> {
         let text = self.metrics();
         text.lines()
-            .filter(|line| line.starts_with(prefix))
+            .filter(|line| line.starts_with(prefix) && !line.starts_with('#'))
             .map(|line| {
                 let (series, value) = line.rsplit_once(' ').unwrap();
                 (series.to_owned(), value.parse().unwrap())
@@ -233,7 +233,7 @@ pub fn request(
     let mut stream = connect(address)?;
     let length = body.len();
     let mut head =
-        format!("{method} {path} HTTP/1.0\r\nHost: test\r\nContent-Length: {length}\r\n");
+        format!("{method} {path} HTTP/1.0\r\nHost: {address}\r\nContent-Length: {length}\r\n");
     for (name, value) in headers {
         head += &format!("{name}: {value}\r\n");
     }

@@ -8,8 +8,14 @@ use nix::unistd::Pid;
 
 /// Waits until `happened`, and fails after half a minute.
 #[track_caller]
-pub fn eventually(what: &str, mut happened: impl FnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(30);
+pub fn eventually(what: &str, happened: impl FnMut() -> bool) {
+    eventually_within(Duration::from_secs(30), what, happened);
+}
+
+/// Waits until `happened`, and fails after `patience`.
+#[track_caller]
+pub fn eventually_within(patience: Duration, what: &str, mut happened: impl FnMut() -> bool) {
+    let deadline = Instant::now() + patience;
     while !happened() {
         assert!(Instant::now() < deadline, "it did not happen: {what}");
         sleep(Duration::from_millis(5));
