@@ -63,10 +63,7 @@ fn what_runs_may_end_and_nothing_more_begins() {
         assert_eq!(run["outcome"], "success");
         assert_eq!(sandbox.value("runs", "batch_job_success"), Some(1.0));
         let count = runs.len();
-        assert!(
-            log.contains(&format!("msg=metrics window_seconds=")),
-            "{log}"
-        );
+        assert!(log.contains("msg=metrics window_seconds="), "{log}");
         let window = log
             .lines()
             .find(|line| line.contains("msg=metrics"))
