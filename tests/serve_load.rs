@@ -33,7 +33,7 @@ fn fifty_clients_while_jobs_run() {
         let lines = "every = '250ms'\nkeep = 50\noverlap = 'allow'";
         job(&sandbox, &format!("job-{number}"), lines, "echo done >&2");
     }
-    let server = OwnServer::start(&sandbox, "--jobs-dir jobs --log.level=warn --log-window=0");
+    let server = OwnServer::start(&sandbox, "--log-window=0");
     let time = Duration::from_secs(rounds(SECONDS) as u64);
     let (is_over, answered) = (AtomicBool::new(false), AtomicU64::new(0));
     let mut memory = Vec::new();

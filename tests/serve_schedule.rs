@@ -8,7 +8,6 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use nix::sys::signal::Signal;
 use serde_json::Value as Json;
 
-use crate::common::own_gateway::OwnGateway;
 use crate::common::own_server::{GATE, OwnServer, close, job, open};
 use crate::common::{Sandbox, eventually, eventually_within};
 
@@ -427,8 +426,6 @@ fn a_thousand_jobs_are_due_at_once() {
     let sandbox = Sandbox::new();
     let patience = Duration::from_secs(120);
     fs::create_dir(sandbox.path().join("jobs")).unwrap();
-    // Without it, each report has all groups read anew.
-    let gateway = OwnGateway::start(sandbox.state_db().parent().unwrap(), &[]);
     let server = OwnServer::start(&sandbox, "");
     let due = soon(12);
     for number in 0..JOBS {
@@ -447,7 +444,6 @@ fn a_thousand_jobs_are_due_at_once() {
     assert_eq!(server.own("metricsjob_queued_runs"), 0.0);
     let log = server.end();
     assert!(!log.contains("level=error"), "{log}");
-    drop(gateway);
     let history = sandbox
         .run("history --last 5000 --output json")
         .code(0)

@@ -176,6 +176,7 @@ pub fn main(args: ServeArgs) -> anyhow::Result<u8> {
         scheduler: Arc::clone(&scheduler),
         catalog,
         with_demos: args.demo,
+        read_timeout: args.web.settings().read_timeout,
         permission: Permission::new(args.enable_lifecycle, server.is_loopback()),
         flags,
         http: Arc::clone(&http),

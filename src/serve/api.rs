@@ -186,7 +186,7 @@ pub async fn start(State(app): State<Arc<App>>, Named(name): Named, request: Req
     if let Err(why) = granted.check(&parts.headers) {
         return error(StatusCode::FORBIDDEN, why);
     }
-    let changes = match Changes::read(&parts.headers, body).await {
+    let changes = match Changes::read(&parts.headers, body, app.read_timeout).await {
         Ok(changes) => changes,
         Err(answer) => return answer,
     };

@@ -1,7 +1,7 @@
 //! What all requests of a server share.
 
 use std::sync::Arc;
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use tokio::sync::Semaphore;
 
@@ -24,6 +24,8 @@ pub struct App {
     pub scheduler: Arc<Scheduler>,
     pub health: Health,
     pub permission: Permission,
+    /// How long a body may take to come.
+    pub read_timeout: Duration,
     /// The command line's options and their values.
     pub flags: Vec<(String, String)>,
     pub start_time: SystemTime,
@@ -43,6 +45,7 @@ pub struct Parts {
     pub catalog: Catalog,
     pub with_demos: bool,
     pub permission: Permission,
+    pub read_timeout: Duration,
     pub flags: Vec<(String, String)>,
     pub http: Arc<HttpMetrics>,
     pub runtime: tokio::runtime::Handle,
@@ -54,6 +57,7 @@ impl App {
         Arc::new(App {
             health: Health::default(),
             permission: parts.permission,
+            read_timeout: parts.read_timeout,
             flags: parts.flags,
             start_time,
             started: Instant::now(),

@@ -19,9 +19,6 @@ use crate::metrics::GroupingKey;
 /// How large the body of a request may be.
 const MAX_BODY: usize = 64 * 1024;
 
-/// How long a body may take to come.
-const BODY_TIMEOUT: Duration = Duration::from_secs(10);
-
 /// What a request may change of a run.
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -33,9 +30,10 @@ pub struct Changes {
 }
 
 impl Changes {
-    /// Reads them; the error is the answer that says what is wrong with the request.
-    pub async fn read(headers: &HeaderMap, body: Body) -> Result<Self, Response> {
-        let Ok(body) = timeout(BODY_TIMEOUT, to_bytes(body, MAX_BODY)).await else {
+    /// Reads them, from a body that has `limit` to come; the error is the answer that says what is wrong with
+    /// the request.
+    pub async fn read(headers: &HeaderMap, body: Body, limit: Duration) -> Result<Self, Response> {
+        let Ok(body) = timeout(limit, to_bytes(body, MAX_BODY)).await else {
             let why = "the body did not come in time";
             return Err(error(StatusCode::REQUEST_TIMEOUT, why));
         };

@@ -28,14 +28,17 @@ pub struct Passed {
     pub next: Option<Next>,
 }
 
-/// The first due time after `after`. `draw` is from [0, 1).
+/// The first due time after `after`. `draw` is from [0, 1). The jitter ends before the next due time, so that
+/// none is lost.
 pub fn next(plan: &Plan, after: SystemTime, draw: impl FnOnce() -> f64) -> Option<Next> {
     let due = plan.schedule.next_after(after)?;
-    let jitter = match plan.jitter {
-        Duration::ZERO => Duration::ZERO,
-        jitter => jitter.mul_f64(draw()),
-    };
-    let at = due.checked_add(jitter)?;
+    if plan.jitter.is_zero() {
+        return Some(Next { due, at: due });
+    }
+    let following = plan.schedule.next_after(due);
+    let gap = following.and_then(|following| following.duration_since(due).ok());
+    let jitter = gap.map_or(plan.jitter, |gap| plan.jitter.min(gap));
+    let at = due.checked_add(jitter.mul_f64(draw()))?;
     Some(Next { due, at })
 }
 
@@ -170,6 +173,16 @@ mod tests {
         let passed = passed(&plan, due, at(31.0), || 0.5);
         assert_eq!(passed.run, None);
         assert_eq!(passed.next.unwrap().at, at(32.0));
+    }
+
+    #[test]
+    fn jitter_delays_no_run_into_the_next() {
+        let plan = Plan {
+            jitter: Duration::from_secs(100),
+            ..plan(Missed::Skip)
+        };
+        let due = next(&plan, at(12.0), || 0.9).unwrap();
+        assert_eq!((due.due, due.at), (at(20.0), at(29.0)));
     }
 
     #[test]
