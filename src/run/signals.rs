@@ -1,6 +1,7 @@
 //! The signals that a run gets, and what becomes of them.
 
 use std::io::{self, PipeReader, PipeWriter, Read, Write};
+use std::iter;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::ptr;
@@ -167,24 +168,21 @@ impl Signals {
     /// Waits for signals until `timeout` is over, without one for ever. It returns at once with what
     /// has come since the last call, and may return early with nothing.
     pub fn wait(&self, timeout: Option<Duration>) -> Vec<Received> {
-        self.wait_beside(timeout, None)
+        self.wait_beside(timeout, iter::empty())
     }
 
-    /// The same, but returns when `other` can be read, too.
-    pub fn wait_beside(
-        &self,
+    /// The same, but returns when one of `others` can be read, too.
+    pub fn wait_beside<'a>(
+        &'a self,
         timeout: Option<Duration>,
-        other: Option<BorrowedFd<'_>>,
+        others: impl Iterator<Item = BorrowedFd<'a>>,
     ) -> Vec<Received> {
         let Some(mut pipe) = self.pipe.get() else {
             std::thread::sleep(timeout.unwrap_or_default());
             return Vec::new();
         };
-        let readable = |fd| PollFd::new(fd, PollFlags::POLLIN);
-        let mut fds = [
-            readable(pipe.as_fd()),
-            readable(other.unwrap_or(pipe.as_fd())),
-        ];
+        let fds = iter::once(pipe.as_fd()).chain(others);
+        let mut fds: Vec<PollFd<'_>> = fds.map(|fd| PollFd::new(fd, PollFlags::POLLIN)).collect();
         // Rounded up, so that the time is over when it returns.
         let timeout = timeout.map(|timeout| timeout.saturating_add(Duration::from_micros(999)));
         let timeout = timeout.map_or(PollTimeout::NONE, |timeout| {

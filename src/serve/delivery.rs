@@ -12,7 +12,7 @@ use crate::state::LazyState;
 
 /// How long a report waits for others that come at the same time: to begin the runs of that time is more
 /// urgent.
-const GATHER: Duration = Duration::from_millis(100);
+const GATHER: Duration = Duration::from_millis(250);
 
 /// What other processes leave in the outbox is found so soon.
 const LOOK: Duration = Duration::from_secs(15);

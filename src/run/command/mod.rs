@@ -1,9 +1,10 @@
 //! One attempt of a command.
 //!
 //! - `processes`: starting it, signals to all that comes from it, its end and its usage.
-//! - `output`: its output on the way to ours.
+//! - `output`: its output on the way to ours; `capture`: the same, if it goes nowhere.
 //! - `lines`: that output in lines.
 
+mod capture;
 mod lines;
 mod output;
 mod processes;
@@ -11,6 +12,7 @@ mod processes;
 use std::env;
 use std::ffi::{OsStr, OsString};
 use std::io;
+use std::os::fd::AsFd;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{self, ExitStatus, Stdio};
@@ -22,6 +24,7 @@ use nix::sys::signal::Signal;
 use signal_hook::consts::{SIGCHLD, SIGSTOP, SIGTSTP};
 use signal_hook::low_level::raise;
 
+use self::capture::Capture;
 use self::lines::{Lines, Tail};
 use self::output::Passage;
 use self::processes::{End, Processes};
@@ -70,6 +73,7 @@ pub fn attempt(
 struct Running {
     processes: Processes,
     passages: Vec<Passage>,
+    captures: Vec<Capture>,
     tail: Arc<Mutex<Tail>>,
     started: Instant,
 }
@@ -88,9 +92,12 @@ enum Ending {
     },
 }
 
-/// The ends of pipes that the command gets as its streams; `None` for the stream that we have.
+/// Who reads the output, and the ends of pipes that the command gets as its streams; `None` for the stream
+/// that we have.
 #[derive(Default)]
-struct Ends {
+struct Output {
+    passages: Vec<Passage>,
+    captures: Vec<Capture>,
     stdout: Option<io::PipeWriter>,
     stderr: Option<io::PipeWriter>,
 }
@@ -105,7 +112,7 @@ impl Running {
         let tail = Arc::new(Mutex::new(Tail::new(command.tail)));
         // Before there is a process: where there can be no pipe it gets our own stream, and runs all
         // the same.
-        let (passages, ends) = passages(command, events, &tail);
+        let output = Output::of(command, events, &tail);
         signals
             .pass()
             .map_err(|error| not_started(command, &error))?;
@@ -124,7 +131,7 @@ impl Running {
                     .map_err(|error| no_directory(directory, &error))?;
                 child.current_dir(directory);
             }
-            for (end, is_stdout) in [(&ends.stdout, true), (&ends.stderr, false)] {
+            for (end, is_stdout) in [(&output.stdout, true), (&output.stderr, false)] {
                 let Some(end) = end else { continue };
                 let end = end.try_clone()?;
                 match is_stdout {
@@ -148,7 +155,8 @@ impl Running {
         };
         Ok(Running {
             processes: processes.map_err(|error| not_started(command, &error))?,
-            passages,
+            passages: output.passages,
+            captures: output.captures,
             tail,
             started,
         })
@@ -211,7 +219,13 @@ impl Running {
                 None => next,
             };
             let timeout = next.map(|next| next.saturating_duration_since(now));
-            for received in signals.wait_beside(timeout, self.processes.end_fd()) {
+            let output = self.captures.iter().filter_map(Capture::fd);
+            let others = self.processes.end_fd().into_iter().chain(output);
+            let received = signals.wait_beside(timeout, others);
+            for capture in &mut self.captures {
+                capture.read();
+            }
+            for received in received {
                 self.pass_on(received);
                 if received.is_ending() {
                     interrupted.get_or_insert(received);
@@ -247,6 +261,9 @@ impl Running {
     ) -> Attempt {
         let is_timeout = !matches!(ending, Ending::Not);
         let give_up_at = is_timeout.then(|| Instant::now() + DYING);
+        for capture in self.captures {
+            capture.finish();
+        }
         for passage in self.passages {
             passage.finish(give_up_at, signals);
         }
@@ -287,35 +304,42 @@ fn outcome(status: ExitStatus, command: &Command) -> Outcome {
     }
 }
 
-/// What of the output is read along on its way.
-fn passages(
-    command: &Command,
-    events: &Arc<Events>,
-    tail: &Arc<Mutex<Tail>>,
-) -> (Vec<Passage>, Ends) {
-    let (mut passages, mut ends) = (Vec::new(), Ends::default());
-    let is_ours = !events.takes_lines();
-    if events.reads(OutputStream::Stdout) {
-        let watch = watch(OutputStream::Stdout, events, None);
-        match Passage::start(is_ours.then(io::stdout), watch) {
-            Ok((passage, end)) => {
-                passages.push(passage);
-                ends.stdout = Some(end);
+impl Output {
+    /// What of the output is read along.
+    fn of(command: &Command, events: &Arc<Events>, tail: &Arc<Mutex<Tail>>) -> Self {
+        let mut output = Output::default();
+        if events.reads(OutputStream::Stdout) {
+            let watch = watch(OutputStream::Stdout, events, None);
+            match output.add(io::stdout, events, watch) {
+                Ok(end) => output.stdout = Some(end),
+                Err(error) => events.warn(format!("stdout is not read for metrics: {error}")),
             }
-            Err(error) => events.warn(format!("stdout is not read for metrics: {error}")),
         }
-    }
-    if command.tail > 0 || events.reads(OutputStream::Stderr) {
-        let watch = watch(OutputStream::Stderr, events, Some(Arc::clone(tail)));
-        match Passage::start(is_ours.then(io::stderr), watch) {
-            Ok((passage, end)) => {
-                passages.push(passage);
-                ends.stderr = Some(end);
+        if command.tail > 0 || events.reads(OutputStream::Stderr) {
+            let watch = watch(OutputStream::Stderr, events, Some(Arc::clone(tail)));
+            match output.add(io::stderr, events, watch) {
+                Ok(end) => output.stderr = Some(end),
+                Err(error) => events.warn(format!("stderr is not read along: {error}")),
             }
-            Err(error) => events.warn(format!("stderr is not read along: {error}")),
         }
+        output
     }
-    (passages, ends)
+
+    fn add<S: AsFd>(
+        &mut self,
+        ours: impl FnOnce() -> S,
+        events: &Events,
+        watch: impl FnMut(&[u8]) + Send + 'static,
+    ) -> io::Result<io::PipeWriter> {
+        if events.takes_lines() {
+            let (capture, end) = Capture::start(watch)?;
+            self.captures.push(capture);
+            return Ok(end);
+        }
+        let (passage, end) = Passage::start(ours(), watch)?;
+        self.passages.push(passage);
+        Ok(end)
+    }
 }
 
 /// Where a program is that is found, as the system finds it.

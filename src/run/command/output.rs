@@ -26,16 +26,15 @@ pub struct Passage {
 }
 
 impl Passage {
-    /// Passes on to `sink`, if there is one, what is written to the end of a pipe that is returned, byte by byte as it
+    /// Passes on to `sink` what is written to the end of a pipe that is returned, byte by byte as it
     /// is, and shows it to `watch`, with an empty piece at the end.
     pub fn start(
-        sink: Option<impl AsFd>,
+        sink: impl AsFd,
         mut watch: impl FnMut(&[u8]) + Send + 'static,
     ) -> io::Result<(Self, io::PipeWriter)> {
         let (to_stop, stop) = io::pipe()?;
         let (mut source, end) = io::pipe()?;
-        let sink = sink.map(|sink| sink.as_fd().try_clone_to_owned());
-        let mut sink = sink.transpose()?.map(File::from);
+        let mut sink = File::from(sink.as_fd().try_clone_to_owned()?);
         let (ends, ended) = channel();
         thread::Builder::new().spawn(move || {
             let mut buffer = vec![0; 64 * 1024];
@@ -50,8 +49,7 @@ impl Passage {
                 };
                 left = left.map(|left: usize| left.saturating_sub(length));
                 watch(&buffer[..length]);
-                let Some(sink) = &mut sink else { continue };
-                match write_all(sink, &buffer[..length]) {
+                match write_all(&mut sink, &buffer[..length]) {
                     // With its own pipe closed, the command learns of it as it would without us.
                     Err(error) if error.kind() == io::ErrorKind::BrokenPipe => break,
                     // A full disk, for example, is no reason for the command to end.
