@@ -74,10 +74,12 @@ mod self_metrics;
 #[cfg(feature = "real-servers")]
 mod serve_api;
 mod serve_end;
+mod serve_gateway;
 #[cfg(feature = "real-servers")]
 mod serve_health;
 #[cfg(feature = "real-servers")]
 mod serve_hostile;
+#[cfg(feature = "real-servers")]
 mod serve_load;
 #[cfg(feature = "real-servers")]
 mod serve_metrics;

@@ -226,6 +226,9 @@ impl GatewayPart {
     fn start(claim: Claim, server: Server, runtime: &Runtime) -> anyhow::Result<Self> {
         let handle = runtime.handle().clone();
         let service = Service::open(claim, Options::default(), Sync::Disk, handle)?;
+        for address in server.addresses() {
+            tracing::info!(%address, "the embedded gateway is served too");
+        }
         let end = Arc::new(Notify::new());
         let (ended, lost) = (Arc::clone(&end), service.lost());
         let shutdown = async move {
@@ -411,8 +414,12 @@ impl ServeArgs {
             systemd_socket: false,
             ..self.web.settings()
         };
-        let server = Server::bind(&settings);
-        Ok(Some(server.context("--gateway-listen")?))
+        let server = Server::bind(&settings).map_err(|error| {
+            // A listener does not know by which option it was told its address.
+            let text = error.to_string();
+            anyhow::anyhow!(text.replace("--web.listen-address", "--gateway-listen"))
+        })?;
+        Ok(Some(server))
     }
 
     /// What the page shows of the options.
