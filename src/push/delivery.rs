@@ -98,11 +98,6 @@ impl<'a> Courier<'a> {
         }
     }
 
-    /// The state directory of the embedded gateway, if it delivers to that.
-    pub(super) fn embedded_dir(&self) -> Option<&Path> {
-        self.pusher.embedded_dir()
-    }
-
     /// The gateway as the outbox names it.
     pub fn name(&self) -> &str {
         self.pusher.name()
@@ -174,10 +169,11 @@ impl<'a> Courier<'a> {
         state: &mut LazyState,
         until: impl Fn() -> Instant,
     ) -> Result<Flushed, StateError> {
-        let mut flushed = Flushed {
-            delivered: together::deliver(self, state)?,
-            ..Flushed::default()
-        };
+        let mut flushed = Flushed::default();
+        if let Some(dir) = self.pusher.embedded_dir() {
+            let lock = |key: &GroupingKey| self.lock(key, Instant::now(), || true).ok().flatten();
+            flushed.delivered = together::deliver(self.name(), dir, lock, state)?;
+        }
         for key in state.get()?.waiting_groups(self.pusher.name())? {
             let until = until();
             if until <= Instant::now() || self.stop.is_wanted() {
@@ -381,7 +377,7 @@ impl<'a> Courier<'a> {
         }
     }
 
-    pub(super) fn lock(
+    fn lock(
         &self,
         key: &GroupingKey,
         until: Instant,

@@ -3,11 +3,11 @@
 //! Each change of its groups reads all of them, to check it against them: for a hundred groups in turn that
 //! would be a hundred times as much.
 
-use std::time::{Instant, SystemTime};
+use std::path::Path;
+use std::time::SystemTime;
 
-use super::delivery::Courier;
 use super::group_lock::GroupLock;
-use crate::metrics::Push;
+use crate::metrics::{GroupingKey, Push};
 use crate::state::push_stats::Attempts;
 use crate::state::serving::lock_groups;
 use crate::state::{LazyState, StateError};
@@ -22,23 +22,25 @@ struct Waiting {
     _lock: GroupLock,
 }
 
-/// Delivers what waits for the gateway of `courier`, if that is the embedded one, nobody serves it, and it has
-/// more than one group to do. Returns how many reports were delivered. What is rejected, or others are
-/// delivering, is left.
-pub fn deliver(courier: &Courier<'_>, state: &mut LazyState) -> Result<u64, StateError> {
-    let Some(dir) = courier.embedded_dir() else {
-        return Ok(0);
-    };
-    let keys = state.get()?.waiting_groups(courier.name())?;
+/// Delivers what waits for the embedded gateway in `dir`, which the outbox knows as `name`, if nobody serves it
+/// and more than one group waits. `lock` takes the lock of a group, if it is free. Returns how many reports
+/// were delivered. What is rejected, or others are delivering, is left.
+pub fn deliver(
+    name: &str,
+    dir: &Path,
+    lock: impl Fn(&GroupingKey) -> Option<GroupLock>,
+    state: &mut LazyState,
+) -> Result<u64, StateError> {
+    let keys = state.get()?.waiting_groups(name)?;
     if keys.len() < 2 {
         return Ok(0);
     }
     let mut groups = Vec::new();
     for key in keys.iter().take(MOST) {
-        let Ok(Some(lock)) = courier.lock(key, Instant::now(), || true) else {
+        let Some(lock) = lock(key) else {
             continue;
         };
-        let entries = state.get()?.waiting(courier.name(), key)?;
+        let entries = state.get()?.waiting(name, key)?;
         let ids = entries.iter().map(|entry| entry.id).collect();
         let pushes = entries.into_iter().map(|entry| entry.push);
         let together = pushes.reduce(|older, newer| older.followed_by(&newer));
@@ -60,8 +62,6 @@ pub fn deliver(courier: &Courier<'_>, state: &mut LazyState) -> Result<u64, Stat
         .map(|(group, _)| (group.push.key(), &group.ids[..]))
         .collect();
     let attempts = Attempts::default();
-    state
-        .get()?
-        .delivered(courier.name(), &delivered, &attempts, now)?;
+    state.get()?.delivered(name, &delivered, &attempts, now)?;
     Ok(delivered.iter().map(|(_, ids)| ids.len() as u64).sum())
 }

@@ -12,6 +12,7 @@ use serde_json::{Value as Json, json};
 use tokio::task::spawn_blocking;
 use url::form_urlencoded;
 
+use super::answer::{answer, error};
 use super::app::App;
 use super::changes::Changes;
 use super::json;
@@ -25,17 +26,6 @@ const OPENAPI: &str = include_str!("openapi.json");
 /// How many runs are listed if the request does not say.
 const DEFAULT_LIMIT: u32 = 30;
 const MAX_LIMIT: u32 = 1000;
-
-/// An answer that says why it is none.
-pub fn error(status: StatusCode, why: impl Into<String>) -> Response {
-    answer(status, &json!({ "error": why.into() }))
-}
-
-pub fn answer(status: StatusCode, body: &Json) -> Response {
-    let mut text = body.to_string();
-    text.push('\n');
-    (status, [(CONTENT_TYPE, "application/json")], text).into_response()
-}
 
 /// Does what may take a while, and answers with its result.
 async fn answered_by<T: Send + 'static>(

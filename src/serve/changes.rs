@@ -12,7 +12,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value as Json};
 use tokio::time::timeout;
 
-use super::api::error;
+use super::answer::error;
 use crate::job::{Job, Work};
 use crate::metrics::GroupingKey;
 

@@ -17,6 +17,7 @@
 //! - [`page`]: the page for people.
 //! - [`Permission`]: who may change something over HTTP.
 
+mod answer;
 mod api;
 mod app;
 mod bell;
