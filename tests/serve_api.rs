@@ -1,4 +1,4 @@
-//! The HTTP API of `metricsjob serve`: what `src/serve/openapi.json` says, and what no schema can.
+//! The HTTP API of `metricsjob serve`: what `src/serve/http/openapi.json` says, and what no schema can.
 
 use std::collections::BTreeSet;
 use std::fs;

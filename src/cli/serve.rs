@@ -25,9 +25,8 @@ use crate::gateway::Options;
 use crate::gateway::service::{Claim, Served, Service};
 use crate::job::duration::{parse, parse_positive};
 use crate::push::Stop;
-use crate::serve::{
-    App, Delivery, Parts, Periodic, Permission, Publication, Runner, Scheduler, router,
-};
+use crate::serve::http::{App, Parts, Permission, router};
+use crate::serve::{Delivery, Periodic, Publication, Runner, Scheduler};
 use crate::state::group_writer::Sync;
 use crate::web::{HttpMetrics, Server, Settings};
 

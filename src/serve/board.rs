@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use super::entry::{Entry, Finished, MAX_PENDING, Next};
-use super::lag::Lag;
 use super::planning;
 use super::request::{Refusal, Request, Trigger};
+use super::series::lag::Lag;
 use super::window::Window;
 use crate::job::schedule::Overlap;
 use crate::run::{self, Teller};

@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use super::durations::Durations;
 use super::request::{Request, Trigger};
 use super::series::Series;
-use super::uniform::{Uniform, is_uniform};
+use super::series::durations::Durations;
+use super::series::uniform::{Uniform, is_uniform};
 use crate::job::Job;
 use crate::metrics::{Family, GroupingKey, Method};
 use crate::run::Outcome;

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::scheduler::Scheduler;
+use super::series::uniform::{LAST_RUN, MISSED_RUNS, NEXT_RUN, RUNNING, Uniform};
 use super::series::{JOB_NAME, ShownFamily};
-use super::uniform::{LAST_RUN, MISSED_RUNS, NEXT_RUN, RUNNING, Uniform};
 use crate::metrics::text::rendered::RenderedFamily;
 use crate::metrics::{Family, Kind, Labels, Value, unix_seconds};
 

@@ -11,7 +11,7 @@ use serde_json::{Value as Json, json};
 use super::own_gateway::OwnGateway;
 use super::{Sandbox, eventually};
 
-pub const DESCRIPTION: &str = include_str!("../../src/serve/openapi.json");
+pub const DESCRIPTION: &str = include_str!("../../src/serve/http/openapi.json");
 
 pub const JSON: (&str, &str) = ("Content-Type", "application/json");
 

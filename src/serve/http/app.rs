@@ -6,13 +6,13 @@ use std::time::{Duration, Instant, SystemTime};
 use tokio::sync::Semaphore;
 
 use super::health::Health;
-use super::loading::Reloaded;
 use super::permission::Permission;
-use super::scheduler::Scheduler;
 use crate::job::catalog::{Catalog, CatalogError};
 use crate::metrics::Family;
 use crate::observe::Observer;
 use crate::push::self_report;
+use crate::serve::loading::Reloaded;
+use crate::serve::scheduler::Scheduler;
 use crate::web::instrumentation::HttpMetrics;
 use crate::web::sending::Sendings;
 

@@ -9,11 +9,11 @@ use axum::response::{IntoResponse, Response};
 use tokio::task::spawn_blocking;
 
 use super::app::App;
-use super::entry::{Brief, Entry, Finished};
-use super::page::{self, Failure, JobView, Page, RunView, SHOWN};
 use super::permission::Granted;
 use crate::metrics::unix_seconds;
 use crate::page::Query;
+use crate::serve::entry::{Brief, Entry, Finished};
+use crate::serve::page::{self, Failure, JobView, Page, RunView, SHOWN};
 use crate::web::files;
 
 /// Answers with the page.

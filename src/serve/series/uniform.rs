@@ -1,7 +1,7 @@
 //! The metrics that are called the same for all jobs, whatever their prefix is.
 
+use super::JOB_NAME;
 use super::durations::Durations;
-use super::series::JOB_NAME;
 use crate::metrics::text::rendered::RenderedFamily;
 use crate::metrics::{Family, Kind, Labels, Value};
 use crate::run::Outcome;

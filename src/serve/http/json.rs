@@ -4,9 +4,9 @@ use std::time::SystemTime;
 
 use serde_json::{Map, Value as Json, json};
 
-use super::entry::{Entry, Finished};
-use super::request::{Request, Trigger};
 use crate::metrics::{json, unix_seconds};
+use crate::serve::entry::{Entry, Finished};
+use crate::serve::request::{Request, Trigger};
 use crate::state::history::RecordedRun;
 
 /// Whether a run has begun, and has ended.

@@ -16,7 +16,7 @@ use super::answer::{answer, error};
 use super::app::App;
 use super::changes::Changes;
 use super::json;
-use super::request::{Refusal, Request as RunRequest};
+use crate::serve::request::{Refusal, Request as RunRequest};
 use crate::state::StateError;
 use crate::state::history::RecordedRun;
 

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value as Json, json};
 
-use super::scheduler::Scheduler;
+use crate::serve::scheduler::Scheduler;
 
 /// For how long an answer about the state is good, so that whoever asks often costs little.
 const GOOD_FOR: Duration = Duration::from_secs(2);

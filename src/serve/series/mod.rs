@@ -1,4 +1,11 @@
 //! The metrics that jobs reported last, rendered as a scrape shows them.
+//!
+//! - [`uniform`]: those that are called the same for all jobs; `durations` is the histogram among them.
+//! - [`lag`]: how late runs began.
+
+pub mod durations;
+pub mod lag;
+pub mod uniform;
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;

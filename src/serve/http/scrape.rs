@@ -9,9 +9,9 @@ use bytes::Bytes;
 use tokio::task::spawn_blocking;
 
 use super::app::App;
-use super::exporter::Shown;
 use crate::metrics::protobuf;
 use crate::metrics::text::rendered::{openmetrics_pieces, text_pieces};
+use crate::serve::exporter::Shown;
 use crate::web::negotiation::{self, Format, accepts_gzip, negotiate};
 
 /// Answers a scrape.
