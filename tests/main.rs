@@ -78,6 +78,7 @@ mod serve_end;
 mod serve_health;
 #[cfg(feature = "real-servers")]
 mod serve_hostile;
+#[cfg(feature = "real-servers")]
 mod serve_load;
 #[cfg(feature = "real-servers")]
 mod serve_metrics;

@@ -3,9 +3,9 @@
 //! Each run is done by the steps of [`crate::run`], in a thread of its own. It may use [`crate::run`],
 //! [`crate::push`], [`crate::web`], [`crate::job`], [`crate::state`] and [`crate::metrics`].
 //!
-//! - [`Scheduler`]: starts runs; `board`: all that is known, what is due, waits and runs; `loading`: job files into it; [`planning`] says when, `entry` is what is known of one job, `restore` what
-//!   the history knows of it.
-//! - [`Runner`]: one run, and its record.
+//! - [`Scheduler`]: starts runs; `board`: all that is known, what is due, waits and runs; `loading`: job files into it;
+//!   [`planning`] says when, `entry` is what is known of one job, `restore` what the history knows of it.
+//! - [`Runner`]: one run, and its record; `damage`: what is lost with a corrupt database.
 //! - [`Delivery`]: brings the reports to the gateways; `bell` wakes it.
 //! - [`exporter`]: all metrics at one moment: `series` are those that jobs reported, `uniform` those that are called
 //!   the same for all, `durations` and `lag` histograms among them.
@@ -22,6 +22,7 @@ mod app;
 mod bell;
 mod board;
 mod changes;
+mod damage;
 mod delivery;
 mod durations;
 mod entry;
