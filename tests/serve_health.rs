@@ -246,7 +246,9 @@ fn a_corrupt_database() {
         eventually("it is told", || {
             assert_eq!(api.get("/metrics").status, 200);
             let log = api.server.log();
-            let lines = log.lines().filter(|line| line.contains("the state was replaced"));
+            let lines = log
+                .lines()
+                .filter(|line| line.contains("the state was replaced"));
             lines.filter(|line| line.contains("level=error")).count() == times
         });
         all_is_well_again(&api);
