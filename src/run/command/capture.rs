@@ -8,12 +8,15 @@ use nix::fcntl::{FcntlArg, OFlag, fcntl};
 /// How much is read at a time.
 const PIECE: usize = 64 * 1024;
 
+/// Learns what was read; an empty piece is the end.
+type Watch = Box<dyn FnMut(&[u8])>;
+
 /// One stream of a command. Unlike a [`Passage`](super::output::Passage) it needs no thread: nobody can hold it
 /// up, so that whoever waits for the command reads it too.
 pub struct Capture {
     /// `None` once all of it is read.
     source: Option<PipeReader>,
-    watch: Box<dyn FnMut(&[u8])>,
+    watch: Watch,
     buffer: Vec<u8>,
 }
 
