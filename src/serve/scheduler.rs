@@ -315,7 +315,9 @@ impl Scheduler {
             entry.running.remove(&request.id);
             entry.count(&finished.run);
             entry.remember(&finished);
-            if let Some((method, families)) = settled.report {
+            if let Some((method, families)) = settled.report
+                && entry.shows(request)
+            {
                 entry.report(&request.key, method, families);
             }
             if !entry.is_busy()
