@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::Write;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread::sleep;
@@ -226,4 +227,42 @@ fn no_directory() {
     fs::remove_file(&state).unwrap();
     all_is_well_again(&api);
     runs_recorded(&api, "a");
+}
+
+/// Whoever of the server's threads finds it so, it is told each time, and what runs then is recorded.
+#[test]
+fn a_corrupt_database() {
+    let api = Api::start();
+    let state = api.sandbox.path().join("state");
+    for times in 1..=2 {
+        runs_recorded(&api, "before");
+        for name in ["state.db", "state.db-wal"] {
+            let path = state.join(name);
+            let length = path.metadata().unwrap().len();
+            let file = File::options().write(true).open(path).unwrap();
+            let garbage = b"x".repeat(usize::try_from(length).unwrap());
+            file.write_all_at(&garbage, 0).unwrap();
+        }
+        eventually("it is told", || {
+            assert_eq!(api.get("/metrics").status, 200);
+            let log = api.server.log();
+            let lines = log
+                .lines()
+                .filter(|line| line.contains("the state was replaced"));
+            lines.filter(|line| line.contains("level=error")).count() == times
+        });
+        all_is_well_again(&api);
+        // All that the server has open is the new one.
+        for group in ["a", "b", "c"] {
+            runs_recorded(&api, group);
+            assert_eq!(api.get("/metrics").status, 200);
+        }
+        assert_eq!(api.runs("backup", "").len(), 3);
+        let entries = fs::read_dir(&state).unwrap();
+        let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        let mut moved: Vec<String> = names.collect();
+        moved.retain(|name| name.contains(".corrupt-"));
+        moved.retain(|name| !name.ends_with("-wal") && !name.ends_with("-shm"));
+        assert_eq!(moved.len(), times, "{moved:?}");
+    }
 }

@@ -118,6 +118,24 @@ fn a_run_outlives_its_job_file() {
 }
 
 #[test]
+fn a_run_that_goes_on_shows_no_series_of_the_old_file() {
+    let sandbox = Sandbox::new();
+    close(&sandbox);
+    job(&sandbox, "changes", "prefix = 'old'", GATE);
+    let server = OwnServer::start(&sandbox, "");
+    let id = server.ask("changes");
+    server.run_once(&id, "running");
+    job(&sandbox, "changes", "prefix = 'new'", "true");
+    server.reload();
+    open(&sandbox);
+    server.run_once(&id, "finished");
+    assert_eq!(server.runs("changes", "success"), 1.0);
+    server.run("changes");
+    let success = |prefix| server.sample(&format!("{prefix}_success{{job_name=\"changes\"}}"));
+    assert_eq!((success("old"), success("new")), (None, Some(1.0)));
+}
+
+#[test]
 fn what_waits_goes_with_its_job_file() {
     let sandbox = Sandbox::new();
     close(&sandbox);

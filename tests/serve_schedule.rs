@@ -2,13 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::os::unix::process::CommandExt;
 use std::thread::sleep;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use nix::sys::resource::{Resource, setrlimit};
 use nix::sys::signal::Signal;
 use serde_json::Value as Json;
 
-use crate::common::own_server::{GATE, OwnServer, close, job, open};
+use crate::common::own_server::{GATE, OwnServer, close, job, open, server_command};
 use crate::common::{Sandbox, eventually, eventually_within};
 
 /// Seconds since the epoch.
@@ -521,4 +523,42 @@ fn a_restart_changes_nothing_of_what_is_shown() {
         [1.0, 2.0]
     );
     assert_eq!(shown(&server)[last_success], before[last_success]);
+}
+
+/// Each of them would need a pipe and a thread, if all were recorded at the same time.
+#[test]
+fn many_are_skipped_at_once() {
+    const JOBS: u32 = 300;
+    let sandbox = Sandbox::new();
+    close(&sandbox);
+    for number in 0..JOBS {
+        job(&sandbox, &format!("j{number}"), "every = '1s'", GATE);
+    }
+    let mut command = server_command(&sandbox, "--concurrency 1");
+    // SAFETY: setrlimit(2) may be called between fork and exec.
+    unsafe {
+        command.pre_exec(|| {
+            setrlimit(Resource::RLIMIT_NOFILE, 200, 200)?;
+            Ok(())
+        });
+    }
+    let server = OwnServer::start_command(command);
+    let skipped = || {
+        let runs = server.samples("batch_job_runs_total{").into_iter();
+        let skipped = runs.filter(|(series, _)| series.contains("skipped"));
+        skipped.map(|(_, value)| value).sum::<f64>()
+    };
+    eventually("all are skipped, twice", || {
+        skipped() >= f64::from(2 * JOBS)
+    });
+    open(&sandbox);
+    let log = server.end();
+    assert!(!log.contains("level=error"), "{log}");
+    // What waits at the end too.
+    let database = rusqlite::Connection::open(sandbox.state_db()).unwrap();
+    let count = |more: &str| -> u32 {
+        let select = format!("SELECT count(DISTINCT name) FROM runs {more}");
+        database.query_row(&select, [], |row| row.get(0)).unwrap()
+    };
+    assert_eq!(count("WHERE outcome = 'skipped'"), JOBS);
 }

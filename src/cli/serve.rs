@@ -361,7 +361,11 @@ impl Threads {
         let window = match log_window {
             Some(interval) => {
                 let scheduler = Arc::clone(&app.scheduler);
-                let log = move || std::mem::take(&mut scheduler.board().window).log();
+                let log = move || {
+                    // Whoever reads the log may be slow: the board must be free by then.
+                    let window = std::mem::take(&mut scheduler.board().window);
+                    window.log();
+                };
                 Some(Periodic::start("window", interval, log).context(failed)?)
             }
             None => None,

@@ -25,6 +25,10 @@ pub struct Board {
     /// What is wrong with job files: each a text of one or more lines.
     pub problems: Vec<String>,
     pub queue: VecDeque<Request>,
+    /// Runs that do not take place, and why: that is still to be recorded.
+    pub skipped: VecDeque<(Request, String)>,
+    /// Whether a thread records them.
+    pub is_recording_skipped: bool,
     /// The runs that go on, by their ids.
     pub active: HashMap<String, Active>,
     pub remembered: VecDeque<Arc<Finished>>,
@@ -42,8 +46,6 @@ pub struct Active {
     pub request: Request,
     pub since: SystemTime,
     pub teller: Teller,
-    /// Whether it has a slot.
-    pub has_slot: bool,
 }
 
 /// When which job is due. It is void once the job has another generation.
@@ -61,6 +63,8 @@ impl Board {
             jobs: BTreeMap::new(),
             problems: Vec::new(),
             queue: VecDeque::new(),
+            skipped: VecDeque::new(),
+            is_recording_skipped: false,
             active: HashMap::new(),
             remembered: VecDeque::new(),
             lag: Lag::default(),
@@ -145,14 +149,23 @@ impl Board {
         }
     }
 
-    pub fn slots_taken(&self) -> usize {
-        self.active.values().filter(|run| run.has_slot).count()
+    /// Whether all runs are over, and recorded.
+    pub fn is_at_rest(&self) -> bool {
+        self.active.is_empty()
+            && self.queue.is_empty()
+            && self.skipped.is_empty()
+            && !self.is_recording_skipped
     }
 
-    /// The run with this id that waits.
-    pub fn waiting(&self, id: &str) -> Option<&Request> {
+    pub fn slots_taken(&self) -> usize {
+        self.active.len()
+    }
+
+    /// All runs that wait, be it to be recorded as skipped.
+    pub fn all_waiting(&self) -> impl Iterator<Item = &Request> {
         let pending = self.jobs.values().flat_map(|entry| &entry.pending);
-        self.queue.iter().chain(pending).find(|run| run.id == id)
+        let skipped = self.skipped.iter().map(|(request, _)| request);
+        self.queue.iter().chain(pending).chain(skipped)
     }
 
     /// Why runs began, by their ids, as far as that is remembered.

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use super::damage::tell_damage;
 use super::scheduler::Scheduler;
 use crate::backoff::Backoff;
 use crate::push::{Courier, Flushed, Stop};
@@ -74,6 +75,7 @@ fn deliver(scheduler: &Scheduler, place: usize, is_ending: &AtomicBool, stop: St
                 Err(error) => Some(error.to_string()),
             };
             state.shorten_log();
+            tell_damage(&mut state);
             match failure {
                 None if failures > 0 => {
                     tracing::info!(gateway = %gateway, "reports are delivered again");

@@ -166,6 +166,13 @@ impl Entry {
         self.uniform = Arc::new(uniform);
     }
 
+    /// Whether what the run reports is called as it is since the job file was last read: else it would stay beside
+    /// that for ever.
+    pub fn shows(&self, request: &Request) -> bool {
+        let key = request.job.key(Vec::new());
+        request.job.prefix == self.job.prefix && key.is_ok_and(|key| key == self.key)
+    }
+
     /// Shows what a run reported.
     pub fn report(&mut self, key: &GroupingKey, method: Method, families: Vec<Family>) {
         let name = &self.job.name;

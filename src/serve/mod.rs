@@ -8,7 +8,7 @@
 //!   of one job; `request` what asks for a run.
 //! - `loading`: job files into the board; `restore`: what the history knows of a job; [`planning`]: when a job
 //!   is due next.
-//! - [`Runner`]: one run, and its record. [`Delivery`] brings the reports to the gateways.
+//! - [`Runner`]: one run, and its record; `damage`: what is lost with a corrupt database. [`Delivery`] brings the reports to the gateways.
 //! - `series`: what jobs reported, as metrics; [`exporter`]: all metrics at one moment; [`Publication`]: the
 //!   same, pushed; `window`: the log of the last seconds.
 //! - [`http`]: API, health, metrics and page over HTTP; [`page`]: the page as a function of data.
@@ -16,6 +16,7 @@
 
 mod bell;
 mod board;
+mod damage;
 mod delivery;
 mod entry;
 pub mod exporter;

@@ -2,6 +2,7 @@
 
 use std::time::SystemTime;
 
+use super::damage::tell_damage;
 use super::exporter::Shown;
 use super::scheduler::Scheduler;
 use crate::metrics::check::add_pushable;
@@ -61,6 +62,7 @@ impl Publication {
         let timeout = scheduler.runner().delivery().deadline;
         let (state, stop) = (&mut self.state, &self.stop);
         let result = self.pusher.push(&push, state, timeout, stop);
+        tell_damage(state);
         let window = &mut scheduler.board().window;
         match result {
             Ok(()) => window.pushes_sent += 1,

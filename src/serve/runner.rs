@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use super::bell::Bell;
+use super::damage::tell_damage;
 use super::request::Request;
 use super::restore::Restored;
 use crate::job::builtin::NoProgress;
@@ -82,7 +83,13 @@ impl Runner {
         &self,
         read: impl FnOnce(&mut crate::state::State) -> Result<T, StateError>,
     ) -> Result<T, StateError> {
-        read(locked(&self.reading).get()?)
+        let mut state = locked(&self.reading);
+        let result = state.get().and_then(read);
+        tell_damage(&mut state);
+        if let Err(error @ StateError::NotReplaced { aside: Some(_), .. }) = &result {
+            tracing::error!(err = %error, "the state was replaced");
+        }
+        result
     }
 
     /// Why runs cannot be recorded; `None` if they can. It may take a while.
@@ -157,11 +164,12 @@ impl Runner {
             warnings,
             lock,
         } = turn;
-        let (concluded, damage) = {
+        let concluded = {
             let mut state = locked(&self.recording);
             let concluded = run::conclude(order, run, &mut state, warnings, &self.names);
             state.shorten_log();
-            (concluded, state.take_damage())
+            tell_damage(&mut state);
+            concluded
         };
         if let (Some(Ok(push)), Some(_), Some(stop)) =
             (&concluded.push, &concluded.state_failure, stop)
@@ -181,8 +189,7 @@ impl Runner {
             ..
         } = concluded;
         let (job, run_id) = (&order.job.name, &run.id);
-        let damage = damage.map(|damage| damage.to_string());
-        for warning in warnings.iter().chain(&damage) {
+        for warning in &warnings {
             tracing::warn!(
                 job,
                 run_id,
@@ -209,7 +216,9 @@ impl Runner {
         let dispatch = Dispatch::new(&self.gateways, &self.state_dir, &self.delivery, stop);
         // Not the one that others wait for.
         let mut state = LazyState::new(&self.state_dir);
-        for delivery in dispatch.deliver(push, None, &mut state, dispatch.until()) {
+        let deliveries = dispatch.deliver(push, None, &mut state, dispatch.until());
+        tell_damage(&mut state);
+        for delivery in deliveries {
             if let Err(undelivered) = delivery.result {
                 let (job, error) = (&order.job.name, undelivered.error);
                 tracing::error!(job, run_id, err = %error, "the report of a run is lost");

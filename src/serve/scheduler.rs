@@ -24,6 +24,9 @@ const TICK: Duration = Duration::from_secs(1);
 /// A clock that goes back by more than this was set.
 const CORRECTION: Duration = Duration::from_secs(1);
 
+/// How many runs that were due may wait to be recorded as skipped.
+const MAX_SKIPPED: usize = 10_000;
+
 /// Why a run is skipped that waits at the end.
 const ENDED: &str = "the server ended before it began";
 
@@ -82,6 +85,7 @@ impl Scheduler {
             clock = (now, instant);
             self.start_due(&mut board, now);
             self.start_waiting(&mut board);
+            self.record_skipped(&mut board);
             if reaped.elapsed() >= TICK {
                 drop(board);
                 run::reap_orphans();
@@ -125,23 +129,18 @@ impl Scheduler {
         let mut board = self.board();
         board.is_ending = true;
         self.changed.notify_all();
-        let Board { jobs, queue, .. } = &mut *board;
-        for entry in jobs.values_mut() {
-            entry.queued += entry.pending.len();
-            queue.extend(entry.pending.drain(..));
+        let mut waiting = std::mem::take(&mut board.queue);
+        for entry in board.jobs.values_mut() {
+            waiting.extend(entry.pending.drain(..));
+            entry.queued = 0;
         }
-        // There may be thousands of them, so they have no threads of their own.
-        let scheduler = Arc::clone(self);
-        let skipping = thread::Builder::new().name("skip".into());
-        if skipping.spawn(move || scheduler.skip_waiting()).is_err() {
-            drop(board);
-            self.skip_waiting();
-            board = self.board();
+        for request in waiting {
+            self.skip(&mut board, request, ENDED.into());
         }
         // A time that is too far away for the clock never comes.
         let deadline = Instant::now().checked_add(grace);
         let mut is_told = false;
-        while !board.active.is_empty() || !board.queue.is_empty() {
+        while !board.is_at_rest() {
             let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
             if left == Some(Duration::ZERO) && !is_told {
                 board.tell_all(SIGTERM);
@@ -152,27 +151,11 @@ impl Scheduler {
                 _ => TICK,
             };
             run::reap_orphans();
+            self.record_skipped(&mut board);
             board = match self.settled.wait_timeout(board, wait) {
                 Ok((board, _)) => board,
                 Err(poisoned) => poisoned.into_inner().0,
             };
-        }
-    }
-
-    /// Records of all that waits that it does not take place, one after the other.
-    fn skip_waiting(self: &Arc<Self>) {
-        loop {
-            let Some(request) = self.board().queue.front().cloned() else {
-                return;
-            };
-            let settled = self.runner.skip(&request, ENDED.into());
-            let mut board = self.board();
-            board.queue.pop_front();
-            if let Some(entry) = board.jobs.get_mut(&request.job.name) {
-                entry.queued = entry.queued.saturating_sub(1);
-            }
-            drop(board);
-            self.settle(&request, settled);
         }
     }
 
@@ -210,6 +193,11 @@ impl Scheduler {
             return self.skip(board, request, ENDED.into());
         }
         if let Some(refusal) = board.refusal(&request) {
+            if board.skipped.len() >= MAX_SKIPPED {
+                let (job, run_id) = (&request.job.name, &request.id);
+                let error = format!("{MAX_SKIPPED} others wait for that");
+                return tracing::error!(job, run_id, %refusal, err = error, "a skipped run is not recorded");
+            }
             return self.skip(board, request, refusal.to_string());
         }
         let Some(entry) = board.jobs.get_mut(&request.job.name) else {
@@ -229,7 +217,7 @@ impl Scheduler {
                 return;
             };
             let name = request.job.name.clone();
-            match self.start(board, request, None) {
+            match self.start(board, request) {
                 Ok(()) => {
                     if let Some(entry) = board.jobs.get_mut(&name) {
                         entry.queued = entry.queued.saturating_sub(1);
@@ -245,49 +233,67 @@ impl Scheduler {
         }
     }
 
-    /// Records that a run does not take place.
+    /// Has it recorded that a run does not take place.
     pub(super) fn skip(self: &Arc<Self>, board: &mut Board, request: Request, why: String) {
-        if let Err((request, error)) = self.start(board, request, Some(why)) {
-            let (job, run_id) = (&request.job.name, &request.id);
-            tracing::error!(job, run_id, err = %error, "a skipped run could not be recorded");
+        board.skipped.push_back((request, why));
+        self.record_skipped(board);
+    }
+
+    /// Has a thread record what is skipped, one after the other: there may be thousands, which must not have a thread
+    /// each. If there is none to be had, the next call tries again, a second later at most.
+    fn record_skipped(self: &Arc<Self>, board: &mut Board) {
+        if board.skipped.is_empty() || board.is_recording_skipped {
+            return;
+        }
+        let scheduler = Arc::clone(self);
+        let thread = thread::Builder::new().name("skip".into()).spawn(move || {
+            let mut board = scheduler.board();
+            // It stays in its place until it is recorded, so that it can be found.
+            while let Some((request, why)) = board.skipped.front().cloned() {
+                drop(board);
+                let settled = scheduler.runner.skip(&request, why);
+                scheduler.board().skipped.pop_front();
+                scheduler.settle(&request, settled);
+                board = scheduler.board();
+            }
+            board.is_recording_skipped = false;
+            scheduler.settled.notify_all();
+        });
+        match thread {
+            Ok(_) => board.is_recording_skipped = true,
+            Err(error) => {
+                tracing::warn!(err = %error, "skipped runs cannot be recorded yet");
+            }
         }
     }
 
-    /// Starts the thread of a run, which is skipped if there is a reason to.
+    /// Starts the thread of a run.
     fn start(
         self: &Arc<Self>,
         board: &mut Board,
         request: Request,
-        why_not: Option<String>,
     ) -> Result<(), (Request, std::io::Error)> {
         let (signals, teller) = match Signals::told() {
             Ok(told) => told,
             Err(error) => return Err((request, error)),
         };
-        let has_slot = why_not.is_none();
         let scheduler = Arc::clone(self);
         let asked = request.clone();
         let thread = thread::Builder::new().name("run".into()).spawn(move || {
-            let settled = match why_not {
-                None => {
-                    scheduler.board().began(&asked);
-                    scheduler.runner.perform(&asked, &signals)
-                }
-                Some(why) => scheduler.runner.skip(&asked, why),
-            };
+            scheduler.board().began(&asked);
+            let settled = scheduler.runner.perform(&asked, &signals);
             scheduler.settle(&asked, settled);
         });
         if let Err(error) = thread {
             return Err((request, error));
         }
         let since = SystemTime::now();
-        if has_slot && let Some(entry) = board.jobs.get_mut(&request.job.name) {
+        if let Some(entry) = board.jobs.get_mut(&request.job.name) {
             entry.running.insert(request.id.clone(), since);
         }
         let active = Active {
             since,
             teller,
-            has_slot,
             request,
         };
         board.active.insert(active.request.id.clone(), active);
@@ -309,7 +315,9 @@ impl Scheduler {
             entry.running.remove(&request.id);
             entry.count(&finished.run);
             entry.remember(&finished);
-            if let Some((method, families)) = settled.report {
+            if let Some((method, families)) = settled.report
+                && entry.shows(request)
+            {
                 entry.report(&request.key, method, families);
             }
             if !entry.is_busy()

@@ -51,6 +51,8 @@ pub(super) fn replace(state: &State, error: &rusqlite::Error) -> Result<State, S
         // Whatever is wrong with this one, to replace it again would not help.
         fresh.is_replaceable = false;
         schema::prepare(&mut fresh, Some(&lock))?;
+        // It works; what a server has open for months may become corrupt again.
+        fresh.is_replaceable = true;
         Ok(fresh)
     };
     let (path, why) = (state.path.clone(), brief(error));
@@ -97,9 +99,79 @@ fn move_aside(path: &Path, now: SystemTime) -> io::Result<PathBuf> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
+    use std::os::unix::fs::FileExt;
+    use std::time::{Duration, UNIX_EPOCH};
 
     use super::*;
+    use crate::metrics::{GroupingKey, Push};
+    use crate::state::history::RecordedRun;
+
+    fn run(id: &str) -> RecordedRun {
+        RecordedRun {
+            run_id: id.into(),
+            name: "j".into(),
+            key: GroupingKey::new("j", []).unwrap(),
+            started_at: 0.0,
+            ended_at: 0.0,
+            duration: 0.0,
+            outcome: "success".into(),
+            exit_code: 0,
+            failure: None,
+            attempts: 1,
+            cpu_user: 0.0,
+            cpu_system: 0.0,
+            max_rss: 0,
+            metrics: Vec::new(),
+            tail: Vec::new(),
+        }
+    }
+
+    const NO_PUSH: Option<Result<Push, ()>> = None;
+
+    fn ids(state: &mut State) -> Vec<String> {
+        let runs = state.history(None, 10).unwrap();
+        runs.into_iter().map(|run| run.run_id).collect()
+    }
+
+    #[test]
+    fn what_is_being_written_while_it_is_moved_aside_is_written_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("state.db");
+        let mut state = State::open(dir.path()).unwrap();
+        let moves = std::cell::Cell::new(2);
+        state
+            .record(&run("a"), &[], 10, &[], |_| {
+                if moves.get() > 0 {
+                    moves.set(moves.get() - 1);
+                    move_aside(&path, UNIX_EPOCH).unwrap();
+                }
+                NO_PUSH
+            })
+            .unwrap();
+        assert_eq!(ids(&mut state), ["a"]);
+        assert_eq!(ids(&mut State::open(dir.path()).unwrap()), ["a"]);
+    }
+
+    #[test]
+    fn what_is_open_for_long_is_replaced_each_time() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("state.db");
+        let mut state = State::open(dir.path()).unwrap();
+        for id in ["a", "b", "c"] {
+            // What nobody else has changed is not read again.
+            State::open(dir.path())
+                .unwrap()
+                .record(&run("other"), &[], 10, &[], |_| NO_PUSH)
+                .unwrap();
+            for suffix in ["", "-wal"] {
+                let file = fs::File::options().write(true).open(beside(&path, suffix));
+                file.unwrap().write_all_at(&[b'x'; 100_000], 0).unwrap();
+            }
+            state.record(&run(id), &[], 10, &[], |_| NO_PUSH).unwrap();
+            assert!(state.damage.take().is_some());
+            assert_eq!(ids(&mut state), [id]);
+        }
+    }
 
     #[test]
     fn nothing_is_overwritten_and_no_file_left_behind() {

@@ -54,7 +54,9 @@ impl LazyState {
             self.damage = self.state.as_mut().and_then(|state| state.damage.take());
         }
         // Meanwhile a job may have run, and the files been removed or moved aside.
-        self.state.take_if(|state| !state.is_in_place());
+        if let Some(mut gone) = self.state.take_if(|state| !state.is_in_place()) {
+            self.damage = self.damage.take().or(gone.damage.take());
+        }
         match &mut self.state {
             Some(state) => Ok(state),
             empty => Ok(empty.insert(State::open(&self.dir)?)),

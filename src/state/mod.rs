@@ -255,7 +255,7 @@ impl State {
         &mut self,
         mut work: impl FnMut(&mut Transaction<'_>) -> rusqlite::Result<T>,
     ) -> Result<T, StateError> {
-        self.with(|connection| in_transaction(connection, &mut work))
+        self.in_place(|state| state.with(|connection| in_transaction(connection, &mut work)))
     }
 
     /// Does `work` in one transaction as [`with_sync`](Self::with_sync) does.
@@ -263,7 +263,28 @@ impl State {
         &mut self,
         mut work: impl FnMut(&mut Transaction<'_>) -> rusqlite::Result<T>,
     ) -> Result<T, StateError> {
-        self.with_sync(|connection| in_transaction(connection, &mut work))
+        self.in_place(|state| state.with_sync(|connection| in_transaction(connection, &mut work)))
+    }
+
+    /// Does `change`. If the database was moved aside or removed before that was done, nobody will find what was
+    /// written to it, so that it is done again on the one that has its place now.
+    fn in_place<T>(
+        &mut self,
+        mut change: impl FnMut(&mut State) -> Result<T, StateError>,
+    ) -> Result<T, StateError> {
+        for _ in 0..MAX_MOVES {
+            let value = change(self)?;
+            if self.is_in_place() || !self.is_replaceable {
+                return Ok(value);
+            }
+            let damage = self.damage.take();
+            *self = State::open(self.path.parent().unwrap_or(Path::new("")))?;
+            self.damage = damage.or(self.damage.take());
+        }
+        Err(StateError::OpenFile {
+            path: self.path.clone(),
+            source: io::Error::other("it keeps being removed"),
+        })
     }
 
     /// Does `work` as [`with`](Self::with) does, and what it has changed, with all that was changed

@@ -185,6 +185,15 @@ pub fn reap_orphans() -> usize {
     }
 }
 
+impl Drop for Processes {
+    /// One that was given up, because not even SIGKILL ended it, has nobody else to wait for it when it ends at last.
+    fn drop(&mut self) {
+        if self.are_among_others && self.end.is_none() {
+            leaders().remove(&self.leader.as_raw());
+        }
+    }
+}
+
 fn leaders() -> MutexGuard<'static, BTreeSet<i32>> {
     LEADERS.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -123,7 +123,7 @@ pub async fn runs(
 fn unfinished(app: &App, name: &str) -> Option<(String, Vec<(String, Json)>)> {
     let board = app.scheduler.board();
     let entry = board.jobs.get(name)?;
-    let waiting = board.queue.iter().chain(&entry.pending);
+    let waiting = board.all_waiting();
     let waiting = waiting.filter(|request| request.job.name == name);
     let mut runs: Vec<(String, Json)> = waiting
         .map(|request| (request.id.clone(), json::queued(request)))
@@ -145,7 +145,7 @@ fn known(app: &App, id: &str) -> Option<Json> {
     if let Some(run) = board.active.get(id) {
         return Some(json::running(&run.request, run.since));
     }
-    if let Some(request) = board.waiting(id) {
+    if let Some(request) = board.all_waiting().find(|request| request.id == id) {
         return Some(json::queued(request));
     }
     let mut remembered = board.remembered.iter().rev();

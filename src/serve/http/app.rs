@@ -34,7 +34,6 @@ pub struct App {
     pub scrapes: Arc<Semaphore>,
     catalog: Catalog,
     with_demos: bool,
-    /// One at a time, so that what was read first does not come into force last.
     http: Arc<HttpMetrics>,
     observer: Observer,
 }
