@@ -261,17 +261,22 @@ fn text_has_contrast_in_light_and_dark() {
     failed.push_failure_time = NOW as f64;
     let (server, _) = serve(vec![failed, group("backup", "x", 5.0)]);
     let mut browser = Chromium::start();
+    has_contrast(&mut browser, &server.url(), |browser| {
+        browser.evaluate(ASK);
+    });
+}
+
+/// All texts of a page have contrast, in light and dark, once `show` has shown what comes and goes.
+#[track_caller]
+pub fn has_contrast(browser: &mut Chromium, url: &str, show: impl Fn(&mut Chromium)) {
     let mut grounds = Vec::new();
     for scheme in ["light", "dark"] {
         browser.prefer("prefers-color-scheme", scheme);
-        browser.open(&server.url());
+        browser.open(url);
         browser.evaluate("document.querySelectorAll('details').forEach(part => part.open = true)");
-        browser.evaluate(ASK);
-        assert_eq!(
-            browser.evaluate(LOW_CONTRAST),
-            serde_json::json!([]),
-            "{scheme}"
-        );
+        show(browser);
+        let low = browser.evaluate(LOW_CONTRAST);
+        assert_eq!(low, serde_json::json!([]), "{scheme}");
         grounds.push(browser.evaluate("getComputedStyle(document.body).backgroundColor"));
     }
     assert_ne!(grounds[0], grounds[1]);
@@ -279,7 +284,7 @@ fn text_has_contrast_in_light_and_dark() {
 
 /// The texts whose contrast to what is behind them is below 4.5, the least that WCAG 2.2 allows on
 /// level AA (success criterion 1.4.3); contrast as it defines it.
-pub const LOW_CONTRAST: &str = "(() => {
+const LOW_CONTRAST: &str = "(() => {
     const numbers = color => color.match(/[\\d.]+/g).map(Number);
     const luminance = color => numbers(color).slice(0, 3)
         .map(part => part / 255)

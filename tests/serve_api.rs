@@ -9,20 +9,24 @@ use std::thread;
 
 use serde_json::{Value as Json, json};
 
-use crate::common::api_server::{Api, DESCRIPTION, JSON, assert_shape, open, sandbox};
-use crate::common::{Finished, eventually};
+use crate::common::own_server::{
+    DESCRIPTION, JSON, OwnServer, assert_shape, id, job, open, with_examples,
+};
+use crate::common::{Finished, Sandbox, eventually};
 
 #[test]
 fn it_describes_itself() {
-    let api = Api::start();
-    let served = api.get("/api/v1/openapi.json").json(200);
+    let sandbox = with_examples();
+    let server = OwnServer::start(&sandbox, "");
+    let served = server.get("/api/v1/openapi.json").json(200);
     let expected: Json = serde_json::from_str(DESCRIPTION).unwrap();
     assert_eq!(served, expected);
 }
 
 #[test]
 fn schemathesis_finds_nothing() {
-    let api = Api::start();
+    let sandbox = with_examples();
+    let server = OwnServer::start(&sandbox, "");
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let run = Command::new(root.join("target/openapi/bin/schemathesis"))
         .arg("--config-file")
@@ -35,9 +39,9 @@ fn schemathesis_finds_nothing() {
             "25",
             "--no-color",
         ])
-        .arg(format!("http://{}/api/v1/openapi.json", api.address()))
-        .current_dir(api.sandbox.path())
-        .env("HOME", api.sandbox.path())
+        .arg(format!("{}/api/v1/openapi.json", server.url()))
+        .current_dir(sandbox.path())
+        .env("HOME", sandbox.path())
         .env("NO_PROXY", "127.0.0.1")
         .output()
         .unwrap_or_else(|error| panic!("schemathesis: {error} (scripts/test installs it)"));
@@ -46,8 +50,9 @@ fn schemathesis_finds_nothing() {
 
 #[test]
 fn all_jobs() {
-    let api = Api::start();
-    let json = api.get("/api/v1/jobs").json(200);
+    let sandbox = with_examples();
+    let server = OwnServer::start(&sandbox, "");
+    let json = server.get("/api/v1/jobs").json(200);
     assert_shape(&json, "Jobs");
     let jobs = json["jobs"].as_array().unwrap();
     let names: Vec<&str> = jobs
@@ -62,14 +67,15 @@ fn all_jobs() {
     for job in jobs {
         assert_shape(job, "Job");
         let name = job["name"].as_str().unwrap();
-        assert_eq!(api.job(name)["work"], job["work"]);
+        assert_eq!(server.job(name)["work"], job["work"]);
     }
 }
 
 #[test]
 fn one_job() {
-    let api = Api::start();
-    let job = api.job("hello");
+    let sandbox = with_examples();
+    let server = OwnServer::start(&sandbox, "");
+    let job = server.job("hello");
     let expected = json!({
         "name": "hello",
         "description": "Say hello",
@@ -96,7 +102,7 @@ fn one_job() {
     assert!(next > now && next < now + 367.0 * 86_400.0, "{next}");
 
     // One that runs only when it is asked to.
-    let job = api.job("gated");
+    let job = server.job("gated");
     for key in [
         "description",
         "schedule",
@@ -114,7 +120,8 @@ fn one_job() {
 
 #[test]
 fn jobs_that_there_are_not() {
-    let api = Api::start();
+    let sandbox = with_examples();
+    let server = OwnServer::start(&sandbox, "");
     for name in [
         "nothing",
         "hello.toml",
@@ -124,12 +131,13 @@ fn jobs_that_there_are_not() {
         "%00",
         "%",
     ] {
-        api.get(&format!("/api/v1/jobs/{name}")).error(404);
-        api.get(&format!("/api/v1/jobs/{name}/runs")).error(404);
-        api.post(name, "{}").error(404);
+        server.get(&format!("/api/v1/jobs/{name}")).error(404);
+        server.get(&format!("/api/v1/jobs/{name}/runs")).error(404);
+        server.post(name, "{}").error(404);
     }
     assert!(
-        api.get("/api/v1/jobs/nothing")
+        server
+            .get("/api/v1/jobs/nothing")
             .error(404)
             .contains("nothing")
     );
@@ -137,9 +145,10 @@ fn jobs_that_there_are_not() {
 
 #[test]
 fn a_run_from_its_request_to_its_end() {
-    let api = Api::start();
-    let id = api.start_run("hello", &json!({}));
-    let run = api.run_once(&id, "finished");
+    let sandbox = with_examples();
+    let server = OwnServer::start(&sandbox, "");
+    let id = server.ask("hello");
+    let run = server.run_once(&id, "finished");
     assert_shape(&run, "Run");
     let number = |key: &str| run[key].as_f64().unwrap();
     let (start, end) = (
@@ -176,18 +185,18 @@ fn a_run_from_its_request_to_its_end() {
         "metrics": [{ "labels": {}, "value": 1 }],
     }]);
     assert_eq!(run["metrics"], metrics);
-    assert_eq!(api.job("hello")["last_run"], run);
+    assert_eq!(server.job("hello")["last_run"], run);
 
     // The same that the command line knows.
-    let history = api.sandbox.run("history --state-dir state --output json");
-    assert_eq!(history.code(0).json()[0]["run_id"], json!(id));
+    assert_eq!(sandbox.history()[0]["run_id"], json!(id));
 }
 
 #[test]
 fn a_run_that_goes_on() {
-    let api = Api::start();
-    let id = api.start_run("gated", &json!({}));
-    let run = api.run_once(&id, "running");
+    let sandbox = with_examples();
+    let server = OwnServer::start(&sandbox, "");
+    let id = server.ask("gated");
+    let run = server.run_once(&id, "running");
     assert_shape(&run, "Run");
     assert!(run["start_timestamp_seconds"].as_f64().unwrap() > 1e9);
     for key in [
@@ -198,41 +207,42 @@ fn a_run_that_goes_on() {
     ] {
         assert_eq!(run[key], Json::Null, "{key}");
     }
-    let job = api.job("gated");
+    let job = server.job("gated");
     assert_eq!((&job["running"], &job["queued"]), (&json!(1), &json!(0)));
-    assert_eq!(api.runs("gated", "")[0]["run_id"], json!(id));
+    assert_eq!(server.listed("gated", "")[0]["run_id"], json!(id));
 
     // Its overlap is skip: there is no other beside it, and none later.
-    let error = api.post("gated", "{}").error(409);
+    let error = server.post("gated", "{}").error(409);
     assert!(error.contains(&id), "{error}");
-    open(&api.sandbox);
-    let run = api.run_once(&id, "finished");
+    open(&sandbox);
+    let run = server.run_once(&id, "finished");
     assert_eq!(
         (&run["outcome"], &run["exit_code"]),
         (&json!("success"), &json!(0))
     );
-    assert_eq!(api.runs("gated", "").len(), 1);
-    api.start_run("gated", &json!({}));
+    assert_eq!(server.listed("gated", "").len(), 1);
+    server.ask("gated");
 }
 
 #[test]
 fn a_run_that_waits_for_another() {
-    let api = Api::start();
-    let first = api.start_run("queued", &json!({}));
-    api.run_once(&first, "running");
-    let second = api.start_run("queued", &json!({}));
-    let run = api.run(&second);
+    let sandbox = with_examples();
+    let server = OwnServer::start(&sandbox, "");
+    let first = server.ask("queued");
+    server.run_once(&first, "running");
+    let second = server.ask("queued");
+    let run = server.run_now(&second);
     assert_eq!(
         (&run["status"], &run["trigger"]),
         (&json!("queued"), &json!("http"))
     );
     assert_eq!(run["start_timestamp_seconds"], Json::Null);
-    let job = api.job("queued");
+    let job = server.job("queued");
     assert_eq!((&job["running"], &job["queued"]), (&json!(1), &json!(1)));
-    open(&api.sandbox);
+    open(&sandbox);
     let (first, second) = (
-        api.run_once(&first, "finished"),
-        api.run_once(&second, "finished"),
+        server.run_once(&first, "finished"),
+        server.run_once(&second, "finished"),
     );
     let (end, start) = (
         &first["completion_timestamp_seconds"],
@@ -243,49 +253,52 @@ fn a_run_that_waits_for_another() {
 
 #[test]
 fn not_too_many_runs_wait() {
-    let api = Api::start();
+    let sandbox = with_examples();
+    let server = OwnServer::start(&sandbox, "");
     let refused = (0..3000).find_map(|_| {
-        let answer = api.post("queued", "{}");
+        let answer = server.post("queued", "{}");
         (answer.status != 202).then_some(answer)
     });
     refused.expect("all of them were accepted").error(503);
     // The others are none the worse for it.
-    let id = api.start_run("backup", &json!({}));
-    api.run_once(&id, "finished");
-    assert_eq!(api.get("/-/healthy").status, 200);
-    open(&api.sandbox);
+    server.run("backup");
+    assert_eq!(server.get("/-/healthy").status, 200);
+    open(&sandbox);
 }
 
 #[test]
 fn what_a_run_is_told() {
-    let api = Api::start();
+    let sandbox = with_examples();
+    let server = OwnServer::start(&sandbox, "");
     let body = json!({
         "params": { "records": 7, "failure-rate": 0.0, "duration": "1ms" },
         "grouping": { "db": "Kunden ä/b" },
     });
-    let id = api.start_run("backup", &body);
-    let run = api.run_once(&id, "finished");
-    assert_eq!(api.runs("backup", "")[..], *std::slice::from_ref(&run));
+    let run = server.run_with("backup", &body);
+    assert_eq!(server.listed("backup", "")[..], *std::slice::from_ref(&run));
     assert_eq!(run["outcome"], "success");
     assert_eq!(run["grouping"], json!({ "db": "Kunden ä/b" }));
     assert_eq!(run["metrics"][0]["metrics"][0]["value"], 7);
 
     // The next one knows nothing of it. An empty body is as good as `{}`.
-    let answer = api.post("backup", "");
-    let id = answer.json(202)["run_id"].as_str().unwrap().to_owned();
-    let run = api.run_once(&id, "finished");
+    let answer = server.post("backup", "");
+    let run = server.run_once(id(&answer.json(202)), "finished");
     assert_eq!(run["grouping"], json!({}));
     assert_eq!(run["metrics"][0]["metrics"][0]["value"], 42);
 
     // Labels come on top of those of the job file, or in their place.
-    let id = api.start_run("hello", &json!({ "grouping": { "db": "x", "zone": "z" } }));
-    assert_eq!(api.run(&id)["grouping"], json!({ "db": "x", "zone": "z" }));
-    api.start_run("backup", &json!({ "params": {}, "grouping": {} }));
+    let id = server.ask_with("hello", &json!({ "grouping": { "db": "x", "zone": "z" } }));
+    assert_eq!(
+        server.run_now(&id)["grouping"],
+        json!({ "db": "x", "zone": "z" })
+    );
+    server.ask_with("backup", &json!({ "params": {}, "grouping": {} }));
 }
 
 #[test]
 fn what_a_run_cannot_be_told() {
-    let api = Api::start();
+    let sandbox = with_examples();
+    let server = OwnServer::start(&sandbox, "");
     for (job, body, said) in [
         ("backup", "{", ""),
         ("backup", "{} {}", ""),
@@ -332,20 +345,22 @@ fn what_a_run_cannot_be_told() {
         ("backup", r#"{"grouping": {"my-db": "x"}}"#, "my-db"),
         ("backup", r#"{"grouping": {"": "x"}}"#, ""),
     ] {
-        let error = api.post(job, body).error(400);
+        let error = server.post(job, body).error(400);
         assert!(error.contains(said), "{body}: {error}");
     }
     // What is no UTF-8 is no JSON.
-    api.post("backup", b"{\"params\": {\"\xff\": 1}}")
+    server
+        .post("backup", b"{\"params\": {\"\xff\": 1}}")
         .error(400);
     for job in ["backup", "hello"] {
-        assert_eq!(api.runs(job, ""), Vec::<Json>::new());
+        assert_eq!(server.listed(job, ""), Vec::<Json>::new());
     }
 }
 
 #[test]
 fn only_json_of_a_reasonable_size() {
-    let api = Api::start();
+    let sandbox = with_examples();
+    let server = OwnServer::start(&sandbox, "");
     let path = "/api/v1/jobs/backup/runs";
     for content_type in [
         "text/plain",
@@ -354,34 +369,32 @@ fn only_json_of_a_reasonable_size() {
         "application/jsonp",
         "text/plain; application/json",
     ] {
-        api.send("POST", path, &[("Content-Type", content_type)], b"{}")
+        server
+            .exchange("POST", path, &[("Content-Type", content_type)], b"{}")
             .error(415);
     }
-    api.send("POST", path, &[], b"{}").error(415);
+    server.exchange("POST", path, &[], b"{}").error(415);
     // `curl -X POST` sends neither.
-    api.send("POST", path, &[], b"").json(202);
+    server.exchange("POST", path, &[], b"").json(202);
     let charset = ("Content-Type", "Application/JSON; charset=utf-8");
-    api.send("POST", path, &[charset], b"{}").json(202);
+    server.exchange("POST", path, &[charset], b"{}").json(202);
 
     let spaces = |bytes: usize| " ".repeat(bytes - 2) + "{}";
-    api.post("backup", spaces(64 * 1024)).json(202);
-    api.post("backup", spaces(64 * 1024 + 1)).error(413);
-    api.post("backup", spaces(1 << 20)).error(413);
+    server.post("backup", spaces(64 * 1024)).json(202);
+    server.post("backup", spaces(64 * 1024 + 1)).error(413);
+    server.post("backup", spaces(1 << 20)).error(413);
 }
 
 #[test]
 fn the_last_runs() {
-    let api = Api::start();
+    let sandbox = with_examples();
+    let server = OwnServer::start(&sandbox, "");
     let mut ids: Vec<Json> = (0..33)
-        .map(|_| {
-            let id = api.start_run("backup", &json!({}));
-            api.run_once(&id, "finished");
-            json!(id)
-        })
+        .map(|_| server.run("backup")["run_id"].clone())
         .collect();
     ids.reverse();
     let shown = |query: &str| -> Vec<Json> {
-        let runs = api.runs("backup", query);
+        let runs = server.listed("backup", query);
         runs.iter().map(|run| run["run_id"].clone()).collect()
     };
     assert_eq!(shown(""), ids[..30]);
@@ -398,18 +411,19 @@ fn the_last_runs() {
         "99999999999999999999",
         "1&limit=2",
     ] {
-        let error = api
+        let error = server
             .get(&format!("/api/v1/jobs/backup/runs?limit={limit}"))
             .error(400);
         assert!(error.contains("limit"), "{limit}: {error}");
     }
     assert_eq!(shown("?limit=2"), ids[..2]);
-    assert_eq!(api.runs("hello", ""), Vec::<Json>::new());
+    assert_eq!(server.listed("hello", ""), Vec::<Json>::new());
 }
 
 #[test]
 fn runs_that_there_are_not() {
-    let api = Api::start();
+    let sandbox = with_examples();
+    let server = OwnServer::start(&sandbox, "");
     for id in [
         "0123456789abcdef",
         "x",
@@ -419,104 +433,99 @@ fn runs_that_there_are_not() {
         "..",
         "0",
     ] {
-        api.get(&format!("/api/v1/runs/{id}")).error(404);
+        server.get(&format!("/api/v1/runs/{id}")).error(404);
     }
 }
 
 #[test]
 fn runs_of_the_command_line_are_shown_too() {
-    let api = Api::start();
-    api.sandbox.run("run backup --state-dir state").code(0);
-    let runs = api.runs("backup", "");
+    let sandbox = with_examples();
+    let server = OwnServer::start(&sandbox, "");
+    sandbox.run("run backup").code(0);
+    let runs = server.listed("backup", "");
     assert_eq!((runs.len(), &runs[0]["status"]), (1, &json!("finished")));
     assert_eq!(runs[0]["trigger"], Json::Null);
-    assert_eq!(api.run(runs[0]["run_id"].as_str().unwrap()), runs[0]);
+    assert_eq!(server.run_now(id(&runs[0])), runs[0]);
 }
 
 #[test]
 fn the_history_outlives_the_server() {
-    let mut api = Api::start();
-    let id = api.start_run("backup", &json!({}));
-    let run = api.run_once(&id, "finished");
-    api.server.terminate();
-    let api = Api::start_in(api.sandbox, &[]);
-    let mut expected = run;
+    let sandbox = with_examples();
+    let server = OwnServer::start(&sandbox, "");
+    let mut expected = server.run("backup");
+    server.end();
+    let server = OwnServer::start(&sandbox, "");
     // That is not recorded.
     expected["trigger"] = Json::Null;
-    assert_eq!(api.run(&id), expected);
-    assert_eq!(api.job("backup")["last_run"], expected);
-    assert_eq!(api.runs("backup", ""), [expected]);
+    assert_eq!(server.run_now(id(&expected)), expected);
+    assert_eq!(server.job("backup")["last_run"], expected);
+    assert_eq!(server.listed("backup", ""), [expected]);
 }
 
 #[test]
 fn what_is_due_runs_by_itself() {
-    let sandbox = sandbox();
-    sandbox.write("jobs/often.toml", "every = '1s'\ncommand = ['true']\n");
-    let api = Api::start_in(sandbox, &[]);
-    eventually("two runs", || api.runs("often", "").len() >= 2);
-    assert_eq!(api.job("often")["schedule"], "every 1s");
-    let run = api.runs("often", "").pop().unwrap();
+    let sandbox = Sandbox::new();
+    job(&sandbox, "often", "every = '1s'", "true");
+    let server = OwnServer::start(&sandbox, "");
+    eventually("two runs", || server.listed("often", "").len() >= 2);
+    assert_eq!(server.job("often")["schedule"], "every 1s");
+    let run = server.listed("often", "").pop().unwrap();
     assert_eq!(run["trigger"], "schedule");
 }
 
 #[test]
 fn reload() {
-    let api = Api::start();
-    let reload = || {
-        let json = api.send("POST", "/-/reload", &[], b"").json(200);
-        assert_shape(&json, "Reload");
-        json
-    };
-    let before = reload();
+    let sandbox = with_examples();
+    let server = OwnServer::start(&sandbox, "");
+    let before = server.reload();
     assert_eq!(before["problems"], json!([]));
-    let all = api.get("/api/v1/jobs").json(200);
+    let all = server.get("/api/v1/jobs").json(200);
     assert_eq!(before["jobs"], json!(all["jobs"].as_array().unwrap().len()));
 
-    api.sandbox.write("jobs/new.toml", "command = ['true']\n");
-    api.get("/api/v1/jobs/new").error(404);
-    let after = reload();
+    sandbox.write("jobs/new.toml", "command = ['true']\n");
+    server.get("/api/v1/jobs/new").error(404);
+    let after = server.reload();
     assert_eq!(
         after["jobs"].as_u64(),
         before["jobs"].as_u64().map(|jobs| jobs + 1)
     );
-    let id = api.start_run("new", &json!({}));
-    api.run_once(&id, "finished");
+    let id = id(&server.run("new")).to_owned();
 
     // What is wrong is told.
-    api.sandbox.write("jobs/new.toml", "comand = ['false']\n");
-    let problems = reload()["problems"].to_string();
+    sandbox.write("jobs/new.toml", "comand = ['false']\n");
+    let problems = server.reload()["problems"].to_string();
     assert!(
         problems.contains("jobs/new.toml:1:1: unknown key"),
         "{problems}"
     );
 
-    fs::remove_file(api.sandbox.path().join("jobs/new.toml")).unwrap();
-    assert_eq!(reload(), before);
-    api.get("/api/v1/jobs/new").error(404);
+    fs::remove_file(sandbox.path().join("jobs/new.toml")).unwrap();
+    assert_eq!(server.reload(), before);
+    server.get("/api/v1/jobs/new").error(404);
     // Its history is still there.
-    assert_eq!(api.run(&id)["name"], "new");
+    assert_eq!(server.run_now(&id)["name"], "new");
 }
 
 /// What was there before a reload was asked for is in force once it is answered, whatever other reloads go on.
 #[test]
 fn reloads_at_the_same_time() {
-    let api = Api::start();
-    let reload = || api.send("POST", "/-/reload", &[], b"").json(200);
+    let sandbox = with_examples();
+    let server = OwnServer::start(&sandbox, "");
     let is_over = AtomicBool::new(false);
     thread::scope(|scope| {
         for _ in 0..4 {
             scope.spawn(|| {
                 while !is_over.load(Relaxed) {
-                    reload();
+                    server.reload();
                 }
             });
         }
         let rounds = (0..50).find(|round: &u32| {
             let description = format!("round {round}");
             let job = format!("description = '{description}'\ncommand = ['true']\n");
-            api.sandbox.write("jobs/hello.toml", job);
-            reload();
-            (0..5).any(|_| api.job("hello")["description"] != description)
+            sandbox.write("jobs/hello.toml", job);
+            server.reload();
+            (0..5).any(|_| server.job("hello")["description"] != description)
         });
         is_over.store(true, Relaxed);
         assert_eq!(rounds, None);
@@ -525,7 +534,8 @@ fn reloads_at_the_same_time() {
 
 #[test]
 fn methods_and_paths_that_there_are_not() {
-    let api = Api::start();
+    let sandbox = with_examples();
+    let server = OwnServer::start(&sandbox, "");
     for (path, allowed) in [
         ("/api/v1/jobs", &["GET"][..]),
         ("/api/v1/jobs/hello", &["GET"]),
@@ -543,7 +553,7 @@ fn methods_and_paths_that_there_are_not() {
             if allowed.contains(&method) {
                 continue;
             }
-            let answer = api.send(method, path, &[JSON], b"{}");
+            let answer = server.exchange(method, path, &[JSON], b"{}");
             answer.error(405);
             let header = answer.headers["allow"].as_str();
             let said: BTreeSet<&str> = header.split(',').map(str::trim).collect();
@@ -562,7 +572,7 @@ fn methods_and_paths_that_there_are_not() {
         "/api/v1/jobs/hello/runs/1",
     ] {
         for method in ["GET", "POST", "DELETE"] {
-            api.send(method, path, &[JSON], b"{}").error(404);
+            server.exchange(method, path, &[JSON], b"{}").error(404);
         }
     }
 }

@@ -2,16 +2,14 @@
 
 use std::fs;
 use std::os::unix::fs::symlink;
-#[cfg(feature = "real-servers")]
-use std::process::{Command, Stdio};
 use std::thread::sleep;
 use std::time::Duration;
 
 use nix::sys::signal::Signal::{SIGINT, SIGKILL, SIGTERM};
 
+use crate::common::own_server::{GATE, OwnServer, close, history, job, open};
 #[cfg(feature = "real-servers")]
-use crate::common::own_server::server_command;
-use crate::common::own_server::{GATE, OwnServer, close, job, open};
+use crate::common::own_server::{server_command, wrapped};
 use crate::common::{FakeServer, Sandbox, eventually, is_alive, send};
 
 /// Goes on until SIGTERM comes.
@@ -28,7 +26,7 @@ fn line(sandbox: &Sandbox, file: &str) -> String {
 
 fn is_ending(server: &OwnServer, signal: &str) {
     server.logs(&format!("msg=ending reason={signal}"));
-    eventually("it is ending", || server.get("/-/ready").0 == 503);
+    eventually("it is ending", || server.get("/-/ready").status == 503);
 }
 
 #[test]
@@ -39,7 +37,7 @@ fn what_runs_may_end_and_nothing_more_begins() {
         job(&sandbox, "runs", "", GATE);
         job(&sandbox, "tick", "schedule = '* * * * * *'", "true");
         let server = OwnServer::start(&sandbox, "--grace 1h --log-window 1h");
-        assert_eq!(server.get("/-/ready").0, 200);
+        assert_eq!(server.get("/-/ready").status, 200);
         server.eventually_runs("tick", "success", 1);
         let id = server.ask("runs");
         server.run_once(&id, "running");
@@ -48,7 +46,7 @@ fn what_runs_may_end_and_nothing_more_begins() {
         let due = server.runs("tick", "success");
         assert_eq!(server.is_refused(503, "tick"), "the server is ending");
         // It is well, and says what it does, until its end.
-        assert_eq!(server.get("/-/healthy").0, 200);
+        assert_eq!(server.get("/-/healthy").status, 200);
         server.run_once(&id, "running");
         sleep(Duration::from_millis(2100));
         assert!(server.runs("tick", "success") <= due + 1.0);
@@ -92,8 +90,7 @@ fn what_still_runs_gets_the_signal() {
     line(&sandbox, "trapped");
     server.signal(SIGTERM);
     server.ended();
-    let runs = sandbox.history();
-    let run = |name: &str| runs.iter().find(|run| run["name"] == name).unwrap();
+    let run = |name: &str| history(&sandbox, name).remove(0);
     // It has the last word, and is not tried again.
     assert_eq!(
         (
@@ -149,8 +146,7 @@ fn runs_that_wait_get_the_signal_too() {
     server.run_once(&id, "running");
     server.signal(SIGTERM);
     server.ended();
-    let runs = sandbox.history();
-    let run = |name: &str| runs.iter().find(|run| run["name"] == name).unwrap();
+    let run = |name: &str| history(&sandbox, name).remove(0);
     assert_eq!(run("retries")["outcome"], "signal");
     assert_eq!(run("locked")["outcome"], "skipped");
     assert_eq!(
@@ -282,22 +278,9 @@ fn as_the_first_process_of_a_container() {
     with_orphans(&sandbox);
     job(&sandbox, "j", "", TRAP);
     let served = server_command(&sandbox, "--grace 100ms");
-    let mut command = Command::new("unshare");
-    command
-        .args(["--pid", "--fork", "--kill-child", "--mount-proc", "--"])
-        .arg(served.get_program())
-        .args(served.get_args())
-        .envs(
-            served
-                .get_envs()
-                .filter_map(|(name, value)| Some((name, value?))),
-        )
-        .current_dir(sandbox.path())
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped());
+    let wrapper = ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc"];
     // It needs root, or CAP_SYS_ADMIN.
-    let server = OwnServer::start_command(command);
+    let server = OwnServer::start_command(wrapped(&wrapper, &served));
     let pid = children(server.pid())[0]
         .split(' ')
         .next()

@@ -8,15 +8,21 @@ use std::process::Command;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use nix::sys::signal::Signal::SIGTERM;
 use serde_json::{Value as Json, json};
 
-use crate::common::api_server::{Api, assert_shape, open, sandbox, serve};
-use crate::common::{FakeServer, Sandbox, eventually, send};
+use crate::common::own_server::{
+    OwnServer, assert_shape, id, open, server_command, with_examples, wrapped,
+};
+use crate::common::{FakeServer, Sandbox, eventually};
+
+/// Where what is done to the state directory is done.
+const STATE: &str = "--state-dir state";
 
 /// The answer of `/health` with this status.
 #[track_caller]
-fn health(api: &Api, status: u16) -> Json {
-    let health = api.get("/health").json(status);
+fn health(server: &OwnServer, status: u16) -> Json {
+    let health = server.get("/health").json(status);
     assert_shape(&health, "Health");
     assert!(health["uptime_seconds"].as_f64().unwrap() >= 0.0);
     let well = json!({ "status": "ok", "error": null });
@@ -39,9 +45,9 @@ fn health(api: &Api, status: u16) -> Json {
 
 /// Why the state cannot be written, once that is known.
 #[track_caller]
-fn failure(api: &Api) -> String {
-    eventually("it fails", || api.get("/health").status == 503);
-    let health = health(api, 503);
+fn failure(server: &OwnServer) -> String {
+    eventually("it fails", || server.get("/health").status == 503);
+    let health = health(server, 503);
     health["checks"]["state"]["error"]
         .as_str()
         .unwrap()
@@ -49,12 +55,12 @@ fn failure(api: &Api) -> String {
 }
 
 #[track_caller]
-fn is_alive(api: &Api) {
+fn is_alive(server: &OwnServer) {
     for (path, text) in [
         ("/-/healthy", "metricsjob is healthy.\n"),
         ("/-/ready", "metricsjob is ready.\n"),
     ] {
-        let answer = api.get(path);
+        let answer = server.get(path);
         assert_eq!((answer.status, &*answer.body), (200, text), "{path}");
         assert!(answer.headers["content-type"].starts_with("text/plain"));
     }
@@ -62,71 +68,64 @@ fn is_alive(api: &Api) {
 
 #[test]
 fn all_is_well() {
-    let api = Api::start();
-    health(&api, 200);
-    is_alive(&api);
+    let sandbox = with_examples();
+    let server = OwnServer::start(&sandbox, "");
+    health(&server, 200);
+    is_alive(&server);
 }
 
 /// It is alive until the last run is over, but takes no more.
 #[test]
 fn the_end() {
-    let mut api = Api::start_in(sandbox(), &["--grace=1h"]);
-    let id = api.start_run("gated", &json!({}));
-    api.run_once(&id, "running");
-    send(api.server.pid(), nix::sys::signal::Signal::SIGTERM);
-    eventually("it is not ready", || api.get("/-/ready").status == 503);
-    assert_eq!(api.get("/-/healthy").status, 200);
-    health(&api, 200);
-    api.post("backup", "{}").error(503);
-    open(&api.sandbox);
-    assert_eq!(api.server.wait(), Some(0));
-    let history = api.sandbox.run("history --state-dir state --output json");
-    assert_eq!(history.code(0).json()[0]["run_id"], json!(id));
+    let sandbox = with_examples();
+    let server = OwnServer::start(&sandbox, "--grace=1h");
+    let id = server.ask("gated");
+    server.run_once(&id, "running");
+    server.signal(SIGTERM);
+    eventually("it is not ready", || server.get("/-/ready").status == 503);
+    assert_eq!(server.get("/-/healthy").status, 200);
+    health(&server, 200);
+    server.post("backup", "{}").error(503);
+    open(&sandbox);
+    server.ended();
+    assert_eq!(sandbox.history()[0]["run_id"], json!(id));
 }
 
 /// A server in a mount namespace of its own, where `script` has set up the state directory `$dir`; it needs root.
-fn start_in_namespace(sandbox: Sandbox, script: &str, flags: &[&str]) -> Api {
+fn start_in_namespace(sandbox: &Sandbox, script: &str, options: &str) -> OwnServer {
     let dir = sandbox.path().join("state");
     fs::create_dir_all(&dir).unwrap();
-    let server = serve(&sandbox, "127.0.0.1", flags);
+    let server = server_command(sandbox, &format!("{STATE} {options}"));
     let script = format!("{script}; exec \"$@\"");
-    let mut command = Command::new("unshare");
-    command
-        .args(["--mount", "sh", "-euc", &script, "sh"])
-        .arg(server.get_program())
-        .args(server.get_args())
-        .env_clear()
-        .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
-        .env("HOME", sandbox.path())
-        .env("dir", dir)
-        .envs(sandbox.variables())
-        .current_dir(sandbox.path());
-    Api::start_command(command, sandbox)
+    let wrapper = ["unshare", "--mount", "sh", "-euc", &script, "sh"];
+    let mut command = wrapped(&wrapper, &server);
+    command.env("dir", dir);
+    OwnServer::start_command(command)
 }
 
 /// A path as the server sees it.
-fn seen(api: &Api, path: &Path) -> PathBuf {
-    let root = format!("/proc/{}/root", api.server.pid());
+fn seen(server: &OwnServer, path: &Path) -> PathBuf {
+    let root = format!("/proc/{}/root", server.pid());
     Path::new(&root).join(path.strip_prefix("/").unwrap())
 }
 
 /// A run takes place, and the server says that it is not recorded.
 #[track_caller]
-fn runs_unrecorded(api: &Api, group: &str, reason: &str) {
-    let id = api.start_run("backup", &json!({ "grouping": { "db": group } }));
-    let run = api.run_once(&id, "finished");
+fn runs_unrecorded(server: &OwnServer, group: &str, reason: &str) {
+    let run = server.run_with("backup", &json!({ "grouping": { "db": group } }));
     assert_eq!(
         (&run["outcome"], &run["trigger"]),
         (&json!("success"), &json!("http"))
     );
-    assert_eq!(api.job("backup")["last_run"], run);
+    assert_eq!(server.job("backup")["last_run"], run);
     eventually("it says so", || {
-        let log = api.server.log();
-        let mut lines = log.lines().filter(|line| line.contains(&id));
+        let log = server.log();
+        let mut lines = log.lines().filter(|line| line.contains(id(&run)));
         lines.any(|line| line.contains("a run could not be recorded") && line.contains(reason))
     });
     assert!(
-        api.get("/metrics")
+        server
+            .get("/metrics")
             .body
             .contains("db_backup_records_processed")
     );
@@ -134,32 +133,28 @@ fn runs_unrecorded(api: &Api, group: &str, reason: &str) {
 
 /// It takes some seconds.
 #[track_caller]
-fn all_is_well_again(api: &Api) {
+fn all_is_well_again(server: &OwnServer) {
     let deadline = Instant::now() + Duration::from_secs(180);
-    while api.get("/health").status != 200 {
-        assert!(Instant::now() < deadline, "{}", api.get("/health").body);
+    while server.get("/health").status != 200 {
+        assert!(Instant::now() < deadline, "{}", server.get("/health").body);
         sleep(Duration::from_millis(100));
     }
 }
 
 #[track_caller]
-fn runs_recorded(api: &Api, group: &str) {
-    let id = api.start_run("backup", &json!({ "grouping": { "db": group } }));
-    api.run_once(&id, "finished");
-    let recorded: Vec<Json> = api
-        .runs("backup", "")
-        .iter()
-        .map(|run| run["run_id"].clone())
-        .collect();
-    assert_eq!(recorded[0], json!(id));
+fn runs_recorded(server: &OwnServer, group: &str) {
+    let run = server.run_with("backup", &json!({ "grouping": { "db": group } }));
+    let recorded = server.listed("backup", "");
+    assert_eq!(recorded[0]["run_id"], run["run_id"]);
 }
 
 #[test]
 fn a_full_disk() {
     let gateway = FakeServer::status("202 Accepted", "");
-    let flag = format!("--gateway={}", gateway.url());
+    let option = format!("--gateway={}", gateway.url());
     let script = r#"mount -t tmpfs -o size=2m none "$dir""#;
-    let api = start_in_namespace(sandbox(), script, &[&flag]);
+    let sandbox = with_examples();
+    let server = start_in_namespace(&sandbox, script, &option);
     // By their groups; one that cannot be taken out of the outbox may arrive again.
     let arrives = |group: &str| {
         let path = format!("/db/{group} ");
@@ -168,74 +163,77 @@ fn a_full_disk() {
             requests.iter().any(|request| request.line.contains(&path))
         });
     };
-    health(&api, 200);
-    runs_recorded(&api, "before");
+    health(&server, 200);
+    runs_recorded(&server, "before");
     arrives("before");
 
-    let filler = seen(&api, &api.sandbox.path().join("state/filler"));
+    let filler = seen(&server, &sandbox.path().join("state/filler"));
     let mut file = File::create(&filler).unwrap();
     while file.write(&[0; 4096]).is_ok() {}
     let reason = "no space is left there";
-    let why = failure(&api);
+    let why = failure(&server);
     assert!(why.contains(reason), "{why}");
-    is_alive(&api);
-    runs_unrecorded(&api, "meanwhile", reason);
+    is_alive(&server);
+    runs_unrecorded(&server, "meanwhile", reason);
     // Its report does not need the disk.
     arrives("meanwhile");
-    health(&api, 503);
+    health(&server, 503);
 
     fs::remove_file(&filler).unwrap();
     drop(file);
-    all_is_well_again(&api);
-    health(&api, 200);
-    runs_recorded(&api, "after");
+    all_is_well_again(&server);
+    health(&server, 200);
+    runs_recorded(&server, "after");
     arrives("after");
 }
 
 #[test]
 fn a_read_only_file_system() {
     let script = r#"mount --bind "$dir" "$dir"; mount -o remount,bind,ro "$dir""#;
-    let api = start_in_namespace(sandbox(), script, &[]);
+    let sandbox = with_examples();
+    let server = start_in_namespace(&sandbox, script, "");
     let reason = "the file system is read-only";
-    let why = failure(&api);
+    let why = failure(&server);
     assert!(why.contains(reason), "{why}");
-    is_alive(&api);
-    runs_unrecorded(&api, "a", reason);
+    is_alive(&server);
+    runs_unrecorded(&server, "a", reason);
     let remount = Command::new("nsenter")
-        .args(["--mount", "--target", &api.server.pid().to_string()])
+        .args(["--mount", "--target", &server.pid().to_string()])
         .args(["mount", "-o", "remount,bind,rw"])
-        .arg(api.sandbox.path().join("state"))
+        .arg(sandbox.path().join("state"))
         .status()
         .unwrap();
     assert!(remount.success());
-    all_is_well_again(&api);
-    runs_recorded(&api, "a");
+    all_is_well_again(&server);
+    runs_recorded(&server, "a");
 }
 
 /// Somebody removes it, or puts something else in its place.
 #[test]
 fn no_directory() {
-    let api = Api::start();
-    runs_recorded(&api, "a");
-    let state = api.sandbox.path().join("state");
-    fs::rename(&state, api.sandbox.path().join("moved")).unwrap();
+    let sandbox = with_examples();
+    let server = OwnServer::start(&sandbox, STATE);
+    runs_recorded(&server, "a");
+    let state = sandbox.path().join("state");
+    fs::rename(&state, sandbox.path().join("moved")).unwrap();
     fs::write(&state, "").unwrap();
-    let why = failure(&api);
+    let why = failure(&server);
     assert!(why.contains("Not a directory"), "{why}");
-    is_alive(&api);
-    runs_unrecorded(&api, "a", "Not a directory");
+    is_alive(&server);
+    runs_unrecorded(&server, "a", "Not a directory");
     fs::remove_file(&state).unwrap();
-    all_is_well_again(&api);
-    runs_recorded(&api, "a");
+    all_is_well_again(&server);
+    runs_recorded(&server, "a");
 }
 
 /// Whoever of the server's threads finds it so, it is told each time, and what runs then is recorded.
 #[test]
 fn a_corrupt_database() {
-    let api = Api::start();
-    let state = api.sandbox.path().join("state");
+    let sandbox = with_examples();
+    let server = OwnServer::start(&sandbox, STATE);
+    let state = sandbox.path().join("state");
     for times in 1..=2 {
-        runs_recorded(&api, "before");
+        runs_recorded(&server, "before");
         for name in ["state.db", "state.db-wal"] {
             let path = state.join(name);
             let length = path.metadata().unwrap().len();
@@ -244,20 +242,20 @@ fn a_corrupt_database() {
             file.write_all_at(&garbage, 0).unwrap();
         }
         eventually("it is told", || {
-            assert_eq!(api.get("/metrics").status, 200);
-            let log = api.server.log();
+            assert_eq!(server.get("/metrics").status, 200);
+            let log = server.log();
             let lines = log
                 .lines()
                 .filter(|line| line.contains("the state was replaced"));
             lines.filter(|line| line.contains("level=error")).count() == times
         });
-        all_is_well_again(&api);
+        all_is_well_again(&server);
         // All that the server has open is the new one.
         for group in ["a", "b", "c"] {
-            runs_recorded(&api, group);
-            assert_eq!(api.get("/metrics").status, 200);
+            runs_recorded(&server, group);
+            assert_eq!(server.get("/metrics").status, 200);
         }
-        assert_eq!(api.runs("backup", "").len(), 3);
+        assert_eq!(server.listed("backup", "").len(), 3);
         let entries = fs::read_dir(&state).unwrap();
         let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
         let mut moved: Vec<String> = names.collect();

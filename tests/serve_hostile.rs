@@ -2,23 +2,24 @@
 //! takes place exactly once.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
-use std::process::Command;
 use std::time::{Duration, Instant};
 
-use nix::sys::signal::Signal;
-use serde_json::{Value as Json, json};
+use nix::sys::signal::Signal::SIGTERM;
+use serde_json::Value as Json;
 
-use crate::common::api_server::{Api, JSON, assert_shape, open, sandbox, serve};
-use crate::common::{Sandbox, eventually, send};
+use crate::common::own_server::{
+    GATE, JSON, OwnServer, assert_shape, id, job, open, server_command, with_examples, wrapped,
+};
+use crate::common::{Sandbox, eventually};
 
 const RUNS: &str = "/api/v1/jobs/backup/runs";
 
 #[test]
 fn bodies() {
-    let api = Api::start();
+    let sandbox = with_examples();
+    let server = OwnServer::start(&sandbox, "");
     let deep = |open: &str, close: &str, levels| {
         let (open, close) = (open.repeat(levels), close.repeat(levels));
         format!("{{\"params\": {{\"records\": {open}1{close}}}}}")
@@ -55,7 +56,7 @@ fn bodies() {
         ("{}\0".into(), 400),
         ("{} \r\n\t".into(), 202),
     ] {
-        let answer = api.post("backup", &body);
+        let answer = server.post("backup", &body);
         let start: String = body.chars().take(80).collect();
         assert_eq!(answer.status, status, "{start}: {}", answer.body);
         match status {
@@ -64,7 +65,7 @@ fn bodies() {
             _ => assert!(answer.error(status).len() < 2000, "{start}"),
         }
         if let Some(id) = serde_json::from_str::<Json>(&answer.body).unwrap()["run_id"].as_str() {
-            let run = api.run_once(id, "finished");
+            let run = server.run_once(id, "finished");
             // No file is called so.
             let expected = if body.contains("dest") {
                 "failure"
@@ -77,13 +78,13 @@ fn bodies() {
             }
         }
     }
-    assert_eq!(api.get("/-/healthy").status, 200);
+    assert_eq!(server.get("/-/healthy").status, 200);
 }
 
 /// A request for a run with these further lines in its head, and this much of its body.
-fn begin(api: &Api, head: &str, body: &[u8]) -> TcpStream {
-    let address = api.address();
-    let mut stream = TcpStream::connect(&address).unwrap();
+fn begin(server: &OwnServer, head: &str, body: &[u8]) -> TcpStream {
+    let address = server.address();
+    let mut stream = TcpStream::connect(address).unwrap();
     let (name, value) = JSON;
     let request =
         format!("POST {RUNS} HTTP/1.1\r\nHost: {address}\r\n{name}: {value}\r\n{head}\r\n");
@@ -118,53 +119,55 @@ fn answer(mut stream: TcpStream) -> (u16, String) {
 
 #[test]
 fn bodies_that_are_too_large() {
-    let api = Api::start();
+    let sandbox = with_examples();
+    let server = OwnServer::start(&sandbox, "");
     // Whether it says so or not.
     let spaces = [b' '; 64 * 1024 + 1];
-    let (status, text) = answer(begin(&api, "Content-Length: 65537\r\n", &spaces));
+    let (status, text) = answer(begin(&server, "Content-Length: 65537\r\n", &spaces));
     assert_eq!(status, 413, "{text}");
     let chunks = [&b"10001\r\n"[..], &spaces, b"\r\n0\r\n\r\n"].concat();
-    let (status, text) = answer(begin(&api, "Transfer-Encoding: chunked\r\n", &chunks));
+    let (status, text) = answer(begin(&server, "Transfer-Encoding: chunked\r\n", &chunks));
     assert_eq!(status, 413, "{text}");
     // Nor does it wait for what it will not take.
-    let (status, text) = answer(begin(&api, "Content-Length: 1000000000000\r\n", &spaces));
+    let (status, text) = answer(begin(&server, "Content-Length: 1000000000000\r\n", &spaces));
     assert_eq!(status, 413, "{text}");
-    assert_eq!(api.runs("backup", ""), Vec::<Json>::new());
+    assert_eq!(server.listed("backup", ""), Vec::<Json>::new());
 }
 
 #[test]
 fn bodies_that_do_not_come() {
-    let api = Api::start();
+    let sandbox = with_examples();
+    let server = OwnServer::start(&sandbox, "");
     // All in one: none of them is waited for while others are.
-    let gone = begin(&api, "Content-Length: 2\r\n", b"{");
+    let gone = begin(&server, "Content-Length: 2\r\n", b"{");
     gone.shutdown(Shutdown::Write).unwrap();
-    let unfinished = begin(&api, "Transfer-Encoding: chunked\r\n", b"2\r\n{}\r\n");
+    let unfinished = begin(&server, "Transfer-Encoding: chunked\r\n", b"2\r\n{}\r\n");
     unfinished.shutdown(Shutdown::Write).unwrap();
     let slow: Vec<TcpStream> = (0..100)
-        .map(|_| begin(&api, "Content-Length: 2\r\n", b"{"))
+        .map(|_| begin(&server, "Content-Length: 2\r\n", b"{"))
         .collect();
-    let dropped = begin(&api, "Content-Length: 2\r\n", b"{");
+    let dropped = begin(&server, "Content-Length: 2\r\n", b"{");
     drop(dropped);
     for stream in [gone, unfinished] {
         let (status, text) = answer(stream);
         assert_eq!(status, 400, "{text}");
         assert!(text.contains("cut off"), "{text}");
     }
-    let id = api.start_run("backup", &json!({}));
-    api.run_once(&id, "finished");
+    server.run("backup");
     for stream in slow {
         let (status, text) = answer(stream);
         assert_eq!(status, 408, "{text}");
         assert!(text.contains("{\"error\":"), "{text}");
     }
-    let runs = api.runs("backup", "");
+    let runs = server.listed("backup", "");
     assert_eq!(runs.len(), 1, "{runs:?}");
 }
 
 /// Paths that are no text, or lead elsewhere.
 #[test]
 fn paths() {
-    let api = Api::start();
+    let sandbox = with_examples();
+    let server = OwnServer::start(&sandbox, "");
     for name in [
         "%FF",
         "%00",
@@ -181,34 +184,34 @@ fn paths() {
         "backup;a=1",
         "\u{e4}",
     ] {
-        api.get(&format!("/api/v1/jobs/{name}")).error(404);
-        api.get(&format!("/api/v1/jobs/{name}/runs")).error(404);
-        api.get(&format!("/api/v1/runs/{name}")).error(404);
-        api.post(name, "{}").error(404);
+        server.get(&format!("/api/v1/jobs/{name}")).error(404);
+        server.get(&format!("/api/v1/jobs/{name}/runs")).error(404);
+        server.get(&format!("/api/v1/runs/{name}")).error(404);
+        server.post(name, "{}").error(404);
     }
     let long = "a".repeat(60_000);
-    api.get(&format!("/api/v1/jobs/{long}")).error(404);
+    server.get(&format!("/api/v1/jobs/{long}")).error(404);
     // It is the same name.
-    assert_eq!(api.job("b%61ckup")["name"], "backup");
+    assert_eq!(server.job("b%61ckup")["name"], "backup");
 }
 
 const AT_ONCE: usize = 2000;
 
 #[test]
 fn two_thousand_at_once() {
-    let sandbox = sandbox();
+    let sandbox = Sandbox::new();
     sandbox.write(
         "jobs/often.toml",
         "builtin = 'random'\noverlap = 'allow'\nkeep = 10000\n[params]\niterations = 1\ninterval = '0s'\n",
     );
-    let api = Api::start_in(sandbox, &["--concurrency=8"]);
-    let address = api.address();
+    let server = OwnServer::start(&sandbox, "--concurrency=8");
+    let address = server.address();
     let request = format!(
         "POST /api/v1/jobs/often/runs HTTP/1.1\r\nHost: {address}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
     );
     let streams: Vec<TcpStream> = (0..AT_ONCE)
         .map(|_| {
-            let mut stream = TcpStream::connect(&address).unwrap();
+            let mut stream = TcpStream::connect(address).unwrap();
             stream.write_all(request.as_bytes()).unwrap();
             stream
         })
@@ -219,19 +222,16 @@ fn two_thousand_at_once() {
         assert_eq!(status, 202, "{text}");
         let (_, body) = text.split_once("\r\n\r\n").unwrap();
         let run: Json = serde_json::from_str(body).unwrap();
-        accepted.insert(run["run_id"].as_str().unwrap().to_owned());
+        accepted.insert(id(&run).to_owned());
     }
     assert_eq!(accepted.len(), AT_ONCE);
     let waiting = || {
-        let job = api.job("often");
+        let job = server.job("often");
         let running = job["running"].as_u64().unwrap();
         assert!(running <= 8, "{running}");
         // While runs begin and end, a list has each of them once.
-        let listed = api.runs("often", "?limit=1000");
-        let ids: BTreeSet<&str> = listed
-            .iter()
-            .map(|run| run["run_id"].as_str().unwrap())
-            .collect();
+        let listed = server.listed("often", "?limit=1000");
+        let ids: BTreeSet<&str> = listed.iter().map(id).collect();
         assert_eq!(ids.len(), listed.len());
         running + job["queued"].as_u64().unwrap()
     };
@@ -245,50 +245,34 @@ fn two_thousand_at_once() {
         assert!(Instant::now() < deadline, "{left} runs wait");
         now == 0
     });
-    let outcomes = recorded_once(&api.sandbox, accepted);
+    let outcomes = recorded_once(&sandbox, accepted);
     assert_eq!(outcomes, BTreeMap::from([("success".into(), AT_ONCE)]));
-    let runs = api.get("/metrics").body;
-    let counted =
-        format!("batch_job_runs_total{{job_name=\"often\",outcome=\"success\"}} {AT_ONCE}");
-    assert!(runs.contains(&counted), "{runs}");
+    assert_eq!(server.runs("often", "success"), AT_ONCE as f64);
 }
 
 /// Whatever waits when the server ends did not take place, and is recorded so, however many there are.
 #[test]
 fn what_waits_at_the_end() {
-    let sandbox = sandbox();
-    let gated = fs::read_to_string(sandbox.path().join("jobs/gated.toml")).unwrap();
-    let many = format!("overlap = 'allow'\nkeep = 10000\n{gated}");
-    sandbox.write("jobs/many.toml", many);
-    let server = serve(&sandbox, "127.0.0.1", &["--concurrency=8", "--grace=1h"]);
+    let sandbox = with_examples();
+    job(&sandbox, "many", "overlap = 'allow'\nkeep = 10000", GATE);
+    let server = server_command(&sandbox, "--concurrency=8 --grace=1h");
     // Fewer files can be open than runs wait.
     let script = "ulimit -n 256; exec \"$@\"";
-    let mut command = Command::new("sh");
-    command
-        .args(["-c", script, "sh"])
-        .arg(server.get_program())
-        .args(server.get_args())
-        .env_clear()
-        .env("PATH", std::env::var_os("PATH").unwrap())
-        .env("HOME", sandbox.path())
-        .envs(sandbox.variables())
-        .current_dir(sandbox.path());
-    let mut api = Api::start_command(command, sandbox);
-    let one = |job: &str| api.start_run(job, &json!({}));
-    let mut accepted: BTreeSet<String> = (0..1000).map(|_| one("many")).collect();
-    accepted.extend((0..50).map(|_| one("queued")));
-    send(api.server.pid(), Signal::SIGTERM);
+    let server = OwnServer::start_command(wrapped(&["sh", "-c", script, "sh"], &server));
+    let mut accepted: BTreeSet<String> = (0..1000).map(|_| server.ask("many")).collect();
+    accepted.extend((0..50).map(|_| server.ask("queued")));
+    server.signal(SIGTERM);
     eventually("it takes no more", || {
-        let answer = api.post("many", "{}");
+        let answer = server.post("many", "{}");
         if answer.status == 202 {
-            accepted.insert(answer.json(202)["run_id"].as_str().unwrap().to_owned());
+            accepted.insert(id(&answer.json(202)).to_owned());
         }
         answer.status == 503
     });
     let skipped = accepted.len() - 8;
-    open(&api.sandbox);
-    assert_eq!(api.server.wait(), Some(0), "{}", api.server.log());
-    let outcomes = recorded_once(&api.sandbox, accepted);
+    open(&sandbox);
+    server.ended();
+    let outcomes = recorded_once(&sandbox, accepted);
     let expected = [("skipped".into(), skipped), ("success".into(), 8)];
     assert_eq!(outcomes, BTreeMap::from(expected));
 }
@@ -297,9 +281,11 @@ fn what_waits_at_the_end() {
 #[track_caller]
 fn recorded_once(sandbox: &Sandbox, mut accepted: BTreeSet<String>) -> BTreeMap<String, usize> {
     let mut outcomes = BTreeMap::new();
-    for run in history(sandbox) {
-        let id = run["run_id"].as_str().unwrap();
-        assert!(accepted.remove(id), "it is there twice, or unasked: {run}");
+    for run in sandbox.history() {
+        assert!(
+            accepted.remove(id(&run)),
+            "it is there twice, or unasked: {run}"
+        );
         let outcome = run["outcome"].as_str().unwrap().to_owned();
         *outcomes.entry(outcome).or_default() += 1;
     }
@@ -311,9 +297,4 @@ fn eventually_all(mut happened: impl FnMut() -> bool) {
     while !happened() {
         std::thread::sleep(Duration::from_millis(100));
     }
-}
-
-fn history(sandbox: &Sandbox) -> Vec<Json> {
-    let history = sandbox.run("history --state-dir state --last 10000 --output json");
-    history.code(0).json().as_array().unwrap().clone()
 }

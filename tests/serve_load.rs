@@ -43,8 +43,8 @@ fn fifty_clients_while_jobs_run() {
             let (server, is_over, answered) = (&server, &is_over, &answered);
             scope.spawn(move || {
                 for path in PATHS.iter().cycle().skip(client) {
-                    let (status, body) = server.get(path);
-                    assert_eq!(status, 200, "{path}: {body}");
+                    let answer = server.get(path);
+                    assert_eq!(answer.status, 200, "{path}: {}", answer.body);
                     answered.fetch_add(1, Relaxed);
                     if is_over.load(Relaxed) {
                         return;

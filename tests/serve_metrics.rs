@@ -7,11 +7,12 @@ use std::io::Read;
 use std::process::Command;
 
 use flate2::read::GzDecoder;
-use serde_json::Value as Json;
+use serde_json::{Value as Json, json};
 
 use crate::common::client_model::{self, Metric, MetricFamily};
 use crate::common::curl::finished;
-use crate::common::{Exporter, Page, Server, eventually};
+use crate::common::own_server::{OwnServer, with_jobs};
+use crate::common::{Answer, Finished, Sandbox, Server, eventually};
 
 const OPENMETRICS: &str = "application/openmetrics-text;version=1.0.0";
 const PROTOBUF: &str =
@@ -52,46 +53,34 @@ fn outcomes() -> Vec<(&'static str, String)> {
     ]
 }
 
-fn borrowed<'a>(jobs: &'a [(&'a str, String)]) -> Vec<(&'a str, &'a str)> {
-    let jobs = jobs.iter();
-    jobs.map(|(name, content)| (*name, content.as_str()))
-        .collect()
-}
-
 /// Has runs end in all ways, and then asks for the metrics, so that there are requests.
-fn after_all_outcomes(flags: &[&str]) -> Exporter {
+fn after_all_outcomes(options: &str) -> (Sandbox, OwnServer) {
     let jobs = outcomes();
-    let exporter = Exporter::start(&borrowed(&jobs), flags);
+    let sandbox = with_jobs(&jobs);
+    let server = OwnServer::start(&sandbox, options);
     for (name, _) in &jobs[..4] {
-        assert_eq!(exporter.run(name)["outcome"], *name);
+        assert_eq!(server.run(name)["outcome"], *name);
     }
     // The one that came before it goes on.
-    let skipped = "batch_job_runs_total{job_name=\"skipped\",outcome=\"skipped\"}";
-    eventually("a run is skipped", || {
-        !exporter.metrics().contains(&format!("{skipped} 0\n"))
-    });
-    assert_eq!(exporter.request("GET", "/nothing", &[], "").status, 404);
-    exporter
+    server.eventually_runs("skipped", "skipped", 1);
+    assert_eq!(server.get("/nothing").status, 404);
+    (sandbox, server)
 }
 
-#[track_caller]
-fn promtool(text: &str) {
+/// What a program says that reads this text.
+fn reading(command: &mut Command, text: &str) -> Finished {
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), text).unwrap();
-    let mut command = Command::new("promtool");
-    command
-        .args(["check", "metrics"])
-        .stdin(File::open(file.path()).unwrap());
-    let checked = finished(&mut command);
-    checked.code(0);
-    assert_eq!((checked.stdout(), checked.stderr()), Default::default());
+    finished(command.stdin(File::open(file.path()).unwrap()))
+}
+
+fn checked_by_promtool(text: &str) -> Finished {
+    reading(Command::new("promtool").args(["check", "metrics"]), text)
 }
 
 /// The types of the families that Python's parser of OpenMetrics finds.
 #[track_caller]
 fn openmetrics(text: &str) -> BTreeMap<String, String> {
-    let file = tempfile::NamedTempFile::new().unwrap();
-    std::fs::write(file.path(), text).unwrap();
     let mut command = Command::new("/usr/bin/python3");
     command
         .arg("-c")
@@ -102,21 +91,26 @@ fn openmetrics(text: &str) -> BTreeMap<String, String> {
              families = [(f.name, f.type) for f in parse(sys.stdin.read())]\n\
              assert len(families) == len(dict(families))\n\
              print(json.dumps(dict(families)))\n",
-        )
-        .stdin(File::open(file.path()).unwrap());
-    let parsed = finished(&mut command);
+        );
+    let parsed = reading(&mut command, text);
     assert_eq!(parsed.stderr(), "", "{text}");
     serde_json::from_str(&parsed.code(0).stdout()).unwrap()
 }
 
-fn as_openmetrics(exporter: &Exporter) -> String {
-    let page = exporter.get("/metrics", &[("Accept", OPENMETRICS)]);
-    page.text()
+#[track_caller]
+fn scrape(server: &OwnServer, headers: &[(&str, &str)]) -> Answer {
+    let answer = server.exchange("GET", "/metrics", headers, "");
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    answer
 }
 
-fn as_protobuf(exporter: &Exporter) -> Vec<MetricFamily> {
-    let page = exporter.get("/metrics", &[("Accept", PROTOBUF)]);
-    client_model::decode(&page.body).unwrap()
+fn as_openmetrics(server: &OwnServer) -> String {
+    scrape(server, &[("Accept", OPENMETRICS)]).body
+}
+
+fn as_protobuf(server: &OwnServer) -> Vec<MetricFamily> {
+    let answer = scrape(server, &[("Accept", PROTOBUF)]);
+    client_model::decode(&answer.bytes).unwrap()
 }
 
 /// The series of a text, each with its labels, and that none stands twice.
@@ -132,11 +126,11 @@ fn series(text: &str) -> BTreeSet<&str> {
 
 /// All three formats can be read by whoever is strictest.
 #[track_caller]
-fn is_good(exporter: &Exporter) -> String {
-    let text = exporter.metrics();
-    promtool(&text);
+fn is_good(server: &OwnServer) -> String {
+    let text = server.metrics();
+    checked_by_promtool(&text).code(0).quiet();
     series(&text);
-    let strict = as_openmetrics(exporter);
+    let strict = as_openmetrics(server);
     series(&strict);
     let types = openmetrics(&strict);
     for (name, expected) in [
@@ -147,7 +141,7 @@ fn is_good(exporter: &Exporter) -> String {
     ] {
         assert_eq!(types[name], expected, "{name}");
     }
-    let names: Vec<String> = as_protobuf(exporter)
+    let names: Vec<String> = as_protobuf(server)
         .into_iter()
         .map(|family| family.name.unwrap())
         .collect();
@@ -159,11 +153,14 @@ fn is_good(exporter: &Exporter) -> String {
 
 #[test]
 fn every_name_that_was_promised() {
-    let mut exporter =
-        after_all_outcomes(&["--demo", "--grace=0s", "--gateway=http://127.0.0.1:1"]);
-    exporter.run("demo-orders");
-    exporter.run("demo-satisfaction");
-    let text = is_good(&exporter);
+    let options = "--demo --grace=0s --gateway=http://127.0.0.1:1";
+    let (_sandbox, server) = after_all_outcomes(options);
+    for demo in ["demo-orders", "demo-satisfaction"] {
+        // It is refused where one is due just now.
+        server.post(demo, "{}");
+        server.eventually_runs(demo, "success", 1);
+    }
+    let text = is_good(&server);
     for expected in [
         "batch_job_run_duration_seconds_bucket{job_name=\"success\",le=\"1\"} 1\n",
         "batch_job_run_duration_seconds_bucket{job_name=\"success\",le=\"21600\"} 1\n",
@@ -234,7 +231,7 @@ fn every_name_that_was_promised() {
             "{line}"
         );
     }
-    assert_eq!(exporter.terminate(), Some(0));
+    server.end();
 }
 
 fn family<'a>(families: &'a [MetricFamily], name: &str) -> &'a MetricFamily {
@@ -252,17 +249,13 @@ fn label<'a>(metric: &'a Metric, name: &str) -> &'a str {
 
 #[test]
 fn protobuf_has_native_buckets() {
-    let exporter = Exporter::start(
-        &[
-            ("slow", &script("", "sleep 0.3")),
-            ("never", &script("", "")),
-        ],
-        &[],
-    );
+    let jobs = [("slow", script("", "sleep 0.3")), ("never", script("", ""))];
+    let sandbox = with_jobs(&jobs);
+    let server = OwnServer::start(&sandbox, "");
     let runs: Vec<f64> = (0..3)
-        .map(|_| exporter.run("slow")["duration_seconds"].as_f64().unwrap())
+        .map(|_| server.run("slow")["duration_seconds"].as_f64().unwrap())
         .collect();
-    let families = as_protobuf(&exporter);
+    let families = as_protobuf(&server);
     let durations = family(&families, "batch_job_run_duration_seconds");
     // Besides the two that every server has.
     assert_eq!(durations.metric.len(), 4);
@@ -307,13 +300,14 @@ fn protobuf_has_native_buckets() {
     assert_eq!(label(build, "version"), env!("CARGO_PKG_VERSION"));
 }
 
-fn essence(page: &Page) -> &str {
-    page.headers["content-type"].split(';').next().unwrap()
+fn essence(answer: &Answer) -> &str {
+    answer.headers["content-type"].split(';').next().unwrap()
 }
 
 #[test]
 fn formats_and_compression_are_negotiated() {
-    let exporter = Exporter::start(&[("a", &script("", ""))], &[]);
+    let sandbox = with_jobs(&[("a", script("", ""))]);
+    let server = OwnServer::start(&sandbox, "");
     for (accept, expected) in [
         ("*/*", "text/plain"),
         ("text/html", "text/plain"),
@@ -328,28 +322,28 @@ fn formats_and_compression_are_negotiated() {
             "application/vnd.google.protobuf",
         ),
     ] {
-        let plain = exporter.get("/metrics", &[("Accept", accept)]);
+        let plain = scrape(&server, &[("Accept", accept)]);
         assert_eq!(essence(&plain), expected, "{accept}");
         assert_eq!(plain.headers["vary"], "Accept, Accept-Encoding");
         assert_eq!(plain.headers.get("content-encoding"), None);
         let gzip = [("Accept", accept), ("Accept-Encoding", "gzip")];
-        let zipped = exporter.get("/metrics", &gzip);
+        let zipped = scrape(&server, &gzip);
         assert_eq!(zipped.headers["content-encoding"], "gzip");
         assert_eq!(essence(&zipped), expected, "{accept}");
         let mut unzipped = Vec::new();
-        GzDecoder::new(&zipped.body[..])
+        GzDecoder::new(&zipped.bytes[..])
             .read_to_end(&mut unzipped)
             .unwrap();
-        assert!(zipped.body.len() < unzipped.len() / 2);
+        assert!(zipped.bytes.len() < unzipped.len() / 2);
         let name = b"metricsjob_build_info";
         assert!(unzipped.windows(name.len()).any(|part| part == name));
     }
     let refused = [("Accept-Encoding", "gzip;q=0")];
-    let plain = exporter.get("/metrics", &refused);
+    let plain = scrape(&server, &refused);
     assert_eq!(plain.headers.get("content-encoding"), None);
-    assert!(plain.text().contains("metricsjob_build_info"));
-    assert_eq!(exporter.request("POST", "/metrics", &[], "").status, 405);
-    assert_eq!(exporter.request("HEAD", "/metrics", &[], "").status, 200);
+    assert!(plain.body.contains("metricsjob_build_info"));
+    assert_eq!(server.exchange("POST", "/metrics", &[], "").status, 405);
+    assert_eq!(server.exchange("HEAD", "/metrics", &[], "").status, 200);
 }
 
 /// Jobs know nothing of each other, nor of the server's names.
@@ -424,9 +418,10 @@ fn metrics_that_collide_break_nothing() {
         ("r-long", format!("description = \"{huge}\"\n{}", reporting("", "long_described 1"))),
     ])
     .collect();
-    let exporter = Exporter::start(&borrowed(&jobs), &[]);
-    let check = |exporter: &Exporter| {
-        let text = exporter.metrics();
+    let sandbox = with_jobs(&jobs);
+    let server = OwnServer::start(&sandbox, "");
+    let check = |server: &OwnServer| {
+        let text = server.metrics();
         let series: BTreeSet<&str> = series(&text);
         for expected in [
             "same{job_name=\"a-gauge\"}",
@@ -448,65 +443,48 @@ fn metrics_that_collide_break_nothing() {
         text
     };
     for (name, _) in &jobs {
-        assert_eq!(exporter.run(name)["outcome"], "success", "{name}");
+        assert_eq!(server.run(name)["outcome"], "success", "{name}");
     }
-    check(&exporter);
-    is_valid(&exporter);
-    let prometheus = prometheus(&exporter, &["--enable-feature=native-histograms"]);
+    check(&server);
+    is_valid(&server);
+    let prometheus = prometheus(&sandbox, &server, &["--enable-feature=native-histograms"]);
     assert_eq!(value(&prometheus, "up"), 1.0);
     assert_eq!(value(&prometheus, "same{job_name=\"d-gauge\"}"), 4.0);
     drop(prometheus);
     // The same of what the history knows.
-    let Exporter {
-        mut server,
-        sandbox,
-    } = exporter;
-    assert_eq!(server.terminate(), Some(0));
-    drop(server);
-    let exporter = Exporter::start_in(sandbox, &[], &[]);
-    check(&exporter);
-    is_valid(&exporter);
+    server.end();
+    let server = OwnServer::start(&sandbox, "");
+    check(&server);
+    is_valid(&server);
 }
 
 /// The same as [`is_good`], but that promtool may find names and help that could be better.
 #[track_caller]
-fn is_valid(exporter: &Exporter) {
-    let file = exporter.sandbox.write("metrics.prom", exporter.metrics());
-    let mut command = Command::new("promtool");
-    command
-        .args(["check", "metrics"])
-        .stdin(File::open(file).unwrap());
-    let checked = finished(&mut command);
-    let said = checked.stderr();
+fn is_valid(server: &OwnServer) {
+    let said = checked_by_promtool(&server.metrics()).stderr();
     assert!(!said.contains("error while"), "{said}");
-    let strict = as_openmetrics(exporter);
+    let strict = as_openmetrics(server);
     series(&strict);
     openmetrics(&strict);
-    as_protobuf(exporter);
+    as_protobuf(server);
 }
 
 /// One job with several grouping keys, whose labels and those of its metrics make the same series.
 #[test]
 fn grouping_keys_that_collide_break_nothing() {
-    let exporter = Exporter::start(
-        &[(
-            "j",
-            &reporting(
-                "",
-                "m{e=\"1\"} 1\nm 2\n# TYPE le_hist histogram\nle_hist_bucket{le=\"+Inf\"} 1\nle_hist_sum 1\nle_hist_count 1",
-            ),
-        )],
-        &[],
-    );
+    let text = "m{e=\"1\"} 1\nm 2\n# TYPE le_hist histogram\nle_hist_bucket{le=\"+Inf\"} 1\nle_hist_sum 1\nle_hist_count 1";
+    let sandbox = with_jobs(&[("j", reporting("", text))]);
+    let server = OwnServer::start(&sandbox, "");
     for grouping in [
-        r#"{"grouping":{"db":"x"}}"#,
-        r#"{"grouping":{"db":"x","e":"1"}}"#,
-        r#"{"grouping":{"db":"x","e":"","job_name":"y"}}"#,
-        r#"{"grouping":{"instance":"i"}}"#,
+        json!({ "db": "x" }),
+        json!({ "db": "x", "e": "1" }),
+        json!({ "db": "x", "e": "", "job_name": "y" }),
+        json!({ "instance": "i" }),
     ] {
-        assert_eq!(exporter.run_with("j", grouping)["outcome"], "success");
+        let run = server.run_with("j", &json!({ "grouping": grouping }));
+        assert_eq!(run["outcome"], "success");
     }
-    let text = exporter.metrics();
+    let text = server.metrics();
     let series = series(&text);
     for expected in [
         "m{db=\"x\",e=\"1\",job_name=\"j\"}",
@@ -515,7 +493,7 @@ fn grouping_keys_that_collide_break_nothing() {
     ] {
         assert!(series.contains(expected), "no {expected}:\n{text}");
     }
-    is_valid(&exporter);
+    is_valid(&server);
 }
 
 /// The value of an instant query that has one series, once it has.
@@ -530,32 +508,33 @@ fn value(prometheus: &Server, query: &str) -> f64 {
     text.parse().unwrap()
 }
 
-fn prometheus(exporter: &Exporter, flags: &[&str]) -> Server {
-    let address = exporter.address();
+fn prometheus(sandbox: &Sandbox, server: &OwnServer, flags: &[&str]) -> Server {
+    let address = server.address();
     let config = format!(
         "global:\n  scrape_interval: 200ms\n  scrape_timeout: 200ms\nscrape_configs:\n\
          - job_name: metricsjob\n  static_configs:\n  - targets: ['{address}']\n"
     );
-    let config = exporter.sandbox.write("prometheus.yml", config);
+    let config = sandbox.write("prometheus.yml", config);
     Server::prometheus_with(&config, flags)
 }
 
-fn three_runs() -> (Exporter, Vec<f64>) {
+fn three_runs() -> (Sandbox, OwnServer, Vec<f64>) {
     let grouping = "[grouping]\ndb = \"customers\"\ninstance = \"i\"\n";
     let job = format!("{}{grouping}", reporting("", "rows 42"));
     let slow = script("", "sleep 0.2");
-    let exporter = Exporter::start(&[("j", &job), ("slow", &slow)], &[]);
-    exporter.run("j");
+    let sandbox = with_jobs(&[("j", job), ("slow", slow)]);
+    let server = OwnServer::start(&sandbox, "");
+    server.run("j");
     let runs = (0..3)
-        .map(|_| exporter.run("slow")["duration_seconds"].as_f64().unwrap())
+        .map(|_| server.run("slow")["duration_seconds"].as_f64().unwrap())
         .collect();
-    (exporter, runs)
+    (sandbox, server, runs)
 }
 
 #[test]
 fn prometheus_scrapes_it() {
-    let (exporter, _) = three_runs();
-    let prometheus = prometheus(&exporter, &[]);
+    let (sandbox, server, _) = three_runs();
+    let prometheus = prometheus(&sandbox, &server, &[]);
     // The target has its own instance, and the grouping label is beside it.
     let rows = r#"rows{job="metricsjob",job_name="j",db="customers",exported_instance="i"}"#;
     assert_eq!(value(&prometheus, rows), 42.0);
@@ -578,8 +557,8 @@ fn prometheus_scrapes_it() {
 
 #[test]
 fn prometheus_scrapes_native_histograms() {
-    let (exporter, runs) = three_runs();
-    let prometheus = prometheus(&exporter, &["--enable-feature=native-histograms"]);
+    let (sandbox, server, runs) = three_runs();
+    let prometheus = prometheus(&sandbox, &server, &["--enable-feature=native-histograms"]);
     let query = |query: &str| value(&prometheus, query);
     let durations = r#"batch_job_run_duration_seconds{job_name="slow"}"#;
     assert_eq!(query(&format!("histogram_count({durations})")), 3.0);
@@ -597,7 +576,7 @@ fn prometheus_scrapes_native_histograms() {
     );
     assert_eq!(query(r#"up{job="metricsjob"}"#), 1.0);
     // Another run makes it grow, and is no reset.
-    exporter.run("slow");
+    server.run("slow");
     eventually("the fourth run is seen", || {
         query(&format!("histogram_count({durations})")) == 4.0
     });

@@ -7,8 +7,9 @@ use nix::sys::signal::Signal;
 
 use metricsjob::serve::page::{self, Failure, JobView, Page, RunView};
 
-use crate::common::{Chromium, Exporter, FakeServer, send};
-use crate::gateway_page::LOW_CONTRAST;
+use crate::common::own_server::{OwnServer, with_jobs};
+use crate::common::{Chromium, FakeServer};
+use crate::gateway_page::has_contrast;
 
 const NOW: u64 = 1_790_000_000;
 
@@ -331,21 +332,10 @@ fn text_has_contrast_in_light_and_dark() {
     skipped.timezone = Some("Europe/Berlin".into());
     let (server, _) = serve(vec![failed("failed", "no space left"), running, skipped]);
     let mut browser = Chromium::start();
-    let mut grounds = Vec::new();
-    for scheme in ["light", "dark"] {
-        browser.prefer("prefers-color-scheme", scheme);
-        browser.open(&server.url());
-        browser.evaluate("document.querySelectorAll('details').forEach(part => part.open = true)");
+    has_contrast(&mut browser, &server.url(), |browser| {
         browser.evaluate(START);
         browser.wait_for(&said("failed: queued"));
-        assert_eq!(
-            browser.evaluate(LOW_CONTRAST),
-            serde_json::json!([]),
-            "{scheme}"
-        );
-        grounds.push(browser.evaluate("getComputedStyle(document.body).backgroundColor"));
-    }
-    assert_ne!(grounds[0], grounds[1]);
+    });
 }
 
 #[test]
@@ -365,19 +355,17 @@ fn nothing_moves_for_those_who_do_not_want_it() {
 
 #[test]
 fn the_real_server_lists_and_runs_jobs() {
-    let server = Exporter::start(
-        &[
-            (
-                "good",
-                "description = \"Does well\"\ncommand = [\"sleep\", \"0.2\"]\n",
-            ),
-            (
-                "bad",
-                "tail = 5\ncommand = [\"sh\", \"-c\", \"echo '<b>no space' >&2; exit 3\"]\n",
-            ),
-        ],
-        &[],
-    );
+    let sandbox = with_jobs(&[
+        (
+            "good",
+            "description = \"Does well\"\ncommand = [\"sleep\", \"0.2\"]\n",
+        ),
+        (
+            "bad",
+            "tail = 5\ncommand = [\"sh\", \"-c\", \"echo '<b>no space' >&2; exit 3\"]\n",
+        ),
+    ]);
+    let server = OwnServer::start(&sandbox, "");
     let mut browser = Chromium::start();
     browser.open(&format!("{}/", server.url()));
     assert_eq!(browser.evaluate(SHOWN), "bad good");
@@ -409,47 +397,45 @@ const SHOWN: &str = "[...document.querySelectorAll('.job h3')].map(name => name.
 
 #[test]
 fn other_machines_may_look_and_not_start() {
-    let jobs = [("quick", "command = [\"true\"]\n")];
+    let sandbox = with_jobs(&[("quick", "command = [\"true\"]\n")]);
     let mut browser = Chromium::start();
-    for (flags, may) in [
-        (&["--web.listen-address=0.0.0.0:0"][..], false),
+    for (options, may) in [
+        ("--web.listen-address=0.0.0.0:0", false),
         (
-            &["--web.listen-address=0.0.0.0:0", "--web.enable-lifecycle"],
+            "--web.listen-address=0.0.0.0:0 --web.enable-lifecycle",
             true,
         ),
-        (&[], true),
+        ("", true),
     ] {
-        let server = Exporter::start(&jobs, flags);
+        let server = OwnServer::start(&sandbox, options);
         let origin = server.url();
         browser.open(&format!("{origin}/"));
         assert_eq!(browser.evaluate(SHOWN), "quick");
         let buttons = "document.querySelectorAll('[data-key=quick] [data-start]').length";
-        assert_eq!(browser.evaluate(buttons), i32::from(may), "{flags:?}");
+        assert_eq!(browser.evaluate(buttons), i32::from(may), "{options}");
         // What a script of the page could send.
         let start =
             "fetch('/api/v1/jobs/quick/runs', { method: 'POST' }).then(answer => answer.status)";
         let status = browser.evaluate(start);
-        assert_eq!(status, if may { 202 } else { 403 }, "{flags:?}");
+        assert_eq!(status, if may { 202 } else { 403 }, "{options}");
         // Pages of other sites may not, whoever else may.
         let path = "/api/v1/jobs/quick/runs";
         let elsewhere = [("Origin", "http://evil.example")];
-        let refused = server.request("POST", path, &elsewhere, "");
-        assert_eq!(refused.status, 403, "{flags:?}");
+        let refused = server.exchange("POST", path, &elsewhere, "");
+        assert_eq!(refused.status, 403, "{options}");
     }
 }
 
 #[test]
 fn what_the_real_server_has_comes_by_itself() {
-    let server = Exporter::start(
-        &[
-            (
-                "often",
-                "every = \"1s\"\ncommand = [\"sh\", \"-c\", \"echo >>starts; test $(wc -l <starts) -ne 2\"]\n",
-            ),
-            ("broken", "command = 7\n"),
-        ],
-        &[],
-    );
+    let sandbox = with_jobs(&[
+        (
+            "often",
+            "every = \"1s\"\ncommand = [\"sh\", \"-c\", \"echo >>starts; test $(wc -l <starts) -ne 2\"]\n",
+        ),
+        ("broken", "command = 7\n"),
+    ]);
+    let server = OwnServer::start(&sandbox, "");
     let mut browser = Chromium::start();
     browser.open(&format!("{}/", server.url()));
     let notice = "document.querySelector('.notice')?.textContent ?? ''";
@@ -467,10 +453,8 @@ fn what_the_real_server_has_comes_by_itself() {
     // Times to come count down meanwhile.
     browser.wait_for("document.querySelector('time[data-due]') !== null");
     // Job files are read again.
-    server
-        .sandbox
-        .write("jobs/broken.toml", "command = [\"true\"]\n");
-    send(server.server.pid(), Signal::SIGHUP);
+    sandbox.write("jobs/broken.toml", "command = [\"true\"]\n");
+    server.signal(Signal::SIGHUP);
     browser.wait_for(&format!("({notice}) === ''"));
     browser.wait_for(&format!("{SHOWN} === 'broken often'"));
     assert_eq!(browser.problems(), [""; 0]);
@@ -489,8 +473,8 @@ fn many_jobs_are_turned_over_and_searched() {
             )
         })
         .collect();
-    let jobs: Vec<(&str, &str)> = jobs.iter().map(|(n, c)| (&**n, &**c)).collect();
-    let server = Exporter::start(&jobs, &[]);
+    let sandbox = with_jobs(&jobs);
+    let server = OwnServer::start(&sandbox, "");
     let mut browser = Chromium::start();
     browser.open(&format!("{}/", server.url()));
     let count = "document.querySelectorAll('.job').length";
@@ -507,7 +491,8 @@ fn many_jobs_are_turned_over_and_searched() {
 
 #[test]
 fn it_says_when_the_server_has_gone() {
-    let server = Exporter::start(&[("quick", "command = [\"true\"]\n")], &[]);
+    let sandbox = with_jobs(&[("quick", "command = [\"true\"]\n")]);
+    let server = OwnServer::start(&sandbox, "");
     let mut browser = Chromium::start();
     browser.open(&format!("{}/", server.url()));
     drop(server);

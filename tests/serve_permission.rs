@@ -1,50 +1,55 @@
 //! Who may start runs and reload over HTTP. Looking is another matter: `--web.config.file` alone decides that.
 
 use std::fs;
-use std::path::Path;
 
 use serde_json::Value as Json;
 
-use crate::common::api_server::{Answer, Api, JSON, sandbox};
 use crate::common::curl::curl;
-use crate::common::{Authority, Finished, Sandbox, eventually};
+use crate::common::own_server::{JSON, OwnServer, with_examples};
+use crate::common::{Answer, Authority, Finished, Sandbox, eventually};
 
 const RUNS: &str = "/api/v1/jobs/backup/runs";
 
 /// base64 of me:secret
 const PASSWORD: (&str, &str) = ("Authorization", "Basic bWU6c2VjcmV0");
 
+/// A server on a free port of `host`.
+#[track_caller]
+fn start_on(host: &str, sandbox: &Sandbox, options: &str) -> OwnServer {
+    OwnServer::start(sandbox, &format!("--web.listen-address={host}:0 {options}"))
+}
+
 /// A request to start a run, and one to reload.
 #[track_caller]
-fn change(api: &Api, headers: &[(&str, &str)]) -> [Answer; 2] {
+fn change(server: &OwnServer, headers: &[(&str, &str)]) -> [Answer; 2] {
     let with_type = [&[JSON], headers].concat();
     [
-        api.send("POST", RUNS, &with_type, b"{}"),
-        api.send("POST", "/-/reload", headers, b""),
+        server.exchange("POST", RUNS, &with_type, b"{}"),
+        server.exchange("POST", "/-/reload", headers, b""),
     ]
 }
 
 #[track_caller]
-fn allowed(api: &Api, headers: &[(&str, &str)]) {
-    let [start, reload] = change(api, headers);
+fn allowed(server: &OwnServer, headers: &[(&str, &str)]) {
+    let [start, reload] = change(server, headers);
     start.json(202);
     reload.json(200);
 }
 
 /// Neither is allowed; says why. Nothing has begun.
 #[track_caller]
-fn forbidden(api: &Api, headers: &[(&str, &str)]) -> String {
-    let runs = api.runs("backup", "").len();
-    let [start, reload] = change(api, headers);
+fn forbidden(server: &OwnServer, headers: &[(&str, &str)]) -> String {
+    let runs = server.listed("backup", "").len();
+    let [start, reload] = change(server, headers);
     let why = start.error(403);
     assert_eq!(reload.error(403), why);
-    assert_eq!(api.runs("backup", "").len(), runs);
+    assert_eq!(server.listed("backup", "").len(), runs);
     why
 }
 
 /// All that can be looked at.
 #[track_caller]
-fn shown(api: &Api, headers: &[(&str, &str)]) {
+fn shown(server: &OwnServer, headers: &[(&str, &str)]) {
     for path in [
         "/",
         "/static/page.js",
@@ -57,35 +62,41 @@ fn shown(api: &Api, headers: &[(&str, &str)]) {
         "/api/v1/jobs/backup",
         RUNS,
     ] {
-        assert_eq!(api.send("GET", path, headers, b"").status, 200, "{path}");
+        assert_eq!(
+            server.exchange("GET", path, headers, b"").status,
+            200,
+            "{path}"
+        );
     }
 }
 
-fn port(api: &Api) -> String {
-    let address = api.address();
+fn port(server: &OwnServer) -> String {
+    let address = server.address();
     address.rsplit_once(':').unwrap().1.to_owned()
 }
 
 #[test]
 fn programs_of_this_machine() {
     for host in ["127.0.0.1", "[::1]", "localhost"] {
-        let api = Api::start_on(host, sandbox(), &[]);
-        let port = port(&api);
-        allowed(&api, &[]);
+        let sandbox = with_examples();
+        let server = start_on(host, &sandbox, "");
+        let port = port(&server);
+        allowed(&server, &[]);
         for name in ["127.0.0.1", "localhost", "[::1]", "serve.localhost"] {
             let host = format!("{name}:{port}");
             let origin = format!("http://{host}");
-            allowed(&api, &[("Host", &host)]);
-            allowed(&api, &[("Host", &host), ("Origin", &origin)]);
+            allowed(&server, &[("Host", &host)]);
+            allowed(&server, &[("Host", &host), ("Origin", &origin)]);
         }
-        shown(&api, &[]);
+        shown(&server, &[]);
     }
 }
 
 #[test]
 fn pages_of_other_sites() {
-    let api = Api::start();
-    let port = port(&api);
+    let sandbox = with_examples();
+    let server = OwnServer::start(&sandbox, "");
+    let port = port(&server);
     let elsewhere = format!("http://localhost:{port}");
     for origin in [
         "http://evil.example",
@@ -99,9 +110,9 @@ fn pages_of_other_sites() {
         "chrome-extension://abcdefgh",
         "\u{e4}",
     ] {
-        forbidden(&api, &[("Origin", origin)]);
+        forbidden(&server, &[("Origin", origin)]);
         // That is no matter to who looks.
-        shown(&api, &[("Origin", origin)]);
+        shown(&server, &[("Origin", origin)]);
     }
     // What a name that leads here by DNS looks like.
     let rebound = format!("evil.example:{port}");
@@ -115,92 +126,99 @@ fn pages_of_other_sites() {
         &[("Host", "evil.example@127.0.0.1")],
         &[("Host", "")],
     ] {
-        let why = forbidden(&api, headers);
+        let why = forbidden(&server, headers);
         assert!(why.contains("--web.enable-lifecycle"), "{why}");
-        shown(&api, headers);
+        shown(&server, headers);
     }
 }
 
 #[test]
 fn other_machines() {
     for host in ["0.0.0.0", ""] {
-        let api = Api::start_on(host, sandbox(), &[]);
-        let why = forbidden(&api, &[]);
+        let sandbox = with_examples();
+        let server = start_on(host, &sandbox, "");
+        let why = forbidden(&server, &[]);
         for cure in ["--web.enable-lifecycle", "--web.config.file"] {
             assert!(why.contains(cure), "{why}");
         }
         // Whatever they say they are.
-        forbidden(&api, &[PASSWORD]);
-        forbidden(&api, &[("Host", "localhost")]);
-        forbidden(&api, &[("X-Forwarded-For", "127.0.0.1")]);
-        shown(&api, &[]);
-        assert_eq!(api.runs("backup", ""), Vec::<Json>::new());
+        forbidden(&server, &[PASSWORD]);
+        forbidden(&server, &[("Host", "localhost")]);
+        forbidden(&server, &[("X-Forwarded-For", "127.0.0.1")]);
+        shown(&server, &[]);
+        assert_eq!(server.listed("backup", ""), Vec::<Json>::new());
     }
 }
 
 #[test]
 fn one_address_of_several() {
-    let api = Api::start_on("127.0.0.1", sandbox(), &["--web.listen-address=0.0.0.0:0"]);
-    forbidden(&api, &[]);
+    let sandbox = with_examples();
+    let server = start_on("127.0.0.1", &sandbox, "--web.listen-address=0.0.0.0:0");
+    forbidden(&server, &[]);
 }
 
 #[test]
 fn everybody() {
-    let api = Api::start_on("0.0.0.0", sandbox(), &["--web.enable-lifecycle"]);
-    allowed(&api, &[]);
+    let sandbox = with_examples();
+    let server = start_on("0.0.0.0", &sandbox, "--web.enable-lifecycle");
+    allowed(&server, &[]);
     let origin = "http://serve.example:9464";
-    allowed(&api, &[("Host", "serve.example:9464"), ("Origin", origin)]);
+    allowed(
+        &server,
+        &[("Host", "serve.example:9464"), ("Origin", origin)],
+    );
     for origin in ["http://evil.example", "null", "http://serve.example:9465"] {
         let host = ("Host", "serve.example:9464");
-        forbidden(&api, &[host, ("Origin", origin)]);
+        forbidden(&server, &[host, ("Origin", origin)]);
     }
 }
 
 #[test]
 fn users() {
-    let sandbox = sandbox();
+    let sandbox = with_examples();
     let hash = bcrypt::hash("secret", 4).unwrap();
     let config = format!("basic_auth_users:\n  me: {hash}\n");
     let path = sandbox.write("web.yml", &config);
-    let flag = format!("--web.config.file={}", path.display());
-    let api = Api::start_on("0.0.0.0", sandbox, &[&flag]);
-    let refused = |api: &Api| {
+    let option = format!("--web.config.file={}", path.display());
+    let server = start_on("0.0.0.0", &sandbox, &option);
+    let refused = |server: &OwnServer| {
         for wrong in [&[][..], &[("Authorization", "Basic bWU6d3Jvbmc=")]] {
-            let answers = change(api, wrong);
+            let answers = change(server, wrong);
             assert_eq!(answers.map(|answer| answer.status), [401, 401]);
-            assert_eq!(api.send("GET", RUNS, wrong, b"").status, 401);
+            assert_eq!(server.exchange("GET", RUNS, wrong, b"").status, 401);
         }
     };
-    refused(&api);
-    allowed(&api, &[PASSWORD]);
-    shown(&api, &[PASSWORD]);
+    refused(&server);
+    allowed(&server, &[PASSWORD]);
+    shown(&server, &[PASSWORD]);
     let foreign = ("Origin", "http://evil.example");
-    let answers = change(&api, &[PASSWORD, foreign]);
+    let answers = change(&server, &[PASSWORD, foreign]);
     assert_eq!(answers.map(|answer| answer.status), [403, 403]);
 
     // Without its users, all can come, so nobody may change anything.
-    api.sandbox.write("web.yml", "{}\n");
-    eventually("they are gone", || api.get(RUNS).status == 200);
-    forbidden(&api, &[]);
-    forbidden(&api, &[PASSWORD]);
-    shown(&api, &[]);
-    api.sandbox.write("web.yml", &config);
-    eventually("they are back", || api.get(RUNS).status == 401);
-    refused(&api);
-    allowed(&api, &[PASSWORD]);
+    sandbox.write("web.yml", "{}\n");
+    eventually("they are gone", || server.get(RUNS).status == 200);
+    forbidden(&server, &[]);
+    forbidden(&server, &[PASSWORD]);
+    shown(&server, &[]);
+    sandbox.write("web.yml", &config);
+    eventually("they are back", || server.get(RUNS).status == 401);
+    refused(&server);
+    allowed(&server, &[PASSWORD]);
 
     // What cannot be read changes nothing.
-    api.sandbox.write("web.yml", "basic_auth_users: [\n");
-    api.server.logs("Could not use the changed web config file");
-    refused(&api);
-    allowed(&api, &[PASSWORD]);
+    sandbox.write("web.yml", "basic_auth_users: [\n");
+    server.logs("Could not use the changed web config file");
+    refused(&server);
+    allowed(&server, &[PASSWORD]);
     fs::remove_file(path).unwrap();
-    refused(&api);
+    refused(&server);
 }
 
 /// A server for all machines, with TLS.
 struct Secured {
-    api: Api,
+    server: OwnServer,
+    sandbox: Sandbox,
     authority: Authority,
 }
 
@@ -213,7 +231,7 @@ fn requires_certificates() -> String {
 
 impl Secured {
     fn start(config: &str) -> Self {
-        let (sandbox, authority) = (sandbox(), Authority::new());
+        let (sandbox, authority) = (with_examples(), Authority::new());
         let (server, client) = (authority.server("localhost"), authority.client());
         sandbox.write("ca.pem", authority.pem());
         sandbox.write("server.pem", server.certificate_pem());
@@ -221,19 +239,22 @@ impl Secured {
         sandbox.write("client.pem", client.certificate_pem());
         sandbox.write("client.key", client.key_pem());
         let path = sandbox.write("web.yml", config);
-        let flag = format!("--web.config.file={}", path.display());
-        let api = Api::start_on("0.0.0.0", sandbox, &[&flag]);
-        Secured { api, authority }
+        let option = format!("--web.config.file={}", path.display());
+        Secured {
+            server: start_on("0.0.0.0", &sandbox, &option),
+            sandbox,
+            authority,
+        }
     }
 
     fn path(&self, name: &str) -> String {
-        path_in(&self.api.sandbox, name)
+        self.sandbox.path().join(name).display().to_string()
     }
 
     /// A request by curl. The status, and the body before it.
     fn request(&self, path: &str, options: &[&str]) -> Finished {
         let authority = self.path("ca.pem");
-        let url = format!("https://localhost:{}{path}", port(&self.api));
+        let url = format!("https://localhost:{}{path}", port(&self.server));
         let common = [
             "--noproxy",
             "*",
@@ -249,11 +270,6 @@ impl Secured {
         let (certificate, key) = (self.path("client.pem"), self.path("client.key"));
         ["--cert".into(), certificate, "--key".into(), key]
     }
-}
-
-fn path_in(sandbox: &Sandbox, name: &str) -> String {
-    let path: &Path = sandbox.path();
-    path.join(name).display().to_string()
 }
 
 #[test]
@@ -272,7 +288,7 @@ fn certificates() {
     assert!(!others.stdout().contains('2'), "{}", others.stdout());
 
     // Once nobody has to show one any more, nobody may change anything.
-    server.api.sandbox.write("web.yml", TLS);
+    server.sandbox.write("web.yml", TLS);
     eventually("all get in", || {
         server.request(RUNS, &[]).stdout().ends_with("200")
     });
@@ -287,7 +303,7 @@ fn a_connection_from_before() {
     let authority = reqwest::Certificate::from_pem(server.authority.pem().as_bytes()).unwrap();
     let client = metricsjob::client::builder(false).tls_certs_only([authority]);
     let client = client.build().unwrap();
-    let url = format!("https://localhost:{}{RUNS}", port(&server.api));
+    let url = format!("https://localhost:{}{RUNS}", port(&server.server));
     let runtime = metricsjob::client::Runtime::new().unwrap();
     let status = |request: reqwest::RequestBuilder| {
         runtime.block_on(async {
@@ -300,7 +316,7 @@ fn a_connection_from_before() {
     };
     assert_eq!(status(client.post(&url)), 403);
     let config = requires_certificates();
-    server.api.sandbox.write("web.yml", config);
+    server.sandbox.write("web.yml", config);
     eventually("others have to show one", || {
         server.request(RUNS, &[]).stdout().ends_with("000")
     });

@@ -2,10 +2,11 @@
 
 use std::net::TcpListener;
 
-use nix::sys::signal::Signal;
-use serde_json::Value as Json;
+use nix::sys::signal::Signal::SIGTERM;
+use serde_json::{Value as Json, json};
 
-use crate::common::{Exporter, Port, Sandbox, Server, eventually, send};
+use crate::common::own_server::{OwnServer, server_command, with_jobs};
+use crate::common::{Port, Sandbox, Server, eventually};
 
 /// With a label that the group of the server's own metrics has too.
 const JOB: &str = "\
@@ -17,6 +18,11 @@ instance = \"i\"
 
 const QUICK: &str = "command = [\"true\"]\n";
 
+const LONG: &str = "command = [\"sleep\", \"600\"]\n";
+
+/// How many reports wait in the outbox. Of those that a gateway needs only once, one may be left.
+const WAITING: &str = "metricsjob_outbox_entries{status=\"waiting\"}";
+
 /// Waits until the gateway shows this series with this value.
 #[track_caller]
 fn shows(gateway: &Server, series: &str, value: f64) {
@@ -27,20 +33,17 @@ fn shows(gateway: &Server, series: &str, value: f64) {
     });
 }
 
-/// How many reports wait in the outbox. Of those that a gateway needs only once, one may be left.
-fn waiting(exporter: &Exporter) -> u32 {
-    let text = exporter.metrics();
-    let start = "metricsjob_outbox_entries{status=\"waiting\"} ";
-    let mut values = text.lines().filter_map(|line| line.strip_prefix(start));
-    values.next().unwrap().parse().unwrap()
+fn waiting(server: &OwnServer) -> f64 {
+    server.sample(WAITING).unwrap()
 }
 
 #[test]
 fn reports_arrive_at_the_gateway() {
     let gateway = Server::pushgateway(&[]);
-    let flag = format!("--gateway={}", gateway.url());
-    let exporter = Exporter::start(&[("j", JOB)], &[&flag]);
-    exporter.run("j");
+    let option = format!("--gateway={}", gateway.url());
+    let sandbox = with_jobs(&[("j", JOB)]);
+    let server = OwnServer::start(&sandbox, &option);
+    server.run("j");
     let runs =
         "batch_job_runs_total{db=\"customers\",instance=\"i\",job=\"j\",outcome=\"success\"}";
     shows(&gateway, runs, 1.0);
@@ -49,34 +52,35 @@ fn reports_arrive_at_the_gateway() {
         "rows{db=\"customers\",instance=\"i\",job=\"j\"}",
         42.0,
     );
-    exporter.run_with("j", r#"{"grouping":{"db":"orders"}}"#);
+    server.run_with("j", &json!({ "grouping": { "db": "orders" } }));
     let orders = "batch_job_success{db=\"orders\",instance=\"i\",job=\"j\"}";
     shows(&gateway, orders, 1.0);
-    exporter.run("j");
+    server.run("j");
     shows(&gateway, runs, 2.0);
-    eventually("the outbox is empty", || waiting(&exporter) == 0);
-    let log = exporter.server.log();
+    server.shows(WAITING, 0.0);
+    let log = server.log();
     assert!(!log.contains("level=error"), "{log}");
 }
 
 #[test]
 fn what_a_gateway_missed_comes_when_it_is_back() {
     let port = Port::reserve();
-    let flag = format!("--gateway=http://{}", port.address());
-    let exporter = Exporter::start(&[("a", QUICK), ("b", QUICK)], &[&flag]);
+    let option = format!("--gateway=http://{}", port.address());
+    let sandbox = with_jobs(&[("a", QUICK), ("b", QUICK)]);
+    let server = OwnServer::start(&sandbox, &option);
     for job in ["a", "b", "a"] {
-        exporter.run(job);
+        server.run(job);
     }
-    eventually("the reports wait", || waiting(&exporter) >= 2);
-    exporter.server.logs("reports wait in the outbox");
+    eventually("the reports wait", || waiting(&server) >= 2.0);
+    server.logs("reports wait in the outbox");
     let gateway = Server::pushgateway_on(&port);
     // By itself: no run has to bring it.
     let runs =
         |job| format!("batch_job_runs_total{{instance=\"\",job=\"{job}\",outcome=\"success\"}}");
     shows(&gateway, &runs("a"), 2.0);
     shows(&gateway, &runs("b"), 1.0);
-    eventually("the outbox is empty", || waiting(&exporter) == 0);
-    exporter.server.logs("reports are delivered again");
+    server.shows(WAITING, 0.0);
+    server.logs("reports are delivered again");
 }
 
 /// Of the gateways one refuses connections, and another takes them and is silent for ever.
@@ -91,33 +95,32 @@ fn a_gateway_that_is_down_delays_no_other() {
         format!("http://{}", closed.address()),
         gateway.url(),
     ];
-    let mut flags = urls.map(|url| format!("--gateway={url}")).to_vec();
+    let gateways = urls.map(|url| format!("--gateway={url}")).join(" ");
     // Longer than what is waited for here.
-    flags.extend(["--push-deadline=10m".into(), "--push-timeout=10m".into()]);
-    flags.extend([
-        "--push-interval=200ms".into(),
-        "--push-instance=here".into(),
-    ]);
-    let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
-    let exporter = Exporter::start(&[("a", QUICK)], &flags);
+    let patience = "--push-deadline=10m --push-timeout=10m";
+    let own = "--push-interval=200ms --push-instance=here";
+    let sandbox = with_jobs(&[("a", QUICK)]);
+    let server = OwnServer::start(&sandbox, &format!("{gateways} {patience} {own}"));
     let runs = "batch_job_runs_total{instance=\"\",job=\"a\",outcome=\"success\"}";
     let own = "batch_job_runs_total{instance=\"here\",job=\"metricsjob\",job_name=\"a\",outcome=\"success\"}";
     for count in 1..=3 {
-        exporter.run("a");
+        server.run("a");
         shows(&gateway, runs, f64::from(count));
         shows(&gateway, own, f64::from(count));
     }
-    assert!(waiting(&exporter) >= 2, "those of two gateways wait");
+    assert!(waiting(&server) >= 2.0, "those of two gateways wait");
 }
 
 #[test]
 fn the_servers_own_metrics_are_pushed() {
     let gateway = Server::pushgateway(&[]);
-    let flag = format!("--gateway={}", gateway.url());
-    let flags = [&flag, "--push-interval=1s", "--push-instance=here or there"];
-    let mut exporter = Exporter::start(&[("j", JOB), ("quick", QUICK)], &flags);
-    exporter.run("j");
-    exporter.run("quick");
+    let option = format!("--gateway={}", gateway.url());
+    let sandbox = with_jobs(&[("j", JOB), ("quick", QUICK)]);
+    let mut command = server_command(&sandbox, &format!("{option} --push-interval=1s"));
+    command.arg("--push-instance=here or there");
+    let server = OwnServer::start_command(command);
+    server.run("j");
+    server.run("quick");
     let group = "instance=\"here or there\",job=\"metricsjob\"";
     let of_quick =
         format!("batch_job_runs_total{{{group},job_name=\"quick\",outcome=\"success\"}}");
@@ -147,34 +150,25 @@ fn the_servers_own_metrics_are_pushed() {
     let uptime = format!("metricsjob_uptime_seconds{{{group}}}");
     let before = samples[&uptime];
     eventually("it is pushed again", || gateway.samples()[&uptime] > before);
-    assert_eq!(exporter.terminate(), Some(0));
-    let log = exporter.server.log();
+    let log = server.end();
     assert!(!log.contains("could not"), "{log}");
 }
 
 #[test]
 fn the_last_push_has_all_that_the_end_brought() {
     let gateway = Server::pushgateway(&[]);
-    let flag = format!("--gateway={}", gateway.url());
-    let flags = [
-        &flag,
-        "--push-interval=1h",
-        "--push-instance=here",
-        "--grace=0s",
-        "--log-window=1h",
-    ];
-    let long = "command = [\"sleep\", \"600\"]\n";
-    let mut exporter = Exporter::start(&[("quick", QUICK), ("long", long)], &flags);
-    exporter.run("quick");
-    let begun = exporter.request("POST", "/api/v1/jobs/long/runs", &[], "");
-    assert_eq!(begun.status, 202);
-    eventually("it runs", || {
-        let text = exporter.metrics();
-        text.contains("\nbatch_job_running{job_name=\"long\"} 1\n")
-    });
+    let options = format!(
+        "--gateway={} --push-interval=1h --push-instance=here --grace=0s --log-window=1h",
+        gateway.url()
+    );
+    let sandbox = with_jobs(&[("quick", QUICK), ("long", LONG)]);
+    let server = OwnServer::start(&sandbox, &options);
+    server.run("quick");
+    server.ask("long");
+    server.shows("batch_job_running{job_name=\"long\"}", 1.0);
     let own = |series: &str| series.contains("job=\"metricsjob\"");
     assert!(!gateway.samples().keys().any(|series| own(series)));
-    assert_eq!(exporter.terminate(), Some(0));
+    let log = server.end();
     let samples = gateway.samples();
     for (series, value) in [
         (
@@ -201,12 +195,11 @@ fn the_last_push_has_all_that_the_end_brought() {
         assert_eq!(
             samples.get(series),
             Some(&value),
-            "{series}: {samples:#?}\n{}",
-            exporter.server.log()
+            "{series}: {samples:#?}\n{log}"
         );
     }
     // So has the last window.
-    let windows = windows(&exporter.server.log());
+    let windows = windows(&log);
     assert_eq!(windows.len(), 1, "{windows:?}");
     assert!(windows[0].contains(" runs=2 "), "{windows:?}");
 }
@@ -223,19 +216,20 @@ fn windows(log: &str) -> Vec<String> {
 #[test]
 fn the_log_has_what_happened_lately() {
     let gateway = Server::pushgateway(&[]);
-    let flag = format!("--gateway={}", gateway.url());
-    let flags = [&flag, "--log-window=1h", "--log.format=json"];
+    let options = format!(
+        "--gateway={} --log-window=1h --log.format=json",
+        gateway.url()
+    );
     let flaky = "retries = 2\nbackoff = \"1ms\"\n\
                  command = [\"sh\", \"-c\", \"echo >>tries; test $(wc -l <tries) -eq 2\"]\n";
     let bad = "command = [\"false\"]\n";
-    let jobs = [("quick", QUICK), ("flaky", flaky), ("bad", bad)];
-    let mut exporter = Exporter::start(&jobs, &flags);
+    let sandbox = with_jobs(&[("quick", QUICK), ("flaky", flaky), ("bad", bad)]);
+    let server = OwnServer::start(&sandbox, &options);
     for job in ["quick", "quick", "flaky", "bad"] {
-        exporter.run(job);
+        server.run(job);
     }
-    eventually("all is delivered", || waiting(&exporter) == 0);
-    assert_eq!(exporter.terminate(), Some(0));
-    let windows = windows(&exporter.server.log());
+    server.shows(WAITING, 0.0);
+    let windows = windows(&server.end());
     let [window] = &windows[..] else {
         panic!("{windows:?}")
     };
@@ -245,7 +239,7 @@ fn the_log_has_what_happened_lately() {
     assert_eq!(window["retries"], 1);
     assert_eq!(window["pushes_sent"], 4);
     assert_eq!(window["pushes_failed"], 0);
-    let expected = serde_json::json!({
+    let expected = json!({
         "bad": { "failure": 1 }, "flaky": { "success": 1 }, "quick": { "success": 2 },
     });
     let runs = &window["runs_by_job_and_outcome"];
@@ -259,30 +253,30 @@ fn the_log_has_what_happened_lately() {
     assert!(window["window_seconds"].as_f64().unwrap() >= quantiles[0]);
 }
 
+/// A server with these variables, split at blanks, where a job has run.
+#[track_caller]
+fn after_a_run(options: &str, variables: &str) -> (Sandbox, OwnServer) {
+    let mut sandbox = with_jobs(&[("quick", QUICK)]);
+    for variable in variables.split_whitespace() {
+        let (name, value) = variable.split_once('=').unwrap();
+        sandbox = sandbox.variable(name, value);
+    }
+    let server = OwnServer::start(&sandbox, options);
+    server.run("quick");
+    (sandbox, server)
+}
+
 #[test]
 fn windows_follow_each_other() {
-    for (flags, variables) in [
-        (&["--log-window=1s"][..], &[][..]),
-        (&["--log-window=1"], &[("ENABLE_METRICS", "false")]),
-        (&[], &[("METRICS_INTERVAL_SECONDS", "1")]),
-        (
-            &[],
-            &[
-                ("METRICS_INTERVAL_SECONDS", "0.5"),
-                ("ENABLE_METRICS", "yes"),
-            ],
-        ),
+    for (options, variables) in [
+        ("--log-window=1s", ""),
+        ("--log-window=1", "ENABLE_METRICS=false"),
+        ("", "METRICS_INTERVAL_SECONDS=1"),
+        ("", "METRICS_INTERVAL_SECONDS=0.5 ENABLE_METRICS=yes"),
     ] {
-        let mut sandbox = Sandbox::new();
-        for (name, value) in variables {
-            sandbox = sandbox.variable(name, *value);
-        }
-        let exporter = Exporter::start_in(sandbox, &[("quick", QUICK)], flags);
-        exporter.run("quick");
-        eventually("three windows", || {
-            windows(&exporter.server.log()).len() >= 3
-        });
-        let windows = windows(&exporter.server.log());
+        let (_sandbox, server) = after_a_run(options, variables);
+        eventually("three windows", || windows(&server.log()).len() >= 3);
+        let windows = windows(&server.log());
         // Each run is in one of them.
         let with_run = windows.iter().filter(|line| line.contains(" runs=1 "));
         assert_eq!(with_run.count(), 1, "{windows:?}");
@@ -294,31 +288,16 @@ fn windows_follow_each_other() {
 
 #[test]
 fn no_windows() {
-    for (flags, variables) in [
-        (&["--log-window=0"][..], &[][..]),
-        (&["--log-window=0s"], &[("METRICS_INTERVAL_SECONDS", "1")]),
-        (&[], &[("METRICS_INTERVAL_SECONDS", "0")]),
-        (
-            &[],
-            &[
-                ("METRICS_INTERVAL_SECONDS", "1"),
-                ("ENABLE_METRICS", "false"),
-            ],
-        ),
+    for (options, variables) in [
+        ("--log-window=0", ""),
+        ("--log-window=0s", "METRICS_INTERVAL_SECONDS=1"),
+        ("", "METRICS_INTERVAL_SECONDS=0"),
+        ("", "METRICS_INTERVAL_SECONDS=1 ENABLE_METRICS=false"),
     ] {
-        let mut sandbox = Sandbox::new();
-        for (name, value) in variables {
-            sandbox = sandbox.variable(name, *value);
-        }
-        let mut exporter = Exporter::start_in(sandbox, &[("quick", QUICK)], flags);
-        exporter.run("quick");
+        let (_sandbox, server) = after_a_run(options, variables);
         // There would be one at the end.
-        assert_eq!(exporter.terminate(), Some(0));
-        assert_eq!(
-            windows(&exporter.server.log()),
-            [""; 0],
-            "{flags:?} {variables:?}"
-        );
+        let windows = windows(&server.end());
+        assert_eq!(windows, [""; 0], "{options} {variables}");
     }
 }
 
@@ -346,31 +325,20 @@ fn windows_that_make_no_sense_are_refused() {
 #[test]
 fn a_second_signal_ends_it_at_once() {
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
-    let flag = format!("--gateway=http://{}", silent.local_addr().unwrap());
-    let flags = [
-        &flag,
-        "--push-deadline=10m",
-        "--push-timeout=10m",
-        "--push-interval=1h",
-        "--grace=10m",
-    ];
-    let long = "command = [\"sleep\", \"600\"]\n";
-    let mut exporter = Exporter::start(&[("quick", QUICK), ("long", long)], &flags);
-    exporter.run("quick");
-    exporter.request("POST", "/api/v1/jobs/long/runs", &[], "");
-    eventually("it runs", || {
-        let text = exporter.metrics();
-        text.contains("\nbatch_job_running{job_name=\"long\"} 1\n")
-    });
-    send(exporter.server.pid(), Signal::SIGTERM);
-    exporter.server.logs("msg=ending");
-    send(exporter.server.pid(), Signal::SIGTERM);
-    let ended = std::thread::spawn(move || {
-        let code = exporter.server.wait();
-        (code, exporter)
-    });
+    let options = format!(
+        "--gateway=http://{} --push-deadline=10m --push-timeout=10m --push-interval=1h --grace=10m",
+        silent.local_addr().unwrap()
+    );
+    let sandbox = with_jobs(&[("quick", QUICK), ("long", LONG)]);
+    let server = OwnServer::start(&sandbox, &options);
+    server.run("quick");
+    server.ask("long");
+    server.shows("batch_job_running{job_name=\"long\"}", 1.0);
+    server.signal(SIGTERM);
+    server.logs("msg=ending");
+    server.signal(SIGTERM);
+    let ended = std::thread::spawn(|| server.ended());
     eventually("the server has ended", || ended.is_finished());
-    let (code, exporter) = ended.join().unwrap();
-    assert_eq!(code, Some(0));
-    assert_eq!(exporter.sandbox.outbox().len(), 2);
+    ended.join().unwrap();
+    assert_eq!(sandbox.outbox().len(), 2);
 }

@@ -6,9 +6,9 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
-use serde_json::{Value as Json, json};
+use serde_json::json;
 
-use crate::common::own_server::{GATE, OwnServer, close, job, open};
+use crate::common::own_server::{GATE, OwnServer, close, history, id, job, open};
 use crate::common::{Sandbox, eventually, eventually_within};
 
 /// The names of the jobs that are not compiled in.
@@ -65,11 +65,7 @@ fn jobs_come_change_and_go() {
         assert_eq!(server.own("metricsjob_jobs"), all);
         assert!(!has_series(&server, "goes"), "{}", server.metrics());
         server.is_refused(404, "goes");
-        let runs = sandbox
-            .history()
-            .iter()
-            .filter(|run| run["name"] == "goes")
-            .count();
+        let runs = history(&sandbox, "goes").len();
         for name in ["comes", "changes"] {
             server.eventually_runs(name, "success", 2);
         }
@@ -79,11 +75,7 @@ fn jobs_come_change_and_go() {
         );
         assert_eq!(server.job("stays"), before);
         server.end();
-        let after = sandbox
-            .history()
-            .iter()
-            .filter(|run| run["name"] == "goes")
-            .count();
+        let after = history(&sandbox, "goes").len();
         assert!(after <= runs + 1, "{runs} {after}");
     }
 }
@@ -192,8 +184,9 @@ fn a_bad_file_leaves_its_job_as_it_was() {
         server.logs("jobs/new.toml:1:1: unknown key \\\"comand\\\"");
         server.logs("problems=2");
         assert_eq!(server.own("metricsjob_job_file_problems"), 2.0);
-        let (status, page) = server.get("/");
-        assert_eq!(status, 200);
+        let page = server.get("/");
+        assert_eq!(page.status, 200);
+        let page = page.body;
         assert!(
             page.contains("2 problems") && page.contains("jobs/j.toml:1:9"),
             "{page}"
@@ -213,7 +206,7 @@ fn a_bad_file_leaves_its_job_as_it_was() {
         reload(&server);
         assert_eq!(server.own("metricsjob_job_file_problems"), 0.0);
         assert_eq!(server.reload()["problems"], json!([]));
-        let (_, page) = server.get("/");
+        let page = server.get("/").body;
         assert!(!page.contains("jobs/j.toml:1:9"), "{page}");
     }
 }
@@ -305,13 +298,8 @@ fn reloads_under_load_lose_and_double_nothing() {
     let runs = server.sum("batch_job_runs_total");
     let log = server.end();
     assert!(!log.contains("level=error"), "{log}");
-    let history = sandbox
-        .run("history --last 100000 --output json")
-        .code(0)
-        .json();
-    let history = history.as_array().unwrap();
-    let id = |run: &Json| run["run_id"].as_str().unwrap().to_owned();
-    let ids: BTreeSet<String> = history.iter().map(id).collect();
+    let history = sandbox.history();
+    let ids: BTreeSet<&str> = history.iter().map(id).collect();
     assert_eq!([history.len() as f64, ids.len() as f64], [runs, runs]);
     assert!(runs >= 50.0 * 0.05 * 10.0, "{runs}");
 }

@@ -10,7 +10,7 @@ use nix::sys::resource::{Resource, setrlimit};
 use nix::sys::signal::Signal;
 use serde_json::Value as Json;
 
-use crate::common::own_server::{GATE, OwnServer, close, job, open, server_command};
+use crate::common::own_server::{GATE, OwnServer, close, history, id, job, open, server_command};
 use crate::common::{Sandbox, eventually, eventually_within};
 
 /// Seconds since the epoch.
@@ -31,13 +31,6 @@ fn schedule_at(times: &[u64]) -> String {
 fn soon(seconds: u64) -> u64 {
     let due = now() as u64 + seconds;
     if due % 60 > 55 { due + 5 } else { due }
-}
-
-/// The runs of the job called `name`, the newest last.
-fn history(sandbox: &Sandbox, name: &str) -> Vec<Json> {
-    let mut runs = sandbox.history();
-    runs.retain(|run| run["name"] == name);
-    runs
 }
 
 fn number(json: &Json, key: &str) -> f64 {
@@ -118,7 +111,7 @@ fn a_run_is_as_by_run() {
 
     let server = OwnServer::start(&sandbox, "");
     let run = server.run("full");
-    let id = run["run_id"].as_str().unwrap();
+    let id = id(&run);
     let read = |file: &str| fs::read_to_string(sandbox.path().join(file)).unwrap();
     assert_eq!(read("env"), format!("me label {id}\n"));
     assert_eq!(read("stdin"), "/dev/null\n");
@@ -218,10 +211,7 @@ fn what_is_due_meanwhile_is_skipped() {
     server.end();
     let runs = history(&sandbox, "j");
     let first = runs.iter().find(|run| run["outcome"] == "success").unwrap();
-    let expected = format!(
-        "another run goes on ({})",
-        first["run_id"].as_str().unwrap()
-    );
+    let expected = format!("another run goes on ({})", id(first));
     assert_eq!(why, expected);
     let skipped = runs.iter().find(|run| run["outcome"] == "skipped").unwrap();
     assert_eq!(skipped["failure"], expected);
@@ -242,10 +232,7 @@ fn what_is_asked_for_meanwhile_waits_in_its_order() {
     open(&sandbox);
     server.eventually_runs("j", "success", 4);
     let runs = history(&sandbox, "j");
-    let order: Vec<&str> = runs
-        .iter()
-        .map(|run| run["run_id"].as_str().unwrap())
-        .collect();
+    let order: Vec<&str> = runs.iter().map(id).collect();
     assert_eq!(order, ids);
     for pair in runs.windows(2) {
         let end = number(&pair[0], "completion_timestamp_seconds");
@@ -446,19 +433,12 @@ fn a_thousand_jobs_are_due_at_once() {
     assert_eq!(server.own("metricsjob_queued_runs"), 0.0);
     let log = server.end();
     assert!(!log.contains("level=error"), "{log}");
-    let history = sandbox
-        .run("history --last 5000 --output json")
-        .code(0)
-        .json();
-    let runs = history.as_array().unwrap();
+    let runs = &sandbox.history();
     let names: BTreeSet<&str> = runs
         .iter()
         .map(|run| run["name"].as_str().unwrap())
         .collect();
-    let ids: BTreeSet<&str> = runs
-        .iter()
-        .map(|run| run["run_id"].as_str().unwrap())
-        .collect();
+    let ids: BTreeSet<&str> = runs.iter().map(id).collect();
     let told: Vec<&str> = (log.lines())
         .filter(|line| !line.contains("outcome=success") && !line.contains("msg=metrics"))
         .collect();

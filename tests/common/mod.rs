@@ -1,7 +1,5 @@
 //! The harness: the built binary in a home of its own, gateways to push to, servers that misbehave.
 
-#[cfg(feature = "real-servers")]
-pub mod api_server;
 mod authority;
 #[cfg(feature = "real-servers")]
 pub mod campaign;
@@ -10,8 +8,6 @@ mod chromium;
 pub mod client_model;
 #[cfg(feature = "real-servers")]
 pub mod curl;
-#[cfg(feature = "real-servers")]
-mod exporter;
 mod fake_server;
 pub mod families;
 mod fault;
@@ -30,8 +26,6 @@ pub mod web_server;
 pub use authority::Authority;
 #[cfg(feature = "real-servers")]
 pub use chromium::Chromium;
-#[cfg(feature = "real-servers")]
-pub use exporter::{Exporter, Page};
 pub use fake_server::FakeServer;
 pub use fault::Fault;
 pub use fault_proxy::FaultProxy;

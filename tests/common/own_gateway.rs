@@ -9,15 +9,12 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex, mpsc};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use tempfile::TempDir;
 
+use super::server::{Answer, PATIENCE};
 use super::waiting::{eventually, send};
-
-/// How long a start and an answer may take, on a machine that does much else.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 const ADDRESS: &str = "--web.listen-address";
 
@@ -79,7 +76,7 @@ impl OwnGateway {
                     let json = line.split_once("\"msg\":\"Listening on\",\"address\":");
                     if let Some((_, address)) = logfmt.or(json) {
                         let address = address.trim_matches(['"', '}', ' ']);
-                        let _ = sender.send(address.to_owned());
+                        let _ = sender.send(address.replace("0.0.0.0", "127.0.0.1"));
                     }
                     *log.lock().unwrap() += &format!("{line}\n");
                 }
@@ -104,7 +101,7 @@ impl OwnGateway {
         self.child.id()
     }
 
-    /// HOST:PORT.
+    /// HOST:PORT, as it is reached from here.
     pub fn address(&self) -> &str {
         &self.addresses[0]
     }
@@ -230,10 +227,24 @@ pub fn request(
     headers: &[(&str, &str)],
     body: &[u8],
 ) -> io::Result<(u16, String)> {
+    let answer = exchange(address, method, path, headers, body)?;
+    Ok((answer.status, answer.body))
+}
+
+/// The same: all of the answer. HTTP 1.0, so that the body ends with the connection.
+pub fn exchange(
+    address: &str,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &[u8],
+) -> io::Result<Answer> {
     let mut stream = connect(address)?;
     let length = body.len();
-    let mut head =
-        format!("{method} {path} HTTP/1.0\r\nHost: {address}\r\nContent-Length: {length}\r\n");
+    let mut head = format!("{method} {path} HTTP/1.0\r\nContent-Length: {length}\r\n");
+    if headers.iter().all(|(name, _)| *name != "Host") {
+        head += &format!("Host: {address}\r\n");
+    }
     for (name, value) in headers {
         head += &format!("{name}: {value}\r\n");
     }
@@ -241,28 +252,28 @@ pub fn request(
     message.extend_from_slice(body);
     let written = stream.write_all(&message);
     // It may have answered before it has read all.
-    answer(&mut stream).map_err(|error| written.err().unwrap_or(error))
+    receive(&mut stream, method).map_err(|error| written.err().unwrap_or(error))
 }
 
 /// Reads an answer to its end: the status and the body.
 pub fn answer(stream: &mut TcpStream) -> io::Result<(u16, String)> {
-    let mut answer = Vec::new();
-    let read = stream.read_to_end(&mut answer);
-    let text = String::from_utf8_lossy(&answer);
-    let parsed = text.split_once("\r\n\r\n").and_then(|(head, body)| {
-        let status = head.split(' ').nth(1)?.parse().ok()?;
-        Some((status, head.to_ascii_lowercase(), body.to_owned()))
-    });
-    let Some((status, head, body)) = parsed else {
+    let answer = receive(stream, "GET")?;
+    Ok((answer.status, answer.body))
+}
+
+/// Reads the answer to a request with this method to its end.
+fn receive(stream: &mut TcpStream, method: &str) -> io::Result<Answer> {
+    let mut received = Vec::new();
+    let read = stream.read_to_end(&mut received);
+    let text = String::from_utf8_lossy(&received).into_owned();
+    let Some(answer) = Answer::parse(received) else {
         read?;
         return Err(io::Error::new(io::ErrorKind::UnexpectedEof, text));
     };
-    let length = head.lines().find_map(|line| {
-        let length = line.strip_prefix("content-length: ")?;
-        length.parse::<usize>().ok()
-    });
-    if length.is_some_and(|length| length != body.len()) {
+    let length = answer.headers.get("content-length");
+    let length = length.and_then(|length| length.parse::<usize>().ok());
+    if method != "HEAD" && length.is_some_and(|length| length != answer.bytes.len()) {
         return Err(io::ErrorKind::UnexpectedEof.into());
     }
-    Ok((status, body))
+    Ok(answer)
 }

@@ -1,14 +1,20 @@
 //! `metricsjob serve`, with the job files of a sandbox.
 
+use std::collections::BTreeSet;
 use std::ops::Deref;
 use std::process::{Command, Stdio};
 
 use nix::sys::signal::Signal;
 use serde_json::{Value as Json, json};
 
-use super::own_gateway::OwnGateway;
+use super::own_gateway::{OwnGateway, exchange};
 use super::sandbox::Sandbox;
+use super::server::Answer;
 use super::waiting::{eventually, send};
+
+pub const DESCRIPTION: &str = include_str!("../../src/serve/http/openapi.json");
+
+pub const JSON: (&str, &str) = ("Content-Type", "application/json");
 
 /// A script that goes on until [`open`].
 pub const GATE: &str = "while [ -e gate ]; do sleep 0.02; done";
@@ -29,9 +35,30 @@ impl Deref for OwnServer {
 
 /// `metricsjob serve` with these options, split at blanks, not started yet.
 pub fn server_command(sandbox: &Sandbox, options: &str) -> Command {
-    let mut command = sandbox.command(["serve", "--web.listen-address=127.0.0.1:0"]);
+    let mut command = sandbox.command(["serve"]);
+    if !options.contains("--web.listen-address") {
+        command.arg("--web.listen-address=127.0.0.1:0");
+    }
     command
         .args(options.split_whitespace())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped());
+    command
+}
+
+/// The same server, as what becomes of `wrapper`, which has its command line as last arguments.
+#[cfg(feature = "real-servers")]
+pub fn wrapped(wrapper: &[&str], server: &Command) -> Command {
+    let variables = server.get_envs();
+    let mut command = Command::new(wrapper[0]);
+    command
+        .args(&wrapper[1..])
+        .arg(server.get_program())
+        .args(server.get_args())
+        .env_clear()
+        .envs(variables.filter_map(|(name, value)| Some((name, value?))))
+        .current_dir(server.get_current_dir().unwrap())
+        .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::piped());
     command
@@ -46,6 +73,53 @@ pub fn job(sandbox: &Sandbox, name: &str, lines: &str, script: &str) {
     );
 }
 
+/// A home with these job files, as name and content.
+#[cfg(feature = "real-servers")]
+pub fn with_jobs(jobs: &[(impl AsRef<str>, impl AsRef<str>)]) -> Sandbox {
+    let sandbox = Sandbox::new();
+    for (name, content) in jobs {
+        sandbox.write(&format!("jobs/{}.toml", name.as_ref()), content.as_ref());
+    }
+    sandbox
+}
+
+/// A home with jobs: `hello`, `backup` as it is compiled in, but instant, and `gated` and `queued`,
+/// which go on until [`open`].
+#[cfg(feature = "real-servers")]
+pub fn with_examples() -> Sandbox {
+    let sandbox = Sandbox::new();
+    sandbox.write(
+        "jobs/hello.toml",
+        r#"
+description = "Say hello"
+job = "greeting"
+prefix = "greeting"
+method = "put"
+grouping = { db = "customers" }
+schedule = "30 3 1 1 *"
+timezone = "Europe/Berlin"
+overlap = "allow"
+missed = "run-once"
+jitter = "1500ms"
+tail = 5
+command = ["sh", "-c", "echo 'metric 1' >&2; exit 3"]
+[[metric]]
+name = "greetings"
+type = "gauge"
+help = "Greetings said."
+pattern = 'metric (\d)'
+"#,
+    );
+    sandbox.write(
+        "jobs/backup.toml",
+        "builtin = 'backup'\nprefix = 'db_backup'\noverlap = 'allow'\nparams = { duration = '0s' }\n",
+    );
+    close(&sandbox);
+    job(&sandbox, "gated", "", GATE);
+    job(&sandbox, "queued", "overlap = 'queue'", GATE);
+    sandbox
+}
+
 /// From now on [`GATE`] does not end.
 pub fn close(sandbox: &Sandbox) {
     sandbox.write("gate", "");
@@ -54,6 +128,51 @@ pub fn close(sandbox: &Sandbox) {
 /// Ends [`GATE`].
 pub fn open(sandbox: &Sandbox) {
     std::fs::remove_file(sandbox.path().join("gate")).unwrap();
+}
+
+/// The runs of the job called `name`, the newest last.
+#[track_caller]
+pub fn history(sandbox: &Sandbox, name: &str) -> Vec<Json> {
+    let mut runs = sandbox.history();
+    runs.retain(|run| run["name"] == name);
+    runs
+}
+
+/// `json` has all keys that the schema says, and no others.
+#[track_caller]
+pub fn assert_shape(json: &Json, schema: &str) {
+    let description: Json = serde_json::from_str(DESCRIPTION).unwrap();
+    let schema = &description["components"]["schemas"][schema];
+    let required = schema["required"].as_array().unwrap().iter();
+    let expected: BTreeSet<&str> = required.map(|key| key.as_str().unwrap()).collect();
+    let object = json.as_object().unwrap();
+    let keys: BTreeSet<&str> = object.keys().map(String::as_str).collect();
+    assert_eq!(keys, expected, "{json}");
+}
+
+/// The id of a run.
+pub fn id(run: &Json) -> &str {
+    run["run_id"].as_str().unwrap()
+}
+
+impl Answer {
+    /// The body, which is JSON.
+    #[track_caller]
+    pub fn json(&self, status: u16) -> Json {
+        assert_eq!(self.status, status, "{}", self.body);
+        assert_eq!(self.headers["content-type"], "application/json");
+        serde_json::from_str(&self.body).unwrap()
+    }
+
+    /// What it says is wrong.
+    #[track_caller]
+    pub fn error(&self, status: u16) -> String {
+        let json = self.json(status);
+        assert_shape(&json, "Error");
+        let error = json["error"].as_str().unwrap();
+        assert!(!error.is_empty());
+        error.to_owned()
+    }
 }
 
 impl OwnServer {
@@ -71,12 +190,37 @@ impl OwnServer {
         }
     }
 
+    #[track_caller]
+    pub fn exchange(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: impl AsRef<[u8]>,
+    ) -> Answer {
+        exchange(self.address(), method, path, headers, body.as_ref())
+            .unwrap_or_else(|error| panic!("{method} {path}: {error}\n{}", self.log()))
+    }
+
+    #[track_caller]
+    pub fn get(&self, path: &str) -> Answer {
+        self.exchange("GET", path, &[], "")
+    }
+
+    /// Asks for a run of `job` with this body.
+    #[track_caller]
+    pub fn post(&self, job: &str, body: impl AsRef<[u8]>) -> Answer {
+        let path = format!("/api/v1/jobs/{job}/runs");
+        self.exchange("POST", &path, &[JSON], body)
+    }
+
     /// The JSON of an answer with this status.
     #[track_caller]
     pub fn json(&self, status: u16, method: &str, path: &str) -> Json {
-        let (got, body) = self.request(method, path, &[], "");
-        assert_eq!(got, status, "{method} {path}: {body}\n{}", self.log());
-        serde_json::from_str(&body).unwrap()
+        let answer = self.exchange(method, path, &[], "");
+        let body = &answer.body;
+        assert_eq!(answer.status, status, "{path}: {body}\n{}", self.log());
+        answer.json(status)
     }
 
     #[track_caller]
@@ -87,15 +231,36 @@ impl OwnServer {
     /// Asks for a run of `job`, which is accepted; returns its id.
     #[track_caller]
     pub fn ask(&self, job: &str) -> String {
-        let run = self.json(202, "POST", &format!("/api/v1/jobs/{job}/runs"));
-        run["run_id"].as_str().unwrap().to_owned()
+        self.ask_with(job, &json!({}))
+    }
+
+    /// The same with what a request may change of a run. It is no other than the one that `Location` names.
+    #[track_caller]
+    pub fn ask_with(&self, job: &str, changes: &Json) -> String {
+        let answer = self.post(job, changes.to_string());
+        let run = answer.json(202);
+        assert_shape(&run, "Run");
+        assert_eq!(
+            (&run["name"], &run["status"]),
+            (&json!(job), &json!("queued"))
+        );
+        let id = id(&run).to_owned();
+        let is_hex = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+        assert!(id.len() == 16 && id.bytes().all(is_hex), "{id}");
+        assert_eq!(answer.headers["location"], format!("/api/v1/runs/{id}"));
+        id
     }
 
     /// Asks for a run of `job`, which is refused; returns why.
     #[track_caller]
     pub fn is_refused(&self, status: u16, job: &str) -> String {
-        let answer = self.json(status, "POST", &format!("/api/v1/jobs/{job}/runs"));
-        answer["error"].as_str().unwrap().to_owned()
+        self.post(job, "{}").error(status)
+    }
+
+    /// The run as it is now.
+    #[track_caller]
+    pub fn run_now(&self, id: &str) -> Json {
+        self.json(200, "GET", &format!("/api/v1/runs/{id}"))
     }
 
     /// The run once it is `status`.
@@ -103,7 +268,7 @@ impl OwnServer {
     pub fn run_once(&self, id: &str, status: &str) -> Json {
         let mut run = json!(null);
         eventually(&format!("{id} is {status}"), || {
-            run = self.json(200, "GET", &format!("/api/v1/runs/{id}"));
+            run = self.run_now(id);
             run["status"] == status
         });
         run
@@ -113,6 +278,23 @@ impl OwnServer {
     #[track_caller]
     pub fn run(&self, job: &str) -> Json {
         self.run_once(&self.ask(job), "finished")
+    }
+
+    /// The same with what a request may change of a run.
+    #[cfg(feature = "real-servers")]
+    #[track_caller]
+    pub fn run_with(&self, job: &str, changes: &Json) -> Json {
+        self.run_once(&self.ask_with(job, changes), "finished")
+    }
+
+    /// The runs of `job` that are listed.
+    #[cfg(feature = "real-servers")]
+    #[track_caller]
+    pub fn listed(&self, job: &str, query: &str) -> Vec<Json> {
+        let path = format!("/api/v1/jobs/{job}/runs{query}");
+        let runs = self.json(200, "GET", &path);
+        assert_shape(&runs, "Runs");
+        runs["runs"].as_array().unwrap().clone()
     }
 
     /// A series of `/metrics`, if it is there.
@@ -152,7 +334,9 @@ impl OwnServer {
     /// Has it read the job files again; returns the answer.
     #[track_caller]
     pub fn reload(&self) -> Json {
-        self.json(200, "POST", "/-/reload")
+        let answer = self.json(200, "POST", "/-/reload");
+        assert_shape(&answer, "Reload");
+        answer
     }
 
     pub fn signal(&self, signal: Signal) {

@@ -106,7 +106,7 @@ impl Sandbox {
     /// The runs so far, the newest last.
     #[track_caller]
     pub fn history(&self) -> Vec<Json> {
-        let history = self.run("history --last 1000 --output json");
+        let history = self.run("history --last 100000 --output json");
         history.code(0).json().as_array().unwrap().clone()
     }
 

@@ -45,12 +45,30 @@ impl Home {
 pub struct Answer {
     pub status: u16,
     /// Names in lower case.
-    #[cfg_attr(not(feature = "real-servers"), allow(dead_code))]
     pub headers: BTreeMap<String, String>,
     /// Bytes in it that are no UTF-8 are `\xff` and the like.
     pub body: String,
-    #[cfg(feature = "real-servers")]
     pub bytes: Vec<u8>,
+}
+
+impl Answer {
+    /// Of all that has come; none, if its head is not complete.
+    pub fn parse(mut answer: Vec<u8>) -> Option<Self> {
+        let end = answer.windows(4).position(|it| it == b"\r\n\r\n")?;
+        let bytes = answer.split_off(end + 4);
+        let head = shown_bytes(&answer);
+        let mut lines = head.trim_end().split("\r\n");
+        let status = lines.next()?.split(' ').nth(1)?;
+        let headers = lines.filter_map(|line| line.split_once(": "));
+        Some(Answer {
+            status: status.parse().ok()?,
+            headers: headers
+                .map(|(name, value)| (name.to_lowercase(), value.to_owned()))
+                .collect(),
+            body: shown_bytes(&bytes),
+            bytes,
+        })
+    }
 }
 
 impl Server {
@@ -231,21 +249,7 @@ impl Server {
         stream.write_all(&request)?;
         let mut answer = Vec::new();
         stream.read_to_end(&mut answer)?;
-        let end = answer.windows(4).position(|it| it == b"\r\n\r\n").unwrap();
-        let bytes = answer.split_off(end + 4);
-        let head = shown_bytes(&answer);
-        let mut lines = head.trim_end().split("\r\n");
-        let status = lines.next().unwrap().split(' ').nth(1).unwrap();
-        let headers = lines.filter_map(|line| line.split_once(": "));
-        Ok(Answer {
-            status: status.parse().unwrap(),
-            headers: headers
-                .map(|(name, value)| (name.to_lowercase(), value.to_owned()))
-                .collect(),
-            body: shown_bytes(&bytes),
-            #[cfg(feature = "real-servers")]
-            bytes,
-        })
+        Ok(Answer::parse(answer).unwrap())
     }
 
     /// Asks for `path` until it answers 200 with a body that is `wanted`, and returns that.
