@@ -98,7 +98,13 @@ mod as_root {
     fn as_nobody(sandbox: &Sandbox, line: &str, home: Option<&Path>) -> Finished {
         let binary = sandbox.path().join("metricsjob");
         if !binary.exists() {
-            fs::copy(env!("CARGO_BIN_EXE_metricsjob"), &binary).unwrap();
+            // By another process: what other tests start would have inherited the file, open for writing, if we
+            // had it open, and then it cannot be run.
+            let copy = Command::new("cp")
+                .arg(env!("CARGO_BIN_EXE_metricsjob"))
+                .arg(&binary)
+                .status();
+            assert!(copy.unwrap().success());
             mode(sandbox.path(), 0o755);
         }
         let mut command = Command::new(binary);
