@@ -5,9 +5,10 @@ use std::io::Write;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::thread::sleep;
+use std::thread::{self, sleep};
 use std::time::{Duration, Instant};
 
+use rusqlite::Connection;
 use serde_json::{Value as Json, json};
 
 use crate::common::api_server::{Api, assert_shape, open, sandbox, serve};
@@ -265,4 +266,31 @@ fn a_corrupt_database() {
         moved.retain(|name| !name.ends_with("-wal") && !name.ends_with("-shm"));
         assert_eq!(moved.len(), times, "{moved:?}");
     }
+}
+
+/// The health can wait for whoever has the database locked, but nothing that only reads.
+#[test]
+fn another_process_writes_for_long() {
+    let api = Api::start();
+    runs_recorded(&api, "a");
+    let database = Connection::open(api.sandbox.path().join("state/state.db")).unwrap();
+    database.execute_batch("BEGIN IMMEDIATE").unwrap();
+    // Its last answer is good for a while.
+    sleep(Duration::from_secs(2));
+    thread::scope(|scope| {
+        let health = scope.spawn(|| api.get("/health").status);
+        sleep(Duration::from_millis(200));
+        let start = Instant::now();
+        for path in ["/metrics", "/api/v1/jobs/backup/runs", "/"] {
+            assert_eq!(api.get(path).status, 200, "{path}");
+        }
+        assert!(
+            start.elapsed() < Duration::from_secs(5),
+            "{:?}",
+            start.elapsed()
+        );
+        assert!(!health.is_finished());
+        database.execute_batch("COMMIT").unwrap();
+        assert_eq!(health.join().unwrap(), 200);
+    });
 }
