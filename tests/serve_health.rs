@@ -5,10 +5,11 @@ use std::io::Write;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::thread::sleep;
+use std::thread::{self, sleep};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal::SIGTERM;
+use rusqlite::Connection;
 use serde_json::{Value as Json, json};
 
 use crate::common::own_server::{
@@ -263,4 +264,32 @@ fn a_corrupt_database() {
         moved.retain(|name| !name.ends_with("-wal") && !name.ends_with("-shm"));
         assert_eq!(moved.len(), times, "{moved:?}");
     }
+}
+
+/// The health can wait for whoever has the database locked, but nothing that only reads.
+#[test]
+fn another_process_writes_for_long() {
+    let sandbox = with_examples();
+    let server = OwnServer::start(&sandbox, STATE);
+    runs_recorded(&server, "a");
+    let database = Connection::open(sandbox.path().join("state/state.db")).unwrap();
+    database.execute_batch("BEGIN IMMEDIATE").unwrap();
+    // Its last answer is good for a while.
+    sleep(Duration::from_secs(2));
+    thread::scope(|scope| {
+        let health = scope.spawn(|| server.get("/health").status);
+        sleep(Duration::from_millis(200));
+        let start = Instant::now();
+        for path in ["/metrics", "/api/v1/jobs/backup/runs", "/"] {
+            assert_eq!(server.get(path).status, 200, "{path}");
+        }
+        assert!(
+            start.elapsed() < Duration::from_secs(5),
+            "{:?}",
+            start.elapsed()
+        );
+        assert!(!health.is_finished());
+        database.execute_batch("COMMIT").unwrap();
+        assert_eq!(health.join().unwrap(), 200);
+    });
 }

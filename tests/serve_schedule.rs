@@ -542,3 +542,35 @@ fn many_are_skipped_at_once() {
     };
     assert_eq!(count("WHERE outcome = 'skipped'"), JOBS);
 }
+
+/// Connections could take what runs need.
+#[test]
+fn there_is_room_for_runs_besides_connections() {
+    let sandbox = Sandbox::new();
+    let soft = |options: &str| -> u64 {
+        let mut command = server_command(&sandbox, options);
+        // SAFETY: setrlimit(2) may be called between fork and exec.
+        unsafe {
+            command.pre_exec(|| {
+                setrlimit(Resource::RLIMIT_NOFILE, 100, 4000)?;
+                Ok(())
+            });
+        }
+        let server = OwnServer::start_command(command);
+        let limits = fs::read_to_string(format!("/proc/{}/limits", server.pid())).unwrap();
+        let files = limits
+            .lines()
+            .find(|line| line.starts_with("Max open files"));
+        let soft = files.unwrap().split_whitespace().nth(3).unwrap();
+        server.end();
+        soft.parse().unwrap()
+    };
+    let few = soft("--web.max-connections 100 --concurrency 10");
+    assert_eq!(
+        soft("--web.max-connections 200 --concurrency 20"),
+        few + 100 + 160
+    );
+    let with_gateway = "--web.max-connections 100 --concurrency 10 --gateway-listen 127.0.0.1:0";
+    assert_eq!(soft(with_gateway), few + 100);
+    assert_eq!(soft("--web.max-connections 100 --concurrency 10000"), 4000);
+}

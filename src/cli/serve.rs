@@ -28,7 +28,7 @@ use crate::push::Stop;
 use crate::serve::http::{App, Parts, Permission, router};
 use crate::serve::{Delivery, Periodic, Publication, Runner, Scheduler};
 use crate::state::group_writer::Sync;
-use crate::web::{HttpMetrics, Server, Settings};
+use crate::web::{HttpMetrics, Server, Settings, make_room};
 
 /// Run jobs by their schedules, and show over HTTP what happened
 ///
@@ -142,6 +142,10 @@ pub struct ServeArgs {
 /// How long requests in flight have when the server ends.
 const REQUEST_GRACE: Duration = Duration::from_secs(5);
 
+/// How many files a run may have open: pipes of its signals and output, its process, its lock, the file of its metrics,
+/// and what it takes to start it.
+const FILES_OF_A_RUN: u64 = 16;
+
 const LOG_WINDOW: Duration = Duration::from_secs(10);
 
 /// A heap for each thread would keep what it has freed, and each run has one.
@@ -160,12 +164,23 @@ pub fn main(args: ServeArgs) -> anyhow::Result<u8> {
     let claim = claim.transpose()?;
     let server = Server::bind(&args.web.settings())?;
     let gateway_server = args.gateway_server()?;
+    // Connections may take all that was allowed for them.
+    let further = match &gateway_server {
+        Some(_) => args.web.settings().max_connections as u64,
+        None => 0,
+    };
+    make_room(u64::from(args.concurrency) * FILES_OF_A_RUN + further);
     let runner = Runner::new(args.gateway.gateways()?, delivery, state_dir);
     let scheduler = Scheduler::new(runner, args.concurrency.try_into()?);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .context("could not start the threads that serve")?;
+    // Before anything can run that they would end, or anybody is served.
+    let mut signals = {
+        let _context = runtime.enter();
+        Signals::catch()?
+    };
     let gateway = match (claim, gateway_server) {
         (Some(claim), Some(server)) => Some(GatewayPart::start(claim, server, &runtime)?),
         _ => None,
@@ -187,11 +202,6 @@ pub fn main(args: ServeArgs) -> anyhow::Result<u8> {
         let is_cut_short = Arc::clone(&is_cut_short);
         move || is_cut_short.load(Relaxed)
     });
-    // Before anything can run that they would end.
-    let mut signals = {
-        let _context = runtime.enter();
-        Signals::catch()?
-    };
     let threads = Threads::start(&args, &app, log_window, &stop)?;
     let end = End {
         grace: args.grace,

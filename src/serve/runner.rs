@@ -17,7 +17,7 @@ use crate::push::{DeliveryPolicy, Dispatch, Gateway, Stop};
 use crate::run::lock::{self, Holder};
 use crate::run::{self, Attempt, Concluded, Observer, Order, Reporting, Run, Signals, Turn};
 use crate::state::history::RecordedRun;
-use crate::state::{LazyState, StateError};
+use crate::state::{LazyState, State, StateError};
 
 /// How long a run that could not be recorded counts as a failure of the state that can be written again: the
 /// next run may be far off.
@@ -34,6 +34,8 @@ pub struct Runner {
     recording: Mutex<LazyState>,
     /// What is asked while others record.
     reading: Mutex<LazyState>,
+    /// What tries whether it can be written: that waits for other processes that write, which no scrape must.
+    probing: Mutex<LazyState>,
     /// Since when the last run could not be recorded, and why.
     failure: Mutex<Option<(Instant, String)>>,
     /// Rung when there is something to deliver: one for each gateway.
@@ -57,6 +59,7 @@ impl Runner {
             delivery,
             recording: Mutex::new(LazyState::new(&state_dir)),
             reading: Mutex::new(LazyState::new(&state_dir)),
+            probing: Mutex::new(LazyState::new(&state_dir)),
             failure: Mutex::new(None),
             state_dir,
         }
@@ -81,20 +84,14 @@ impl Runner {
     /// Reads what is in the state. It may take a while.
     pub fn read<T>(
         &self,
-        read: impl FnOnce(&mut crate::state::State) -> Result<T, StateError>,
+        read: impl FnOnce(&mut State) -> Result<T, StateError>,
     ) -> Result<T, StateError> {
-        let mut state = locked(&self.reading);
-        let result = state.get().and_then(read);
-        tell_damage(&mut state);
-        if let Err(error @ StateError::NotReplaced { aside: Some(_), .. }) = &result {
-            tracing::error!(err = %error, "the state was replaced");
-        }
-        result
+        ask(&self.reading, read)
     }
 
     /// Why runs cannot be recorded; `None` if they can. It may take a while.
     pub fn state_failure(&self) -> Option<String> {
-        let probed = self.read(|state| state.probe());
+        let probed = ask(&self.probing, State::probe);
         let failure = probed.err().map(|error| error.to_string());
         let unrecorded = locked(&self.failure).clone();
         let unrecorded = unrecorded.filter(|(since, _)| since.elapsed() < FAILURE_COUNTS);
@@ -225,6 +222,19 @@ impl Runner {
             }
         }
     }
+}
+
+fn ask<T>(
+    state: &Mutex<LazyState>,
+    ask: impl FnOnce(&mut State) -> Result<T, StateError>,
+) -> Result<T, StateError> {
+    let mut state = locked(state);
+    let result = state.get().and_then(ask);
+    tell_damage(&mut state);
+    if let Err(error @ StateError::NotReplaced { aside: Some(_), .. }) = &result {
+        tracing::error!(err = %error, "the state was replaced");
+    }
+    result
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -51,6 +51,9 @@ pub(super) fn replace(state: &State, error: &rusqlite::Error) -> Result<State, S
         // Whatever is wrong with this one, to replace it again would not help.
         fresh.is_replaceable = false;
         schema::prepare(&mut fresh, Some(&lock))?;
+        if aside.is_some() {
+            fresh.begin_outbox_at(SystemTime::now())?;
+        }
         // It works; what a server has open for months may become corrupt again.
         fresh.is_replaceable = true;
         Ok(fresh)
@@ -103,8 +106,9 @@ mod tests {
     use std::time::{Duration, UNIX_EPOCH};
 
     use super::*;
-    use crate::metrics::{GroupingKey, Push};
+    use crate::metrics::{Family, GroupingKey, Method, Push};
     use crate::state::history::RecordedRun;
+    use crate::state::push_stats::Attempts;
 
     fn run(id: &str) -> RecordedRun {
         RecordedRun {
@@ -150,6 +154,31 @@ mod tests {
             .unwrap();
         assert_eq!(ids(&mut state), ["a"]);
         assert_eq!(ids(&mut State::open(dir.path()).unwrap()), ["a"]);
+    }
+
+    #[test]
+    fn what_was_delivered_before_removes_nothing_of_the_new_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("state.db");
+        let mut state = State::open(dir.path()).unwrap();
+        let key = GroupingKey::new("j", []).unwrap();
+        let push = || {
+            let families = vec![Family::gauge("a", "", 1.0)];
+            Push::new(key.clone(), Method::Post, families, SystemTime::now()).unwrap()
+        };
+        let gateways = ["g".to_owned()];
+        let before = state.enqueue(&push(), &gateways).unwrap();
+        fs::write(&path, [b'x'; 100_000]).unwrap();
+        fs::write(beside(&path, "-wal"), "").unwrap();
+        let mut state = State::open(dir.path()).unwrap();
+        assert!(state.damage.is_some());
+        let after = state.enqueue(&push(), &gateways).unwrap();
+        let delivered = [(&key, &before[..])];
+        let attempts = Attempts::default();
+        state
+            .delivered("g", &delivered, &attempts, SystemTime::now())
+            .unwrap();
+        assert_eq!(state.waiting_ids("g", &key).unwrap(), after);
     }
 
     #[test]

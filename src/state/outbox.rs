@@ -145,6 +145,20 @@ impl State {
         })
     }
 
+    /// Has the ids of new entries begin with the milliseconds since the epoch at `now`. Whoever is delivering what was
+    /// in a database before this one is about to remove it by its ids, and must not find others that have them too.
+    pub(super) fn begin_outbox_at(&mut self, now: SystemTime) -> Result<(), StateError> {
+        let first = (unix_seconds(now).max(0.0) * 1e3) as i64;
+        self.with(|connection| {
+            super::in_transaction(connection, |transaction| {
+                transaction.execute("DELETE FROM sqlite_sequence WHERE name = 'outbox'", [])?;
+                let begin = "INSERT INTO sqlite_sequence (name, seq) VALUES ('outbox', ?)";
+                transaction.execute(begin, [first])?;
+                Ok(())
+            })
+        })
+    }
+
     /// Removes the entries that groups at `gateway` have got by `now`: of each its key and their ids. Returns
     /// what is left to do there.
     pub fn delivered(

@@ -20,6 +20,18 @@ pub fn connections(wanted: usize) -> usize {
     within(limit, wanted)
 }
 
+/// Raises the process's soft limit by what is open besides connections, as far as the hard one allows.
+pub fn make_room(files: u64) {
+    if let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) {
+        // Where it is refused, whoever opens one too many says so.
+        let _ = setrlimit(
+            Resource::RLIMIT_NOFILE,
+            soft.saturating_add(files).min(hard),
+            hard,
+        );
+    }
+}
+
 fn within(limit: u64, wanted: usize) -> usize {
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
     wanted.min(limit - RESERVE.min(limit / 2)).max(1)

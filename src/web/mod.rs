@@ -46,6 +46,7 @@ use std::time::Duration;
 
 pub use access::Known;
 pub use config::{ConfigError, Problem as ConfigProblem};
+pub use descriptors::make_room;
 pub use instrumentation::HttpMetrics;
 pub use listen::ListenError;
 pub use server::Server;
