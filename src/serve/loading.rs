@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, PoisonError};
 use std::time::SystemTime;
 
+use super::board::Board;
 use super::entry::Entry;
 use super::planning;
-use super::request::Trigger;
+use super::request::{Request, Trigger};
 use super::restore::Restored;
 use super::scheduler::Scheduler;
 use super::series::Series;
@@ -38,26 +39,13 @@ impl Scheduler {
         with_demos: bool,
     ) -> Result<Reloaded, CatalogError> {
         let _turn = (self.reloading.lock()).unwrap_or_else(PoisonError::into_inner);
-        let mut problems = Vec::new();
-        let mut loaded: BTreeMap<String, (Arc<Job>, GroupingKey)> = BTreeMap::new();
-        let mut unreadable = Vec::new();
-        for found in catalog.list()? {
-            let job = found.job.map_err(|error| error.to_string());
-            let with_key = job.and_then(|job| match check(&job) {
-                Ok(key) => Ok((job, key)),
-                Err(problem) => Err(format!("{}: {problem}", found.defined_in)),
-            });
-            match with_key {
-                Ok((job, _)) if job.is_demo && !with_demos => {}
-                Ok((job, key)) => drop(loaded.insert(found.name, (Arc::new(prepared(job)), key))),
-                Err(problem) => {
-                    problems.push(problem);
-                    unreadable.push(found.name);
-                }
-            }
-        }
+        let Loaded {
+            jobs,
+            unreadable,
+            problems,
+        } = Loaded::from(catalog, with_demos)?;
         let known: Vec<String> = self.board().jobs.keys().cloned().collect();
-        let fresh = loaded.iter().filter(|(name, _)| !known.contains(name));
+        let fresh = jobs.iter().filter(|(name, _)| !known.contains(name));
         let restored: HashMap<String, Restored> = fresh
             .map(|(name, (job, key))| (name.clone(), self.runner().restore(job, key)))
             .collect();
@@ -65,54 +53,11 @@ impl Scheduler {
         let now = SystemTime::now();
         let mut guard = self.board();
         let board = &mut *guard;
-        let mut gone = Vec::new();
-        board.jobs.retain(|name, entry| {
-            let stays = loaded.contains_key(name) || unreadable.contains(name);
-            if !stays {
-                gone.extend(entry.pending.drain(..));
-            }
-            stays
-        });
-        let jobs = &board.jobs;
-        board.queue.retain(|request| {
-            let stays = jobs.contains_key(&request.job.name);
-            if !stays {
-                gone.push(request.clone());
-            }
-            stays
-        });
-        let mut missed = Vec::new();
-        for (name, (job, key)) in loaded {
-            let is_new = !board.jobs.contains_key(&name);
-            let entry = board.jobs.entry(name.clone());
-            let entry = entry.or_insert_with(|| Entry::new(Arc::clone(&job), key.clone()));
-            if is_new && let Some(restored) = restored.get(&name) {
-                restored.put_into(entry);
-                let last = restored.last_start();
-                let plan = job
-                    .plan
-                    .as_ref()
-                    .filter(|plan| plan.missed == Missed::RunOnce);
-                if let (Some(plan), Some(last)) = (plan, last)
-                    && planning::went_by(plan, last, now)
-                {
-                    missed.push(name.clone());
-                }
-            }
-            let is_planned_anew = is_new || entry.job.plan != job.plan;
-            if entry.job.prefix != job.prefix || entry.key != key {
-                // What it is called now would stand beside what it was.
-                entry.series = Series::default();
-            }
-            (entry.job, entry.key) = (job, key);
-            if is_planned_anew {
-                let plan = entry.job.plan.as_ref();
-                let next = plan.and_then(|plan| planning::next(plan, now, rand::random));
-                board.plan(&name, next);
-            }
-        }
-        for name in missed {
-            if let Some(request) = board.request(&name, Trigger::Missed, now) {
+        let stays = |name: &String| jobs.contains_key(name) || unreadable.contains(name);
+        let gone = board.keep_only(stays);
+        for (name, (job, key)) in jobs {
+            let is_missed = board.take(&name, job, key, restored.get(&name), now);
+            if is_missed && let Some(request) = board.request(&name, Trigger::Missed, now) {
                 self.submit(board, request);
             }
         }
@@ -125,6 +70,104 @@ impl Scheduler {
             jobs: board.jobs.len(),
             problems,
         })
+    }
+}
+
+/// What the job files say.
+struct Loaded {
+    /// By their names, with the grouping key of a run without labels of its own.
+    jobs: BTreeMap<String, (Arc<Job>, GroupingKey)>,
+    /// The names of those that cannot be read.
+    unreadable: Vec<String>,
+    /// Why not.
+    problems: Vec<String>,
+}
+
+impl Loaded {
+    fn from(catalog: &Catalog, with_demos: bool) -> Result<Self, CatalogError> {
+        let mut loaded = Loaded {
+            jobs: BTreeMap::new(),
+            unreadable: Vec::new(),
+            problems: Vec::new(),
+        };
+        for found in catalog.list()? {
+            let job = found.job.map_err(|error| error.to_string());
+            let with_key = job.and_then(|job| match check(&job) {
+                Ok(key) => Ok((job, key)),
+                Err(problem) => Err(format!("{}: {problem}", found.defined_in)),
+            });
+            match with_key {
+                Ok((job, _)) if job.is_demo && !with_demos => {}
+                Ok((job, key)) => {
+                    let job = Arc::new(prepared(job));
+                    loaded.jobs.insert(found.name, (job, key));
+                }
+                Err(problem) => {
+                    loaded.problems.push(problem);
+                    loaded.unreadable.push(found.name);
+                }
+            }
+        }
+        Ok(loaded)
+    }
+}
+
+impl Board {
+    /// Forgets the other jobs. Returns the runs of them that wait.
+    fn keep_only(&mut self, stays: impl Fn(&String) -> bool) -> Vec<Request> {
+        let mut gone = Vec::new();
+        self.jobs.retain(|name, entry| {
+            let stays = stays(name);
+            if !stays {
+                gone.extend(entry.pending.drain(..));
+            }
+            stays
+        });
+        let jobs = &self.jobs;
+        self.queue.retain(|request| {
+            let stays = jobs.contains_key(&request.job.name);
+            if !stays {
+                gone.push(request.clone());
+            }
+            stays
+        });
+        gone
+    }
+
+    /// Takes the job as it is defined now; `restored` is what the history knows of a new one. Returns whether
+    /// a run is to make up for what was due while nobody was there.
+    fn take(
+        &mut self,
+        name: &str,
+        job: Arc<Job>,
+        key: GroupingKey,
+        restored: Option<&Restored>,
+        now: SystemTime,
+    ) -> bool {
+        let is_new = !self.jobs.contains_key(name);
+        let entry = self.jobs.entry(name.to_owned());
+        let entry = entry.or_insert_with(|| Entry::new(Arc::clone(&job), key.clone()));
+        let mut is_missed = false;
+        if is_new && let Some(restored) = restored {
+            restored.put_into(entry);
+            let plan = job.plan.as_ref();
+            let plan = plan.filter(|plan| plan.missed == Missed::RunOnce);
+            if let (Some(plan), Some(last)) = (plan, restored.last_start()) {
+                is_missed = planning::went_by(plan, last, now);
+            }
+        }
+        let is_planned_anew = is_new || entry.job.plan != job.plan;
+        if entry.job.prefix != job.prefix || entry.key != key {
+            // What it is called now would stand beside what it was.
+            entry.series = Series::default();
+        }
+        (entry.job, entry.key) = (job, key);
+        if is_planned_anew {
+            let plan = entry.job.plan.as_ref();
+            let next = plan.and_then(|plan| planning::next(plan, now, rand::random));
+            self.plan(name, next);
+        }
+        is_missed
     }
 }
 
