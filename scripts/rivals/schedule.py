@@ -44,11 +44,13 @@ def main():
     scheduler.add_listener(over, EVENT_JOB_EXECUTED | EVENT_JOB_ERROR | EVENT_JOB_MISSED | EVENT_JOB_MAX_INSTANCES)
     # As ours: at multiples of the interval.
     first = math.ceil(time.time() / interval + 1) * interval
+    # Between two bursts.
+    end = first + seconds - interval / 2
     first = datetime.datetime.fromtimestamp(first, datetime.timezone.utc)
     for number in range(jobs):
         scheduler.add_job(run, "interval", seconds=interval, start_date=first, next_run_time=first, id=str(number))
     scheduler.start()
-    time.sleep(seconds)
+    time.sleep(end - time.time())
     scheduler.shutdown()
     usages = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     cpu = sum(usage.ru_utime + usage.ru_stime for usage in usages)
