@@ -152,7 +152,9 @@ fn stopped_and_continued() {
     let child = start(
         &sandbox,
         "",
-        "echo $$ >pid; echo >ready; while ! [ -e end ]; do sleep 0.01; done",
+        // It starts nothing meanwhile: a shell that waits for what it has just forked, by vfork(2), to become
+        // another program does not stop, if that one was stopped before.
+        "mkfifo gate; echo $$ >pid; echo >ready; read end <gate",
     );
     let command = pid(&sandbox, "pid");
     let state = |pid: u32| {
@@ -175,7 +177,7 @@ fn stopped_and_continued() {
             state(command) != 'T' && state(child.id()) != 'T'
         });
     }
-    sandbox.write("end", "");
+    sandbox.write("gate", "\n");
     end(child).code(0);
 }
 
