@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use super::page::RunView;
 use super::request::{Request, Trigger};
 use super::series::Series;
 use super::series::durations::Durations;
@@ -37,7 +38,7 @@ pub struct Entry {
     /// Those that wait until no other run of it goes on.
     pub pending: VecDeque<Request>,
     /// Without those that were skipped, the oldest first.
-    pub recent: VecDeque<Brief>,
+    pub recent: VecDeque<RunView>,
     /// Skipped or not.
     pub last: Option<Arc<Finished>>,
     pub last_failure: Option<Arc<Finished>>,
@@ -58,30 +59,6 @@ pub struct Next {
     pub due: SystemTime,
     /// With the jitter.
     pub at: SystemTime,
-}
-
-/// A run that is over, in brief. Times are in seconds since the epoch.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Brief {
-    pub run_id: String,
-    /// In one word.
-    pub outcome: String,
-    pub exit_code: u8,
-    pub started_at: f64,
-    /// In seconds.
-    pub duration: f64,
-}
-
-impl Brief {
-    pub fn of(run: &RecordedRun) -> Self {
-        Brief {
-            run_id: run.run_id.clone(),
-            outcome: run.outcome.clone(),
-            exit_code: run.exit_code,
-            started_at: run.started_at,
-            duration: run.duration,
-        }
-    }
 }
 
 /// A run that is over.
@@ -136,7 +113,7 @@ impl Entry {
         if self.recent.len() == RECENT {
             self.recent.pop_front();
         }
-        self.recent.push_back(Brief::of(&finished.run));
+        self.recent.push_back(RunView::of(&finished.run));
         if outcome != success {
             self.last_failure = Some(Arc::clone(finished));
         }

@@ -12,7 +12,7 @@ use super::app::App;
 use super::permission::Granted;
 use crate::metrics::unix_seconds;
 use crate::page::Query;
-use crate::serve::entry::{Brief, Entry, Finished};
+use crate::serve::entry::Entry;
 use crate::serve::page::{self, Failure, JobView, Page, RunView, SHOWN};
 use crate::web::files;
 
@@ -48,7 +48,7 @@ fn render(app: &App, query: &Query, can_start: bool) -> String {
         let schedule = plan.map(|plan| plan.schedule.to_string());
         let description = entry.job.description.as_deref().unwrap_or_default();
         let last = entry.recent.back();
-        (!query.only_failed || last.is_some_and(|last| run_view(last).has_failed()))
+        (!query.only_failed || last.is_some_and(RunView::has_failed))
             && page::matches(
                 &entry.job.name,
                 description,
@@ -99,27 +99,13 @@ fn job_view(entry: &Entry) -> JobView {
         running: running.map(|since| unix_seconds(*since)),
         queued: entry.waiting(),
         is_demo: job.is_demo,
-        last: entry.last.as_deref().map(view_of),
-        recent: entry.recent.iter().map(run_view).collect(),
+        last: entry.last.as_deref().map(|last| RunView::of(&last.run)),
+        recent: entry.recent.iter().cloned().collect(),
         last_failure: entry.last_failure.as_deref().map(|finished| Failure {
-            run: view_of(finished),
+            run: RunView::of(&finished.run),
             failure: finished.run.failure.clone(),
             tail: finished.run.tail.clone(),
         }),
-    }
-}
-
-fn view_of(finished: &Finished) -> RunView {
-    run_view(&Brief::of(&finished.run))
-}
-
-fn run_view(run: &Brief) -> RunView {
-    RunView {
-        id: run.run_id.clone(),
-        outcome: run.outcome.clone(),
-        exit_code: run.exit_code,
-        started_at: run.started_at,
-        duration: run.duration,
     }
 }
 

@@ -96,7 +96,7 @@ pub struct JobView {
     pub last_failure: Option<Failure>,
 }
 
-/// A finished run.
+/// A finished run, in brief. Times are in seconds since the epoch.
 #[derive(Debug, Clone, Default)]
 pub struct RunView {
     pub id: String,

@@ -6,6 +6,7 @@ use super::RunView;
 use crate::page::quantity::duration;
 use crate::page::text::visible;
 use crate::run::Outcome;
+use crate::state::history::RecordedRun;
 
 /// How a run ended, as far as its looks go.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -27,6 +28,16 @@ impl Look {
 }
 
 impl RunView {
+    pub fn of(run: &RecordedRun) -> Self {
+        RunView {
+            id: run.run_id.clone(),
+            outcome: run.outcome.clone(),
+            exit_code: run.exit_code,
+            started_at: run.started_at,
+            duration: run.duration,
+        }
+    }
+
     pub fn has_failed(&self) -> bool {
         self.look() == Look::Failed
     }
