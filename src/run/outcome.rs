@@ -48,14 +48,24 @@ impl Outcome {
         }
     }
 
-    /// The text of an outcome of this name and exit code, which are what the history keeps of it.
+    /// The outcome of this name and exit code, which are what the history keeps of it; `None` if there is none
+    /// of that name.
+    pub fn recorded(name: &str, exit_code: u8) -> Option<Self> {
+        let [success, failure, signal, timeout, skipped] = Outcome::NAMES;
+        Some(match name {
+            _ if name == success => Outcome::Success(exit_code),
+            _ if name == failure => Outcome::Failure(exit_code),
+            _ if name == signal => Outcome::Signal(exit_code.saturating_sub(128)),
+            _ if name == timeout => Outcome::Timeout,
+            _ if name == skipped => Outcome::Skipped,
+            _ => return None,
+        })
+    }
+
+    /// The text of an outcome of this name and exit code.
     pub fn words(name: &str, exit_code: u8) -> String {
-        match (name, exit_code) {
-            ("signal", code) => format!("signal {}", code.saturating_sub(128)),
-            ("failure", code) => format!("failure (exit code {code})"),
-            ("success", code @ 1..) => format!("success (exit code {code})"),
-            (name, _) => name.to_owned(),
-        }
+        let outcome = Outcome::recorded(name, exit_code);
+        outcome.map_or_else(|| name.to_owned(), |outcome| outcome.to_string())
     }
 }
 

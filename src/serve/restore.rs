@@ -90,16 +90,11 @@ fn runs_so_far(prefix: &str, outcome: &str, totals: &[Counter]) -> u64 {
 
 /// What the run reported, as far as the history knows.
 fn report_of(run: &RecordedRun, job: &Job, totals: Option<&[Counter]>) -> Vec<Family> {
-    let outcome = match run.outcome.as_str() {
-        "success" => Outcome::Success(run.exit_code),
-        "signal" => Outcome::Signal(run.exit_code.saturating_sub(128)),
-        "timeout" => Outcome::Timeout,
-        _ => Outcome::Failure(run.exit_code),
-    };
+    let outcome = Outcome::recorded(&run.outcome, run.exit_code);
     let seconds = |seconds| Duration::try_from_secs_f64(seconds).unwrap_or_default();
     let of_run = Run {
         id: run.run_id.clone(),
-        outcome,
+        outcome: outcome.unwrap_or(Outcome::Failure(run.exit_code)),
         failure: None,
         started_at: time(run.started_at),
         completed_at: time(run.ended_at),
