@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use anyhow::Context;
 use clap::{Args, Subcommand, ValueEnum};
-use nix::libc;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Notify;
 use tracing::{info, warn};
@@ -17,7 +16,7 @@ use super::console::count;
 use super::options::{QuietArgs, StateArgs};
 use super::size::parse_size;
 use super::web_options::{LogArgs, WebArgs};
-use super::{connection_options::ConnectionArgs, console, exit};
+use super::{connection_options::ConnectionArgs, console, exit, limit_heaps};
 use crate::gateway::service::{Claim, Service};
 use crate::gateway::{Limits, Options};
 use crate::job::duration::parse_positive;
@@ -219,8 +218,7 @@ fn serve(args: ServeArgs) -> anyhow::Result<u8> {
     let options = args.options()?;
     args.log.install();
     let dir = args.state.dir();
-    // SAFETY: no memory has another owner by it.
-    unsafe { libc::mallopt(libc::M_ARENA_MAX, HEAPS) };
+    limit_heaps(HEAPS);
 
     let claim = Claim::on(&dir)?;
     let server = Server::bind(&args.web.settings())?;

@@ -117,9 +117,15 @@ pub fn prepare() {
     if before == libc::SIG_IGN {
         crate::run::keep_sigpipe_ignored();
     }
-    // SAFETY: no memory has another owner by it. A heap for each thread would take longer to set up
-    // and to give back than the few allocations of our second thread can gain.
-    unsafe { libc::mallopt(libc::M_ARENA_MAX, 1) };
+    // A heap for each thread would take longer to set up and to give back than the few allocations of our
+    // second thread can gain.
+    limit_heaps(1);
+}
+
+/// How many heaps the threads of this process have at most.
+fn limit_heaps(count: i32) {
+    // SAFETY: no memory has another owner by it.
+    unsafe { libc::mallopt(libc::M_ARENA_MAX, count) };
 }
 
 /// An empty variable counts for none, as where a CI system has no such secret or input.

@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use anyhow::Context;
 use clap::Args;
-use nix::libc;
 use signal_hook::consts::SIGTERM;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -18,9 +17,9 @@ use tokio::task::{JoinHandle, spawn_blocking};
 
 use super::connection_options::GATEWAY;
 use super::delivery_options::DeliveryArgs;
-use super::exit;
 use super::options::{GatewayArgs, JobsArgs};
 use super::web_options::{LogArgs, WebArgs};
+use super::{exit, limit_heaps};
 use crate::gateway::Options;
 use crate::gateway::service::{Claim, Served, Service};
 use crate::job::duration::{parse, parse_positive};
@@ -158,8 +157,7 @@ pub fn main(args: ServeArgs) -> anyhow::Result<u8> {
     let state_dir = args.gateway.state_dir();
     let flags = args.flags(&state_dir);
     args.log.install();
-    // SAFETY: no memory has another owner by it.
-    unsafe { libc::mallopt(libc::M_ARENA_MAX, HEAPS) };
+    limit_heaps(HEAPS);
     let claim = args.gateway_listen.as_ref().map(|_| Claim::on(&state_dir));
     let claim = claim.transpose()?;
     let server = Server::bind(&args.web.settings())?;

@@ -11,8 +11,8 @@
 //! - [`http`]: the client of a gateway that is reached over HTTP.
 //! - `embedded`: changes of the embedded gateway.
 //! - [`Courier`]: delivers to one gateway by way of the outbox. `drain` is all that waits for one group,
-//!   `together` what waits for many groups of the
-//!   embedded gateway, `retry` one push that is tried again, `group_lock` what keeps deliveries to one group apart.
+//!   `together` what waits for many groups of the embedded gateway, `retry` one push that is tried again,
+//!   `group_lock` what keeps deliveries to one group apart.
 //! - [`DeliveryPolicy`]: what a delivery may take; [`Stop`]: what ends it early.
 //! - [`Dispatch`]: one push to several gateways.
 //! - [`delete`]: deleting a group, with what waits for it.
