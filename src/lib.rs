@@ -23,6 +23,7 @@ pub mod job;
 pub mod metrics;
 pub mod observe;
 pub mod page;
+pub mod panics;
 pub mod push;
 pub mod run;
 pub mod serve;

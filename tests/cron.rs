@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::common::Sandbox;
+use crate::common::{Sandbox, US};
 
 /// Until the next full minute, when cron begins, and what the jobs take.
 const PATIENCE: Duration = Duration::from_secs(75);
@@ -54,7 +54,7 @@ impl Cron {
             .args(["--mount", "--pid", "--fork", "--kill-child"])
             .args(["sh", "-euc", START, "sh"])
             .arg(sandbox.path())
-            .arg(env!("CARGO_BIN_EXE_metricsjob"))
+            .arg(US)
             .env_clear()
             .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
             .stdin(Stdio::null())

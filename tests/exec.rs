@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Stdio;
 
-use crate::common::{Finished, Sandbox, TestGateway};
+use crate::common::{Finished, Sandbox, TestGateway, US};
 
 on_each_gateway!(every_end_is_reported);
 
@@ -304,7 +304,7 @@ fn closed_streams_are_no_obstacle() {
     let sandbox = Sandbox::new();
     let script = format!(
         "{} exec --job closed -- sh -c 'echo out; echo err >&2; ls /proc/self/fd/ >seen' 0<&- 1>&- 2>&-",
-        env!("CARGO_BIN_EXE_metricsjob")
+        US
     );
     let command = sandbox.command([] as [&str; 0]);
     let mut shell = std::process::Command::new("sh");
@@ -337,7 +337,7 @@ fn a_reader_that_goes_away_ends_the_command() {
 #[test]
 fn nested_runs_keep_apart() {
     let sandbox = Sandbox::new();
-    let us = env!("CARGO_BIN_EXE_metricsjob");
+    let us = US;
     let script = format!(
         "{us} metric set outer 1; {us} exec --job inner -- {us} metric set inner 2; {us} metric set outer 3"
     );
@@ -383,7 +383,7 @@ fn sigpipe_is_left_as_it_was() {
         let mut shell = std::process::Command::new("bash");
         let shell = shell
             .args(["-c", &script])
-            .env("US", env!("CARGO_BIN_EXE_metricsjob"))
+            .env("US", US)
             .env("HOME", sandbox.path());
         let run = Finished::from(shell.output().unwrap());
         assert_eq!(run.stdout(), format!("y\n{status}\n"));
@@ -437,7 +437,7 @@ fn a_stream_that_does_not_wait_loses_nothing() {
 #[test]
 fn scarce_resources_do_not_keep_a_job_from_running() {
     let sandbox = Sandbox::new();
-    let us = env!("CARGO_BIN_EXE_metricsjob");
+    let us = US;
     for files in [6, 8, 9, 10, 12, 40] {
         let line = format!(
             "ulimit -n {files}; exec {us} exec --quiet --tail 3 --push-start -- sh -c 'exit 3'"

@@ -7,9 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use crate::common::{Sandbox, eventually, is_alive};
-
-const US: &str = env!("CARGO_BIN_EXE_metricsjob");
+use crate::common::{Sandbox, US, environment, eventually, is_alive};
 
 /// A terminal in which something runs.
 struct Terminal {
@@ -25,8 +23,7 @@ impl Terminal {
             .args(["--quiet", "--return", "--command", line, "/dev/null"])
             .current_dir(sandbox.path())
             .env_clear()
-            .env("PATH", std::env::var_os("PATH").unwrap())
-            .env("HOME", sandbox.path())
+            .envs(environment(sandbox.path()))
             .env("SHELL", "/bin/bash")
             .env("TERM", "xterm-256color")
             .env("US", US)

@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 use nix::sys::signal::Signal;
 
 use crate::common::curl::curl;
-use crate::common::{Port, eventually, send};
+use crate::common::{Port, US, eventually, send};
 
 #[test]
 fn a_socket_of_systemd() {
@@ -13,7 +13,7 @@ fn a_socket_of_systemd() {
     let port = Port::reserve();
     let mut child = Command::new("systemd-socket-activate")
         .arg(format!("--listen={}", port.address()))
-        .arg(env!("CARGO_BIN_EXE_metricsjob"))
+        .arg(US)
         .args(["gateway", "--web.systemd-socket", "--state-dir"])
         .arg(dir.path())
         .stderr(Stdio::null())

@@ -1,6 +1,6 @@
 //! `history`, and the counters that go on over runs.
 
-use crate::common::{Sandbox, TestGateway};
+use crate::common::{Sandbox, TestGateway, US};
 
 on_each_gateway!(runs_are_counted, a_jobs_own_counters_go_on);
 
@@ -22,7 +22,7 @@ fn runs_are_counted(gateway: &TestGateway) {
 }
 
 fn a_jobs_own_counters_go_on(gateway: &TestGateway) {
-    let us = env!("CARGO_BIN_EXE_metricsjob");
+    let us = US;
     let job = format!(
         "command = ['sh', '-c', '{us} metric inc orders_total $N -l region=$R; \
          {us} metric inc single_total $N; echo $N files']\n\

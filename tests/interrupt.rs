@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::common::{FakeServer, Finished, Sandbox, TestGateway};
+use crate::common::{FakeServer, Finished, Sandbox, TestGateway, US};
 
 on_each_gateway!(an_interrupted_run_is_reported);
 
@@ -105,7 +105,7 @@ fn a_signal_that_was_ignored_stays_ignored() {
     let sandbox = Sandbox::new();
     let run = format!(
         "trap '' HUP INT; exec {} run backup --set duration=500ms",
-        env!("CARGO_BIN_EXE_metricsjob")
+        US
     );
     let mut command = std::process::Command::new("sh");
     command

@@ -4,15 +4,13 @@ use std::process::Child;
 
 use nix::sys::signal::Signal;
 
-use crate::common::{FakeServer, Finished, Sandbox, TestGateway, eventually, send};
+use crate::common::{FakeServer, Finished, Sandbox, TestGateway, US, eventually, send};
 
 on_each_gateway!(
     the_start_is_reported,
     a_long_run_is_reported_while_it_goes_on,
     a_signal_is_followed_by_the_final_report,
 );
-
-const US: &str = env!("CARGO_BIN_EXE_metricsjob");
 
 fn start(gateway: &TestGateway, options: &str, script: &str) -> Child {
     let sandbox = &gateway.sandbox;

@@ -1,10 +1,8 @@
 //! Metrics from inside a running command: `metricsjob metric`, and lines appended to its file.
 
-use crate::common::{Sandbox, TestGateway};
+use crate::common::{Sandbox, TestGateway, US};
 
 on_each_gateway!(every_kind_is_reported);
-
-const US: &str = env!("CARGO_BIN_EXE_metricsjob");
 
 /// Runs a script in which `m` is `metricsjob metric`, as the job `m`.
 fn run(sandbox: &Sandbox, script: &str) -> crate::common::Finished {

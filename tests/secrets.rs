@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use crate::common::{FakeServer, Finished, Sandbox};
+use crate::common::{FakeServer, Finished, Sandbox, US};
 
 const SECRET: &str = "s3cret-t0ken";
 
@@ -148,7 +148,7 @@ fn a_secret_is_shown_nowhere() {
             output_hides_it(&run);
             if !way.is_on_the_command_line() {
                 let cmdline = fs::read(sandbox.path().join("cmdline")).unwrap();
-                assert!(cmdline.starts_with(env!("CARGO_BIN_EXE_metricsjob").as_bytes()));
+                assert!(cmdline.starts_with(US.as_bytes()));
                 hides_it("the command line", &cmdline);
             }
             let sent = server.requests()[before].headers.join("\n");

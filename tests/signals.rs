@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use nix::sys::signal::Signal::{self, *};
 
-use crate::common::{Finished, Sandbox, eventually, is_alive, send};
+use crate::common::{Finished, Sandbox, US, eventually, is_alive, send};
 
 /// Starts a script by `exec` and waits until it has written the file `ready`.
 fn start(sandbox: &Sandbox, options: &str, script: &str) -> Child {
@@ -187,7 +187,7 @@ fn an_ignored_signal_stays_ignored() {
     let sandbox = Sandbox::new();
     let script = format!(
         "trap '' HUP; exec {} exec -- sh -c 'echo >ready; while ! [ -e end ]; do sleep 0.01; done'",
-        env!("CARGO_BIN_EXE_metricsjob")
+        US
     );
     let mut command = std::process::Command::new("setsid");
     command

@@ -1,17 +1,16 @@
 //! On a terminal: colours and progress bars. `script`, of util-linux, gives the process one.
 
-use crate::common::{Finished, Sandbox};
+use crate::common::{Finished, Sandbox, US, environment};
 
 /// Runs `metricsjob` on a terminal; what it shows is in stdout.
 fn on_a_terminal(sandbox: &Sandbox, line: &str) -> Finished {
-    let command = format!("{} {line}", env!("CARGO_BIN_EXE_metricsjob"));
+    let command = format!("{} {line}", US);
     let mut script = std::process::Command::new("script");
     script
         .args(["--quiet", "--return", "--command", &command, "/dev/null"])
         .current_dir(sandbox.path())
         .env_clear()
-        .env("PATH", std::env::var_os("PATH").unwrap())
-        .env("HOME", sandbox.path())
+        .envs(environment(sandbox.path()))
         .env("TERM", "xterm-256color")
         .stdin(std::process::Stdio::null());
     for (name, value) in sandbox.variables() {

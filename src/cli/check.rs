@@ -7,6 +7,7 @@ use serde_json::json;
 
 use super::exit::{USAGE, usage};
 use super::options::{JobsArgs, Output, OutputArgs};
+use super::setting::Strictness::Strict;
 use super::{console, json};
 use crate::job::DefinedIn;
 use crate::job::catalog::{Found, load};
@@ -45,11 +46,11 @@ pub fn main(args: CheckArgs) -> anyhow::Result<u8> {
     } else {
         args.files.iter().map(|path| check_file(path)).collect()
     };
-    if args.output.output == Output::Json {
+    if args.output.get(Strict)? == Output::Json {
         json::print(&checked.iter().map(as_json).collect())?;
     }
     for Checked { file, error } in &checked {
-        match (error, args.output.output) {
+        match (error, args.output.get(Strict)?) {
             (Some(error), _) => console::error(error),
             (None, Output::Text) => console::result(&format!("{}: ok\n", console::visible(file)))?,
             (None, Output::Json) => {}

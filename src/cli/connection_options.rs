@@ -7,10 +7,12 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::anyhow;
+use clap::builder::{EnumValueParser, PathBufValueParser};
 use clap::{Args, ValueEnum};
 use reqwest::header::{AUTHORIZATION, HeaderMap};
 
 use super::exit::usage;
+use super::setting::{Setting, Strictness, setting};
 use crate::job::duration::parse_positive;
 use crate::push::credentials::{Authorization, CredentialsError, Secret, parse_header};
 use crate::push::encoding::{self, Encoding};
@@ -28,10 +30,10 @@ pub struct ConnectionArgs {
         value_name = "DURATION",
         env = "METRICSJOB_CONNECT_TIMEOUT",
         default_value = "5s",
-        value_parser = parse_positive,
+        value_parser = setting(parse_positive),
         help_heading = GATEWAY
     )]
-    connect_timeout: Duration,
+    connect_timeout: Setting<Duration>,
 
     /// How long to wait for the gateway's answer, the connection included
     #[arg(
@@ -39,10 +41,10 @@ pub struct ConnectionArgs {
         value_name = "DURATION",
         env = "METRICSJOB_PUSH_TIMEOUT",
         default_value = "10s",
-        value_parser = parse_positive,
+        value_parser = setting(parse_positive),
         help_heading = GATEWAY
     )]
-    push_timeout: Duration,
+    push_timeout: Setting<Duration>,
 
     /// Trust the certificate authorities in this PEM file instead of the system's
     #[arg(long, value_name = "FILE", env = "METRICSJOB_CA_FILE", help_heading = GATEWAY)]
@@ -56,8 +58,14 @@ pub struct ConnectionArgs {
 
     /// The private key of the client certificate, in PEM form, not encrypted [default: the file of
     /// --client-cert]
-    #[arg(long, value_name = "FILE", env = "METRICSJOB_CLIENT_KEY", help_heading = GATEWAY)]
-    client_key: Option<PathBuf>,
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "METRICSJOB_CLIENT_KEY",
+        value_parser = setting(PathBufValueParser::new()),
+        help_heading = GATEWAY
+    )]
+    client_key: Option<Setting<PathBuf>>,
 
     /// A file with `user:password` for basic authentication
     ///
@@ -67,9 +75,10 @@ pub struct ConnectionArgs {
         long,
         value_name = "FILE",
         env = "METRICSJOB_BASIC_AUTH_FILE",
+        value_parser = setting(PathBufValueParser::new()),
         help_heading = GATEWAY
     )]
-    basic_auth_file: Option<PathBuf>,
+    basic_auth_file: Option<Setting<PathBuf>>,
 
     /// A file with a bearer token
     ///
@@ -78,9 +87,10 @@ pub struct ConnectionArgs {
         long,
         value_name = "FILE",
         env = "METRICSJOB_BEARER_TOKEN_FILE",
+        value_parser = setting(PathBufValueParser::new()),
         help_heading = GATEWAY
     )]
-    bearer_token_file: Option<PathBuf>,
+    bearer_token_file: Option<Setting<PathBuf>>,
 
     /// A further header of each request, or @FILE with one a line; can be given several times
     ///
@@ -90,21 +100,33 @@ pub struct ConnectionArgs {
 
     // No default of clap's for these two, which would be parsed each time.
     /// How to compress what is sent; a Pushgateway takes gzip from version 1.5.0 on [default: none]
-    #[arg(long, value_name = "HOW", env = "METRICSJOB_COMPRESS", help_heading = GATEWAY)]
-    compress: Option<Compression>,
+    #[arg(
+        long,
+        value_name = "HOW",
+        env = "METRICSJOB_COMPRESS",
+        value_parser = setting(EnumValueParser::<Compression>::new()),
+        help_heading = GATEWAY
+    )]
+    compress: Option<Setting<Compression>>,
 
     /// The format in which metrics are sent [default: text]
-    #[arg(long, value_name = "FORMAT", env = "METRICSJOB_FORMAT", help_heading = GATEWAY)]
-    format: Option<Format>,
+    #[arg(
+        long,
+        value_name = "FORMAT",
+        env = "METRICSJOB_FORMAT",
+        value_parser = setting(EnumValueParser::<Format>::new()),
+        help_heading = GATEWAY
+    )]
+    format: Option<Setting<Format>>,
 }
 
-#[derive(Clone, Copy, ValueEnum)]
+#[derive(Debug, Clone, Copy, ValueEnum)]
 enum Compression {
     None,
     Gzip,
 }
 
-#[derive(Clone, Copy, ValueEnum)]
+#[derive(Debug, Clone, Copy, ValueEnum)]
 enum Format {
     Text,
     Protobuf,
@@ -113,44 +135,80 @@ enum Format {
 /// Larger files are no certificates, credentials or headers.
 const MAX_BYTES: u64 = 4 * 1024 * 1024;
 
+/// Why a gateway cannot be reached as the options say.
+enum Problem {
+    /// The command line contradicts itself, or a value on it is wrong.
+    Typed(anyhow::Error),
+    /// A variable or a file is wrong or missing.
+    Elsewhere(anyhow::Error),
+}
+
 impl ConnectionArgs {
-    /// What the options say. The files that they name are read here, so that one which cannot be
-    /// used is found before anything runs.
-    pub fn connection(&self) -> anyhow::Result<Connection> {
+    /// What the options say. The files that they name are read here, so that one which cannot be used is found
+    /// before anything runs.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong on the command line; what is wrong in a variable or a file only if `strictness` makes that
+    /// wrong usage. Otherwise the connection is of no use then, and says why.
+    pub fn connection(&self, strictness: Strictness) -> anyhow::Result<Connection> {
+        let default = Timeouts::default();
+        let timeouts = Timeouts {
+            connect: self.connect_timeout.get_or(default.connect, strictness)?,
+            total: self.push_timeout.get_or(default.total, strictness)?,
+        };
+        let encoding = Encoding {
+            format: match given(&self.format, strictness)? {
+                None | Some(Format::Text) => encoding::Format::Text,
+                Some(Format::Protobuf) => encoding::Format::Protobuf,
+            },
+            compression: match given(&self.compress, strictness)? {
+                None | Some(Compression::None) => encoding::Compression::None,
+                Some(Compression::Gzip) => encoding::Compression::Gzip,
+            },
+        };
+        let connection = Connection {
+            timeouts,
+            encoding,
+            ..Connection::default()
+        };
+        match self.identified(connection.clone()) {
+            Ok(connection) => Ok(connection),
+            Err(Problem::Elsewhere(error)) if strictness == Strictness::Lenient => Ok(Connection {
+                unusable: Some(error.to_string()),
+                ..connection
+            }),
+            Err(Problem::Typed(error) | Problem::Elsewhere(error)) => Err(usage(error)),
+        }
+    }
+
+    /// `connection` with whom to trust and who we are there.
+    fn identified(&self, connection: Connection) -> Result<Connection, Problem> {
         let (headers, custom) = self.headers()?;
         Ok(Connection {
-            timeouts: Timeouts {
-                connect: self.connect_timeout,
-                total: self.push_timeout,
-            },
             tls: self.tls()?,
             authorization: self.authorization(custom)?,
             headers,
-            encoding: Encoding {
-                format: match self.format {
-                    None | Some(Format::Text) => encoding::Format::Text,
-                    Some(Format::Protobuf) => encoding::Format::Protobuf,
-                },
-                compression: match self.compress {
-                    None | Some(Compression::None) => encoding::Compression::None,
-                    Some(Compression::Gzip) => encoding::Compression::Gzip,
-                },
-            },
+            ..connection
         })
     }
 
-    fn tls(&self) -> anyhow::Result<Tls> {
+    fn tls(&self) -> Result<Tls, Problem> {
         let mut tls = Tls::default();
         if let Some(path) = &self.ca_file {
             let source = source("--ca-file", path);
             tls.trust(read(path, &source)?)
                 .map_err(|error| refused(&source, error))?;
         }
+        let client_key = path_of(&self.client_key);
         let Some(cert_path) = &self.client_cert else {
             return match &self.client_key {
-                Some(path) => Err(refused(
-                    &source("--client-key", path),
-                    "its certificate is missing: give it by --client-cert",
+                Some(key) => Err(at_odds(
+                    key.is_typed(),
+                    format!(
+                        "{}: its certificate is missing: give it by --client-cert",
+                        source("--client-key", client_key.unwrap_or(Path::new("")))
+                    ),
                 )),
                 None => Ok(tls),
             };
@@ -158,7 +216,7 @@ impl ConnectionArgs {
         let cert_source = source("--client-cert", cert_path);
         let certificate = read(cert_path, &cert_source)?;
         tls::check_certificate(&certificate).map_err(|error| refused(&cert_source, error))?;
-        match &self.client_key {
+        match client_key {
             Some(path) => {
                 let source = source("--client-key", path);
                 tls.identify(&certificate, &read(path, &source)?)
@@ -178,43 +236,51 @@ impl ConnectionArgs {
     fn authorization(
         &self,
         custom: Option<Authorization>,
-    ) -> anyhow::Result<Option<Authorization>> {
+    ) -> Result<Option<Authorization>, Problem> {
         let basic = credentials(
-            ("--basic-auth-file", &self.basic_auth_file),
+            ("--basic-auth-file", path_of(&self.basic_auth_file)),
             "METRICSJOB_BASIC_AUTH",
             Authorization::basic,
         )?;
         let bearer = credentials(
-            ("--bearer-token-file", &self.bearer_token_file),
+            ("--bearer-token-file", path_of(&self.bearer_token_file)),
             "METRICSJOB_BEARER_TOKEN",
             Authorization::bearer,
         )?;
+        let is_typed = |file: &Option<Setting<PathBuf>>| {
+            usize::from(file.as_ref().is_some_and(Setting::is_typed))
+        };
+        let typed = is_typed(&self.basic_auth_file)
+            + is_typed(&self.bearer_token_file)
+            + usize::from(custom.is_some());
         let mut given = [basic, bearer, custom].into_iter().flatten();
         match (given.next(), given.next()) {
-            (Some(one), Some(other)) => Err(usage(anyhow!(
-                "{} and {} both say who we are to the gateway: remove one of them",
-                one.source(),
-                other.source()
-            ))),
+            (Some(one), Some(other)) => Err(at_odds(
+                typed > 1,
+                format!(
+                    "{} and {} both say who we are to the gateway: remove one of them",
+                    one.source(),
+                    other.source()
+                ),
+            )),
             (one, _) => Ok(one),
         }
     }
 
     /// The further headers, and `Authorization` if it is among them.
-    fn headers(&self) -> anyhow::Result<(HeaderMap, Option<Authorization>)> {
+    fn headers(&self) -> Result<(HeaderMap, Option<Authorization>), Problem> {
         let mut headers = HeaderMap::new();
         let mut authorization = None;
         let mut add = |line: &str, source: String| {
             let (name, value) = parse_header(&Secret::from(line.to_owned()))
-                .map_err(|error| refused(&source, error))?;
+                .map_err(|error| anyhow!("{source}: {error}"))?;
             if name != AUTHORIZATION {
                 headers.append(name, value);
                 return Ok(());
             }
             match authorization.replace(Authorization::custom(value, source.clone())) {
-                Some(_) => Err(refused(
-                    &source,
-                    "there is an Authorization before it already",
+                Some(_) => Err(anyhow!(
+                    "{source}: there is an Authorization before it already"
                 )),
                 None => Ok(()),
             }
@@ -222,14 +288,15 @@ impl ConnectionArgs {
         for (index, given) in self.header.iter().enumerate() {
             let Some(path) = given.strip_prefix('@') else {
                 // The value itself must not be shown.
-                add(given, format!("--header number {}", index + 1))?;
+                add(given, format!("--header number {}", index + 1)).map_err(Problem::Typed)?;
                 continue;
             };
             let file = source("--header", Path::new(given));
             let text = text(read(Path::new(path), &file)?, &file)?;
             for (number, line) in text.lines().enumerate() {
                 if !line.trim().is_empty() {
-                    add(line, format!("{file}, line {}", number + 1))?;
+                    add(line, format!("{file}, line {}", number + 1))
+                        .map_err(Problem::Elsewhere)?;
                 }
             }
         }
@@ -237,31 +304,44 @@ impl ConnectionArgs {
     }
 }
 
+/// The value of an option, if it was given.
+fn given<T: Copy>(
+    setting: &Option<Setting<T>>,
+    strictness: Strictness,
+) -> anyhow::Result<Option<T>> {
+    match setting {
+        Some(setting) => Ok(setting.get(strictness)?.copied()),
+        None => Ok(None),
+    }
+}
+
+/// The path that was given. Only an empty one is none, and an empty variable is not there.
+fn path_of(file: &Option<Setting<PathBuf>>) -> Option<&Path> {
+    let path = file.as_ref()?.get(Strictness::Strict).ok()??;
+    Some(path)
+}
+
 /// The credentials in a file or, without one, in an environment variable.
 fn credentials(
-    (option, path): (&str, &Option<PathBuf>),
+    (option, path): (&str, Option<&Path>),
     variable: &str,
     make: fn(&Secret, String) -> Result<Authorization, CredentialsError>,
-) -> anyhow::Result<Option<Authorization>> {
+) -> Result<Option<Authorization>, Problem> {
     let (secret, source) = match path {
         Some(path) => {
             let source = source(option, path);
-            let mut text = text(read(path, &source)?, &source)?;
-            // Only the one that an editor leaves there.
-            if text.ends_with('\n') {
-                text.pop();
-                if text.ends_with('\r') {
-                    text.pop();
-                }
-            }
-            (text, source)
+            (text(read(path, &source)?, &source)?, source)
         }
         None => match env::var_os(variable) {
             Some(value) => (text(value.into_encoded_bytes(), variable)?, variable.into()),
             None => return Ok(None),
         },
     };
-    make(&secret.into(), source.clone())
+    // Only the one that an editor leaves there, or a shell's `$(…)` would have removed.
+    let secret = secret
+        .strip_suffix('\n')
+        .map_or(&*secret, |line| line.strip_suffix('\r').unwrap_or(line));
+    make(&secret.to_owned().into(), source.clone())
         .map(Some)
         .map_err(|error| refused(&source, error))
 }
@@ -271,11 +351,19 @@ fn source(option: &str, path: &Path) -> String {
     format!("{option} {}", path.display())
 }
 
-fn refused(source: &str, problem: impl std::fmt::Display) -> anyhow::Error {
-    usage(anyhow!("{source}: {problem}"))
+/// Settings that contradict each other; `are_typed` if only the command line can be to blame.
+fn at_odds(are_typed: bool, problem: String) -> Problem {
+    match are_typed {
+        true => Problem::Typed(anyhow!(problem)),
+        false => Problem::Elsewhere(anyhow!(problem)),
+    }
 }
 
-fn read(path: &Path, source: &str) -> anyhow::Result<Vec<u8>> {
+fn refused(source: &str, problem: impl std::fmt::Display) -> Problem {
+    Problem::Elsewhere(anyhow!("{source}: {problem}"))
+}
+
+fn read(path: &Path, source: &str) -> Result<Vec<u8>, Problem> {
     let read = || -> io::Result<Vec<u8>> {
         let mut bytes = Vec::new();
         let file = File::open(path)?;
@@ -288,6 +376,11 @@ fn read(path: &Path, source: &str) -> anyhow::Result<Vec<u8>> {
     read().map_err(|error| refused(source, format!("could not read the file: {error}")))
 }
 
-fn text(bytes: Vec<u8>, source: &str) -> anyhow::Result<String> {
-    String::from_utf8(bytes).map_err(|_| refused(source, "it is not UTF-8"))
+/// The text in `bytes`, without the byte order mark that some editors write before it.
+fn text(bytes: Vec<u8>, source: &str) -> Result<String, Problem> {
+    let text = String::from_utf8(bytes).map_err(|_| refused(source, "it is not UTF-8"))?;
+    Ok(match text.strip_prefix('\u{feff}') {
+        Some(rest) => rest.to_owned(),
+        None => text,
+    })
 }

@@ -4,6 +4,7 @@ use clap::Args;
 
 use super::console::count;
 use super::options::{GatewayArgs, GroupArgs, QuietArgs};
+use super::setting::Strictness::Strict;
 use super::{console, exit};
 use crate::push;
 
@@ -42,7 +43,7 @@ pub fn main(args: DeleteArgs) -> anyhow::Result<u8> {
     let mut code = exit::SUCCESS;
     for gateway in &gateways {
         match push::delete(gateway, &key, &args.gateway.state_dir()) {
-            Ok(_) if args.quiet.quiet => {}
+            Ok(_) if args.quiet.get(Strict)? => {}
             Ok((existed, forgotten)) => {
                 let place = gateway.group_place(&key);
                 let forgotten = match forgotten {

@@ -14,21 +14,25 @@ pub fn warn(
     let mut is_told = false;
     for (gateway, delivery) in gateways.iter().zip(deliveries) {
         if let Err(Undelivered { error, kept }) = &delivery.result {
+            let it_is = match error.refused_families().len() {
+                0 => "the report is",
+                1 => "it is",
+                _ => "they are",
+            };
             let fate = match (kept, state_failure) {
-                (Kept::InOutbox { id, path }, _) => format!(
-                    "the report is kept as outbox entry {id} in {}",
-                    path.display()
-                ),
+                (Kept::InOutbox { id, path }, _) => {
+                    format!("{it_is} kept as outbox entry {id} in {}", path.display())
+                }
                 (Kept::Dropped, _) => {
-                    "the report is lost, because the outbox is full (raise --outbox-limit)".into()
+                    format!("{it_is} lost, because the outbox is full (raise --outbox-limit)")
                 }
                 (Kept::Lost, Some(failure)) if !error.is_of_state() && !is_told => {
                     is_told = true;
-                    format!("the report is lost, because it could not be kept either: {failure}")
+                    format!("{it_is} lost, and could not be kept either: {failure}")
                 }
                 (Kept::Lost, _) => {
                     is_told = true;
-                    "the report is lost".into()
+                    format!("{it_is} lost")
                 }
             };
             console::warning(&format!("{error}; {fate}"));

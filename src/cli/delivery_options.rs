@@ -5,6 +5,7 @@ use std::time::Duration;
 use clap::Args;
 use clap::builder::BoolishValueParser;
 
+use super::setting::{Setting, Strictness, setting};
 use crate::job::duration;
 use crate::push::DeliveryPolicy;
 
@@ -22,10 +23,10 @@ pub struct DeliveryArgs {
         long,
         value_name = "DURATION",
         env = "METRICSJOB_PUSH_RETRY_WINDOW",
-        value_parser = duration::parse,
+        value_parser = setting(duration::parse),
         help_heading = DELIVERY
     )]
-    push_retry_window: Option<Duration>,
+    push_retry_window: Option<Setting<Duration>>,
 
     /// How long the whole delivery may take, retries and older reports in the outbox included
     #[arg(
@@ -33,49 +34,61 @@ pub struct DeliveryArgs {
         value_name = "DURATION",
         env = "METRICSJOB_PUSH_DEADLINE",
         default_value = "10s",
-        value_parser = duration::parse_positive,
+        value_parser = setting(duration::parse_positive),
         help_heading = DELIVERY
     )]
-    push_deadline: Duration,
+    push_deadline: Setting<Duration>,
 
     /// How many reports the outbox may hold; the oldest are dropped, rejected ones first
     #[arg(
         long,
         value_name = "N",
         env = "METRICSJOB_OUTBOX_LIMIT",
-        default_value_t = DeliveryPolicy::default().outbox_limit,
-        value_parser = clap::value_parser!(u64).range(1..),
+        default_value = "10000",
+        value_parser = setting(clap::value_parser!(u64).range(1..)),
         help_heading = DELIVERY
     )]
-    outbox_limit: u64,
+    outbox_limit: Setting<u64>,
 
-    /// Whether the gateway gets metrics about the deliveries too, as the job `metricsjob`
+    /// Push metrics about the deliveries too, as the job `metricsjob` with the labels instance and user
     ///
-    /// At most once a minute, and at once after a failure.
+    /// At most once a minute, and at once after a failure. They stay at the gateway for as long as it lives, so they are
+    /// for hosts that do, and not for runners of a CI system that come and go.
     #[arg(
         long,
         value_name = "true|false",
         env = "METRICSJOB_SELF_METRICS",
-        default_value_t = true,
-        action = clap::ArgAction::Set,
-        value_parser = BoolishValueParser::new(),
+        num_args = 0..=1,
+        require_equals = true,
+        default_value = "false",
+        default_missing_value = "true",
+        value_parser = setting(BoolishValueParser::new()),
         help_heading = DELIVERY
     )]
-    self_metrics: bool,
+    self_metrics: Setting<bool>,
 }
 
 impl DeliveryArgs {
     /// What the options say, for a delivery that `is_required`, so that retries are worth the wait.
-    pub fn policy(&self, is_required: bool) -> DeliveryPolicy {
+    pub fn policy(
+        &self,
+        is_required: bool,
+        strictness: Strictness,
+    ) -> anyhow::Result<DeliveryPolicy> {
+        let default = DeliveryPolicy::default();
+        let deadline = self.push_deadline.get_or(default.deadline, strictness)?;
         let window = match is_required {
-            true => self.push_deadline,
-            false => DeliveryPolicy::default().retry_window,
+            true => deadline,
+            false => default.retry_window,
         };
-        DeliveryPolicy {
-            deadline: self.push_deadline,
-            retry_window: self.push_retry_window.unwrap_or(window),
-            outbox_limit: self.outbox_limit,
-            self_metrics: self.self_metrics,
-        }
+        Ok(DeliveryPolicy {
+            deadline,
+            retry_window: match &self.push_retry_window {
+                Some(given) => given.get_or(window, strictness)?,
+                None => window,
+            },
+            outbox_limit: self.outbox_limit.get_or(default.outbox_limit, strictness)?,
+            self_metrics: self.self_metrics.get_or(default.self_metrics, strictness)?,
+        })
     }
 }

@@ -14,6 +14,7 @@ use url::Url;
 
 use super::console::count;
 use super::options::{QuietArgs, StateArgs};
+use super::setting::Strictness::Strict;
 use super::size::parse_size;
 use super::web_options::{LogArgs, WebArgs};
 use super::{connection_options::ConnectionArgs, console, exit, limit_heaps};
@@ -386,7 +387,7 @@ fn external_path(url: &str) -> anyhow::Result<String> {
 
 fn import(args: ImportArgs) -> anyhow::Result<u8> {
     let dir = args.state.dir();
-    let connection = args.connection.connection()?;
+    let connection = args.connection.connection(Strict)?;
     let from = Gateway::parse(&args.from, dir.clone(), connection).map_err(exit::usage)?;
     if matches!(from, Gateway::Embedded(_)) {
         let problem = "\"embedded\" is where the groups go: give the URL of another gateway";
@@ -404,7 +405,7 @@ fn import(args: ImportArgs) -> anyhow::Result<u8> {
     for problem in &imported.refused {
         console::warning(&format!("not imported: {problem}"));
     }
-    if !args.quiet.quiet {
+    if !args.quiet.get(Strict)? {
         let kept = match imported.kept {
             0 => String::new(),
             n => format!("; {} newer here", count(n as u64, "one is", "are")),

@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime};
 use clap::Args;
 
 use super::options::{Output, OutputArgs, StateArgs};
+use super::setting::Strictness::Strict;
 use super::{console, exit, json};
 use crate::run::Outcome;
 use crate::state::State;
@@ -41,7 +42,7 @@ pub fn main(args: HistoryArgs) -> anyhow::Result<u8> {
         None => Vec::new(),
     };
     runs.reverse();
-    match (args.output.output, &args.job) {
+    match (args.output.get(Strict)?, &args.job) {
         (Output::Json, _) => json::print(&runs.iter().map(RecordedRun::to_json).collect())?,
         (Output::Text, None) if runs.is_empty() => console::result("no runs so far\n")?,
         (Output::Text, Some(job)) if runs.is_empty() => {

@@ -13,7 +13,7 @@ pub fn print(value: &Json) -> std::io::Result<()> {
 }
 
 /// What became of a push at each gateway: `[{"gateway", "url", "delivered", "error", "outbox_entry",
-/// "is_rejected", "older_reports_delivered", "older_reports_rejected", "reports_dropped"}]`.
+/// "refused_families", "is_rejected", "older_reports_delivered", "older_reports_rejected", "reports_dropped"}]`.
 pub fn deliveries(gateways: &[Gateway], key: &GroupingKey, deliveries: &[Delivery]) -> Json {
     let pairs = gateways.iter().zip(deliveries);
     pairs
@@ -29,6 +29,7 @@ pub fn deliveries(gateways: &[Gateway], key: &GroupingKey, deliveries: &[Deliver
                 "delivered": undelivered.is_none(),
                 "error": undelivered.map(|undelivered| undelivered.error.to_string()),
                 "outbox_entry": entry,
+                "refused_families": undelivered.map_or(&[][..], |undelivered| undelivered.error.refused_families()),
                 "is_rejected": undelivered.is_some_and(|undelivered| undelivered.error.is_rejection()),
                 "older_reports_delivered": delivery.late,
                 "older_reports_rejected": delivery.late_rejected,

@@ -4,6 +4,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::options::{JobsArgs, Output, OutputArgs};
+use super::setting::Strictness::Strict;
 use super::{console, exit, json};
 use crate::job::catalog::Found;
 use crate::job::params::Param;
@@ -25,7 +26,7 @@ pub struct ListArgs {
 
 pub fn main(args: ListArgs) -> anyhow::Result<u8> {
     let found = args.jobs.catalog()?.list()?;
-    match args.output.output {
+    match args.output.get(Strict)? {
         Output::Json => json::print(&found.iter().map(found_json).collect())?,
         Output::Text => console::result(&text(&found))?,
     }

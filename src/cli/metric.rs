@@ -71,6 +71,7 @@ enum MetricCommand {
             long,
             value_name = "BOUND,…",
             value_delimiter = ',',
+            allow_hyphen_values = true,
             conflicts_with = "quantiles"
         )]
         buckets: Option<Vec<f64>>,

@@ -8,6 +8,7 @@
 //! - `delivery_notes`: what is said about deliveries.
 //! - `perform`: what `run` and `exec` have in common.
 //! - `exit`: which error ends with which exit code.
+//! - `setting`: what becomes of settings from the environment that are wrong.
 //! - `size`: sizes on the command line.
 //! - `console`: what is written to the terminal, and how.
 //! - `json`: the shapes of `--output json`.
@@ -35,6 +36,7 @@ mod push;
 mod run;
 mod run_summary;
 mod serve;
+mod setting;
 mod size;
 mod status;
 mod web_options;
@@ -99,29 +101,6 @@ enum Command {
     Generate(generate::GenerateArgs),
 }
 
-/// What Rust does before `main` on Unix, for a program that starts without it: closed standard streams
-/// are opened, so that no file of ours takes their place, and SIGPIPE becomes an error of write(2).
-#[cfg(all(target_os = "linux", target_env = "gnu"))]
-pub fn prepare() {
-    for stream in 0..=2 {
-        // SAFETY: fcntl(2) and open(2) with a constant path touch no memory of ours.
-        unsafe {
-            if libc::fcntl(stream, libc::F_GETFD) == -1 {
-                // The lowest free number is this one.
-                libc::open(c"/dev/null".as_ptr(), libc::O_RDWR);
-            }
-        }
-    }
-    // SAFETY: ignoring a signal runs no code.
-    let before = unsafe { libc::signal(libc::SIGPIPE, libc::SIG_IGN) };
-    if before == libc::SIG_IGN {
-        crate::run::keep_sigpipe_ignored();
-    }
-    // A heap for each thread would take longer to set up and to give back than the few allocations of our
-    // second thread can gain.
-    limit_heaps(1);
-}
-
 /// How many heaps the threads of this process have at most.
 fn limit_heaps(count: i32) {
     // SAFETY: no memory has another owner by it.
@@ -140,6 +119,9 @@ fn ignore_empty_variables() {
 
 /// Does what the command line says; the result is the process's exit code.
 pub fn main() -> u8 {
+    // A heap for each thread would take longer to set up and to give back than the few allocations of our
+    // second thread can gain.
+    limit_heaps(1);
     ignore_empty_variables();
     let result = match Cli::parse_from(metric::with_help(env::args_os())).command {
         Command::Run(args) => run::main(args),

@@ -1,17 +1,20 @@
 //! The options that several subcommands share.
 
 use std::env;
+use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::builder::FalseyValueParser;
-use clap::{Args, ValueEnum};
+use clap::builder::{BoolishValueParser, EnumValueParser, OsStringValueParser};
+use clap::{ArgAction, Args, ValueEnum};
 
 use super::connection_options::{ConnectionArgs, GATEWAY};
+use super::console;
 use super::exit::usage;
+use super::setting::{Setting, Strictness, setting};
 use crate::client::redacted;
 use crate::job::catalog::Catalog;
 use crate::metrics::{GroupingKey, Method};
-use crate::push::{Connection, Gateway, GatewayUrlError};
+use crate::push::{Connection, Gateway};
 use crate::state::dir::default_dir;
 
 #[derive(Args)]
@@ -28,9 +31,10 @@ pub struct GatewayArgs {
         value_name = "URL",
         env = "METRICSJOB_GATEWAY",
         hide_env_values = true,
+        value_parser = setting(OsStringValueParser::new()),
         help_heading = GATEWAY
     )]
-    gateway: Vec<String>,
+    gateway: Vec<Setting<OsString>>,
 
     #[command(flatten)]
     connection: ConnectionArgs,
@@ -41,6 +45,10 @@ pub struct GatewayArgs {
 
 impl GatewayArgs {
     /// The gateways that the options name, each once; without any the embedded one.
+    ///
+    /// # Errors
+    ///
+    /// One of them is none, or cannot be reached as the options say.
     pub fn gateways(&self) -> anyhow::Result<Vec<Gateway>> {
         match self.given()? {
             none if none.is_empty() => Ok(vec![Gateway::Embedded(self.state_dir())]),
@@ -50,34 +58,77 @@ impl GatewayArgs {
 
     /// The gateways that were given, each once.
     pub fn given(&self) -> anyhow::Result<Vec<Gateway>> {
-        let connection = self.connection.connection()?;
-        let mut gateways: Vec<Gateway> = Vec::new();
-        for text in self.gateway.iter().flat_map(|given| parts(given)) {
-            let gateway = match Gateway::parse(text, self.state_dir(), connection.clone()) {
-                Ok(gateway) => gateway,
-                Err(error) => return Err(usage(self.told_whole(text, error))),
-            };
-            if !gateways
-                .iter()
-                .any(|known| known.to_string() == gateway.to_string())
-            {
-                gateways.push(gateway);
-            }
-        }
-        Ok(gateways)
+        Ok(self.targets(Strictness::Strict)?.gateways)
     }
 
-    /// `error` is about `part`. If that is only a part of what was given, the blank in it may have been meant
-    /// for a password, of which nothing must be shown.
-    fn told_whole(&self, part: &str, error: GatewayUrlError) -> anyhow::Error {
-        if self.gateway.iter().any(|given| given.trim() == part) {
-            return error.into();
+    /// The gateways that a run reports to. One that the environment names wrongly is warned about and left out; one
+    /// that cannot be reached as the environment or a file says keeps its reports waiting in the outbox.
+    pub fn targets_of_run(&self) -> anyhow::Result<Targets> {
+        let mut targets = self.targets(Strictness::Lenient)?;
+        if self.gateway.is_empty() {
+            targets.gateways.push(Gateway::Embedded(self.state_dir()));
         }
-        let given = self.gateway.iter().find(|given| given.contains(part));
-        let given = redacted(given.map_or("", |given| given.trim()));
-        anyhow::anyhow!(
-            "gateway {given:?} has blanks in it, and not each part is a gateway (a blank in a password is %20)"
-        )
+        let is_http = |gateway: &Gateway| matches!(gateway, Gateway::Http(..));
+        if let (Some(problem), false) = (&targets.unusable, targets.gateways.iter().any(is_http)) {
+            Strictness::Lenient.settle(problem)?;
+        }
+        Ok(targets)
+    }
+
+    fn targets(&self, strictness: Strictness) -> anyhow::Result<Targets> {
+        let connection = self.connection.connection(strictness)?;
+        let mut targets = Targets {
+            gateways: Vec::new(),
+            is_any_left_out: false,
+            unusable: connection.unusable.clone(),
+        };
+        for given in &self.gateway {
+            let parsed = self.parse(given, &connection);
+            let gateways = match parsed {
+                Ok(gateways) => gateways,
+                Err(error) if given.is_typed() || strictness == Strictness::Strict => {
+                    return Err(usage(error));
+                }
+                Err(error) => {
+                    console::warning(&format!(
+                        "METRICSJOB_GATEWAY: {error}; nothing is pushed there"
+                    ));
+                    targets.is_any_left_out = true;
+                    continue;
+                }
+            };
+            for gateway in gateways {
+                let name = gateway.to_string();
+                if !(targets.gateways.iter()).any(|known| known.to_string() == name) {
+                    targets.gateways.push(gateway);
+                }
+            }
+        }
+        Ok(targets)
+    }
+
+    /// The gateways in one text: several have blanks between them.
+    fn parse(
+        &self,
+        given: &Setting<OsString>,
+        connection: &Connection,
+    ) -> anyhow::Result<Vec<Gateway>> {
+        let given = given.get(Strictness::Strict)?;
+        let given = given.and_then(|given| given.to_str());
+        let given = given.ok_or_else(|| anyhow::anyhow!("the gateway is not UTF-8"))?;
+        let parse = |part| Gateway::parse(part, self.state_dir(), connection.clone());
+        let parts = parts(given);
+        let is_one = parts.len() == 1;
+        let gateways = parts.into_iter().map(parse);
+        match gateways.collect::<Result<Vec<_>, _>>() {
+            Ok(gateways) => Ok(gateways),
+            Err(error) if is_one => Err(error.into()),
+            // The blank may have been meant for a password, of which nothing must be shown.
+            Err(_) => Err(anyhow::anyhow!(
+                "gateway {:?} has blanks in it, and not each part is a gateway (a blank in a password is %20)",
+                redacted(given.trim())
+            )),
+        }
     }
 
     /// The one gateway that the options name.
@@ -93,7 +144,7 @@ impl GatewayArgs {
 
     /// How gateways are reached that were not named: nothing secret is shown to them.
     pub fn unnamed_connection(&self) -> anyhow::Result<Connection> {
-        let connection = self.connection.connection()?;
+        let connection = self.connection.connection(Strictness::Strict)?;
         let secret = match &connection.authorization {
             Some(authorization) => authorization.source(),
             None if !connection.headers.is_empty() => "--header",
@@ -118,6 +169,15 @@ impl GatewayArgs {
             Gateway::Embedded(_) => "metricsjob status".into(),
         }
     }
+}
+
+/// Where a run reports to.
+pub struct Targets {
+    pub gateways: Vec<Gateway>,
+    /// Whether the environment names one that is none.
+    pub is_any_left_out: bool,
+    /// Why those behind a URL cannot be reached as the options say.
+    unusable: Option<String>,
 }
 
 /// What is between the blanks, which no URL has; an empty text stays one.
@@ -195,8 +255,20 @@ impl GroupingArgs {
 #[derive(Args)]
 pub struct QuietArgs {
     /// Print errors and warnings only
-    #[arg(short, long, env = "METRICSJOB_QUIET", value_parser = FalseyValueParser::new())]
-    pub quiet: bool,
+    #[arg(
+        short,
+        long,
+        env = "METRICSJOB_QUIET",
+        action = ArgAction::SetTrue,
+        value_parser = setting(BoolishValueParser::new())
+    )]
+    quiet: Setting<bool>,
+}
+
+impl QuietArgs {
+    pub fn get(&self, strictness: Strictness) -> anyhow::Result<bool> {
+        self.quiet.get_or(false, strictness)
+    }
 }
 
 #[derive(Args)]
@@ -206,12 +278,19 @@ pub struct OutputArgs {
         long,
         value_name = "FORM",
         env = "METRICSJOB_OUTPUT",
-        default_value = "text"
+        default_value = "text",
+        value_parser = setting(EnumValueParser::<Output>::new())
     )]
-    pub output: Output,
+    output: Setting<Output>,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+impl OutputArgs {
+    pub fn get(&self, strictness: Strictness) -> anyhow::Result<Output> {
+        self.output.get_or(Output::Text, strictness)
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Output {
     /// For people
     Text,

@@ -11,9 +11,10 @@ use super::console::count;
 use super::delivery_options::DeliveryArgs;
 use super::exit::{self, UNAVAILABLE};
 use super::options::{GatewayArgs, Output, OutputArgs, QuietArgs, StateArgs};
+use super::setting::Strictness::Strict;
 use super::{console, json};
 use crate::metrics::unix_seconds;
-use crate::push::{Connection, Dispatch, Flushed, Gateway, Stop};
+use crate::push::{Connection, Dispatch, Flushed, Gateway, GatewayError, Stop};
 use crate::state::outbox::{OutboxEntry, Selection};
 use crate::state::{LazyState, State};
 
@@ -145,7 +146,7 @@ fn list(args: &ListArgs) -> anyhow::Result<u8> {
         Some(mut state) => state.outbox()?,
         None => Vec::new(),
     };
-    match args.output.output {
+    match args.output.get(Strict)? {
         Output::Json => json::print(&entries.iter().map(entry_json).collect())?,
         Output::Text if entries.is_empty() => console::result("the outbox is empty\n")?,
         Output::Text => console::result(&table(&entries))?,
@@ -208,7 +209,7 @@ fn show(args: &ShowArgs) -> anyhow::Result<u8> {
         None => None,
     };
     let entry = entry.ok_or_else(|| no_entry(args.id))?;
-    match args.output.output {
+    match args.output.get(Strict)? {
         Output::Json => {
             let mut json = entry_json(&entry);
             json["families"] = entry.push.families().iter().map(json::family).collect();
@@ -242,10 +243,15 @@ fn flush(args: &FlushArgs) -> anyhow::Result<u8> {
         }
     }
     drop(state);
-    let policy = args.delivery.policy(false);
+    let policy = args.delivery.policy(false, Strict)?;
     let dispatch = Dispatch::new(&gateways, &state_dir, &policy, Stop::never());
     let results = dispatch.flush(&mut LazyState::new(&state_dir));
-    let results = results.into_iter().collect::<Result<Vec<_>, _>>()?;
+    let results = results.into_iter().collect::<Result<Vec<_>, _>>();
+    let results = results.map_err(|error| match error {
+        // It is about this machine, and not about the gateway.
+        GatewayError::State(error) => anyhow::Error::from(error),
+        error => error.into(),
+    })?;
     flushed(args, &gateways, &results)
 }
 
@@ -272,7 +278,7 @@ fn with_entries(
 /// Says what became of the entries.
 fn flushed(args: &FlushArgs, gateways: &[Gateway], results: &[Flushed]) -> anyhow::Result<u8> {
     let pairs = || gateways.iter().zip(results);
-    if args.output.output == Output::Json {
+    if args.output.get(Strict)? == Output::Json {
         let json = pairs().map(|(gateway, flushed)| {
             json!({
                 "gateway": gateway.to_string(),
@@ -283,7 +289,7 @@ fn flushed(args: &FlushArgs, gateways: &[Gateway], results: &[Flushed]) -> anyho
             })
         });
         json::print(&json.collect())?;
-    } else if !args.quiet.quiet {
+    } else if !args.quiet.get(Strict)? {
         let delivered = |flushed: &Flushed| count(flushed.delivered, "1 report", "reports");
         for (gateway, flushed) in pairs().filter(|(_, flushed)| flushed.delivered > 0) {
             console::result(&format!(
@@ -341,7 +347,7 @@ fn drop_entries(args: &DropArgs) -> anyhow::Result<u8> {
 }
 
 fn dropped(args: &DropArgs, number: u64) -> anyhow::Result<u8> {
-    if !args.quiet.quiet {
+    if !args.quiet.get(Strict)? {
         let entries = count(number, "1 entry", "entries");
         console::result(&format!("dropped {entries}\n"))?;
     }

@@ -3,17 +3,19 @@
 use std::io::IsTerminal;
 use std::time::Duration;
 
-use clap::Args;
-use clap::builder::FalseyValueParser;
+use clap::builder::BoolishValueParser;
+use clap::{ArgAction, Args};
 use signal_hook::consts::SIGINT;
 use signal_hook::low_level::emulate_default_handler;
 
 use super::delivery_options::DeliveryArgs;
 use super::exit::{UNAVAILABLE, usage};
-use super::options::{GatewayArgs, GroupingArgs, Output, OutputArgs, QuietArgs, method};
+use super::options::{GatewayArgs, GroupingArgs, Output, OutputArgs, QuietArgs, Targets, method};
 use super::policy_options::PolicyArgs;
 use super::progress::Bar;
 use super::run_summary::Summary;
+use super::setting::Strictness::Lenient;
+use super::setting::{Setting, setting};
 use super::{console, delivery_notes, json};
 use crate::job::builtin::{NoProgress, Progress};
 use crate::job::{Job, Work};
@@ -30,8 +32,13 @@ pub struct PerformArgs {
 
     /// How the report changes its group: put replaces it, post adds to it [default: the job's, else
     /// post]
-    #[arg(long, value_name = "put|post", env = "METRICSJOB_METHOD", value_parser = method)]
-    method: Option<Method>,
+    #[arg(
+        long,
+        value_name = "put|post",
+        env = "METRICSJOB_METHOD",
+        value_parser = setting(method)
+    )]
+    method: Option<Setting<Method>>,
 
     /// Run the job, but print the push instead of sending it
     #[arg(long)]
@@ -44,8 +51,13 @@ pub struct PerformArgs {
     /// End with exit code 69 if the job succeeded, but a gateway has not got its report
     ///
     /// Where nothing is pushed (--no-push, --dry-run) it changes nothing.
-    #[arg(long, env = "METRICSJOB_REQUIRE_PUSH", value_parser = FalseyValueParser::new())]
-    require_push: bool,
+    #[arg(
+        long,
+        env = "METRICSJOB_REQUIRE_PUSH",
+        action = ArgAction::SetTrue,
+        value_parser = setting(BoolishValueParser::new())
+    )]
+    require_push: Setting<bool>,
 
     #[command(flatten)]
     quiet: QuietArgs,
@@ -74,17 +86,26 @@ pub enum Talk {
 
 /// Runs `job`, for which the command line has the last word, and reports it.
 pub fn main(mut job: Job, args: &PerformArgs, talk: Talk) -> anyhow::Result<u8> {
-    if let Some(method) = args.method {
-        job.method = method;
-    }
     args.policy.apply(&mut job)?;
     let key = job.key(args.grouping.labels()).map_err(usage)?;
-    let gateways = args.gateway.gateways()?;
+    // How the job is watched, which must not keep it from running where it is not the command line that is wrong.
+    if let Some(method) = &args.method {
+        job.method = method.get_or(job.method, Lenient)?;
+    }
+    let quiet = args.quiet.get(Lenient)?;
+    let output = args.output.get(Lenient)?;
+    let require_push = args.require_push.get_or(false, Lenient)?;
+    let delivery = args.delivery.policy(require_push, Lenient)?;
+    let Targets {
+        gateways,
+        is_any_left_out,
+        ..
+    } = args.gateway.targets_of_run()?;
     let order = Order {
         job: &job,
         key: &key,
         gateways: &gateways,
-        delivery: &args.delivery.policy(args.require_push),
+        delivery: &delivery,
         state_dir: &args.gateway.state_dir(),
         reporting: match (args.dry_run, args.no_push) {
             (true, _) => Reporting::DryRun,
@@ -93,7 +114,6 @@ pub fn main(mut job: Job, args: &PerformArgs, talk: Talk) -> anyhow::Result<u8> 
         },
         lines: None,
     };
-    let quiet = args.quiet.quiet;
     let observer = Notices { job: &job, quiet };
     let performed = match perform(&order, &*progress(quiet), &Signals::default(), &observer) {
         Ok(performed) => performed,
@@ -122,7 +142,7 @@ pub fn main(mut job: Job, args: &PerformArgs, talk: Talk) -> anyhow::Result<u8> 
         performed: &performed,
     };
     let is_command = matches!(job.work, Work::Command(_));
-    match args.output.output {
+    match output {
         Output::Json if !args.dry_run => drop(json::print(&summary.json())),
         _ if quiet => {}
         _ if is_brief && is_failure => console::error(&summary.failure_text()),
@@ -140,7 +160,8 @@ pub fn main(mut job: Job, args: &PerformArgs, talk: Talk) -> anyhow::Result<u8> 
     if is_command {
         end_as_interrupted(&performed.run);
     }
-    let code = match args.require_push && !is_reported(&performed) {
+    let is_reported = is_reported(&performed, is_any_left_out);
+    let code = match require_push && !is_reported {
         true => UNAVAILABLE,
         false => performed.run.outcome.exit_code(),
     };
@@ -150,10 +171,13 @@ pub fn main(mut job: Job, args: &PerformArgs, talk: Talk) -> anyhow::Result<u8> 
 }
 
 /// Whether each gateway has the report, as far as the run's outcome does not matter more.
-fn is_reported(performed: &Performed<'_>) -> bool {
+fn is_reported(performed: &Performed<'_>, is_any_left_out: bool) -> bool {
+    let is_wanted = performed.push.is_some();
     let is_pushable = !matches!(performed.push, Some(Err(_)));
     let mut deliveries = performed.deliveries.iter();
-    let is_delivered = is_pushable && deliveries.all(|delivery| delivery.result.is_ok());
+    let is_nowhere = is_wanted && is_any_left_out;
+    let is_delivered =
+        !is_nowhere && is_pushable && deliveries.all(|delivery| delivery.result.is_ok());
     is_delivered || !performed.run.outcome.is_success()
 }
 

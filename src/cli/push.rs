@@ -13,9 +13,11 @@ use super::console::count;
 use super::delivery_options::DeliveryArgs;
 use super::exit::{self, UNAVAILABLE, usage};
 use super::options::{GatewayArgs, GroupArgs, Output, OutputArgs, QuietArgs, method};
+use super::setting::Strictness::Strict;
+use super::setting::{Setting, setting};
 use super::{console, delivery_notes, json};
 use crate::metrics::{Method, Push, text};
-use crate::push::{Delivery, Dispatch, Gateway, Stop};
+use crate::push::{Delivery, DeliveryPolicy, Dispatch, Gateway, Stop};
 use crate::state::{LazyState, StateError};
 
 /// Push metrics in the Prometheus text format
@@ -37,10 +39,10 @@ pub struct PushArgs {
         long,
         value_name = "put|post",
         env = "METRICSJOB_METHOD",
-        default_value_t,
-        value_parser = method
+        default_value = "post",
+        value_parser = setting(method)
     )]
-    method: Method,
+    method: Setting<Method>,
 
     /// The file with the text; - is stdin
     #[arg(default_value = "-")]
@@ -68,6 +70,7 @@ const MAX_BYTES: u64 = 64 * 1024 * 1024;
 
 pub fn main(args: PushArgs) -> anyhow::Result<u8> {
     let key = args.group.key()?;
+    let method = args.method.get_or(Method::Post, Strict)?;
     let gateways = args.gateway.gateways()?;
     let is_stdin = args.file == Path::new("-");
     let shown = match is_stdin {
@@ -79,7 +82,7 @@ pub fn main(args: PushArgs) -> anyhow::Result<u8> {
     let families =
         text::parse_strictly(&bytes).map_err(|error| usage(anyhow!("{shown}: {error}")))?;
     if families.is_empty() {
-        let effect = match args.method {
+        let effect = match method {
             Method::Put => "so the group will be empty",
             Method::Post => "so only the push time of the group changes",
         };
@@ -89,7 +92,7 @@ pub fn main(args: PushArgs) -> anyhow::Result<u8> {
         .iter()
         .map(|family| family.metrics.len() as u64)
         .sum();
-    let push = Push::new(key, args.method, families, SystemTime::now())
+    let push = Push::new(key, method, families, SystemTime::now())
         .map_err(|error| usage(anyhow!("{shown}: {error}")))?;
     if args.dry_run {
         for gateway in &gateways {
@@ -97,19 +100,20 @@ pub fn main(args: PushArgs) -> anyhow::Result<u8> {
         }
         return Ok(exit::SUCCESS);
     }
-    let (deliveries, state_failure) = deliver(&push, &gateways, &args);
+    let policy = args.delivery.policy(false, Strict)?;
+    let (deliveries, state_failure) = deliver(&push, &gateways, &policy, &args.gateway.state_dir());
     delivery_notes::warn(&gateways, &deliveries, state_failure.as_ref());
     let is_delivered = deliveries.iter().all(|delivery| delivery.result.is_ok());
-    match args.output.output {
+    match args.output.get(Strict)? {
         Output::Json => json::print(&json!({
-            "method": args.method.name(),
+            "method": method.name(),
             "grouping_key": push.key(),
             "series": series,
             "deliveries": json::deliveries(&gateways, push.key(), &deliveries),
         }))?,
-        Output::Text if args.quiet.quiet => {}
+        Output::Text if args.quiet.get(Strict)? => {}
         Output::Text => {
-            let (series, method) = (count(series, "1 series", "series"), args.method.http());
+            let (series, method) = (count(series, "1 series", "series"), method.http());
             for (gateway, delivery) in gateways.iter().zip(&deliveries) {
                 if delivery.result.is_ok() {
                     let place = gateway.group_place(push.key());
@@ -128,11 +132,11 @@ pub fn main(args: PushArgs) -> anyhow::Result<u8> {
 fn deliver(
     push: &Push,
     gateways: &[Gateway],
-    args: &PushArgs,
+    policy: &DeliveryPolicy,
+    state_dir: &Path,
 ) -> (Vec<Delivery>, Option<StateError>) {
-    let (policy, state_dir) = (args.delivery.policy(false), args.gateway.state_dir());
-    let mut state = LazyState::new(&state_dir);
-    let dispatch = Dispatch::new(gateways, &state_dir, &policy, Stop::never());
+    let mut state = LazyState::new(state_dir);
+    let dispatch = Dispatch::new(gateways, state_dir, policy, Stop::never());
     let entries = state
         .get()
         .and_then(|state| state.enqueue(push, &dispatch.names()));

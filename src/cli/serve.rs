@@ -18,6 +18,7 @@ use tokio::task::{JoinHandle, spawn_blocking};
 use super::connection_options::GATEWAY;
 use super::delivery_options::DeliveryArgs;
 use super::options::{GatewayArgs, JobsArgs};
+use super::setting::Strictness::Strict;
 use super::web_options::{LogArgs, WebArgs};
 use super::{exit, limit_heaps};
 use crate::gateway::Options;
@@ -153,7 +154,7 @@ const HEAPS: i32 = 2;
 pub fn main(args: ServeArgs) -> anyhow::Result<u8> {
     let catalog = args.jobs.catalog()?;
     let log_window = args.log_window()?;
-    let delivery = args.delivery.policy(false);
+    let delivery = args.delivery.policy(false, Strict)?;
     let state_dir = args.gateway.state_dir();
     let flags = args.flags(&state_dir);
     args.log.install();
@@ -388,7 +389,7 @@ impl Threads {
 
     /// Delivers and pushes what is left, and waits for that.
     fn end(self) {
-        // If it has panicked, that has been said.
+        // It does not panic: what does in it is started again.
         let _ = self.scheduler.join();
         self.delivery.end();
         Periodic::end(self.publications);

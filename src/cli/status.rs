@@ -6,6 +6,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::options::{GatewayArgs, Output, OutputArgs};
+use super::setting::Strictness::Strict;
 use super::{console, exit, json};
 use crate::metrics::{Group, Value};
 
@@ -29,7 +30,7 @@ pub struct StatusArgs {
 pub fn main(args: StatusArgs) -> anyhow::Result<u8> {
     let gateway = args.gateway.gateway()?;
     let groups = gateway.groups()?;
-    match args.output.output {
+    match args.output.get(Strict)? {
         Output::Json => json::print(&json!({
             "gateway": gateway.to_string(),
             "groups": groups.iter().map(group_json).collect::<Vec<_>>(),

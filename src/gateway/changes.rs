@@ -117,13 +117,20 @@ async fn push(
                 let _turn = turn;
                 read()
             };
-            spawn_blocking(read).await
+            spawn_blocking(read).await.map_err(|error| error.is_panic())
         }
     };
     let push = match read {
         Ok(Ok(push)) => push,
         Ok(Err(error)) => return (refused(error.status(), &error), size),
-        Err(_) => return (failed(&NotKept::Ending), size),
+        Err(has_panicked) => {
+            let response = match has_panicked {
+                // The same push would do so again.
+                true => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+                false => failed(&NotKept::Ending),
+            };
+            return (response, size);
+        }
     };
     let response = match app.keeper().push(push).await {
         Ok(()) => app.pushed_status().into_response(),

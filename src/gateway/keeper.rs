@@ -14,6 +14,7 @@ use super::body::Received;
 use super::expiry::Expiry;
 use super::stats::Stats;
 use crate::metrics::{GroupingKey, Method, unix_seconds};
+use crate::panics;
 use crate::state::StateError;
 use crate::state::group_log::{Body, Entry};
 use crate::state::group_writer::GroupWriter;
@@ -78,7 +79,8 @@ pub struct KeeperThread {
 }
 
 impl Keeper {
-    /// Starts the thread. `lost` is notified when the state directory has gone, and the gateway has to end.
+    /// Starts the thread. `lost` is notified when the gateway has to end, because the state directory has gone or
+    /// the thread has panicked.
     pub fn start(
         store: Store,
         writer: GroupWriter,
@@ -97,9 +99,20 @@ impl Keeper {
             has_fold_failed: false,
             lost,
         };
+        let panicked = Arc::clone(&work.lost);
         let thread = thread::Builder::new()
             .name("keeper".into())
-            .spawn(move || work.run(&orders))?;
+            .spawn(move || {
+                // What is in memory may be half changed, while the database has all that was answered: to begin
+                // anew takes a new process.
+                if let Err(message) = panics::caught(move || work.run(&orders)) {
+                    error!(
+                        err = message,
+                        "a panic of the thread that writes: the gateway ends"
+                    );
+                    panicked.notify_one();
+                }
+            })?;
         let keeper = Keeper {
             orders: sender.clone(),
             hasher,
@@ -282,6 +295,7 @@ impl Work {
                     body,
                     received: _received,
                 } = *push;
+                panics::point("writer");
                 let now = unix_seconds(SystemTime::now());
                 let pushed = self.store.push(&key, method, report, now);
                 if let Some(undo) = pushed.undo {

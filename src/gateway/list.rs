@@ -15,6 +15,7 @@ use super::own_metrics::BUILD;
 use super::page::{self, Page};
 use crate::metrics::Group;
 use crate::page::Query;
+use crate::panics::point;
 use crate::web::files;
 
 /// How many groups a page shows.
@@ -39,6 +40,7 @@ pub async fn answer(app: &Arc<App>, parts: &Parts) -> Response {
     let app = Arc::clone(app);
     let rendered = spawn_blocking(move || {
         let _turn = turn;
+        point("page");
         let status: Vec<(&str, String)> = (status.iter())
             .map(|(name, value)| (name.as_str(), value.clone()))
             .collect();

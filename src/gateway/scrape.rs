@@ -13,6 +13,7 @@ use super::changes::failed;
 use super::keeper::NotKept;
 use crate::metrics::escaping::Escaping;
 use crate::metrics::{Family, Names};
+use crate::panics::point;
 use crate::store::Snapshot;
 use crate::store::exposition::{self, Exposition};
 use crate::web::negotiation::{self, Format, accepts_gzip, negotiate};
@@ -32,6 +33,7 @@ pub async fn answer(app: &Arc<App>, parts: &Parts) -> Response {
         let app = Arc::clone(app);
         move || {
             let _turn = turn;
+            point("scrape");
             let own = app.families();
             let (pieces, has_utf8_names) = render(&snapshot, &own, format, escaping, is_gzip)?;
             std::io::Result::Ok((app.sendings().begin(pieces), has_utf8_names))

@@ -125,7 +125,7 @@ impl Service {
         self.quit.clone()
     }
 
-    /// Notified once the state directory has gone.
+    /// Notified once the state directory has gone, or what writes has panicked.
     pub fn lost(&self) -> Arc<Notify> {
         self.lost.clone()
     }

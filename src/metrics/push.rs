@@ -16,6 +16,7 @@ pub struct Push {
     families: Vec<Family>,
     text: String,
     produced_at: SystemTime,
+    runners_own: Vec<String>,
 }
 
 impl Push {
@@ -37,7 +38,32 @@ impl Push {
             method,
             families,
             produced_at,
+            runners_own: Vec::new(),
         })
+    }
+
+    /// Names the families that the runner has made. Where a gateway refuses the push, they are sent without the
+    /// job's, which must not take them along.
+    pub fn with_runners_own(mut self, names: impl IntoIterator<Item = String>) -> Self {
+        self.runners_own = names.into_iter().collect();
+        self
+    }
+
+    /// The names of the families that the runner has made.
+    pub fn runners_own(&self) -> &[String] {
+        &self.runners_own
+    }
+
+    /// A push of some of its `families` to the same group by `method`.
+    pub fn part(&self, method: Method, families: Vec<Family>) -> Push {
+        Push {
+            text: text::encode(&families),
+            key: self.key.clone(),
+            method,
+            families,
+            produced_at: self.produced_at,
+            runners_own: Vec::new(),
+        }
     }
 
     pub fn key(&self) -> &GroupingKey {
@@ -72,12 +98,15 @@ impl Push {
         let kept = self.families.iter().filter(|family| !is_replaced(family));
         let mut families: Vec<Family> = kept.chain(&newer.families).cloned().collect();
         families.sort_by(|a, b| a.name.cmp(&b.name));
+        let old_own = self.runners_own.iter();
+        let old_own = old_own.filter(|name| !newer.runners_own.contains(name));
         Push {
             text: text::encode(&families),
             key: newer.key.clone(),
             method: self.method,
             families,
             produced_at: newer.produced_at,
+            runners_own: old_own.chain(&newer.runners_own).cloned().collect(),
         }
     }
 

@@ -19,6 +19,8 @@ pub struct Connection {
     /// Further headers of each request, marked as sensitive.
     pub headers: HeaderMap,
     pub encoding: Encoding,
+    /// Why nothing must be sent: who we are there, or whom to trust, could not be read.
+    pub unusable: Option<String>,
 }
 
 /// How long to wait for a gateway.

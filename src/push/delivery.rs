@@ -11,9 +11,10 @@ use super::group_lock::GroupLock;
 use super::policy::DeliveryPolicy;
 use super::retry;
 use super::self_report;
+use super::split::{Split, split};
 use super::stop::Stop;
 use super::together;
-use crate::metrics::{GroupingKey, Push};
+use crate::metrics::{GroupingKey, Method, Push};
 use crate::state::outbox::{Left, OutboxEntry};
 use crate::state::push_stats::Attempts;
 use crate::state::{LazyState, StateError};
@@ -59,6 +60,8 @@ pub struct Flushed {
     pub rejected: u64,
     /// How many wait still.
     pub waiting: u64,
+    /// Why the gateway has rejected entries, or parts of them.
+    pub rejections: Vec<GatewayError>,
     /// What failed first, of all that may pass.
     pub failure: Option<GatewayError>,
     /// Whether the gateway is to get the statistics.
@@ -185,6 +188,10 @@ impl<'a> Courier<'a> {
             let drained = self.group(&key, until).drain(None, state)?;
             flushed.delivered += drained.delivered.len() as u64;
             flushed.rejected += drained.rejected.len() as u64;
+            let rejections = drained.rejected.into_iter();
+            flushed
+                .rejections
+                .extend(rejections.map(|(_, error)| error));
             if let Some(left) = drained.left_there {
                 flushed.are_stats_due = left.are_stats_due;
             }
@@ -215,6 +222,7 @@ impl<'a> Courier<'a> {
             }
             total.delivered += flushed.delivered;
             total.rejected += flushed.rejected;
+            total.rejections.extend(flushed.rejections);
             total.failure = flushed.failure;
             total.are_stats_due |= flushed.are_stats_due;
             total.waiting = state.get()?.waiting_for(self.pusher.name())?;
@@ -240,7 +248,7 @@ impl<'a> Courier<'a> {
             .get()
             .and_then(|state| Ok((state.push_stats(self.name(), now)?, state.outbox_size()?)));
         if let Ok((attempts, outbox)) = stats
-            && let Some(push) = self_report::push(&attempts, &outbox, self.state_dir, now)
+            && let Some(push) = self_report::push(&attempts, &outbox, now)
         {
             let _ = self.pusher.push(&push, state, left, &self.stop);
         }
@@ -261,8 +269,41 @@ impl<'a> Courier<'a> {
         until: Instant,
     ) -> Result<(), GatewayError> {
         let (pusher, window, stop) = (&self.pusher, self.policy.retry_window, &self.stop);
-        let attempts = &mut Attempts::default();
-        retry::push(pusher, push, state, window, until, stop, attempts)
+        let mut send = |push: &Push| {
+            let attempts = &mut Attempts::default();
+            retry::push(pusher, push, state, window, until, stop, attempts)
+        };
+        match send(push) {
+            Err(whole) if whole.may_be_of_families() && !push.runners_own().is_empty() => {
+                let Split {
+                    is_any_taken,
+                    refused,
+                    error,
+                } = split(push, send)?;
+                match (is_any_taken, refused.is_empty()) {
+                    (_, true) => Ok(()),
+                    (true, false) => {
+                        let rest = push.part(Method::Post, refused);
+                        Err(GatewayError::refused(&rest, error.unwrap_or(whole)))
+                    }
+                    (false, false) => Err(whole),
+                }
+            }
+            result => result,
+        }
+    }
+
+    /// What becomes of a push, which is `entry` in the outbox, once `error` has ended its delivery.
+    pub fn broken(&self, error: GatewayError, entry: Option<i64>) -> Delivery {
+        let kept = entry.map_or(Kept::Lost, |id| self.kept(id));
+        Delivery {
+            result: Err(Undelivered { error, kept }),
+            late: 0,
+            late_rejected: 0,
+            dropped: 0,
+            left_there: None,
+            state_failure: None,
+        }
     }
 
     /// Pushes what is in no outbox, in its turn as far as the outbox can be read.

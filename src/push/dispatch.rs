@@ -9,8 +9,9 @@ use super::gateway::{Gateway, GatewayError};
 use super::policy::DeliveryPolicy;
 use super::stop::Stop;
 use crate::metrics::Push;
+use crate::panics;
+use crate::state::LazyState;
 use crate::state::outbox::Left;
-use crate::state::{LazyState, StateError};
 
 /// Delivers to several gateways.
 pub struct Dispatch<'a> {
@@ -57,9 +58,18 @@ impl<'a> Dispatch<'a> {
         until: Instant,
     ) -> Vec<Delivery> {
         let entry = |index: usize| entries.and_then(|ids| ids.get(index).copied());
-        self.each(state, |index, courier, state| {
+        let deliveries = self.each(state, |index, courier, state| {
             courier.deliver(push, entry(index), state, until)
-        })
+        });
+        let deliveries = deliveries.into_iter().enumerate();
+        deliveries
+            .map(|(index, delivery)| {
+                delivery.unwrap_or_else(|panic| {
+                    let courier = &self.couriers[index];
+                    courier.broken(GatewayError::Internal(panic), entry(index))
+                })
+            })
+            .collect()
     }
 
     /// Delivers what else waits for the gateways that have taken or rejected the push of `deliveries`, and
@@ -82,21 +92,25 @@ impl<'a> Dispatch<'a> {
             flushed
         });
         for (delivery, flushed) in deliveries.iter_mut().zip(flushed) {
-            let flushed = flushed.unwrap_or_default();
+            let flushed = flushed.ok().flatten().unwrap_or_default();
             delivery.late += flushed.delivered;
             delivery.late_rejected += flushed.rejected;
         }
     }
 
     /// Delivers all that waits for each gateway.
-    pub fn flush(&self, state: &mut LazyState) -> Vec<Result<Flushed, StateError>> {
-        self.each(state, |_, courier, state| {
+    pub fn flush(&self, state: &mut LazyState) -> Vec<Result<Flushed, GatewayError>> {
+        let flushed = self.each(state, |_, courier, state| {
             let flushed = courier.flush_all(state)?;
             if flushed.are_stats_due {
                 courier.report_itself(state, self.until());
             }
             Ok(flushed)
-        })
+        });
+        let flushed = flushed.into_iter();
+        flushed
+            .map(|flushed| flushed.unwrap_or_else(|panic| Err(GatewayError::Internal(panic))))
+            .collect()
     }
 
     /// Pushes to each gateway what need not be kept. Returns the first error.
@@ -105,15 +119,25 @@ impl<'a> Dispatch<'a> {
         let results = self.each(state, |_, courier, state| {
             courier.push_unkept(push, state, until)
         });
-        results.into_iter().collect()
+        let results = results.into_iter();
+        results
+            .map(|result| result.unwrap_or_else(|panic| Err(GatewayError::Internal(panic))))
+            .collect()
     }
 
-    /// Does `work` for each courier: for several at the same time, so that none waits for another's gateway.
+    /// Does `work` for each courier: for several at the same time, so that none waits for another's gateway. One
+    /// that panics gives the message.
     fn each<T: Send>(
         &self,
         state: &mut LazyState,
         work: impl Fn(usize, &Courier<'a>, &mut LazyState) -> T + Sync,
-    ) -> Vec<T> {
+    ) -> Vec<Result<T, String>> {
+        let work = |index: usize, courier: &Courier<'a>, state: &mut LazyState| {
+            panics::caught(|| {
+                panics::point("courier");
+                work(index, courier, state)
+            })
+        };
         if let [courier] = &self.couriers[..] {
             return vec![work(0, courier, state)];
         }
@@ -130,11 +154,12 @@ impl<'a> Dispatch<'a> {
                 .collect();
             let results = threads.into_iter().map(|thread| thread.join());
             results
-                .map(|result| {
-                    let (result, mut other) =
-                        result.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-                    state.adopt_damage(&mut other);
-                    result
+                .map(|joined| match joined {
+                    Ok((result, mut other)) => {
+                        state.adopt_damage(&mut other);
+                        result
+                    }
+                    Err(panic) => Err(panics::message(&*panic)),
                 })
                 .collect()
         })

@@ -6,8 +6,9 @@ use std::time::{Instant, SystemTime};
 use super::gateway::{GatewayError, Pusher};
 use super::policy::DeliveryPolicy;
 use super::retry;
+use super::split::{Split, split};
 use super::stop::Stop;
-use crate::metrics::{GroupingKey, Push};
+use crate::metrics::{GroupingKey, Method, Push};
 use crate::state::outbox::Left;
 use crate::state::push_stats::Attempts;
 use crate::state::{LazyState, StateError};
@@ -101,10 +102,89 @@ impl Group<'_> {
                 }
                 true
             }
+            Err(error)
+                if is_one && error.may_be_of_families() && !together.runners_own().is_empty() =>
+            {
+                self.deliver_parts(&together, ids[0], error, attempts, state, drained)
+            }
             result => {
                 self.settle(&ids, result, &attempts, state, drained);
                 drained.failure.is_none()
             }
+        }
+    }
+
+    /// Delivers what the gateway takes of `push`, which is the entry `id` and was refused by `whole`. What it
+    /// refuses stays as a rejected entry. Returns whether the gateway can take more.
+    fn deliver_parts(
+        &self,
+        push: &Push,
+        id: i64,
+        whole: GatewayError,
+        mut attempts: Attempts,
+        state: &mut LazyState,
+        drained: &mut Drained,
+    ) -> bool {
+        let mut of_parts = Attempts::default();
+        let split = split(push, |part| self.send(part, state, &mut of_parts));
+        // The statistics count reports.
+        attempts.failed += of_parts.failed;
+        attempts.duration += of_parts.duration;
+        match split {
+            Ok(Split { refused, .. }) if refused.is_empty() => {
+                (attempts.rejected, attempts.delivered) = (0, 1);
+                self.settle(&[id], Ok(()), &attempts, state, drained);
+            }
+            Ok(Split {
+                is_any_taken: true,
+                refused,
+                error,
+            }) => {
+                let rest = push.part(Method::Post, refused);
+                let error = GatewayError::refused(&rest, error.unwrap_or(whole));
+                self.settle_rest(id, &rest, error, &attempts, state, drained);
+            }
+            Ok(_) => self.settle(&[id], Err(whole), &attempts, state, drained),
+            Err(error) => {
+                attempts.rejected = 0;
+                self.settle(&[id], Err(error), &attempts, state, drained);
+            }
+        }
+        drained.failure.is_none()
+    }
+
+    /// Notes that of the entry `id` the gateway has all but `rest`.
+    fn settle_rest(
+        &self,
+        id: i64,
+        rest: &Push,
+        error: GatewayError,
+        attempts: &Attempts,
+        state: &mut LazyState,
+        drained: &mut Drained,
+    ) {
+        let (gateway, limit) = (self.pusher.name(), self.policy.outbox_limit);
+        let attempts = self.counted(attempts);
+        let message = error.to_string();
+        let noted = state.get().and_then(|state| {
+            state.rejected_in_part(gateway, id, rest, &message, &attempts, limit)
+        });
+        match noted {
+            Ok((left, dropped)) => {
+                drained.left_there = Some(left);
+                drained.dropped.extend(dropped);
+            }
+            Err(error) => drained.state_failure = Some(error),
+        }
+        drained.rejected.push((id, error));
+    }
+
+    /// What the statistics count of `attempts`: what goes to the embedded gateway says nothing about the way to
+    /// others.
+    fn counted(&self, attempts: &Attempts) -> Attempts {
+        match self.pusher.is_http() {
+            true => *attempts,
+            false => Attempts::default(),
         }
     }
 
@@ -118,11 +198,7 @@ impl Group<'_> {
         drained: &mut Drained,
     ) {
         let gateway = self.pusher.name();
-        // What goes to the embedded gateway says nothing about the way to others.
-        let attempts = match self.pusher.is_http() {
-            true => attempts,
-            false => &Attempts::default(),
-        };
+        let attempts = &self.counted(attempts);
         drained.left_there = None;
         let noted = state.get().and_then(|state| match &result {
             Ok(()) => {

@@ -44,8 +44,34 @@ pub enum GatewayError {
     /// What another process was told.
     #[error("{0}")]
     Elsewhere(String),
+    /// The gateway took the other families of the push.
+    #[error(
+        "{} refused, the rest of the report is delivered: {source}",
+        named(families)
+    )]
+    Refused {
+        families: Vec<String>,
+        source: Box<GatewayError>,
+    },
+    /// A panic of ours with this message.
+    #[error("internal error: {0}")]
+    Internal(String),
     #[error("the answer of {url} is not what a Pushgateway sends: {problem}")]
     Answer { url: String, problem: String },
+}
+
+/// `the metric items is`, `the metrics a, b and 3 others are`.
+fn named(families: &[String]) -> String {
+    const SHOWN: usize = 5;
+    let shown = families.iter().take(SHOWN).cloned().collect::<Vec<_>>();
+    match families.len() {
+        1 => format!("the metric {} is", shown[0]),
+        count if count <= SHOWN => format!("the metrics {} are", shown.join(", ")),
+        count => {
+            let others = count - SHOWN;
+            format!("the metrics {} and {others} others are", shown.join(", "))
+        }
+    }
 }
 
 impl GatewayError {
@@ -67,8 +93,49 @@ impl GatewayError {
                     && !self.is_of_sender()
             }
             Some(_) => false,
+            None => matches!(
+                self,
+                GatewayError::Embedded(PushError::Rejected(_)) | GatewayError::Refused { .. }
+            ),
+        }
+    }
+
+    /// Whether the gateway may have refused the push because of some of its families, and may take the others: 400
+    /// (they conflict), 413 (all of it is too large) and 422.
+    pub fn may_be_of_families(&self) -> bool {
+        match self.http() {
+            Some(HttpError::Status { status, .. }) => matches!(status.as_u16(), 400 | 413 | 422),
+            Some(_) => false,
             None => matches!(self, GatewayError::Embedded(PushError::Rejected(_))),
         }
+    }
+
+    /// What is said of a push that was taken but for `rest`, the first of which was refused by `source`.
+    pub(super) fn refused(rest: &Push, source: GatewayError) -> Self {
+        let families = rest.families().iter();
+        GatewayError::Refused {
+            families: families.map(|family| family.name.clone()).collect(),
+            source: source.into(),
+        }
+    }
+
+    /// The families that were refused, where the rest of the push was taken.
+    pub fn refused_families(&self) -> &[String] {
+        match self {
+            GatewayError::Refused { families, .. } => families,
+            _ => &[],
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn refusal_for_tests() -> Self {
+        GatewayError::Http(HttpError::Status {
+            url: "http://gateway".into(),
+            status: reqwest::StatusCode::BAD_REQUEST,
+            message: String::new(),
+            cure: None,
+            retry_after: None,
+        })
     }
 
     /// Whether the reason may pass by itself: no connection, no answer, a broken one, 408, 429, or a
@@ -78,7 +145,10 @@ impl GatewayError {
             Some(HttpError::Status { status, .. }) => {
                 status.is_server_error() || matches!(status.as_u16(), 408 | 429)
             }
-            Some(error) => !matches!(error, HttpError::Setup(_) | HttpError::Stopped { .. }),
+            Some(error) => !matches!(
+                error,
+                HttpError::Setup(_) | HttpError::Unusable(_) | HttpError::Stopped { .. }
+            ),
             None => false,
         }
     }

@@ -25,6 +25,9 @@ use crate::state::serving::{self, SocketPath};
 pub enum HttpError {
     #[error("could not set up the HTTP client: {0}")]
     Setup(String),
+    /// What a variable or a file says of the connection cannot be used.
+    #[error("{0}")]
+    Unusable(String),
     /// The reason says what to do about it too.
     #[error("could not connect to {url}: {reason}")]
     Connect { url: String, reason: String },
@@ -99,7 +102,10 @@ impl HttpGateway {
     /// those that leave the request as it is: another would turn a PUT into a GET, or send
     /// credentials elsewhere.
     pub fn new(url: GatewayUrl, connection: &Connection) -> Result<Self, HttpError> {
-        HttpGateway::build(url, connection, None)
+        match &connection.unusable {
+            Some(why) => Err(HttpError::Unusable(why.clone())),
+            None => HttpGateway::build(url, connection, None),
+        }
     }
 
     /// A client for the gateway that serves the state in `dir`, by its socket there. Its URLs have no
@@ -117,7 +123,7 @@ impl HttpGateway {
         socket: Option<SocketPath>,
     ) -> Result<Self, HttpError> {
         let setup = |error: &(dyn Error + 'static)| HttpError::Setup(innermost(error));
-        let is_tls = url.is_https() || client::proxy(false).is_some_and(|proxy| proxy.is_tls);
+        let is_tls = url.is_https() || url.proxy().is_some_and(|proxy| proxy.is_tls);
         let mut builder = client::builder(is_tls)
             .connect_timeout(connection.timeouts.connect)
             .timeout(connection.timeouts.total)
@@ -135,6 +141,9 @@ impl HttpGateway {
         if is_tls {
             let applied = connection.tls.apply(builder);
             builder = applied.map_err(|error| setup(&error))?;
+        }
+        if socket.is_some() || url.is_excepted_from_proxies() {
+            builder = builder.no_proxy();
         }
         if let Some(socket) = &socket {
             builder = builder.unix_socket(socket.as_ref());
@@ -157,7 +166,8 @@ impl HttpGateway {
     ///
     /// # Errors
     ///
-    /// Any answer but 200 and 202 (the latter is a Pushgateway's that checks nothing).
+    /// Any answer but a 2xx: a Pushgateway answers 200, or 202 if it checks nothing, and what else takes pushes
+    /// answers 204, such as VictoriaMetrics.
     pub fn push(&self, push: &Push, limit: Duration, stop: &Stop) -> Result<(), HttpError> {
         let verb = match push.method() {
             Method::Put => reqwest::Method::PUT,
@@ -173,18 +183,15 @@ impl HttpGateway {
         for (name, value) in encoding.headers() {
             request = request.header(name, value);
         }
-        let wanted = [StatusCode::OK, StatusCode::ACCEPTED];
-        self.send(&url, request, &wanted, limit, stop).map(drop)
+        self.send(&url, request, limit, stop).map(drop)
     }
 
     /// Deletes the group of `key`; a gateway does not tell whether there was one.
     pub fn delete(&self, key: &GroupingKey) -> Result<(), HttpError> {
         let url = self.group_url(key);
         let request = self.request(reqwest::Method::DELETE, &url);
-        let wanted = [StatusCode::OK, StatusCode::ACCEPTED];
         let limit = self.connection.timeouts.total;
-        self.send(&url, request, &wanted, limit, &Stop::never())
-            .map(drop)
+        self.send(&url, request, limit, &Stop::never()).map(drop)
     }
 
     /// Fetches `path`, which starts with a slash.
@@ -192,7 +199,7 @@ impl HttpGateway {
         let url = self.url.join(path);
         let request = self.request(reqwest::Method::GET, &url);
         let limit = self.connection.timeouts.total;
-        let response = self.send(&url, request, &[StatusCode::OK], limit, &Stop::never())?;
+        let response = self.send(&url, request, limit, &Stop::never())?;
         self.runtime
             .block_on(response.bytes())
             .map(|bytes| bytes.to_vec())
@@ -215,7 +222,6 @@ impl HttpGateway {
         &self,
         url: &str,
         request: reqwest::RequestBuilder,
-        wanted: &[StatusCode],
         limit: Duration,
         stop: &Stop,
     ) -> Result<Response, HttpError> {
@@ -233,7 +239,7 @@ impl HttpGateway {
             };
             let mut response = answer.map_err(|error| self.failure(url, &error, limit))?;
             let status = response.status();
-            if wanted.contains(&status) {
+            if status.is_success() {
                 return Ok(response);
             }
             let retry_after = response.headers().get(RETRY_AFTER);
@@ -265,7 +271,7 @@ impl HttpGateway {
     /// What came as an answer without our own secrets, which a server that is being debugged may
     /// send back. Texts of a few letters stay: to blot them out everywhere would tell them.
     fn without_secrets(&self, mut text: String) -> String {
-        let proxy = client::proxy(self.url.is_https()).and_then(|proxy| proxy.credentials);
+        let proxy = self.url.proxy().and_then(|proxy| proxy.credentials);
         let credentials = self.url.credentials().into_iter().chain(&proxy);
         let mut secrets: Vec<String> = credentials.flat_map(Credentials::secrets).collect();
         if let Some(authorization) = &self.connection.authorization {
@@ -295,7 +301,7 @@ impl HttpGateway {
                 Some(format!("it does not accept the credentials of {source}"))
             }
             (StatusCode::PROXY_AUTHENTICATION_REQUIRED, _) => {
-                let variable = client::proxy(self.url.is_https())?.variable;
+                let variable = self.url.proxy()?.variable;
                 Some(format!(
                     "{variable} names this proxy and must hold its user and password: \
                      http://USER:PASSWORD@HOST:PORT"
@@ -335,7 +341,7 @@ impl HttpGateway {
             },
             (false, true) => {
                 let reason = innermost(error);
-                let cure = match client::proxy(self.url.is_https()) {
+                let cure = match self.url.proxy() {
                     Some(Proxy { variable, .. }) => {
                         format!("{variable} names a proxy: is that right? NO_PROXY excepts hosts")
                     }

@@ -11,7 +11,7 @@
 //! - [`http`]: the client of a gateway that is reached over HTTP.
 //! - `embedded`: changes of the embedded gateway.
 //! - [`Courier`]: delivers to one gateway by way of the outbox. `drain` is all that waits for one group,
-//!   `together` what waits for many groups of the embedded gateway, `retry` one push that is tried again,
+//!   `split` a push that is refused, in parts, `together` what waits for many groups of the embedded gateway, `retry` one push that is tried again,
 //!   `group_lock` what keeps deliveries to one group apart.
 //! - [`DeliveryPolicy`]: what a delivery may take; [`Stop`]: what ends it early.
 //! - [`Dispatch`]: one push to several gateways.
@@ -34,6 +34,7 @@ pub mod path;
 mod policy;
 mod retry;
 pub mod self_report;
+mod split;
 mod stop;
 pub mod tls;
 mod together;

@@ -24,7 +24,7 @@ impl Default for DeliveryPolicy {
             deadline: Duration::from_secs(10),
             retry_window: Duration::from_millis(30),
             outbox_limit: 10_000,
-            self_metrics: true,
+            self_metrics: false,
         }
     }
 }

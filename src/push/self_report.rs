@@ -1,7 +1,8 @@
 //! What metricsjob reports of itself: how its pushing goes.
 
-use std::path::Path;
 use std::time::SystemTime;
+
+use nix::unistd::{Uid, User, gethostname};
 
 use crate::metrics::{Family, GroupingKey, Kind, Labels, Method, Metric, Push, Value};
 use crate::state::outbox::OutboxSize;
@@ -10,19 +11,18 @@ use crate::state::push_stats::Attempts;
 /// The job label of the group that it goes to.
 const JOB: &str = "metricsjob";
 
-/// The report of all `attempts` and of what is in the `outbox`, to a group of this host and state directory. `None` if it cannot be made, which
-/// harms nobody.
-pub fn push(
-    attempts: &Attempts,
-    outbox: &OutboxSize,
-    state_dir: &Path,
-    now: SystemTime,
-) -> Option<Push> {
-    let host = nix::unistd::gethostname().ok()?;
-    let dir = std::path::absolute(state_dir).ok()?;
+/// The report of all `attempts` and of what is in the `outbox`, to a group of this host and user. `None` if it cannot
+/// be made, which harms nobody.
+pub fn push(attempts: &Attempts, outbox: &OutboxSize, now: SystemTime) -> Option<Push> {
+    let host = gethostname().ok()?;
+    let uid = Uid::effective();
+    let user = User::from_uid(uid).ok().flatten();
     let labels = [
         ("instance", host.to_string_lossy().into_owned()),
-        ("state_dir", dir.to_string_lossy().into_owned()),
+        (
+            "user",
+            user.map_or_else(|| uid.to_string(), |user| user.name),
+        ),
     ];
     let labels = labels.map(|(name, value)| (name.to_owned(), value));
     let key = GroupingKey::new(JOB, labels).ok()?;

@@ -4,7 +4,7 @@ use std::fmt;
 
 use url::Url;
 
-use crate::client::{Credentials, NotUtf8, redacted};
+use crate::client::{self, Credentials, NotUtf8, Proxy, redacted};
 
 /// The base URL of a gateway. Credentials are kept apart from it, so that whatever shows or stores
 /// the URL cannot leak them.
@@ -87,6 +87,16 @@ impl GatewayUrl {
     /// The URL of `path`, which starts with a slash, below the base. Without credentials.
     pub fn join(&self, path: &str) -> String {
         format!("{}{path}", self.base)
+    }
+
+    /// The proxy that the environment names for it.
+    pub fn proxy(&self) -> Option<Proxy> {
+        client::proxy(&Url::parse(&self.base).ok()?)
+    }
+
+    /// Whether the environment excepts it from proxies.
+    pub fn is_excepted_from_proxies(&self) -> bool {
+        Url::parse(&self.base).is_ok_and(|url| client::is_excepted(&url))
     }
 
     pub fn credentials(&self) -> Option<&Credentials> {

@@ -8,6 +8,7 @@ use super::order::Order;
 use super::report;
 use crate::metrics::check::add_pushable;
 use crate::metrics::{Family, Method, Push};
+use crate::panics::point;
 use crate::push::{DeliveryPolicy, Dispatch, Stop};
 use crate::state::{Damage, LazyState};
 
@@ -36,6 +37,7 @@ impl<'a> Live<'a> {
 
     /// Reports that a run has begun at `started_at`, and then how far it is, until its end.
     pub fn report(&self, started_at: SystemTime) {
+        point("live");
         let mut state = LazyState::new(self.order.state_dir);
         self.report_by(started_at, &mut state);
         *self.damage.lock().unwrap_or_else(PoisonError::into_inner) = state.take_damage();
@@ -125,10 +127,12 @@ impl<'a> Live<'a> {
             report::running(&job.prefix, true),
             report::start_timestamp(&job.prefix, started_at),
         ];
+        let runners_own = report::names(&families);
         // The final report tells what is left out.
         add_pushable(key, &mut families, own);
         match Push::new((*key).clone(), Method::Post, families, SystemTime::now()) {
             Ok(push) => {
+                let push = push.with_runners_own(runners_own);
                 if let Err(error) = dispatch.push_unkept(&push, state) {
                     self.fails(error.to_string());
                 }

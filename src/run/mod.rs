@@ -33,7 +33,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 pub use attempt::Attempt;
-pub use command::{keep_sigpipe_ignored, reap_orphans};
+pub use command::reap_orphans;
 pub use events::Events;
 pub use order::{Order, Reporting};
 pub use outcome::Outcome;
@@ -50,6 +50,10 @@ use crate::job::builtin::Progress;
 use crate::job::params::ParamError;
 use crate::job::{Job, Work};
 use crate::metrics::Family;
+use crate::panics::point;
+
+/// The exit code of a run that a panic of ours has ended: `EX_SOFTWARE` of sysexits.h.
+const EXIT_SOFTWARE: u8 = 70;
 
 /// A finished run.
 #[derive(Debug, Clone)]
@@ -76,12 +80,22 @@ pub struct Run {
 }
 
 impl Run {
-    /// One that was not begun, because another run goes on.
+    /// A run that was not begun, because another one goes on.
     pub fn skipped(id: String, why: String) -> Self {
+        Run::without_attempt(id, Outcome::Skipped, why)
+    }
+
+    /// A run that was ended by a panic of ours with this message.
+    pub fn broken(id: String, message: &str) -> Self {
+        let why = format!("internal error: {message}");
+        Run::without_attempt(id, Outcome::Failure(EXIT_SOFTWARE), why)
+    }
+
+    fn without_attempt(id: String, outcome: Outcome, why: String) -> Self {
         let now = SystemTime::now();
         Run {
             id,
-            outcome: Outcome::Skipped,
+            outcome,
             failure: Some(why),
             started_at: now,
             completed_at: now,
@@ -159,6 +173,7 @@ pub fn run(
         // Before anybody learns that the run has begun; without it, the attempt will fail and tell.
         let _ = signals.pass();
     }
+    point("run");
     let (started_at, start) = (SystemTime::now(), Instant::now());
     observer.begins(started_at);
     let (mut attempts, mut usage) = (0, Usage::default());

@@ -18,6 +18,7 @@ use crate::job::params::ParamError;
 use crate::job::{Job, LockPolicy, Work};
 use crate::metrics::check::{CheckError, add_pushable};
 use crate::metrics::{GroupingKey, Method, Push, unix_seconds};
+use crate::panics;
 use crate::push::{Delivery, Dispatch};
 use crate::state::counters::Counter;
 use crate::state::history::{Recorded, RecordedRun};
@@ -151,15 +152,30 @@ pub fn take_turn(
             (None, (Run::skipped(id, why), Vec::new()))
         }
         Some(Locking::Locked(lock)) => {
-            let ran = run_live(order, id, progress, signals, observer)?;
+            let ran = run_guarded(order, id, progress, signals, observer)?;
             (Some(lock), ran)
         }
-        None => (None, run_live(order, id, progress, signals, observer)?),
+        None => (None, run_guarded(order, id, progress, signals, observer)?),
     };
     Ok(Turn {
         run,
         lock,
         warnings,
+    })
+}
+
+/// Runs the job. A panic is a failure of the run, so that it is reported like any other.
+fn run_guarded(
+    order: &Order<'_>,
+    id: String,
+    progress: &dyn Progress,
+    signals: &Signals,
+    observer: &dyn Observer,
+) -> Result<(Run, Vec<String>), ParamError> {
+    let run = || run_live(order, id.clone(), progress, signals, observer);
+    panics::caught(run).unwrap_or_else(|message| {
+        signals.hold();
+        Ok((Run::broken(id, &message), Vec::new()))
     })
 }
 
@@ -207,7 +223,12 @@ struct Reported<'scope, 'env, 'a> {
 impl Observer for Reported<'_, '_, '_> {
     fn begins(&self, at: SystemTime) {
         let live = self.live;
-        let thread = thread::Builder::new().spawn_scoped(self.scope, move || live.report(at));
+        let thread = thread::Builder::new().spawn_scoped(self.scope, move || {
+            // The scope would pass it on at its end, and the outcome of the run would be lost.
+            if let Err(message) = panics::caught(|| live.report(at)) {
+                live.fails(format!("internal error: {message}"));
+            }
+        });
         if let Err(error) = thread {
             live.fails(format!("no thread for it: {error}"));
         }
@@ -318,6 +339,7 @@ fn push_of(
     }
     let job = order.job;
     let mut families = report::runner(run, job, totals);
+    let runners_own = report::names(&families);
     // A skipped run must not erase what the run that goes on reports.
     let mut method = Method::Post;
     if run.outcome != Outcome::Skipped {
@@ -330,10 +352,6 @@ fn push_of(
         return None;
     }
     families.sort_by(|a, b| a.name.cmp(&b.name));
-    Some(Push::new(
-        order.key.clone(),
-        method,
-        families,
-        run.completed_at,
-    ))
+    let push = Push::new(order.key.clone(), method, families, run.completed_at);
+    Some(push.map(|push| push.with_runners_own(runners_own)))
 }

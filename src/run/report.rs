@@ -82,6 +82,12 @@ fn report(run: &Run, prefix: &str) -> Vec<Family> {
     families
 }
 
+/// The names of `families`.
+pub fn names(families: &[Family]) -> Vec<String> {
+    let names = families.iter().map(|family| family.name.clone());
+    names.collect()
+}
+
 /// The time when the last run began.
 pub fn start_timestamp(prefix: &str, started_at: SystemTime) -> Family {
     Family::gauge(

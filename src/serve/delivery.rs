@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use super::damage::tell_damage;
 use super::scheduler::Scheduler;
 use crate::backoff::Backoff;
+use crate::panics::{point, restarting};
 use crate::push::{Courier, Flushed, Stop};
 use crate::state::LazyState;
 
@@ -38,7 +39,11 @@ impl Delivery {
             let stop = stop.clone();
             thread::Builder::new()
                 .name("deliver".into())
-                .spawn(move || deliver(&scheduler, place, &is_ending, stop))
+                .spawn(move || {
+                    restarting("deliver", || {
+                        deliver(&scheduler, place, &is_ending, stop.clone());
+                    });
+                })
         });
         Ok(Delivery {
             threads: threads.collect::<Result<_, _>>()?,
@@ -54,7 +59,7 @@ impl Delivery {
             bell.ring();
         }
         for thread in self.threads {
-            // One that has panicked has said so.
+            // It does not panic: what does in it is started again.
             let _ = thread.join();
         }
     }
@@ -69,6 +74,7 @@ fn deliver(scheduler: &Scheduler, place: usize, is_ending: &AtomicBool, stop: St
     let mut alone_until = Instant::now();
     loop {
         let is_last = is_ending.load(Relaxed);
+        point("delivery");
         if is_last || Instant::now() >= alone_until {
             let failure = match courier.flush_all(&mut state) {
                 Ok(flushed) => count(scheduler, &courier, &mut state, flushed),
@@ -110,6 +116,10 @@ fn count(
 ) -> Option<String> {
     if flushed.are_stats_due {
         courier.report_itself(state, scheduler.runner().delivery().until());
+    }
+    for rejection in &flushed.rejections {
+        let gateway = courier.name();
+        tracing::warn!(gateway, err = %rejection, "the gateway rejected a report, see: metricsjob outbox list");
     }
     let window = &mut scheduler.board().window;
     window.pushes_sent += flushed.delivered;

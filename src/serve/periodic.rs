@@ -7,6 +7,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use super::bell::Bell;
+use crate::panics;
 
 /// Work that a thread does again and again.
 pub struct Periodic {
@@ -30,7 +31,12 @@ impl Periodic {
                 rung.wait(interval);
                 // Asked before: what comes while it works is for another time.
                 let is_last = ending.load(Relaxed);
-                work();
+                // The next time may be well.
+                if let Err(message) = panics::caught(&mut work) {
+                    let thread = thread::current();
+                    let thread = thread.name().unwrap_or_default();
+                    tracing::error!(thread, err = message, "a panic");
+                }
                 if is_last {
                     return;
                 }
@@ -51,7 +57,7 @@ impl Periodic {
             periodic.bell.ring();
         }
         for periodic in all {
-            // If it has panicked, that has been said.
+            // It does not panic: what does in it is caught.
             let _ = periodic.thread.join();
         }
     }

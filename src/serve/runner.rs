@@ -13,6 +13,7 @@ use crate::job::builtin::NoProgress;
 use crate::job::metric_rule::OutputStream;
 use crate::job::{Job, LockPolicy};
 use crate::metrics::{Family, GroupingKey, Method, Push};
+use crate::panics::{self, point};
 use crate::push::{DeliveryPolicy, Dispatch, Gateway, Stop};
 use crate::run::lock::{self, Holder};
 use crate::run::{self, Attempt, Concluded, Observer, Order, Reporting, Run, Signals, Turn};
@@ -47,6 +48,24 @@ pub struct Settled {
     pub run: RecordedRun,
     /// How its report changes what is shown.
     pub report: Option<(Method, Vec<Family>)>,
+}
+
+/// Settles a run by `work`, or as failed where that panics: one that is never settled would keep its slot for ever.
+pub fn settled_anyhow(request: &Request, work: impl FnOnce() -> Settled) -> Settled {
+    panics::caught(work).unwrap_or_else(|message| {
+        let (job, run_id) = (&request.job.name, &request.id);
+        tracing::error!(
+            job,
+            run_id,
+            err = message,
+            "a panic: the end of a run is not recorded"
+        );
+        let run = Run::broken(request.id.clone(), &message);
+        Settled {
+            run: run::recorded(&run, job, &request.key),
+            report: None,
+        }
+    })
 }
 
 impl Runner {
@@ -156,6 +175,7 @@ impl Runner {
     /// Records the run, and has its report delivered. What cannot be put into the outbox is delivered here, unless
     /// `stop` is wanted; without it, it is not.
     fn conclude(&self, order: &Order<'_>, turn: Turn, stop: Option<Stop>) -> Settled {
+        point("conclude");
         let Turn {
             run,
             warnings,

@@ -14,8 +14,9 @@ use super::board::{Active, Board};
 use super::entry::Finished;
 use super::planning::{self, Passed};
 use super::request::{Refusal, Request, Trigger};
-use super::runner::{Runner, Settled};
+use super::runner::{Runner, Settled, settled_anyhow};
 use crate::job::schedule::Overlap;
+use crate::panics::{point, restarting};
 use crate::run::{self, Signals};
 
 /// How long nobody looks at the clock, at most: it may be set meanwhile.
@@ -70,6 +71,10 @@ impl Scheduler {
 
     /// Starts what is due, until the end.
     pub fn watch(self: &Arc<Self>) {
+        restarting("schedule", || self.watch_clock());
+    }
+
+    fn watch_clock(self: &Arc<Self>) {
         let mut clock = (SystemTime::now(), Instant::now());
         let mut reaped = Instant::now();
         let mut board = self.board();
@@ -83,6 +88,7 @@ impl Scheduler {
                 board.clock_was_set_back(now, correction);
             }
             clock = (now, instant);
+            point("scheduler");
             self.start_due(&mut board, now);
             self.start_waiting(&mut board);
             self.record_skipped(&mut board);
@@ -251,7 +257,8 @@ impl Scheduler {
             // It stays in its place until it is recorded, so that it can be found.
             while let Some((request, why)) = board.skipped.front().cloned() {
                 drop(board);
-                let settled = scheduler.runner.skip(&request, why);
+                let skip = || scheduler.runner.skip(&request, why);
+                let settled = settled_anyhow(&request, skip);
                 scheduler.board().skipped.pop_front();
                 scheduler.settle(&request, settled);
                 board = scheduler.board();
@@ -281,7 +288,8 @@ impl Scheduler {
         let asked = request.clone();
         let thread = thread::Builder::new().name("run".into()).spawn(move || {
             scheduler.board().began(&asked);
-            let settled = scheduler.runner.perform(&asked, &signals);
+            let perform = || scheduler.runner.perform(&asked, &signals);
+            let settled = settled_anyhow(&asked, perform);
             scheduler.settle(&asked, settled);
         });
         if let Err(error) = thread {

@@ -8,7 +8,6 @@
 //!
 //! - [`dir`]: where the database is.
 //! - [`LazyState`]: the database, opened when it is first needed.
-//! - `chown`: what SQLite does as root, where that is needed.
 //! - `schema`: its tables, made and brought up to date on opening.
 //! - `error`: why it cannot be used.
 //! - `damage`: what becomes of a corrupt database.
@@ -22,7 +21,6 @@
 //! - [`push_stats`]: how pushing went so far.
 //! - `turn`: who of this process writes next.
 
-mod chown;
 pub mod counters;
 mod damage;
 pub mod dir;
@@ -53,6 +51,7 @@ use percent_encoding::{NON_ALPHANUMERIC, percent_encode};
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior, ffi};
 
 use self::turn::Turn;
+use crate::panics::point;
 pub use damage::Damage;
 pub use error::StateError;
 pub use lazy::LazyState;
@@ -158,7 +157,6 @@ impl State {
             let Some(found) = found(path)? else {
                 return Ok(None);
             };
-            chown::only_where_needed();
             let source = match Connection::open_with_flags(path, READ_WRITE) {
                 Ok(connection) => {
                     return Ok(Some(State {
@@ -344,6 +342,7 @@ fn in_transaction<T>(
     let _turn = Turn::take();
     let mut transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let value = work(&mut transaction)?;
+    point("transaction");
     transaction.commit()?;
     Ok(value)
 }

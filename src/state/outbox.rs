@@ -55,11 +55,12 @@ pub struct OutboxSize {
     pub rejected: u64,
 }
 
-const COLUMNS: &str = "id, gateway, method, grouping_key, body, produced_at, attempts, is_rejected, is_overtaken, error";
+const COLUMNS: &str = "id, gateway, method, grouping_key, body, produced_at, attempts, is_rejected, is_overtaken, error,
+                       runners_own";
 
 pub(super) const INSERT: &str =
-    "INSERT INTO outbox (produced_at, gateway, method, grouping_key, body, is_rejected, error)
-                 VALUES (?, ?, ?, ?, ?, 0, '')";
+    "INSERT INTO outbox (produced_at, gateway, method, grouping_key, body, runners_own, is_rejected, error)
+                 VALUES (?, ?, ?, ?, ?, ?, 0, '')";
 
 pub(super) const WAITING_IDS: &str =
     "SELECT id FROM outbox WHERE gateway = ? AND grouping_key = ? AND is_rejected = 0 ORDER BY id";
@@ -175,18 +176,34 @@ impl State {
             }
             drop(delete);
             push_stats::add(transaction, attempts)?;
-            let (is_anything_waiting, is_anything_rejected, reported_at) = transaction
-                .prepare_cached(LEFT)?
-                .query_row([gateway], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
-            for (key, ids) in groups.iter().filter(|_| is_anything_rejected) {
-                if let Some(newest) = ids.iter().max() {
-                    transaction.execute(OVERTAKE, params![gateway, key, newest])?;
-                }
-            }
-            Ok(Left {
-                is_anything_waiting,
-                are_stats_due: push_stats::is_due(reported_at, now),
-            })
+            let newest = groups.iter();
+            let newest = newest.filter_map(|(key, ids)| Some((*key, *ids.iter().max()?)));
+            overtake(transaction, gateway, newest, now)
+        })
+    }
+
+    /// Keeps of the entry `id`, whose group has got the other families, only `rest`, which the gateway has
+    /// rejected, and why. Removes the oldest ones beyond `limit` as [`undelivered`](Self::undelivered) does. Returns
+    /// what is left to do there, and the ids of those that were removed.
+    pub fn rejected_in_part(
+        &mut self,
+        gateway: &str,
+        id: i64,
+        rest: &Push,
+        error: &str,
+        attempts: &Attempts,
+        limit: u64,
+    ) -> Result<(Left, Vec<i64>), StateError> {
+        let now = SystemTime::now();
+        self.write_sync(|transaction| {
+            transaction.execute(
+                "UPDATE outbox SET method = ?, body = ?, runners_own = '', is_rejected = 1,
+                     attempts = attempts + 1, error = ? WHERE id = ?",
+                params![rest.method().name(), rest.text(), error, id],
+            )?;
+            push_stats::add(transaction, attempts)?;
+            let left = overtake(transaction, gateway, [(rest.key(), id)], now)?;
+            Ok((left, enforce(transaction, limit)?))
         })
     }
 
@@ -297,6 +314,26 @@ impl State {
     }
 }
 
+/// Notes that groups at `gateway` have got entries by `now`: of each its key and the id of the newest. Returns what is
+/// left to do there.
+fn overtake<'a>(
+    connection: &Connection,
+    gateway: &str,
+    groups: impl IntoIterator<Item = (&'a GroupingKey, i64)>,
+    now: SystemTime,
+) -> rusqlite::Result<Left> {
+    let (is_anything_waiting, is_anything_rejected, reported_at) = connection
+        .prepare_cached(LEFT)?
+        .query_row([gateway], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+    for (key, newest) in groups.into_iter().filter(|_| is_anything_rejected) {
+        connection.execute(OVERTAKE, params![gateway, key, newest])?;
+    }
+    Ok(Left {
+        is_anything_waiting,
+        are_stats_due: push_stats::is_due(reported_at, now),
+    })
+}
+
 /// Puts `push` into the outbox, once for each of `gateways`, and returns the ids.
 pub(super) fn enqueue(
     connection: &Connection,
@@ -312,6 +349,7 @@ pub(super) fn enqueue(
             push.method().name(),
             push.key(),
             push.text(),
+            push.runners_own().join(" "),
         ])?;
         ids.push(connection.last_insert_rowid());
     }
@@ -396,12 +434,15 @@ fn read(row: &Row<'_>) -> rusqlite::Result<OutboxEntry> {
     let method = method
         .parse()
         .map_err(|error| unreadable(2, Box::new(error)))?;
-    let error: String = row.get(9)?;
+    let (error, runners_own): (String, String) = (row.get(9)?, row.get(10)?);
+    let runners_own = runners_own.split(' ').map(str::to_owned);
+    let runners_own = runners_own.filter(|name| !name.is_empty());
     Ok(OutboxEntry {
         id: row.get(0)?,
         gateway: row.get(1)?,
         push: Push::new(row.get(3)?, method, families, produced_at)
-            .map_err(|error| unreadable(4, error.into()))?,
+            .map_err(|error| unreadable(4, error.into()))?
+            .with_runners_own(runners_own),
         attempts: row.get(6)?,
         is_rejected: row.get(7)?,
         is_overtaken: row.get(8)?,

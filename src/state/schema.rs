@@ -143,6 +143,10 @@ const MIGRATIONS: &[&str] = &[
     -- One run by its id.
     CREATE INDEX runs_by_run_id ON runs (run_id);
 ",
+    "
+    -- The names of the families of a report that the runner has made, with blanks between them.
+    ALTER TABLE outbox ADD COLUMN runners_own TEXT NOT NULL DEFAULT '';
+",
 ];
 
 /// At how many pages the log is brought into the database when that is closed. By default SQLite does so

@@ -11,6 +11,7 @@ use tracing::{Level, enabled, error};
 
 use super::connection::{self, Site};
 use super::stream::Stream;
+use crate::panics::point;
 
 /// A listener within the runtime.
 pub enum Acceptor {
@@ -42,7 +43,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 const SAID_EVERY: Duration = Duration::from_secs(10);
 
 /// Takes connections until it is dropped.
-pub async fn accept(site: Arc<Site>, acceptor: Acceptor) {
+pub async fn accept(site: &Arc<Site>, acceptor: &Acceptor) {
     let mut said: Option<Instant> = None;
     loop {
         let (stream, client) = match acceptor.accept().await {
@@ -63,7 +64,8 @@ pub async fn accept(site: Arc<Site>, acceptor: Acceptor) {
             .filter(|_| enabled!(Level::DEBUG))
             .map(|client| client.to_string().into());
         let place = site.pool.enter().await;
-        tokio::spawn(connection::serve(Arc::clone(&site), place, stream, client));
+        point("accept");
+        tokio::spawn(connection::serve(Arc::clone(site), place, stream, client));
     }
 }
 

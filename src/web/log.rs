@@ -3,6 +3,8 @@
 
 use std::fmt::{self, Write as _};
 use std::io::{self, Write as _};
+use std::panic;
+use std::thread;
 use std::time::SystemTime;
 
 use clap::ValueEnum;
@@ -11,6 +13,8 @@ use tracing::level_filters::LevelFilter;
 use tracing::{Event, Metadata, Subscriber};
 use tracing_subscriber::Layer;
 use tracing_subscriber::layer::{Context, SubscriberExt};
+
+use crate::panics;
 
 /// How much an event matters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
@@ -57,6 +61,16 @@ pub fn install(least: Level, format: Format) {
     });
     // It fails where there is one already, which then is somebody's own.
     let _ = tracing::subscriber::set_global_default(subscriber);
+    panic::set_hook(Box::new(|info| {
+        let thread = thread::current();
+        let place = info.location().map(ToString::to_string);
+        tracing::error!(
+            thread = thread.name().unwrap_or_default(),
+            place,
+            err = panics::message(info.payload()),
+            "a panic, which is a bug of metricsjob"
+        );
+    }));
 }
 
 /// Gives each line, with its line break, to `sink`.

@@ -18,6 +18,7 @@ use super::instrumentation::HttpMetrics;
 use super::listen::{self, Listener};
 use super::pool::{Pool, Timeouts};
 use super::{Settings, WebError, descriptors};
+use crate::panics::{point, restarting_async};
 
 /// How many connections the local sockets may have at once. They have places of their own, so that
 /// the network cannot lock them out.
@@ -111,14 +112,21 @@ impl Server {
         let local = Arc::new(Pool::new(LOCAL_CONNECTIONS, self.timeouts));
         // Dropped, it ends the tasks in it.
         let mut tasks = JoinSet::new();
+        // Nobody would notice the end of one of them.
         for pool in [&public, &local] {
-            tasks.spawn(sweep(Arc::clone(pool)));
+            let pool = Arc::clone(pool);
+            tasks.spawn(async move { restarting_async("sweep", || sweep(&pool)).await });
         }
         if let Some(config) = &self.config {
             tasks.spawn(Arc::clone(config).watch());
         }
         let mut start = |site: &Arc<Site>, listener| match registered(listener) {
-            Ok(acceptor) => drop(tasks.spawn(accept(Arc::clone(site), acceptor))),
+            Ok(acceptor) => {
+                let site = Arc::clone(site);
+                tasks.spawn(async move {
+                    restarting_async("accept", || accept(&site, &acceptor)).await;
+                });
+            }
             Err(error) => error!(err = %error, "Could not serve a listener"),
         };
         let site = Arc::new(Site::new(app, &http, self.config, Arc::clone(&public)));
@@ -160,7 +168,7 @@ impl Server {
     }
 }
 
-async fn sweep(pool: Arc<Pool>) {
+async fn sweep(pool: &Pool) {
     let mut ticks = interval(pool.sweep_interval());
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut parked = 0;
@@ -171,6 +179,7 @@ async fn sweep(pool: Arc<Pool>) {
             give_back_memory();
             parked = 0;
         }
+        point("sweep");
         parked += pool.sweep();
     }
 }

@@ -16,6 +16,7 @@ mod gateway;
 pub mod own_gateway;
 pub mod own_server;
 mod port;
+mod program;
 mod proxy;
 mod sandbox;
 mod server;
@@ -34,6 +35,7 @@ pub use gateway::exposed_samples;
 pub use gateway::{Samples, TestGateway, status_samples};
 #[cfg(feature = "real-servers")]
 pub use port::Port;
+pub use program::{US, environment};
 pub use proxy::TunnelProxy;
 pub use sandbox::{Finished, Sandbox};
 #[cfg(feature = "real-servers")]

@@ -13,6 +13,7 @@ use std::thread::{self, JoinHandle};
 use nix::sys::signal::Signal;
 use tempfile::TempDir;
 
+use super::program::{US, environment};
 use super::server::{Answer, PATIENCE};
 use super::waiting::{eventually, send};
 
@@ -29,14 +30,14 @@ pub struct OwnGateway {
 
 /// `metricsjob gateway`, not started yet, with its state in `dir`.
 pub fn gateway_command(dir: &Path, flags: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_metricsjob"));
+    let mut command = Command::new(US);
     command
         .args(["gateway", "--state-dir"])
         .arg(dir)
         .arg(format!("{ADDRESS}=127.0.0.1:0"))
         .args(flags)
         .env_clear()
-        .env("PATH", std::env::var_os("PATH").unwrap())
+        .envs(environment(dir))
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::piped());

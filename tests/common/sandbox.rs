@@ -1,4 +1,4 @@
-//! The built binary, in an empty home and working directory and a nearly empty environment.
+//! The built binary, in an empty home and working directory and an ordinary environment.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -11,6 +11,7 @@ use serde_json::Value as Json;
 use tempfile::TempDir;
 
 use super::gateway::{Samples, status_samples};
+use super::program::{US, environment};
 
 /// An empty home, which is the working directory too.
 pub struct Sandbox {
@@ -22,8 +23,7 @@ impl Sandbox {
     pub fn new() -> Self {
         Sandbox {
             dir: tempfile::tempdir().unwrap(),
-            // A group that the tests do not ask for; `tests/self_metrics.rs` does.
-            variables: vec![("METRICSJOB_SELF_METRICS".into(), "false".into())],
+            variables: Vec::new(),
         }
     }
 
@@ -69,12 +69,11 @@ impl Sandbox {
 
     /// `metricsjob` with these arguments, not started yet.
     pub fn command<S: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = S>) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_metricsjob"));
+        let mut command = Command::new(US);
         command
             .args(arguments)
             .env_clear()
-            .env("PATH", std::env::var_os("PATH").unwrap())
-            .env("HOME", self.path())
+            .envs(environment(self.path()))
             .envs(self.variables())
             .current_dir(self.path())
             .stdin(Stdio::null());

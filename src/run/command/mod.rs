@@ -1,5 +1,6 @@
 //! One attempt of a command.
 //!
+//! - `sigpipe`: what SIGPIPE was set to when this process began.
 //! - `processes`: starting it, signals to all that comes from it, its end and its usage.
 //! - `output`: its output on the way to ours; `capture`: the same, if it goes nowhere.
 //! - `lines`: that output in lines.
@@ -8,6 +9,7 @@ mod capture;
 mod lines;
 mod output;
 mod processes;
+mod sigpipe;
 
 use std::env;
 use std::ffi::{OsStr, OsString};
@@ -29,7 +31,7 @@ use self::lines::{Lines, Tail};
 use self::output::Passage;
 use self::processes::{End, Processes};
 
-pub use self::processes::{keep_sigpipe_ignored, reap_orphans};
+pub use self::processes::reap_orphans;
 use super::attempt::Attempt;
 use super::events::{Events, METRICS_VARIABLE};
 use super::outcome::Outcome;

@@ -6,7 +6,6 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::process::Command;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 
 use nix::errno::Errno;
@@ -16,6 +15,7 @@ use nix::sys::signal::{Signal, kill, killpg};
 use nix::sys::wait::{Id, WaitPidFlag, waitid};
 use nix::unistd::Pid;
 
+use super::sigpipe;
 use crate::run::Usage;
 
 /// The processes of a command: the one that was started, and those that come from it.
@@ -48,15 +48,6 @@ pub struct End {
     pub usage: Usage,
 }
 
-/// Whether the command is to ignore SIGPIPE.
-static IS_SIGPIPE_IGNORED: AtomicBool = AtomicBool::new(false);
-
-/// From now on commands are started with SIGPIPE ignored, because we were. The standard library, which
-/// ignores it for us in either case, would set it to its default for them.
-pub fn keep_sigpipe_ignored() {
-    IS_SIGPIPE_IGNORED.store(true, Ordering::Relaxed);
-}
-
 impl Processes {
     /// Starts `command`. Among others are those of a process that has several at a time.
     pub fn start(command: &mut Command, are_among_others: bool) -> io::Result<Self> {
@@ -64,7 +55,7 @@ impl Processes {
         if !shares_our_group {
             command.process_group(0);
         }
-        if IS_SIGPIPE_IGNORED.load(Ordering::Relaxed) {
+        if sigpipe::was_ignored() {
             // SAFETY: signal(2) may be called between fork and exec.
             unsafe {
                 command.pre_exec(|| {

@@ -16,6 +16,7 @@ use super::answer::{answer, error};
 use super::app::App;
 use super::changes::Changes;
 use super::json;
+use crate::panics::point;
 use crate::serve::request::{Refusal, Request as RunRequest};
 use crate::state::StateError;
 use crate::state::history::RecordedRun;
@@ -263,6 +264,7 @@ pub async fn health(State(app): State<Arc<App>>) -> Response {
 }
 
 pub async fn healthy() -> &'static str {
+    point("handler");
     "metricsjob is healthy.\n"
 }
 

@@ -12,6 +12,7 @@ use super::app::App;
 use super::permission::Granted;
 use crate::metrics::unix_seconds;
 use crate::page::Query;
+use crate::panics::point;
 use crate::serve::entry::Entry;
 use crate::serve::page::{self, Failure, JobView, Page, RunView, SHOWN};
 use crate::web::files;
@@ -43,6 +44,8 @@ fn render(app: &App, query: &Query, can_start: bool) -> String {
     status.extend(flags.map(|(name, value)| (name.as_str(), value.clone())));
 
     let board = app.scheduler.board();
+    // With the lock that everything else needs.
+    point("page");
     let is_wanted = |entry: &&Entry| {
         let plan = entry.job.plan.as_ref();
         let schedule = plan.map(|plan| plan.schedule.to_string());

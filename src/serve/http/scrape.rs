@@ -11,6 +11,7 @@ use tokio::task::spawn_blocking;
 use super::app::App;
 use crate::metrics::protobuf;
 use crate::metrics::text::rendered::{openmetrics_pieces, text_pieces};
+use crate::panics::point;
 use crate::serve::exporter::Shown;
 use crate::web::negotiation::{self, Format, accepts_gzip, negotiate};
 
@@ -23,6 +24,7 @@ pub async fn metrics(State(app): State<Arc<App>>, headers: HeaderMap) -> Respons
     };
     let rendered = spawn_blocking(move || {
         let _turn = turn;
+        point("scrape");
         let mut pieces = render(&app, format);
         if is_gzip {
             pieces = vec![negotiation::gzipped(&pieces)?];

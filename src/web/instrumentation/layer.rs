@@ -6,12 +6,14 @@ use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
 use axum::extract::Request;
-use axum::response::Response;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
 use tower_layer::Layer;
 use tower_service::Service;
 
 use super::HttpMetrics;
 use super::exchange::Exchange;
+use crate::panics;
 
 /// Wraps services in [`HttpService`].
 #[derive(Clone)]
@@ -60,15 +62,20 @@ where
         let metrics = Arc::clone(&self.metrics);
         let (exchange, request) = Exchange::begin(metrics, Instant::now(), request);
         Answer {
-            answer: self.inner.call(request),
+            answer: panics::caught(|| self.inner.call(request)).ok(),
             exchange: Some(exchange),
         }
     }
 }
 
-/// An answer that will come.
+fn internal_error() -> Response {
+    (StatusCode::INTERNAL_SERVER_ERROR, "an internal error\n").into_response()
+}
+
+/// An answer that will come. It is a 500 if the service panics.
 pub struct Answer<F> {
-    answer: F,
+    /// `None` after a panic.
+    answer: Option<F>,
     exchange: Option<Exchange>,
 }
 
@@ -79,7 +86,17 @@ where
     type Output = F::Output;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
-        let answer = ready!(Pin::new(&mut self.answer).poll(cx));
+        let polled = self
+            .answer
+            .as_mut()
+            .and_then(|answer| panics::caught(|| Pin::new(answer).poll(cx)).ok());
+        let answer = match polled {
+            Some(polled) => ready!(polled),
+            None => {
+                self.answer = None;
+                Ok(internal_error())
+            }
+        };
         let exchange = self.exchange.take();
         Poll::Ready(answer.map(|answer| match exchange {
             Some(exchange) => exchange.answer(answer),

@@ -3,7 +3,8 @@
 //!
 //! It imports nothing of ours; [`crate::job`] and [`crate::push`] use it.
 
-use std::env;
+mod proxy;
+
 use std::error::Error;
 use std::io;
 
@@ -11,6 +12,8 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use percent_encoding::percent_decode_str;
 use url::Url;
+
+pub use proxy::{Proxy, is_excepted, proxy};
 
 /// User and password of HTTP basic authentication.
 #[derive(Clone, PartialEq, Eq)]
@@ -84,34 +87,6 @@ pub fn builder(is_https: bool) -> reqwest::ClientBuilder {
         // Reading the system's roots would take longer than a whole request.
         false => builder.tls_certs_only([]),
     }
-}
-
-/// A proxy that the environment names.
-pub struct Proxy {
-    pub variable: &'static str,
-    /// Whether it is itself reached over TLS.
-    pub is_tls: bool,
-    pub credentials: Option<Credentials>,
-}
-
-/// The proxy for `http` or `https`, as reqwest takes it from the environment; `NO_PROXY` can except
-/// hosts from it. Its value may hold a password, so the variable's name has to do for messages.
-pub fn proxy(is_https: bool) -> Option<Proxy> {
-    let variables = match is_https {
-        true => ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"],
-        false => ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"],
-    };
-    variables.into_iter().find_map(|variable| {
-        let value = env::var(variable).ok().filter(|value| !value.is_empty())?;
-        Some(Proxy {
-            variable,
-            is_tls: value.starts_with("https://"),
-            // Without a scheme it is http.
-            credentials: [value.clone(), format!("http://{value}")]
-                .iter()
-                .find_map(|url| Credentials::take(&mut Url::parse(url).ok()?).ok()?),
-        })
-    })
 }
 
 /// A tokio runtime that waits for nothing when it is dropped: a name that is still looked up by the

@@ -1,0 +1,133 @@
+//! Settings of delivery and monitoring, which can come from the environment too, and what becomes of a bad one.
+//!
+//! What is typed wrong on a command line is wrong usage. But a variable is set for many jobs at once, often by
+//! somebody else, and a job must not stay undone for how it is watched: `run` and `exec` warn of a bad one, and go on
+//! as if it were not set.
+
+use std::error::Error;
+use std::ffi::OsStr;
+
+use clap::builder::{PossibleValue, TypedValueParser};
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::parser::ValueSource;
+use clap::{Arg, Command};
+
+use super::console;
+use super::exit::usage;
+
+/// What becomes of a setting that is wrong outside the command line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Strictness {
+    /// It is wrong usage.
+    Strict,
+    /// It is warned about, and nothing else.
+    Lenient,
+}
+
+/// The value of an option.
+#[derive(Debug, Clone)]
+pub struct Setting<T> {
+    value: Result<T, String>,
+    /// Whether it is from the command line, and not from the environment.
+    is_typed: bool,
+}
+
+impl<T> Setting<T> {
+    pub fn is_typed(&self) -> bool {
+        self.is_typed
+    }
+
+    /// The value; `None` if the environment has a bad one, which was warned about.
+    ///
+    /// # Errors
+    ///
+    /// The environment has a bad one, and `strictness` makes that wrong usage.
+    pub fn get(&self, strictness: Strictness) -> anyhow::Result<Option<&T>> {
+        match &self.value {
+            Ok(value) => Ok(Some(value)),
+            Err(problem) => strictness.settle(problem).map(|()| None),
+        }
+    }
+
+    /// Has the value as [`get`](Self::get), or `fallback`.
+    pub fn get_or(&self, fallback: T, strictness: Strictness) -> anyhow::Result<T>
+    where
+        T: Clone,
+    {
+        Ok(self.get(strictness)?.cloned().unwrap_or(fallback))
+    }
+}
+
+impl Strictness {
+    /// Warns of `problem`.
+    ///
+    /// # Errors
+    ///
+    /// It is wrong usage.
+    pub fn settle(self, problem: &str) -> anyhow::Result<()> {
+        match self {
+            Strictness::Strict => Err(usage(anyhow::anyhow!("{problem}"))),
+            Strictness::Lenient => {
+                console::warning(&format!("{problem}; it is ignored"));
+                Ok(())
+            }
+        }
+    }
+}
+
+/// Parses by `parser`, but takes a bad value of a variable, too: only a command knows whether it is wrong usage.
+pub fn setting<P: TypedValueParser>(parser: P) -> SettingParser<P> {
+    SettingParser(parser)
+}
+
+#[derive(Clone)]
+pub struct SettingParser<P>(P);
+
+impl<P: TypedValueParser> TypedValueParser for SettingParser<P>
+where
+    P::Value: Clone + Send + Sync + 'static,
+{
+    type Value = Setting<P::Value>;
+
+    fn parse_ref(
+        &self,
+        command: &Command,
+        arg: Option<&Arg>,
+        value: &OsStr,
+    ) -> Result<Self::Value, clap::Error> {
+        self.parse_ref_(command, arg, value, ValueSource::CommandLine)
+    }
+
+    fn parse_ref_(
+        &self,
+        command: &Command,
+        arg: Option<&Arg>,
+        value: &OsStr,
+        source: ValueSource,
+    ) -> Result<Self::Value, clap::Error> {
+        let is_typed = source != ValueSource::EnvVariable;
+        let value = match self.0.parse_ref_(command, arg, value, source) {
+            Err(error) if !is_typed => Err(problem(arg, value, &error)),
+            parsed => Ok(parsed?),
+        };
+        Ok(Setting { value, is_typed })
+    }
+
+    fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
+        self.0.possible_values()
+    }
+}
+
+/// `METRICSJOB_PUSH_TIMEOUT "10": time unit needed`.
+fn problem(arg: Option<&Arg>, value: &OsStr, error: &clap::Error) -> String {
+    let variable = arg.and_then(Arg::get_env).unwrap_or_default();
+    let reason = match (error.kind(), error.get(ContextKind::ValidValue)) {
+        (ErrorKind::InvalidUtf8, _) => "it is not UTF-8".to_owned(),
+        (_, Some(ContextValue::Strings(valid))) => format!("it is none of {}", valid.join(", ")),
+        _ => match error.source() {
+            Some(source) => source.to_string(),
+            None => error.kind().to_string(),
+        },
+    };
+    format!("{} {value:?}: {reason}", variable.display())
+}
