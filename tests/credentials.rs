@@ -178,21 +178,29 @@ fn what_cannot_be_sent_is_refused_without_showing_it() {
         let sandbox = Sandbox::new();
         sandbox.write("file", content);
         let at = if option == "--header" { "@" } else { "" };
-        let source = format!("error: {option} {at}file");
-        let run = sandbox.exec(&format!("{option} {at}file"), "touch ran");
+        let options = format!("{option} {at}file");
+        let run = push(&sandbox, &options);
+        let source = format!("error: {options}");
         let stderr = run.code(2).err(&source).err(message).stderr();
         assert!(
             !stderr.contains("s3") && !stderr.contains("cret"),
             "{stderr}"
         );
-        assert!(!sandbox.path().join("ran").exists() && !sandbox.state_db().exists());
+        assert!(!sandbox.state_db().exists());
+        // A job runs, and its report waits.
+        let run = sandbox.exec(&format!("{options} --gateway 127.0.0.1:1"), "true");
+        let stderr = run.code(0).err(message).err("outbox entry").stderr();
+        assert!(
+            !stderr.contains("s3") && !stderr.contains("cret"),
+            "{stderr}"
+        );
     }
     let sandbox = Sandbox::new();
     let run = sandbox.run_args(["status", "--header", "s3cret"]);
     run.code(2)
         .err("error: --header number 1: it has no colon: the form is NAME: VALUE");
     assert!(!run.stderr().contains("s3cret"));
-    let sandbox = sandbox.variable("METRICSJOB_BEARER_TOKEN", "s3cret\n");
+    let sandbox = sandbox.variable("METRICSJOB_BEARER_TOKEN", "s3\ncret");
     let run = sandbox.run("status");
     run.code(2)
         .err("error: METRICSJOB_BEARER_TOKEN: it has a control character in it");

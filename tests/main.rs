@@ -7,6 +7,7 @@
 mod common;
 
 mod backup;
+mod binary;
 mod command;
 mod concurrency;
 mod consistency;
@@ -23,6 +24,7 @@ mod encoding;
 mod examples;
 mod exec;
 mod exec_terminal;
+mod exit_codes;
 mod fault_proxy;
 mod fuzz_corpus;
 #[cfg(feature = "real-servers")]
@@ -54,6 +56,7 @@ mod outbox;
 mod outbox_model;
 mod output;
 mod output_metrics;
+mod panics;
 #[cfg(feature = "real-servers")]
 mod postgres_backup;
 mod probe;
@@ -64,6 +67,7 @@ mod proxy;
 mod push;
 mod random;
 mod redirects;
+mod refused_metrics;
 mod require_push;
 mod retries;
 mod roundtrip;
@@ -91,6 +95,7 @@ mod serve_permission;
 mod serve_push;
 mod serve_reload;
 mod serve_schedule;
+mod settings;
 mod several_gateways;
 mod signals;
 mod sqlite_backup;

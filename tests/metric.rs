@@ -12,6 +12,16 @@ fn run(sandbox: &Sandbox, script: &str) -> crate::common::Finished {
     )
 }
 
+#[test]
+fn bounds_may_be_negative() {
+    let sandbox = Sandbox::new();
+    run(&sandbox, "m observe h -2.5 --buckets -3,-1,0,1e1").code(0);
+    for (bound, count) in [("-3", 0.0), ("-1", 1.0), ("0", 1.0), ("10", 1.0)] {
+        let series = format!("h_bucket{{le=\"{bound}\"}}");
+        assert_eq!(sandbox.value("m", &series), Some(count), "{bound}");
+    }
+}
+
 fn every_kind_is_reported(gateway: &TestGateway) {
     let script = r#"
         m inc orders_synced_total 5 -l region=eu

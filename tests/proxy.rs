@@ -22,10 +22,19 @@ fn http_goes_through_it() {
         assert!(requests[0].headers.contains(&BASIC.into()));
         // NO_PROXY excepts hosts.
         let gateway = FakeServer::status("200 OK", "");
-        let sandbox = sandbox.variable("NO_PROXY", "127.0.0.1");
+        let address = gateway.address();
+        let lists = ["127.0.0.1", "*", "a b 127.0.0.0/8", "a,  *", &address];
+        for (index, list) in lists.into_iter().enumerate() {
+            let sandbox = Sandbox::new()
+                .variable(variable, proxy.url())
+                .variable("NO_PROXY", list);
+            push(&sandbox, &format!("--gateway {}", gateway.url())).code(0);
+            assert!(!gateway.requests()[0].headers.contains(&BASIC.into()));
+            assert_eq!(gateway.requests().len(), index + 1, "{list}");
+        }
+        let sandbox = sandbox.variable("NO_PROXY", "127.0.0.1:1");
         push(&sandbox, &format!("--gateway {}", gateway.url())).code(0);
-        assert!(!gateway.requests()[0].headers.contains(&BASIC.into()));
-        assert_eq!((proxy.requests().len(), gateway.requests().len()), (1, 1));
+        assert_eq!((proxy.requests().len(), gateway.requests().len()), (2, 5));
     }
 }
 

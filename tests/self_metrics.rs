@@ -70,15 +70,20 @@ fn after_a_failure_they_come_at_once() {
 }
 
 #[test]
-fn they_can_be_switched_off() {
+fn without_being_asked_for_they_stay_here() {
     let server = FakeServer::status("200 OK", "");
-    sandbox()
-        .exec(
-            &format!("--self-metrics=false --gateway {}", server.url()),
-            "true",
-        )
+    let options = format!("--gateway {}", server.url());
+    Sandbox::new().exec(&options, "true").code(0);
+    let line = format!("push --job j {options}");
+    Sandbox::new().run_with_input(&line, "a 1\n").code(0);
+    assert_eq!(server.requests().len(), 2);
+    let off = format!("--self-metrics=false {options}");
+    sandbox().exec(&off, "true").code(0);
+    assert_eq!(server.requests().len(), 3);
+    Sandbox::new()
+        .exec(&format!("--self-metrics {options}"), "true")
         .code(0);
-    assert_eq!(server.requests().len(), 1);
+    assert_eq!(server.requests().len(), 5);
 }
 
 /// Whoever may push nothing but its own group is not bothered.
@@ -117,7 +122,8 @@ fn a_pushgateway_shows_them() {
     let page = server.get("/metrics");
     assert!(page.contains("metricsjob_push_attempts_total{"), "{page}");
     assert!(
-        page.contains("job=\"metricsjob\",result=\"delivered\",state_dir=\""),
+        page.contains("job=\"metricsjob\",result=\"delivered\",user=\""),
         "{page}"
     );
+    assert!(!page.contains("state_dir"), "{page}");
 }

@@ -112,3 +112,23 @@ fn server_address(server: &OwnServer, gateway: &str) -> String {
     });
     found.unwrap()
 }
+
+/// To run jobs whose reports go nowhere would be of little use: it ends, as by SIGTERM, but as a failure.
+#[test]
+fn its_loss_ends_the_server_in_order() {
+    let sandbox = Sandbox::new().variable("METRICSJOB_PANIC_AT", "writer");
+    job(&sandbox, "j", "", GATE);
+    close(&sandbox);
+    let (server, gateway) = start(&sandbox);
+    let own = server_address(&server, &gateway);
+    let (status, answer) = request(&own, "POST", "/api/v1/jobs/j/runs", &[], b"").unwrap();
+    assert_eq!(status, 202, "{answer}");
+    let (status, _) = request(&gateway, "PUT", "/metrics/job/pushed", &[], b"x 1\n").unwrap();
+    assert_eq!(status, 503);
+    server.logs("reason=\"the embedded gateway has ended\"");
+    let is_ending = || request(&own, "GET", "/-/ready", &[], b"").is_ok_and(|(s, _)| s == 503);
+    eventually("it is ending", is_ending);
+    open(&sandbox);
+    server.logs("error: the embedded gateway has ended (see the log): start the server again");
+    assert_eq!(sandbox.outcomes(), ["success"]);
+}

@@ -180,8 +180,12 @@ pub fn main(args: ServeArgs) -> anyhow::Result<u8> {
         let _context = runtime.enter();
         Signals::catch()?
     };
+    let gateway_is_lost = Arc::new(Notify::new());
     let gateway = match (claim, gateway_server) {
-        (Some(claim), Some(server)) => Some(GatewayPart::start(claim, server, &runtime)?),
+        (Some(claim), Some(server)) => {
+            let lost = Arc::clone(&gateway_is_lost);
+            Some(GatewayPart::start(claim, server, &runtime, lost)?)
+        }
         _ => None,
     };
     let http = HttpMetrics::new("serve");
@@ -205,9 +209,10 @@ pub fn main(args: ServeArgs) -> anyhow::Result<u8> {
     let end = End {
         grace: args.grace,
         signals: &mut signals,
+        gateway_is_lost: &gateway_is_lost,
         is_cut_short: &is_cut_short,
     };
-    serve(&runtime, server, &app, http, end);
+    let reason = serve(&runtime, server, &app, http, end);
     runtime.spawn(async move {
         let signal = signals.next_ending().await;
         tracing::info!(signal, "what is left is not waited for");
@@ -221,8 +226,14 @@ pub fn main(args: ServeArgs) -> anyhow::Result<u8> {
         served.end();
     }
     tracing::info!("the server has ended");
+    if reason == GATEWAY_LOST {
+        anyhow::bail!("the embedded gateway has ended (see the log): start the server again");
+    }
     Ok(exit::SUCCESS)
 }
+
+/// Why the server ends, where it is not a signal.
+const GATEWAY_LOST: &str = "the embedded gateway has ended";
 
 /// The embedded gateway, served beside.
 struct GatewayPart {
@@ -231,7 +242,14 @@ struct GatewayPart {
 }
 
 impl GatewayPart {
-    fn start(claim: Claim, server: Server, runtime: &Runtime) -> anyhow::Result<Self> {
+    /// Serves it. `is_lost` is notified where it ends by itself: to run jobs whose reports go nowhere would be of
+    /// little use, and whoever supervises the server can start it again.
+    fn start(
+        claim: Claim,
+        server: Server,
+        runtime: &Runtime,
+        is_lost: Arc<Notify>,
+    ) -> anyhow::Result<Self> {
         let handle = runtime.handle().clone();
         let service = Service::open(claim, Options::default(), Sync::Disk, handle)?;
         for address in server.addresses() {
@@ -242,9 +260,7 @@ impl GatewayPart {
         let shutdown = async move {
             tokio::select! {
                 () = ended.notified() => {}
-                () = lost.notified() => {
-                    tracing::error!("the state directory has gone: the gateway ends; start the server again");
-                }
+                () = lost.notified() => is_lost.notify_one(),
             }
         };
         Ok(GatewayPart {
@@ -263,20 +279,29 @@ impl GatewayPart {
 struct End<'a> {
     grace: Duration,
     signals: &'a mut Signals,
+    gateway_is_lost: &'a Notify,
     /// Set once somebody has asked twice.
     is_cut_short: &'a AtomicBool,
 }
 
-/// Serves until a signal ends it and all runs are over.
-fn serve(runtime: &Runtime, server: Server, app: &Arc<App>, http: Arc<HttpMetrics>, end: End<'_>) {
+/// Serves until a signal or the loss of its gateway ends it and all runs are over. Returns why.
+fn serve(
+    runtime: &Runtime,
+    server: Server,
+    app: &Arc<App>,
+    http: Arc<HttpMetrics>,
+    end: End<'_>,
+) -> &'static str {
     let End {
         grace,
         signals,
+        gateway_is_lost,
         is_cut_short,
     } = end;
+    let mut reason = "";
     runtime.block_on(async {
         let shutdown = async {
-            signals.wait_for_end(app).await;
+            reason = signals.wait_for_end(app, gateway_is_lost).await;
             let scheduler = Arc::clone(&app.scheduler);
             let ended = spawn_blocking(move || scheduler.end(grace));
             tokio::pin!(ended);
@@ -294,6 +319,7 @@ fn serve(runtime: &Runtime, server: Server, app: &Arc<App>, http: Arc<HttpMetric
         let router = router(Arc::clone(app));
         server.serve(router, http, shutdown, REQUEST_GRACE).await;
     });
+    reason
 }
 
 /// The signals that the server gets.
@@ -320,17 +346,18 @@ impl Signals {
         }
     }
 
-    /// Until then, each SIGHUP has the job files read again.
-    async fn wait_for_end(&mut self, app: &Arc<App>) {
+    /// Waits for what ends the server, and returns what it is. Until then, each SIGHUP has the job files read again.
+    async fn wait_for_end(&mut self, app: &Arc<App>, gateway_is_lost: &Notify) -> &'static str {
         loop {
-            let hangup = tokio::select! {
+            let reason = tokio::select! {
                 _ = self.terminate.recv() => "SIGTERM",
                 _ = self.interrupt.recv() => "SIGINT",
+                () = gateway_is_lost.notified() => GATEWAY_LOST,
                 _ = self.hangup.recv() => "",
             };
-            if !hangup.is_empty() {
-                tracing::info!(reason = hangup, "ending");
-                return;
+            if !reason.is_empty() {
+                tracing::info!(reason, "ending");
+                return reason;
             }
             let app = Arc::clone(app);
             // What fails is logged, and changes nothing.

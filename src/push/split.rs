@@ -44,11 +44,14 @@ pub fn split(
         refused: Vec::new(),
         error: None,
     };
-    if others.is_empty() {
-        splitter.halve(own)?;
-    } else {
-        splitter.offer(own)?;
-        splitter.offer(others)?;
+    match (own.is_empty(), others.is_empty()) {
+        (false, false) => {
+            splitter.offer(own)?;
+            splitter.offer(others)?;
+        }
+        // All of them were refused already.
+        (true, _) => splitter.halve(others)?,
+        (_, true) => splitter.halve(own)?,
     }
     splitter.end_well();
     Ok(Split {

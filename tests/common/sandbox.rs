@@ -17,6 +17,7 @@ use super::program::{US, environment};
 pub struct Sandbox {
     dir: TempDir,
     variables: Vec<(String, String)>,
+    removed: Vec<&'static str>,
 }
 
 impl Sandbox {
@@ -24,12 +25,19 @@ impl Sandbox {
         Sandbox {
             dir: tempfile::tempdir().unwrap(),
             variables: Vec::new(),
+            removed: Vec::new(),
         }
     }
 
     /// Sets an environment variable for all commands.
     pub fn variable(mut self, name: &str, value: impl Into<String>) -> Self {
         self.variables.push((name.into(), value.into()));
+        self
+    }
+
+    /// Removes an environment variable from all commands.
+    pub fn without(mut self, name: &'static str) -> Self {
+        self.removed.push(name);
         self
     }
 
@@ -77,6 +85,9 @@ impl Sandbox {
             .envs(self.variables())
             .current_dir(self.path())
             .stdin(Stdio::null());
+        for name in &self.removed {
+            command.env_remove(name);
+        }
         // SAFETY: setsid(2) may be called between fork and exec.
         unsafe {
             // Without a terminal, wherever the tests themselves run.
