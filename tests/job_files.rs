@@ -14,11 +14,11 @@ fn the_first_directory_wins() {
     let sandbox = Sandbox::new();
     let said =
         |sandbox: &Sandbox, options: &str| sandbox.run(&format!("run -q who {options}")).stdout();
-    sandbox
-        .run("run who")
-        .code(2)
-        .err("no job is called \"who\"")
-        .err("(known: backup, demo-flaky, demo-orders, demo-probe, demo-satisfaction, random)");
+    let unknown = sandbox.run("run who");
+    unknown.code(2).err("no job is called \"who\" (known: ");
+    for name in ["backup", "demo-flaky", "demo-orders", "random"] {
+        unknown.err(name);
+    }
     sandbox.write(".config/metricsjob/jobs/who.toml", says("config"));
     assert_eq!(said(&sandbox, ""), "config\n");
     let xdg = sandbox.path().join("xdg").display().to_string();
@@ -89,6 +89,14 @@ fn list_shows_the_beginning_of_a_script() {
     assert!(json.to_string().contains("second") && json.to_string().contains(&long));
 }
 
+/// The jobs that are listed, but for those of the machine.
+fn listed(sandbox: &Sandbox) -> Vec<Json> {
+    let json = sandbox.run("list --output json").json();
+    let jobs = json.as_array().unwrap().iter();
+    let is_ours = |job: &&Json| !job["defined_in"].as_str().unwrap().starts_with("/etc/");
+    jobs.filter(is_ours).cloned().collect()
+}
+
 #[test]
 fn list_shows_what_where_and_why() {
     let sandbox = Sandbox::new();
@@ -111,13 +119,9 @@ fn list_shows_what_where_and_why() {
         .out("compiled in")
         .out("failure-rate")
         .err("warning: jobs/bad.toml:1:1: unknown key \"comand\" (did you mean \"command\"?)");
-    let json = sandbox.run("list --output json").json();
-    let names: Vec<&str> = json
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|job| job["name"].as_str().unwrap())
-        .collect();
+    let json = listed(&sandbox);
+    let names = json.iter().map(|job| job["name"].as_str().unwrap());
+    let names: Vec<&str> = names.collect();
     let demos = [
         "demo-flaky",
         "demo-orders",
@@ -155,11 +159,11 @@ fn list_shows_when_jobs_run() {
         .out("  0 2 * * mon-fri (Europe/Berlin)  true")
         .out("  every 1h 30m ")
         .out("  @daily (Asia/Kolkata) ");
-    let json = sandbox.run("list --output json").json();
-    let jobs = json.as_array().unwrap().iter();
-    let jobs: Vec<&Json> = jobs.filter(|job| job["is_demo"] == false).collect();
+    let json = listed(&sandbox);
+    let jobs = json.iter().filter(|job| job["is_demo"] == false);
+    let jobs: Vec<&Json> = jobs.collect();
     let [_, cron, every, local, _, told] = jobs[..] else {
-        panic!("{json}");
+        panic!("{json:?}");
     };
     let plan = |schedule: &str, timezone: Option<&str>, jitter: f64, missed: &str| {
         serde_json::json!({
@@ -439,7 +443,9 @@ demo-probe (compiled in): ok
 demo-satisfaction (compiled in): ok
 random (compiled in): ok
 ";
-    assert_eq!(check.stdout(), expected);
+    let lines = check.stdout();
+    let ours = lines.lines().filter(|line| !line.starts_with("/etc/"));
+    assert_eq!(ours.collect::<Vec<_>>().join("\n") + "\n", expected);
     let json = sandbox
         .run("check --output json jobs/a.toml jobs/b.toml")
         .code(2)
