@@ -400,8 +400,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<OutboxEntry> {
     Ok(OutboxEntry {
         id: row.get(0)?,
         gateway: row.get(1)?,
-        push: Push::new(row.get(3)?, method, families, produced_at)
-            .map_err(|error| unreadable(4, error.into()))?,
+        push: Push::checked_before(row.get(3)?, method, families, produced_at),
         attempts: row.get(6)?,
         is_rejected: row.get(7)?,
         is_overtaken: row.get(8)?,
