@@ -108,6 +108,9 @@ enum Compression {
 enum Format {
     Text,
     Protobuf,
+    /// Only what `push` reads can be that.
+    #[value(hide = true)]
+    Openmetrics,
 }
 
 /// Larger files are no certificates, credentials or headers.
@@ -130,6 +133,11 @@ impl ConnectionArgs {
                 format: match self.format {
                     None | Some(Format::Text) => encoding::Format::Text,
                     Some(Format::Protobuf) => encoding::Format::Protobuf,
+                    Some(Format::Openmetrics) => {
+                        return Err(usage(anyhow!(
+                            "--format openmetrics is for push, which can read it; what is sent is text or protobuf"
+                        )));
+                    }
                 },
                 compression: match self.compress {
                     None | Some(Compression::None) => encoding::Compression::None,
@@ -137,6 +145,13 @@ impl ConnectionArgs {
                 },
             },
         })
+    }
+
+    /// Takes out the format `openmetrics`, which is none that is sent. Returns whether it was there.
+    pub fn take_openmetrics(&mut self) -> bool {
+        let is_there = matches!(self.format, Some(Format::Openmetrics));
+        self.format = self.format.filter(|_| !is_there);
+        is_there
     }
 
     fn tls(&self) -> anyhow::Result<Tls> {
