@@ -6,6 +6,7 @@ on_each_gateway!(
     text_arrives,
     text_from_a_file,
     odd_but_accepted_text,
+    insignificant_text_arrives,
     summaries_and_histograms_arrive,
 );
 
@@ -61,6 +62,56 @@ fn odd_but_accepted_text(gateway: &TestGateway) {
     assert!(gateway.samples()[r#"m{instance="",job="j"}"#].is_nan());
 }
 
+/// Text with what the format calls insignificant, and what is sent of it. A gateway refuses each.
+const INSIGNIFICANT: [(&str, &str); 13] = [
+    ("m 1", "# TYPE m untyped\nm 1\n"),
+    (
+        "a 1\nm{b=\"c\"} 2",
+        "# TYPE a untyped\na 1\n# TYPE m untyped\nm{b=\"c\"} 2\n",
+    ),
+    ("m 1\r\n", "# TYPE m untyped\nm 1\n"),
+    ("m 1\r", "# TYPE m untyped\nm 1\n"),
+    (
+        "# HELP m Text.\r\n# TYPE m gauge\r\n\r\n# note\r\nm{b=\"c\"} 1\r\nm 2",
+        "# HELP m Text.\n# TYPE m gauge\nm{b=\"c\"} 1\nm 2\n",
+    ),
+    ("m 1 \n", "# TYPE m untyped\nm 1\n"),
+    ("m 1\t \t\n", "# TYPE m untyped\nm 1\n"),
+    ("m{b=\"c\"}1\t\r\n", "# TYPE m untyped\nm{b=\"c\"} 1\n"),
+    ("# TYPE m gauge \nm 1\n", "# TYPE m gauge\nm 1\n"),
+    ("# TYPE m\tcounter\t \r\nm 1\n", "# TYPE m counter\nm 1\n"),
+    (
+        "# TYPE h histogram\r\nh_bucket{le=\"+Inf\"} 1 \r\nh_sum 1 \r\nh_count 1 ",
+        "# TYPE h histogram\nh_bucket{le=\"+Inf\"} 1\nh_sum 1\nh_count 1\n",
+    ),
+    ("\u{feff}m 1\n", "# TYPE m untyped\nm 1\n"),
+    (
+        "\u{feff}m{b=\"\u{feff}\"} 1",
+        "# TYPE m untyped\nm{b=\"\u{feff}\"} 1\n",
+    ),
+];
+
+fn insignificant_text_arrives(gateway: &TestGateway) {
+    for (text, sent) in INSIGNIFICANT {
+        let dry_run = gateway.push("--job j --method put --dry-run", text);
+        dry_run.code(0).quiet_stderr();
+        let printed = dry_run.stdout();
+        assert_eq!(printed.split_once("\n\n").unwrap().1, sent, "{text:?}");
+        gateway.push("--job j --method put", text).code(0);
+        let arrived = gateway.samples();
+        gateway.push("--job k --method put", sent).code(0);
+        let clean = gateway.samples();
+        for (series, value) in &arrived {
+            let of_k = series.replace("job=\"j\"", "job=\"k\"");
+            if !series.starts_with("push_") {
+                assert_eq!(clean.get(&of_k), Some(value), "{text:?} {series}");
+            }
+        }
+        assert_eq!(clean.len(), 2 * arrived.len(), "{text:?}");
+        gateway.run("delete --job k").code(0);
+    }
+}
+
 fn summaries_and_histograms_arrive(gateway: &TestGateway) {
     let text = "\
 # TYPE s summary
@@ -98,23 +149,27 @@ n_count 4
 }
 
 /// Text that is refused, and what the message says. The Pushgateway refuses each of these too.
-pub const REFUSED: [(&str, &str); 40] = [
-    ("m 1", "line 1: the text ends inside this line"),
-    ("a 1\nm", "line 2: the text ends inside this line"),
+pub const REFUSED: [(&str, &str); 43] = [
+    ("a 1\nm", "line 2: expected a number as value, found \"\""),
     (
-        "a 1\n# TYPE m gauge",
-        "line 2: the text ends inside this line",
+        "a 1\n# TYPE m gaug",
+        "line 2: unknown TYPE \"gaug\" (known: counter, gauge",
     ),
     ("m\n", "line 1: expected a number as value, found \"\""),
     (
         "m one\n",
         "line 1: expected a number as value, found \"one\"",
     ),
-    ("m 1\r\n", "line 1: carriage return"),
-    ("a 1\n\nm 1 \n", "line 3: blank after the value"),
+    ("m 1\rn 2\n", "line 1: carriage return within the line"),
+    ("m 1\r\r\n", "line 1: carriage return within the line"),
+    (
+        "a 1\n\nm 1 \r \n",
+        "line 3: carriage return within the line",
+    ),
+    ("# TYPE m gauge\r \n", "line 1: unknown TYPE \"gauge\\r\""),
     ("m 1 x\n", "line 1: expected a timestamp"),
     ("m 1 1.5\n", "line 1: expected a timestamp"),
-    ("m 1 2 3\n", "line 1: unexpected \" 3\" after the timestamp"),
+    ("m 1 2 3\n", "line 1: unexpected \"3\" after the timestamp"),
     ("m 0x1p3\n", "expected a number"),
     ("m 1_000\n", "expected a number"),
     ("m +NaN\n", "expected a number"),
@@ -140,7 +195,14 @@ pub const REFUSED: [(&str, &str); 40] = [
         "# TYPE m guage\n",
         "line 1: unknown TYPE \"guage\" (known: counter, gauge",
     ),
-    ("# TYPE m gauge \n", "unknown TYPE \"gauge \""),
+    (
+        "# TYPE m gauge x\n",
+        "unknown TYPE \"gauge x\" (known: counter, gauge, summary, histogram, untyped)\n",
+    ),
+    (
+        "# TYPE m info\nm_info 1\n",
+        "untyped); this is one of OpenMetrics, whose last line is # EOF",
+    ),
     ("# TYPE m-n gauge\n", "invalid metric name in a comment"),
     ("# HELP m a\\tb\n", "unknown escape \\t in the HELP text"),
     ("m{a=\"1\",a=\"2\"} 1\n", "the label a is given twice"),
@@ -171,7 +233,8 @@ pub const REFUSED: [(&str, &str); 40] = [
         "# TYPE s summary\ns{quantile=\"\"} 1\n",
         "the label quantile must be a number",
     ),
-    ("\u{feff}m 1\n", "expected a metric name"),
+    ("m 1\n\u{feff}m 1\n", "line 2: expected a metric name"),
+    ("\u{feff}\u{feff}m 1\n", "line 1: expected a metric name"),
 ];
 
 /// Text that parses and is refused all the same.
@@ -218,7 +281,7 @@ const INCONSISTENT: [(&str, &str); 12] = [
 ];
 
 /// What a gateway would take, and keep otherwise than it was written.
-const LOSSY: [(&str, &str); 8] = [
+const LOSSY: [(&str, &str); 20] = [
     (
         "# TYPE s summary\ns_count 1\ns_count 2\n",
         "line 3: s stands twice",
@@ -250,6 +313,54 @@ const LOSSY: [(&str, &str); 8] = [
     (
         "# TYPE s summary\ns_count NaN\n",
         "line 2: s counts in whole numbers, not NaN",
+    ),
+    (
+        "# TYPE s summary\ns{quantile=\"-0\"} 1\ns{quantile=\"0\"} 2\n",
+        "line 3: s stands twice",
+    ),
+    (
+        "# TYPE h histogram\nh_bucket{le=\"NaN\"} 1\n",
+        "line 2: h is a histogram and needs the label le here, a number",
+    ),
+    (
+        "# TYPE h histogram\nh_sum{le=\"1\"} 1\n",
+        "line 2: h is a histogram, whose count and sum have no label le",
+    ),
+    (
+        "# TYPE h histogram\nh_bucket{le=\"1\"} 5\nh_sum 1\n",
+        "stdin: h counts 5 in one of its buckets, and 0 in all: its _count is missing",
+    ),
+    (
+        "# TYPE h histogram\nh_count 9223372036854775808\n",
+        "line 2: h counts 9223372036854776000, and a gateway does not keep counts of 2^63",
+    ),
+    (
+        "# TYPE s summary\ns_count 1e19\n",
+        "line 2: s counts 10000000000000000000, and a gateway does not keep",
+    ),
+    (
+        "# TYPE h histogram\nh_bucket{le=\"1\"} +Inf\n",
+        "line 2: h counts +Inf, and a gateway does not keep",
+    ),
+    (
+        "de{x=\"\"} 1\nde 2\n",
+        "stdin: de and de{x=\"\"} are one series, because an empty label is the same as none",
+    ),
+    (
+        "de{x=\"\",y=\"1\"} 1\nde{y=\"1\",z=\"\"} 1\n",
+        "de{y=\"1\",z=\"\"} and de{x=\"\",y=\"1\"} are one series",
+    ),
+    (
+        "# TYPE h histogram\nh_count{x=\"\"} 1\nh_count 1\n",
+        "h and h{x=\"\"} are one series",
+    ),
+    (
+        "push_time_seconds 5\n",
+        "the metric push_time_seconds is a gateway's own, which overwrites",
+    ),
+    (
+        "# TYPE push_failure_time_seconds gauge\npush_failure_time_seconds{a=\"1\"} 5\n",
+        "the metric push_failure_time_seconds is a gateway's own",
     ),
 ];
 
@@ -310,6 +421,26 @@ fn the_real_pushgateway_refuses_the_same_text() {
     for (text, _) in REFUSED {
         let (status, answer) = server.request("POST", "/metrics/job/j", text);
         assert_eq!(status, 400, "{text:?} {answer}");
+    }
+}
+
+/// What `push` accepts for a person, a gateway refuses as before.
+#[test]
+fn gateways_stay_strict() {
+    let mut servers = vec![crate::common::Server::gateway(&[])];
+    #[cfg(feature = "real-servers")]
+    servers.push(crate::common::Server::pushgateway(&[]));
+    for server in servers {
+        for (text, _) in INSIGNIFICANT {
+            let (status, answer) = server.request("POST", "/metrics/job/j", text);
+            assert_eq!(status, 400, "{text:?} {answer}");
+        }
+        // As the Pushgateway has it.
+        for text in ["de{x=\"\"} 1\nde 2\n", "push_time_seconds 5\n"] {
+            let (status, answer) = server.request("POST", "/metrics/job/j", text);
+            assert_eq!(status, 200, "{text:?} {answer}");
+        }
+        assert!(server.samples()[r#"push_time_seconds{instance="",job="j"}"#] > 1e9);
     }
 }
 

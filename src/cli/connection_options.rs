@@ -130,6 +130,9 @@ enum Compression {
 enum Format {
     Text,
     Protobuf,
+    /// Only what `push` reads can be that.
+    #[value(hide = true)]
+    Openmetrics,
 }
 
 /// Larger files are no certificates, credentials or headers.
@@ -161,6 +164,18 @@ impl ConnectionArgs {
             format: match given(&self.format, strictness)? {
                 None | Some(Format::Text) => encoding::Format::Text,
                 Some(Format::Protobuf) => encoding::Format::Protobuf,
+                Some(Format::Openmetrics) => {
+                    let is_typed = self.format.as_ref().is_some_and(Setting::is_typed);
+                    let strictness = if is_typed {
+                        Strictness::Strict
+                    } else {
+                        strictness
+                    };
+                    strictness.settle(
+                        "--format openmetrics is for push, which can read it; what is sent is text or protobuf",
+                    )?;
+                    encoding::Format::Text
+                }
             },
             compression: match given(&self.compress, strictness)? {
                 None | Some(Compression::None) => encoding::Compression::None,
@@ -191,6 +206,18 @@ impl ConnectionArgs {
             headers,
             ..connection
         })
+    }
+
+    /// Takes out the format `openmetrics` if it was typed: it is none that is sent. Returns whether it was there.
+    pub fn take_openmetrics(&mut self) -> bool {
+        let is_openmetrics = |format: &mut Setting<Format>| {
+            format.is_typed()
+                && matches!(
+                    format.get(Strictness::Strict),
+                    Ok(Some(Format::Openmetrics))
+                )
+        };
+        self.format.take_if(is_openmetrics).is_some()
     }
 
     fn tls(&self) -> Result<Tls, Problem> {

@@ -155,6 +155,11 @@ impl GatewayArgs {
         )))
     }
 
+    /// Takes out `--format openmetrics`, see [`ConnectionArgs::take_openmetrics`].
+    pub fn take_openmetrics(&mut self) -> bool {
+        self.connection.take_openmetrics()
+    }
+
     pub fn state_dir(&self) -> PathBuf {
         self.state.dir()
     }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use anyhow::anyhow;
-use clap::Args;
+use clap::{Args, ValueEnum};
 use serde_json::json;
 
 use super::console::count;
@@ -16,20 +16,23 @@ use super::options::{GatewayArgs, GroupArgs, Output, OutputArgs, QuietArgs, meth
 use super::setting::Strictness::Strict;
 use super::setting::{Setting, setting};
 use super::{console, delivery_notes, json};
-use crate::metrics::{Method, Push, text};
+use crate::metrics::text::input::{self, Input};
+use crate::metrics::{Method, Push};
 use crate::push::{Delivery, DeliveryPolicy, Dispatch, Gateway, Stop};
 use crate::state::{LazyState, StateError};
 
-/// Push metrics in the Prometheus text format
+/// Push metrics in the Prometheus text format or OpenMetrics
 ///
 /// The text is checked first: nothing is sent that a gateway would refuse or store otherwise than
-/// it was meant.
+/// it was meant. Carriage returns before line feeds, blanks behind a value or TYPE, a byte order mark
+/// and a missing last line feed do not matter.
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
   echo 'queue_size 17' | metricsjob push --job shop -g instance=web1
   metricsjob push --job shop --method put metrics.prom
-  metricsjob push --job shop --dry-run metrics.prom")]
+  metricsjob push --job shop --dry-run metrics.prom
+  curl -H 'Accept: application/openmetrics-text' localhost:8000/metrics | metricsjob push --job shop")]
 pub struct PushArgs {
     #[command(flatten)]
     group: GroupArgs,
@@ -48,6 +51,15 @@ pub struct PushArgs {
     #[arg(default_value = "-")]
     file: PathBuf,
 
+    /// The format of the text [default: auto]
+    ///
+    /// OpenMetrics is read as what a gateway keeps: `unknown` is untyped, the samples of an `info`, a
+    /// `stateset` or a `gaugehistogram` are gauges. Times of creation and exemplars are left out, with a
+    /// warning. `--format openmetrics` says the same as `--input-format openmetrics`; otherwise --format
+    /// is how metrics are sent.
+    #[arg(long, value_name = "FORMAT")]
+    input_format: Option<InputFormat>,
+
     /// Check the text and print the push instead of sending it
     #[arg(long)]
     dry_run: bool,
@@ -65,12 +77,23 @@ pub struct PushArgs {
     output: OutputArgs,
 }
 
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum InputFormat {
+    /// OpenMetrics if the file's name ends in .om or .openmetrics, or the last line is `# EOF`; else text
+    Auto,
+    /// The Prometheus text format 0.0.4
+    Text,
+    /// OpenMetrics 1.0
+    Openmetrics,
+}
+
 /// More than this is no report, and would only fill the memory.
 const MAX_BYTES: u64 = 64 * 1024 * 1024;
 
-pub fn main(args: PushArgs) -> anyhow::Result<u8> {
+pub fn main(mut args: PushArgs) -> anyhow::Result<u8> {
     let key = args.group.key()?;
     let method = args.method.get_or(Method::Post, Strict)?;
+    let input_format = args.input_format()?;
     let gateways = args.gateway.gateways()?;
     let is_stdin = args.file == Path::new("-");
     let shown = match is_stdin {
@@ -79,8 +102,13 @@ pub fn main(args: PushArgs) -> anyhow::Result<u8> {
     };
     let bytes = read(&args.file, is_stdin)
         .map_err(|error| usage(anyhow!("could not read {shown}: {error}")))?;
-    let families =
-        text::parse_strictly(&bytes).map_err(|error| usage(anyhow!("{shown}: {error}")))?;
+    let input_format =
+        input_format.unwrap_or_else(|| input::InputFormat::guess(&args.file, &bytes));
+    let Input { families, remarks } =
+        input::read(&bytes, input_format).map_err(|error| usage(anyhow!("{shown}: {error}")))?;
+    for remark in remarks.lines() {
+        console::warning(&format!("{shown}: {remark}"));
+    }
     if families.is_empty() {
         let effect = match method {
             Method::Put => "so the group will be empty",
@@ -126,6 +154,23 @@ pub fn main(args: PushArgs) -> anyhow::Result<u8> {
         true => exit::SUCCESS,
         false => UNAVAILABLE,
     })
+}
+
+impl PushArgs {
+    /// The format that the options name, `None` for the one that the text seems to have.
+    fn input_format(&mut self) -> anyhow::Result<Option<input::InputFormat>> {
+        let is_openmetrics = self.gateway.take_openmetrics();
+        match self.input_format {
+            Some(InputFormat::Text) if is_openmetrics => Err(usage(anyhow!(
+                "--input-format text and --format openmetrics both say what the text is: remove one of them"
+            ))),
+            Some(InputFormat::Text) => Ok(Some(input::InputFormat::Text)),
+            Some(InputFormat::Openmetrics) => Ok(Some(input::InputFormat::OpenMetrics)),
+            None | Some(InputFormat::Auto) => {
+                Ok(is_openmetrics.then_some(input::InputFormat::OpenMetrics))
+            }
+        }
+    }
 }
 
 /// Puts `push` into the outbox and delivers it. Also returns why it could not be put there.

@@ -7,11 +7,13 @@
 use std::collections::HashMap;
 
 use super::excerpt;
-use super::family::{Family, Kind, Metric};
+use super::family::{Family, Kind, Metric, Value};
+use super::group::TIME_SERIES;
 use super::grouping_key::GroupingKey;
 use super::index::Index;
 use super::labels::Labels;
 use super::name::{Names, is_label_name};
+use super::text::encode::number;
 
 /// Why a gateway would refuse a push, or accept it and store something else than was meant. Of the
 /// push it has no more than excerpts.
@@ -46,6 +48,18 @@ pub enum CheckError {
         kind: Kind,
         base: String,
     },
+    #[error(
+        "the metric {0} is a gateway's own, which overwrites what is pushed by this name: \
+         rename it"
+    )]
+    GatewaysOwn(&'static str),
+    #[error(
+        "{series} and {other} are one series, because an empty label is the same as none: \
+         remove one of them"
+    )]
+    EmptyLabel { series: String, other: String },
+    #[error("{series} {problem}")]
+    Count { series: String, problem: String },
 }
 
 /// Checks `families` as one push to the group of `key`, as a client does before it sends.
@@ -53,7 +67,9 @@ pub enum CheckError {
 /// # Errors
 ///
 /// The first of the Pushgateway's rules that is broken (see the module), and further, because the
-/// gateway would silently overwrite it: a series with the label `job` or a grouping label.
+/// gateway would silently keep something else: a series with the label `job` or a grouping label, or
+/// one that only empty labels tell from another; a family that the gateway makes itself; and counts
+/// that cannot be.
 pub fn check_push(key: &GroupingKey, families: &[Family]) -> Result<(), CheckError> {
     for family in families {
         for label in key.labels().keys() {
@@ -68,7 +84,86 @@ pub fn check_push(key: &GroupingKey, families: &[Family]) -> Result<(), CheckErr
             }
         }
     }
-    check_families(families)
+    check_families(families)?;
+    families.iter().try_for_each(check_meaning)
+}
+
+/// Refuses what a gateway takes and keeps otherwise than it is meant. A gateway must not, because the
+/// Pushgateway does not.
+fn check_meaning(family: &Family) -> Result<(), CheckError> {
+    if let Some(own) = TIME_SERIES.iter().find(|own| **own == family.name) {
+        return Err(CheckError::GatewaysOwn(own));
+    }
+    for metric in &family.metrics {
+        check_counts(&metric.value).map_err(|problem| CheckError::Count {
+            series: excerpt::series(&family.name, &metric.labels),
+            problem,
+        })?;
+    }
+    check_empty_labels(family)
+}
+
+/// Refuses two series that only empty labels tell apart. A Pushgateway keeps and shows both, and
+/// Prometheus, to which they are one, takes either of them.
+fn check_empty_labels(family: &Family) -> Result<(), CheckError> {
+    let has_empty = |metric: &Metric| metric.labels.values().any(str::is_empty);
+    if !family.metrics.iter().any(has_empty) {
+        return Ok(());
+    }
+    let mut seen: HashMap<Labels, &Metric> = HashMap::new();
+    for metric in &family.metrics {
+        let labels = metric.labels.iter();
+        let labels: Labels = labels.filter(|(_, value)| !value.is_empty()).collect();
+        if let Some(other) = seen.insert(labels, metric)
+            && other.labels != metric.labels
+        {
+            return Err(CheckError::EmptyLabel {
+                series: excerpt::series(&family.name, &metric.labels),
+                other: excerpt::series(&family.name, &other.labels),
+            });
+        }
+    }
+    Ok(())
+}
+
+/// Refuses counts that a gateway keeps otherwise. One that is missing in the text is 0 by then, which
+/// the buckets show.
+fn check_counts(value: &Value) -> Result<(), String> {
+    match value {
+        Value::Number(_) => Ok(()),
+        Value::Summary { count, .. } => check_count(*count as f64),
+        Value::Histogram { count, buckets, .. } => {
+            let count = *count as f64;
+            let of_buckets = buckets.iter().map(|bucket| bucket.count as f64);
+            let largest = of_buckets.fold(0.0, f64::max);
+            check_count(count.max(largest))?;
+            match largest > count {
+                true => Err(format!(
+                    "counts {largest} in one of its buckets, and {count} in all: \
+                     its _count is missing or too small"
+                )),
+                false => Ok(()),
+            }
+        }
+    }
+}
+
+/// The first count that is kept otherwise than it was written: a Pushgateway makes 2^63 of all that are
+/// beyond its 64 bits, and NaN (as Go on amd64 converts them).
+const COUNT_LIMIT: f64 = 9_223_372_036_854_775_808.0;
+
+/// Refuses a number that is no count which a gateway keeps.
+pub fn check_count(count: f64) -> Result<(), String> {
+    let is_whole = count >= 0.0 && (count.fract() == 0.0 || count.is_infinite());
+    if is_whole && count < COUNT_LIMIT {
+        return Ok(());
+    }
+    let mut shown = String::new();
+    number(&mut shown, count);
+    Err(match is_whole {
+        true => format!("counts {shown}, and a gateway does not keep counts of 2^63 and more"),
+        false => format!("counts in whole numbers, not {shown}"),
+    })
 }
 
 /// Takes from `more` what could be pushed to the group of `key` together with `families`, in order,
@@ -258,4 +353,34 @@ pub(crate) fn check_metric(
         });
     }
     Ok(is_legacy)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts() {
+        for count in [
+            0.0,
+            -0.0,
+            1.0,
+            9_007_199_254_740_993.0,
+            COUNT_LIMIT.next_down(),
+        ] {
+            assert_eq!(check_count(count), Ok(()), "{count}");
+        }
+        for (count, problem) in [
+            (-1.0, "counts in whole numbers, not -1"),
+            (0.5, "counts in whole numbers, not 0.5"),
+            (f64::NAN, "counts in whole numbers, not NaN"),
+            (f64::NEG_INFINITY, "counts in whole numbers, not -Inf"),
+            (COUNT_LIMIT, "counts 9223372036854776000, and a gateway"),
+            (1e300, "counts 1e300, and a gateway"),
+            (f64::INFINITY, "counts +Inf, and a gateway"),
+        ] {
+            let error = check_count(count).expect_err("no count");
+            assert!(error.starts_with(problem), "{error}");
+        }
+    }
 }

@@ -32,14 +32,25 @@ impl Push {
         produced_at: SystemTime,
     ) -> Result<Self, CheckError> {
         check_push(&key, &families)?;
-        Ok(Push {
+        Ok(Push::checked_before(key, method, families, produced_at))
+    }
+
+    /// A push that was checked when it was made, perhaps by an older version with fewer rules: it is
+    /// the gateway's now to say what becomes of it.
+    pub fn checked_before(
+        key: GroupingKey,
+        method: Method,
+        families: Vec<Family>,
+        produced_at: SystemTime,
+    ) -> Self {
+        Push {
             text: text::encode(&families),
             key,
             method,
             families,
             produced_at,
             runners_own: Vec::new(),
-        })
+        }
     }
 
     /// Names the families that the runner has made. Where a gateway refuses the push, they are sent without the

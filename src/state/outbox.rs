@@ -440,8 +440,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<OutboxEntry> {
     Ok(OutboxEntry {
         id: row.get(0)?,
         gateway: row.get(1)?,
-        push: Push::new(row.get(3)?, method, families, produced_at)
-            .map_err(|error| unreadable(4, error.into()))?
+        push: Push::checked_before(row.get(3)?, method, families, produced_at)
             .with_runners_own(runners_own),
         attempts: row.get(6)?,
         is_rejected: row.get(7)?,

@@ -3,6 +3,7 @@
 use memchr::memchr;
 
 use super::draft::Draft;
+use super::quoted::Escapes;
 use crate::metrics::excerpt;
 use crate::metrics::family::Kind;
 
@@ -14,9 +15,14 @@ pub fn help(draft: &mut Draft, text: &[u8]) -> Result<(), String> {
             excerpt::word(&draft.name)
         ));
     }
-    let text = str::from_utf8(text).map_err(|_| "the HELP text is not UTF-8".to_owned())?;
-    draft.help = Some(unescape(text)?);
+    draft.help = Some(help_text(text, Escapes::Known)?);
     Ok(())
+}
+
+/// The HELP text without escapes, among which `\"` is only where [any](Escapes::Any) are.
+pub fn help_text(text: &[u8], escapes: Escapes) -> Result<String, String> {
+    let text = str::from_utf8(text).map_err(|_| "the HELP text is not UTF-8".to_owned())?;
+    unescape(text, escapes)
 }
 
 /// Notes what stands behind the name in a TYPE line. The error says what is wrong with it.
@@ -36,7 +42,7 @@ pub fn kind(draft: &mut Draft, word: &[u8]) -> Result<(), String> {
     Ok(())
 }
 
-fn unescape(text: &str) -> Result<String, String> {
+fn unescape(text: &str, escapes: Escapes) -> Result<String, String> {
     let mut help = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(plain) = memchr(b'\\', rest.as_bytes()) {
@@ -45,6 +51,9 @@ fn unescape(text: &str) -> Result<String, String> {
         match escape.next() {
             Some('\\') => help.push('\\'),
             Some('n') => help.push('\n'),
+            Some('"') if escapes == Escapes::Any => help.push('"'),
+            Some(other) if escapes == Escapes::Any => help.extend(['\\', other]),
+            None if escapes == Escapes::Any => help.push('\\'),
             Some(other) => {
                 return Err(format!(
                     "unknown escape \\{other} in the HELP text (known: \\\\ \\n)"

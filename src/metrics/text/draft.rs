@@ -2,7 +2,8 @@
 
 use std::collections::HashSet;
 
-use crate::metrics::check::CheckError;
+use super::remarks::Remarks;
+use crate::metrics::check::{CheckError, check_count};
 use crate::metrics::excerpt;
 use crate::metrics::family::{Bucket, Family, Kind, Metric, Quantile, Value};
 use crate::metrics::index::Index;
@@ -28,7 +29,7 @@ struct Seen {
 }
 
 /// Which part of its family a sample line gives.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Part {
     /// The name itself: a number, a quantile, or (as `_bucket`) a bucket.
     Own,
@@ -84,7 +85,8 @@ impl Draft {
         }
         let is_compound = matches!(kind, Kind::Summary | Kind::Histogram);
         let selector = selector(&sample);
-        let part = (sample.part, selector.map(f64::to_bits));
+        // A gateway shows -0 as 0.
+        let part = (sample.part, selector.map(|bound| (bound + 0.0).to_bits()));
         let known = self.find(&sample.labels);
         let is_twice = match (known, &self.seen) {
             (Some(index), Some(seen)) if is_compound => {
@@ -99,19 +101,24 @@ impl Draft {
             part: own, value, ..
         } = sample;
         let is_count = own == Part::Count || (kind == Kind::Histogram && own == Part::Own);
+        let label = match kind {
+            Kind::Summary => "quantile",
+            _ => "le",
+        };
         if is_compound && own == Part::Own && selector.is_none() {
-            let label = if kind == Kind::Summary {
-                "quantile"
-            } else {
-                "le"
-            };
             return Err(format!(
-                "{} is a {kind} and needs the label {label} here",
+                "{} is a {kind} and needs the label {label} here, a number",
                 series()
             ));
         }
-        if is_compound && is_count && (value < 0.0 || value.fract() != 0.0 || value.is_nan()) {
-            return Err(format!("{} counts in whole numbers, not {value}", series()));
+        if is_compound && own != Part::Own && sample.selector.is_some() {
+            return Err(format!(
+                "{} is a {kind}, whose count and sum have no label {label}",
+                series()
+            ));
+        }
+        if is_compound && is_count {
+            check_count(value).map_err(|problem| format!("{} {problem}", series()))?;
         }
         let index = known.unwrap_or(self.metrics.len());
         self.add(kind, sample);
@@ -196,6 +203,49 @@ impl Draft {
             metrics: self.metrics,
         };
         (!family.metrics.is_empty()).then_some(family)
+    }
+}
+
+impl Draft {
+    /// The family, as [`finish`](Draft::finish) has it. What it loses by that, and what it gets that the
+    /// text does not say, is noted in `remarks`. The count of a histogram is in its infinite bucket too.
+    pub fn finish_strictly(mut self, remarks: &mut Remarks) -> Option<Family> {
+        if self.metrics.is_empty() {
+            if self.help.is_some() || self.kind.is_some() {
+                remarks.without_samples.push(self.name);
+            }
+            return None;
+        }
+        for suffix in self.add_missing() {
+            remarks.made_up.push(format!("{}{suffix}", self.name));
+        }
+        self.finish()
+    }
+
+    /// Adds counts that the text has elsewhere. Returns the suffixes of the samples that it does not have.
+    fn add_missing(&mut self) -> Vec<&'static str> {
+        let Some(seen) = &self.seen else {
+            return Vec::new();
+        };
+        let (mut sum, mut count) = (None, None);
+        for (index, metric) in self.metrics.iter_mut().enumerate() {
+            let has = |part| seen.parts.contains(&(index, part, None));
+            match &mut metric.value {
+                Value::Number(_) => continue,
+                Value::Histogram { count, buckets, .. } if !has(Part::Count) => {
+                    let mut buckets = buckets.iter();
+                    if let Some(infinite) = buckets.find(|b| b.upper_bound == f64::INFINITY) {
+                        *count = infinite.count;
+                    }
+                }
+                Value::Summary { .. } if !has(Part::Count) => count = Some("_count"),
+                Value::Histogram { .. } | Value::Summary { .. } => {}
+            }
+            if !has(Part::Sum) {
+                sum = Some("_sum");
+            }
+        }
+        sum.into_iter().chain(count).collect()
     }
 }
 

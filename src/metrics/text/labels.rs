@@ -6,7 +6,7 @@ use super::cursor::Cursor;
 use super::limits::Limits;
 use super::number::float;
 use super::parse::ParseError;
-use super::quoted::{self, Quoted};
+use super::quoted::{self, Escapes, Quoted};
 use crate::metrics::excerpt;
 use crate::metrics::family::Kind;
 use crate::metrics::labels::Labels;
@@ -16,6 +16,8 @@ use crate::metrics::name::{Names, continues_label_name, starts_label_name};
 pub struct LabelReader<'a> {
     limits: &'a Limits,
     names: Names,
+    /// The escapes in values.
+    escapes: Escapes,
     /// Those of the line that is read.
     pairs: Vec<(&'a str, Cow<'a, str>)>,
     /// The names that stand there with escapes, and where their pairs are. Hardly any text has one, and
@@ -24,10 +26,11 @@ pub struct LabelReader<'a> {
 }
 
 impl<'a> LabelReader<'a> {
-    pub fn new(limits: &'a Limits, names: Names) -> Self {
+    pub fn new(limits: &'a Limits, names: Names, escapes: Escapes) -> Self {
         LabelReader {
             limits,
             names,
+            escapes,
             pairs: Vec::new(),
             escaped_names: Vec::new(),
         }
@@ -103,7 +106,7 @@ impl<'a> LabelReader<'a> {
                 // Before its value, so that a second one is seen where it begins.
                 self.pairs.push((name, Cow::Borrowed("")));
                 within(cursor, self.limits.check_count(metric, self.pairs.len()))?;
-                let value = quoted::read(cursor, Quoted::ValueOf(name))?;
+                let value = quoted::read(cursor, Quoted::ValueOf(name), self.escapes)?;
                 within(cursor, self.limits.check_value(name, &value))?;
                 if let Some(pair) = self.pairs.last_mut() {
                     pair.1 = value;
@@ -174,7 +177,7 @@ fn equals_sign(cursor: &mut Cursor<'_>, name: &str) -> Result<(), ParseError> {
 }
 
 fn bound(cursor: &mut Cursor<'_>, name: &str) -> Result<f64, ParseError> {
-    let value = quoted::read(cursor, Quoted::ValueOf(name))?;
+    let value = quoted::read(cursor, Quoted::ValueOf(name), Escapes::Known)?;
     match float(value.as_bytes()) {
         Some(number) => Ok(number),
         None => cursor.fail(format!(

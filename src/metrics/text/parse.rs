@@ -5,10 +5,13 @@ use std::borrow::Cow;
 use super::cursor::Cursor;
 use super::declare;
 use super::draft::{Draft, Part, Sample};
+use super::input::{self, Input};
 use super::labels::LabelReader;
 use super::limits::Limits;
 use super::number::float;
-use super::quoted;
+use super::openmetrics_type;
+use super::quoted::{self, Escapes};
+use super::remarks::Remarks;
 use crate::metrics::excerpt;
 use crate::metrics::family::{Family, Kind};
 use crate::metrics::index::Index;
@@ -37,7 +40,7 @@ pub struct ParseError {
 /// twice, a `le` or `quantile` that is no number, a blank after the value, unknown escapes, invalid
 /// names, and bytes that are not UTF-8.
 pub fn parse(text: &[u8]) -> Result<Vec<Family>, ParseError> {
-    read(text, &Limits::default(), Names::Legacy, false)
+    parse_within(text, &Limits::default())
 }
 
 /// Reads text as [`parse`] does, but not beyond `limits`.
@@ -46,7 +49,7 @@ pub fn parse(text: &[u8]) -> Result<Vec<Family>, ParseError> {
 ///
 /// Those of [`parse`]; and a series with more labels, or a name or value longer than `limits` say.
 pub fn parse_within(text: &[u8], limits: &Limits) -> Result<Vec<Family>, ParseError> {
-    read(text, limits, Names::Legacy, false)
+    parse_names(text, limits, Names::Legacy)
 }
 
 /// Reads text as [`parse_within`] does, with all names that are allowed. Those that are none of the text
@@ -57,18 +60,29 @@ pub fn parse_within(text: &[u8], limits: &Limits) -> Result<Vec<Family>, ParseEr
 ///
 /// Those of [`parse_within`].
 pub fn parse_names(text: &[u8], limits: &Limits, names: Names) -> Result<Vec<Family>, ParseError> {
-    read(text, limits, names, false)
+    let drafts = read(text, limits, names, false)?.into_iter();
+    Ok(drafts.filter_map(Draft::finish).collect())
 }
 
-/// Reads text as [`parse`] does, and refuses further what that would not keep as it was written, or
-/// no gateway would take.
+/// Reads text as [`parse`] does, for somebody who is to push it: what is insignificant in the format is
+/// accepted, and what would not be kept as it was written, or no gateway would take, is refused.
+///
+/// Insignificant are carriage returns before line feeds, a missing line feed at the end, blanks behind a
+/// value or a TYPE, and a byte order mark before all.
 ///
 /// # Errors
 ///
 /// Those of [`parse`]; and timestamps, series and their parts that stand twice, lines of a summary
-/// or histogram without `quantile` or `le`, and counts that are not whole.
+/// or histogram without `quantile` or `le`, and counts that no gateway keeps.
 pub fn parse_strictly(text: &[u8]) -> Result<Vec<Family>, ParseError> {
-    read(text, &Limits::default(), Names::Legacy, true)
+    Ok(parse_input(text)?.families)
+}
+
+/// Reads text as [`parse_strictly`] does, and notes what of it is lost.
+pub(super) fn parse_input(text: &[u8]) -> Result<Input, ParseError> {
+    let text = input::significant(text);
+    let drafts = read(&text, &Limits::default(), Names::Legacy, true)?;
+    Ok(Input::of(drafts, Remarks::default()))
 }
 
 fn read<'a>(
@@ -76,7 +90,7 @@ fn read<'a>(
     limits: &'a Limits,
     names: Names,
     is_strict: bool,
-) -> Result<Vec<Family>, ParseError> {
+) -> Result<Vec<Draft>, ParseError> {
     let mut parser = Parser {
         cursor: Cursor::new(text),
         limits,
@@ -85,11 +99,10 @@ fn read<'a>(
         families: Vec::new(),
         by_name: Index::default(),
         current: 0,
-        labels: LabelReader::new(limits, names),
+        labels: LabelReader::new(limits, names, Escapes::Known),
     };
     parser.run()?;
-    let drafts = parser.families.into_iter();
-    Ok(drafts.filter_map(Draft::finish).collect())
+    Ok(parser.families)
 }
 
 struct Parser<'a> {
@@ -156,6 +169,10 @@ impl<'a> Parser<'a> {
             let draft = &mut self.families[family];
             let declared = if keyword == b"HELP" {
                 declare::help(draft, rest)
+            } else if self.is_strict {
+                let word = input::without_blanks(rest);
+                let hint = openmetrics_type::hint(word).unwrap_or_default();
+                declare::kind(draft, word).map_err(|problem| problem + hint)
             } else {
                 declare::kind(draft, rest)
             };
@@ -248,7 +265,7 @@ impl<'a> Parser<'a> {
         self.cursor.current()?;
         match float(word) {
             Some(value) => Ok(value),
-            None if word.contains(&b'\r') => self.cursor.fail(CARRIAGE_RETURN.into()),
+            None if word.contains(&b'\r') => self.carriage_return(),
             None => self.cursor.fail(format!(
                 "expected a number as value, found {}",
                 excerpt::quoted(word)
@@ -263,6 +280,9 @@ impl<'a> Parser<'a> {
             return Ok(None);
         }
         cursor.skip_blanks();
+        if self.is_strict && cursor.current()? == b'\n' {
+            return Ok(None);
+        }
         let word = cursor.word();
         cursor.current()?;
         let Some(timestamp) = str::from_utf8(word).ok().and_then(|word| word.parse().ok()) else {
@@ -270,13 +290,16 @@ impl<'a> Parser<'a> {
                 return cursor.fail("blank after the value".into());
             }
             if word.contains(&b'\r') {
-                return cursor.fail(CARRIAGE_RETURN.into());
+                return self.carriage_return();
             }
             return cursor.fail(format!(
                 "expected a timestamp in whole milliseconds after the value, found {}",
                 excerpt::quoted(word)
             ));
         };
+        if self.is_strict {
+            cursor.skip_blanks();
+        }
         let rest = cursor.rest_of_line()?;
         if !rest.is_empty() {
             return cursor.fail(format!(
@@ -285,6 +308,13 @@ impl<'a> Parser<'a> {
             ));
         }
         Ok(Some(timestamp))
+    }
+
+    fn carriage_return<T>(&self) -> Result<T, ParseError> {
+        self.cursor.fail(match self.is_strict {
+            true => "carriage return within the line: lines end in a line feed, or both (convert the text, for example with tr '\\r' '\\n')".into(),
+            false => "carriage return: lines end in a line feed alone (convert the text, for example with tr -d '\\r')".into(),
+        })
     }
 
     /// The family that a line with `name` belongs to, made if it is new. `name_count`, `name_sum`
@@ -326,8 +356,6 @@ impl<'a> Parser<'a> {
         })
     }
 }
-
-const CARRIAGE_RETURN: &str = "carriage return: lines end in a line feed alone (convert the text, for example with tr -d '\\r')";
 
 fn family_name(draft: &Draft) -> &str {
     &draft.name

@@ -26,10 +26,19 @@ impl fmt::Display for Quoted<'_> {
     }
 }
 
+/// What stands for itself behind a backslash, or is refused there.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Escapes {
+    /// `\\`, `\"` and `\n`; others are refused, as by the Pushgateway.
+    Known,
+    /// Others stand for both of their characters, as OpenMetrics has it.
+    Any,
+}
+
 /// Reads a name in quotes, with the escapes of a label's value.
 #[cold]
 pub fn name<'a>(cursor: &mut Cursor<'a>) -> Result<Cow<'a, str>, ParseError> {
-    let name = read(cursor, Quoted::Name)?;
+    let name = read(cursor, Quoted::Name, Escapes::Known)?;
     match name.is_empty() {
         true => cursor.fail("there is no name between the quotes".into()),
         false => Ok(name),
@@ -38,7 +47,11 @@ pub fn name<'a>(cursor: &mut Cursor<'a>) -> Result<Cow<'a, str>, ParseError> {
 
 /// Reads from the opening quote to the closing one.
 #[inline]
-pub fn read<'a>(cursor: &mut Cursor<'a>, what: Quoted<'_>) -> Result<Cow<'a, str>, ParseError> {
+pub fn read<'a>(
+    cursor: &mut Cursor<'a>,
+    what: Quoted<'_>,
+    escapes: Escapes,
+) -> Result<Cow<'a, str>, ParseError> {
     if cursor.current()? != b'"' {
         let found = cursor.found();
         return cursor.fail(format!("expected \" at the start of {what}, found {found}"));
@@ -53,7 +66,7 @@ pub fn read<'a>(cursor: &mut Cursor<'a>, what: Quoted<'_>) -> Result<Cow<'a, str
             text
         }
         _ => {
-            let text = escaped(cursor, what)?;
+            let text = escaped(cursor, what, escapes)?;
             String::from_utf8(text).ok().map(Cow::Owned)
         }
     };
@@ -64,7 +77,11 @@ pub fn read<'a>(cursor: &mut Cursor<'a>, what: Quoted<'_>) -> Result<Cow<'a, str
 }
 
 /// Reads behind `"`, up to and with the closing one.
-fn escaped(cursor: &mut Cursor<'_>, what: Quoted<'_>) -> Result<Vec<u8>, ParseError> {
+fn escaped(
+    cursor: &mut Cursor<'_>,
+    what: Quoted<'_>,
+    escapes: Escapes,
+) -> Result<Vec<u8>, ParseError> {
     let mut text = Vec::new();
     loop {
         let rest = cursor.rest();
@@ -79,16 +96,22 @@ fn escaped(cursor: &mut Cursor<'_>, what: Quoted<'_>) -> Result<Vec<u8>, ParseEr
             b'\n' => return cursor.fail(format!("{what} has no closing \"")),
             _ => cursor.advance(1),
         }
-        text.push(match cursor.current()? {
+        let byte = match cursor.current()? {
             escaped @ (b'"' | b'\\') => escaped,
             b'n' => b'\n',
+            b'\n' if escapes == Escapes::Any => continue,
+            other if escapes == Escapes::Any => {
+                text.push(b'\\');
+                other
+            }
             unknown => {
                 return cursor.fail(format!(
                     "unknown escape \\{} in {what} (known: \\\\ \\\" \\n)",
                     unknown.escape_ascii()
                 ));
             }
-        });
+        };
+        text.push(byte);
         cursor.advance(1);
     }
 }

@@ -7,6 +7,7 @@ use sketches_ddsketch::{Config, DDSketch};
 
 use super::event::{Change, Event};
 use crate::job::metric_rule::{DEFAULT_BUCKETS, MetricRule, Scale};
+use crate::metrics::check::check_count;
 use crate::metrics::{
     Bucket, Family, Kind, Labels, Metric, Quantile, Value, is_label_name, is_metric_name, text,
 };
@@ -83,9 +84,12 @@ impl Collector {
         collector
     }
 
-    /// Takes a line of the metrics file: an event, or a line of the text format.
+    /// Takes a line of the metrics file: an event, or a line of the text format. A carriage return at its
+    /// end is no part of it, nor is the byte order mark of a file that was appended.
     pub fn line(&mut self, line: &[u8]) -> Result<(), String> {
         let line = str::from_utf8(line).map_err(|_| "it is not UTF-8".to_owned())?;
+        let line = line.strip_prefix('\u{feff}').unwrap_or(line);
+        let line = line.strip_suffix('\r').unwrap_or(line);
         if let Some(event) = Event::read(line) {
             self.event(event?)
         } else if line.trim_start().starts_with('#') {
@@ -210,9 +214,11 @@ impl Collector {
     /// A HELP or TYPE line, or a comment that says nothing.
     fn comment(&mut self, line: &str) -> Result<(), String> {
         let mut words = line.trim_start_matches([' ', '\t', '#']).split([' ', '\t']);
-        if !matches!(words.next(), Some("HELP" | "TYPE")) {
-            return Ok(());
-        }
+        let line = match words.next() {
+            Some("HELP") => line,
+            Some("TYPE") => line.trim_end_matches([' ', '\t']),
+            _ => return Ok(()),
+        };
         let name = words.find(|word| !word.is_empty()).unwrap_or_default();
         // With a sample the line makes a family.
         let families = text::parse(format!("{line}\n{name} 0\n").as_bytes());
@@ -272,17 +278,15 @@ impl Collector {
         };
         let bound = match part {
             Part::Bound(label) => {
-                let bound = labels.remove(label).and_then(|bound| bound.parse().ok());
+                let bound = labels.remove(label);
+                let bound = bound.and_then(|bound| text::float(bound.as_bytes()));
                 let bound = bound.filter(|bound: &f64| !bound.is_nan());
                 Some(bound.ok_or(format!("{base} needs the label {label} here, a number"))?)
             }
             Part::Count | Part::Sum => None,
         };
-        if !matches!(part, Part::Sum) && (value < 0.0 || value.fract() != 0.0) && is_count(part) {
-            return Err(format!(
-                "{} counts in whole numbers, not {value}",
-                family.name
-            ));
+        if is_count(part) {
+            check_count(value).map_err(|problem| format!("{} {problem}", family.name))?;
         }
         let written = self.series(&base, &labels, || Series::Written {
             count: None,
