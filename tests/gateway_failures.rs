@@ -139,16 +139,15 @@ fn redirects_are_not_followed() {
 }
 
 #[test]
-fn both_successes_of_a_pushgateway() {
-    for status in ["200 OK", "202 Accepted"] {
+fn any_success_is_one() {
+    // Other servers that take pushes answer 204.
+    for status in ["200 OK", "202 Accepted", "204 No Content"] {
         let server = FakeServer::status(status, "");
         let sandbox = Sandbox::new();
         let run = sandbox.run(&format!("{RUN}0 --gateway {}", server.url()));
         assert_eq!(run.code(0).stderr(), "");
         assert_eq!(sandbox.outbox_len(), 0);
     }
-    let server = FakeServer::status("204 No Content", "");
-    run(&Sandbox::new(), &server.url(), "").err("answered 204 No Content");
 }
 
 #[test]
