@@ -33,6 +33,7 @@ mod gateway_crash;
 #[cfg(feature = "real-servers")]
 mod gateway_differential;
 mod gateway_failures;
+mod gateway_histograms;
 mod gateway_hostile;
 #[cfg(feature = "real-servers")]
 mod gateway_import;

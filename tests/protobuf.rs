@@ -1,6 +1,6 @@
 //! The protobuf format, in and out, beside what prost makes of the same schema.
 
-use metricsjob::metrics::protobuf::{DecodeError, decode, encode, encode_family, has_native};
+use metricsjob::metrics::protobuf::{DecodeError, decode, encode, encode_family, exceeds_text};
 use metricsjob::metrics::text::{self, Limits};
 use metricsjob::metrics::{Family, Kind, Labels, Metric, Value};
 use proptest::prelude::*;
@@ -20,7 +20,7 @@ proptest! {
         // Both formats say the same, except for what only one of them has.
         let parsed = text::parse(text::encode(&families).as_bytes()).unwrap();
         for (family, from_text) in families.iter().zip(parsed) {
-            prop_assert_eq!(has_native(family), family != &from_text);
+            prop_assert_eq!(exceeds_text(family), family != &from_text);
         }
     }
 
@@ -155,7 +155,7 @@ fn packed_numbers_are_read_too() {
     };
     assert_eq!(native.positive.deltas, [1, -1, 64]);
     assert_eq!(native.positive.counts, [1.5]);
-    assert!(has_native(&families[0]));
+    assert!(exceeds_text(&families[0]));
     assert_eq!(
         text::encode(&families),
         "# TYPE h histogram\nh_bucket{le=\"+Inf\"} 0\nh_sum 0\nh_count 0\n"

@@ -1,7 +1,7 @@
 //! Messages that are accepted can be sent again, in each format, and mean the same.
 
 use metricsjob::metrics::text::{self, Limits};
-use metricsjob::metrics::{Names, check, protobuf};
+use metricsjob::metrics::{Family, Names, NativeHistogram, Value, check, protobuf};
 
 use super::stored::{self, series};
 
@@ -31,6 +31,27 @@ pub fn check(body: &[u8]) {
         assert!(check::check_families(&again).is_ok());
         assert_eq!(series(&again), series(&families));
     }
+    check_native_buckets(&families);
     stored::check(families.clone(), Names::Legacy);
     stored::check(families, Names::Utf8);
+}
+
+/// No more native buckets are shown than have a count, however many are promised.
+fn check_native_buckets(families: &[Family]) {
+    for metric in families.iter().flat_map(|family| &family.metrics) {
+        let Value::Histogram {
+            count,
+            native: Some(native),
+            ..
+        } = &metric.value
+        else {
+            continue;
+        };
+        let shown: Vec<_> = native.buckets(*count).collect();
+        let sides = [&native.negative, &native.positive];
+        let counts = sides.map(|side| side.deltas.len().max(side.counts.len()));
+        assert!(shown.len() <= 1 + counts[0] + counts[1]);
+        // What is shown may be read again, and mostly can.
+        let _ = NativeHistogram::of_buckets(&shown);
+    }
 }

@@ -184,8 +184,8 @@ enum SyncTo {
 /// Copy the groups of a running Pushgateway
 ///
 /// The groups come with the times of their last pushes. A group that was pushed to here since stays as it
-/// is. Of native histograms the API shows count and sum only, so their buckets are lost. No gateway may be
-/// serving the state directory meanwhile.
+/// is. Of native histograms a Pushgateway before 1.8 shows count and sum only, and a later one neither classic
+/// buckets nor exemplars: those are lost. No gateway may be serving the state directory meanwhile.
 #[derive(Args)]
 #[command(after_help = "\
 Example:

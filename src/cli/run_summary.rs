@@ -140,9 +140,8 @@ fn summarize(text: &mut String, family: &Family) {
         let series = series_name(&family.name, &metric.labels);
         let _ = match &metric.value {
             Value::Number(value) => writeln!(text, "  {series} {value}"),
-            Value::Summary { count, .. } | Value::Histogram { count, .. } => {
-                writeln!(text, "  {series} {count} observed")
-            }
+            Value::Summary { count, .. } => writeln!(text, "  {series} {count} observed"),
+            Value::Histogram { count, .. } => writeln!(text, "  {series} {count} observed"),
         };
     }
 }

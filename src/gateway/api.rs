@@ -9,6 +9,7 @@ use axum::http::header::{
 };
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
+use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::{Map, Value as Json, json};
 use std::time::{Duration, SystemTime};
 use tokio::task::spawn_blocking;
@@ -17,8 +18,11 @@ use super::app::App;
 use super::changes::failed;
 use super::keeper::NotKept;
 use super::own_metrics;
-use crate::metrics::{Family, LAST_SECOND, Labels, Value, text};
-use crate::store::{StoredGroup, exposition};
+use crate::metrics::{
+    Count, Family, Group, LAST_SECOND, Labels, Metric, NativeHistogram, Value, text,
+};
+use crate::observe::build;
+use crate::store::{Snapshot, exposition};
 
 /// All groups.
 pub async fn metrics(app: &Arc<App>) -> Response {
@@ -32,22 +36,16 @@ pub async fn metrics(app: &Arc<App>) -> Response {
     let app = Arc::clone(app);
     let rendered = spawn_blocking(move || {
         let _turn = turn;
-        let mut out = String::from(r#"{"status":"success","data":["#);
-        for (at, group) in snapshot.sorted().iter().enumerate() {
-            if at > 0 {
-                out.push(',');
-            }
-            out.push_str(&group_json(group).to_string());
+        let Ok(json) = metrics_json(snapshot) else {
+            return StatusCode::INTERNAL_SERVER_ERROR.into_response();
+        };
+        match app.sendings().begin(vec![json.into()]) {
+            Ok(sending) => answer(sending.body()),
+            Err(too_many) => too_many.into_response(),
         }
-        out.push_str("]}");
-        app.sendings().begin(vec![out.into()])
     })
     .await;
-    match rendered {
-        Ok(Ok(sending)) => answer(sending.body()),
-        Ok(Err(too_many)) => too_many.into_response(),
-        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
-    }
+    rendered.unwrap_or_else(|_| StatusCode::INTERNAL_SERVER_ERROR.into_response())
 }
 
 /// The build, the flags and the start.
@@ -55,19 +53,28 @@ pub fn status(app: &App) -> Response {
     let flags: Map<String, Json> = (app.options().flags.iter())
         .map(|(name, value)| (name.clone(), value.clone().into()))
         .collect();
-    let build: Map<String, Json> = own_metrics::BUILD
-        .iter()
-        .map(|(name, value)| ((*name).to_owned(), (*value).into()))
-        .collect();
     let status = json!({
         "status": "success",
         "data": {
-            "build_information": build,
+            "build_information": build_information(),
             "flags": flags,
             "start_time": humantime::format_rfc3339_nanos(app.start_time()).to_string(),
         },
     });
     answer(status.to_string().into())
+}
+
+/// The Pushgateway's fields. It is built by Go; clients expect some compiler's version there.
+fn build_information() -> Json {
+    json!({
+        "branch": "unknown",
+        "buildDate": "unknown",
+        "buildUser": "unknown",
+        "goVersion": format!("rustc {}", build::RUST_VERSION),
+        "implementation": own_metrics::IMPLEMENTATION,
+        "revision": build::REVISION,
+        "version": build::VERSION,
+    })
 }
 
 fn answer(body: HttpBody) -> Response {
@@ -97,46 +104,81 @@ pub fn with_cors(is_api: bool, mut response: Response) -> Response {
     response
 }
 
-fn group_json(group: &Arc<StoredGroup>) -> Json {
-    let group = group.to_group();
-    let mut labels = Map::new();
-    labels.insert("job".into(), group.key.job().into());
-    labels.extend(strings(group.key.labels()));
-    let mut json = Map::new();
-    json.insert("labels".into(), labels.into());
-    let is_success = group.push_time >= group.push_failure_time;
-    json.insert("last_push_successful".into(), is_success.into());
-    let times = [group.push_time, group.push_failure_time];
-    let time = times.into_iter().fold(0.0, f64::max).min(LAST_SECOND);
-    let time = Duration::from_secs_f64(time);
-    let time = humantime::format_rfc3339_nanos(SystemTime::UNIX_EPOCH + time).to_string();
-    for family in exposition::time_families(&group)
-        .iter()
-        .chain(&group.families)
-    {
-        json.insert(family.name.clone(), family_json(family, &time));
+/// The answer to a request for all groups, which is written piece by piece: native buckets take little room in
+/// a push, and a tree of them would take a hundred times as much.
+fn metrics_json(snapshot: Snapshot) -> serde_json::Result<Vec<u8>> {
+    let mut out = Vec::from(br#"{"status":"success","data":["#);
+    for (at, group) in snapshot.sorted().iter().enumerate() {
+        if at > 0 {
+            out.push(b',');
+        }
+        serde_json::to_writer(&mut out, &GroupJson(&group.to_group()))?;
     }
-    json.into()
+    out.extend(b"]}");
+    Ok(out)
 }
 
-fn family_json(family: &Family, time: &str) -> Json {
-    let mut json = Map::new();
-    json.insert("time_stamp".into(), time.into());
-    let kind = family.kind.name().to_ascii_uppercase();
-    json.insert("type".into(), kind.into());
-    if !family.help.is_empty() {
-        json.insert("help".into(), family.help.clone().into());
+struct GroupJson<'a>(&'a Group);
+
+impl Serialize for GroupJson<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let group = self.0;
+        let times = [group.push_time, group.push_failure_time];
+        let time = times.into_iter().fold(0.0, f64::max).min(LAST_SECOND);
+        let time = SystemTime::UNIX_EPOCH + Duration::from_secs_f64(time);
+        let time = humantime::format_rfc3339_nanos(time).to_string();
+        let times = exposition::time_families(group);
+        let families = || times.iter().chain(&group.families);
+        // As in a Pushgateway, a family of this name takes the place.
+        let is_free = |name: &str| families().all(|family| family.name != name);
+        let mut json = serializer.serialize_map(None)?;
+        if is_free("labels") {
+            let mut labels = Map::new();
+            labels.insert("job".into(), group.key.job().into());
+            labels.extend(strings(group.key.labels()));
+            json.serialize_entry("labels", &labels)?;
+        }
+        if is_free("last_push_successful") {
+            let is_success = group.push_time >= group.push_failure_time;
+            json.serialize_entry("last_push_successful", &is_success)?;
+        }
+        for family in families() {
+            let time = time.as_str();
+            json.serialize_entry(&family.name, &FamilyJson { family, time })?;
+        }
+        json.end()
     }
-    let metrics = family.metrics.iter().map(|metric| {
-        let mut json = Map::new();
-        json.insert(
-            "labels".into(),
-            strings(&metric.labels).collect::<Map<_, _>>().into(),
-        );
-        match &metric.value {
-            Value::Number(value) => {
-                json.insert("value".into(), number(*value).into());
-            }
+}
+
+struct FamilyJson<'a> {
+    family: &'a Family,
+    time: &'a str,
+}
+
+impl Serialize for FamilyJson<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let family = self.family;
+        let mut json = serializer.serialize_map(None)?;
+        json.serialize_entry("time_stamp", self.time)?;
+        json.serialize_entry("type", &family.kind.name().to_ascii_uppercase())?;
+        if !family.help.is_empty() {
+            json.serialize_entry("help", &family.help)?;
+        }
+        let metrics: Vec<_> = family.metrics.iter().map(MetricJson).collect();
+        json.serialize_entry("metrics", &metrics)?;
+        json.end()
+    }
+}
+
+struct MetricJson<'a>(&'a Metric);
+
+impl Serialize for MetricJson<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut json = serializer.serialize_map(None)?;
+        let labels: Map<_, _> = strings(&self.0.labels).collect();
+        json.serialize_entry("labels", &labels)?;
+        match &self.0.value {
+            Value::Number(value) => json.serialize_entry("value", &number(*value))?,
             Value::Summary {
                 count,
                 sum,
@@ -145,28 +187,53 @@ fn family_json(family: &Family, time: &str) -> Json {
                 let quantiles = quantiles
                     .iter()
                     .map(|q| (number(q.quantile), number(q.value).into()));
-                json.insert("quantiles".into(), quantiles.collect::<Map<_, _>>().into());
-                json.insert("count".into(), number(*count as f64).into());
-                json.insert("sum".into(), number(*sum).into());
+                json.serialize_entry("quantiles", &quantiles.collect::<Map<_, _>>())?;
+                json.serialize_entry("count", &count.to_string())?;
+                json.serialize_entry("sum", &number(*sum))?;
             }
             Value::Histogram {
                 count,
                 sum,
                 buckets,
-                ..
+                native,
             } => {
-                let buckets = buckets
-                    .iter()
-                    .map(|b| (number(b.upper_bound), number(b.count as f64).into()));
-                json.insert("buckets".into(), buckets.collect::<Map<_, _>>().into());
-                json.insert("count".into(), number(*count as f64).into());
-                json.insert("sum".into(), number(*sum).into());
+                match native.as_ref().filter(|native| native.has_spans()) {
+                    Some(native) => {
+                        json.serialize_entry("buckets", &NativeJson(native, *count))?;
+                    }
+                    None => {
+                        let buckets = buckets
+                            .iter()
+                            .map(|b| (number(b.upper_bound), b.count.to_string().into()));
+                        json.serialize_entry("buckets", &buckets.collect::<Map<_, _>>())?;
+                    }
+                }
+                json.serialize_entry("count", &count.to_string())?;
+                json.serialize_entry("sum", &number(*sum))?;
             }
         }
-        Json::Object(json)
-    });
-    json.insert("metrics".into(), metrics.collect());
-    json.into()
+        json.end()
+    }
+}
+
+/// The native buckets of a histogram with this count, in the Pushgateway's way: boundaries, lower and upper
+/// bound, count. They take the place of the classic ones.
+struct NativeJson<'a>(&'a NativeHistogram, Count);
+
+impl Serialize for NativeJson<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let NativeJson(native, count) = self;
+        serializer.collect_seq(native.buckets(*count).map(|bucket| {
+            let boundaries = match (bucket.includes_lower(), bucket.includes_upper()) {
+                (false, true) => 0,
+                (true, false) => 1,
+                (false, false) => 2,
+                (true, true) => 3,
+            };
+            let [lower, upper] = [bucket.lower, bucket.upper].map(number);
+            (boundaries, lower, upper, bucket.count.to_string())
+        }))
+    }
 }
 
 fn strings(labels: &Labels) -> impl Iterator<Item = (String, Json)> {

@@ -12,11 +12,14 @@ use super::stats::Stats;
 use crate::metrics::{Family, Kind, Labels, Quantile, Value};
 use crate::store::own;
 
+/// Tells it from a Pushgateway.
+pub const IMPLEMENTATION: &str = "metricsjob";
+
 /// What this was built from.
 pub const BUILD: [(&str, &str); 4] = [
     ("goarch", std::env::consts::ARCH),
     ("goos", std::env::consts::OS),
-    ("implementation", "metricsjob"),
+    ("implementation", IMPLEMENTATION),
     ("version", env!("CARGO_PKG_VERSION")),
 ];
 

@@ -133,8 +133,8 @@ fn check_counts(value: &Value) -> Result<(), String> {
         Value::Number(_) => Ok(()),
         Value::Summary { count, .. } => check_count(*count as f64),
         Value::Histogram { count, buckets, .. } => {
-            let count = *count as f64;
-            let of_buckets = buckets.iter().map(|bucket| bucket.count as f64);
+            let count = count.to_f64();
+            let of_buckets = buckets.iter().map(|bucket| bucket.count.to_f64());
             let largest = of_buckets.fold(0.0, f64::max);
             check_count(count.max(largest))?;
             match largest > count {

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::count::Count;
 use super::labels::Labels;
 use super::native::NativeHistogram;
 use super::text::encode;
@@ -123,7 +124,7 @@ pub enum Value {
         quantiles: Vec<Quantile>,
     },
     Histogram {
-        count: u64,
+        count: Count,
         sum: f64,
         /// Cumulative, in the order they were given.
         buckets: Vec<Bucket>,
@@ -143,7 +144,7 @@ impl Value {
                 quantiles: Vec::new(),
             },
             Kind::Histogram => Value::Histogram {
-                count: 0,
+                count: Count::Integer(0),
                 sum: 0.0,
                 buckets: Vec::new(),
                 native: None,
@@ -163,7 +164,7 @@ pub struct Quantile {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Bucket {
     pub upper_bound: f64,
-    pub count: u64,
+    pub count: Count,
 }
 
 impl Bucket {
@@ -178,7 +179,7 @@ impl Bucket {
                 *count += own;
                 Some(Bucket {
                     upper_bound,
-                    count: *count,
+                    count: Count::Integer(*count),
                 })
             })
             .collect()

@@ -2,10 +2,12 @@
 
 use serde_json::{Value as Json, json};
 
+use super::count::Count;
 use super::family::{Family, Metric, Value};
 
 /// A family: `{"name", "type", "help", "metrics": [{"labels": {…}, "value": 42}]}`. A summary has
-/// `quantiles`, `count` and `sum` in place of `value`, a histogram `buckets`.
+/// `quantiles`, `count` and `sum` in place of `value`, a histogram `buckets`, and `native_buckets` if it is
+/// a native one.
 pub fn family(family: &Family) -> Json {
     json!({
         "name": family.name,
@@ -36,16 +38,37 @@ fn metric(metric: &Metric) -> Json {
             count,
             sum,
             buckets,
-            ..
-        } => json!({
-            "labels": labels,
-            "buckets": buckets
-                .iter()
-                .map(|b| json!({ "le": number(b.upper_bound), "count": b.count }))
-                .collect::<Vec<_>>(),
-            "count": count,
-            "sum": number(*sum),
-        }),
+            native,
+        } => {
+            let buckets = buckets.iter();
+            let buckets = buckets
+                .map(|b| json!({ "le": number(b.upper_bound), "count": count_number(b.count) }))
+                .collect::<Vec<_>>();
+            let mut json = json!({
+                "labels": labels,
+                "buckets": buckets,
+                "count": count_number(*count),
+                "sum": number(*sum),
+            });
+            if let Some(native) = native.as_ref().filter(|native| native.has_spans()) {
+                let buckets = native.buckets(*count).map(|b| {
+                    json!({
+                        "lower": number(b.lower),
+                        "upper": number(b.upper),
+                        "count": count_number(b.count),
+                    })
+                });
+                json["native_buckets"] = buckets.collect();
+            }
+            json
+        }
+    }
+}
+
+fn count_number(count: Count) -> Json {
+    match count {
+        Count::Integer(integer) => json!(integer),
+        Count::Float(float) => number(float),
     }
 }
 

@@ -15,6 +15,7 @@
 //! - [`registry`]: the bridge from a [`prometheus::Registry`].
 
 pub mod check;
+mod count;
 pub mod escaping;
 pub(crate) mod excerpt;
 mod family;
@@ -26,18 +27,21 @@ mod labels;
 mod method;
 mod name;
 mod native;
+mod native_buckets;
 pub mod protobuf;
 mod push;
 pub mod registry;
 pub mod text;
 mod time;
 
+pub use count::Count;
 pub use family::{Bucket, Family, Kind, Metric, Quantile, Value, series_name};
 pub use group::{Group, TIME_SERIES};
 pub use grouping_key::{GroupingKey, GroupingKeyError, check_grouping_label};
 pub use labels::Labels;
 pub use method::{Method, UnknownMethod};
 pub use name::{Names, is_label_name, is_metric_name};
-pub use native::{BucketSpan, ClassicBucket, Exemplar, NativeBuckets, NativeHistogram, Timestamp};
+pub use native::{BucketExemplar, BucketSpan, Exemplar, NativeBuckets, NativeHistogram, Timestamp};
+pub use native_buckets::NativeBucket;
 pub use push::Push;
 pub use time::{LAST_SECOND, unix_seconds};

@@ -1,9 +1,10 @@
 //! Native histograms, as in `io.prometheus.client` (`metrics.proto` of client_model).
 
+use super::count::Count;
 use super::labels::Labels;
 
-/// What the text format cannot say of a histogram: its native buckets, counts that are no whole
-/// numbers, exemplars, when it was created.
+/// The parts of a histogram that the text format has no room for: its native buckets, exemplars, when it
+/// was created.
 ///
 /// What is `None` was not set, which readers take for zero.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -12,16 +13,12 @@ pub struct NativeHistogram {
     pub schema: Option<i32>,
     /// How far from zero the zero bucket reaches.
     pub zero_threshold: Option<f64>,
-    pub zero_count: Option<u64>,
-    /// Instead of `zero_count` if it is above 0.
-    pub zero_count_float: Option<f64>,
-    /// Instead of the histogram's `count` if it is above 0.
-    pub count_float: Option<f64>,
+    pub zero_count: Option<Count>,
     pub negative: NativeBuckets,
     pub positive: NativeBuckets,
     pub exemplars: Vec<Exemplar>,
-    /// Of the classic buckets, those with something that [`Bucket`](super::Bucket) has no room for.
-    pub classic: Vec<ClassicBucket>,
+    /// The exemplars of classic buckets, by `index`.
+    pub bucket_exemplars: Vec<BucketExemplar>,
     pub created: Option<Timestamp>,
 }
 
@@ -31,7 +28,7 @@ pub struct NativeBuckets {
     pub spans: Vec<BucketSpan>,
     /// The count of each bucket, less that of the one before.
     pub deltas: Vec<i64>,
-    /// The count of each bucket of a histogram that counts in fractions.
+    /// The count of each bucket of a float histogram.
     pub counts: Vec<f64>,
 }
 
@@ -43,14 +40,12 @@ pub struct BucketSpan {
     pub length: u32,
 }
 
-/// What a classic bucket has further.
+/// The exemplar of a classic bucket.
 #[derive(Clone, Debug, PartialEq)]
-pub struct ClassicBucket {
-    /// Which of the histogram's buckets it is, from 0.
+pub struct BucketExemplar {
+    /// The place of the bucket among the histogram's, from 0.
     pub index: usize,
-    /// Instead of the bucket's `count` if it is above 0.
-    pub count_float: Option<f64>,
-    pub exemplar: Option<Exemplar>,
+    pub exemplar: Exemplar,
 }
 
 /// One observation, as an example.

@@ -61,14 +61,14 @@ fn value(kind: Kind, metric: &prometheus::proto::Metric) -> Value {
         Kind::Histogram => {
             let histogram = metric.get_histogram();
             Value::Histogram {
-                count: histogram.get_sample_count(),
+                count: histogram.get_sample_count().into(),
                 sum: histogram.get_sample_sum(),
                 buckets: histogram
                     .get_bucket()
                     .iter()
                     .map(|bucket| Bucket {
                         upper_bound: bucket.upper_bound(),
-                        count: bucket.cumulative_count(),
+                        count: bucket.cumulative_count().into(),
                     })
                     .collect(),
                 native: None,

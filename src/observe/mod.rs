@@ -8,7 +8,7 @@
 //!   `build`: what it was built from.
 //! - `system`: the machine, or what a container sees of it.
 
-mod build;
+pub mod build;
 mod process;
 mod runtime;
 mod system;

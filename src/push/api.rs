@@ -3,7 +3,8 @@
 use serde_json::{Map, Value as Json};
 
 use crate::metrics::{
-    Bucket, Family, Group, GroupingKey, Kind, Labels, Metric, Names, Quantile, TIME_SERIES, Value,
+    Bucket, Count, Family, Group, GroupingKey, Kind, Labels, Metric, Names, NativeBucket,
+    NativeHistogram, Quantile, TIME_SERIES, Value,
 };
 
 /// Where a Pushgateway (since 1.0) lists its groups.
@@ -84,37 +85,65 @@ fn value(kind: Kind, json: &Json) -> Result<Value, String> {
     Ok(match kind {
         Kind::Counter | Kind::Gauge | Kind::Untyped => Value::Number(number(&json["value"])?),
         Kind::Summary => Value::Summary {
-            count: number(&json["count"])? as u64,
+            count: match count(&json["count"])? {
+                Count::Integer(count) => count,
+                Count::Float(count) => count as u64,
+            },
             sum: number(&json["sum"])?,
-            quantiles: pairs(&json["quantiles"])?
+            quantiles: pairs(&json["quantiles"], number)?
                 .map(|(quantile, value)| Quantile { quantile, value })
                 .collect(),
         },
         Kind::Histogram => Value::Histogram {
-            count: number(&json["count"])? as u64,
+            count: count(&json["count"])?,
             sum: number(&json["sum"])?,
-            buckets: pairs(&json["buckets"])?
-                .map(|(upper_bound, count)| Bucket {
-                    upper_bound,
-                    count: count as u64,
-                })
+            buckets: pairs(&json["buckets"], count)?
+                .map(|(upper_bound, count)| Bucket { upper_bound, count })
                 .collect(),
-            native: None,
+            native: match &json["buckets"] {
+                Json::Array(buckets) => Some(Box::new(native(buckets)?)),
+                _ => None,
+            },
         },
     })
 }
 
-/// An object from numbers to numbers, by the first.
-fn pairs(json: &Json) -> Result<impl Iterator<Item = (f64, f64)>, String> {
+/// An object whose names are numbers, in their order.
+fn pairs<T>(
+    json: &Json,
+    read: fn(&Json) -> Result<T, String>,
+) -> Result<impl Iterator<Item = (f64, T)>, String> {
     let empty = Map::new();
     let mut pairs = json
         .as_object()
         .unwrap_or(&empty)
         .iter()
-        .map(|(key, value)| Ok((parse(key)?, number(value)?)))
+        .map(|(key, value)| Ok((parse(key)?, read(value)?)))
         .collect::<Result<Vec<_>, String>>()?;
     pairs.sort_by(|a, b| a.0.total_cmp(&b.0));
     Ok(pairs.into_iter())
+}
+
+/// The native buckets that a Pushgateway since 1.8 shows: boundaries, lower and upper bound, count. Which
+/// boundaries belong to a bucket follows from the bounds.
+fn native(buckets: &[Json]) -> Result<NativeHistogram, String> {
+    let buckets = buckets.iter().map(|bucket| {
+        Ok(NativeBucket {
+            lower: number(&bucket[1])?,
+            upper: number(&bucket[2])?,
+            count: count(&bucket[3])?,
+        })
+    });
+    NativeHistogram::of_buckets(&buckets.collect::<Result<Vec<_>, String>>()?)
+}
+
+/// A count: all digits of an integer, or a float.
+fn count(json: &Json) -> Result<Count, String> {
+    let integer = json.as_str().and_then(|text| text.parse().ok());
+    integer.map_or_else(
+        || number(json).map(Count::of),
+        |integer| Ok(Count::Integer(integer)),
+    )
 }
 
 /// A number as the API writes it: a string.

@@ -125,7 +125,7 @@ impl Report {
                 lines::samples(&mut report.lines, &opening, &labels, &metric.value);
             }
             check_once(&family, &report.series[first..], &labeler)?;
-            let native = protobuf::has_native(&family)
+            let native = protobuf::exceeds_text(&family)
                 .then(|| protobuf::encode(std::slice::from_ref(&family)).into());
             report.families.push(ReportFamily {
                 name: family.name,

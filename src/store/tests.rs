@@ -212,7 +212,7 @@ fn many_native_histograms_that_came_one_by_one() {
     for count in 0..1000 {
         let body = message(&format!("h{count}"));
         let families = protobuf::decode(&body, &text::Limits::default()).unwrap();
-        assert!(protobuf::has_native(&families[0]), "{families:?}");
+        assert!(protobuf::exceeds_text(&families[0]), "{families:?}");
         let report = Report::new(&key(&[]), families, Names::Legacy, &store.hasher());
         let pushed = store.push(&key(&[]), Method::Post, report, 1.0);
         assert!(pushed.result.is_ok());
@@ -221,7 +221,7 @@ fn many_native_histograms_that_came_one_by_one() {
     assert!(protobuf::decode(&group.natives(), &text::Limits::default()).is_err());
     let families = group.to_group().families;
     assert_eq!(families.len(), 1000);
-    assert!(families.iter().all(protobuf::has_native));
+    assert!(families.iter().all(protobuf::exceeds_text));
     assert!(group.bytes() >= group.exposition().len() + group.natives().len());
 }
 

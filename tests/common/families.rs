@@ -1,8 +1,8 @@
 //! Random families, for property tests.
 
 use metricsjob::metrics::{
-    Bucket, BucketSpan, ClassicBucket, Exemplar, Family, Kind, Labels, Metric, NativeBuckets,
-    NativeHistogram, Quantile, Timestamp, Value,
+    Bucket, BucketExemplar, BucketSpan, Count, Exemplar, Family, Kind, Labels, Metric,
+    NativeBuckets, NativeHistogram, Quantile, Timestamp, Value,
 };
 use proptest::prelude::*;
 
@@ -36,16 +36,38 @@ fn number() -> impl Strategy<Value = f64> {
     any::<f64>().prop_filter("a number", |number| !number.is_nan())
 }
 
-/// Counts, which the text format writes as numbers, so exact up to 2^53.
-fn count() -> impl Strategy<Value = u64> {
+/// The counts of histograms; in text those that it has room for.
+fn count(format: Format) -> impl Strategy<Value = Count> {
+    let whole = (0..1000_u64).prop_map(|whole| Count::Float(whole as f64));
+    let counts = prop_oneof![
+        3 => integer().prop_map(Count::Integer),
+        1 => any::<u64>().prop_map(Count::Integer),
+        1 => number().prop_map(Count::Float),
+        1 => whole,
+    ];
+    counts.prop_filter("a count that text can hold", move |count| {
+        format == Format::Protobuf || count.fits_text()
+    })
+}
+
+/// Whole numbers that floats hold exactly.
+fn integer() -> impl Strategy<Value = u64> {
     0..=9_007_199_254_740_992_u64
+}
+
+/// The counts of summaries.
+fn summary_count(format: Format) -> BoxedStrategy<u64> {
+    match format {
+        Format::Text => integer().boxed(),
+        Format::Protobuf => prop_oneof![integer(), any::<u64>()].boxed(),
+    }
 }
 
 fn value(kind: Kind, format: Format) -> BoxedStrategy<Value> {
     match kind {
         Kind::Counter | Kind::Gauge | Kind::Untyped => number().prop_map(Value::Number).boxed(),
         Kind::Summary => (
-            count(),
+            summary_count(format),
             number(),
             prop::collection::vec((number(), number()), 0..3),
         )
@@ -59,9 +81,9 @@ fn value(kind: Kind, format: Format) -> BoxedStrategy<Value> {
             })
             .boxed(),
         Kind::Histogram => {
-            let buckets = prop::collection::vec((-1e300..1e300, count()), 0..3);
+            let buckets = prop::collection::vec((-1e300..1e300, count(format)), 0..3);
             let native = prop::option::of(native());
-            (count(), number(), buckets, native)
+            (count(format), number(), buckets, native)
                 .prop_map(move |(count, sum, buckets, native)| {
                     let buckets = buckets.into_iter().chain([(f64::INFINITY, count)]);
                     let buckets: Vec<Bucket> = buckets
@@ -70,8 +92,8 @@ fn value(kind: Kind, format: Format) -> BoxedStrategy<Value> {
                     let native = native.filter(|_| format == Format::Protobuf);
                     let native = native.map(|mut native| {
                         native
-                            .classic
-                            .retain(|classic| classic.index < buckets.len());
+                            .bucket_exemplars
+                            .retain(|exemplar| exemplar.index < buckets.len());
                         Box::new(native)
                     });
                     Value::Histogram {
@@ -91,40 +113,40 @@ fn native() -> impl Strategy<Value = NativeHistogram> {
     let numbers = (
         any::<Option<i32>>(),
         prop::option::of(number()),
-        any::<Option<u64>>(),
-        prop::option::of(number()),
-        prop::option::of(number()),
+        prop::option::of(count(Format::Protobuf)),
     );
     let exemplars = prop::collection::vec(exemplar(), 0..3);
-    let classic = (prop::option::of(number()), prop::option::of(exemplar()));
-    let classic = prop::collection::vec(classic, 0..3);
+    let of_buckets = prop::collection::vec(prop::option::of(exemplar()), 0..3);
     let created = prop::option::of(timestamp());
-    (numbers, buckets(), buckets(), exemplars, classic, created).prop_map(
-        |(numbers, negative, positive, exemplars, classic, created)| {
-            let (schema, zero_threshold, zero_count, zero_count_float, count_float) = numbers;
-            NativeHistogram {
-                schema,
-                zero_threshold,
-                zero_count,
-                zero_count_float,
-                count_float,
-                negative,
-                positive,
-                exemplars,
-                classic: classic
-                    .into_iter()
-                    .enumerate()
-                    .map(|(index, (count_float, exemplar))| ClassicBucket {
-                        index,
-                        count_float,
-                        exemplar,
-                    })
-                    .filter(|bucket| bucket.count_float.is_some() || bucket.exemplar.is_some())
-                    .collect(),
-                created,
-            }
-        },
+    (
+        numbers,
+        buckets(),
+        buckets(),
+        exemplars,
+        of_buckets,
+        created,
     )
+        .prop_map(
+            |(numbers, negative, positive, exemplars, of_buckets, created)| {
+                let (schema, zero_threshold, zero_count) = numbers;
+                NativeHistogram {
+                    schema,
+                    zero_threshold,
+                    zero_count,
+                    negative,
+                    positive,
+                    exemplars,
+                    bucket_exemplars: (0..)
+                        .zip(of_buckets)
+                        .filter_map(|(index, exemplar)| {
+                            let exemplar = exemplar?;
+                            Some(BucketExemplar { index, exemplar })
+                        })
+                        .collect(),
+                    created,
+                }
+            },
+        )
 }
 
 fn buckets() -> impl Strategy<Value = NativeBuckets> {

@@ -3,7 +3,7 @@
 use crate::common::client_model as schema;
 
 use super::difference::{Difference, Then};
-use super::request::{delete, get, post, put, request};
+use super::request::{Request, delete, get, post, put, request};
 
 const GAUGE: &str = "# TYPE m gauge\nm 1\n";
 
@@ -176,6 +176,64 @@ pub const DIFFERENCES: &[Difference] = &[
             Then::Shows("s_count{instance=\"\",job=\"a\"} 9.223372036854776e18"),
         ),
         ours: (200, Then::Shows("s_count{instance=\"\",job=\"a\"} 0.0")),
+    },
+    Difference {
+        what: "a count of a histogram below 0",
+        why: "what the real one makes of it depends on its processor",
+        flags: &[],
+        examples: || vec![vec![put("job/a", "# TYPE h histogram\nh_count -1\n")]],
+        real: (
+            200,
+            Then::Shows("h_count{instance=\"\",job=\"a\"} 1.8446744073709552e19"),
+        ),
+        ours: (200, Then::Shows("h_count{instance=\"\",job=\"a\"} -1.0")),
+    },
+    Difference {
+        what: "a count of a histogram in fractions, in text",
+        why: "later versions than Debian's keep it (1.11.2)",
+        flags: &[],
+        examples: || {
+            let text = "# TYPE h histogram\nh_bucket{le=\"1\"} 1.7\nh_count 2.9\n";
+            vec![vec![put("job/a", text)]]
+        },
+        real: (200, Then::Shows("h_count{instance=\"\",job=\"a\"} 2.0")),
+        ours: (200, Then::Shows("h_count{instance=\"\",job=\"a\"} 2.9")),
+    },
+    Difference {
+        what: "a count of a histogram in fractions, in protobuf",
+        why: "later versions than Debian's show it (1.10)",
+        flags: &[],
+        examples: || {
+            vec![vec![histogram(schema::Histogram {
+                sample_count_float: Some(2.5),
+                ..Default::default()
+            })]]
+        },
+        real: (200, Then::Shows("h_count{instance=\"\",job=\"a\"} 0.0")),
+        ours: (200, Then::Shows("h_count{instance=\"\",job=\"a\"} 2.5")),
+    },
+    Difference {
+        what: "native buckets in the API",
+        why: "later versions than Debian's show them (1.8)",
+        flags: &[],
+        examples: || {
+            let span = schema::BucketSpan {
+                offset: Some(0),
+                length: Some(2),
+            };
+            vec![vec![histogram(schema::Histogram {
+                sample_count: Some(3),
+                schema: Some(0),
+                positive_span: vec![span],
+                positive_delta: vec![1, 1],
+                ..Default::default()
+            })]]
+        },
+        real: (200, Then::Shows("\"buckets\":{}")),
+        ours: (
+            200,
+            Then::Shows(r#""buckets":[[0,"0.5","1","1"],[0,"1","2","2"]]"#),
+        ),
     },
     Difference {
         what: "a failure time that is pushed",
@@ -469,6 +527,21 @@ fn family(name: &str) -> schema::MetricFamily {
         metric: vec![metric],
         ..Default::default()
     }
+}
+
+/// A push of the histogram `h`.
+fn histogram(histogram: schema::Histogram) -> Request {
+    let metric = schema::Metric {
+        histogram: Some(histogram),
+        ..Default::default()
+    };
+    let family = schema::MetricFamily {
+        name: Some("h".into()),
+        r#type: Some(4),
+        metric: vec![metric],
+        ..Default::default()
+    };
+    put("job/a", message(&family)).said_protobuf()
 }
 
 fn message(family: &schema::MetricFamily) -> Vec<u8> {

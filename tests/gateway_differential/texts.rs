@@ -224,7 +224,6 @@ pub const TEXTS: &[&str] = &[
     "# TYPE h histogram\nh{le=\"1\"} 1\n",
     "# TYPE h histogram\nh_count 1\n",
     "# TYPE h histogram\nh_sum NaN\n",
-    "# TYPE h histogram\nh_bucket{le=\"1\"} 1.7\nh_count 2.9\n",
     "# TYPE h histogram\nh_bucket{le=\"1\",a=\"1\"} 1\nh_count{a=\"1\"} 1\nh_count{a=\"2\"} 1\n",
     "# TYPE h histogram\nh_count 1\nh_count{job=\"x\"} 1\n",
     "# TYPE h histogram\nh_bucket{le=\"1\"} 1 5\nh_count 1\n",

@@ -5,7 +5,8 @@ use std::time::SystemTime;
 use maud::{Markup, html};
 
 use super::quantity::number;
-use crate::metrics::Value;
+use crate::metrics::text::encode;
+use crate::metrics::{Count, NativeBucket, NativeHistogram, Value};
 
 /// How many buckets or quantiles of a series are shown.
 const ROWS: usize = 100;
@@ -19,7 +20,7 @@ pub fn table(family: &str, value: &Value, now: SystemTime) -> Markup {
             sum,
             quantiles,
         } => html! {
-            (totals(family, *count, *sum, now))
+            (totals(family, Count::Integer(*count), *sum, now))
             @if !quantiles.is_empty() {
                 table .buckets {
                     thead { tr { th scope="col" { "Quantile" } th scope="col" { "Value" } } }
@@ -39,7 +40,7 @@ pub fn table(family: &str, value: &Value, now: SystemTime) -> Markup {
             count,
             sum,
             buckets,
-            ..
+            native,
         } => html! {
             (totals(family, *count, *sum, now))
             @if !buckets.is_empty() {
@@ -56,11 +57,45 @@ pub fn table(family: &str, value: &Value, now: SystemTime) -> Markup {
                 }
                 (more(buckets.len(), "buckets"))
             }
+            @if let Some(native) = native.as_ref().filter(|native| native.has_spans()) {
+                (native_buckets(native, *count))
+            }
         },
     }
 }
 
-fn totals(family: &str, count: u64, sum: f64, now: SystemTime) -> Markup {
+/// The buckets of a native histogram with this count. Their bounds are powers of roots of 2, which no unit
+/// would make more readable.
+fn native_buckets(native: &NativeHistogram, count: Count) -> Markup {
+    let mut buckets = native.buckets(count);
+    let shown: Vec<_> = buckets.by_ref().take(ROWS).collect();
+    html! {
+        table .buckets {
+            thead { tr { th scope="col" { "Native bucket" } th scope="col" { "Count" } } }
+            tbody {
+                @for bucket in &shown {
+                    tr {
+                        th scope="row" { span .raw { (interval(bucket)) } }
+                        td { (bucket.count) }
+                    }
+                }
+            }
+        }
+        (more(shown.len() + buckets.count(), "native buckets"))
+    }
+}
+
+/// `(1, 2]`: a bracket stands at a bound that belongs to the bucket.
+fn interval(bucket: &NativeBucket) -> String {
+    let mut out = String::from(if bucket.includes_lower() { "[" } else { "(" });
+    encode::number(&mut out, bucket.lower);
+    out.push_str(", ");
+    encode::number(&mut out, bucket.upper);
+    out.push(if bucket.includes_upper() { ']' } else { ')' });
+    out
+}
+
+fn totals(family: &str, count: Count, sum: f64, now: SystemTime) -> Markup {
     html! {
         p .totals { "Count " span .raw { (count) } ", sum " (number(family, sum, now)) }
     }

@@ -3,7 +3,9 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::{CONTENT_SECURITY_POLICY, Page, SCRIPT};
-use crate::metrics::{Bucket, Family, Group, GroupingKey, Kind, Labels, Metric, Quantile, Value};
+use crate::metrics::{
+    Bucket, Count, Family, Group, GroupingKey, Kind, Labels, Metric, Quantile, Value,
+};
 
 const NOW: u64 = 1_790_000_000;
 
@@ -289,7 +291,10 @@ fn series_show_their_own_labels() {
 
 #[test]
 fn histograms_and_summaries_are_tables() {
-    let bucket = |upper_bound, count| Bucket { upper_bound, count };
+    let bucket = |upper_bound, count| Bucket {
+        upper_bound,
+        count: Count::Integer(count),
+    };
     let families = vec![
         family(
             "took_seconds",
@@ -297,7 +302,7 @@ fn histograms_and_summaries_are_tables() {
             vec![(
                 &[("step", "dump")],
                 Value::Histogram {
-                    count: 3,
+                    count: Count::Integer(3),
                     sum: 125.0,
                     native: None,
                     buckets: vec![bucket(0.5, 1), bucket(f64::INFINITY, 3)],

@@ -7,6 +7,7 @@ use super::message::{
     bucket, exemplar, family, histogram, label, metric, number, quantile, span, summary, timestamp,
 };
 use super::wire::{put_delimited, put_double, put_message, put_str, put_uint, put_zigzag};
+use crate::metrics::count::Count;
 use crate::metrics::family::{Family, Kind, Metric, Value};
 use crate::metrics::labels::Labels;
 use crate::metrics::native::{Exemplar, NativeBuckets, NativeHistogram, Timestamp};
@@ -86,19 +87,25 @@ fn put_metric(out: &mut Vec<u8>, kind: Kind, source: &Metric) {
             buckets,
             native,
         } => put_message(out, metric::HISTOGRAM, |out| {
-            put_uint(out, histogram::COUNT, *count);
+            let (integer, float) = count.fields();
+            put_optional_uint(out, histogram::COUNT, integer);
             put_double(out, histogram::SUM, *sum);
-            let mut classic = native.iter().flat_map(|native| &native.classic).peekable();
+            let exemplars = native.iter().flat_map(|native| &native.bucket_exemplars);
+            let mut exemplars = exemplars.peekable();
             for (index, source) in buckets.iter().enumerate() {
                 put_message(out, histogram::BUCKET, |out| {
-                    put_uint(out, bucket::COUNT, source.count);
+                    let (integer, float) = source.count.fields();
+                    put_optional_uint(out, bucket::COUNT, integer);
                     put_double(out, bucket::UPPER_BOUND, source.upper_bound);
-                    if let Some(further) = classic.next_if(|classic| classic.index == index) {
-                        put_optional(out, bucket::EXEMPLAR, &further.exemplar, put_exemplar);
-                        put_optional_double(out, bucket::COUNT_FLOAT, further.count_float);
+                    if let Some(found) = exemplars.next_if(|exemplar| exemplar.index == index) {
+                        put_message(out, bucket::EXEMPLAR, |out| {
+                            put_exemplar(out, &found.exemplar);
+                        });
                     }
+                    put_optional_double(out, bucket::COUNT_FLOAT, float);
                 });
             }
+            put_optional_double(out, histogram::COUNT_FLOAT, float);
             if let Some(native) = native {
                 put_native(out, native);
             }
@@ -110,15 +117,13 @@ fn put_metric(out: &mut Vec<u8>, kind: Kind, source: &Metric) {
 }
 
 fn put_native(out: &mut Vec<u8>, native: &NativeHistogram) {
-    put_optional_double(out, histogram::COUNT_FLOAT, native.count_float);
     if let Some(schema) = native.schema {
         put_zigzag(out, histogram::SCHEMA, schema.into());
     }
     put_optional_double(out, histogram::ZERO_THRESHOLD, native.zero_threshold);
-    if let Some(count) = native.zero_count {
-        put_uint(out, histogram::ZERO_COUNT, count);
-    }
-    put_optional_double(out, histogram::ZERO_COUNT_FLOAT, native.zero_count_float);
+    let (integer, float) = native.zero_count.map_or((None, None), Count::fields);
+    put_optional_uint(out, histogram::ZERO_COUNT, integer);
+    put_optional_double(out, histogram::ZERO_COUNT_FLOAT, float);
     put_buckets(out, histogram::NEGATIVE, &native.negative);
     put_buckets(out, histogram::POSITIVE, &native.positive);
     put_optional(out, histogram::CREATED, &native.created, put_timestamp);
@@ -170,6 +175,12 @@ fn put_optional<T>(
 ) {
     if let Some(source) = source {
         put_message(out, field, |out| put_fields(out, source));
+    }
+}
+
+fn put_optional_uint(out: &mut Vec<u8>, field: u32, number: Option<u64>) {
+    if let Some(number) = number {
+        put_uint(out, field, number);
     }
 }
 

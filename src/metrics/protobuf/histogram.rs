@@ -5,17 +5,18 @@ use super::memory::Memory;
 use super::message::histogram::{self as field, Side};
 use super::message::{bucket, exemplar, span, timestamp};
 use super::wire::{Fields, Malformed, Payload, double, from_zigzag, zigzag};
+use crate::metrics::count::Count;
 use crate::metrics::family::Bucket;
 use crate::metrics::labels::Labels;
 use crate::metrics::native::{
-    BucketSpan, ClassicBucket, Exemplar, NativeBuckets, NativeHistogram, Timestamp,
+    BucketExemplar, BucketSpan, Exemplar, NativeBuckets, NativeHistogram, Timestamp,
 };
 
 /// Reads a message into a histogram. A second one for the same series adds to it, as protobuf has
 /// it.
 pub struct Reader<'a> {
     pub memory: &'a mut Memory,
-    pub count: &'a mut u64,
+    pub count: &'a mut Count,
     pub sum: &'a mut f64,
     pub buckets: &'a mut Vec<Bucket>,
     pub native: &'a mut Option<Box<NativeHistogram>>,
@@ -23,67 +24,73 @@ pub struct Reader<'a> {
 
 impl Reader<'_> {
     pub fn read(mut self, message: &[u8]) -> Result<(), Malformed> {
+        let mut count = CountFields::default();
+        let mut zero_count = CountFields::default();
         for field in Fields(message) {
             match field? {
-                (field::COUNT, Payload::Varint(number)) => *self.count = number,
+                (field::COUNT, Payload::Varint(number)) => count.integer = Some(number),
+                (field::COUNT_FLOAT, Payload::Double(number)) => count.float = Some(number),
+                (field::ZERO_COUNT, Payload::Varint(number)) => zero_count.integer = Some(number),
+                (field::ZERO_COUNT_FLOAT, Payload::Double(number)) => {
+                    zero_count.float = Some(number);
+                }
                 (field::SUM, Payload::Double(number)) => *self.sum = number,
                 (field::BUCKET, Payload::Bytes(message)) => self.bucket(message)?,
                 (field, payload) => self.native_field(field, payload)?,
             }
         }
+        if let Some(count) = count.after(Some(*self.count)) {
+            *self.count = count;
+        }
+        if zero_count != CountFields::default() {
+            let native = native(self.memory, self.native)?;
+            native.zero_count = zero_count.after(native.zero_count);
+        }
         Ok(())
     }
 
     fn bucket(&mut self, message: &[u8]) -> Result<(), Malformed> {
-        let mut read = Bucket {
-            upper_bound: 0.0,
-            count: 0,
-        };
-        let mut further = ClassicBucket {
-            index: self.buckets.len(),
-            count_float: None,
-            exemplar: None,
-        };
+        let mut upper_bound = 0.0;
+        let mut count = CountFields::default();
+        let mut exemplar = None;
         for field in Fields(message) {
             match field? {
-                (bucket::COUNT, Payload::Varint(number)) => read.count = number,
-                (bucket::UPPER_BOUND, Payload::Double(number)) => read.upper_bound = number,
-                (bucket::COUNT_FLOAT, Payload::Double(number)) => {
-                    further.count_float = Some(number);
-                }
+                (bucket::COUNT, Payload::Varint(number)) => count.integer = Some(number),
+                (bucket::UPPER_BOUND, Payload::Double(number)) => upper_bound = number,
+                (bucket::COUNT_FLOAT, Payload::Double(number)) => count.float = Some(number),
                 (bucket::EXEMPLAR, Payload::Bytes(message)) => {
-                    further.exemplar = Some(read_exemplar(self.memory, message)?);
+                    exemplar = Some(read_exemplar(self.memory, message)?);
                 }
                 _ => {}
             }
         }
         self.memory.take_room(self.buckets, 1)?;
-        self.buckets.push(read);
-        if further.count_float.is_some() || further.exemplar.is_some() {
+        let index = self.buckets.len();
+        self.buckets.push(Bucket {
+            upper_bound,
+            count: count.after(None).unwrap_or(Count::Integer(0)),
+        });
+        if let Some(exemplar) = exemplar {
             let native = native(self.memory, self.native)?;
-            self.memory.take_room(&mut native.classic, 1)?;
-            native.classic.push(further);
+            self.memory.take_room(&mut native.bucket_exemplars, 1)?;
+            let exemplar = BucketExemplar { index, exemplar };
+            native.bucket_exemplars.push(exemplar);
         }
         Ok(())
     }
 
     fn native_field(&mut self, field: u32, payload: Payload<'_>) -> Result<(), Malformed> {
         // Unknown fields make no histogram native.
-        if !(field::COUNT_FLOAT..=field::EXEMPLAR).contains(&field) {
+        if !(field::SCHEMA..=field::EXEMPLAR).contains(&field) {
             return Ok(());
         }
         let native = native(self.memory, self.native)?;
         match (field, payload) {
-            (field::COUNT_FLOAT, Payload::Double(number)) => native.count_float = Some(number),
             (field::SCHEMA, Payload::Varint(number)) => {
                 native.schema = Some(from_zigzag(number) as i32);
             }
             (field::ZERO_THRESHOLD, Payload::Double(number)) => {
                 native.zero_threshold = Some(number);
-            }
-            (field::ZERO_COUNT, Payload::Varint(number)) => native.zero_count = Some(number),
-            (field::ZERO_COUNT_FLOAT, Payload::Double(number)) => {
-                native.zero_count_float = Some(number);
             }
             (field::CREATED, Payload::Bytes(message)) => {
                 native.created = Some(read_timestamp(message)?);
@@ -102,6 +109,27 @@ impl Reader<'_> {
             }
         }
         Ok(())
+    }
+}
+
+/// The two fields of a count, which can come in any order.
+#[derive(Default, PartialEq)]
+struct CountFields {
+    integer: Option<u64>,
+    float: Option<f64>,
+}
+
+impl CountFields {
+    /// The count, where `before` was read from an earlier message; a field that is missing here is taken
+    /// from there.
+    fn after(self, before: Option<Count>) -> Option<Count> {
+        if self.integer.is_none() && self.float.is_none() {
+            return before;
+        }
+        // An integer 0 may be there only because nothing was read yet.
+        let before = before.filter(|before| *before != Count::Integer(0));
+        let (integer, float) = before.map_or((None, None), Count::fields);
+        Count::of_fields(self.integer.or(integer), self.float.or(float))
     }
 }
 

@@ -15,21 +15,29 @@ mod wire;
 pub use decode::{DecodeError, decode, decode_again};
 pub use encode::{encode, encode_family};
 
+use super::count::Count;
 use super::family::{Family, Value};
 
 /// The media type of the format.
 pub const CONTENT_TYPE: &str = "application/vnd.google.protobuf; \
                                 proto=io.prometheus.client.MetricFamily; encoding=delimited";
 
-/// Whether the family has something that its text does not say, and that [`encode_family`] keeps.
-pub fn has_native(family: &Family) -> bool {
-    family.metrics.iter().any(|metric| {
-        matches!(
-            metric.value,
-            Value::Histogram {
-                native: Some(_),
-                ..
-            }
-        )
+/// Whether the family's text says less than [`encode_family`] keeps: it has no native buckets, and not every
+/// [`Count`] fits.
+pub fn exceeds_text(family: &Family) -> bool {
+    let mut values = family.metrics.iter().map(|metric| &metric.value);
+    values.any(|value| match value {
+        Value::Number(_) => false,
+        Value::Summary { count, .. } => !Count::Integer(*count).fits_text(),
+        Value::Histogram {
+            count,
+            buckets,
+            native,
+            ..
+        } => {
+            native.is_some()
+                || !count.fits_text()
+                || buckets.iter().any(|bucket| !bucket.count.fits_text())
+        }
     })
 }

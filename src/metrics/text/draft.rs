@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use super::remarks::Remarks;
 use crate::metrics::check::{CheckError, check_count};
+use crate::metrics::count::Count;
 use crate::metrics::excerpt;
 use crate::metrics::family::{Bucket, Family, Kind, Metric, Quantile, Value};
 use crate::metrics::index::Index;
@@ -164,11 +165,11 @@ impl Draft {
                 buckets,
                 ..
             } => match part {
-                Part::Count => *count = value as u64,
+                Part::Count => *count = Count::of(value),
                 Part::Sum => *sum = value,
                 Part::Own => buckets.extend(selector.map(|upper_bound| Bucket {
                     upper_bound,
-                    count: value as u64,
+                    count: Count::of(value),
                 })),
             },
         }

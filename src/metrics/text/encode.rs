@@ -90,14 +90,14 @@ pub(crate) fn each_sample(
             ..
         } => {
             for bucket in buckets.iter().filter(|b| !b.upper_bound.is_nan()) {
-                let count = bucket.count as f64;
+                let count = bucket.count.to_f64();
                 sample("_bucket", Some(("le", bucket.upper_bound)), count);
             }
             if !buckets.iter().any(|b| b.upper_bound == f64::INFINITY) {
-                sample("_bucket", Some(("le", f64::INFINITY)), *count as f64);
+                sample("_bucket", Some(("le", f64::INFINITY)), count.to_f64());
             }
             sample("_sum", None, *sum);
-            sample("_count", None, *count as f64);
+            sample("_count", None, count.to_f64());
         }
     }
 }

@@ -424,7 +424,8 @@ mod tests {
         assert_eq!(families.len(), 1);
         assert!(matches!(
             &families[0].metrics[0].value,
-            crate::metrics::Value::Histogram { count: 2, buckets, .. } if buckets.len() == 1
+            crate::metrics::Value::Histogram { count, buckets, .. }
+                if *count == 2.into() && buckets.len() == 1
         ));
     }
 

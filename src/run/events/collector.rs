@@ -9,7 +9,8 @@ use super::event::{Change, Event};
 use crate::job::metric_rule::{DEFAULT_BUCKETS, MetricRule, Scale};
 use crate::metrics::check::check_count;
 use crate::metrics::{
-    Bucket, Family, Kind, Labels, Metric, Quantile, Value, is_label_name, is_metric_name, text,
+    Bucket, Count, Family, Kind, Labels, Metric, Quantile, Value, is_label_name, is_metric_name,
+    text,
 };
 
 /// A job with more series is thought to be mistaken: it would fill the memory, and the gateway's.
@@ -406,11 +407,14 @@ impl Draft {
                 let buckets = buckets
                     .map(|(in_bucket, &upper_bound)| {
                         count += in_bucket;
-                        Bucket { upper_bound, count }
+                        Bucket {
+                            upper_bound,
+                            count: Count::Integer(count),
+                        }
                     })
                     .collect();
                 Value::Histogram {
-                    count,
+                    count: Count::Integer(count),
                     sum: *sum,
                     buckets,
                     native: None,
@@ -447,13 +451,13 @@ impl Draft {
                             .collect(),
                     },
                     _ => Value::Histogram {
-                        count,
+                        count: Count::Integer(count),
                         sum: *sum,
                         buckets: parts
                             .iter()
                             .map(|&(upper_bound, count)| Bucket {
                                 upper_bound,
-                                count: count as u64,
+                                count: Count::Integer(count as u64),
                             })
                             .collect(),
                         native: None,

@@ -55,16 +55,16 @@ impl Durations {
         let mut buckets = Bucket::cumulative(BOUNDS, self.classic);
         buckets.push(Bucket {
             upper_bound: f64::INFINITY,
-            count: self.count,
+            count: self.count.into(),
         });
         Value::Histogram {
-            count: self.count,
+            count: self.count.into(),
             sum: self.sum,
             buckets,
             native: Some(Box::new(NativeHistogram {
                 schema: Some(SCHEMA),
                 zero_threshold: Some(ZERO_THRESHOLD),
-                zero_count: Some(self.zero),
+                zero_count: Some(self.zero.into()),
                 positive: self.positive(),
                 ..NativeHistogram::default()
             })),
@@ -108,8 +108,9 @@ impl Durations {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::metrics::Count;
 
-    fn of(seconds: &[f64]) -> (Vec<u64>, Box<NativeHistogram>) {
+    fn of(seconds: &[f64]) -> (Vec<Count>, Box<NativeHistogram>) {
         let mut durations = Durations::default();
         for seconds in seconds {
             durations.add(Duration::from_secs_f64(*seconds));
@@ -121,7 +122,7 @@ mod tests {
                 native: Some(native),
                 ..
             } => {
-                assert_eq!(count, seconds.len() as u64);
+                assert_eq!(count, Count::Integer(seconds.len() as u64));
                 let counts = buckets.iter().map(|bucket| bucket.count);
                 (counts.collect(), native)
             }
@@ -132,15 +133,15 @@ mod tests {
     #[test]
     fn classic_buckets_are_cumulative() {
         let (counts, _) = of(&[0.5, 1.0, 1.1, 21_600.0, 21_601.0]);
-        assert_eq!(counts[..3], [2, 3, 3]);
-        assert_eq!(counts[13..], [4, 5]);
+        assert_eq!(counts[..3], [2, 3, 3].map(Count::Integer));
+        assert_eq!(counts[13..], [4, 5].map(Count::Integer));
     }
 
     #[test]
     fn native_buckets() {
         // 1 is 2^0, the bound of bucket 0; 1.05 is in bucket 1, 4 in 16, 4.5 in 18.
         let (_, native) = of(&[0.0, 1.0, 1.05, 1.05, 4.0, 4.5]);
-        assert_eq!(native.zero_count, Some(1));
+        assert_eq!(native.zero_count, Some(Count::Integer(1)));
         let span = |offset, length| BucketSpan { offset, length };
         assert_eq!(native.positive.spans, [span(0, 2), span(14, 3)]);
         assert_eq!(native.positive.deltas, [1, 1, -1, -1, 1]);
@@ -149,7 +150,7 @@ mod tests {
     #[test]
     fn nothing_yet() {
         let (counts, native) = of(&[]);
-        assert_eq!(counts, [0; 15]);
+        assert_eq!(counts, [Count::Integer(0); 15]);
         assert_eq!(native.positive.spans.len(), 1);
     }
 }

@@ -30,7 +30,7 @@ impl Lag {
 
     pub fn value(&self) -> Value {
         Value::Histogram {
-            count: self.count,
+            count: self.count.into(),
             sum: self.sum,
             buckets: Bucket::cumulative(BOUNDS, self.buckets),
             native: None,

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use crate::metrics::{Bucket, Value};
+use crate::metrics::{Bucket, Count, Value};
 
 /// Of whole numbers, so that each addition is one of the processor's.
 pub struct Histogram<const N: usize> {
@@ -35,12 +35,12 @@ impl<const N: usize> Histogram<N> {
     pub fn value(&self, unit: f64) -> Value {
         let bounds = self.bounds.iter().map(|bound| *bound as f64 / unit);
         let counts = self.counts.iter().map(|count| count.load(Relaxed));
-        let buckets = Bucket::cumulative(bounds, counts);
-        let within = buckets.last().map_or(0, |bucket| bucket.count);
+        let counts: Vec<u64> = counts.collect();
+        let within: u64 = counts.iter().sum();
         Value::Histogram {
-            count: within + self.above.load(Relaxed),
+            count: Count::Integer(within + self.above.load(Relaxed)),
             sum: self.sum.load(Relaxed) as f64 / unit,
-            buckets,
+            buckets: Bucket::cumulative(bounds, counts),
             native: None,
         }
     }
@@ -56,11 +56,14 @@ mod tests {
         for nanoseconds in [0, 100_000, 100_001, 1_000_001, 3_000_000_000] {
             histogram.observe(nanoseconds);
         }
-        let bucket = |upper_bound, count| Bucket { upper_bound, count };
+        let bucket = |upper_bound, count| Bucket {
+            upper_bound,
+            count: Count::Integer(count),
+        };
         assert_eq!(
             histogram.value(1e9),
             Value::Histogram {
-                count: 5,
+                count: Count::Integer(5),
                 sum: 3.001200002,
                 buckets: vec![bucket(0.0001, 2), bucket(0.001, 3)],
                 native: None,

@@ -1,0 +1,626 @@
+//! The embedded gateway's histograms with float counts and with native buckets: whatever was pushed is kept, and
+//! shown with its counts.
+
+use std::io::Write;
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use prost::Message;
+use serde_json::{Value as Json, json};
+
+use crate::common::Sandbox;
+use crate::common::client_model::{
+    Bucket, BucketSpan, Exemplar, Histogram, LabelPair, Metric, MetricFamily, decode,
+};
+use crate::common::own_gateway::{OwnGateway, exchange};
+
+const PROTOBUF: &str = "application/vnd.google.protobuf; \
+    proto=io.prometheus.client.MetricFamily; encoding=delimited";
+
+const GROUP: &str = "/metrics/job/j";
+
+/// More than a float holds exactly.
+const HUGE: u64 = (1 << 53) + 1;
+
+fn family(name: &str, histogram: Histogram) -> MetricFamily {
+    MetricFamily {
+        name: Some(name.into()),
+        r#type: Some(4),
+        metric: vec![Metric {
+            histogram: Some(histogram),
+            ..Default::default()
+        }],
+        ..Default::default()
+    }
+}
+
+fn body(families: &[MetricFamily]) -> Vec<u8> {
+    let families = families.iter();
+    families
+        .flat_map(Message::encode_length_delimited_to_vec)
+        .collect()
+}
+
+#[track_caller]
+fn push(gateway: &OwnGateway, method: &str, families: &[MetricFamily]) {
+    let headers = [("Content-Type", PROTOBUF)];
+    let (status, text) = gateway.request(method, GROUP, &headers, body(families));
+    assert_eq!(status, 200, "{text}");
+}
+
+fn float_bucket(upper_bound: f64, count: f64) -> Bucket {
+    Bucket {
+        upper_bound: Some(upper_bound),
+        cumulative_count_float: Some(count),
+        ..Default::default()
+    }
+}
+
+fn span(offset: i32, length: u32) -> BucketSpan {
+    BucketSpan {
+        offset: Some(offset),
+        length: Some(length),
+    }
+}
+
+/// Whole counts at last, which text does not tell from integers.
+fn classic_float() -> Histogram {
+    Histogram {
+        sample_count_float: Some(4.0),
+        sample_sum: Some(5.25),
+        bucket: vec![
+            float_bucket(0.5, 1.5),
+            float_bucket(1.0, 2.75),
+            float_bucket(f64::INFINITY, 4.0),
+        ],
+        ..Default::default()
+    }
+}
+
+fn native_integer() -> Histogram {
+    Histogram {
+        sample_count: Some(19),
+        sample_sum: Some(-3.5),
+        schema: Some(0),
+        zero_threshold: Some(0.125),
+        zero_count: Some(7),
+        negative_span: vec![span(1, 2)],
+        negative_delta: vec![1, 2],
+        positive_span: vec![span(-1, 2), span(2, 1)],
+        positive_delta: vec![3, -3, 5],
+        ..Default::default()
+    }
+}
+
+fn native_float() -> Histogram {
+    Histogram {
+        sample_count_float: Some(6.5),
+        sample_sum: Some(10.0),
+        schema: Some(-1),
+        zero_threshold: Some(0.125),
+        zero_count_float: Some(0.25),
+        negative_span: vec![span(0, 1)],
+        negative_count: vec![1.25],
+        positive_span: vec![span(0, 3)],
+        positive_count: vec![2.0, 0.0, 3.0],
+        ..Default::default()
+    }
+}
+
+/// Native and classic buckets, and an exemplar in one of those.
+fn both() -> Histogram {
+    let mut bucket = classic_float().bucket;
+    bucket[1].exemplar = Some(Exemplar {
+        label: vec![LabelPair {
+            name: Some("trace".into()),
+            value: Some("x".into()),
+        }],
+        value: Some(0.75),
+        timestamp: None,
+    });
+    Histogram {
+        bucket,
+        ..native_float()
+    }
+}
+
+/// The histogram of a family at `/metrics` in protobuf.
+#[track_caller]
+fn scraped(gateway: &OwnGateway, name: &str) -> Histogram {
+    let headers = [("Accept", PROTOBUF)];
+    let answer = exchange(gateway.address(), "GET", "/metrics", &headers, b"").unwrap();
+    let families = decode(&answer.bytes).unwrap();
+    let mut families = families.into_iter();
+    let mut family = families
+        .find(|it| it.name.as_deref() == Some(name))
+        .unwrap();
+    family.metric.remove(0).histogram.unwrap()
+}
+
+/// The one series of a family at `/api/v1/metrics`.
+#[track_caller]
+fn in_api(gateway: &OwnGateway, name: &str) -> Json {
+    let (status, text) = gateway.get("/api/v1/metrics");
+    assert_eq!(status, 200, "{text}");
+    let api: Json = serde_json::from_str(&text).unwrap();
+    let mut series = api["data"][0][name]["metrics"][0].clone();
+    series.as_object_mut().unwrap().remove("labels");
+    series
+}
+
+/// The lines of a family in a format of `/metrics`, without the labels of the group.
+#[track_caller]
+fn lines(gateway: &OwnGateway, accept: &str, name: &str) -> Vec<String> {
+    let (status, text) = gateway.request("GET", "/metrics", &[("Accept", accept)], "");
+    assert_eq!(status, 200, "{text}");
+    let lines = text.lines().filter(|line| line.starts_with(name));
+    lines
+        .map(|line| {
+            line.replace("instance=\"\",job=\"j\",", "")
+                .replace("{instance=\"\",job=\"j\"}", "")
+        })
+        .collect()
+}
+
+/// Checks a gateway as it is, after a restart that finds the group in the log, and after one that finds it
+/// in its row.
+#[track_caller]
+fn and_after_restarts(sandbox: &Sandbox, mut gateway: OwnGateway, check: impl Fn(&OwnGateway)) {
+    check(&gateway);
+    gateway.kill();
+    let mut gateway = OwnGateway::start(sandbox.path(), &[]);
+    check(&gateway);
+    assert_eq!(gateway.terminate(), Some(0));
+    let gateway = OwnGateway::start(sandbox.path(), &[]);
+    check(&gateway);
+}
+
+#[test]
+fn a_classic_float_histogram_is_shown_with_its_counts() {
+    let sandbox = Sandbox::new();
+    let gateway = OwnGateway::start(sandbox.path(), &[]);
+    push(&gateway, "PUT", &[family("h", classic_float())]);
+    and_after_restarts(&sandbox, gateway, |gateway| {
+        let expected = [
+            "h_bucket{le=\"0.5\"} 1.5",
+            "h_bucket{le=\"1\"} 2.75",
+            "h_bucket{le=\"+Inf\"} 4",
+            "h_sum 5.25",
+            "h_count 4",
+        ];
+        for accept in ["text/plain", "application/openmetrics-text"] {
+            assert_eq!(lines(gateway, accept, "h_"), expected, "{accept}");
+        }
+        assert_eq!(scraped(gateway, "h"), classic_float());
+        assert_eq!(
+            in_api(gateway, "h"),
+            json!({
+                "buckets": {"0.5": "1.5", "1": "2.75", "+Inf": "4"},
+                "count": "4",
+                "sum": "5.25",
+            })
+        );
+        let status = format!("status --gateway {} --output json", gateway.url());
+        let status = sandbox.run(&status).code(0).json();
+        let series = &status["groups"][0]["families"][0]["metrics"][0];
+        assert_eq!(series["count"], 4);
+        assert_eq!(series["buckets"][1], json!({"le": 1, "count": 2.75}));
+    });
+}
+
+#[test]
+fn native_buckets_are_in_the_api_by_their_bounds() {
+    let sandbox = Sandbox::new();
+    let gateway = OwnGateway::start(sandbox.path(), &[]);
+    push(
+        &gateway,
+        "PUT",
+        &[
+            family("float", native_float()),
+            family("integer", native_integer()),
+        ],
+    );
+    and_after_restarts(&sandbox, gateway, |gateway| {
+        assert_eq!(
+            in_api(gateway, "integer"),
+            json!({
+                "buckets": [
+                    [1, "-4", "-2", "3"],
+                    [1, "-2", "-1", "1"],
+                    [3, "-0.125", "0.125", "7"],
+                    [0, "0.25", "0.5", "3"],
+                    [0, "4", "8", "5"],
+                ],
+                "count": "19",
+                "sum": "-3.5",
+            })
+        );
+        assert_eq!(
+            in_api(gateway, "float"),
+            json!({
+                "buckets": [
+                    [1, "-1", "-0.25", "1.25"],
+                    [3, "-0.125", "0.125", "0.25"],
+                    [0, "0.25", "1", "2"],
+                    [0, "4", "16", "3"],
+                ],
+                "count": "6.5",
+                "sum": "10",
+            })
+        );
+        assert_eq!(scraped(gateway, "integer"), native_integer());
+        assert_eq!(scraped(gateway, "float"), native_float());
+        assert_eq!(
+            lines(gateway, "text/plain", "float_"),
+            [
+                "float_bucket{le=\"+Inf\"} 6.5",
+                "float_sum 10",
+                "float_count 6.5"
+            ]
+        );
+        let status = format!("status --gateway {} --output json", gateway.url());
+        let status = sandbox.run(&status).code(0).json();
+        let series = &status["groups"][0]["families"][0]["metrics"][0];
+        let zero = json!({"lower": -0.125, "upper": 0.125, "count": 0.25});
+        assert_eq!(series["native_buckets"][1], zero);
+    });
+}
+
+#[test]
+fn native_and_classic_float_buckets_in_one() {
+    let sandbox = Sandbox::new();
+    let gateway = OwnGateway::start(sandbox.path(), &[]);
+    push(&gateway, "PUT", &[family("h", both())]);
+    // Another family of the group is pushed compressed, and one is replaced.
+    let mut gzip = GzEncoder::new(Vec::new(), Compression::fast());
+    let body = body(&[family("other", native_integer())]);
+    gzip.write_all(&body).unwrap();
+    let headers = [("Content-Type", PROTOBUF), ("Content-Encoding", "gzip")];
+    let gzip = gzip.finish().unwrap();
+    assert_eq!(gateway.request("POST", GROUP, &headers, gzip).0, 200);
+    push(&gateway, "POST", &[family("other", classic_float())]);
+    and_after_restarts(&sandbox, gateway, |gateway| {
+        assert_eq!(scraped(gateway, "h"), both());
+        assert_eq!(scraped(gateway, "other"), classic_float());
+        assert_eq!(
+            lines(gateway, "text/plain", "h_"),
+            [
+                "h_bucket{le=\"0.5\"} 1.5",
+                "h_bucket{le=\"1\"} 2.75",
+                "h_bucket{le=\"+Inf\"} 4",
+                "h_sum 10",
+                "h_count 6.5",
+            ]
+        );
+        // The native ones take the place of the classic ones.
+        assert_eq!(in_api(gateway, "h")["buckets"][0][3], "1.25");
+    });
+}
+
+#[test]
+fn odd_counts() {
+    let float = |count| Histogram {
+        sample_count_float: Some(count),
+        ..Default::default()
+    };
+    let integer = |count| Histogram {
+        sample_count: Some(count),
+        ..Default::default()
+    };
+    let with_buckets = |mut histogram: Histogram, bucket: Vec<Bucket>| {
+        histogram.bucket = bucket;
+        histogram
+    };
+    let given_both_ways = Bucket {
+        cumulative_count: Some(9),
+        ..float_bucket(1.0, 1.5)
+    };
+    let overridden_by_nothing = Bucket {
+        cumulative_count: Some(9),
+        ..float_bucket(2.0, 0.0)
+    };
+    // The counts of `h_count`, and of the bucket `1` if there is one, in text and in the API.
+    let cases = [
+        ("fraction", float(2.5), "2.5", "2.5", None),
+        ("zero", float(0.0), "0", "0", None),
+        ("nan", float(f64::NAN), "NaN", "NaN", None),
+        ("infinite", float(f64::INFINITY), "+Inf", "+Inf", None),
+        ("tiny", float(1e-300), "1e-300", "1e-300", None),
+        (
+            "sum_of_nothing",
+            Histogram {
+                sample_sum: Some(f64::NAN),
+                ..float(1.5)
+            },
+            "1.5",
+            "1.5",
+            None,
+        ),
+        (
+            "both_ways",
+            with_buckets(
+                Histogram {
+                    sample_count: Some(9),
+                    ..float(2.5)
+                },
+                vec![given_both_ways],
+            ),
+            "2.5",
+            "2.5",
+            Some("1.5"),
+        ),
+        (
+            "zero_float",
+            with_buckets(
+                Histogram {
+                    sample_count: Some(9),
+                    ..float(0.0)
+                },
+                vec![overridden_by_nothing],
+            ),
+            "9",
+            "9",
+            None,
+        ),
+        (
+            "huge",
+            integer(HUGE),
+            "9007199254740992",
+            "9007199254740993",
+            None,
+        ),
+        (
+            "largest",
+            with_buckets(
+                integer(u64::MAX),
+                vec![Bucket {
+                    upper_bound: Some(1.0),
+                    cumulative_count: Some(u64::MAX),
+                    ..Default::default()
+                }],
+            ),
+            "18446744073709552000",
+            "18446744073709551615",
+            Some("18446744073709551615"),
+        ),
+    ];
+    let sandbox = Sandbox::new();
+    let gateway = OwnGateway::start(sandbox.path(), &[]);
+    let families: Vec<_> = (cases.iter())
+        .map(|(name, histogram, ..)| family(name, histogram.clone()))
+        .collect();
+    push(&gateway, "PUT", &families);
+    and_after_restarts(&sandbox, gateway, |gateway| {
+        for (name, pushed, in_text, count, bucket) in &cases {
+            let line = format!("{name}_count {in_text}");
+            let lines = lines(gateway, "text/plain", &format!("{name}_count"));
+            assert_eq!(lines, [line]);
+            let series = in_api(gateway, name);
+            assert_eq!(series["count"], *count, "{name}");
+            if let Some(bucket) = bucket {
+                assert_eq!(series["buckets"]["1"], *bucket, "{name}");
+            }
+            let scraped = scraped(gateway, name);
+            let integer = scraped.sample_count.unwrap_or_default();
+            match pushed.sample_count_float {
+                // The float field counts, unless it is 0.
+                Some(float) if float != 0.0 => {
+                    let found = scraped.sample_count_float.unwrap();
+                    assert_eq!(format!("{found}"), format!("{float}"), "{name}");
+                }
+                _ => assert_eq!(integer, pushed.sample_count.unwrap_or_default(), "{name}"),
+            }
+        }
+        assert_eq!(in_api(gateway, "zero_float")["buckets"]["2"], "9");
+        assert_eq!(in_api(gateway, "sum_of_nothing")["sum"], "NaN");
+    });
+}
+
+/// As the Pushgateway since 1.11.2.
+#[test]
+fn fractions_in_text_are_kept() {
+    let sandbox = Sandbox::new();
+    let gateway = OwnGateway::start(sandbox.path(), &[]);
+    let text =
+        "# TYPE h histogram\nh_bucket{le=\"1\"} 1.5\nh_bucket{le=\"+Inf\"} 2\nh_sum 3\nh_count 2\n";
+    gateway.put(GROUP, text);
+    and_after_restarts(&sandbox, gateway, |gateway| {
+        let shown = lines(gateway, "text/plain", "h_").join("\n");
+        assert_eq!(format!("# TYPE h histogram\n{shown}\n"), text);
+        let scraped = scraped(gateway, "h");
+        assert_eq!(scraped.bucket[0].cumulative_count_float, Some(1.5));
+        assert_eq!(scraped.bucket[1].cumulative_count, Some(2));
+        assert_eq!(in_api(gateway, "h")["buckets"]["1"], "1.5");
+    });
+}
+
+#[test]
+fn a_float_histogram_is_checked_like_any_other() {
+    let gateway = OwnGateway::alone(&[]);
+    push(&gateway, "PUT", &[family("h", native_float())]);
+    for (text, reason) in [
+        (
+            "# TYPE h gauge\nh 1\n",
+            "a gauge here, but a histogram in the group",
+        ),
+        ("h_count 1\n", "collides with the histogram h"),
+    ] {
+        let (status, said) = gateway.request("PUT", "/metrics/job/other", &[], text);
+        assert!(status == 400 && said.contains(reason), "{said}");
+    }
+    // A refused push to the group itself leaves the counts.
+    let mut twice = family("h", classic_float());
+    twice.metric.push(twice.metric[0].clone());
+    let headers = [("Content-Type", PROTOBUF)];
+    let (status, said) = gateway.request("PUT", GROUP, &headers, body(&[twice]));
+    assert!(status == 400 && said.contains("stands twice"), "{said}");
+    assert_eq!(scraped(&gateway, "h"), native_float());
+}
+
+#[test]
+fn import_takes_counts_and_native_buckets() {
+    let gateway = OwnGateway::alone(&[]);
+    let sandbox = Sandbox::new();
+    let huge = Histogram {
+        sample_count: Some(HUGE),
+        ..Default::default()
+    };
+    let mut deep = native_integer();
+    deep.schema = Some(8);
+    let pushed = [
+        family("classic", classic_float()),
+        family("deep", deep),
+        family("float", native_float()),
+        family("huge", huge),
+        family("integer", native_integer()),
+    ];
+    push(&gateway, "PUT", &pushed);
+    let dir = sandbox.path();
+    let import = format!(
+        "gateway import {} --state-dir {}",
+        gateway.url(),
+        dir.display()
+    );
+    sandbox.run(&import).code(0).out("imported a group");
+    let imported = OwnGateway::start(sandbox.path(), &[]);
+    for family in &pushed {
+        let name = family.name.as_deref().unwrap();
+        assert_eq!(in_api(&imported, name), in_api(&gateway, name));
+        if name.starts_with(['d', 'f', 'i']) {
+            // The empty bucket between others needs no span of its own.
+            let (mut ours, mut theirs) = (scraped(&imported, name), scraped(&gateway, name));
+            for histogram in [&mut ours, &mut theirs] {
+                histogram.positive_span.clear();
+                histogram.positive_delta.clear();
+                histogram.positive_count.clear();
+                // The text has it, and so what the API was read from.
+                histogram.bucket.clear();
+            }
+            assert_eq!(ours, theirs);
+        }
+    }
+}
+
+#[test]
+fn what_a_pushgateway_of_1_8_shows_can_be_imported() {
+    let broken = json!([[0, "1", "3", "2"]]);
+    let whole = json!([
+        [1, "-1.414213562373095", "-1", "2"],
+        [3, "-1e-9", "1e-9", "1"]
+    ]);
+    for (buckets, code) in [(whole, 0), (broken, 1)] {
+        let api = json!({"status": "success", "data": [{
+            "labels": {"job": "j"},
+            "last_push_successful": true,
+            "push_time_seconds": {"type": "GAUGE", "metrics": [{"labels": {}, "value": "1e+09"}]},
+            "h": {"type": "HISTOGRAM", "metrics": [
+                {"labels": {"job": "j", "instance": ""}, "count": "3", "sum": "1", "buckets": buckets},
+            ]},
+        }]});
+        let server = crate::common::FakeServer::responding(move |_| {
+            let body = api.to_string();
+            let length = body.len();
+            format!(
+                "HTTP/1.1 200 OK\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
+            )
+        });
+        let sandbox = Sandbox::new();
+        let dir = sandbox.path().display();
+        let import = format!("gateway import {} --state-dir {dir}", server.url());
+        let import = sandbox.run(&import);
+        if code != 0 {
+            assert!(
+                import
+                    .stderr()
+                    .contains("h: no native histogram has a bucket from 1 to 3"),
+                "{}",
+                import.stderr()
+            );
+            continue;
+        }
+        import.code(0);
+        let imported = scraped(&OwnGateway::start(sandbox.path(), &[]), "h");
+        assert_eq!(imported.schema, Some(1));
+        assert_eq!(imported.negative_span, [span(1, 1)]);
+        assert_eq!(imported.negative_delta, [2]);
+        assert_eq!(imported.zero_threshold, Some(1e-9));
+        assert_eq!(
+            (imported.zero_count, imported.sample_count),
+            (Some(1), Some(3))
+        );
+    }
+}
+
+#[test]
+fn the_page_shows_them() {
+    let gateway = OwnGateway::alone(&[]);
+    push(
+        &gateway,
+        "PUT",
+        &[family("float", both()), family("integer", native_integer())],
+    );
+    let (status, html) = gateway.get("/");
+    assert_eq!(status, 200);
+    let text = html.split('<').filter_map(|part| part.split_once('>'));
+    let text: String = text.map(|(_, text)| text).collect();
+    for expected in [
+        "Count 6.5, sum 10At mostCount0.51.512.75+Inf4Native bucketCount[-1, -0.25)1.25[-0.125, 0.125]0.25(0.25, 1]2(4, 16]3",
+        "Native bucketCount[-4, -2)3[-2, -1)1[-0.125, 0.125]7(0.25, 0.5]3(4, 8]5",
+    ] {
+        assert!(text.contains(expected), "{text}");
+    }
+}
+
+/// Few bytes can say that there are very many buckets.
+#[test]
+fn broken_native_histograms_are_shown_as_far_as_they_go() {
+    let gateway = OwnGateway::alone(&[]);
+    let broken = Histogram {
+        sample_count: Some(1),
+        schema: Some(99),
+        positive_span: vec![span(i32::MIN, u32::MAX), span(i32::MAX, u32::MAX)],
+        positive_delta: vec![1, -2],
+        negative_span: vec![span(0, u32::MAX)],
+        ..Default::default()
+    };
+    push(&gateway, "PUT", &[family("h", broken.clone())]);
+    let series = in_api(&gateway, "h");
+    let buckets = series["buckets"].as_array().unwrap();
+    let counts: Vec<_> = buckets.iter().map(|bucket| &bucket[3]).collect();
+    assert_eq!(counts, ["1", "-1"]);
+    assert_eq!(gateway.get("/").0, 200);
+    assert_eq!(
+        scraped(&gateway, "h"),
+        Histogram {
+            sample_sum: Some(0.0),
+            ..broken
+        }
+    );
+}
+
+#[test]
+fn the_build_is_told_in_the_fields_of_a_pushgateway() {
+    let gateway = OwnGateway::alone(&[]);
+    let (_, text) = gateway.get("/api/v1/status");
+    let status: Json = serde_json::from_str(&text).unwrap();
+    let build = &status["data"]["build_information"];
+    for field in [
+        "branch",
+        "buildDate",
+        "buildUser",
+        "goVersion",
+        "revision",
+        "version",
+    ] {
+        assert!(
+            build[field].as_str().is_some_and(|it| !it.is_empty()),
+            "{text}"
+        );
+    }
+    assert_eq!(build["version"], env!("CARGO_PKG_VERSION"));
+    assert_eq!(build["implementation"], "metricsjob");
+    assert!(
+        build["goVersion"].as_str().unwrap().starts_with("rustc 1."),
+        "{text}"
+    );
+}
