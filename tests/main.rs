@@ -55,6 +55,7 @@ mod outbox_model;
 mod output;
 mod output_metrics;
 #[cfg(feature = "real-servers")]
+mod pipes;
 mod postgres_backup;
 mod probe;
 #[cfg(feature = "real-servers")]

@@ -9,7 +9,7 @@ use super::exit::{USAGE, usage};
 use super::options::{JobsArgs, Output, OutputArgs};
 use super::{console, json};
 use crate::job::DefinedIn;
-use crate::job::catalog::{Found, load};
+use crate::job::catalog::{Found, load_given};
 
 /// Validate job files
 ///
@@ -72,7 +72,7 @@ fn check_found(found: &Found) -> Checked {
 fn check_file(path: &Path) -> Checked {
     Checked {
         file: path.display().to_string(),
-        error: load(path).err().map(|error| error.to_string()),
+        error: load_given(path).err().map(|error| error.to_string()),
     }
 }
 
