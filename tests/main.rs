@@ -53,9 +53,10 @@ mod metric;
 mod outbox;
 mod outbox_model;
 mod output;
+mod output_lines;
 mod output_metrics;
-#[cfg(feature = "real-servers")]
 mod pipes;
+#[cfg(feature = "real-servers")]
 mod postgres_backup;
 mod probe;
 #[cfg(feature = "real-servers")]
