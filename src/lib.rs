@@ -18,6 +18,7 @@
 pub mod backoff;
 pub mod cli;
 pub mod client;
+pub mod files;
 pub mod gateway;
 pub mod job;
 pub mod metrics;

@@ -69,7 +69,7 @@ fn a_broken_file_never_gives_way_to_another_job() {
     sandbox
         .run("run random")
         .code(2)
-        .err("could not read the job file jobs/random.toml: Is a directory");
+        .err("could not read the job file jobs/random.toml: it is a directory, not a regular file");
 }
 
 #[test]

@@ -57,8 +57,10 @@ mod metrics_kept;
 mod outbox;
 mod outbox_model;
 mod output;
+mod output_lines;
 mod output_metrics;
 mod panics;
+mod pipes;
 #[cfg(feature = "real-servers")]
 mod postgres_backup;
 mod probe;

@@ -351,15 +351,15 @@ cumulative = true
 #[test]
 fn the_file_may_become_something_else() {
     let sandbox = Sandbox::new();
-    for what in [
-        "mkfifo $METRICSJOB_METRICS",
-        "mkdir $METRICSJOB_METRICS",
-        "ln -s /dev/zero $METRICSJOB_METRICS",
+    for (what, kind) in [
+        ("mkfifo $METRICSJOB_METRICS", "a FIFO"),
+        ("mkdir $METRICSJOB_METRICS", "a directory"),
+        ("ln -s /dev/zero $METRICSJOB_METRICS", "a device"),
     ] {
         let result = run(&sandbox, &format!("rm $METRICSJOB_METRICS; {what}"));
-        result
-            .code(0)
-            .err("could not read the job's metrics: it is no regular file any more");
+        result.code(0).err(&format!(
+            "could not read the job's metrics: it is {kind}, not a regular file"
+        ));
         assert_eq!(result.stderr().lines().count(), 1);
     }
 }

@@ -10,7 +10,7 @@ use super::options::{JobsArgs, Output, OutputArgs};
 use super::setting::Strictness::Strict;
 use super::{console, json};
 use crate::job::DefinedIn;
-use crate::job::catalog::{Found, load};
+use crate::job::catalog::{Found, load_given};
 
 /// Validate job files
 ///
@@ -73,7 +73,7 @@ fn check_found(found: &Found) -> Checked {
 fn check_file(path: &Path) -> Checked {
     Checked {
         file: path.display().to_string(),
-        error: load(path).err().map(|error| error.to_string()),
+        error: load_given(path).err().map(|error| error.to_string()),
     }
 }
 

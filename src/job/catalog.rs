@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::fs;
+use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
@@ -10,6 +10,7 @@ use super::builtin;
 use super::definition::{DefinedIn, Job};
 use super::file::{self, JobFileError};
 use super::suggest;
+use crate::files;
 
 /// Where jobs for all users are.
 const SYSTEM_DIR: &str = "/etc/metricsjob/jobs";
@@ -98,7 +99,7 @@ impl Catalog {
     /// with a slash, or one that ends in `.toml`, is the path of a file.
     pub fn find(&self, name: &str) -> Result<Job, CatalogError> {
         if name.contains('/') || Path::new(name).extension().is_some_and(|e| e == EXTENSION) {
-            return load(Path::new(name));
+            return load_given(Path::new(name));
         }
         for dir in &self.dirs {
             let path = dir.join(format!("{name}.{EXTENSION}"));
@@ -164,14 +165,28 @@ impl Catalog {
     }
 }
 
-/// Reads the job file at `path`; the job has the file's name.
-pub fn load(path: &Path) -> Result<Job, CatalogError> {
+/// Reads the job file at `path` that a person has named; the job has the file's name. It may be a pipe, such as that of
+/// `<(generate)`. One that is called `*.toml` is a file like those of a directory, by whose pattern it may have been
+/// named.
+pub fn load_given(path: &Path) -> Result<Job, CatalogError> {
+    match path.extension().is_some_and(|e| e == EXTENSION) {
+        true => load(path),
+        false => read(path, |path| File::open(path)),
+    }
+}
+
+/// Reads the job file at `path` in a directory of jobs, where anything may be.
+fn load(path: &Path) -> Result<Job, CatalogError> {
+    read(path, files::open_to_read)
+}
+
+fn read(path: &Path, open: impl FnOnce(&Path) -> io::Result<File>) -> Result<Job, CatalogError> {
     let failed = |source| CatalogError::Read {
         path: path.to_owned(),
         source,
     };
     let mut bytes = Vec::new();
-    fs::File::open(path)
+    open(path)
         .and_then(|file| file.take(MAX_BYTES + 1).read_to_end(&mut bytes))
         .map_err(failed)?;
     if bytes.len() as u64 > MAX_BYTES {

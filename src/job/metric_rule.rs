@@ -1,6 +1,7 @@
 //! What a job file says about one of the job's own metrics.
 
-use regex::bytes::Regex;
+use regex_automata::PatternID;
+use regex_automata::meta::Regex;
 use serde::{Deserialize, Serialize};
 
 use crate::metrics::{Kind, Labels};
@@ -94,6 +95,19 @@ pub enum OutputStream {
     Stdout,
     Stderr,
     Both,
+}
+
+impl OutputPattern {
+    /// Names of the groups that have one.
+    pub fn group_names(&self) -> impl Iterator<Item = &str> {
+        group_names(&self.pattern)
+    }
+}
+
+/// Names of the groups of `pattern` that have one.
+pub fn group_names(pattern: &Regex) -> impl Iterator<Item = &str> {
+    let names = pattern.group_info().pattern_names(PatternID::ZERO);
+    names.flatten()
 }
 
 impl OutputStream {

@@ -12,6 +12,7 @@ use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::libc;
 
+use crate::files;
 use crate::metrics::GroupingKey;
 
 /// Inside the state directory. It stays empty: each group has one byte of it to lock.
@@ -40,11 +41,9 @@ impl GroupLock {
         until: Instant,
         mut is_needed: impl FnMut() -> bool,
     ) -> io::Result<Option<Self>> {
-        let file = OpenOptions::new()
-            .append(true)
-            .create(true)
-            .mode(0o600)
-            .open(state_dir.join(FILE_NAME))?;
+        let mut options = OpenOptions::new();
+        options.append(true).create(true).mode(0o600);
+        let file = files::open(&state_dir.join(FILE_NAME), &mut options)?;
         let byte = byte_of(gateway, key);
         let mut pause = FIRST_PAUSE;
         loop {

@@ -1,6 +1,6 @@
 //! Getting a report to a gateway, or keeping it.
 //!
-//! It may use [`crate::backoff`], [`crate::client`], [`crate::metrics`] and [`crate::state`]; it knows no jobs and no runs.
+//! It may use [`crate::backoff`], [`crate::client`], [`crate::files`], [`crate::metrics`] and [`crate::state`]; it knows no jobs and no runs.
 //!
 //! - [`Gateway`]: where pushes go, and what can be asked there.
 //! - [`url`]: what names a gateway, with its secrets kept apart.

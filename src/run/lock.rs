@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use super::pause::pause;
 use super::signals::{Received, Signals};
+use crate::files;
 use crate::metrics::GroupingKey;
 
 /// How often it is looked whether a lock is free.
@@ -115,7 +116,7 @@ impl Lock {
 /// Who has the lock of `key` in `state_dir` now, if it is known.
 pub fn holder_of(state_dir: &Path, key: &GroupingKey) -> Option<Holder> {
     let path = state_dir.join("locks").join(file_name(key));
-    let file = File::open(&path).ok()?;
+    let file = files::open_to_read(&path).ok()?;
     // Whoever has it has written there that he has. Whoever is about to lock it must find it free.
     if file.metadata().ok()?.len() == 0 {
         return None;
@@ -153,12 +154,9 @@ fn substitute(state_dir: &Path) -> io::Result<PathBuf> {
 /// The locked file at `path`, or `None` if somebody else has it locked.
 fn try_lock(path: &Path) -> io::Result<Option<File>> {
     loop {
-        let file = OpenOptions::new()
-            .read(true)
-            .append(true)
-            .create(true)
-            .mode(0o600)
-            .open(path)?;
+        let mut options = OpenOptions::new();
+        options.read(true).append(true).create(true).mode(0o600);
+        let file = files::open(path, &mut options)?;
         match file.try_lock() {
             Err(TryLockError::WouldBlock) => return Ok(None),
             Err(TryLockError::Error(error)) => return Err(error),
@@ -178,7 +176,7 @@ fn try_lock(path: &Path) -> io::Result<Option<File>> {
 
 fn holder(path: &Path) -> Option<Holder> {
     let mut text = String::new();
-    let file = File::open(path).ok()?;
+    let file = files::open_to_read(path).ok()?;
     file.take(4096).read_to_string(&mut text).ok()?;
     serde_json::from_str(&text).ok()
 }

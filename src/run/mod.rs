@@ -1,6 +1,6 @@
 //! Running a job, and what there is to report about it.
 //!
-//! It may use [`crate::job`], [`crate::push`], [`crate::state`] and [`crate::metrics`].
+//! It may use [`crate::job`], [`crate::push`], [`crate::files`], [`crate::state`] and [`crate::metrics`].
 //!
 //! - [`perform`](perform()): one run from the wait for its turn to its report, which is what the
 //!   command line does. Who has several at a time does [`take_turn`] for each, in a thread of its own, and
@@ -10,6 +10,7 @@
 //! - [`Outcome`], [`Usage`]: how it ended, what it used.
 //! - [`events`]: metrics from inside the running job.
 //! - [`report`]: a run as metric families.
+//! - `lines`: line ends in a command's output.
 //! - `live`: reports while it goes on.
 //! - [`lock`]: what keeps runs of a job apart.
 //! - [`Signals`]: what becomes of the signals that a run gets.
@@ -18,6 +19,7 @@ mod attempt;
 mod builtin;
 mod command;
 pub mod events;
+mod lines;
 mod live;
 pub mod lock;
 mod order;

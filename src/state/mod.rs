@@ -3,7 +3,7 @@
 //!
 //! It is per host and shared by all processes of a user. Every change is one transaction. What a push
 //! has changed is synced to disk before the call returns; the history is safe from our own end, and
-//! from a power cut once the system has written it. It may use [`crate::metrics`] and [`crate::store`], and
+//! from a power cut once the system has written it. It may use [`crate::files`], [`crate::metrics`] and [`crate::store`], and
 //! nothing else of ours.
 //!
 //! - [`dir`]: where the database is.
@@ -51,6 +51,7 @@ use percent_encoding::{NON_ALPHANUMERIC, percent_encode};
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior, ffi};
 
 use self::turn::Turn;
+use crate::files::check_regular_if_there;
 use crate::panics::point;
 pub use damage::Damage;
 pub use error::StateError;
@@ -347,8 +348,17 @@ fn in_transaction<T>(
     Ok(value)
 }
 
-/// The same as [`identity`], its errors told.
+/// The same as [`identity`], its errors told, and those of the files beside it, which SQLite opens without looking.
 fn found(path: &Path) -> Result<Option<Identity>, StateError> {
+    // They are beside the file, and not a link to it.
+    let file = match path.is_symlink() {
+        true => path.canonicalize().unwrap_or_else(|_| path.to_owned()),
+        false => path.to_owned(),
+    };
+    for suffix in &files::FILES[1..] {
+        let path = files::beside(&file, suffix);
+        check_regular_if_there(&path).map_err(|source| StateError::OpenFile { path, source })?;
+    }
     identity(path).map_err(|source| {
         let dir = path.parent().unwrap_or(path).to_owned();
         let path = path.to_owned();

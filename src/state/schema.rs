@@ -10,6 +10,7 @@ use rusqlite::Connection;
 use rusqlite::config::DbConfig;
 
 use super::{State, StateError, make_private};
+use crate::files;
 
 /// The steps from an empty database to today's schema. `user_version` counts those that were taken.
 /// A step that has shipped never changes.
@@ -227,7 +228,7 @@ pub(super) fn lock(path: &Path) -> Result<File, StateError> {
     let path = path.with_extension("lock");
     let locked = || {
         make_private(&path)?;
-        let file = OpenOptions::new().append(true).open(&path)?;
+        let file = files::open(&path, OpenOptions::new().append(true))?;
         let deadline = Instant::now() + BUSY_TIMEOUT;
         loop {
             match file.try_lock() {

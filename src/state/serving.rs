@@ -8,6 +8,7 @@ use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 
 use super::{StateError, make_dir, make_private};
+use crate::files;
 
 /// Held by the serving gateway alone, or by those together who change the groups by themselves.
 const LOCK: &str = "gateway.lock";
@@ -122,7 +123,8 @@ impl Drop for ServingLock {
 fn open(dir: &Path) -> Result<File, StateError> {
     let path = dir.join(LOCK);
     // Most of the time it is there.
-    match OpenOptions::new().append(true).open(&path) {
+    let open = || files::open(&path, OpenOptions::new().append(true));
+    match open() {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         opened => return opened.map_err(|source| failed(dir, source)),
     }
@@ -131,8 +133,7 @@ fn open(dir: &Path) -> Result<File, StateError> {
         source,
     })?;
     make_private(&path).map_err(|source| failed(dir, source))?;
-    let opened = OpenOptions::new().append(true).open(&path);
-    opened.map_err(|source| failed(dir, source))
+    open().map_err(|source| failed(dir, source))
 }
 
 fn failed(dir: &Path, source: io::Error) -> StateError {

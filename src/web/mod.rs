@@ -1,7 +1,7 @@
 //! What every server of ours shares: listeners, connections, TLS and users from a web config file,
 //! what counts the requests, and the log.
 //!
-//! It may use [`crate::metrics`] only. A [`Server`] is bound first, so that whatever is wrong with an address
+//! It may use [`crate::files`] and [`crate::metrics`] only. A [`Server`] is bound first, so that whatever is wrong with an address
 //! or the config file is found before anything else is done; then it serves an [`axum::Router`].
 //!
 //! - `listen`: addresses and sockets of systemd; `descriptors`: how many files may be open.

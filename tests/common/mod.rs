@@ -44,7 +44,7 @@ pub use server::Answer;
 pub use server::PATIENCE;
 pub use server::Server;
 pub use tls_server::TlsServer;
-pub use waiting::{eventually, eventually_within, is_alive, send};
+pub use waiting::{eventually, eventually_within, finished, is_alive, send};
 
 /// Makes each named function, which takes a `&TestGateway`, a test against the embedded gateway, and
 /// one against a real Pushgateway.

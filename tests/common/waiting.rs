@@ -1,10 +1,13 @@
 //! Waiting for what another process does.
 
+use std::process::Child;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+
+use super::sandbox::Finished;
 
 /// Waits until `happened`, and fails after half a minute.
 #[track_caller]
@@ -20,6 +23,21 @@ pub fn eventually_within(patience: Duration, what: &str, mut happened: impl FnMu
         assert!(Instant::now() < deadline, "it did not happen: {what}");
         sleep(Duration::from_millis(5));
     }
+}
+
+/// The end of `child`, whose little output is kept. One that hangs is killed after half a minute, and the test fails.
+#[track_caller]
+pub fn finished(mut child: Child) -> Finished {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while child.try_wait().unwrap().is_none() {
+        if Instant::now() >= deadline {
+            let _ = child.kill();
+            let output = Finished::from(child.wait_with_output().unwrap());
+            panic!("it hangs\n{}\n{}", output.stdout(), output.stderr());
+        }
+        sleep(Duration::from_millis(5));
+    }
+    Finished::from(child.wait_with_output().unwrap())
 }
 
 /// Sends `signal` to the process `pid`.

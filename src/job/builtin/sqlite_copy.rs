@@ -13,6 +13,8 @@ use rusqlite::backup::{Backup, StepResult};
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 use tempfile::TempDir;
 
+use crate::files;
+
 /// What a copy holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Copied {
@@ -56,6 +58,9 @@ pub enum CopyError {
 
 /// How every SQLite database begins: <https://www.sqlite.org/fileformat.html>, section 1.2.
 const MAGIC: &[u8] = b"SQLite format 3\0";
+
+/// What SQLite puts behind a database's name to name the files beside it.
+const BESIDE: [&str; 3] = ["-wal", "-shm", "-journal"];
 
 /// How long a lock of another connection is waited for.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(60);
@@ -124,7 +129,7 @@ impl WorkDir {
         for entry in fs::read_dir(parent)?.flatten() {
             let name = entry.file_name();
             if name.as_encoded_bytes().starts_with(Self::PREFIX.as_bytes()) {
-                let left = File::open(entry.path().join(Self::LOCK));
+                let left = files::open_to_read(&entry.path().join(Self::LOCK));
                 // The kernel unlocks the files of a process that has ended.
                 if left.is_ok_and(|lock| lock.try_lock().is_ok()) {
                     let _ = fs::remove_dir_all(entry.path());
@@ -158,7 +163,7 @@ fn check_source(path: &Path) -> Result<fs::Metadata, CopyError> {
     // To SQLite an empty or tiny file is a database without tables; as a source it is one that got
     // lost.
     let mut head = Vec::new();
-    File::open(path)
+    files::open_to_read(path)
         .and_then(|file| file.take(MAGIC.len() as u64).read_to_end(&mut head))
         .map_err(failed)?;
     match head.as_slice() {
@@ -202,10 +207,8 @@ fn resolve(dest: &Path, source_file: &fs::Metadata, source: &Path) -> Result<Pat
 /// Whether nobody has `dest` open as a database, as far as files show it. Whoever has would go on
 /// with what is beside the file, and SQLite would apply that to the new database.
 fn check_unused(dest: &Path) -> Result<(), CopyError> {
-    for suffix in ["-wal", "-shm", "-journal"] {
-        let mut beside = dest.as_os_str().to_owned();
-        beside.push(suffix);
-        let beside = PathBuf::from(beside);
+    for suffix in BESIDE {
+        let beside = beside(dest, suffix);
         if beside.symlink_metadata().is_ok() {
             return Err(CopyError::InUse {
                 dest: dest.to_owned(),
@@ -214,6 +217,13 @@ fn check_unused(dest: &Path) -> Result<(), CopyError> {
         }
     }
     Ok(())
+}
+
+/// The file beside `database` whose name has `suffix` at its end.
+fn beside(database: &Path, suffix: &str) -> PathBuf {
+    let mut beside = database.as_os_str().to_owned();
+    beside.push(suffix);
+    beside.into()
 }
 
 /// Makes the checked copy and returns how many rows it holds.
@@ -244,6 +254,14 @@ fn copy_and_check(
         path: source.to_owned(),
         source: error,
     })?;
+    for suffix in BESIDE {
+        // SQLite opens them without looking.
+        let beside = beside(&absolute, suffix);
+        files::check_regular_if_there(&beside).map_err(|error| CopyError::Source {
+            path: beside,
+            source: error,
+        })?;
+    }
     let from = Connection::open_with_flags(absolute, flags).map_err(failed)?;
     let mut to = Connection::open(copy).map_err(failed)?;
     // Until it is renamed nobody needs it, and before that it is synced as a whole.

@@ -1,10 +1,11 @@
 //! The entries `[[metric]]`: what is known of the job's own metrics.
 
-use regex::bytes::{Regex, RegexBuilder};
+use regex_automata::meta::{BuildError, Regex};
+use regex_automata::util::syntax;
 
 use super::reader::{Key, Reader, Value};
 use crate::job::metric_rule::{
-    DEFAULT_BUCKETS, DEFAULT_QUANTILES, MetricRule, OutputPattern, OutputStream, Scale,
+    DEFAULT_BUCKETS, DEFAULT_QUANTILES, MetricRule, OutputPattern, OutputStream, Scale, group_names,
 };
 use crate::job::suggest;
 use crate::metrics::{Kind, Labels, is_label_name, is_metric_name};
@@ -160,16 +161,19 @@ impl<'a> Reader<'a> {
 
     fn pattern(&mut self, key: &Key<'a>, value: &Value<'a>) -> Option<Regex> {
         let text = self.string(key, value)?;
-        let built = RegexBuilder::new(&text)
-            .size_limit(MAX_PATTERN_BYTES)
-            .build();
+        // Lines need not be UTF-8.
+        let built = Regex::builder()
+            .configure(
+                Regex::config()
+                    .utf8_empty(false)
+                    .nfa_size_limit(Some(MAX_PATTERN_BYTES)),
+            )
+            .syntax(syntax::Config::new().utf8(false))
+            .build(&text);
         let pattern = match built {
             Ok(pattern) => pattern,
             Err(error) => {
-                // Its last line says what is wrong; those before draw the pattern.
-                let reason = error.to_string();
-                let reason = reason.lines().last().unwrap_or_default();
-                let reason = reason.strip_prefix("error: ").unwrap_or(reason);
+                let reason = reason(&error);
                 self.problem(
                     value.span(),
                     format!("pattern {text:?} is not a regular expression: {reason}"),
@@ -177,8 +181,7 @@ impl<'a> Reader<'a> {
                 return None;
             }
         };
-        let mut labels = pattern.capture_names().flatten().filter(|n| *n != "value");
-        if let Some(bad) = labels.find(|name| !is_own_label(name)) {
+        for bad in group_names(&pattern).filter(|name| *name != "value" && !is_own_label(name)) {
             let problem = format!("the group {bad:?} of the pattern: {}", not_a_label(bad));
             self.problem(value.span(), problem);
         }
@@ -208,6 +211,20 @@ impl<'a> Reader<'a> {
             .map_err(|problem| self.problem(value.span(), format!("{} {problem}", key.get_ref())))
             .ok()
     }
+}
+
+/// Why a pattern cannot be used, in one line.
+fn reason(error: &BuildError) -> String {
+    if error.size_limit().is_some() {
+        return format!("it takes more than {MAX_PATTERN_BYTES} bytes when compiled");
+    }
+    let Some(error) = error.syntax_error() else {
+        return error.to_string();
+    };
+    // Its last line says what is wrong; those before draw the pattern.
+    let text = error.to_string();
+    let reason = text.lines().last().unwrap_or_default();
+    reason.strip_prefix("error: ").unwrap_or(reason).to_owned()
 }
 
 /// Whether a job's metric can have the label `name`.

@@ -2,32 +2,32 @@
 
 use std::io::{self, PipeReader, Read};
 use std::os::fd::{AsFd, BorrowedFd};
+use std::time::Instant;
 
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 
+use super::watch::Watch;
+
 /// How much is read at a time.
 const PIECE: usize = 64 * 1024;
-
-/// Reads along, piece by piece; an empty one is the end.
-type Watch = dyn FnMut(&[u8]);
 
 /// One stream of a command. Unlike a [`Passage`](super::output::Passage) it needs no thread: nobody can hold it
 /// up, so that whoever waits for the command reads it too.
 pub struct Capture {
     /// `None` once all of it is read.
     source: Option<PipeReader>,
-    watch: Box<Watch>,
+    watch: Watch,
     buffer: Vec<u8>,
 }
 
 impl Capture {
-    /// Shows to `watch` what is written to the end of a pipe that is returned, with an empty piece at the end.
-    pub fn start(watch: impl FnMut(&[u8]) + 'static) -> io::Result<(Self, io::PipeWriter)> {
+    /// Shows to `watch` what is written to the end of a pipe that is returned.
+    pub fn start(watch: Watch) -> io::Result<(Self, io::PipeWriter)> {
         let (source, end) = io::pipe()?;
         fcntl(&source, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
         let capture = Capture {
             source: Some(source),
-            watch: Box::new(watch),
+            watch,
             buffer: Vec::new(),
         };
         Ok((capture, end))
@@ -36,6 +36,16 @@ impl Capture {
     /// What can be read when there is something to read; `None` if there never will be.
     pub fn fd(&self) -> Option<BorrowedFd<'_>> {
         self.source.as_ref().map(AsFd::as_fd)
+    }
+
+    /// Time at which [`pass`](Self::pass) has something to do.
+    pub fn due(&self) -> Option<Instant> {
+        self.watch.due()
+    }
+
+    /// Logs the present state of a line that is being rewritten, if it is due.
+    pub fn pass(&mut self) {
+        self.watch.pass();
     }
 
     /// Reads a piece, if there is one. Returns how many bytes.
@@ -52,7 +62,7 @@ impl Capture {
         };
         match result {
             Ok(length @ 1..) => {
-                (self.watch)(&self.buffer[..length]);
+                self.watch.feed(&self.buffer[..length]);
                 length
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
@@ -77,6 +87,6 @@ impl Capture {
                 length => left = left.saturating_sub(length),
             }
         }
-        (self.watch)(&[]);
+        self.watch.end();
     }
 }

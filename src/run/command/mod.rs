@@ -3,13 +3,15 @@
 //! - `sigpipe`: what SIGPIPE was set to when this process began.
 //! - `processes`: starting it, signals to all that comes from it, its end and its usage.
 //! - `output`: its output on the way to ours; `capture`: the same, if it goes nowhere.
-//! - `lines`: that output in lines.
+//! - `watch`: those who read it along; `rewritten`, `tail`: its lines, and the last of them.
 
 mod capture;
-mod lines;
 mod output;
 mod processes;
+mod rewritten;
 mod sigpipe;
+mod tail;
+mod watch;
 
 use std::env;
 use std::ffi::{OsStr, OsString};
@@ -27,9 +29,10 @@ use signal_hook::consts::{SIGCHLD, SIGSTOP, SIGTSTP};
 use signal_hook::low_level::raise;
 
 use self::capture::Capture;
-use self::lines::{Lines, Tail};
 use self::output::Passage;
 use self::processes::{End, Processes};
+use self::tail::Tail;
+use self::watch::Watch;
 
 pub use self::processes::reap_orphans;
 use super::attempt::Attempt;
@@ -220,12 +223,15 @@ impl Running {
                 }
                 None => next,
             };
+            let due = self.captures.iter().filter_map(Capture::due);
+            let next = next.into_iter().chain(due).min();
             let timeout = next.map(|next| next.saturating_duration_since(now));
             let output = self.captures.iter().filter_map(Capture::fd);
             let others = self.processes.end_fd().into_iter().chain(output);
             let received = signals.wait_beside(timeout, others);
             for capture in &mut self.captures {
                 capture.read();
+                capture.pass();
             }
             for received in received {
                 self.pass_on(received);
@@ -311,14 +317,15 @@ impl Output {
     fn of(command: &Command, events: &Arc<Events>, tail: &Arc<Mutex<Tail>>) -> Self {
         let mut output = Output::default();
         if events.reads(OutputStream::Stdout) {
-            let watch = watch(OutputStream::Stdout, events, None);
+            let watch = Watch::new(OutputStream::Stdout, events, None);
             match output.add(io::stdout, events, watch) {
                 Ok(end) => output.stdout = Some(end),
                 Err(error) => events.warn(format!("stdout is not read for metrics: {error}")),
             }
         }
         if command.tail > 0 || events.reads(OutputStream::Stderr) {
-            let watch = watch(OutputStream::Stderr, events, Some(Arc::clone(tail)));
+            let tail = (command.tail > 0).then(|| Arc::clone(tail));
+            let watch = Watch::new(OutputStream::Stderr, events, tail);
             match output.add(io::stderr, events, watch) {
                 Ok(end) => output.stderr = Some(end),
                 Err(error) => events.warn(format!("stderr is not read along: {error}")),
@@ -331,7 +338,7 @@ impl Output {
         &mut self,
         ours: impl FnOnce() -> S,
         events: &Events,
-        watch: impl FnMut(&[u8]) + Send + 'static,
+        watch: Watch,
     ) -> io::Result<io::PipeWriter> {
         if events.takes_lines() {
             let (capture, end) = Capture::start(watch)?;
@@ -373,41 +380,5 @@ fn not_started(command: &Command, error: &io::Error) -> (u8, String) {
         io::ErrorKind::NotFound if is_path => (NOT_FOUND, "no such file".into()),
         io::ErrorKind::NotFound => (NOT_FOUND, "it is not in PATH".into()),
         _ => (NOT_EXECUTABLE, error.to_string()),
-    }
-}
-
-/// Reads along: lines for the job's metrics, and the last ones of stderr.
-fn watch(
-    stream: OutputStream,
-    events: &Arc<Events>,
-    tail: Option<Arc<Mutex<Tail>>>,
-) -> impl FnMut(&[u8]) + Send + 'static {
-    let mut watched = Watched {
-        stream,
-        events: Arc::clone(events),
-        tail,
-    };
-    let mut lines = Lines::default();
-    // An empty piece is the end.
-    move |bytes| match bytes {
-        [] => std::mem::take(&mut lines).finish(|line| watched.line(line)),
-        bytes => lines.feed(bytes, |line| watched.line(line)),
-    }
-}
-
-struct Watched {
-    stream: OutputStream,
-    events: Arc<Events>,
-    tail: Option<Arc<Mutex<Tail>>>,
-}
-
-impl Watched {
-    fn line(&mut self, line: &[u8]) {
-        self.events.output_line(self.stream, line);
-        if let Some(tail) = &self.tail {
-            tail.lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .push(line);
-        }
     }
 }

@@ -11,6 +11,7 @@ use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
+use super::watch::Watch;
 use crate::run::Signals;
 
 /// How often a wait for output looks for signals.
@@ -27,11 +28,8 @@ pub struct Passage {
 
 impl Passage {
     /// Passes on to `sink` what is written to the end of a pipe that is returned, byte by byte as it
-    /// is, and shows it to `watch`, with an empty piece at the end.
-    pub fn start(
-        sink: impl AsFd,
-        mut watch: impl FnMut(&[u8]) + Send + 'static,
-    ) -> io::Result<(Self, io::PipeWriter)> {
+    /// is, and shows it to `watch`.
+    pub fn start(sink: impl AsFd, mut watch: Watch) -> io::Result<(Self, io::PipeWriter)> {
         let (to_stop, stop) = io::pipe()?;
         let (mut source, end) = io::pipe()?;
         let mut sink = File::from(sink.as_fd().try_clone_to_owned()?);
@@ -48,7 +46,7 @@ impl Passage {
                     Err(_) => break,
                 };
                 left = left.map(|left: usize| left.saturating_sub(length));
-                watch(&buffer[..length]);
+                watch.feed(&buffer[..length]);
                 match write_all(&mut sink, &buffer[..length]) {
                     // With its own pipe closed, the command learns of it as it would without us.
                     Err(error) if error.kind() == io::ErrorKind::BrokenPipe => break,
@@ -57,7 +55,7 @@ impl Passage {
                 }
             }
             drop(source);
-            watch(&[]);
+            watch.end();
             drop(ends);
         })?;
         Ok((Passage { stop, ended }, end))

@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use regex::bytes::Captures;
 use sketches_ddsketch::{Config, DDSketch};
 
 use super::event::{Change, Event};
+use super::search::Found;
 use crate::job::metric_rule::{DEFAULT_BUCKETS, MetricRule, Scale};
 use crate::metrics::check::check_count;
 use crate::metrics::{
@@ -24,14 +24,14 @@ const QUANTILE_ERROR: f64 = 0.005;
 
 /// A job's own metrics while they come in: events, lines of the text format, matches in its output.
 /// What is refused changes nothing.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Collector {
     families: BTreeMap<String, Draft>,
     series: usize,
 }
 
 /// A family while it comes in.
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Draft {
     kind: Option<Kind>,
     help: String,
@@ -40,6 +40,7 @@ struct Draft {
     series: HashMap<Labels, Series>,
 }
 
+#[derive(Clone)]
 enum Series {
     Number(f64),
     Histogram {
@@ -72,10 +73,10 @@ impl Collector {
                 draft.scale = Some(rule.scale.clone());
             }
             // A counter is 0 before anything is counted; with labels it is not known which.
-            let counts = rule.source.as_ref().is_some_and(|source| {
-                let mut groups = source.pattern.capture_names().flatten();
-                groups.all(|group| group == "value")
-            });
+            let counts = rule
+                .source
+                .as_ref()
+                .is_some_and(|source| source.group_names().all(|group| group == "value"));
             if rule.kind == Kind::Counter && counts {
                 let labels = rule.labels.clone();
                 draft.series.insert(labels, Series::Number(0.0));
@@ -100,28 +101,15 @@ impl Collector {
         }
     }
 
-    /// Takes what a rule's pattern found in a line of output.
-    pub fn matched(&mut self, rule: &MetricRule, captures: &Captures<'_>) -> Result<(), String> {
-        let Some(source) = &rule.source else {
-            return Ok(());
-        };
+    /// Takes what a rule's pattern found in the output.
+    pub fn matched(&mut self, found: &Found<'_>) -> Result<(), String> {
+        let rule = found.rule;
         let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
         let mut labels = rule.labels.clone();
-        let (mut value, mut first_unnamed) = (captures.name("value"), None);
-        for (index, name) in source.pattern.capture_names().enumerate().skip(1) {
-            match name {
-                Some("value") => {}
-                Some(name) => {
-                    let found = captures
-                        .name(name)
-                        .map_or(&b""[..], |found| found.as_bytes());
-                    labels.insert(name, text(found));
-                }
-                None => first_unnamed = first_unnamed.or(captures.get(index)),
-            }
+        for (name, value) in found.labels() {
+            labels.insert(name, text(value));
         }
-        value = value.or(first_unnamed).or(captures.get(0));
-        let value = text(value.map_or(&b""[..], |found| found.as_bytes()));
+        let value = text(found.value());
         let number: f64 = value
             .trim()
             .parse()

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use crate::files;
 use crate::job::metric_rule::Scale;
 use crate::metrics::Labels;
 
@@ -68,7 +69,7 @@ impl Event {
         let mut line = MARK.to_owned();
         line.push_str(&serde_json::to_string(self)?);
         line.push('\n');
-        let mut file = OpenOptions::new().append(true).open(path)?;
+        let mut file = files::open(path, OpenOptions::new().append(true))?;
         let written = file.write(line.as_bytes())?;
         if written < line.len() {
             // The disk is full: what is there must not swallow the next event.

@@ -1,13 +1,11 @@
 //! The file to which a running job appends its metrics.
 
-use std::fs::OpenOptions;
 use std::io::{self, Read, Seek, SeekFrom};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-use nix::libc;
-
 use tempfile::{NamedTempFile, TempPath};
+
+use crate::files;
 
 /// A line that is longer is left out.
 const MAX_LINE: usize = 64 * 1024;
@@ -49,15 +47,9 @@ impl MetricsFile {
         is_final: bool,
         mut each: impl FnMut(usize, Option<&[u8]>),
     ) -> io::Result<()> {
-        // Whatever the job has put there, this must not wait for anybody.
-        let mut file = OpenOptions::new()
-            .read(true)
-            .custom_flags(libc::O_NONBLOCK)
-            .open(&self.path)?;
+        // The job may have put anything there.
+        let mut file = files::open_to_read(&self.path)?;
         let metadata = file.metadata()?;
-        if !metadata.is_file() {
-            return Err(io::Error::other("it is no regular file any more"));
-        }
         if metadata.len() < self.offset {
             (self.offset, self.number) = (0, 0);
             self.line.clear();
@@ -103,4 +95,25 @@ impl MetricsFile {
 /// What of `piece` there is room for, and whether that is not all.
 fn piece_split(piece: &[u8], room: usize) -> (&[u8], bool) {
     (&piece[..piece.len().min(room)], piece.len() > room)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    /// A carriage return is up to the parser of the lines.
+    #[test]
+    fn lines_end_at_line_feeds_alone() {
+        let mut file = MetricsFile::create().unwrap();
+        fs::write(file.path(), "a 1\r\nb 2\rc 3\n\nd 4\r").unwrap();
+        let mut lines = Vec::new();
+        file.read(true, |number, line| {
+            lines.push((number, line.unwrap().to_vec()))
+        })
+        .unwrap();
+        let expected: [&[u8]; 4] = [b"a 1\r", b"b 2\rc 3", b"", b"d 4\r"];
+        let expected: Vec<_> = (1..).zip(expected.map(<[u8]>::to_vec)).collect();
+        assert_eq!(lines, expected);
+    }
 }

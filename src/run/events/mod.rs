@@ -1,11 +1,13 @@
 //! Metrics from inside a running job: the file that it appends to, and its output.
 //!
 //! - [`Event`]: what `metricsjob metric` appends.
+//! - `search`: the output, line by line, for matches of the job's patterns.
 //! - `collector`: what all of them come to.
 
 mod collector;
 mod event;
 mod metrics_file;
+mod search;
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,6 +16,7 @@ use prometheus::Registry;
 
 use self::collector::Collector;
 use self::metrics_file::MetricsFile;
+use self::search::{Found, Search};
 use crate::job::metric_rule::{MetricRule, OutputStream};
 use crate::job::{Job, Work};
 use crate::metrics::{Family, registry};
@@ -24,7 +27,7 @@ pub use event::{Change, Event};
 /// The environment variable that names the file to which a running job appends its metrics.
 pub const METRICS_VARIABLE: &str = "METRICSJOB_METRICS";
 
-/// Takes the lines that a job's command writes.
+/// Takes the lines that a job's command writes. A line that is being rewritten comes in several states.
 pub type LineSink = dyn Fn(OutputStream, &[u8]) + Send + Sync;
 
 /// The metrics of a running job, from all places where they come from.
@@ -35,7 +38,15 @@ pub struct Events {
     rules: Vec<MetricRule>,
     /// What a built-in registers.
     registry: Mutex<Registry>,
+    /// Searches in the output of the attempt that goes on, one for each stream. Each is locked before `state`.
+    searches: Mutex<Vec<Arc<Mutex<Search>>>>,
     state: Mutex<State>,
+}
+
+/// A search for metrics in one stream of an attempt's output.
+pub struct OutputSearch {
+    events: Arc<Events>,
+    search: Arc<Mutex<Search>>,
 }
 
 struct State {
@@ -63,6 +74,7 @@ impl Events {
             lines,
             rules: rules.cloned().collect(),
             registry: Mutex::new(Registry::new()),
+            searches: Mutex::default(),
             state: Mutex::new(State {
                 collector: Collector::new(&job.metrics),
                 file,
@@ -74,7 +86,7 @@ impl Events {
     /// Where an attempt of a built-in registers its metrics, in place of those of the one before.
     pub fn new_registry(&self) -> Registry {
         let registry = Registry::new();
-        *self.registry.lock().unwrap_or_else(PoisonError::into_inner) = registry.clone();
+        *locked(&self.registry) = registry.clone();
         registry
     }
 
@@ -94,25 +106,20 @@ impl Events {
         self.lines.is_some()
     }
 
-    /// Looks for metrics in a line that the job wrote to `stream`.
-    pub fn output_line(&self, stream: OutputStream, line: &[u8]) {
-        if let Some(take) = &self.lines {
-            take(stream, line);
-        }
-        for rule in &self.rules {
-            let Some(source) = &rule.source else { continue };
-            if !source.stream.includes(stream) {
-                continue;
-            }
-            for captures in source.pattern.captures_iter(line) {
-                let mut state = self.state();
-                if let Err(problem) = state.collector.matched(rule, &captures) {
-                    let name = &rule.name;
-                    state.warnings.add(format!(
-                        "a match of {name} in the output is left out: {problem}"
-                    ));
-                }
-            }
+    /// Gets the output, line by line, in place of our own stdout and stderr.
+    pub fn line_sink(&self) -> Option<Arc<LineSink>> {
+        self.lines.clone()
+    }
+
+    /// Begins to search `stream` of a new attempt.
+    pub fn search(self: &Arc<Self>, stream: OutputStream) -> OutputSearch {
+        let search = Arc::new(Mutex::new(Search::new(stream, &self.rules)));
+        let mut searches = locked(&self.searches);
+        searches.retain(|other| locked(other).stream != stream);
+        searches.push(Arc::clone(&search));
+        OutputSearch {
+            events: Arc::clone(self),
+            search,
         }
     }
 
@@ -133,18 +140,57 @@ impl Events {
     }
 
     fn gather(&self, is_final: bool) -> (Vec<Family>, MutexGuard<'_, State>) {
-        let registry = self.registry.lock();
-        let mut families = registry::gather(&registry.unwrap_or_else(PoisonError::into_inner));
+        let mut families = registry::gather(&locked(&self.registry));
+        let searches = locked(&self.searches).clone();
+        let mut searches: Vec<_> = searches.iter().map(|search| locked(search)).collect();
+        searches.retain(|search| search.has_unfinished());
         let mut state = self.state();
         state.read_file(is_final);
-        families.extend(state.collector.families());
+        if searches.is_empty() {
+            families.extend(state.collector.families());
+        } else {
+            // What is in a line that has not ended counts for now. It is found again when the line ends.
+            let mut so_far = state.collector.clone();
+            for search in &mut searches {
+                search.peek(|found| {
+                    let _ = so_far.matched(&found);
+                });
+            }
+            families.extend(so_far.families());
+        }
         (families, state)
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
-        // Whoever panicked had not begun to change it.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn found(&self, found: &Found<'_>) {
+        let mut state = self.state();
+        if let Err(problem) = state.collector.matched(found) {
+            let name = &found.rule.name;
+            state.warnings.add(format!(
+                "a match of {name} in the output is left out: {problem}"
+            ));
+        }
     }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        locked(&self.state)
+    }
+}
+
+impl OutputSearch {
+    /// Takes what the command has written next.
+    pub fn feed(&self, bytes: &[u8]) {
+        locked(&self.search).feed(bytes, |found| self.events.found(&found));
+    }
+
+    /// Takes the end of the stream.
+    pub fn end(&self) {
+        locked(&self.search).finish(|found| self.events.found(&found));
+    }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Whoever panicked had not begun to change it.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl State {

@@ -1,9 +1,11 @@
 //! The files that a configuration is made of, and whether one has changed.
 
 use std::fs::{self, Metadata};
-use std::io;
+use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+
+use crate::files;
 
 /// What a file was when it was read: it changes with the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,7 +36,10 @@ impl Files {
     pub fn read(&mut self, path: &Path) -> io::Result<Vec<u8>> {
         // Before, so that a change in between is seen as one later.
         self.0.push((path.to_owned(), version(path)));
-        fs::read(path)
+        let mut bytes = Vec::new();
+        // It is read again whenever it changes, which a pipe cannot be.
+        files::open_to_read(path)?.read_to_end(&mut bytes)?;
+        Ok(bytes)
     }
 
     pub fn have_changed(&self) -> bool {

@@ -1,0 +1,82 @@
+//! Reading along: metrics in a command's output, its last lines, and its lines in a log.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use super::rewritten::{Rewritten, Stage};
+use super::tail::Tail;
+use crate::job::metric_rule::OutputStream;
+use crate::run::events::{Events, LineSink, OutputSearch};
+
+/// A reader of one stream of a command.
+pub struct Watch {
+    search: OutputSearch,
+    lines: Rewritten,
+    readers: Readers,
+}
+
+/// People who read the lines.
+struct Readers {
+    stream: OutputStream,
+    log: Option<Arc<LineSink>>,
+    tail: Option<Arc<Mutex<Tail>>>,
+}
+
+impl Watch {
+    pub fn new(stream: OutputStream, events: &Arc<Events>, tail: Option<Arc<Mutex<Tail>>>) -> Self {
+        Watch {
+            search: events.search(stream),
+            lines: Rewritten::default(),
+            readers: Readers {
+                stream,
+                log: events.line_sink(),
+                tail,
+            },
+        }
+    }
+
+    /// Takes what the command has written next.
+    pub fn feed(&mut self, bytes: &[u8]) {
+        self.search.feed(bytes);
+        let readers = &self.readers;
+        if readers.are_there() {
+            self.lines
+                .feed(bytes, |line, stage| readers.line(line, stage));
+        }
+    }
+
+    /// Time at which [`pass`](Self::pass) has something to do.
+    pub fn due(&self) -> Option<Instant> {
+        self.lines.due()
+    }
+
+    /// Logs the present state of a line that is being rewritten, if it is due.
+    pub fn pass(&mut self) {
+        let readers = &self.readers;
+        self.lines.pass(|line, stage| readers.line(line, stage));
+    }
+
+    /// Takes the end of the stream.
+    pub fn end(&mut self) {
+        self.search.end();
+        let readers = &self.readers;
+        self.lines.finish(|line, stage| readers.line(line, stage));
+    }
+}
+
+impl Readers {
+    fn are_there(&self) -> bool {
+        self.log.is_some() || self.tail.is_some()
+    }
+
+    fn line(&self, line: &[u8], stage: Stage) {
+        if let (Some(log), Stage::Passing | Stage::Last) = (&self.log, stage) {
+            log(self.stream, line);
+        }
+        if let (Some(tail), Stage::Last | Stage::LastAgain) = (&self.tail, stage) {
+            tail.lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .push(line);
+        }
+    }
+}
