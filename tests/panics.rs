@@ -161,6 +161,17 @@ fn what_strikes_the_delivery_leaves_the_exit_code() {
     }
 }
 
+/// What reads along holds up neither the output nor the command.
+#[test]
+fn what_strikes_a_reader_of_the_output() {
+    let sandbox = Sandbox::new().variable(AT, "watch");
+    let script = "for i in $(seq 20000); do echo line $i; done >&2; exit 3";
+    let run = sandbox.exec("--job j --tail 1", script);
+    run.code(3).err("line 1\n").err("line 20000\n");
+    run.err("internal error: ")
+        .err("the rest of stderr is not read");
+}
+
 /// Both of several gateways are served apart.
 #[test]
 fn one_of_several_gateways() {

@@ -6,6 +6,7 @@ use std::time::Instant;
 use super::rewritten::{Rewritten, Stage};
 use super::tail::Tail;
 use crate::job::metric_rule::OutputStream;
+use crate::panics;
 use crate::run::events::{Events, LineSink, OutputSearch};
 
 /// A reader of one stream of a command.
@@ -13,6 +14,8 @@ pub struct Watch {
     search: OutputSearch,
     lines: Rewritten,
     readers: Readers,
+    events: Arc<Events>,
+    has_panicked: bool,
 }
 
 /// People who read the lines.
@@ -25,6 +28,8 @@ struct Readers {
 impl Watch {
     pub fn new(stream: OutputStream, events: &Arc<Events>, tail: Option<Arc<Mutex<Tail>>>) -> Self {
         Watch {
+            events: Arc::clone(events),
+            has_panicked: false,
             search: events.search(stream),
             lines: Rewritten::default(),
             readers: Readers {
@@ -37,11 +42,30 @@ impl Watch {
 
     /// Takes what the command has written next.
     pub fn feed(&mut self, bytes: &[u8]) {
-        self.search.feed(bytes);
-        let readers = &self.readers;
-        if readers.are_there() {
-            self.lines
-                .feed(bytes, |line, stage| readers.line(line, stage));
+        self.guarded(|watch| {
+            panics::point("watch");
+            watch.search.feed(bytes);
+            let readers = &watch.readers;
+            if readers.are_there() {
+                (watch.lines).feed(bytes, |line, stage| readers.line(line, stage));
+            }
+        });
+    }
+
+    /// Does `work`, unless it has panicked before: that must hold up neither the output nor the command.
+    fn guarded(&mut self, work: impl FnOnce(&mut Self)) {
+        if self.has_panicked {
+            return;
+        }
+        if let Err(message) = panics::caught(|| work(self)) {
+            self.has_panicked = true;
+            let stream = match self.readers.stream {
+                OutputStream::Stderr => "stderr",
+                _ => "stdout",
+            };
+            self.events.warn(format!(
+                "internal error: {message}; the rest of {stream} is not read"
+            ));
         }
     }
 
@@ -52,15 +76,19 @@ impl Watch {
 
     /// Logs the present state of a line that is being rewritten, if it is due.
     pub fn pass(&mut self) {
-        let readers = &self.readers;
-        self.lines.pass(|line, stage| readers.line(line, stage));
+        self.guarded(|watch| {
+            let readers = &watch.readers;
+            watch.lines.pass(|line, stage| readers.line(line, stage));
+        });
     }
 
     /// Takes the end of the stream.
     pub fn end(&mut self) {
-        self.search.end();
-        let readers = &self.readers;
-        self.lines.finish(|line, stage| readers.line(line, stage));
+        self.guarded(|watch| {
+            watch.search.end();
+            let readers = &watch.readers;
+            watch.lines.finish(|line, stage| readers.line(line, stage));
+        });
     }
 }
 
