@@ -57,6 +57,21 @@ fn other_commands_refuse_it_and_what_is_typed() {
         .code(2)
         .err("error: METRICSJOB_PUSH_TIMEOUT \"10\": ");
     sandbox.run("status").code(2).err("METRICSJOB_PUSH_TIMEOUT");
+    // Before anything is done.
+    let server = FakeServer::status("200 OK", "");
+    for (variable, value) in [("METRICSJOB_QUIET", "flase"), ("METRICSJOB_OUTPUT", "yaml")] {
+        let sandbox = Sandbox::new()
+            .variable(variable, value)
+            .variable("METRICSJOB_GATEWAY", server.url());
+        let push = sandbox.run_with_input("push --job j", "a 1\n");
+        push.code(2).err(variable);
+        if variable == "METRICSJOB_QUIET" {
+            sandbox.run("delete --job j").code(2).err(variable);
+            sandbox.run("outbox drop --all").code(2).err(variable);
+        }
+        sandbox.run("outbox flush").code(2).err(variable);
+    }
+    assert_eq!(server.requests().len(), 0);
     for option in [
         "--push-timeout 10",
         "--connect-timeout 0s",

@@ -33,6 +33,7 @@ pub struct DeleteArgs {
 
 pub fn main(args: DeleteArgs) -> anyhow::Result<u8> {
     let key = args.group.key()?;
+    let quiet = args.quiet.get(Strict)?;
     let gateways = args.gateway.gateways()?;
     if args.dry_run {
         for gateway in &gateways {
@@ -43,7 +44,7 @@ pub fn main(args: DeleteArgs) -> anyhow::Result<u8> {
     let mut code = exit::SUCCESS;
     for gateway in &gateways {
         match push::delete(gateway, &key, &args.gateway.state_dir()) {
-            Ok(_) if args.quiet.get(Strict)? => {}
+            Ok(_) if quiet => {}
             Ok((existed, forgotten)) => {
                 let place = gateway.group_place(&key);
                 let forgotten = match forgotten {

@@ -388,6 +388,7 @@ fn external_path(url: &str) -> anyhow::Result<String> {
 fn import(args: ImportArgs) -> anyhow::Result<u8> {
     let dir = args.state.dir();
     let connection = args.connection.connection(Strict)?;
+    let quiet = args.quiet.get(Strict)?;
     let from = Gateway::parse(&args.from, dir.clone(), connection).map_err(exit::usage)?;
     if matches!(from, Gateway::Embedded(_)) {
         let problem = "\"embedded\" is where the groups go: give the URL of another gateway";
@@ -405,7 +406,7 @@ fn import(args: ImportArgs) -> anyhow::Result<u8> {
     for problem in &imported.refused {
         console::warning(&format!("not imported: {problem}"));
     }
-    if !args.quiet.get(Strict)? {
+    if !quiet {
         let kept = match imported.kept {
             0 => String::new(),
             n => format!("; {} newer here", count(n as u64, "one is", "are")),

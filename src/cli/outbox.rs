@@ -228,10 +228,12 @@ fn no_entry(id: i64) -> anyhow::Error {
 }
 
 fn flush(args: &FlushArgs) -> anyhow::Result<u8> {
+    let form = (args.output.get(Strict)?, args.quiet.get(Strict)?);
+    let policy = args.delivery.policy(false, Strict)?;
     let state_dir = args.gateway.state_dir();
     let given = args.gateway.given()?;
     let Some(mut state) = State::open_existing(&state_dir)? else {
-        return flushed(args, &[], &[]);
+        return flushed(form, &[], &[]);
     };
     let gateways = match given.is_empty() {
         true => with_entries(&mut state, &state_dir, args)?,
@@ -243,7 +245,6 @@ fn flush(args: &FlushArgs) -> anyhow::Result<u8> {
         }
     }
     drop(state);
-    let policy = args.delivery.policy(false, Strict)?;
     let dispatch = Dispatch::new(&gateways, &state_dir, &policy, Stop::never());
     let results = dispatch.flush(&mut LazyState::new(&state_dir));
     let results = results.into_iter().collect::<Result<Vec<_>, _>>();
@@ -252,7 +253,7 @@ fn flush(args: &FlushArgs) -> anyhow::Result<u8> {
         GatewayError::State(error) => anyhow::Error::from(error),
         error => error.into(),
     })?;
-    flushed(args, &gateways, &results)
+    flushed(form, &gateways, &results)
 }
 
 /// The gateways that entries wait for.
@@ -276,9 +277,13 @@ fn with_entries(
 }
 
 /// Says what became of the entries.
-fn flushed(args: &FlushArgs, gateways: &[Gateway], results: &[Flushed]) -> anyhow::Result<u8> {
+fn flushed(
+    (output, quiet): (Output, bool),
+    gateways: &[Gateway],
+    results: &[Flushed],
+) -> anyhow::Result<u8> {
     let pairs = || gateways.iter().zip(results);
-    if args.output.get(Strict)? == Output::Json {
+    if output == Output::Json {
         let json = pairs().map(|(gateway, flushed)| {
             json!({
                 "gateway": gateway.to_string(),
@@ -289,7 +294,7 @@ fn flushed(args: &FlushArgs, gateways: &[Gateway], results: &[Flushed]) -> anyho
             })
         });
         json::print(&json.collect())?;
-    } else if !args.quiet.get(Strict)? {
+    } else if !quiet {
         let delivered = |flushed: &Flushed| count(flushed.delivered, "1 report", "reports");
         for (gateway, flushed) in pairs().filter(|(_, flushed)| flushed.delivered > 0) {
             console::result(&format!(
@@ -326,10 +331,11 @@ fn flushed(args: &FlushArgs, gateways: &[Gateway], results: &[Flushed]) -> anyho
 }
 
 fn drop_entries(args: &DropArgs) -> anyhow::Result<u8> {
+    let quiet = args.quiet.get(Strict)?;
     let Some(mut state) = State::open_existing(&args.state.dir())? else {
         return match args.ids.first() {
             Some(id) => Err(no_entry(*id)),
-            None => dropped(args, 0),
+            None => dropped(quiet, 0),
         };
     };
     for id in &args.ids {
@@ -343,11 +349,11 @@ fn drop_entries(args: &DropArgs) -> anyhow::Result<u8> {
         (true, _) => Selection::Rejected,
         _ => Selection::Ids(&args.ids),
     };
-    dropped(args, state.drop_entries(selection)?)
+    dropped(quiet, state.drop_entries(selection)?)
 }
 
-fn dropped(args: &DropArgs, number: u64) -> anyhow::Result<u8> {
-    if !args.quiet.get(Strict)? {
+fn dropped(quiet: bool, number: u64) -> anyhow::Result<u8> {
+    if !quiet {
         let entries = count(number, "1 entry", "entries");
         console::result(&format!("dropped {entries}\n"))?;
     }

@@ -94,6 +94,8 @@ pub fn main(mut args: PushArgs) -> anyhow::Result<u8> {
     let key = args.group.key()?;
     let method = args.method.get_or(Method::Post, Strict)?;
     let input_format = args.input_format()?;
+    let (output, quiet) = (args.output.get(Strict)?, args.quiet.get(Strict)?);
+    let policy = args.delivery.policy(false, Strict)?;
     let gateways = args.gateway.gateways()?;
     let is_stdin = args.file == Path::new("-");
     let shown = match is_stdin {
@@ -128,18 +130,17 @@ pub fn main(mut args: PushArgs) -> anyhow::Result<u8> {
         }
         return Ok(exit::SUCCESS);
     }
-    let policy = args.delivery.policy(false, Strict)?;
     let (deliveries, state_failure) = deliver(&push, &gateways, &policy, &args.gateway.state_dir());
     delivery_notes::warn(&gateways, &deliveries, state_failure.as_ref());
     let is_delivered = deliveries.iter().all(|delivery| delivery.result.is_ok());
-    match args.output.get(Strict)? {
+    match output {
         Output::Json => json::print(&json!({
             "method": method.name(),
             "grouping_key": push.key(),
             "series": series,
             "deliveries": json::deliveries(&gateways, push.key(), &deliveries),
         }))?,
-        Output::Text if args.quiet.get(Strict)? => {}
+        Output::Text if quiet => {}
         Output::Text => {
             let (series, method) = (count(series, "1 series", "series"), method.http());
             for (gateway, delivery) in gateways.iter().zip(&deliveries) {
