@@ -119,10 +119,10 @@ impl<'a> Dispatch<'a> {
         let results = self.each(state, |_, courier, state| {
             courier.push_unkept(push, state, until)
         });
-        let results = results.into_iter();
-        results
-            .map(|result| result.unwrap_or_else(|panic| Err(GatewayError::Internal(panic))))
-            .collect()
+        let mut results = results.into_iter();
+        results.try_for_each(|result| {
+            result.unwrap_or_else(|panic| Err(GatewayError::Internal(panic)))
+        })
     }
 
     /// Does `work` for each courier: for several at the same time, so that none waits for another's gateway. One

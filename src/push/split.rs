@@ -10,6 +10,7 @@ use crate::metrics::{Family, Method, Push};
 const MAX_REQUESTS: u32 = 32;
 
 /// What became of the parts of a push.
+#[derive(Debug)]
 pub struct Split {
     /// Whether the gateway took any of them.
     pub is_any_taken: bool,
@@ -147,7 +148,7 @@ mod tests {
                 false => Ok(()),
             }
         });
-        (split.ok().expect("only refusals"), requests)
+        (split.expect("only refusals"), requests)
     }
 
     fn names(families: &[Family]) -> Vec<&str> {
