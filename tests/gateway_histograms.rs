@@ -5,148 +5,19 @@ use std::io::Write;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use prost::Message;
-use serde_json::{Value as Json, json};
+#[cfg(feature = "real-servers")]
+use serde_json::Value as Json;
+use serde_json::json;
 
 use crate::common::Sandbox;
-use crate::common::client_model::{
-    Bucket, BucketSpan, Exemplar, Histogram, LabelPair, Metric, MetricFamily, decode,
+#[cfg(feature = "real-servers")]
+use crate::common::Server;
+use crate::common::client_model::{Bucket, Histogram};
+use crate::common::histograms::{
+    GROUP, HUGE, PROTOBUF, body, both, classic_float, family, float_bucket, in_api, native_float,
+    native_integer, push, scraped, span,
 };
-use crate::common::own_gateway::{OwnGateway, exchange};
-
-const PROTOBUF: &str = "application/vnd.google.protobuf; \
-    proto=io.prometheus.client.MetricFamily; encoding=delimited";
-
-const GROUP: &str = "/metrics/job/j";
-
-/// More than a float holds exactly.
-const HUGE: u64 = (1 << 53) + 1;
-
-fn family(name: &str, histogram: Histogram) -> MetricFamily {
-    MetricFamily {
-        name: Some(name.into()),
-        r#type: Some(4),
-        metric: vec![Metric {
-            histogram: Some(histogram),
-            ..Default::default()
-        }],
-        ..Default::default()
-    }
-}
-
-fn body(families: &[MetricFamily]) -> Vec<u8> {
-    let families = families.iter();
-    families
-        .flat_map(Message::encode_length_delimited_to_vec)
-        .collect()
-}
-
-#[track_caller]
-fn push(gateway: &OwnGateway, method: &str, families: &[MetricFamily]) {
-    let headers = [("Content-Type", PROTOBUF)];
-    let (status, text) = gateway.request(method, GROUP, &headers, body(families));
-    assert_eq!(status, 200, "{text}");
-}
-
-fn float_bucket(upper_bound: f64, count: f64) -> Bucket {
-    Bucket {
-        upper_bound: Some(upper_bound),
-        cumulative_count_float: Some(count),
-        ..Default::default()
-    }
-}
-
-fn span(offset: i32, length: u32) -> BucketSpan {
-    BucketSpan {
-        offset: Some(offset),
-        length: Some(length),
-    }
-}
-
-/// Whole counts at last, which text does not tell from integers.
-fn classic_float() -> Histogram {
-    Histogram {
-        sample_count_float: Some(4.0),
-        sample_sum: Some(5.25),
-        bucket: vec![
-            float_bucket(0.5, 1.5),
-            float_bucket(1.0, 2.75),
-            float_bucket(f64::INFINITY, 4.0),
-        ],
-        ..Default::default()
-    }
-}
-
-fn native_integer() -> Histogram {
-    Histogram {
-        sample_count: Some(19),
-        sample_sum: Some(-3.5),
-        schema: Some(0),
-        zero_threshold: Some(0.125),
-        zero_count: Some(7),
-        negative_span: vec![span(1, 2)],
-        negative_delta: vec![1, 2],
-        positive_span: vec![span(-1, 2), span(2, 1)],
-        positive_delta: vec![3, -3, 5],
-        ..Default::default()
-    }
-}
-
-fn native_float() -> Histogram {
-    Histogram {
-        sample_count_float: Some(6.5),
-        sample_sum: Some(10.0),
-        schema: Some(-1),
-        zero_threshold: Some(0.125),
-        zero_count_float: Some(0.25),
-        negative_span: vec![span(0, 1)],
-        negative_count: vec![1.25],
-        positive_span: vec![span(0, 3)],
-        positive_count: vec![2.0, 0.0, 3.0],
-        ..Default::default()
-    }
-}
-
-/// Native and classic buckets, and an exemplar in one of those.
-fn both() -> Histogram {
-    let mut bucket = classic_float().bucket;
-    bucket[1].exemplar = Some(Exemplar {
-        label: vec![LabelPair {
-            name: Some("trace".into()),
-            value: Some("x".into()),
-        }],
-        value: Some(0.75),
-        timestamp: None,
-    });
-    Histogram {
-        bucket,
-        ..native_float()
-    }
-}
-
-/// The histogram of a family at `/metrics` in protobuf.
-#[track_caller]
-fn scraped(gateway: &OwnGateway, name: &str) -> Histogram {
-    let headers = [("Accept", PROTOBUF)];
-    let answer = exchange(gateway.address(), "GET", "/metrics", &headers, b"").unwrap();
-    let families = decode(&answer.bytes).unwrap();
-    let mut families = families.into_iter();
-    let mut family = families
-        .find(|it| it.name.as_deref() == Some(name))
-        .unwrap();
-    family.metric.remove(0).histogram.unwrap()
-}
-
-/// The one series of a family at `/api/v1/metrics`.
-#[track_caller]
-fn in_api(gateway: &OwnGateway, name: &str) -> Json {
-    let (status, text) = gateway.get("/api/v1/metrics");
-    assert_eq!(status, 200, "{text}");
-    let api: Json = serde_json::from_str(&text).unwrap();
-    let mut series = api["data"][0][name]["metrics"][0].clone();
-    series.as_object_mut().unwrap().remove("labels");
-    series
-}
+use crate::common::own_gateway::OwnGateway;
 
 /// The lines of a family in a format of `/metrics`, without the labels of the group.
 #[track_caller]
@@ -458,100 +329,6 @@ fn a_float_histogram_is_checked_like_any_other() {
 }
 
 #[test]
-fn import_takes_counts_and_native_buckets() {
-    let gateway = OwnGateway::alone(&[]);
-    let sandbox = Sandbox::new();
-    let huge = Histogram {
-        sample_count: Some(HUGE),
-        ..Default::default()
-    };
-    let mut deep = native_integer();
-    deep.schema = Some(8);
-    let pushed = [
-        family("classic", classic_float()),
-        family("deep", deep),
-        family("float", native_float()),
-        family("huge", huge),
-        family("integer", native_integer()),
-    ];
-    push(&gateway, "PUT", &pushed);
-    let dir = sandbox.path();
-    let import = format!(
-        "gateway import {} --state-dir {}",
-        gateway.url(),
-        dir.display()
-    );
-    sandbox.run(&import).code(0).out("imported a group");
-    let imported = OwnGateway::start(sandbox.path(), &[]);
-    for family in &pushed {
-        let name = family.name.as_deref().unwrap();
-        assert_eq!(in_api(&imported, name), in_api(&gateway, name));
-        if name.starts_with(['d', 'f', 'i']) {
-            // The empty bucket between others needs no span of its own.
-            let (mut ours, mut theirs) = (scraped(&imported, name), scraped(&gateway, name));
-            for histogram in [&mut ours, &mut theirs] {
-                histogram.positive_span.clear();
-                histogram.positive_delta.clear();
-                histogram.positive_count.clear();
-                // The text has it, and so what the API was read from.
-                histogram.bucket.clear();
-            }
-            assert_eq!(ours, theirs);
-        }
-    }
-}
-
-#[test]
-fn what_a_pushgateway_of_1_8_shows_can_be_imported() {
-    let broken = json!([[0, "1", "3", "2"]]);
-    let whole = json!([
-        [1, "-1.414213562373095", "-1", "2"],
-        [3, "-1e-9", "1e-9", "1"]
-    ]);
-    for (buckets, code) in [(whole, 0), (broken, 1)] {
-        let api = json!({"status": "success", "data": [{
-            "labels": {"job": "j"},
-            "last_push_successful": true,
-            "push_time_seconds": {"type": "GAUGE", "metrics": [{"labels": {}, "value": "1e+09"}]},
-            "h": {"type": "HISTOGRAM", "metrics": [
-                {"labels": {"job": "j", "instance": ""}, "count": "3", "sum": "1", "buckets": buckets},
-            ]},
-        }]});
-        let server = crate::common::FakeServer::responding(move |_| {
-            let body = api.to_string();
-            let length = body.len();
-            format!(
-                "HTTP/1.1 200 OK\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
-            )
-        });
-        let sandbox = Sandbox::new();
-        let dir = sandbox.path().display();
-        let import = format!("gateway import {} --state-dir {dir}", server.url());
-        let import = sandbox.run(&import);
-        if code != 0 {
-            assert!(
-                import
-                    .stderr()
-                    .contains("h: no native histogram has a bucket from 1 to 3"),
-                "{}",
-                import.stderr()
-            );
-            continue;
-        }
-        import.code(0);
-        let imported = scraped(&OwnGateway::start(sandbox.path(), &[]), "h");
-        assert_eq!(imported.schema, Some(1));
-        assert_eq!(imported.negative_span, [span(1, 1)]);
-        assert_eq!(imported.negative_delta, [2]);
-        assert_eq!(imported.zero_threshold, Some(1e-9));
-        assert_eq!(
-            (imported.zero_count, imported.sample_count),
-            (Some(1), Some(3))
-        );
-    }
-}
-
-#[test]
 fn the_page_shows_them() {
     let gateway = OwnGateway::alone(&[]);
     push(
@@ -598,29 +375,47 @@ fn broken_native_histograms_are_shown_as_far_as_they_go() {
     );
 }
 
+/// Prometheus 2.42 reads float histograms, classic ones from text and native ones from protobuf.
+#[cfg(feature = "real-servers")]
 #[test]
-fn the_build_is_told_in_the_fields_of_a_pushgateway() {
+fn prometheus_scrapes_the_counts() {
     let gateway = OwnGateway::alone(&[]);
-    let (_, text) = gateway.get("/api/v1/status");
-    let status: Json = serde_json::from_str(&text).unwrap();
-    let build = &status["data"]["build_information"];
-    for field in [
-        "branch",
-        "buildDate",
-        "buildUser",
-        "goVersion",
-        "revision",
-        "version",
-    ] {
-        assert!(
-            build[field].as_str().is_some_and(|it| !it.is_empty()),
-            "{text}"
-        );
-    }
-    assert_eq!(build["version"], env!("CARGO_PKG_VERSION"));
-    assert_eq!(build["implementation"], "metricsjob");
-    assert!(
-        build["goVersion"].as_str().unwrap().starts_with("rustc 1."),
-        "{text}"
+    push(
+        &gateway,
+        "PUT",
+        &[
+            family("classic", classic_float()),
+            family("float", native_float()),
+            family("integer", native_integer()),
+        ],
     );
+    let sandbox = Sandbox::new();
+    let config = format!(
+        "scrape_configs:\n- job_name: gateway\n  honor_labels: true\n  scrape_interval: 200ms\n  \
+         scrape_timeout: 200ms\n  static_configs:\n  - targets: ['{}']\n",
+        gateway.address()
+    );
+    let config = sandbox.write("prometheus.yml", config);
+    let value = |prometheus: &Server, query: &str| {
+        let path = format!("/api/v1/query?query={query}");
+        let answer = prometheus.wait_for(&path, |body| body.contains("\"metric\""));
+        let answer: Json = serde_json::from_str(&answer).unwrap();
+        answer["data"]["result"][0]["value"][1].clone()
+    };
+    let of_text = Server::prometheus(&config);
+    assert_eq!(value(&of_text, "classic_bucket%7Ble=%221%22%7D"), "2.75");
+    assert_eq!(value(&of_text, "classic_count"), "4");
+    assert_eq!(value(&of_text, "float_count"), "6.5");
+    let flags = ["--enable-feature=native-histograms"];
+    let of_protobuf = Server::prometheus_with(&config, &flags);
+    for (query, expected) in [
+        ("histogram_count(float)", "6.5"),
+        ("histogram_sum(float)", "10"),
+        ("histogram_count(integer)", "19"),
+        // The highest bucket ends there.
+        ("histogram_quantile(1,float)", "16"),
+        ("histogram_quantile(1,integer)", "8"),
+    ] {
+        assert_eq!(value(&of_protobuf, query), expected, "{query}");
+    }
 }

@@ -1,7 +1,13 @@
 //! `metricsjob gateway import`: the groups of a running Pushgateway.
 
+use serde_json::json;
+
+use crate::common::client_model::Histogram;
+use crate::common::histograms::{
+    HUGE, classic_float, family, in_api, native_float, native_integer, push, scraped, span,
+};
 use crate::common::own_gateway::OwnGateway;
-use crate::common::{Sandbox, Server};
+use crate::common::{FakeServer, Sandbox, Server};
 
 /// Groups of each kind, and of keys that need base64.
 fn filled() -> Server {
@@ -118,4 +124,98 @@ fn from_where_there_is_none() {
         .code(2)
         .err("give the URL of another gateway");
     assert!(!sandbox.state_db().exists());
+}
+
+#[test]
+fn from_ours_with_float_counts_and_native_buckets() {
+    let gateway = OwnGateway::alone(&[]);
+    let sandbox = Sandbox::new();
+    let huge = Histogram {
+        sample_count: Some(HUGE),
+        ..Default::default()
+    };
+    let mut deep = native_integer();
+    deep.schema = Some(8);
+    let pushed = [
+        family("classic", classic_float()),
+        family("deep", deep),
+        family("float", native_float()),
+        family("huge", huge),
+        family("integer", native_integer()),
+    ];
+    push(&gateway, "PUT", &pushed);
+    let dir = sandbox.path();
+    let import = format!(
+        "gateway import {} --state-dir {}",
+        gateway.url(),
+        dir.display()
+    );
+    sandbox.run(&import).code(0).out("imported a group");
+    let imported = OwnGateway::start(sandbox.path(), &[]);
+    for family in &pushed {
+        let name = family.name.as_deref().unwrap();
+        assert_eq!(in_api(&imported, name), in_api(&gateway, name));
+        if name.starts_with(['d', 'f', 'i']) {
+            // The empty bucket between others needs no span of its own.
+            let (mut ours, mut theirs) = (scraped(&imported, name), scraped(&gateway, name));
+            for histogram in [&mut ours, &mut theirs] {
+                histogram.positive_span.clear();
+                histogram.positive_delta.clear();
+                histogram.positive_count.clear();
+                // The text has it, and so what the API was read from.
+                histogram.bucket.clear();
+            }
+            assert_eq!(ours, theirs);
+        }
+    }
+}
+
+#[test]
+fn native_buckets_of_a_pushgateway_since_1_8() {
+    let broken = json!([[0, "1", "3", "2"]]);
+    let whole = json!([
+        [1, "-1.414213562373095", "-1", "2"],
+        [3, "-1e-9", "1e-9", "1"]
+    ]);
+    for (buckets, code) in [(whole, 0), (broken, 1)] {
+        let api = json!({"status": "success", "data": [{
+            "labels": {"job": "j"},
+            "last_push_successful": true,
+            "push_time_seconds": {"type": "GAUGE", "metrics": [{"labels": {}, "value": "1e+09"}]},
+            "h": {"type": "HISTOGRAM", "metrics": [
+                {"labels": {"job": "j", "instance": ""}, "count": "3", "sum": "1", "buckets": buckets},
+            ]},
+        }]});
+        let server = FakeServer::responding(move |_| {
+            let body = api.to_string();
+            let length = body.len();
+            format!(
+                "HTTP/1.1 200 OK\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
+            )
+        });
+        let sandbox = Sandbox::new();
+        let dir = sandbox.path().display();
+        let import = format!("gateway import {} --state-dir {dir}", server.url());
+        let import = sandbox.run(&import);
+        if code != 0 {
+            assert!(
+                import
+                    .stderr()
+                    .contains("h: no native histogram has a bucket from 1 to 3"),
+                "{}",
+                import.stderr()
+            );
+            continue;
+        }
+        import.code(0);
+        let imported = scraped(&OwnGateway::start(sandbox.path(), &[]), "h");
+        assert_eq!(imported.schema, Some(1));
+        assert_eq!(imported.negative_span, [span(1, 1)]);
+        assert_eq!(imported.negative_delta, [2]);
+        assert_eq!(imported.zero_threshold, Some(1e-9));
+        assert_eq!(
+            (imported.zero_count, imported.sample_count),
+            (Some(1), Some(3))
+        );
+    }
 }

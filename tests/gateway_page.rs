@@ -4,7 +4,10 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use metricsjob::gateway::page::{self, Page};
-use metricsjob::metrics::{Family, Group, GroupingKey};
+use metricsjob::metrics::{
+    BucketSpan, Count, Family, Group, GroupingKey, Kind, Labels, NativeBuckets, NativeHistogram,
+    Value,
+};
 
 use crate::common::curl::curl;
 use crate::common::own_gateway::OwnGateway;
@@ -233,6 +236,30 @@ fn ages_keep_counting() {
     browser.wait_for("document.querySelector('time').textContent > '5 seconds ago'");
 }
 
+/// A float histogram whose native buckets have bounds with many digits.
+fn fine_histogram() -> Value {
+    let side = NativeBuckets {
+        spans: vec![BucketSpan {
+            offset: -250_001,
+            length: 2,
+        }],
+        counts: vec![1.0 / 3.0, 1e300],
+        ..NativeBuckets::default()
+    };
+    let native = NativeHistogram {
+        schema: Some(8),
+        negative: side.clone(),
+        positive: side,
+        ..NativeHistogram::default()
+    };
+    Value::Histogram {
+        count: Count::Float(2.0 / 3.0),
+        sum: 0.0,
+        buckets: Vec::new(),
+        native: Some(Box::new(native)),
+    }
+}
+
 #[test]
 fn narrow_screens_scroll_in_one_direction() {
     let long = "x".repeat(500);
@@ -240,6 +267,12 @@ fn narrow_screens_scroll_in_one_direction() {
     wide.families = vec![
         Family::gauge("a".repeat(300), long.clone(), -1.234_567_890_123e-300),
         Family::gauge("size_bytes", "Size.", 1e20),
+        Family::new(
+            "h",
+            "",
+            Kind::Histogram,
+            [(Labels::new(), fine_histogram())],
+        ),
     ];
     wide.families[1].metrics[0].labels.insert("table", &long);
     wide.push_failure_time = NOW as f64;

@@ -3,7 +3,7 @@
 //! It follows `io.prometheus.client` and the Pushgateway's rules. Nothing here knows jobs, HTTP or
 //! the state database; everything else may import this module, and it imports nothing of ours.
 //!
-//! - [`Family`], [`Metric`], [`Value`]: one metric name with its series.
+//! - [`Family`], [`Metric`], [`Value`]: one metric name with its series; [`Count`]: whole or not, in a histogram.
 //! - [`text`]: the Prometheus text format 0.0.4, in and out.
 //! - [`protobuf`]: the protobuf format, in and out.
 //! - [`GroupingKey`], [`Method`], [`Group`]: which group a push goes to, what it does there, and

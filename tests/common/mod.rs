@@ -13,6 +13,7 @@ pub mod families;
 mod fault;
 mod fault_proxy;
 mod gateway;
+pub mod histograms;
 pub mod own_gateway;
 pub mod own_server;
 mod port;
