@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::common::{Sandbox, US};
+use crate::common::Sandbox;
 
 const DIR: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/examples");
 
@@ -70,7 +70,7 @@ fn systemd_takes_the_units() {
     .into_iter()
     .map(|name| {
         let unit = fs::read_to_string(format!("{DIR}/{name}")).unwrap();
-        let built = &*US;
+        let built = &*crate::common::US;
         sandbox.write(name, unit.replace("/usr/local/bin/metricsjob", built))
     })
     .collect();

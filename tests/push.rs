@@ -427,10 +427,11 @@ fn the_real_pushgateway_refuses_the_same_text() {
 /// What `push` accepts for a person, a gateway refuses as before.
 #[test]
 fn gateways_stay_strict() {
-    let mut servers = vec![crate::common::Server::gateway(&[])];
-    #[cfg(feature = "real-servers")]
-    servers.push(crate::common::Server::pushgateway(&[]));
-    for server in servers {
+    for server in [
+        crate::common::Server::gateway(&[]),
+        #[cfg(feature = "real-servers")]
+        crate::common::Server::pushgateway(&[]),
+    ] {
         for (text, _) in INSIGNIFICANT {
             let (status, answer) = server.request("POST", "/metrics/job/j", text);
             assert_eq!(status, 400, "{text:?} {answer}");

@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 
-use crate::common::{FakeServer, Finished, Sandbox, US};
+use crate::common::{FakeServer, Finished, Sandbox};
 
 /// A built-in and a command, whose state is opened beside it.
 const JOBS: [&str; 2] = ["run backup --set duration=0s", "exec -- true"];
@@ -104,7 +104,10 @@ mod as_root {
         if !binary.exists() {
             // By another process: what other tests start would have inherited the file, open for writing, if we
             // had it open, and then it cannot be run.
-            let copy = Command::new("cp").arg(US).arg(&binary).status();
+            let copy = Command::new("cp")
+                .arg(crate::common::US)
+                .arg(&binary)
+                .status();
             assert!(copy.unwrap().success());
             mode(sandbox.path(), 0o755);
         }
@@ -167,7 +170,7 @@ mod as_root {
         let mut command = Command::new("unshare");
         command
             .args(["--mount", "sh", "-euc", script, "sh"])
-            .arg(US)
+            .arg(crate::common::US)
             .args(line.split_whitespace())
             .env_clear()
             .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")

@@ -14,10 +14,10 @@ pub fn warn(
     let mut is_told = false;
     for (gateway, delivery) in gateways.iter().zip(deliveries) {
         if let Err(Undelivered { error, kept }) = &delivery.result {
-            let it_is = match error.refused_families().len() {
-                0 => "the report is",
-                1 => "it is",
-                _ => "they are",
+            let (it_is, it) = match error.refused_families().len() {
+                0 => ("the report is", "it"),
+                1 => ("it is", "it"),
+                _ => ("they are", "they"),
             };
             let fate = match (kept, state_failure) {
                 (Kept::InOutbox { id, path }, _) => {
@@ -28,7 +28,7 @@ pub fn warn(
                 }
                 (Kept::Lost, Some(failure)) if !error.is_of_state() && !is_told => {
                     is_told = true;
-                    format!("{it_is} lost, and could not be kept either: {failure}")
+                    format!("{it_is} lost, because {it} could not be kept either: {failure}")
                 }
                 (Kept::Lost, _) => {
                     is_told = true;
