@@ -148,6 +148,7 @@ fn a_gateway_that_is_none_leaves_the_history() {
         run.code(0).err(problem);
         sandbox.exec("--require-push", "true").code(69);
         sandbox.exec("--require-push --no-push", "true").code(0);
+        sandbox.exec("--require-push --dry-run", "true").code(0);
         let sandbox = sandbox.variable("METRICSJOB_GATEWAY", "");
         let outcomes = sandbox.outcomes();
         assert_eq!(outcomes, ["failure", "success", "success", "success"]);

@@ -160,8 +160,10 @@ pub fn main(mut job: Job, args: &PerformArgs, talk: Talk) -> anyhow::Result<u8> 
     if is_command {
         end_as_interrupted(&performed.run);
     }
-    let is_reported = is_reported(&performed, is_any_left_out);
-    let code = match require_push && !is_reported {
+    let is_pushed = !args.dry_run && !args.no_push;
+    let is_reported = is_reported(&performed) && !(is_pushed && is_any_left_out);
+    let is_unreported = !is_reported && performed.run.outcome.is_success();
+    let code = match require_push && is_unreported {
         true => UNAVAILABLE,
         false => performed.run.outcome.exit_code(),
     };
@@ -170,15 +172,11 @@ pub fn main(mut job: Job, args: &PerformArgs, talk: Talk) -> anyhow::Result<u8> 
     Ok(code)
 }
 
-/// Whether each gateway has the report, as far as the run's outcome does not matter more.
-fn is_reported(performed: &Performed<'_>, is_any_left_out: bool) -> bool {
-    let is_wanted = performed.push.is_some();
+/// Whether each gateway that got the report has taken it.
+fn is_reported(performed: &Performed<'_>) -> bool {
     let is_pushable = !matches!(performed.push, Some(Err(_)));
     let mut deliveries = performed.deliveries.iter();
-    let is_nowhere = is_wanted && is_any_left_out;
-    let is_delivered =
-        !is_nowhere && is_pushable && deliveries.all(|delivery| delivery.result.is_ok());
-    is_delivered || !performed.run.outcome.is_success()
+    is_pushable && deliveries.all(|delivery| delivery.result.is_ok())
 }
 
 /// Says on stderr what went wrong besides the outcome.
