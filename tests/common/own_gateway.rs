@@ -13,7 +13,7 @@ use std::thread::{self, JoinHandle};
 use nix::sys::signal::Signal;
 use tempfile::TempDir;
 
-use super::program::{US, environment};
+use super::program::{US, environment, isolate};
 use super::server::{Answer, PATIENCE};
 use super::waiting::{eventually, send};
 
@@ -41,6 +41,7 @@ pub fn gateway_command(dir: &Path, flags: &[&str]) -> Command {
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::piped());
+    isolate(&mut command);
     command
 }
 

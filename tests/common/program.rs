@@ -1,11 +1,17 @@
 //! The program under test, and the environment that it finds.
 
 use std::env;
-use std::ffi::{OsStr, OsString};
+use std::ffi::{CStr, OsStr, OsString};
 use std::fmt;
 use std::ops::Deref;
+use std::os::unix::process::CommandExt;
 use std::path::Path;
+use std::process::Command;
 use std::sync::OnceLock;
+
+use nix::mount::{MsFlags, mount};
+use nix::sched::{CloneFlags, unshare};
+use nix::sys::signal::{SigHandler, Signal};
 
 /// The path of the program under test: that of the variable `METRICSJOB_TEST_PROGRAM`, as `scripts/test` sets it to
 /// the release build, else the one that cargo has built beside the tests.
@@ -57,4 +63,36 @@ pub fn environment(home: &Path) -> Vec<(&'static str, OsString)> {
         ("RUST_BACKTRACE", "1".into()),
         ("RUST_LOG", "trace".into()),
     ]
+}
+
+/// Has `command` begin as on a machine that has nothing of metricsjob's, without a terminal, and with signals as they
+/// are in an ordinary shell, wherever the tests themselves run.
+pub fn isolate(command: &mut Command) {
+    let has_jobs = Path::new("/etc/metricsjob").exists();
+    // SAFETY: all that is called between fork and exec are system calls.
+    unsafe {
+        command.pre_exec(move || {
+            nix::unistd::setsid()?;
+            for signal in Signal::iterator() {
+                // Those that cannot be changed are as they should be.
+                let _ = nix::sys::signal::signal(signal, SigHandler::SigDfl);
+            }
+            if has_jobs && nix::unistd::geteuid().is_root() {
+                hide(SYSTEM_JOBS)?;
+            }
+            Ok(())
+        });
+    }
+}
+
+/// The directory of job files that all users have.
+const SYSTEM_JOBS: &CStr = c"/etc/metricsjob";
+
+/// Has this process and those that come from it see an empty directory.
+fn hide(dir: &CStr) -> nix::Result<()> {
+    unshare(CloneFlags::CLONE_NEWNS)?;
+    let none: Option<&CStr> = None;
+    let private = MsFlags::MS_REC | MsFlags::MS_PRIVATE;
+    mount(none, c"/", none, private, none)?;
+    mount(Some(c"none"), dir, Some(c"tmpfs"), MsFlags::empty(), none)
 }

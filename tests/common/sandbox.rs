@@ -3,7 +3,6 @@
 use std::ffi::OsStr;
 use std::fs;
 use std::io::Write;
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
@@ -11,7 +10,7 @@ use serde_json::Value as Json;
 use tempfile::TempDir;
 
 use super::gateway::{Samples, status_samples};
-use super::program::{US, environment};
+use super::program::{US, environment, isolate};
 
 /// An empty home, which is the working directory too.
 pub struct Sandbox {
@@ -88,14 +87,7 @@ impl Sandbox {
         for name in &self.removed {
             command.env_remove(name);
         }
-        // SAFETY: setsid(2) may be called between fork and exec.
-        unsafe {
-            // Without a terminal, wherever the tests themselves run.
-            command.pre_exec(|| {
-                nix::unistd::setsid()?;
-                Ok(())
-            });
-        }
+        isolate(&mut command);
         command
     }
 
