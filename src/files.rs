@@ -1,7 +1,7 @@
 //! Opening files in places where anybody may have put something else, such as a FIFO, whose opening waits for a
 //! process at its other end.
 //!
-//! What a person names on the command line may be a pipe and is opened as usual: a signal ends the wait.
+//! Files that a person names on the command line may be pipes and are opened as usual: a signal ends the wait.
 
 use std::fs::{File, FileType, OpenOptions};
 use std::io;

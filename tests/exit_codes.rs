@@ -131,6 +131,19 @@ fn anything_else() {
     });
 }
 
+/// A bug of ours is a failure of the run.
+#[test]
+fn an_internal_error() {
+    in_both(|sandbox| {
+        let sandbox = sandbox.variable("METRICSJOB_PANIC_AT", "run");
+        for line in ["exec -- true", "run backup --set duration=0s"] {
+            sandbox.run(line).code(70).err("internal error: ");
+        }
+        let sandbox = sandbox.variable("METRICSJOB_PANIC_AT", "");
+        assert_eq!(sandbox.outcomes(), ["failure", "failure"]);
+    });
+}
+
 /// The lock of a job protects it from itself, so that this is the one thing of the state without which nothing runs.
 #[test]
 fn a_lock_that_cannot_be_had() {

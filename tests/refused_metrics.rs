@@ -1,5 +1,6 @@
 //! A metric of the job that its gateway refuses does not take along the runner's own.
 
+use crate::common::own_server::{OwnServer, job};
 use crate::common::{FakeServer, Sandbox, TestGateway};
 
 on_each_gateway!(
@@ -176,6 +177,23 @@ fn without_state_too() {
     let requests = server.requests();
     assert_eq!(requests.len(), 4);
     assert!(requests[3].body.contains("batch_job_success 0"));
+}
+
+/// The log of a server names what was refused.
+#[test]
+fn a_server_tells_too() {
+    let sandbox = Sandbox::new();
+    let text = "# TYPE items gauge\nitems 1\n";
+    sandbox.run_with_input("push --job other", text).code(0);
+    let script = r##"printf "# TYPE items counter\nitems 2\nz 3\n" >>$METRICSJOB_METRICS; exit 3"##;
+    job(&sandbox, "j", "", script);
+    let server = OwnServer::start(&sandbox, "");
+    server.run("j");
+    server.logs("the metric items is refused, the rest of the report is delivered: ");
+    server.end();
+    assert_eq!(sandbox.value("j", "batch_job_success"), Some(0.0));
+    assert_eq!(sandbox.value("j", "z"), Some(3.0));
+    assert_eq!(sandbox.outbox().len(), 1);
 }
 
 /// Any 2xx means that the gateway has it.

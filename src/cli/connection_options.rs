@@ -147,13 +147,13 @@ enum Problem {
 }
 
 impl ConnectionArgs {
-    /// What the options say. The files that they name are read here, so that one which cannot be used is found
-    /// before anything runs.
+    /// Makes a connection of the options. The files that they name are read here, so that one which cannot be used is
+    /// found before anything runs.
     ///
     /// # Errors
     ///
-    /// What is wrong on the command line; what is wrong in a variable or a file only if `strictness` makes that
-    /// wrong usage. Otherwise the connection is of no use then, and says why.
+    /// A mistake on the command line; one in a variable or a file only if `strictness` makes that wrong usage. Where it
+    /// does not, the connection is [unusable](Connection::unusable).
     pub fn connection(&self, strictness: Strictness) -> anyhow::Result<Connection> {
         let default = Timeouts::default();
         let timeouts = Timeouts {

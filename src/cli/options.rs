@@ -179,7 +179,7 @@ impl GatewayArgs {
 /// Where a run reports to.
 pub struct Targets {
     pub gateways: Vec<Gateway>,
-    /// Whether the environment names one that is none.
+    /// True if the environment names a gateway that cannot be parsed.
     pub is_any_left_out: bool,
     /// Why those behind a URL cannot be reached as the options say.
     unusable: Option<String>,

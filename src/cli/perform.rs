@@ -172,7 +172,7 @@ pub fn main(mut job: Job, args: &PerformArgs, talk: Talk) -> anyhow::Result<u8> 
     Ok(code)
 }
 
-/// Whether each gateway that got the report has taken it.
+/// Returns true if each gateway that was sent the report has taken it.
 fn is_reported(performed: &Performed<'_>) -> bool {
     let is_pushable = !matches!(performed.push, Some(Err(_)));
     let mut deliveries = performed.deliveries.iter();

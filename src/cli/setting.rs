@@ -1,8 +1,8 @@
 //! Settings of delivery and monitoring, which can come from the environment too, and what becomes of a bad one.
 //!
-//! What is typed wrong on a command line is wrong usage. But a variable is set for many jobs at once, often by
-//! somebody else, and a job must not stay undone for how it is watched: `run` and `exec` warn of a bad one, and go on
-//! as if it were not set.
+//! A mistake on the command line is wrong usage. But a variable is set for many jobs at once, often by somebody else,
+//! and a job must not stay undone because of how it is monitored: `run` and `exec` warn of a bad variable, and go on as
+//! if it were not set.
 
 use std::error::Error;
 use std::ffi::OsStr;
@@ -15,7 +15,7 @@ use clap::{Arg, Command};
 use super::console;
 use super::exit::usage;
 
-/// What becomes of a setting that is wrong outside the command line.
+/// The treatment of a setting that is wrong outside the command line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Strictness {
     /// It is wrong usage.
@@ -28,7 +28,7 @@ pub enum Strictness {
 #[derive(Debug, Clone)]
 pub struct Setting<T> {
     value: Result<T, String>,
-    /// Whether it is from the command line, and not from the environment.
+    /// True for the command line, false for the environment.
     is_typed: bool,
 }
 
@@ -49,7 +49,7 @@ impl<T> Setting<T> {
         }
     }
 
-    /// Has the value as [`get`](Self::get), or `fallback`.
+    /// Returns the value as [`get`](Self::get) does, or `fallback`.
     pub fn get_or(&self, fallback: T, strictness: Strictness) -> anyhow::Result<T>
     where
         T: Clone,

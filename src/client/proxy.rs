@@ -10,7 +10,7 @@ use super::Credentials;
 /// A proxy that the environment names.
 pub struct Proxy {
     pub variable: &'static str,
-    /// Whether it is itself reached over TLS.
+    /// True if the proxy itself is reached over TLS.
     pub is_tls: bool,
     pub credentials: Option<Credentials>,
 }
@@ -33,7 +33,7 @@ pub fn proxy(url: &Url) -> Option<Proxy> {
     })
 }
 
-/// Whether `NO_PROXY` excepts `url` from all proxies. reqwest, which reads that too, takes `*` for names only, and
+/// Returns true if `NO_PROXY` excepts `url` from all proxies. reqwest, which reads that too, takes `*` for names only, and
 /// knows neither ports nor blanks between the entries.
 pub fn is_excepted(url: &Url) -> bool {
     let list = first_set(["NO_PROXY", "no_proxy"]);
@@ -48,7 +48,7 @@ fn first_set<const N: usize>(variables: [&'static str; N]) -> Option<(&'static s
     })
 }
 
-/// Whether an entry of `list`, which has commas or blanks between them, is for `url`.
+/// Returns true if an entry of `list`, which commas or blanks separate, matches `url`.
 fn excepts(list: &str, url: &Url) -> bool {
     let Some(host) = url.host() else {
         return false;
@@ -73,8 +73,8 @@ fn without_port(entry: &str) -> (&str, Option<u16>) {
     }
 }
 
-/// Whether `name` is `host`: `*` is any, an address or a network in CIDR notation is meant as that, and a domain has
-/// all that is below it too, with or without `.` or `*.` before it.
+/// Returns true if `name` matches `host`: `*` matches any host, an address or a network in CIDR notation itself, and a
+/// domain all that is below it too, with or without `.` or `*.` before it.
 fn is_for(name: &str, host: &Host) -> bool {
     let name = name.trim_start_matches('[').trim_end_matches(']');
     if name == "*" {

@@ -55,7 +55,7 @@ impl Count {
         matches!(self, Count::Float(_))
     }
 
-    /// Whether it is read back from text as it is. Text has the nearest float of an integer, and a whole
+    /// Returns true if text gives it back unchanged. Text has the nearest float of an integer, and a whole
     /// float looks like an integer.
     pub fn fits_text(self) -> bool {
         /// Up to here a float holds every whole number.

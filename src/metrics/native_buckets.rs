@@ -35,8 +35,8 @@ impl NativeBucket {
 }
 
 impl NativeHistogram {
-    /// Whether readers take it for a native histogram, rather than a classic one with exemplars and the
-    /// like.
+    /// Returns true if readers take it for a native histogram, rather than for a classic one with exemplars
+    /// and the like.
     pub fn has_spans(&self) -> bool {
         !self.negative.spans.is_empty() || !self.positive.spans.is_empty()
     }

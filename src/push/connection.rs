@@ -19,7 +19,7 @@ pub struct Connection {
     /// Further headers of each request, marked as sensitive.
     pub headers: HeaderMap,
     pub encoding: Encoding,
-    /// Why nothing must be sent: who we are there, or whom to trust, could not be read.
+    /// The reason why nothing must be sent: our credentials, or the authorities to trust, could not be read.
     pub unusable: Option<String>,
 }
 

@@ -293,7 +293,7 @@ impl<'a> Courier<'a> {
         }
     }
 
-    /// What becomes of a push, which is `entry` in the outbox, once `error` has ended its delivery.
+    /// The result for a push, which is `entry` in the outbox, whose delivery was ended by `error`.
     pub fn broken(&self, error: GatewayError, entry: Option<i64>) -> Delivery {
         let kept = entry.map_or(Kept::Lost, |id| self.kept(id));
         Delivery {

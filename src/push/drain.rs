@@ -179,7 +179,7 @@ impl Group<'_> {
         drained.rejected.push((id, error));
     }
 
-    /// What the statistics count of `attempts`: what goes to the embedded gateway says nothing about the way to
+    /// The part of `attempts` that the statistics count: pushes to the embedded gateway say nothing about the way to
     /// others.
     fn counted(&self, attempts: &Attempts) -> Attempts {
         match self.pusher.is_http() {

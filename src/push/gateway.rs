@@ -100,8 +100,8 @@ impl GatewayError {
         }
     }
 
-    /// Whether the gateway may have refused the push because of some of its families, and may take the others: 400
-    /// (they conflict), 413 (all of it is too large) and 422.
+    /// Returns true if the gateway may have refused the push because of some of its families, and may take the others:
+    /// 400 (they conflict), 413 (all of it is too large) and 422.
     pub fn may_be_of_families(&self) -> bool {
         match self.http() {
             Some(HttpError::Status { status, .. }) => matches!(status.as_u16(), 400 | 413 | 422),
@@ -110,7 +110,7 @@ impl GatewayError {
         }
     }
 
-    /// What is said of a push that was taken but for `rest`, the first of which was refused by `source`.
+    /// The error for a push that was taken but for `rest`, the first family of which was refused by `source`.
     pub(super) fn refused(rest: &Push, source: GatewayError) -> Self {
         let families = rest.families().iter();
         GatewayError::Refused {

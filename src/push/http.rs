@@ -25,7 +25,7 @@ use crate::state::serving::{self, SocketPath};
 pub enum HttpError {
     #[error("could not set up the HTTP client: {0}")]
     Setup(String),
-    /// What a variable or a file says of the connection cannot be used.
+    /// A variable or a file that describes the connection cannot be used.
     #[error("{0}")]
     Unusable(String),
     /// The reason says what to do about it too.

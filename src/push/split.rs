@@ -9,10 +9,10 @@ use crate::metrics::{Family, Method, Push};
 /// The most requests that one push may take, the one that was refused first included.
 const MAX_REQUESTS: u32 = 32;
 
-/// What became of the parts of a push.
+/// The fate of the parts of a push.
 #[derive(Debug)]
 pub struct Split {
-    /// Whether the gateway took any of them.
+    /// True if the gateway took any of them.
     pub is_any_taken: bool,
     /// The families that it refused, and those that there was no request left for.
     pub refused: Vec<Family>,
@@ -65,7 +65,7 @@ pub fn split(
 struct Splitter<'a, F> {
     push: &'a Push,
     send: F,
-    /// That of the push until something is taken, so that a PUT still replaces what was there before.
+    /// The method of the push until something is taken, so that a PUT still replaces what was there before.
     method: Method,
     requests_left: u32,
     /// The first families that were taken.
@@ -127,7 +127,7 @@ mod tests {
     use crate::metrics::GroupingKey;
     use std::time::SystemTime;
 
-    /// What a gateway that refuses families by name has got, and how many requests that took.
+    /// Splits a push to a gateway that refuses the families `bad`, and returns the requests, too.
     fn sent(method: Method, names: &[&str], own: &[&str], bad: &[&str]) -> (Split, Vec<String>) {
         let families = names.iter().map(|name| Family::gauge(*name, "", 1.0));
         let key = GroupingKey::new("j", []).unwrap();

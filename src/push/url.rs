@@ -94,7 +94,7 @@ impl GatewayUrl {
         client::proxy(&Url::parse(&self.base).ok()?)
     }
 
-    /// Whether the environment excepts it from proxies.
+    /// Returns true if the environment excepts it from proxies.
     pub fn is_excepted_from_proxies(&self) -> bool {
         Url::parse(&self.base).is_ok_and(|url| client::is_excepted(&url))
     }

@@ -348,7 +348,7 @@ fn in_transaction<T>(
     Ok(value)
 }
 
-/// The same as [`identity`], its errors told, and those of the files beside it, which SQLite opens without looking.
+/// Returns the [`identity`] of the file at `path`. Refuses the files beside it that SQLite would open without looking.
 fn found(path: &Path) -> Result<Option<Identity>, StateError> {
     // They are beside the file, and not a link to it.
     let file = match path.is_symlink() {

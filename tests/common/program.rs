@@ -65,8 +65,8 @@ pub fn environment(home: &Path) -> Vec<(&'static str, OsString)> {
     ]
 }
 
-/// Has `command` begin as on a machine that has nothing of metricsjob's, without a terminal, and with signals as they
-/// are in an ordinary shell, wherever the tests themselves run.
+/// Lets `command` begin as on a machine without anything of metricsjob's, without a terminal, and with signals as in an
+/// ordinary shell, wherever the tests themselves run.
 pub fn isolate(command: &mut Command) {
     let has_jobs = Path::new("/etc/metricsjob").exists();
     // SAFETY: all that is called between fork and exec are system calls.
@@ -88,7 +88,7 @@ pub fn isolate(command: &mut Command) {
 /// The directory of job files that all users have.
 const SYSTEM_JOBS: &CStr = c"/etc/metricsjob";
 
-/// Has this process and those that come from it see an empty directory.
+/// Shows an empty directory to this process and to those that come from it.
 fn hide(dir: &CStr) -> nix::Result<()> {
     unshare(CloneFlags::CLONE_NEWNS)?;
     let none: Option<&CStr> = None;

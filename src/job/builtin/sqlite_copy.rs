@@ -59,7 +59,7 @@ pub enum CopyError {
 /// How every SQLite database begins: <https://www.sqlite.org/fileformat.html>, section 1.2.
 const MAGIC: &[u8] = b"SQLite format 3\0";
 
-/// What SQLite puts behind a database's name to name the files beside it.
+/// Suffixes of the files that SQLite keeps beside a database.
 const BESIDE: [&str; 3] = ["-wal", "-shm", "-journal"];
 
 /// How long a lock of another connection is waited for.

@@ -22,8 +22,8 @@ use super::family::{Family, Value};
 pub const CONTENT_TYPE: &str = "application/vnd.google.protobuf; \
                                 proto=io.prometheus.client.MetricFamily; encoding=delimited";
 
-/// Whether the family's text says less than [`encode_family`] keeps: it has no native buckets, and not every
-/// [`Count`] fits.
+/// Returns true if the text of the family loses something that [`encode_family`] keeps: native buckets, or a
+/// [`Count`] that does not fit.
 pub fn exceeds_text(family: &Family) -> bool {
     let mut values = family.metrics.iter().map(|metric| &metric.value);
     values.any(|value| match value {

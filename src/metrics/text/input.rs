@@ -53,7 +53,7 @@ impl InputFormat {
 ///
 /// # Errors
 ///
-/// What is not in the format, what no gateway would take, and what would be kept otherwise than it is
+/// Text that is not in the format, that no gateway would take, or that would be kept otherwise than it is
 /// written.
 pub fn read(text: &[u8], format: InputFormat) -> Result<Input, ParseError> {
     match format {

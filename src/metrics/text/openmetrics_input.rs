@@ -25,7 +25,7 @@ use crate::metrics::name::{Names, continues_metric_name, starts_metric_name};
 ///
 /// # Errors
 ///
-/// What is not in the format, what no gateway would take, and what would be kept otherwise than it is
+/// Text that is not in the format, that no gateway would take, or that would be kept otherwise than it is
 /// written.
 pub fn parse(text: &[u8]) -> Result<Input, ParseError> {
     let text = input::significant(text);

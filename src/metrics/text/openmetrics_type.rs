@@ -18,7 +18,7 @@ pub enum Type {
     Unknown,
 }
 
-/// What a sample is of its family.
+/// The role of a sample in its family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
     /// A number, of a family in text 0.0.4 that is called as the sample.
@@ -111,7 +111,7 @@ impl Type {
         .into_iter()
     }
 
-    /// What samples with this suffix are, if there are such.
+    /// The role of samples with this suffix, if there are such.
     pub fn role(self, suffix: &str) -> Option<Role> {
         let mut samples = self.samples().iter();
         samples.find_map(|(own, role)| (*own == suffix).then_some(*role))
@@ -164,7 +164,7 @@ impl Type {
     }
 }
 
-/// What is to be added where a TYPE is unknown to text 0.0.4.
+/// Advice for a TYPE that is unknown to text 0.0.4.
 pub fn hint(word: &[u8]) -> Option<&'static str> {
     match Type::from_name(word) {
         Ok(Type::GaugeHistogram | Type::StateSet | Type::Info | Type::Unknown) => {

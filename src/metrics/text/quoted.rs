@@ -26,7 +26,7 @@ impl fmt::Display for Quoted<'_> {
     }
 }
 
-/// What stands for itself behind a backslash, or is refused there.
+/// The escapes in quotes that are read.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Escapes {
     /// `\\`, `\"` and `\n`; others are refused, as by the Pushgateway.

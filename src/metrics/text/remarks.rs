@@ -1,4 +1,4 @@
-//! What happens to a text on its way into a push, without being wrong.
+//! Changes to a text on its way into a push, none of which is an error.
 
 use crate::metrics::excerpt;
 
@@ -7,7 +7,7 @@ use crate::metrics::excerpt;
 pub struct Remarks {
     /// Families with HELP, TYPE or UNIT, and no samples.
     pub(super) without_samples: Vec<String>,
-    /// The same where samples stand beside them with a suffix that only OpenMetrics knows: both names.
+    /// Families whose samples have a suffix that only OpenMetrics knows: the declared name and that of the samples.
     pub(super) misnamed: Vec<[String; 2]>,
     /// Samples of summaries and histograms that are not there, and that a gateway has as 0.
     pub(super) made_up: Vec<String>,

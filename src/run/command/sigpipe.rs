@@ -28,7 +28,7 @@ extern "C" fn note() {
     WAS_IGNORED.store(inherited == libc::SIG_IGN, Ordering::Relaxed);
 }
 
-/// Whether SIGPIPE was ignored when this process began.
+/// Returns true if SIGPIPE was ignored when this process began.
 pub fn was_ignored() -> bool {
     WAS_IGNORED.load(Ordering::Relaxed)
 }
