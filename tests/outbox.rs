@@ -368,6 +368,24 @@ fn secrets_are_for_gateways_that_are_named() {
 
 /// Rejected ones count too, and one that its process is about to deliver is not dropped.
 #[test]
+fn a_gateway_of_an_older_version_does_not_hold_up_the_others() {
+    let server = FakeServer::status("200 OK", "");
+    let sandbox = Sandbox::new();
+    let down = "http://127.0.0.1:1";
+    for (job, gateway) in [("a", "http://http/u:s3cret@h"), ("b", &*server.url())] {
+        let line = format!("push --job {job} --gateway {down} --push-retry-window 0s");
+        sandbox.run_with_input(&line, "m 1\n").code(69);
+        sandbox.redirect_outbox(down, gateway);
+    }
+    let flush = sandbox.run("outbox flush");
+    flush
+        .code(69)
+        .err("warning: gateway \"http://***@h\" has an @");
+    assert!(!flush.stderr().contains("s3cret"), "{}", flush.stderr());
+    assert_eq!((server.requests().len(), sandbox.outbox_len()), (1, 1));
+}
+
+#[test]
 fn what_is_rejected_fills_it_too() {
     let server = FakeServer::status("400 Bad Request", "no");
     let sandbox = Sandbox::new();

@@ -83,6 +83,7 @@ fn other_commands_refuse_it_and_what_is_typed() {
         "--compress zip",
         "--format json",
         "--gateway http://u:s3cret@h:x",
+        "--gateway http:/u:s3cret@h",
         "--header s3cret",
         "--client-key key",
         "--basic-auth-file a --bearer-token-file b",
@@ -136,6 +137,7 @@ fn a_gateway_that_is_none_leaves_the_history() {
         ("http://h:notaport", "is not a URL"),
         ("ftp://u:s3cret@h", "only http and https are spoken"),
         ("http://u:s3 cret@h", "has blanks in it"),
+        ("http//u:s3cret@h", "has an @, but no user and password"),
         ("http://h/metrics/job/a", "names a group"),
     ] {
         let sandbox = Sandbox::new().variable("METRICSJOB_GATEWAY", gateway);

@@ -235,9 +235,9 @@ fn flush(args: &FlushArgs) -> anyhow::Result<u8> {
     let Some(mut state) = State::open_existing(&state_dir)? else {
         return flushed(form, &[], &[]);
     };
-    let gateways = match given.is_empty() {
+    let (gateways, are_all) = match given.is_empty() {
         true => with_entries(&mut state, &state_dir, args)?,
-        false => given,
+        false => (given, true),
     };
     if args.rejected {
         for gateway in &gateways {
@@ -253,27 +253,29 @@ fn flush(args: &FlushArgs) -> anyhow::Result<u8> {
         GatewayError::State(error) => anyhow::Error::from(error),
         error => error.into(),
     })?;
-    flushed(form, &gateways, &results)
+    let code = flushed(form, &gateways, &results)?;
+    Ok(if are_all { code } else { UNAVAILABLE })
 }
 
-/// The gateways that entries wait for.
+/// The gateways that entries wait for, and whether those are all: a URL that an older version has taken may be
+/// refused by now.
 fn with_entries(
     state: &mut State,
     state_dir: &Path,
     args: &FlushArgs,
-) -> anyhow::Result<Vec<Gateway>> {
+) -> anyhow::Result<(Vec<Gateway>, bool)> {
     let connection = args.gateway.unnamed_connection()?;
-    let names = state.outbox_gateways(args.rejected)?;
-    let names = names.iter();
-    names
-        .map(|name| {
-            Ok(Gateway::parse(
-                name,
-                state_dir.to_owned(),
-                connection.clone(),
-            )?)
-        })
-        .collect()
+    let (mut gateways, mut are_all) = (Vec::new(), true);
+    for name in state.outbox_gateways(args.rejected)? {
+        match Gateway::parse(&name, state_dir.to_owned(), connection.clone()) {
+            Ok(gateway) => gateways.push(gateway),
+            Err(error) => {
+                are_all = false;
+                console::warning(&format!("{error}; what waits for it stays in the outbox"));
+            }
+        }
+    }
+    Ok((gateways, are_all))
 }
 
 /// Says what became of the entries.

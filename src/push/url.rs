@@ -36,6 +36,11 @@ pub enum GatewayUrlError {
     )]
     GroupPath { url: String },
     #[error(
+        "gateway {url:?} has an @, but no user and password before its host: is it mistyped? \
+         The form is http://USER:PASSWORD@HOST:PORT; elsewhere, and in a password, an @ is %40"
+    )]
+    StrayAt { url: String },
+    #[error(
         "gateway {url:?} has a user or password that is not UTF-8 once its %-encoding is undone"
     )]
     Credentials { url: String },
@@ -74,6 +79,11 @@ impl GatewayUrl {
         }
         if url.path().contains("/metrics/job") {
             return Err(GatewayUrlError::GroupPath { url: shown() });
+        }
+        // Otherwise a password behind a mistyped scheme or slash would be a part of the path, and shown.
+        let has_credentials = !url.username().is_empty() || url.password().is_some();
+        if text.contains('@') && (!has_credentials || url.path().contains('@')) {
+            return Err(GatewayUrlError::StrayAt { url: shown() });
         }
         let credentials = Credentials::take(&mut url)
             .map_err(|NotUtf8| GatewayUrlError::Credentials { url: shown() })?;
@@ -165,6 +175,12 @@ mod tests {
             "user:s3:cret@@h:x",
             "user:s3cret@http://h",
             "u:s3://cret@h",
+            "http:/u:s3cret@h",
+            "http//u:s3cret@h",
+            "http:\\\\u:s3cret@h",
+            "http://h/u:s3cret@x",
+            "http://u:12/s3cret@h",
+            "u:p@h/u:s3cret@x",
         ] {
             let message = GatewayUrl::parse(text).unwrap_err().to_string();
             assert!(
