@@ -60,7 +60,7 @@ fn a_run_leaves_out_what_would_be_kept_otherwise(gateway: &TestGateway) {
     }
 }
 
-/// The same by `metricsjob metric`.
+/// Events of `metricsjob metric` are checked alike.
 #[test]
 fn events_are_left_out_too() {
     let sandbox = Sandbox::new();
@@ -77,7 +77,7 @@ fn events_are_left_out_too() {
     assert_eq!(sandbox.value("m", "batch_job_success"), Some(1.0));
 }
 
-/// What is next to the limits.
+/// Values next to the limits.
 fn what_is_kept_is_pushed(gateway: &TestGateway) {
     let text = "\
 de{x=\"\"} 1
@@ -156,7 +156,7 @@ fn lines_are_no_openmetrics() {
     assert_eq!(sandbox.value("m", "d_total"), Some(1.0));
 }
 
-/// What an older version put into the outbox is still delivered, whatever the rules are now.
+/// Entries that an older version put into the outbox are still delivered, whatever the rules are now.
 #[test]
 fn the_outbox_of_an_older_version() {
     let gateway = TestGateway::embedded();

@@ -72,7 +72,7 @@ fn a_servers_answer_ends_no_run() {
     }
 }
 
-/// What is in memory may be half changed; what was answered is on the disk.
+/// Groups in memory may be half changed; those that were answered for are on the disk.
 #[test]
 fn the_gateways_writer_ends_the_process() {
     let dir = tempfile::tempdir().unwrap();
@@ -146,7 +146,21 @@ fn a_run_of_the_command_line_fails_and_is_reported() {
     assert_eq!(history[0]["exit_code"], 70);
 }
 
-/// What happens to its report changes no job's exit code, and loses nothing.
+/// The reports while it went on end with it: nothing waits for them for ever.
+#[test]
+fn a_run_that_reports_while_it_goes_on_ends_too() {
+    let server = FakeServer::status("200 OK", "");
+    let sandbox = Sandbox::new().variable(AT, "run");
+    let options = format!("--job j --push-interval 50ms --gateway {}", server.url());
+    sandbox
+        .exec(&options, "true")
+        .code(70)
+        .err("internal error: ");
+    let last = server.requests().pop().unwrap();
+    assert!(last.body.contains("batch_job_success 0"), "{}", last.body);
+}
+
+/// Trouble with its report changes no job's exit code, and loses nothing.
 #[test]
 fn what_strikes_the_delivery_leaves_the_exit_code() {
     for place in ["courier", "live"] {
@@ -161,7 +175,7 @@ fn what_strikes_the_delivery_leaves_the_exit_code() {
     }
 }
 
-/// What reads along holds up neither the output nor the command.
+/// A reader of the output holds up neither the output nor the command.
 #[test]
 fn what_strikes_a_reader_of_the_output() {
     let sandbox = Sandbox::new().variable(AT, "watch");

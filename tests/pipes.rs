@@ -220,7 +220,7 @@ fn a_backup_does_not_wait_for_a_pipe() {
         .err("source.db-journal: it is a FIFO, not a regular file");
 }
 
-/// What a person names is read when it comes.
+/// A pipe that a person names is read when something comes.
 #[test]
 fn named_pipes_are_read() {
     let server = FakeServer::status("200 OK", "");

@@ -424,7 +424,7 @@ fn the_real_pushgateway_refuses_the_same_text() {
     }
 }
 
-/// What `push` accepts for a person, a gateway refuses as before.
+/// Gateways refuse as before what `push` accepts for a person.
 #[test]
 fn gateways_stay_strict() {
     for server in [

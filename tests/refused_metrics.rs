@@ -106,7 +106,7 @@ fn order_holds(gateway: &TestGateway) {
     assert!(entries.iter().all(|entry| entry["is_rejected"] == true));
 }
 
-/// What is too large at once arrives in parts; nothing is left.
+/// A report that is too large at once arrives in parts; nothing is left.
 #[test]
 fn too_large_a_report_arrives_in_parts() {
     let server = FakeServer::statuses(&["413 Payload Too Large", "200 OK"]);

@@ -114,7 +114,7 @@ fn a_flag_takes_the_place_of_a_bad_variable() {
     }
 }
 
-/// What changes the run itself is refused, wherever it comes from.
+/// A setting that changes the run itself is refused, wherever it comes from.
 #[test]
 fn what_changes_the_run_is_refused() {
     let sandbox = Sandbox::new();

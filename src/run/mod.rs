@@ -175,9 +175,9 @@ pub fn run(
         // Before anybody learns that the run has begun; without it, the attempt will fail and tell.
         let _ = signals.pass();
     }
-    point("run");
     let (started_at, start) = (SystemTime::now(), Instant::now());
     observer.begins(started_at);
+    point("run");
     let (mut attempts, mut usage) = (0, Usage::default());
     let last = loop {
         let mut last = attempt()?;

@@ -152,10 +152,10 @@ pub fn take_turn(
             (None, (Run::skipped(id, why), Vec::new()))
         }
         Some(Locking::Locked(lock)) => {
-            let ran = run_guarded(order, id, progress, signals, observer)?;
+            let ran = run_live(order, id, progress, signals, observer)?;
             (Some(lock), ran)
         }
-        None => (None, run_guarded(order, id, progress, signals, observer)?),
+        None => (None, run_live(order, id, progress, signals, observer)?),
     };
     Ok(Turn {
         run,
@@ -166,16 +166,17 @@ pub fn take_turn(
 
 /// Runs the job. A panic is a failure of the run, so that it is reported like any other.
 fn run_guarded(
-    order: &Order<'_>,
+    job: &Job,
     id: String,
+    events: &Arc<Events>,
     progress: &dyn Progress,
     signals: &Signals,
     observer: &dyn Observer,
-) -> Result<(Run, Vec<String>), ParamError> {
-    let run = || run_live(order, id.clone(), progress, signals, observer);
+) -> Result<Run, ParamError> {
+    let run = || run(job, id.clone(), events, progress, signals, observer);
     panics::caught(run).unwrap_or_else(|message| {
         signals.hold();
-        Ok((Run::broken(id, &message), Vec::new()))
+        Ok(Run::broken(id, &message))
     })
 }
 
@@ -192,7 +193,7 @@ fn run_live(
     let is_live = policy.push_start || policy.push_interval.is_some();
     let is_pushed = matches!(order.reporting, Reporting::Push | Reporting::Enqueue);
     if !is_live || !is_pushed {
-        let run = run(order.job, id, &events, progress, signals, observer)?;
+        let run = run_guarded(order.job, id, &events, progress, signals, observer)?;
         return Ok((run, Vec::new()));
     }
     let live = Live::new(order, &events);
@@ -202,7 +203,7 @@ fn run_live(
             live: &live,
             scope,
         };
-        let run = run(order.job, id, &events, progress, signals, &observer);
+        let run = run_guarded(order.job, id, &events, progress, signals, &observer);
         live.end();
         run
     })?;
