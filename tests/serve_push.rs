@@ -5,7 +5,7 @@ use std::net::TcpListener;
 use nix::sys::signal::Signal::SIGTERM;
 use serde_json::{Value as Json, json};
 
-use crate::common::own_server::{OwnServer, server_command, with_jobs};
+use crate::common::own_server::{OwnServer, assert_no_errors, server_command, with_jobs};
 use crate::common::{Port, Sandbox, Server, eventually};
 
 /// With a label that the group of the server's own metrics has too.
@@ -59,7 +59,7 @@ fn reports_arrive_at_the_gateway() {
     shows(&gateway, runs, 2.0);
     server.shows(WAITING, 0.0);
     let log = server.log();
-    assert!(!log.contains("level=error"), "{log}");
+    assert_no_errors(&log);
 }
 
 #[test]

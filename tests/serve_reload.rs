@@ -8,7 +8,7 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 use serde_json::json;
 
-use crate::common::own_server::{GATE, OwnServer, close, history, id, job, open};
+use crate::common::own_server::{GATE, OwnServer, assert_no_errors, close, history, id, job, open};
 use crate::common::{Sandbox, eventually, eventually_within};
 
 /// The names of the jobs that are not compiled in.
@@ -297,7 +297,7 @@ fn reloads_under_load_lose_and_double_nothing() {
     });
     let runs = server.sum("batch_job_runs_total");
     let log = server.end();
-    assert!(!log.contains("level=error"), "{log}");
+    assert_no_errors(&log);
     let history = sandbox.history();
     let ids: BTreeSet<&str> = history.iter().map(id).collect();
     assert_eq!([history.len() as f64, ids.len() as f64], [runs, runs]);

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use super::drain::{Drained, Group};
 use super::gateway::{Gateway, GatewayError, Pusher};
-use super::group_lock::GroupLock;
+use super::group_lock::GroupLocks;
 use super::policy::DeliveryPolicy;
 use super::retry;
 use super::self_report;
@@ -174,8 +174,7 @@ impl<'a> Courier<'a> {
     ) -> Result<Flushed, StateError> {
         let mut flushed = Flushed::default();
         if let Some(dir) = self.pusher.embedded_dir() {
-            let lock = |key: &GroupingKey| self.lock(key, Instant::now(), || true).ok().flatten();
-            flushed.delivered = together::deliver(self.name(), dir, lock, state)?;
+            flushed.delivered = together::deliver(self.name(), dir, self.state_dir, state)?;
         }
         for key in state.get()?.waiting_groups(self.pusher.name())? {
             let until = until();
@@ -423,7 +422,7 @@ impl<'a> Courier<'a> {
         key: &GroupingKey,
         until: Instant,
         is_needed: impl FnMut() -> bool,
-    ) -> io::Result<Option<GroupLock>> {
-        GroupLock::acquire(self.state_dir, self.name(), key, until, is_needed)
+    ) -> io::Result<Option<GroupLocks>> {
+        GroupLocks::acquire(self.state_dir, self.name(), key, until, is_needed)
     }
 }

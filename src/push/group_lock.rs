@@ -22,18 +22,42 @@ const FILE_NAME: &str = "delivery.lock";
 const FIRST_PAUSE: Duration = Duration::from_micros(200);
 const LAST_PAUSE: Duration = Duration::from_millis(20);
 
-/// The right to deliver to a group, until it is dropped or the process ends.
-pub struct GroupLock {
-    _file: File,
+/// The right to deliver to some groups, until it is dropped or the process ends.
+///
+/// However many they are, they take one open file: a server has thousands of groups, and needs its files for
+/// other things.
+pub struct GroupLocks {
+    file: File,
 }
 
-impl GroupLock {
-    /// Takes the lock for the group of `key` at `gateway`, waiting for others until `until`, and for as long
-    /// as it `is_needed`. `None` if they have it still.
+impl GroupLocks {
+    /// None yet, of those in `state_dir`.
     ///
     /// # Errors
     ///
-    /// The lock's file in `state_dir` cannot be opened, or its file system has no locks.
+    /// The locks' file cannot be opened.
+    pub fn open(state_dir: &Path) -> io::Result<Self> {
+        let mut options = OpenOptions::new();
+        options.append(true).create(true).mode(0o600);
+        let file = files::open(&state_dir.join(FILE_NAME), &mut options)?;
+        Ok(GroupLocks { file })
+    }
+
+    /// Takes the lock for the group of `key` at `gateway` too. Returns whether it could: another one may have it.
+    ///
+    /// # Errors
+    ///
+    /// The file system has no locks.
+    pub fn take(&self, gateway: &str, key: &GroupingKey) -> io::Result<bool> {
+        lock_byte(&self.file, byte_of(gateway, key))
+    }
+
+    /// Takes the lock for one group, waiting for others until `until`, and for as long as it `is_needed`. `None` if
+    /// they have it still.
+    ///
+    /// # Errors
+    ///
+    /// As [`GroupLocks::open`] and [`GroupLocks::take`].
     pub fn acquire(
         state_dir: &Path,
         gateway: &str,
@@ -41,14 +65,11 @@ impl GroupLock {
         until: Instant,
         mut is_needed: impl FnMut() -> bool,
     ) -> io::Result<Option<Self>> {
-        let mut options = OpenOptions::new();
-        options.append(true).create(true).mode(0o600);
-        let file = files::open(&state_dir.join(FILE_NAME), &mut options)?;
-        let byte = byte_of(gateway, key);
+        let locks = GroupLocks::open(state_dir)?;
         let mut pause = FIRST_PAUSE;
         loop {
-            if lock_byte(&file, byte)? {
-                return Ok(Some(GroupLock { _file: file }));
+            if locks.take(gateway, key)? {
+                return Ok(Some(locks));
             }
             let left = until.saturating_duration_since(Instant::now());
             if left.is_zero() || !is_needed() {

@@ -6,8 +6,8 @@
 use std::path::Path;
 use std::time::SystemTime;
 
-use super::group_lock::GroupLock;
-use crate::metrics::{GroupingKey, Push};
+use super::group_lock::GroupLocks;
+use crate::metrics::Push;
 use crate::state::push_stats::Attempts;
 use crate::state::serving::lock_groups;
 use crate::state::{LazyState, StateError};
@@ -19,36 +19,35 @@ const MOST: usize = 1000;
 struct Waiting {
     push: Push,
     ids: Vec<i64>,
-    _lock: GroupLock,
 }
 
 /// Delivers what waits for the embedded gateway in `dir`, which the outbox knows as `name`, if nobody serves it
-/// and more than one group waits. `lock` takes the lock of a group, if it is free. Returns how many reports
-/// were delivered. What is rejected, or others are delivering, is left.
+/// and more than one group waits. `state_dir` has the locks of the groups. Returns how many reports were
+/// delivered. What is rejected, or others are delivering, is left.
 pub fn deliver(
     name: &str,
     dir: &Path,
-    lock: impl Fn(&GroupingKey) -> Option<GroupLock>,
+    state_dir: &Path,
     state: &mut LazyState,
 ) -> Result<u64, StateError> {
     let keys = state.get()?.waiting_groups(name)?;
     if keys.len() < 2 {
         return Ok(0);
     }
+    // What cannot be locked is not delivered here.
+    let Ok(locks) = GroupLocks::open(state_dir) else {
+        return Ok(0);
+    };
     let mut groups = Vec::new();
     for key in keys.iter().take(MOST) {
-        let Some(lock) = lock(key) else {
+        if !matches!(locks.take(name, key), Ok(true)) {
             continue;
-        };
+        }
         let entries = state.get()?.waiting(name, key)?;
         let ids = entries.iter().map(|entry| entry.id).collect();
         let pushes = entries.into_iter().map(|entry| entry.push);
         let together = pushes.reduce(|older, newer| older.followed_by(&newer));
-        groups.extend(together.map(|push| Waiting {
-            push,
-            ids,
-            _lock: lock,
-        }));
+        groups.extend(together.map(|push| Waiting { push, ids }));
     }
     let Some(_sole) = lock_groups(dir)? else {
         return Ok(0);

@@ -120,6 +120,14 @@ pattern = 'metric (\d)'
     sandbox
 }
 
+/// The log of a server has no errors.
+#[track_caller]
+pub fn assert_no_errors(log: &str) {
+    let lines = log.lines();
+    let errors: Vec<_> = lines.filter(|line| line.contains("level=error")).collect();
+    assert!(errors.is_empty(), "{errors:#?}\n{log}");
+}
+
 /// From now on [`GATE`] does not end.
 pub fn close(sandbox: &Sandbox) {
     sandbox.write("gate", "");
