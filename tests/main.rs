@@ -109,6 +109,8 @@ mod state_dir;
 mod state_schema;
 mod state_unwritable;
 mod status;
+#[cfg(feature = "real-servers")]
+mod strangers;
 mod terminal;
 mod timeout;
 mod tls;

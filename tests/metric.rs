@@ -1,11 +1,17 @@
 //! Metrics from inside a running command: `metricsjob metric`, and lines appended to its file.
 
-use crate::common::{Sandbox, TestGateway, US};
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::PathBuf;
+
+use nix::sys::signal::Signal;
+
+use crate::common::{Finished, Sandbox, TestGateway, US, eventually, send};
 
 on_each_gateway!(every_kind_is_reported);
 
 /// Runs a script in which `m` is `metricsjob metric`, as the job `m`.
-fn run(sandbox: &Sandbox, script: &str) -> crate::common::Finished {
+fn run(sandbox: &Sandbox, script: &str) -> Finished {
     sandbox.exec(
         "--job m",
         &format!("m() {{ {US} metric \"$@\"; }}\n{script}"),
@@ -371,4 +377,42 @@ fn a_counter_does_not_become_infinite() {
         .code(0)
         .err("n is too large");
     assert_eq!(sandbox.value("m", "n"), Some(1e308));
+}
+
+/// And no other: another run may be under way, and other users have theirs.
+#[test]
+fn the_file_of_a_killed_run_is_removed_by_the_next() {
+    let sandbox = Sandbox::new();
+    let tmp = sandbox.path().join("tmp");
+    fs::create_dir(&tmp).unwrap();
+    let files = || -> BTreeSet<PathBuf> {
+        let entries = fs::read_dir(&tmp).unwrap();
+        entries.map(|entry| entry.unwrap().path()).collect()
+    };
+    let start = || {
+        sandbox.write("pids", "");
+        let script = "sleep 60 & echo $! >../pids; wait";
+        let mut command = sandbox.exec_command("", script);
+        let child = sandbox.spawn(command.env("TMPDIR", &tmp).current_dir(&tmp));
+        let pid = || fs::read_to_string(sandbox.path().join("pids")).unwrap();
+        eventually("it has begun", || pid().ends_with('\n'));
+        (child, pid().trim().parse().unwrap())
+    };
+    let (mut killed, its_sleep) = start();
+    killed.kill().unwrap();
+    killed.wait().unwrap();
+    let left = files();
+    assert_eq!(left.len(), 1);
+    let (mut goes_on, sleep) = start();
+    eventually("it is removed", || files().is_disjoint(&left));
+    assert_eq!(files().len(), 1);
+    let mut next = sandbox.exec_command("", "test -f \"$METRICSJOB_METRICS\"");
+    let next = next.env("TMPDIR", &tmp).output().unwrap();
+    Finished::from(next).code(0);
+    assert_eq!(files().len(), 1);
+    goes_on.kill().unwrap();
+    goes_on.wait().unwrap();
+    for pid in [its_sleep, sleep] {
+        send(pid, Signal::SIGKILL);
+    }
 }

@@ -1,10 +1,13 @@
 //! The file to which a running job appends its metrics.
 
+use std::env;
+use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::Path;
 
-use tempfile::{NamedTempFile, TempPath};
+use tempfile::TempPath;
 
+use super::leftovers;
 use crate::files;
 
 /// A line that is longer is left out.
@@ -13,6 +16,8 @@ const MAX_LINE: usize = 64 * 1024;
 /// The file to which a running job appends its metrics; removed when this is dropped.
 pub struct MetricsFile {
     path: TempPath,
+    /// Locked for as long as it is open.
+    _lock: File,
     /// How far it was read.
     offset: u64,
     /// The number of the last line that was read.
@@ -23,11 +28,14 @@ pub struct MetricsFile {
 }
 
 impl MetricsFile {
-    /// Makes one in the directory for temporary files, for this user alone.
+    /// Makes one in the directory for temporary files, for this user alone. What killed runs left there is removed.
     pub fn create() -> io::Result<Self> {
-        let file = NamedTempFile::with_prefix("metricsjob-")?;
+        let dir = env::temp_dir();
+        let (path, lock) = leftovers::make(&dir)?;
+        leftovers::sweep(&dir);
         Ok(MetricsFile {
-            path: file.into_temp_path(),
+            path,
+            _lock: lock,
             offset: 0,
             number: 0,
             line: Vec::new(),

@@ -1,11 +1,13 @@
 //! Metrics from inside a running job: the file that it appends to, and its output.
 //!
 //! - [`Event`]: what `metricsjob metric` appends.
+//! - `metrics_file`: the file, and `leftovers` what becomes of those of killed runs.
 //! - `search`: the output, line by line, for matches of the job's patterns.
 //! - `collector`: what all of them come to.
 
 mod collector;
 mod event;
+mod leftovers;
 mod metrics_file;
 mod search;
 
