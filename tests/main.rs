@@ -113,6 +113,7 @@ mod status;
 mod strangers;
 mod terminal;
 mod timeout;
+mod timeout_escape;
 mod tls;
 mod web;
 mod web_config;
