@@ -12,12 +12,12 @@ use serde_json::json;
 use crate::common::Sandbox;
 #[cfg(feature = "real-servers")]
 use crate::common::Server;
-use crate::common::client_model::{Bucket, Histogram};
+use crate::common::client_model::{Bucket, Histogram, decode};
 use crate::common::histograms::{
     GROUP, HUGE, PROTOBUF, body, both, classic_float, family, float_bucket, in_api, native_float,
     native_integer, push, scraped, span,
 };
-use crate::common::own_gateway::OwnGateway;
+use crate::common::own_gateway::{OwnGateway, exchange};
 
 /// The lines of a family in a format of `/metrics`, without the labels of the group.
 #[track_caller]
@@ -489,4 +489,26 @@ fn a_broken_native_histogram_is_refused() {
         assert!(said.contains("h is no native histogram"), "{said}");
         assert_eq!(scraped(&gateway, "h"), native_integer(), "{reason}");
     }
+}
+
+/// A Prometheus that takes all series of a message for native ones would find a classic one broken.
+#[test]
+fn classic_and_native_ones_of_a_name_come_in_messages_of_their_own() {
+    let gateway = OwnGateway::alone(&[]);
+    push(&gateway, "PUT", &[family("h", native_integer())]);
+    gateway.put(
+        "/metrics/job/k",
+        "# TYPE h histogram\nh_bucket{le=\"+Inf\"} 2\nh_sum 3\nh_count 2\n",
+    );
+    let headers = [("Accept", PROTOBUF)];
+    let scrape = exchange(gateway.address(), "GET", "/metrics", &headers, b"").unwrap();
+    let families = decode(&scrape.bytes).unwrap().into_iter();
+    let of_name = families.filter(|family| family.name.as_deref() == Some("h"));
+    let spans: Vec<Vec<usize>> = of_name
+        .map(|family| {
+            let histograms = family.metric.into_iter().map(|it| it.histogram.unwrap());
+            histograms.map(|it| it.positive_span.len()).collect()
+        })
+        .collect();
+    assert_eq!(spans, [[0], [2]]);
 }

@@ -100,7 +100,7 @@ impl NativeHistogram {
 
     /// Returns true if any version of Prometheus takes it for a native histogram: before 2.45 it looked at
     /// the deltas, since then at the spans.
-    fn is_native_to_any(&self) -> bool {
+    pub fn is_native_to_any(&self) -> bool {
         self.has_spans()
             || !self.negative.deltas.is_empty()
             || !self.positive.deltas.is_empty()
