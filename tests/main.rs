@@ -40,6 +40,7 @@ mod gateway_import;
 #[cfg(feature = "real-servers")]
 mod gateway_page;
 mod gateway_server;
+mod gateway_spelling;
 mod gateway_state;
 #[cfg(feature = "real-servers")]
 mod gateway_systemd;
@@ -47,6 +48,8 @@ mod gateway_url;
 mod gateway_utf8;
 mod grouping_key;
 mod history;
+#[cfg(feature = "real-servers")]
+mod hostile_pushes;
 mod interrupt;
 mod job_files;
 mod live;

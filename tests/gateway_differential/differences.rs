@@ -39,6 +39,94 @@ pub const DIFFERENCES: &[Difference] = &[
         ours: (400, Then::Unchanged),
     },
     Difference {
+        what: "another empty label of a key beside none",
+        why: "an empty label is the same as none, so their push times would be one series, of which Prometheus takes either",
+        flags: &[],
+        examples: || {
+            vec![
+                vec![put("job/a", "m 1\n"), put("job/a/x/", "n 1\n")],
+                vec![put("job/a/x/", "m 1\n"), put("job/a", "n 1\n")],
+                vec![
+                    put("job/a/x/1", "m 1\n"),
+                    put("job/a/x/1/y@base64/=", "n 1\n"),
+                ],
+            ]
+        },
+        real: (200, Then::Applied),
+        ours: (400, Then::Unchanged),
+    },
+    Difference {
+        what: "one series with an empty label and without it",
+        why: "an empty label is the same as none, so Prometheus takes either of them",
+        flags: &[],
+        examples: || {
+            let of_groups = [
+                put("job/a", "m{x=\"1\",y=\"\"} 1\n"),
+                put("job/a/x/1", "m 1\n"),
+            ];
+            let within = "m{a=\"\"} 7\nm 8\n";
+            vec![
+                of_groups.into(),
+                vec![put("job/a", within)],
+                vec![put("job/a", within).protobuf()],
+            ]
+        },
+        real: (200, Then::Applied),
+        ours: (400, Then::Refused),
+    },
+    Difference {
+        what: "a bucket or quantile twice, perhaps in other digits",
+        why: "they are one series, of which Prometheus takes either",
+        flags: &[],
+        examples: || {
+            [
+                "# TYPE h histogram\nh_bucket{le=\"1\"} 1\nh_bucket{le=\"1.0\"} 2\nh_count 3\n",
+                "# TYPE h histogram\nh_bucket{le=\"1\"} 1\nh_bucket{le=\"1\"} 1\nh_count 1\n",
+                "# TYPE s summary\ns{quantile=\"0.5\"} 1\ns{quantile=\"0.50\"} 2\n",
+                "# TYPE s summary\ns{quantile=\"0.5\"} 1\ns{quantile=\"0.5\"} 2\n",
+            ]
+            .into_iter()
+            .flat_map(|text| {
+                [
+                    vec![put("job/a", text)],
+                    vec![put("job/a", text).protobuf()],
+                ]
+            })
+            .collect()
+        },
+        real: (200, Then::Applied),
+        ours: (400, Then::Refused),
+    },
+    Difference {
+        what: "a native histogram that breaks a rule of Prometheus",
+        why: "Prometheus would refuse the whole scrape",
+        flags: &[],
+        examples: || {
+            let native = |length, deltas: &[i64], count, schema| {
+                let span = schema::BucketSpan {
+                    offset: Some(0),
+                    length: Some(length),
+                };
+                vec![histogram(schema::Histogram {
+                    sample_count: Some(count),
+                    schema: Some(schema),
+                    positive_span: vec![span],
+                    positive_delta: deltas.into(),
+                    ..Default::default()
+                })]
+            };
+            vec![
+                native(2, &[1], 1, 0),
+                native(2, &[1, -2], 1, 0),
+                native(1, &[1], 2, 0),
+                native(1, &[1], 1, 99),
+                native(10_001, &[0; 10_001], 0, 0),
+            ]
+        },
+        real: (200, Then::Applied),
+        ours: (400, Then::Refused),
+    },
+    Difference {
         what: "a push after one to a job that is no base64",
         why: "the real one keeps a lock for ever there, before its version 1.6.1",
         flags: &[],
