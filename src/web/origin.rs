@@ -94,10 +94,12 @@ impl OriginPolicy {
         let Ok(host) = str::from_utf8(host) else {
             return false;
         };
-        let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
+        let (name, port) = host.rsplit_once(':').unwrap_or((host, ""));
         // Nearly all requests have one of these, and need no parsing.
-        if matches!(name, "127.0.0.1" | "localhost") {
-            return host.parse::<Authority>().is_ok();
+        if matches!(name, "127.0.0.1" | "localhost")
+            && port.bytes().all(|byte| byte.is_ascii_digit())
+        {
+            return true;
         }
         let Some(host) = host_of(host) else {
             return false;
@@ -129,7 +131,12 @@ fn host_of(header: &str) -> Option<Host> {
         return None;
     }
     let authority = header.parse::<Authority>().ok()?;
-    parse(authority.host())
+    let port = header.strip_prefix(authority.host())?;
+    let port = port.strip_prefix(':').unwrap_or(port);
+    match port.bytes().all(|byte| byte.is_ascii_digit()) {
+        true => parse(authority.host()),
+        false => None,
+    }
 }
 
 /// A name, in lower case and without the dot that may stand at its end, or an address; IPv6 in brackets.
@@ -156,7 +163,8 @@ pub fn parse_allowed_host(text: &str) -> Result<Host, String> {
     if let Ok(address) = text.parse() {
         return Ok(Host::Ipv6(address));
     }
-    if let Some(host) = parse(text) {
+    // There are no patterns.
+    if let Some(host) = parse(text).filter(|_| !text.contains('*')) {
         return Ok(host);
     }
     Err(
