@@ -38,6 +38,8 @@ mod gateway_hostile;
 #[cfg(feature = "real-servers")]
 mod gateway_import;
 #[cfg(feature = "real-servers")]
+mod gateway_origin;
+#[cfg(feature = "real-servers")]
 mod gateway_page;
 mod gateway_server;
 mod gateway_spelling;

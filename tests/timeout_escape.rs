@@ -124,7 +124,7 @@ fn others_are_left_alone() {
             exit 75
         fi
         exec sleep 1000";
-    let options = "--job j --timeout 500ms --retries 1 --retry-delay 1ms";
+    let options = "--job j --timeout 500ms --retries 1 --backoff 1ms";
     sandbox.exec(options, first).code(124);
     let left = ["daemon", "first"].map(|file| pid(&sandbox, file).unwrap());
     for pid in [of_other].into_iter().chain(left) {
@@ -173,7 +173,7 @@ fn one_that_may_not_be_signalled() {
     let us = program("us", &crate::common::US, 0o755);
     // What sudo is for.
     program("setpriv", "/usr/bin/setpriv", 0o4755);
-    let script = "setsid ./setpriv --reuid=0 sh -c 'echo $$ >pid; exec sleep 1000'";
+    let script = "setsid ./setpriv --reuid=0 sh -c 'echo $$ >pid; exec sleep 1000' >/dev/null 2>&1";
     let mut command = Command::new(us);
     command
         .args(["exec", "--no-push", "--timeout=500ms", "--kill-after=200ms"])

@@ -56,6 +56,7 @@ pub fn main(args: ExecArgs) -> anyhow::Result<u8> {
         name: label.clone(),
         description: None,
         is_demo: false,
+        http_params: Vec::new(),
         job: label,
         prefix: args.prefix,
         method: Method::default(),

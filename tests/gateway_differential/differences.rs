@@ -5,6 +5,8 @@ use crate::common::client_model as schema;
 use super::difference::{Difference, Then};
 use super::request::{Request, delete, get, post, put, request};
 
+const CORS: &str = "access-control-allow-origin";
+
 const GAUGE: &str = "# TYPE m gauge\nm 1\n";
 
 pub const DIFFERENCES: &[Difference] = &[
@@ -417,6 +419,63 @@ pub const DIFFERENCES: &[Difference] = &[
         },
         real: (400, Then::Unchanged),
         ours: (200, Then::Applied),
+    },
+    Difference {
+        what: "x-gzip",
+        why: "it is gzip by its older name (RFC 9110, section 8.4.1.3)",
+        flags: &[],
+        examples: || {
+            let mut gzip = put("job/a", GAUGE).gzip();
+            gzip.headers = vec![("Content-Encoding", "x-gzip")];
+            vec![vec![gzip]]
+        },
+        real: (400, Then::Unchanged),
+        ours: (200, Then::Applied),
+    },
+    Difference {
+        what: "a Content-Encoding that is not known",
+        why: "the real one reads the encoded bytes as they are; who sent them learns what is known instead",
+        flags: &[],
+        examples: || {
+            ["br", "deflate", "zstd", "gzip, gzip"]
+                .map(|encoding| vec![put("job/a", GAUGE).header("Content-Encoding", encoding)])
+                .into()
+        },
+        real: (200, Then::Applied),
+        ours: (415, Then::Unchanged),
+    },
+    Difference {
+        what: "a change for a page of another site",
+        why: "whoever shows the page to a person who reaches the gateway could delete and forge groups",
+        flags: &[],
+        examples: || {
+            let foreign = |request: Request| request.header("Origin", "http://evil.example");
+            vec![
+                vec![foreign(put("job/a", GAUGE))],
+                vec![foreign(post("job/a", GAUGE))],
+            ]
+        },
+        real: (200, Then::Applied),
+        ours: (403, Then::Unchanged),
+    },
+    Difference {
+        what: "a name that is none of this machine's, at 127.0.0.1",
+        why: "another site's page could read and change everything by such a name, which leads here (DNS rebinding)",
+        flags: &[],
+        examples: || {
+            let named = put("job/a", GAUGE).header("Host", "evil.example");
+            vec![vec![named]]
+        },
+        real: (200, Then::Applied),
+        ours: (403, Then::Unchanged),
+    },
+    Difference {
+        what: "pages of all sites may read the API",
+        why: "they are those of whoever has written them; --web.cors.origin=* allows it",
+        flags: &[],
+        examples: || vec![vec![get("/api/v1/status")]],
+        real: (200, Then::Header(CORS, "*")),
+        ours: (200, Then::Header(CORS, "")),
     },
     Difference {
         what: "snappy",

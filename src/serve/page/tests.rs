@@ -82,6 +82,7 @@ fn a_job_and_all_about_it() {
         running: Some(NOW as f64 - 130.0),
         queued: 2,
         is_demo: true,
+        can_start: true,
         last_failure: Some(failure("no space left")),
         ..job("nightly", vec![run("success", 0, 125.0)])
     }];
