@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 
@@ -415,4 +416,45 @@ fn the_file_of_a_killed_run_is_removed_by_the_next() {
     for pid in [its_sleep, sleep] {
         send(pid, Signal::SIGKILL);
     }
+}
+
+/// Whoever writes to the file for ever holds up nobody.
+#[test]
+fn a_file_without_end_is_read_as_far_as_the_job_wrote() {
+    let sandbox = Sandbox::new();
+    let script = "echo 'before 1' >>$METRICSJOB_METRICS
+        (while echo 'x 1'; do :; done >>$METRICSJOB_METRICS 2>/dev/null &
+        echo $! >pid)";
+    let start = Instant::now();
+    run(&sandbox, script).code(0);
+    assert!(start.elapsed() < Duration::from_secs(20));
+    assert_eq!(sandbox.value("m", "before"), Some(1.0));
+    let pid = fs::read_to_string(sandbox.path().join("pid")).unwrap();
+    send(pid.trim().parse().unwrap(), Signal::SIGKILL);
+}
+
+#[test]
+fn what_is_over_the_limit_is_left_out() {
+    let sandbox = Sandbox::new();
+    let script = "printf 'a 1\\nb 2\\nc 3\\n' >>$METRICSJOB_METRICS";
+    let run = sandbox.exec("--job m --metrics-limit 9", script);
+    run.code(0)
+        .err("the job's metrics: 3 bytes at the end are left out")
+        .err("--metrics-limit");
+    let values = ["a", "b", "c"].map(|name| sandbox.value("m", name));
+    assert_eq!(values, [Some(1.0), Some(2.0), None]);
+    sandbox
+        .exec("--job m --metrics-limit 12", script)
+        .code(0)
+        .quiet_stderr();
+    // By default, and with a large file that takes long to read.
+    let script = "head -c 80000000 /dev/zero | tr '\\0' '\\n' >>$METRICSJOB_METRICS";
+    sandbox
+        .exec("--job m", script)
+        .code(0)
+        .err("12891136 bytes at the end are left out");
+    sandbox
+        .exec("--job m --metrics-limit 1", "true")
+        .code(0)
+        .quiet();
 }

@@ -202,7 +202,7 @@ pub fn run(
     let (completed_at, duration) = (SystemTime::now(), start.elapsed());
     drop(attempt);
     signals.hold();
-    let (metrics, warnings) = events.finish();
+    let (metrics, warnings) = events.finish(|| signals.held().is_none());
     Ok(Run {
         id,
         outcome: last.outcome,

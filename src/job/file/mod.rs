@@ -26,7 +26,7 @@ use super::suggest;
 use crate::metrics::{Labels, Method, check_grouping_label, is_metric_name};
 
 /// The keys of a job file.
-const KEYS: [&str; 31] = [
+const KEYS: [&str; 32] = [
     "description",
     "demo",
     "job",
@@ -43,6 +43,7 @@ const KEYS: [&str; 31] = [
     "tail",
     "timeout",
     "kill_after",
+    "metrics_limit",
     "retries",
     "backoff",
     "lock",
@@ -176,6 +177,9 @@ impl<'a> Reader<'a> {
                 "timeout" => policy.timeout = self.positive_duration(key, value),
                 "kill_after" => {
                     policy.kill_after = self.duration(key, value).unwrap_or_default();
+                }
+                "metrics_limit" => {
+                    policy.metrics_limit = self.size(key, value).unwrap_or_default();
                 }
                 "retries" => {
                     policy.retries = self.integer(key, value, u32::MAX).unwrap_or_default();
