@@ -448,7 +448,7 @@ fn what_is_over_the_limit_is_left_out() {
         .code(0)
         .quiet_stderr();
     // By default, and with a large file that takes long to read.
-    let script = "head -c 80000000 /dev/zero | tr '\\0' '\\n' >>$METRICSJOB_METRICS";
+    let script = "head -c 80000000 /dev/zero | tr '\\0' x >>$METRICSJOB_METRICS";
     sandbox
         .exec("--job m", script)
         .code(0)
