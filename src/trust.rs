@@ -40,7 +40,7 @@ enum Distrust {
 
 impl From<Distrust> for io::Error {
     fn from(error: Distrust) -> Self {
-        io::Error::new(io::ErrorKind::Other, error)
+        io::Error::other(error)
     }
 }
 
