@@ -1,8 +1,6 @@
 //! What leaves the process group of its command ends with it, at a timeout and by a signal.
 
 use std::fs;
-use std::os::unix::process::CommandExt;
-use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 
@@ -157,7 +155,9 @@ fn other_signals_go_to_the_group_alone() {
 #[test]
 fn one_that_may_not_be_signalled() {
     use std::os::unix::fs::PermissionsExt;
+    use std::os::unix::process::CommandExt;
     use std::process::Command;
+    use std::time::{Duration, Instant};
 
     const NOBODY: u32 = 65534;
     let sandbox = Sandbox::new();
