@@ -44,6 +44,7 @@ fn job(name: &str, recent: Vec<RunView>) -> JobView {
         name: name.into(),
         last: recent.last().cloned(),
         recent,
+        can_start: true,
         ..JobView::default()
     }
 }
@@ -232,6 +233,12 @@ fn runs_are_offered_where_they_can_be_begun() {
     };
     assert_has(&shown(true, false), &[button]);
     assert!(!shown(false, false).contains("data-start"));
+    // Some jobs are not begun over HTTP.
+    let job = JobView {
+        can_start: false,
+        ..job("j", vec![])
+    };
+    assert!(!page(&[job]).render().contains("data-start"));
     let ending = shown(true, true);
     assert_has(&ending, &["hidden disabled data-start", "is ending"]);
 }
