@@ -32,6 +32,7 @@ fn job(name: &str, last: RunView) -> JobView {
         next_run: Some(NOW as f64 + 270.0),
         recent: vec![last.clone()],
         last: Some(last),
+        can_start: true,
         ..JobView::default()
     }
 }
