@@ -458,3 +458,19 @@ fn what_is_over_the_limit_is_left_out() {
         .code(0)
         .quiet();
 }
+
+#[test]
+fn a_signal_ends_the_reading() {
+    let sandbox = Sandbox::new();
+    let script = "truncate -s 200G \"$METRICSJOB_METRICS\"; echo >ready";
+    let mut command = sandbox.exec_command("--job m --metrics-limit 400GiB", script);
+    let run = sandbox.spawn(&mut command);
+    eventually("the job is over", || sandbox.path().join("ready").exists());
+    std::thread::sleep(Duration::from_millis(300));
+    let start = Instant::now();
+    send(run.id(), Signal::SIGTERM);
+    let run = Finished::from(run.wait_with_output().unwrap());
+    assert!(start.elapsed() < Duration::from_secs(5));
+    run.err("bytes at the end are left out, because a signal came");
+    assert_eq!(sandbox.outcomes(), ["success"]);
+}

@@ -136,6 +136,35 @@ fn others_are_left_alone() {
     assert!(!is_alive(of_other));
 }
 
+/// Its parent ends first, so that it has another one when it is looked for again.
+#[test]
+fn each_gets_the_signal_once() {
+    let sandbox = Sandbox::new();
+    let script = "setsid sh -c 'sh -c \"trap \\\"echo x >>got\\\" TERM; echo \\$\\$ >pid; while :; do sleep 0.05; done\" & wait'";
+    for _ in 0..5 {
+        sandbox.write("got", "");
+        let run = sandbox.exec("--timeout 300ms --kill-after 300ms", script);
+        run.code(124);
+        let got = fs::read_to_string(sandbox.path().join("got")).unwrap();
+        assert_eq!(got, "x\n");
+        assert!(!is_alive(pid(&sandbox, "pid").unwrap()));
+    }
+}
+
+/// A run within a run comes from it, and is of another attempt.
+#[test]
+fn what_a_nested_run_started() {
+    let sandbox = Sandbox::new();
+    let us = &*crate::common::US;
+    let script = format!(
+        "{us} exec --job inner -- {}",
+        "setsid --wait sh -c 'trap \"\" TERM; echo $$ >pid; while :; do sleep 1; done'"
+    );
+    let options = "--job outer --timeout 500ms --kill-after 300ms";
+    sandbox.exec(options, &script).code(124);
+    assert!(!is_alive(pid(&sandbox, "pid").unwrap()));
+}
+
 /// Other signals are the command's business.
 #[test]
 fn other_signals_go_to_the_group_alone() {
@@ -192,4 +221,29 @@ fn one_that_may_not_be_signalled() {
     ));
     assert!(is_alive(pid));
     send(pid, Signal::SIGKILL);
+}
+
+/// That they are not found is said.
+#[cfg(feature = "real-servers")]
+#[test]
+fn without_proc() {
+    use std::process::Command;
+
+    let sandbox = Sandbox::new();
+    let script = "mount -t tmpfs none /proc; exec \"$0\" \"$@\"";
+    let exec = sandbox.exec_command("--timeout 300ms --kill-after 300ms --no-push", "sleep 100");
+    let mut command = Command::new("unshare");
+    command
+        .args(["--mount", "sh", "-euc", script])
+        .arg(exec.get_program())
+        .args(exec.get_args())
+        .env_clear()
+        .envs(
+            exec.get_envs()
+                .filter_map(|(name, value)| Some((name, value?))),
+        )
+        .current_dir(sandbox.path());
+    let run = Finished::from(command.output().unwrap());
+    run.code(124)
+        .err("processes that left the command's process group may go on: could not read /proc");
 }

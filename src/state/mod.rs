@@ -378,10 +378,7 @@ fn not_opened(path: &Path, source: io::Error) -> StateError {
 /// Returns the [`identity`] of the file at `path`. Refuses the files beside it that SQLite would open without looking.
 fn found(path: &Path) -> Result<Option<Identity>, StateError> {
     // They are beside the file, and not a link to it.
-    let file = match path.is_symlink() {
-        true => path.canonicalize().unwrap_or_else(|_| path.to_owned()),
-        false => path.to_owned(),
-    };
+    let file = resolve(path)?;
     for suffix in &files::FILES[1..] {
         let path = files::beside(&file, suffix);
         check_regular_if_there(&path).map_err(|source| StateError::OpenFile { path, source })?;

@@ -3,6 +3,8 @@
 use axum::http::HeaderMap;
 use axum::http::header::CONTENT_ENCODING;
 
+use super::framing::all_values;
+
 /// An encoding that is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ContentEncoding {
@@ -26,23 +28,15 @@ pub fn content_encoding(headers: &HeaderMap) -> Result<ContentEncoding, String> 
                 // The same thing by its older name (RFC 9110, section 8.4.1.3).
                 b"gzip" | b"x-gzip" => ContentEncoding::Gzip,
                 b"snappy" => ContentEncoding::Snappy,
-                _ => return Err(shown(headers)),
+                _ => return Err(all_values(headers, CONTENT_ENCODING)),
             };
             if encoding != ContentEncoding::Identity {
-                return Err(shown(headers));
+                return Err(all_values(headers, CONTENT_ENCODING));
             }
             encoding = next;
         }
     }
     Ok(encoding)
-}
-
-fn shown(headers: &HeaderMap) -> String {
-    let values = headers.get_all(CONTENT_ENCODING).iter();
-    let values: Vec<_> = values
-        .map(|value| String::from_utf8_lossy(value.as_bytes()))
-        .collect();
-    values.join(", ")
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Heads of requests that hyper takes, and HTTP/1.1 does not.
 
 use axum::http::header::{HOST, TRANSFER_ENCODING};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, Version};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version};
 
 /// Why a request's head is not taken.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -37,14 +37,20 @@ pub fn check(version: Version, headers: &HeaderMap) -> Result<(), BadHead> {
         (None, _) => Ok(()),
         (Some(only), None) if is_chunked(only) => Ok(()),
         // Hyper looks at the end of the last one only, and would hand over what is still encoded.
-        _ => {
-            let all = headers.get_all(TRANSFER_ENCODING).iter();
-            let all: Vec<_> = all
-                .map(|value| String::from_utf8_lossy(value.as_bytes()))
-                .collect();
-            Err(BadHead::TransferEncoding(all.join(", ")))
-        }
+        _ => Err(BadHead::TransferEncoding(all_values(
+            headers,
+            TRANSFER_ENCODING,
+        ))),
     }
+}
+
+/// The values of a header that may stand several times, as a message shows them.
+pub fn all_values(headers: &HeaderMap, name: HeaderName) -> String {
+    let values = headers.get_all(name).iter();
+    let values: Vec<_> = values
+        .map(|value| String::from_utf8_lossy(value.as_bytes()))
+        .collect();
+    values.join(", ")
 }
 
 #[cfg(test)]

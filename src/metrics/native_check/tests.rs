@@ -214,7 +214,7 @@ fn sizes() {
     refused(&native, 0, 0.0, "10001 buckets are more");
 }
 
-/// What has neither spans nor deltas nor a zero bucket is a classic histogram.
+/// A histogram with neither spans nor deltas nor a zero bucket is a classic one.
 #[test]
 fn a_classic_histogram_breaks_no_rule() {
     let classic = NativeHistogram {

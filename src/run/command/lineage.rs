@@ -3,7 +3,6 @@
 //!
 //! They are looked for only when the attempt has to end, because all of `/proc` is read for it.
 
-use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
@@ -14,23 +13,24 @@ use nix::sys::signal::{Signal, kill};
 use nix::time::{ClockId, clock_gettime};
 use nix::unistd::{Pid, SysconfVar, sysconf};
 
-/// What comes from one attempt.
+/// The marks by which the processes of one attempt are known.
 pub struct Lineage {
-    leader: i32,
-    /// What all of them have in their environment, unless they have changed that.
+    /// Variables (`NAME=value`) that all of them have in their environment, unless they have changed that.
     tag: Vec<Vec<u8>>,
     /// In clock ticks since the system was started: none of them is older.
     since: u64,
-    /// Whether all children of this process come from the attempt, if they are not older.
+    /// True if every child of this process that is not older comes from the attempt.
     are_all_children: bool,
 }
 
-/// A living process of it.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+/// One process for ever: its id, which is used again, and when it started, in clock ticks since the system was.
+pub type Identity = (i32, u64);
+
+/// A living process of an attempt.
+#[derive(Debug)]
 pub struct Member {
-    pub pid: i32,
-    /// With its id this is one process for ever: ids are used again.
-    started: u64,
+    /// Its parent, group and name may change, and this does not.
+    pub identity: Identity,
     parent: i32,
     pub group: i32,
     pub name: String,
@@ -48,34 +48,37 @@ impl Lineage {
         })
     }
 
-    /// What comes from `leader`, which has each of `tag` (`NAME=value`) in its environment.
-    pub fn new(leader: i32, tag: Vec<Vec<u8>>, since: u64, are_all_children: bool) -> Self {
+    /// The lineage of an attempt that began at `since`, and has each of `tag` (`NAME=value`) in its environment.
+    pub fn new(tag: Vec<Vec<u8>>, since: u64, are_all_children: bool) -> Self {
         Lineage {
-            leader,
             tag,
             since,
             are_all_children,
         }
     }
 
-    /// The living ones.
+    /// The living processes. `leader` is the one that was started, if it has not been waited for: after that its id may
+    /// be another's.
     ///
     /// # Errors
     ///
-    /// `/proc` cannot be read.
-    pub fn members(&self) -> io::Result<Vec<Member>> {
+    /// `/proc` cannot be read, or does not show this process.
+    pub fn members(&self, leader: Option<i32>) -> io::Result<Vec<Member>> {
         let us = Pid::this().as_raw();
+        // Where not even this process is shown, it is not mounted, or of other processes.
+        fs::metadata(format!("/proc/{us}"))?;
         let pids = fs::read_dir("/proc")?.flatten();
         let pids = pids.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
         let all = pids.filter(|pid| *pid != us).filter_map(read);
-        let young = all.filter(|member| member.started >= self.since);
+        let young = all.filter(|member| member.identity.1 >= self.since);
         let (mut found, mut others): (Vec<_>, Vec<_>) = young.partition(|member| {
             let is_child = self.are_all_children && member.parent == us;
-            is_child || member.pid == self.leader || self.is_tagged(member.pid)
+            let pid = member.identity.0;
+            is_child || Some(pid) == leader || self.is_tagged(pid)
         });
         // Those that have changed their environment, or do not show it, as sudo's.
         let mut next = 0;
-        while let Some(parent) = found.get(next).map(|member| member.pid) {
+        while let Some(parent) = found.get(next).map(|member| member.identity.0) {
             let (children, rest) = others
                 .into_iter()
                 .partition(|member| member.parent == parent);
@@ -89,20 +92,25 @@ impl Lineage {
 
     fn is_tagged(&self, pid: i32) -> bool {
         let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
-        let variables: BTreeSet<&[u8]> = environment.split(|&byte| byte == 0).collect();
-        self.tag.iter().all(|tag| variables.contains(&tag[..]))
+        let has = |tag: &Vec<u8>| {
+            environment
+                .split(|&byte| byte == 0)
+                .any(|it| it == &tag[..])
+        };
+        self.tag.iter().all(has)
     }
 }
 
 impl Member {
     /// Sends it a signal. One that has ended needs none.
     pub fn signal(&self, signal: Signal) -> nix::Result<()> {
-        let result = match pidfd(self.pid) {
+        let (pid, _) = self.identity;
+        let result = match pidfd(pid) {
             // Only now it is certain that the descriptor is that of the process that was seen.
-            Some(_) if read(self.pid).is_none_or(|now| now.started != self.started) => Ok(()),
+            Some(_) if read(pid).is_none_or(|now| now.identity != self.identity) => Ok(()),
             Some(fd) => send(&fd, signal),
             // Old kernels have none.
-            None => kill(Pid::from_raw(self.pid), signal),
+            None => kill(Pid::from_raw(pid), signal),
         };
         match result {
             Err(Errno::ESRCH) => Ok(()),
@@ -118,11 +126,11 @@ fn read(pid: i32) -> Option<Member> {
     // The name can hold anything.
     let (head, fields) = stat.rsplit_once(')')?;
     let fields: Vec<&str> = fields.split_ascii_whitespace().collect();
-    let is_alive = !matches!(*fields.first()?, "Z" | "X");
-    is_alive.then_some(())?;
+    if matches!(*fields.first()?, "Z" | "X") {
+        return None;
+    }
     Some(Member {
-        pid,
-        started: fields.get(19)?.parse().ok()?,
+        identity: (pid, fields.get(19)?.parse().ok()?),
         parent: fields.get(1)?.parse().ok()?,
         group: fields.get(2)?.parse().ok()?,
         name: head.split_once('(')?.1.to_owned(),

@@ -60,7 +60,8 @@ const DYING: Duration = Duration::from_secs(2);
 /// How often it is looked whether a process is left of those that were told to end.
 const TICK: Duration = Duration::from_millis(10);
 
-/// The same for those that have left the process group, for which all of `/proc` is read.
+/// The time after which it is looked again for those that are in no process group of their own, for which all of
+/// `/proc` is read.
 const WALK: Duration = Duration::from_millis(50);
 
 /// Runs `command` with `variables` in its environment and waits for its end, or for its timeout's.

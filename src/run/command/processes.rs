@@ -1,6 +1,6 @@
 //! The processes of a command.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -15,7 +15,7 @@ use nix::sys::signal::{Signal, killpg};
 use nix::sys::wait::{Id, WaitPidFlag, waitid};
 use nix::unistd::Pid;
 
-use super::lineage::{Lineage, Member, pidfd};
+use super::lineage::{Identity, Lineage, Member, pidfd};
 use super::sigpipe;
 use crate::run::Usage;
 
@@ -35,9 +35,9 @@ pub struct Processes {
     leader_fd: Option<OwnedFd>,
     end: Option<End>,
     lineage: Lineage,
-    /// Those that we may not send signals to.
-    out_of_reach: BTreeSet<Member>,
-    /// Why some of them may not have been found.
+    /// The names of those that we may not send signals to.
+    out_of_reach: BTreeMap<Identity, String>,
+    /// The reason why some of them may not have been found.
     blindness: Option<io::Error>,
 }
 
@@ -100,8 +100,8 @@ impl Processes {
             are_among_others,
             leader_fd,
             end: None,
-            lineage: Lineage::new(leader, tag, since, !are_among_others),
-            out_of_reach: BTreeSet::new(),
+            lineage: Lineage::new(tag, since, !are_among_others),
+            out_of_reach: BTreeMap::new(),
             blindness: None,
         })
     }
@@ -147,14 +147,15 @@ impl Processes {
             Signal::SIGKILL => Signal::SIGSTOP,
             signal => signal,
         };
-        let mut told = BTreeSet::new();
+        let mut told = BTreeMap::new();
         for _ in 0..MAX_WALKS {
             let mut is_any_new = false;
             for member in self.members() {
                 let is_of_group = !self.shares_our_group && member.group == self.leader.as_raw();
-                if !is_of_group && told.insert(member.clone()) {
+                if !is_of_group && !told.contains_key(&member.identity) {
                     is_any_new = true;
                     self.tell(&member, first);
+                    told.insert(member.identity, member);
                 }
             }
             if !is_any_new {
@@ -162,17 +163,18 @@ impl Processes {
             }
         }
         if signal == Signal::SIGKILL {
-            for member in told {
-                self.tell(&member, signal);
+            for member in told.values() {
+                self.tell(member, signal);
             }
         }
     }
 
     /// The living ones that we may send signals to.
     fn members(&mut self) -> Vec<Member> {
-        match self.lineage.members() {
+        let leader = self.end.is_none().then_some(self.leader.as_raw());
+        match self.lineage.members(leader) {
             Ok(mut members) => {
-                members.retain(|member| !self.out_of_reach.contains(member));
+                members.retain(|member| !self.out_of_reach.contains_key(&member.identity));
                 members
             }
             Err(error) => {
@@ -184,27 +186,24 @@ impl Processes {
 
     fn tell(&mut self, member: &Member, signal: Signal) {
         if member.signal(signal).is_err() {
-            self.out_of_reach.insert(member.clone());
+            let name = member.name.clone();
+            self.out_of_reach.insert(member.identity, name);
         }
     }
 
-    /// Whether one of the process group is left.
-    pub fn is_group_alive(&mut self) -> bool {
-        match self.shares_our_group {
-            true => !self.members().is_empty(),
-            false => killpg(self.leader, None) != Err(Errno::ESRCH),
-        }
+    /// Returns true if they have a process group of their own and one of it is left.
+    pub fn is_group_alive(&self) -> bool {
+        !self.shares_our_group && killpg(self.leader, None) != Err(Errno::ESRCH)
     }
 
-    /// Whether one of them is left that we may send signals to.
+    /// Returns true if one of them is left that we may send signals to.
     pub fn are_alive(&mut self) -> bool {
         self.is_group_alive() || !self.members().is_empty()
     }
 
-    /// Why some may be left that should have ended, in words for a person.
+    /// The reasons why some may be left that should have ended, in words for a person.
     pub fn left(&self) -> Vec<String> {
-        let left = self.out_of_reach.iter().map(|member| {
-            let Member { name, pid, .. } = member;
+        let left = self.out_of_reach.iter().map(|((pid, _), name)| {
             format!("{name} (pid {pid}) goes on: it belongs to another user and may not be ended")
         });
         let blind = self.blindness.iter().map(|error| {

@@ -12,7 +12,7 @@ use tempfile::{NamedTempFile, TempPath};
 
 use crate::files;
 
-/// What the names of metrics files begin with.
+/// The beginning of the names of metrics files.
 const PREFIX: &str = "metricsjob-metrics-";
 
 /// Makes an empty file in `dir` and locks it: it is in use until the returned file is closed.

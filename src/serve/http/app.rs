@@ -71,7 +71,7 @@ impl App {
         })
     }
 
-    /// Whether runs of the job may be asked for: it is of a job file, or shown on purpose.
+    /// Returns true if runs of the job may be asked for: it is of a job file, or shown on purpose.
     pub fn offers(&self, job: &Job) -> bool {
         self.with_demos || job.defined_in != DefinedIn::CompiledIn
     }

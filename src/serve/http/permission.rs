@@ -11,7 +11,7 @@ pub struct Permission {
     pub is_allowed: bool,
     /// Whether no other machine can reach the server.
     pub is_loopback: bool,
-    /// Whether the server has more rights than the users of this machine, who all reach it.
+    /// True if the server has more rights than the users of this machine, who all reach it.
     pub is_root: bool,
 }
 
