@@ -42,6 +42,7 @@ use super::signals::{Received, Signals};
 use super::usage::Usage;
 use crate::job::metric_rule::OutputStream;
 use crate::job::{Command, Policy};
+use crate::push::secrets::withheld;
 
 /// POSIX shells' exit codes for a command that could not be started.
 const NOT_EXECUTABLE: u8 = 126;
@@ -124,9 +125,11 @@ impl Running {
         let started = Instant::now();
         let start = |program: &OsStr, arguments: &[OsString]| {
             let mut child = process::Command::new(program);
+            child.args(arguments).env_remove(METRICS_VARIABLE);
+            if signals.are_told() {
+                withhold_credentials(&mut child);
+            }
             child
-                .args(arguments)
-                .env_remove(METRICS_VARIABLE)
                 .envs(command.env.iter().map(|(name, value)| (name, value)))
                 .envs(variables.iter().map(|(name, value)| (name, value)));
             if let Some(directory) = &command.working_directory {
@@ -348,6 +351,17 @@ impl Output {
         let (passage, end) = Passage::start(ours(), watch)?;
         self.passages.push(passage);
         Ok(end)
+    }
+}
+
+/// Keeps the server's own credentials from a job: whoever writes one need not know them. The job's own `env` can set
+/// the same variables.
+fn withhold_credentials(child: &mut process::Command) {
+    for (name, instead) in withheld() {
+        match instead {
+            Some(value) => child.env(name, value),
+            None => child.env_remove(name),
+        };
     }
 }
 
