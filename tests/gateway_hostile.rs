@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::unistd::Pid;
 
 use crate::common::eventually;
 use crate::common::own_gateway::{OwnGateway, answer};
@@ -316,6 +317,71 @@ fn more_at_once_than_may_be_pending() {
     while target.push(&[], &body).0 != 200 {
         assert!(start.elapsed() < Duration::from_secs(30));
     }
+}
+
+/// How many of these have been answered, which is by 503.
+#[track_caller]
+fn refused(streams: &mut [TcpStream]) -> usize {
+    let mut refused = 0;
+    for stream in streams {
+        stream.set_nonblocking(true).unwrap();
+        let mut status = [0; 12];
+        if let Ok(12) = stream.read(&mut status) {
+            assert_eq!(&status, b"HTTP/1.1 503");
+            refused += 1;
+        }
+    }
+    refused
+}
+
+/// Memory grows with what came, and where there is none, the push is refused, and the gateway goes on.
+#[test]
+fn announced_bodies_under_a_memory_limit() {
+    let target = Target::new(&["--push.max-body-size=64MiB", "--push.max-pending-size=1GiB"]);
+    let pid = Pid::from_raw(target.gateway.pid().try_into().unwrap());
+    let before = target.peak_mib();
+    let size = fs::read_to_string(format!("/proc/{pid}/statm")).unwrap();
+    let pages: u64 = size.split(' ').next().unwrap().parse().unwrap();
+    let limit = nix::libc::rlimit {
+        rlim_cur: pages * 4096 + (200 << 20),
+        rlim_max: nix::libc::RLIM_INFINITY,
+    };
+    // SAFETY: it reads the limit, and writes nothing.
+    let result = unsafe {
+        nix::libc::prlimit(
+            pid.as_raw(),
+            nix::libc::RLIMIT_AS,
+            &limit,
+            std::ptr::null_mut(),
+        )
+    };
+    assert_eq!(result, 0);
+    let announce = |part: &[u8]| {
+        let mut stream = target.gateway.connect();
+        stream
+            .write_all(head("Content-Length: 33000000\r\n").as_bytes())
+            .unwrap();
+        let _ = stream.write_all(part);
+        stream
+    };
+    // Announced only: 6.6 GB in all.
+    let mut announced: Vec<_> = (0..200).map(|_| announce(&[b'#'; 20_000])).collect();
+    target.is_unharmed();
+    let grown = target.peak_mib() - before;
+    assert!(grown < 64, "{grown} MiB for 4 MB that came");
+    assert_eq!(
+        refused(&mut announced),
+        0,
+        "no memory for what did not come"
+    );
+    drop(announced);
+    // All of it comes, more than there is memory for.
+    let mut received: Vec<_> = (0..100).map(|_| announce(&vec![b'#'; 4_000_000])).collect();
+    target.is_unharmed();
+    let refused = refused(&mut received);
+    assert!(refused >= 10, "{refused}");
+    drop(received);
+    target.is_unharmed();
 }
 
 #[test]

@@ -219,3 +219,26 @@ fn native_buckets_of_a_pushgateway_since_1_8() {
         );
     }
 }
+
+#[test]
+fn an_answer_that_is_too_large() {
+    let server = FakeServer::endless("200 OK");
+    let sandbox = Sandbox::new();
+    for (line, bytes) in [
+        (
+            format!("gateway import --max-answer-size 1MiB {}", server.url()),
+            "1048576",
+        ),
+        (format!("status --gateway {}", server.url()), "67108864"),
+    ] {
+        let finished = sandbox.run(&line);
+        finished
+            .code(69)
+            .err(&format!("sends an answer of more than {bytes} bytes"));
+    }
+    // It is believed that so much would come.
+    let announcing =
+        FakeServer::answering("HTTP/1.1 200 OK\r\nContent-Length: 99000000000\r\n\r\n{");
+    let status = sandbox.run(&format!("status --gateway {}", announcing.url()));
+    status.code(69).err("--max-answer-size");
+}

@@ -64,6 +64,7 @@ mod outbox_model;
 mod output;
 mod output_lines;
 mod output_metrics;
+mod own_secrets;
 mod panics;
 mod pipes;
 #[cfg(feature = "real-servers")]

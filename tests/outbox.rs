@@ -382,6 +382,20 @@ fn a_gateway_of_an_older_version_does_not_hold_up_the_others() {
         .code(69)
         .err("warning: gateway \"http://***@h\" has an @");
     assert!(!flush.stderr().contains("s3cret"), "{}", flush.stderr());
+    let id = sandbox.outbox()[0]["id"].clone();
+    for line in [
+        "outbox list".into(),
+        "outbox list --output json".into(),
+        format!("outbox show {id}"),
+        format!("outbox show {id} --output json"),
+    ] {
+        let shown = sandbox.run(&line);
+        let stdout = shown.code(0).stdout();
+        assert!(
+            stdout.contains("h") && !stdout.contains("s3cret"),
+            "{stdout}"
+        );
+    }
     assert_eq!((server.requests().len(), sandbox.outbox_len()), (1, 1));
 }
 
@@ -424,4 +438,21 @@ fn without_the_right_password_reports_wait() {
     assert_eq!(sandbox.outbox()[0]["is_rejected"], false);
     push("j").code(0);
     assert_eq!(sandbox.outbox_len(), 0);
+}
+
+/// Whatever a gateway sends as an answer, no more of it is read than an error shows.
+#[test]
+fn an_answer_without_end() {
+    for status in ["200 OK", "400 Bad Request", "500 Internal Server Error"] {
+        let server = FakeServer::endless(status);
+        let sandbox = Sandbox::new();
+        let options = format!("--gateway {} --push-retry-window 0s", server.url());
+        let exec = sandbox.exec(&format!("--job j {options}"), "true");
+        exec.code(0);
+        let flush = sandbox.run(&format!("outbox flush {options}"));
+        assert!(flush.stderr().len() < 4000, "{}", flush.stderr());
+        // The system takes some more than we read.
+        let each = server.sent() / server.requests().len();
+        assert!(each < 16 << 20, "{each} bytes of each answer were read");
+    }
 }

@@ -1,9 +1,13 @@
 //! The web config file at work: TLS, clients' certificates, users, headers, and changes of it.
 
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::os::fd::AsRawFd;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use metricsjob::web::Server;
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, SockaddrIn, bind, connect, socket};
 use reqwest::{Certificate, Identity};
 
 use crate::common::web_server::{WebServer, exchange, request, settings};
@@ -249,6 +253,51 @@ fn many_first_requests_at_once() {
     // Each of them checked for itself would take 50 times as long.
     let (all, one) = (start.elapsed(), one.elapsed());
     assert!(all < 25 * one, "{all:?}, where one takes {one:?}");
+}
+
+/// Whose password is checked for the first time waits for one check of a flood, and not for all.
+#[test]
+fn a_flood_of_wrong_passwords() {
+    let site = Site::new();
+    let hash = bcrypt::hash("s3cret", 10).unwrap();
+    let server = site.serve(&format!("basic_auth_users: {{alice: {hash}}}"));
+    let one = Instant::now();
+    bcrypt::verify("s3cret", &hash).unwrap();
+    let one = one.elapsed();
+    const FLOOD: usize = 80;
+    let mut flood: Vec<_> = (0..FLOOD).map(|_| server.connect()).collect();
+    for (number, stream) in flood.iter_mut().enumerate() {
+        let wrong = authorization(&format!("alice:wrong{number}"));
+        write!(stream, "GET / HTTP/1.1\r\nHost: h\r\n{wrong}\r\n").unwrap();
+    }
+    // Another address of this machine.
+    let from = socket(
+        AddressFamily::Inet,
+        SockType::Stream,
+        SockFlag::empty(),
+        None,
+    )
+    .unwrap();
+    bind(from.as_raw_fd(), &SockaddrIn::new(127, 0, 0, 2, 0)).unwrap();
+    let to = SockaddrIn::new(127, 0, 0, 1, server.address().port());
+    connect(from.as_raw_fd(), &to).unwrap();
+    let mut other = TcpStream::from(from);
+    let right = authorization("alice:s3cret");
+    let start = Instant::now();
+    write!(
+        other,
+        "GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n{right}\r\n"
+    )
+    .unwrap();
+    let mut answer = String::new();
+    other.read_to_string(&mut answer).unwrap();
+    let took = start.elapsed();
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    // All of the flood takes at least a quarter of that, as half of the processors check.
+    assert!(
+        took < one * FLOOD as u32 / 8,
+        "{took:?}, where one takes {one:?}"
+    );
 }
 
 #[test]

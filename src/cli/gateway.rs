@@ -201,6 +201,10 @@ struct ImportArgs {
     #[arg(value_name = "URL")]
     from: String,
 
+    /// How large the Pushgateway's answer may be
+    #[arg(long, value_name = "SIZE", default_value = "64MiB", value_parser = parse_size)]
+    max_answer_size: usize,
+
     #[command(flatten)]
     connection: ConnectionArgs,
 
@@ -412,7 +416,7 @@ fn import(args: ImportArgs) -> anyhow::Result<u8> {
         let problem = "\"embedded\" is where the groups go: give the URL of another gateway";
         return Err(exit::usage(anyhow::anyhow!(problem)));
     }
-    let groups = from.groups()?;
+    let groups = from.groups(args.max_answer_size)?;
     let mut state = State::open(&dir)?;
     let Some(_lock) = lock_groups(&dir)? else {
         anyhow::bail!(

@@ -13,8 +13,9 @@ use super::exit::{self, UNAVAILABLE};
 use super::options::{GatewayArgs, Output, OutputArgs, QuietArgs, StateArgs};
 use super::setting::Strictness::Strict;
 use super::{console, json};
+use crate::client::redacted;
 use crate::metrics::unix_seconds;
-use crate::push::{Connection, Dispatch, Flushed, Gateway, GatewayError, Stop};
+use crate::push::{Connection, Dispatch, Flushed, Gateway, GatewayError, GatewayUrl, Stop};
 use crate::state::outbox::{OutboxEntry, Selection};
 use crate::state::{LazyState, State};
 
@@ -160,14 +161,14 @@ fn table(entries: &[OutboxEntry]) -> String {
         let push = &entry.push;
         vec![
             entry.id.to_string(),
-            entry.gateway.clone(),
+            shown(&entry.gateway),
             push.key().job().to_owned(),
             console::labels(push.key().labels(), " "),
             push.method().name().to_owned(),
             console::ago(unix_seconds(push.produced_at()), now),
             entry.attempts.to_string(),
             status(entry).to_owned(),
-            entry.error.clone().unwrap_or_else(|| "-".into()),
+            error(entry).unwrap_or_else(|| "-".into()),
         ]
     });
     console::table(
@@ -176,6 +177,20 @@ fn table(entries: &[OutboxEntry]) -> String {
         ],
         rows,
     )
+}
+
+/// The gateway of an entry. An older version can have stored a mistyped URL with a password.
+fn shown(gateway: &str) -> String {
+    match GatewayUrl::parse(gateway) {
+        Ok(_) => gateway.to_owned(),
+        Err(_) => redacted(gateway),
+    }
+}
+
+/// The reason why the entry was not delivered, which names the gateway.
+fn error(entry: &OutboxEntry) -> Option<String> {
+    let error = entry.error.as_deref()?;
+    Some(error.replace(&entry.gateway, &shown(&entry.gateway)))
 }
 
 fn status(entry: &OutboxEntry) -> &'static str {
@@ -190,7 +205,7 @@ fn entry_json(entry: &OutboxEntry) -> serde_json::Value {
     let push = &entry.push;
     json!({
         "id": entry.id,
-        "gateway": entry.gateway,
+        "gateway": shown(&entry.gateway),
         "job": push.key().job(),
         "grouping": push.key().labels(),
         "method": push.method().name(),
@@ -198,7 +213,7 @@ fn entry_json(entry: &OutboxEntry) -> serde_json::Value {
         "attempts": entry.attempts,
         "is_rejected": entry.is_rejected,
         "is_overtaken": entry.is_overtaken,
-        "error": entry.error,
+        "error": error(entry),
     })
 }
 
@@ -216,7 +231,7 @@ fn show(args: &ShowArgs) -> anyhow::Result<u8> {
             json::print(&json)?;
         }
         Output::Text => {
-            let gateway = Gateway::parse(&entry.gateway, dir, Connection::default())?;
+            let gateway = Gateway::parse(&shown(&entry.gateway), dir, Connection::default())?;
             console::result(&gateway.request_text(&entry.push))?;
         }
     }

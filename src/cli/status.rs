@@ -27,9 +27,12 @@ pub struct StatusArgs {
     output: OutputArgs,
 }
 
+/// How many bytes of a gateway's answer are read.
+const MAX_ANSWER: usize = 64 << 20;
+
 pub fn main(args: StatusArgs) -> anyhow::Result<u8> {
     let gateway = args.gateway.gateway()?;
-    let groups = gateway.groups()?;
+    let groups = gateway.groups(MAX_ANSWER)?;
     match args.output.get(Strict)? {
         Output::Json => json::print(&json!({
             "gateway": gateway.to_string(),

@@ -1,7 +1,9 @@
 //! The body of a push: received, decompressed and read, within limits.
 
 use std::future::poll_fn;
+use std::hint::black_box;
 use std::io::Read;
+use std::mem;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
@@ -10,7 +12,7 @@ use std::time::Duration;
 use axum::body::Body as HttpBody;
 use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use axum::http::{HeaderMap, StatusCode};
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use flate2::read::MultiGzDecoder;
 use http_body_util::BodyExt;
 use hyper::body::Frame;
@@ -81,6 +83,11 @@ pub enum BodyError {
         "too many bytes of other pushes are waiting: try again in a moment (--push.max-pending-size sets how many may)"
     )]
     Busy,
+    #[error(
+        "there is no memory for the body: try again in a moment, or push less at once (--push.max-pending-size sets \
+         how much is taken)"
+    )]
+    Memory,
     #[error("the body did not come: it fell {} behind 10 kB/s (--web.read-timeout sets how far it may)", humantime::format_duration(*.0))]
     Slow(Duration),
     #[error("the body broke off: {0}")]
@@ -104,7 +111,7 @@ impl BodyError {
     pub fn status(&self) -> StatusCode {
         match self {
             BodyError::TooLarge { .. } | BodyError::OverPending(_) => StatusCode::PAYLOAD_TOO_LARGE,
-            BodyError::Busy => StatusCode::SERVICE_UNAVAILABLE,
+            BodyError::Busy | BodyError::Memory => StatusCode::SERVICE_UNAVAILABLE,
             BodyError::Slow(_) => StatusCode::REQUEST_TIMEOUT,
             BodyError::UnknownEncoding(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             _ => StatusCode::BAD_REQUEST,
@@ -163,7 +170,8 @@ impl Receiver {
             bytes: Bytes::new(),
             reserved: None,
         };
-        let mut more: Option<BytesMut> = None;
+        let mut more: Option<Vec<u8>> = None;
+        let most = announced.unwrap_or(limit);
         let mut pace = Pace::default();
         let mut length = 0;
         let mut counted = 0;
@@ -184,18 +192,18 @@ impl Receiver {
             self.reserve(length, &mut counted, &mut received.reserved)?;
             // Most bodies come in one piece.
             match &mut more {
-                Some(more) => more.extend_from_slice(&data),
+                Some(more) => append(more, &data, most)?,
                 None if received.bytes.is_empty() => received.bytes = data,
                 None => {
-                    let mut all = BytesMut::with_capacity(announced.unwrap_or(0).max(length));
-                    all.extend_from_slice(&received.bytes);
-                    all.extend_from_slice(&data);
+                    let mut all = Vec::new();
+                    append(&mut all, &mem::take(&mut received.bytes), most)?;
+                    append(&mut all, &data, most)?;
                     more = Some(all);
                 }
             }
         }
         if let Some(more) = more {
-            received.bytes = more.freeze();
+            received.bytes = more.into();
         }
         Ok(received)
     }
@@ -275,7 +283,7 @@ impl Receiver {
                 });
             }
             self.reserve(out.len() + read, &mut counted, reserved)?;
-            out.extend_from_slice(&chunk[..read]);
+            append(&mut out, &chunk[..read], limit)?;
         }
     }
 
@@ -304,6 +312,34 @@ impl Receiver {
         }
         Ok(())
     }
+}
+
+/// Memory that a growing body must leave: what else is allocated meanwhile cannot fail without ending the process.
+/// More than the C library ever takes from its heap, so that to look for it changes nothing there.
+const LEFT: usize = 40 << 20;
+
+/// Appends a piece of a body that will have `most` bytes at most. Memory grows with what came, whatever was announced.
+fn append(body: &mut Vec<u8>, piece: &[u8], most: usize) -> Result<(), BodyError> {
+    let length = body.len() + piece.len();
+    if length > body.capacity() {
+        // Twice as much each time, so that to move it takes no longer than to receive it.
+        let capacity = length.max(body.capacity().saturating_mul(2).min(most));
+        let more = body.try_reserve_exact(capacity - body.len());
+        if more.is_err() || !is_free(LEFT) {
+            return Err(BodyError::Memory);
+        }
+    }
+    body.extend_from_slice(piece);
+    Ok(())
+}
+
+/// Returns true if so much memory could be had.
+fn is_free(bytes: usize) -> bool {
+    let mut memory = Vec::<u8>::new();
+    let result = memory.try_reserve_exact(bytes);
+    // The compiler must not find that nobody needs it.
+    black_box(memory.as_ptr());
+    result.is_ok()
 }
 
 impl Received {

@@ -147,7 +147,10 @@ impl GatewayError {
             }
             Some(error) => !matches!(
                 error,
-                HttpError::Setup(_) | HttpError::Unusable(_) | HttpError::Stopped { .. }
+                HttpError::Setup(_)
+                    | HttpError::Unusable(_)
+                    | HttpError::Stopped { .. }
+                    | HttpError::TooLarge { .. }
             ),
             None => false,
         }
@@ -264,8 +267,9 @@ impl Gateway {
         }
     }
 
-    /// All groups, sorted by key. Of a gateway behind a URL it asks the API of the Pushgateway.
-    pub fn groups(&self) -> Result<Vec<Group>, GatewayError> {
+    /// All groups, sorted by key. Of a gateway behind a URL it asks the API of the Pushgateway, and reads an answer of
+    /// `most` bytes at most.
+    pub fn groups(&self, most: usize) -> Result<Vec<Group>, GatewayError> {
         match self {
             Gateway::Embedded(dir) => match State::open_existing(dir)? {
                 Some(mut state) => Ok(state.groups()?),
@@ -273,7 +277,7 @@ impl Gateway {
             },
             Gateway::Http(url, connection) => {
                 let client = HttpGateway::new(url.clone(), connection)?;
-                let answer = client.get(api::PATH)?;
+                let answer = client.get(api::PATH, most)?;
                 api::groups(&answer).map_err(|problem| GatewayError::Answer {
                     url: url.join(api::PATH),
                     problem,

@@ -1,6 +1,5 @@
 //! The client of a gateway that is reached over HTTP.
 
-use std::cmp::Reverse;
 use std::error::Error;
 use std::path::Path;
 use std::pin::pin;
@@ -13,6 +12,7 @@ use url::Url;
 
 use super::connection::Connection;
 use super::path::group_path;
+use super::secrets::Secrets;
 use super::stop::Stop;
 use super::tls::PLAIN;
 use super::url::GatewayUrl;
@@ -42,6 +42,11 @@ pub enum HttpError {
     ConnectTimeout { url: String, limit: Duration },
     #[error("{url} had not answered yet when this process was asked to end")]
     Stopped { url: String },
+    #[error(
+        "{url} sends an answer of more than {most} bytes, or than there is memory for \
+         (gateway import reads larger ones by --max-answer-size)"
+    )]
+    TooLarge { url: String, most: usize },
     #[error("the connection to {url} broke: {reason}")]
     Broken { url: String, reason: String },
     #[error("{url} answered {status}{}{}", said(.message), advised(.cure))]
@@ -194,16 +199,34 @@ impl HttpGateway {
         self.send(&url, request, limit, &Stop::never()).map(drop)
     }
 
-    /// Fetches `path`, which starts with a slash.
-    pub fn get(&self, path: &str) -> Result<Vec<u8>, HttpError> {
+    /// Fetches `path`, which starts with a slash, and reads an answer of `most` bytes at most.
+    pub fn get(&self, path: &str, most: usize) -> Result<Vec<u8>, HttpError> {
         let url = self.url.join(path);
         let request = self.request(reqwest::Method::GET, &url);
         let limit = self.connection.timeouts.total;
-        let response = self.send(&url, request, limit, &Stop::never())?;
-        self.runtime
-            .block_on(response.bytes())
-            .map(|bytes| bytes.to_vec())
-            .map_err(|error| self.failure(&url, &error, limit))
+        let mut response = self.send(&url, request, limit, &Stop::never())?;
+        let too_large = || HttpError::TooLarge {
+            url: url.clone(),
+            most,
+        };
+        let announced = response.content_length().unwrap_or(0);
+        if announced > most as u64 {
+            return Err(too_large());
+        }
+        self.runtime.block_on(async {
+            let mut answer = Vec::new();
+            loop {
+                let chunk = response.chunk().await;
+                let Some(chunk) = chunk.map_err(|error| self.failure(&url, &error, limit))? else {
+                    return Ok(answer);
+                };
+                // There may be no memory for what is allowed.
+                if answer.len() + chunk.len() > most || answer.try_reserve(chunk.len()).is_err() {
+                    return Err(too_large());
+                }
+                answer.extend_from_slice(&chunk);
+            }
+        })
     }
 
     fn request(&self, verb: reqwest::Method, url: &str) -> reqwest::RequestBuilder {
@@ -244,8 +267,10 @@ impl HttpGateway {
             }
             let retry_after = response.headers().get(RETRY_AFTER);
             let retry_after = retry_after.and_then(|seconds| seconds.to_str().ok()?.parse().ok());
+            // A server that is being debugged may send back what it got.
+            let secrets = Secrets::of_gateway(&self.url, &self.connection);
             let mut message = redirection(&response)
-                .map(|text| self.without_secrets(text))
+                .map(|text| secrets.redact_text(text))
                 .unwrap_or_default();
             if message.is_empty() {
                 let mut body = Vec::new();
@@ -255,8 +280,8 @@ impl HttpGateway {
                 {
                     body.extend_from_slice(&chunk);
                 }
-                let body = String::from_utf8_lossy(&body).into_owned();
-                message = shown(&self.without_secrets(body));
+                let body = secrets.redact_cut(&body);
+                message = shown(&String::from_utf8_lossy(&body));
             }
             Err(HttpError::Status {
                 url: url.to_owned(),
@@ -266,25 +291,6 @@ impl HttpGateway {
                 retry_after: retry_after.map(Duration::from_secs),
             })
         })
-    }
-
-    /// What came as an answer without our own secrets, which a server that is being debugged may
-    /// send back. Texts of a few letters stay: to blot them out everywhere would tell them.
-    fn without_secrets(&self, mut text: String) -> String {
-        let proxy = self.url.proxy().and_then(|proxy| proxy.credentials);
-        let credentials = self.url.credentials().into_iter().chain(&proxy);
-        let mut secrets: Vec<String> = credentials.flat_map(Credentials::secrets).collect();
-        if let Some(authorization) = &self.connection.authorization {
-            secrets.extend(authorization.secrets().iter().map(|s| s.text().to_owned()));
-        }
-        let headers = self.connection.headers.values();
-        secrets.extend(headers.filter_map(|value| value.to_str().ok().map(str::to_owned)));
-        // One can be part of another.
-        secrets.sort_by_key(|secret| Reverse(secret.len()));
-        for secret in secrets.iter().filter(|secret| secret.len() >= 4) {
-            text = text.replace(secret, "***");
-        }
-        text
     }
 
     /// What to do about an answer that is no success.

@@ -16,6 +16,7 @@
 //! - [`DeliveryPolicy`]: what a delivery may take; [`Stop`]: what ends it early.
 //! - [`Dispatch`]: one push to several gateways.
 //! - [`delete`]: deleting a group, with what waits for it.
+//! - [`secrets`]: our own secrets, kept out of what others write.
 //! - [`self_report`]: how pushing goes, as metrics.
 
 mod api;
@@ -33,6 +34,7 @@ pub mod http;
 pub mod path;
 mod policy;
 mod retry;
+pub mod secrets;
 pub mod self_report;
 mod split;
 mod stop;

@@ -206,7 +206,7 @@ pub fn run(
     Ok(Run {
         id,
         outcome: last.outcome,
-        failure: last.failure,
+        failure: last.failure.map(|why| events.secrets().redact_text(why)),
         started_at,
         completed_at,
         duration,

@@ -19,6 +19,7 @@ use crate::job::{Job, LockPolicy, Work};
 use crate::metrics::check::{CheckError, add_pushable};
 use crate::metrics::{GroupingKey, Method, Push, unix_seconds};
 use crate::panics;
+use crate::push::secrets::Secrets;
 use crate::push::{Delivery, Dispatch};
 use crate::state::counters::Counter;
 use crate::state::history::{Recorded, RecordedRun};
@@ -189,7 +190,8 @@ fn run_live(
     observer: &dyn Observer,
 ) -> Result<(Run, Vec<String>), ParamError> {
     let Job { policy, .. } = order.job;
-    let events = Arc::new(Events::new(order.job, order.lines.clone()));
+    let secrets = Secrets::of_process(order.gateways);
+    let events = Arc::new(Events::new(order.job, order.lines.clone(), secrets));
     let is_live = policy.push_start || policy.push_interval.is_some();
     let is_pushed = matches!(order.reporting, Reporting::Push | Reporting::Enqueue);
     if !is_live || !is_pushed {

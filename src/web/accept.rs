@@ -9,7 +9,7 @@ use nix::errno::Errno;
 use tokio::net::{TcpListener, UnixListener};
 use tracing::{Level, enabled, error};
 
-use super::connection::{self, Site};
+use super::connection::{self, Peer, Site};
 use super::stream::Stream;
 use crate::panics::point;
 
@@ -59,10 +59,13 @@ pub async fn accept(site: &Arc<Site>, acceptor: &Acceptor) {
                 continue;
             }
         };
-        // Only the debug log shows it.
-        let client = client
-            .filter(|_| enabled!(Level::DEBUG))
-            .map(|client| client.to_string().into());
+        let client = Peer {
+            address: client.map(|client| client.ip()),
+            // Only the debug log shows it.
+            text: client
+                .filter(|_| enabled!(Level::DEBUG))
+                .map(|client| client.to_string().into()),
+        };
         let place = site.pool.enter().await;
         point("accept");
         tokio::spawn(connection::serve(Arc::clone(site), place, stream, client));

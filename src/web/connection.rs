@@ -1,6 +1,7 @@
 //! One connection, from its handshake to its end.
 
 use std::convert::Infallible;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Instant;
@@ -93,8 +94,16 @@ impl Site {
     }
 }
 
-/// Serves the connection until it ends. `client` is for the debug log, and there if that is.
-pub async fn serve(site: Arc<Site>, place: Place, stream: Stream, client: Option<Arc<str>>) {
+/// Who is at the other end of a connection.
+pub struct Peer {
+    /// None of a Unix socket.
+    pub address: Option<IpAddr>,
+    /// Address and port for the debug log, if there is one.
+    pub text: Option<Arc<str>>,
+}
+
+/// Serves the connection of `client` until it ends.
+pub async fn serve(site: Arc<Site>, place: Place, stream: Stream, client: Peer) {
     let entry = place.entry();
     let tls = site.config.as_ref().and_then(|config| config.tls());
     let knows_client = tls.as_ref().is_some_and(|tls| tls.knows_clients);
@@ -104,7 +113,7 @@ pub async fn serve(site: Arc<Site>, place: Place, stream: Stream, client: Option
         Some(tls) => match Box::pin(handshake(tls.config, entry, stream)).await {
             Ok(stream) => stream,
             Err(reason) => {
-                let client = client.as_deref().unwrap_or_default();
+                let client = client.text.as_deref().unwrap_or_default();
                 debug!(client, err = reason, "TLS handshake failed");
                 return;
             }
@@ -145,7 +154,7 @@ const NO_TLS: &[u8] = b"HTTP/1.0 400 Bad Request\r\nContent-Type: text/plain\r\n
 async fn speak(
     site: &Arc<Site>,
     entry: &Arc<Entry>,
-    client: &Option<Arc<str>>,
+    client: &Peer,
     knows_client: bool,
     stream: TrackedStream,
 ) -> Option<TrackedStream> {
@@ -175,7 +184,7 @@ async fn speak(
 async fn answer(
     site: &Site,
     entry: Arc<Entry>,
-    client: &Option<Arc<str>>,
+    client: &Peer,
     knows_client: bool,
     request: Request<Incoming>,
 ) -> Result<Response<AnswerBody>, Infallible> {
@@ -185,7 +194,7 @@ async fn answer(
         true => Body::new(RequestBody::new(body, Arc::clone(&entry))),
         false => Body::empty(),
     });
-    if let Some(client) = client {
+    if let Some(client) = &client.text {
         request.extensions_mut().insert(Client(Arc::clone(client)));
     }
     let gate = site.config.as_ref().and_then(|config| config.gate());
@@ -202,7 +211,7 @@ async fn answer(
             let start = Instant::now();
             let admitted = match refusal {
                 Some(refusal) => Err(refusal),
-                None => gate.admit(request.headers()).await,
+                None => gate.admit(client.address, request.headers()).await,
             };
             let answer = match admitted {
                 Ok(()) => site.app.call(request).await?,

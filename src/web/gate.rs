@@ -1,5 +1,6 @@
 //! What the web config file wants of each request, and adds to each answer.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -26,8 +27,8 @@ impl Gate {
         self.headers.is_empty() && self.users.is_empty() && self.rate_limit.is_none()
     }
 
-    /// Whether a request with these headers is let in; otherwise the answer to it.
-    pub async fn admit(&self, headers: &HeaderMap) -> Result<(), Response> {
+    /// Whether a request with these headers, from this address, is let in; otherwise the answer to it.
+    pub async fn admit(&self, client: Option<IpAddr>, headers: &HeaderMap) -> Result<(), Response> {
         let limit = self.rate_limit.as_ref();
         if limit.is_some_and(|limit| !limit.admits(Instant::now())) {
             return Err(refusal(
@@ -35,7 +36,7 @@ impl Gate {
                 "Too Many Requests\n",
             ));
         }
-        if self.users.is_empty() || self.checker.admits(&self.users, headers).await {
+        if self.users.is_empty() || self.checker.admits(&self.users, client, headers).await {
             return Ok(());
         }
         let mut answer = refusal(StatusCode::UNAUTHORIZED, "Unauthorized\n");

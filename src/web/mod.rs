@@ -43,6 +43,7 @@ pub mod sending;
 mod server;
 mod stream;
 mod tracked;
+mod turns;
 mod users;
 
 use std::path::PathBuf;

@@ -1,16 +1,16 @@
 //! Who may send requests: basic authentication (RFC 7617) against bcrypt hashes.
 
 use std::collections::{BTreeMap, HashSet};
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
 
+use super::pool::locked;
+use super::turns::Turns;
 use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use ring::hmac;
-use tokio::sync::Semaphore;
-
-use super::pool::locked;
 
 /// At most so many passwords are remembered to be right, and as many to be wrong.
 const REMEMBERED: usize = 4096;
@@ -51,8 +51,8 @@ pub struct Checker {
     right: Mutex<HashSet<[u8; 32]>>,
     /// Apart, so that wrong passwords do not displace right ones.
     wrong: Mutex<HashSet<[u8; 32]>>,
-    /// How many are checked at once.
-    checks: Arc<Semaphore>,
+    /// How many are checked at once, and whose is next.
+    checks: Arc<Turns>,
 }
 
 impl Checker {
@@ -63,12 +63,13 @@ impl Checker {
             right: Mutex::default(),
             wrong: Mutex::default(),
             // Others need processors too.
-            checks: Arc::new(Semaphore::new((processors / 2).max(1))),
+            checks: Turns::new((processors / 2).max(1)),
         }
     }
 
-    /// Whether the request is from one of `users`.
-    pub async fn admits(&self, users: &Users, headers: &HeaderMap) -> bool {
+    /// Whether the request, which came from the address `client`, is from one of `users`. Passwords that are not known
+    /// yet to be right or wrong wait for their turn, one of each address.
+    pub async fn admits(&self, users: &Users, client: Option<IpAddr>, headers: &HeaderMap) -> bool {
         let Some((user, password)) = credentials(headers) else {
             return false;
         };
@@ -85,10 +86,7 @@ impl Checker {
         if let Some(is_right) = self.remembered(&digest) {
             return is_right;
         }
-        // It fails on a closed semaphore only, and this one never is.
-        let Ok(turn) = Arc::clone(&self.checks).acquire_owned().await else {
-            return false;
-        };
+        let turn = self.checks.take(client).await;
         // Meanwhile another request with the same password may have been checked.
         if let Some(is_right) = self.remembered(&digest) {
             return is_right;
@@ -182,20 +180,20 @@ mod tests {
         let users = Users::new(BTreeMap::from([("alice".into(), hash.clone())]));
         let checker = Checker::new();
         for _ in 0..2 {
-            assert!(checker.admits(&users, &basic("alice:right")).await);
-            assert!(!checker.admits(&users, &basic("alice:wrong")).await);
-            assert!(!checker.admits(&users, &basic("bob:right")).await);
+            assert!(checker.admits(&users, None, &basic("alice:right")).await);
+            assert!(!checker.admits(&users, None, &basic("alice:wrong")).await);
+            assert!(!checker.admits(&users, None, &basic("bob:right")).await);
         }
         assert_eq!(locked(&checker.right).len(), 1);
         assert_eq!(locked(&checker.wrong).len(), 2);
 
         let renamed = Users::new(BTreeMap::from([("bob".into(), hash)]));
-        assert!(checker.admits(&renamed, &basic("bob:right")).await);
-        assert!(!checker.admits(&renamed, &basic("alice:right")).await);
+        assert!(checker.admits(&renamed, None, &basic("bob:right")).await);
+        assert!(!checker.admits(&renamed, None, &basic("alice:right")).await);
         let hash = bcrypt::hash("other", 4).unwrap();
         let changed = Users::new(BTreeMap::from([("alice".into(), hash)]));
-        assert!(!checker.admits(&changed, &basic("alice:right")).await);
-        assert!(checker.admits(&changed, &basic("alice:other")).await);
+        assert!(!checker.admits(&changed, None, &basic("alice:right")).await);
+        assert!(checker.admits(&changed, None, &basic("alice:other")).await);
     }
 
     #[tokio::test]
@@ -203,11 +201,11 @@ mod tests {
         let hash = bcrypt::hash("right", 4).unwrap();
         let users = Users::new(BTreeMap::from([("alice".into(), hash)]));
         let checker = Checker::new();
-        assert!(checker.admits(&users, &basic("alice:right")).await);
+        assert!(checker.admits(&users, None, &basic("alice:right")).await);
         let others =
             (0..REMEMBERED as u64).map(|n| checker.digest([b"", b"", b"", &n.to_le_bytes()]));
         locked(&checker.wrong).extend(others);
-        assert!(!checker.admits(&users, &basic("alice:wrong")).await);
+        assert!(!checker.admits(&users, None, &basic("alice:wrong")).await);
         assert_eq!(locked(&checker.wrong).len(), 1);
         assert_eq!(locked(&checker.right).len(), 1);
     }

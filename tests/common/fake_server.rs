@@ -11,6 +11,7 @@ use std::time::Duration;
 pub struct FakeServer {
     port: u16,
     requests: Arc<Mutex<Vec<Request>>>,
+    sent: Arc<AtomicUsize>,
 }
 
 /// A request as it came.
@@ -24,6 +25,30 @@ pub struct Request {
 }
 
 impl FakeServer {
+    /// Answers with this status line and a body that has no end, up to 200 MB.
+    pub fn endless(status: &'static str) -> Self {
+        let sent = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&sent);
+        let mut server = FakeServer::start(move |stream, _| {
+            let head = format!("HTTP/1.1 {status}\r\nConnection: close\r\n\r\n");
+            let _ = stream.write_all(head.as_bytes());
+            let piece = [b'x'; 64 * 1024];
+            for _ in 0..3000 {
+                if stream.write_all(&piece).is_err() {
+                    return;
+                }
+                counted.fetch_add(piece.len(), Ordering::Relaxed);
+            }
+        });
+        server.sent = sent;
+        server
+    }
+
+    /// How many bytes of endless answers were taken, by the client or by the system for it.
+    pub fn sent(&self) -> usize {
+        self.sent.load(Ordering::Relaxed)
+    }
+
     /// Answers each request with these bytes and closes the connection.
     pub fn answering(answer: &'static str) -> Self {
         FakeServer::start(move |stream, _| {
@@ -125,7 +150,11 @@ impl FakeServer {
                 });
             }
         });
-        FakeServer { port, requests }
+        FakeServer {
+            port,
+            requests,
+            sent: Arc::default(),
+        }
     }
 
     pub fn address(&self) -> String {

@@ -43,6 +43,7 @@ use super::signals::{Received, Signals};
 use super::usage::Usage;
 use crate::job::metric_rule::OutputStream;
 use crate::job::{Command, Policy};
+use crate::push::secrets::withheld;
 
 /// The variables of an attempt that tell its processes from all others.
 pub const ATTEMPT_VARIABLE: &str = "METRICSJOB_ATTEMPT";
@@ -134,9 +135,11 @@ impl Running {
         let started = Instant::now();
         let start = |program: &OsStr, arguments: &[OsString]| {
             let mut child = process::Command::new(program);
+            child.args(arguments).env_remove(METRICS_VARIABLE);
+            if signals.are_told() {
+                withhold_credentials(&mut child);
+            }
             child
-                .args(arguments)
-                .env_remove(METRICS_VARIABLE)
                 .envs(command.env.iter().map(|(name, value)| (name, value)))
                 .envs(variables.iter().map(|(name, value)| (name, value)));
             if let Some(directory) = &command.working_directory {
@@ -379,6 +382,17 @@ impl Output {
         let (passage, end) = Passage::start(ours(), watch)?;
         self.passages.push(passage);
         Ok(end)
+    }
+}
+
+/// Keeps the server's own credentials from a job: whoever writes one need not know them. The job's own `env` can set
+/// the same variables.
+fn withhold_credentials(child: &mut process::Command) {
+    for (name, instead) in withheld() {
+        match instead {
+            Some(value) => child.env(name, value),
+            None => child.env_remove(name),
+        };
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use crate::run::lines::{End, parts};
 
 /// Longer lines are cut to this length.
-const MAX_LINE: usize = 64 * 1024;
+pub const MAX_LINE: usize = 64 * 1024;
 
 /// Passing states of a line are at least this far apart.
 const INTERVAL: Duration = Duration::from_secs(1);

@@ -3,10 +3,11 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use super::rewritten::{Rewritten, Stage};
+use super::rewritten::{MAX_LINE, Rewritten, Stage};
 use super::tail::Tail;
 use crate::job::metric_rule::OutputStream;
 use crate::panics;
+use crate::push::secrets::Secrets;
 use crate::run::events::{Events, LineSink, OutputSearch};
 
 /// A reader of one stream of a command.
@@ -21,6 +22,7 @@ pub struct Watch {
 /// People who read the lines.
 struct Readers {
     stream: OutputStream,
+    secrets: Secrets,
     log: Option<Arc<LineSink>>,
     tail: Option<Arc<Mutex<Tail>>>,
 }
@@ -34,6 +36,7 @@ impl Watch {
             lines: Rewritten::default(),
             readers: Readers {
                 stream,
+                secrets: events.secrets().clone(),
                 log: events.line_sink(),
                 tail,
             },
@@ -98,6 +101,10 @@ impl Readers {
     }
 
     fn line(&self, line: &[u8], stage: Stage) {
+        let line = &*match line.len() < MAX_LINE {
+            true => self.secrets.redact(line),
+            false => self.secrets.redact_cut(line),
+        };
         if let (Some(log), Stage::Passing | Stage::Last) = (&self.log, stage) {
             log(self.stream, line);
         }

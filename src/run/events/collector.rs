@@ -1,5 +1,6 @@
 //! A job's own metrics while they come in.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 
 use sketches_ddsketch::{Config, DDSketch};
@@ -12,6 +13,7 @@ use crate::metrics::{
     Bucket, Count, Family, Kind, Labels, Metric, Quantile, Value, is_label_name, is_metric_name,
     text,
 };
+use crate::push::secrets::Secrets;
 
 /// A job with more series is thought to be mistaken: it would fill the memory, and the gateway's.
 const MAX_SERIES: usize = 10_000;
@@ -26,6 +28,8 @@ const QUANTILE_ERROR: f64 = 0.005;
 /// What is refused changes nothing.
 #[derive(Clone, Default)]
 pub struct Collector {
+    /// Replaced in values of labels and in HELP texts.
+    secrets: Secrets,
     families: BTreeMap<String, Draft>,
     series: usize,
 }
@@ -62,9 +66,12 @@ enum Series {
 }
 
 impl Collector {
-    /// A collector that knows what `rules` say about metrics.
-    pub fn new(rules: &[MetricRule]) -> Self {
-        let mut collector = Collector::default();
+    /// A collector that knows what `rules` say about metrics, and shows no one of our `secrets`.
+    pub fn new(rules: &[MetricRule], secrets: Secrets) -> Self {
+        let mut collector = Collector {
+            secrets,
+            ..Collector::default()
+        };
         for rule in rules {
             let draft = collector.families.entry(rule.name.clone()).or_default();
             draft.kind = Some(rule.kind);
@@ -195,7 +202,7 @@ impl Collector {
         draft.kind = Some(kind);
         draft.scale = scale;
         if draft.help.is_empty() {
-            draft.help = help;
+            draft.help = self.secrets.redact_text(help);
         }
         Ok(())
     }
@@ -217,7 +224,7 @@ impl Collector {
         };
         let draft = self.families.entry(name.to_owned()).or_default();
         if !family.help.is_empty() {
-            draft.help = family.help;
+            draft.help = self.secrets.redact_text(family.help);
         }
         if family.kind != Kind::Untyped {
             match draft.kind {
@@ -334,6 +341,8 @@ impl Collector {
         new: impl FnOnce() -> Series,
     ) -> Result<&mut Series, String> {
         let is_full = self.series >= MAX_SERIES;
+        let redacted = redacted(&self.secrets, labels);
+        let labels = redacted.as_ref().unwrap_or(labels);
         let draft = self.families.entry(name.to_owned()).or_default();
         if !draft.series.contains_key(labels) {
             if is_full {
@@ -458,6 +467,18 @@ impl Draft {
 
 /// # Errors
 ///
+/// `labels` without our secrets in their values; `None` if there is none.
+fn redacted(secrets: &Secrets, labels: &Labels) -> Option<Labels> {
+    let is_secret = |value: &str| matches!(secrets.redact(value.as_bytes()), Cow::Owned(_));
+    labels.values().any(is_secret).then(|| {
+        let labels = labels.iter();
+        let redacted = |value: &str| secrets.redact_text(value.to_owned());
+        labels
+            .map(|(name, value)| (name, redacted(value)))
+            .collect()
+    })
+}
+
 /// A name that no metric or label can have.
 pub fn check_names(name: &str, labels: &Labels) -> Result<(), String> {
     if !is_metric_name(name) {

@@ -22,6 +22,7 @@ use self::search::{Found, Search};
 use crate::job::metric_rule::{MetricRule, OutputStream};
 use crate::job::{Job, Work};
 use crate::metrics::{Family, registry};
+use crate::push::secrets::Secrets;
 
 pub use collector::check_names;
 pub use event::{Change, Event};
@@ -34,6 +35,8 @@ pub type LineSink = dyn Fn(OutputStream, &[u8]) + Send + Sync;
 
 /// The metrics of a running job, from all places where they come from.
 pub struct Events {
+    /// Replaced in what the job writes, where that is shown or stored.
+    secrets: Secrets,
     /// Who gets the output, line by line, in place of our own stdout and stderr.
     lines: Option<Arc<LineSink>>,
     /// The rules that read the command's output.
@@ -58,8 +61,9 @@ struct State {
 }
 
 impl Events {
-    /// None so far, of a run of `job`. `lines` gets what its command writes, if it is there.
-    pub fn new(job: &Job, lines: Option<Arc<LineSink>>) -> Self {
+    /// None so far, of a run of `job`. `lines` gets what its command writes, if it is there. No one of our `secrets` is
+    /// shown.
+    pub fn new(job: &Job, lines: Option<Arc<LineSink>>, secrets: Secrets) -> Self {
         let mut warnings = Warnings::default();
         let file = match &job.work {
             Work::Builtin(..) => None,
@@ -74,11 +78,12 @@ impl Events {
         let rules = job.metrics.iter().filter(|rule| rule.source.is_some());
         Events {
             lines,
+            secrets: secrets.clone(),
             rules: rules.cloned().collect(),
             registry: Mutex::new(Registry::new()),
             searches: Mutex::default(),
             state: Mutex::new(State {
-                collector: Collector::new(&job.metrics),
+                collector: Collector::new(&job.metrics, secrets),
                 file,
                 warnings,
             }),
@@ -113,6 +118,11 @@ impl Events {
         self.lines.clone()
     }
 
+    /// Our own secrets, which the job may write.
+    pub fn secrets(&self) -> &Secrets {
+        &self.secrets
+    }
+
     /// Begins to search `stream` of a new attempt.
     pub fn search(self: &Arc<Self>, stream: OutputStream) -> OutputSearch {
         let search = Arc::new(Mutex::new(Search::new(stream, &self.rules)));
@@ -134,7 +144,9 @@ impl Events {
     /// longer `goes_on`.
     pub fn finish(&self, goes_on: impl Fn() -> bool) -> (Vec<Family>, Vec<String>) {
         let (families, mut state) = self.gather(true, goes_on);
-        (families, std::mem::take(&mut state.warnings).into_lines())
+        let warnings = std::mem::take(&mut state.warnings).into_lines();
+        let redact = |warning| self.secrets.redact_text(warning);
+        (families, warnings.into_iter().map(redact).collect())
     }
 
     /// Notes what the user is to be warned about.

@@ -1,0 +1,186 @@
+//! Turns at something that takes long, which clients take one after the other.
+
+use std::collections::{HashMap, VecDeque};
+use std::net::{IpAddr, Ipv6Addr};
+use std::sync::{Arc, Mutex};
+
+use tokio::sync::oneshot;
+
+use super::pool::locked;
+
+/// A number of turns at once. Where more are wanted, the addresses that want some get them one after the other, so
+/// that an address with many requests delays the first one of another by a turn, and not by all of its own.
+pub struct Turns(Mutex<State>);
+
+struct State {
+    free: usize,
+    /// Requests that wait, by the address they come from; none is empty.
+    waiting: HashMap<Option<IpAddr>, VecDeque<oneshot::Sender<Turn>>>,
+    /// Addresses of those, the next one first.
+    order: VecDeque<Option<IpAddr>>,
+}
+
+/// A turn, until it is dropped.
+pub struct Turn {
+    turns: Arc<Turns>,
+}
+
+impl Turns {
+    /// As many at once.
+    pub fn new(count: usize) -> Arc<Self> {
+        Arc::new(Turns(Mutex::new(State {
+            free: count,
+            waiting: HashMap::new(),
+            order: VecDeque::new(),
+        })))
+    }
+
+    /// Waits for a turn of a request from `client`; without an address it came over a Unix socket.
+    pub async fn take(self: &Arc<Self>, client: Option<IpAddr>) -> Turn {
+        loop {
+            let turn = {
+                let mut state = locked(&self.0);
+                if state.free > 0 {
+                    state.free -= 1;
+                    return self.turn();
+                }
+                let client = client.map(network);
+                let (sender, turn) = oneshot::channel();
+                let State { waiting, order, .. } = &mut *state;
+                let requests = waiting.entry(client).or_default();
+                if requests.is_empty() {
+                    order.push_back(client);
+                }
+                requests.push_back(sender);
+                turn
+            };
+            // A sender is dropped only with the turn given.
+            if let Ok(turn) = turn.await {
+                return turn;
+            }
+        }
+    }
+
+    fn turn(self: &Arc<Self>) -> Turn {
+        Turn {
+            turns: Arc::clone(self),
+        }
+    }
+
+    /// The request whose turn it is.
+    fn next(&self) -> Option<oneshot::Sender<Turn>> {
+        let mut state = locked(&self.0);
+        let State {
+            free,
+            waiting,
+            order,
+        } = &mut *state;
+        while let Some(client) = order.pop_front() {
+            let Some(requests) = waiting.get_mut(&client) else {
+                continue;
+            };
+            // Those whose clients have gone do not get one.
+            let next = loop {
+                match requests.pop_front() {
+                    Some(request) if request.is_closed() => {}
+                    next => break next,
+                }
+            };
+            match requests.is_empty() {
+                true => drop(waiting.remove(&client)),
+                false => order.push_back(client),
+            }
+            if next.is_some() {
+                return next;
+            }
+        }
+        *free += 1;
+        None
+    }
+}
+
+/// The address as a client is told from others by it: of an IPv6 address one can have all of the last 64 bits.
+fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
+        address => address,
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        if let Some(next) = self.turns.next() {
+            // Where it has gone meanwhile, the turn is dropped, and the next one gets it.
+            let _ = next.send(self.turns.turn());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+    use std::pin::Pin;
+    use std::task::Poll;
+
+    use super::*;
+
+    type Waiting = Pin<Box<dyn Future<Output = Turn>>>;
+
+    fn wait(turns: &Arc<Turns>, client: u8) -> Waiting {
+        let turns = Arc::clone(turns);
+        let client = IpAddr::from([127, 0, 0, client]);
+        Box::pin(async move { turns.take(Some(client)).await })
+    }
+
+    async fn polled(waiting: &mut Waiting) -> Option<Turn> {
+        poll_fn(|cx| {
+            Poll::Ready(match waiting.as_mut().poll(cx) {
+                Poll::Ready(turn) => Some(turn),
+                Poll::Pending => None,
+            })
+        })
+        .await
+    }
+
+    #[tokio::test]
+    async fn an_address_waits_for_one_turn_of_another() {
+        let turns = Turns::new(1);
+        let mut first = wait(&turns, 1).await;
+        let mut flood: Vec<Waiting> = (0..100).map(|_| wait(&turns, 1)).collect();
+        for waiting in &mut flood {
+            assert!(polled(waiting).await.is_none());
+        }
+        let mut other = wait(&turns, 2);
+        assert!(polled(&mut other).await.is_none());
+        let mut flood = flood.into_iter();
+        // One that has gone gets none.
+        drop(flood.next());
+        for waiting in [flood.next().unwrap(), other] {
+            let mut waiting = waiting;
+            drop(first);
+            first = polled(&mut waiting).await.unwrap();
+        }
+        for mut waiting in flood {
+            drop(first);
+            first = polled(&mut waiting).await.unwrap();
+        }
+        drop(first);
+        let state = locked(&turns.0);
+        assert_eq!(
+            (state.free, state.waiting.len(), state.order.len()),
+            (1, 0, 0)
+        );
+    }
+
+    #[tokio::test]
+    async fn a_turn_that_nobody_takes_goes_on() {
+        let turns = Turns::new(1);
+        let first = turns.take(None).await;
+        let mut gone = wait(&turns, 1);
+        let mut next = wait(&turns, 2);
+        assert!(polled(&mut gone).await.is_none() && polled(&mut next).await.is_none());
+        drop(first);
+        drop(gone);
+        assert!(polled(&mut next).await.is_some());
+    }
+}
