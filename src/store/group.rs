@@ -6,7 +6,7 @@ use super::index::Index;
 use super::lines;
 use super::report::{Report, ReportFamily};
 use crate::metrics::{
-    Family, Group, GroupingKey, Kind, Method, Names, is_label_name, protobuf, text,
+    Family, Group, GroupingKey, Kind, Method, Names, TIME_SERIES, is_label_name, protobuf, text,
 };
 
 /// One group as the store holds it: its lines as a scrape shows them.
@@ -198,6 +198,11 @@ impl StoredGroup {
             (lines_start, series_start) = (piece.lines_end, piece.series_end);
             view
         })
+    }
+
+    /// How many series it has, with its two push times.
+    pub(super) fn time_and_own_series(&self) -> usize {
+        self.series.len() + TIME_SERIES.len()
     }
 
     /// How many families it has.

@@ -52,6 +52,20 @@ impl Index {
         self.series.len()
     }
 
+    /// Gives back the memory that was for names and series that have gone.
+    pub fn shrink(&mut self) {
+        let (names, series) = (self.names.len(), self.series.len());
+        self.names.shrink_to(2 * names);
+        self.series.shrink_to(2 * series, |(hash, _)| *hash);
+        if names < self.next_id as usize / 4 {
+            let last = self.names.values().map(|name| name.id).max();
+            self.next_id = last.map_or(0, |last| last + 1);
+            let end = self.next_id;
+            self.free_ids.retain(|id| *id < end);
+        }
+        self.free_ids.shrink_to(2 * self.free_ids.len());
+    }
+
     fn name(&mut self, name: &str) -> &mut Name {
         if !self.names.contains_key(name) {
             let id = self.free_ids.pop().unwrap_or_else(|| {

@@ -50,6 +50,7 @@ pub use descriptors::make_room;
 pub use instrumentation::HttpMetrics;
 pub use listen::ListenError;
 pub use server::Server;
+pub use server::give_back_memory;
 
 /// What a server is told on its command line.
 #[derive(Debug, Clone, PartialEq, Eq)]
