@@ -398,6 +398,7 @@ impl Work {
         match written {
             Ok(()) => {
                 self.recovered();
+                let_go(undos);
                 Ok(())
             }
             Err(error) => {
@@ -412,6 +413,17 @@ impl Work {
                 Err(NotKept::State(error.into()))
             }
         }
+    }
+}
+
+/// Drops what was replaced. A large group takes long, and nobody has to wait for it.
+fn let_go(undos: Vec<Undo>) {
+    const MUCH: usize = 1024 * 1024;
+    if undos.iter().map(Undo::bytes).sum::<usize>() > MUCH {
+        // Where no thread can be started, that drops it.
+        let _ = thread::Builder::new()
+            .name("dropper".into())
+            .spawn(move || drop(undos));
     }
 }
 
