@@ -29,6 +29,7 @@ mod fault_proxy;
 mod fuzz_corpus;
 #[cfg(feature = "real-servers")]
 mod gateway_clients;
+mod gateway_cost;
 mod gateway_crash;
 #[cfg(feature = "real-servers")]
 mod gateway_differential;

@@ -236,6 +236,7 @@ fn limits() {
         max_labels: 1,
         max_label_value_bytes: 3,
         max_name_bytes: 4,
+        max_series: usize::MAX,
     };
     let mut family = message("name");
     let mut metric = counter(1.0);

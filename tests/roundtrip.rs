@@ -27,7 +27,7 @@ proptest! {
         max_label_value_bytes in 0..40_usize,
         max_name_bytes in 0..15_usize,
     ) {
-        let limits = Limits { max_labels, max_label_value_bytes, max_name_bytes };
+        let limits = Limits { max_labels, max_label_value_bytes, max_name_bytes, max_series: usize::MAX };
         let metrics = || families.iter().flat_map(|family| &family.metrics);
         let is_within = families.iter().all(|family| family.name.len() <= max_name_bytes)
             && metrics().all(|metric| {

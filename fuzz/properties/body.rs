@@ -22,6 +22,7 @@ const LIMITS: Limits = Limits {
     labels: 3,
     label_value: 10,
     name: 10,
+    series: usize::MAX,
     names: Names::Legacy,
     read_timeout: Duration::from_secs(60),
 };

@@ -15,6 +15,7 @@ pub fn check(body: &[u8]) {
         max_labels: 3,
         max_label_value_bytes: 10,
         max_name_bytes: 10,
+        max_series: usize::MAX,
     };
     let within = text::parse_within(body, &limits);
     let families = match text::parse(body) {

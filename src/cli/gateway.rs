@@ -18,7 +18,7 @@ use super::setting::Strictness::Strict;
 use super::web_options::{LogArgs, WebArgs};
 use super::{connection_options::ConnectionArgs, console, exit, limit_heaps};
 use crate::gateway::service::{Claim, Service};
-use crate::gateway::{Cors, Limits, Options};
+use crate::gateway::{Cors, Limits, MAX_SERIES, Options};
 use crate::job::duration::parse_positive;
 use crate::job::size::parse_size;
 use crate::metrics::Names;
@@ -134,6 +134,15 @@ struct ServeArgs {
     #[arg(long = "push.max-pending-size", value_name = "SIZE", default_value = "256MiB", value_parser = parse_size, help_heading = "Pushes")]
     max_pending_size: usize,
 
+    /// How many series a push may have; others get 413. A summary or histogram is one
+    #[arg(
+        long = "push.max-series",
+        value_name = "COUNT",
+        default_value_t = Limits::default().series,
+        help_heading = "Pushes"
+    )]
+    max_push_series: usize,
+
     /// How many labels a series or a grouping key may have
     #[arg(
         long = "push.max-labels",
@@ -154,6 +163,15 @@ struct ServeArgs {
     /// Remove groups to which nothing was pushed for so long; default: never
     #[arg(long = "group.ttl", value_name = "DURATION", value_parser = parse_positive, help_heading = "Storage")]
     ttl: Option<Duration>,
+
+    /// How many series all groups may have, with two for the push times of each; further ones get 507
+    #[arg(
+        long = "storage.max-series",
+        value_name = "COUNT",
+        default_value_t = MAX_SERIES,
+        help_heading = "Storage"
+    )]
+    max_series: usize,
 
     /// When a push is answered: once it is on the disk, or once the operating system has it
     ///
@@ -324,12 +342,14 @@ impl ServeArgs {
             enable_lifecycle: self.enable_lifecycle,
             disable_consistency_check: self.disable_consistency_check,
             ttl: self.ttl,
+            max_series: self.max_series,
             limits: Limits {
                 body: self.max_body_size,
                 pending: self.max_pending_size,
                 labels: self.max_labels,
                 label_value: self.max_label_value_size,
                 name: self.max_name_size,
+                series: self.max_push_series,
                 names: match self.enable_utf8_names {
                     true => Names::Utf8,
                     false => Names::Legacy,
@@ -356,7 +376,7 @@ impl ServeArgs {
         };
         let [log_format, log_level] = self.log.flags();
         let persistence = |given: &Option<String>| given.clone().unwrap_or_default();
-        let flags: [(&str, String); 23] = [
+        let flags: [(&str, String); 25] = [
             ("group.ttl", ttl.unwrap_or_default()),
             log_format,
             log_level,
@@ -378,6 +398,8 @@ impl ServeArgs {
             ("push.max-labels", self.max_labels.to_string()),
             ("push.max-name-size", self.max_name_size.to_string()),
             ("push.max-pending-size", self.max_pending_size.to_string()),
+            ("push.max-series", self.max_push_series.to_string()),
+            ("storage.max-series", self.max_series.to_string()),
             ("storage.sync", sync.to_owned()),
             ("web.allowed-hosts", hosts.join(",")),
             ("web.config.file", config.display().to_string()),

@@ -3,18 +3,15 @@
 use std::sync::Arc;
 
 use axum::body::Body as HttpBody;
-use axum::http::StatusCode;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::{Map, Value as Json, json};
 use std::time::{Duration, SystemTime};
-use tokio::task::spawn_blocking;
 
 use super::app::App;
-use super::changes::failed;
-use super::keeper::NotKept;
 use super::own_metrics;
+use super::renderings::{Shape, rendered};
 use crate::metrics::{
     Count, Family, Group, LAST_SECOND, Labels, Metric, NativeHistogram, Value, text,
 };
@@ -23,26 +20,10 @@ use crate::store::{Snapshot, exposition};
 
 /// All groups.
 pub async fn metrics(app: &Arc<App>) -> Response {
-    let Some(turn) = app.scrape().await else {
-        return failed(&NotKept::Ending);
-    };
-    let snapshot = match app.keeper().snapshot().await {
-        Ok(snapshot) => snapshot,
-        Err(not_kept) => return failed(&not_kept),
-    };
-    let app = Arc::clone(app);
-    let rendered = spawn_blocking(move || {
-        let _turn = turn;
-        let Ok(json) = metrics_json(snapshot) else {
-            return StatusCode::INTERNAL_SERVER_ERROR.into_response();
-        };
-        match app.sendings().begin(vec![json.into()]) {
-            Ok(sending) => answer(sending.body()),
-            Err(too_many) => too_many.into_response(),
-        }
-    })
-    .await;
-    rendered.unwrap_or_else(|_| StatusCode::INTERNAL_SERVER_ERROR.into_response())
+    match rendered(app, Shape::Api).await {
+        Ok(rendered) => answer(rendered.sending.body()),
+        Err(failure) => failure.into_response(),
+    }
 }
 
 /// The build, the flags and the start.
@@ -84,7 +65,7 @@ fn answer(body: HttpBody) -> Response {
 
 /// The response with all groups, serialized without a tree in between: a native bucket takes a byte or two of a
 /// push, and several allocations in a tree.
-fn metrics_json(snapshot: Snapshot) -> serde_json::Result<Vec<u8>> {
+pub(super) fn metrics_json(snapshot: Snapshot) -> serde_json::Result<Vec<u8>> {
     let mut out = Vec::from(br#"{"status":"success","data":["#);
     for (at, group) in snapshot.sorted().iter().enumerate() {
         if at > 0 {

@@ -11,6 +11,7 @@ use super::body::{Limits, Receiver};
 use super::cors::Cors;
 use super::keeper::Keeper;
 use super::own_metrics::OwnMetrics;
+use super::renderings::Renderings;
 use super::stats::Stats;
 use crate::metrics::Family;
 use crate::observe::Observer;
@@ -31,6 +32,8 @@ pub struct Options {
     pub ttl: Option<std::time::Duration>,
     pub limits: Limits,
     pub cors: Cors,
+    /// How many series all groups may have, with two for the push times of each.
+    pub max_series: usize,
     /// The command line's options and their values, as the API shows them.
     pub flags: Vec<(String, String)>,
 }
@@ -47,10 +50,14 @@ impl Default for Options {
             ttl: None,
             limits: Limits::default(),
             cors: Cors::default(),
+            max_series: MAX_SERIES,
             flags: Vec::new(),
         }
     }
 }
+
+/// About a gigabyte of memory.
+pub const MAX_SERIES: usize = 5_000_000;
 
 /// What all requests of a gateway share.
 pub struct App {
@@ -59,6 +66,8 @@ pub struct App {
     receiver: Receiver,
     large_bodies: Arc<Semaphore>,
     scrapes: Arc<Semaphore>,
+    renderings: Renderings,
+    pages: Arc<Semaphore>,
     sendings: Sendings,
     own: OwnMetrics,
     http: Arc<HttpMetrics>,
@@ -73,6 +82,9 @@ const LARGE_BODIES: usize = 2;
 
 /// How many scrapes are rendered at once.
 const SCRAPES: usize = 2;
+
+/// How many pages may wait for their turn; each has a search of its own, so they share nothing.
+const PAGES: usize = 64;
 
 impl App {
     /// For a gateway that serves in `runtime` and whose requests `http` counts. `quit` is notified when it was
@@ -92,6 +104,8 @@ impl App {
             keeper,
             large_bodies: Arc::new(Semaphore::new(LARGE_BODIES)),
             scrapes: Arc::new(Semaphore::new(SCRAPES)),
+            renderings: Renderings::default(),
+            pages: Arc::new(Semaphore::new(PAGES)),
             sendings: Sendings::default(),
             own: OwnMetrics::new(),
             http,
@@ -123,6 +137,15 @@ impl App {
     /// The same for an answer with all groups.
     pub(super) async fn scrape(&self) -> Option<OwnedSemaphorePermit> {
         Arc::clone(&self.scrapes).acquire_owned().await.ok()
+    }
+
+    /// A place among the pages that wait, if there is one.
+    pub(super) fn page(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.pages).try_acquire_owned().ok()
+    }
+
+    pub(super) fn renderings(&self) -> &Renderings {
+        &self.renderings
     }
 
     pub(super) fn sendings(&self) -> &Sendings {

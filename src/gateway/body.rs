@@ -38,6 +38,8 @@ pub struct Limits {
     /// In bytes.
     pub label_value: usize,
     pub name: usize,
+    /// Of one push, in series; a summary or histogram is one.
+    pub series: usize,
     /// Which ones metrics and labels may have, those of the grouping key too.
     pub names: Names,
     /// For how long a body may keep us waiting; see [`Pace`].
@@ -53,6 +55,7 @@ impl Default for Limits {
             labels: 128,
             label_value: 64 * 1024,
             name: 1024,
+            series: 100_000,
             names: Names::Legacy,
             read_timeout: Duration::from_secs(30),
         }
@@ -66,6 +69,7 @@ impl Limits {
             max_labels: self.labels,
             max_label_value_bytes: self.label_value,
             max_name_bytes: self.name,
+            max_series: self.series,
         }
     }
 }
@@ -101,8 +105,12 @@ pub enum BodyError {
         encoding: &'static str,
         problem: String,
     },
+    #[error(
+        "the push has more than {limit} series: push less at once, to several groups, or raise --push.max-series"
+    )]
+    TooManySeries { limit: usize },
     #[error("text format parsing error in {0}")]
-    Text(#[from] text::ParseError),
+    Text(text::ParseError),
     #[error("protobuf parsing error: {0}")]
     Protobuf(DecodeError),
 }
@@ -110,7 +118,9 @@ pub enum BodyError {
 impl BodyError {
     pub fn status(&self) -> StatusCode {
         match self {
-            BodyError::TooLarge { .. } | BodyError::OverPending(_) => StatusCode::PAYLOAD_TOO_LARGE,
+            BodyError::TooLarge { .. }
+            | BodyError::OverPending(_)
+            | BodyError::TooManySeries { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             BodyError::Busy | BodyError::Memory => StatusCode::SERVICE_UNAVAILABLE,
             BodyError::Slow(_) => StatusCode::REQUEST_TIMEOUT,
             BodyError::UnknownEncoding(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
@@ -246,13 +256,20 @@ impl Receiver {
         };
         let limits = self.limits.of_series();
         if !is_protobuf(headers) {
-            let families = text::parse_names(&bytes, &limits, self.limits.names)?;
+            let parsed = text::parse_names(&bytes, &limits, self.limits.names);
+            let families = parsed.map_err(|error| match error.has_too_many_series {
+                true => BodyError::TooManySeries {
+                    limit: limits.max_series,
+                },
+                false => BodyError::Text(error),
+            })?;
             return Ok((Body::Text(bytes), Ok(families)));
         }
         match protobuf::decode(&bytes, &limits) {
             Err(error @ DecodeError::Inconsistent { .. }) => {
                 Ok((Body::Protobuf(bytes), Err(error)))
             }
+            Err(DecodeError::TooManySeries { limit }) => Err(BodyError::TooManySeries { limit }),
             Err(error) => Err(BodyError::Protobuf(error)),
             Ok(families) => Ok((Body::Protobuf(bytes), Ok(families))),
         }
@@ -343,6 +360,12 @@ fn is_free(bytes: usize) -> bool {
 }
 
 impl Received {
+    /// How many bytes are reserved for it, those decompressed included.
+    pub fn reserved(&self) -> usize {
+        let reserved = self.reserved.as_ref();
+        UNIT * reserved.map_or(0, OwnedSemaphorePermit::num_permits)
+    }
+
     /// How many bytes came.
     pub fn size(&self) -> usize {
         self.bytes.len()
@@ -437,6 +460,7 @@ mod tests {
             labels: 3,
             label_value: 10,
             name: 10,
+            series: 10,
             names: Names::Legacy,
             read_timeout: Duration::from_secs(1),
         });

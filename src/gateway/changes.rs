@@ -90,7 +90,9 @@ async fn push(
         let key = key.clone();
         let headers = parts.headers.clone();
         move || -> Result<Push, BodyError> {
-            let (body, families) = app.receiver().read(&headers, &mut received)?;
+            let read = app.receiver().read(&headers, &mut received);
+            app.stats().churned(received.reserved());
+            let (body, families) = read?;
             let report = families
                 .map_err(|error| Rejection::Message(error.to_string()))
                 .and_then(|families| {
@@ -135,6 +137,10 @@ async fn push(
     let response = match app.keeper().push(push).await {
         Ok(()) => app.pushed_status().into_response(),
         Err(PushFailure::NotKept(not_kept)) => failed(&not_kept),
+        Err(PushFailure::Rejected(full @ Rejection::Full { .. })) => {
+            debug!(path = parts.uri.path(), err = %full, "push refused");
+            refused(StatusCode::INSUFFICIENT_STORAGE, &full)
+        }
         Err(PushFailure::Rejected(rejection)) => {
             app.own().rejected();
             debug!(path = parts.uri.path(), err = %rejection, "push refused");

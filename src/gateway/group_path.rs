@@ -189,6 +189,7 @@ mod tests {
         max_labels: 3,
         max_label_value_bytes: 50,
         max_name_bytes: 20,
+        max_series: usize::MAX,
     };
 
     fn key(path: &str) -> Result<String, PathError> {

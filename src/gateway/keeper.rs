@@ -12,6 +12,7 @@ use tracing::{error, info, warn};
 
 use super::body::Received;
 use super::expiry::Expiry;
+use super::slack::Slack;
 use super::stats::Stats;
 use crate::metrics::{GroupingKey, Method, unix_seconds};
 use crate::panics;
@@ -204,6 +205,7 @@ impl Work {
         let mut more_to_fold = true;
         let mut last_order = Instant::now();
         let mut last_try = Instant::now();
+        let mut slack = Slack::default();
         loop {
             // Nothing expires while nothing can be written, so that it is due is no reason to hurry.
             let expiry = self.expiry.as_ref().filter(|_| !self.has_failed);
@@ -238,6 +240,7 @@ impl Work {
             }
             let is_last = batch.is_last;
             self.finish(batch);
+            slack.give_back(&mut self.store, &self.stats);
             if is_last {
                 break;
             }
@@ -395,6 +398,7 @@ impl Work {
         match written {
             Ok(()) => {
                 self.recovered();
+                let_go(undos);
                 Ok(())
             }
             Err(error) => {
@@ -409,6 +413,17 @@ impl Work {
                 Err(NotKept::State(error.into()))
             }
         }
+    }
+}
+
+/// Drops what was replaced. A large group takes long, and nobody has to wait for it.
+fn let_go(undos: Vec<Undo>) {
+    const MUCH: usize = 1024 * 1024;
+    if undos.iter().map(Undo::bytes).sum::<usize>() > MUCH {
+        // Where no thread can be started, that drops it.
+        let _ = thread::Builder::new()
+            .name("dropper".into())
+            .spawn(move || drop(undos));
     }
 }
 

@@ -13,6 +13,7 @@ use super::changes::failed;
 use super::keeper::NotKept;
 use super::own_metrics::BUILD;
 use super::page::{self, Page};
+use super::renderings::Failure;
 use crate::metrics::Group;
 use crate::page::Query;
 use crate::panics::point;
@@ -24,6 +25,9 @@ const SHOWN: usize = 50;
 /// Answers with the page.
 pub async fn answer(app: &Arc<App>, parts: &Parts) -> Response {
     let query = Query::of(parts.uri.query().unwrap_or_default());
+    let Some(_place) = app.page() else {
+        return Failure::TooManyWaiting.into_response();
+    };
     let Some(turn) = app.scrape().await else {
         return failed(&NotKept::Ending);
     };

@@ -9,7 +9,9 @@
 //! - [`Keeper`]: the thread that owns the groups. `expiry` says which are too old.
 //! - [`group_path`], [`body`]: what a request says: its group, and what is pushed to it.
 //! - `changes`: pushes and deletions; [`Cors`]: which other pages may read the API.
+//! - `renderings`: renderings of all groups, which equal requests share.
 //! - `scrape`, `api`, `admin`, `list`: what can be read and done besides.
+//! - `slack`: memory that is given back after large pushes and deletions.
 //! - [`service`]: a gateway from the claim on its state directory to its end.
 //! - `stats`, `own_metrics`: what the gateway says of itself.
 //! - [`page`]: the page for people.
@@ -26,12 +28,14 @@ mod keeper;
 mod list;
 mod own_metrics;
 pub mod page;
+mod renderings;
 mod router;
 mod scrape;
 pub mod service;
+mod slack;
 mod stats;
 
-pub use app::{App, Options};
+pub use app::{App, MAX_SERIES, Options};
 pub use body::Limits;
 pub use cors::Cors;
 pub use expiry::Expiry;

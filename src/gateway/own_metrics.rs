@@ -193,6 +193,11 @@ impl OwnMetrics {
                 stats.series.load(Relaxed) as f64,
             ),
             Family::gauge(
+                own::SERIES_LIMIT,
+                "Series that the groups may have by --storage.max-series, with two for each group.",
+                stats.max_series.load(Relaxed) as f64,
+            ),
+            Family::gauge(
                 own::STORE_SIZE,
                 "Text of all groups in memory.",
                 stats.store_bytes.load(Relaxed) as f64,

@@ -2,18 +2,14 @@
 
 use std::sync::Arc;
 
-use axum::http::StatusCode;
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use tokio::task::spawn_blocking;
 
 use super::app::App;
-use super::changes::failed;
-use super::keeper::NotKept;
+use super::renderings::{Rendered, Shape, rendered};
 use crate::metrics::escaping::Escaping;
 use crate::metrics::{Family, Names};
-use crate::panics::point;
 use crate::store::Snapshot;
 use crate::store::exposition::{self, Exposition};
 use crate::web::negotiation::{self, Format, accepts_gzip, negotiate};
@@ -22,30 +18,17 @@ use crate::web::negotiation::{self, Format, accepts_gzip, negotiate};
 pub async fn answer(app: &Arc<App>, parts: &Parts) -> Response {
     let (format, escaping) = negotiate(&parts.headers);
     let is_gzip = accepts_gzip(&parts.headers);
-    let Some(turn) = app.scrape().await else {
-        return failed(&NotKept::Ending);
+    let shape = Shape::Metrics {
+        format,
+        escaping,
+        is_gzip,
     };
-    let snapshot = match app.keeper().snapshot().await {
-        Ok(snapshot) => snapshot,
-        Err(not_kept) => return failed(&not_kept),
-    };
-    let rendered = spawn_blocking({
-        let app = Arc::clone(app);
-        move || {
-            let _turn = turn;
-            point("scrape");
-            let own = app.families();
-            let (pieces, has_utf8_names) = render(&snapshot, &own, format, escaping, is_gzip)?;
-            std::io::Result::Ok((app.sendings().begin(pieces), has_utf8_names))
-        }
-    });
-    let (sending, has_utf8_names) = match rendered.await {
-        Ok(Ok((Ok(sending), has_utf8_names))) => (sending, has_utf8_names),
-        Ok(Ok((Err(too_many), _))) => return too_many.into_response(),
-        _ => {
-            let text = "the metrics could not be rendered\n";
-            return (StatusCode::INTERNAL_SERVER_ERROR, text).into_response();
-        }
+    let Rendered {
+        sending,
+        has_utf8_names,
+    } = match rendered(app, shape).await {
+        Ok(rendered) => rendered,
+        Err(failure) => return failure.into_response(),
     };
     // Where there can be no such names, it is what it has always been.
     let has_escaping = has_utf8_names || app.options().limits.names == Names::Utf8;
@@ -53,7 +36,7 @@ pub async fn answer(app: &Arc<App>, parts: &Parts) -> Response {
 }
 
 /// Returns whether there are names that are none of the text format 0.0.4, too.
-fn render(
+pub(super) fn render(
     snapshot: &Snapshot,
     own: &[Family],
     format: Format,

@@ -4,6 +4,7 @@ use std::io;
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -94,7 +95,7 @@ impl Service {
         for problem in &loaded.problems {
             error!(err = %problem, "a group could not be read");
         }
-        let (writer, store) = GroupWriter::new(lock.clone(), state, loaded, sync)?;
+        let (writer, mut store) = GroupWriter::new(lock.clone(), state, loaded, sync)?;
         let took = format!("{:.3}", start.elapsed().as_secs_f64());
         info!(
             groups = store.len(),
@@ -102,7 +103,9 @@ impl Service {
             database = %dir.join(FILE_NAME).display(),
             "groups are loaded"
         );
+        store.set_max_series(options.max_series);
         let stats = Arc::new(Stats::default());
+        stats.max_series.store(options.max_series, Relaxed);
         let expiry = options.ttl.map(Expiry::new);
         let (quit, lost) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
         let (keeper, thread) = Keeper::start(store, writer, expiry, stats.clone(), lost.clone())

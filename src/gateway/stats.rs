@@ -5,6 +5,9 @@ use std::time::Duration;
 
 use crate::store::Store;
 
+/// A push with fewer bytes leaves no memory that is worth giving back.
+const LARGE: usize = 64 * 1024;
+
 /// What the keeper counts. Each number by itself is right; two of them may be of different moments.
 #[derive(Debug, Default)]
 pub struct Stats {
@@ -13,6 +16,10 @@ pub struct Stats {
     pub store_bytes: AtomicUsize,
     pub database_bytes: AtomicU64,
     pub expired_groups: AtomicU64,
+    /// How many series there may be; see [`Options::max_series`](super::Options::max_series).
+    pub max_series: AtomicUsize,
+    /// How many bytes of large pushes were read since memory was last given back to the system.
+    pub churned: AtomicUsize,
     pub commits: AtomicU64,
     pub commit_failures: AtomicU64,
     pub commit_nanoseconds: AtomicU64,
@@ -25,6 +32,13 @@ impl Stats {
         self.groups.store(store.len(), Relaxed);
         self.series.store(store.series(), Relaxed);
         self.store_bytes.store(store.bytes(), Relaxed);
+    }
+
+    /// Takes note that a push of so many bytes was read.
+    pub(super) fn churned(&self, bytes: usize) {
+        if bytes > LARGE {
+            self.churned.fetch_add(bytes, Relaxed);
+        }
     }
 
     pub(super) fn database_bytes(&self, bytes: u64) {

@@ -8,7 +8,7 @@ use std::fmt::Write;
 use super::name::{is_label_name, is_metric_name};
 
 /// How a name is written that is none of the text format 0.0.4.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Escaping {
     /// As it is, in quotes.
     AllowUtf8,

@@ -6,7 +6,7 @@ use super::index::Index;
 use super::lines;
 use super::report::{Report, ReportFamily};
 use crate::metrics::{
-    Family, Group, GroupingKey, Kind, Method, Names, is_label_name, protobuf, text,
+    Family, Group, GroupingKey, Kind, Method, Names, TIME_SERIES, is_label_name, protobuf, text,
 };
 
 /// One group as the store holds it: its lines as a scrape shows them.
@@ -25,6 +25,8 @@ pub struct StoredGroup {
     series: Box<[u64]>,
     /// The families that text cannot hold, as delimited protobuf messages, by name.
     natives: Option<Box<Natives>>,
+    /// See [`bytes`](Self::bytes).
+    bytes: usize,
 }
 
 type Natives = Vec<(String, Box<[u8]>)>;
@@ -66,6 +68,11 @@ pub struct FamilyView<'a> {
 }
 
 impl<'a> FamilyView<'a> {
+    /// Whether the other one has the same name, type and help, and the same series.
+    pub(super) fn is_unchanged(&self, other: &FamilyView<'_>) -> bool {
+        Arc::ptr_eq(self.meta, other.meta) && self.series == other.series
+    }
+
     /// The labels of each series, as in its lines.
     pub(super) fn labels(&self) -> impl Iterator<Item = &'a str> + use<'a> {
         lines::labels(self.lines, &self.meta.name, self.meta.kind)
@@ -91,6 +98,7 @@ impl StoredGroup {
             lines: Box::default(),
             series: Box::default(),
             natives: None,
+            bytes: 0,
         };
         match old {
             Some(old) if method == Method::Post && !old.pieces.is_empty() => {
@@ -98,6 +106,7 @@ impl StoredGroup {
             }
             _ => group.fill(old, report, index),
         }
+        group.bytes = group.count_bytes();
         group
     }
 
@@ -111,11 +120,15 @@ impl StoredGroup {
             lines: old.map(|old| old.lines.clone()).unwrap_or_default(),
             series: old.map(|old| old.series.clone()).unwrap_or_default(),
             natives: old.and_then(|old| old.natives.clone()),
+            bytes: old.map_or(0, |old| old.bytes),
         }
     }
 
     /// Takes the families of the report, and no others.
     fn fill(&mut self, old: Option<&StoredGroup>, report: Report, index: &mut Index) {
+        let known = old.map_or(0, |old| old.pieces.len());
+        let more = report.families.len().saturating_sub(known);
+        index.reserve(more, report.series.len());
         let mut natives = Natives::new();
         let mut places = 0..;
         let pieces = report.families.into_iter().map(|family| {
@@ -200,6 +213,36 @@ impl StoredGroup {
         })
     }
 
+    /// How many series it has, with its two push times.
+    pub(super) fn time_and_own_series(&self) -> usize {
+        self.series.len() + TIME_SERIES.len()
+    }
+
+    /// Its families, each with the one of the same name in `other`. To look for each by its name takes many times as
+    /// long in large groups.
+    pub(super) fn beside<'a>(
+        &'a self,
+        other: Option<&'a StoredGroup>,
+    ) -> impl Iterator<Item = (FamilyView<'a>, Option<FamilyView<'a>>)> {
+        let others = other.into_iter().flat_map(StoredGroup::families);
+        let mut others = others.peekable();
+        self.families().map(move |family| {
+            let is_same = |other: &FamilyView<'_>| {
+                Arc::ptr_eq(other.meta, family.meta) || other.meta.name == family.meta.name
+            };
+            let found = loop {
+                if let Some(other) = others.next_if(is_same) {
+                    break Some(other);
+                }
+                let skipped = others.next_if(|other| other.meta.name < family.meta.name);
+                if skipped.is_none() {
+                    break None;
+                }
+            };
+            (family, found)
+        })
+    }
+
     /// How many families it has.
     pub fn family_count(&self) -> usize {
         self.pieces.len()
@@ -235,6 +278,10 @@ impl StoredGroup {
 
     /// How many bytes of text and messages it has, at most.
     pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    fn count_bytes(&self) -> usize {
         let headers = self.pieces.iter().map(|piece| piece.meta.header_bytes());
         let natives = self.natives.iter().flat_map(|natives| natives.iter());
         let natives = natives.map(|(_, native)| native.len());

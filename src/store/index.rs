@@ -52,6 +52,28 @@ impl Index {
         self.series.len()
     }
 
+    /// Gives back the memory that was for names and series that have gone.
+    pub fn shrink(&mut self) {
+        let (names, series) = (self.names.len(), self.series.len());
+        self.names.shrink_to(2 * names);
+        self.series.shrink_to(2 * series, |(hash, _)| *hash);
+        if names < self.next_id as usize / 4 {
+            let last = self.names.values().map(|name| name.id).max();
+            self.next_id = last.map_or(0, |last| last + 1);
+            let end = self.next_id;
+            self.free_ids.retain(|id| *id < end);
+        }
+        self.free_ids.shrink_to(2 * self.free_ids.len());
+    }
+
+    /// Makes room at once for a push that is larger than all that is there: to grow bit by bit takes longer.
+    pub fn reserve(&mut self, names: usize, series: usize) {
+        self.names.reserve(names);
+        if series > self.series.len() {
+            self.series.reserve(series, |(hash, _)| *hash);
+        }
+    }
+
     fn name(&mut self, name: &str) -> &mut Name {
         if !self.names.contains_key(name) {
             let id = self.free_ids.pop().unwrap_or_else(|| {
@@ -136,7 +158,14 @@ impl Index {
         group: impl Fn(u32) -> Option<&'a StoredGroup>,
     ) -> Result<(), Rejection> {
         let others = Others { index: self, old };
-        for family in new.families() {
+        for (family, old_family) in new.beside(old) {
+            // Where it does not go with another one of the group, that one has changed.
+            if old_family
+                .as_ref()
+                .is_some_and(|old| family.is_unchanged(old))
+            {
+                continue;
+            }
             let Meta { name, kind, .. } = &**family.meta;
             if let Some((existing, slot)) = others.other_kind(name, *kind) {
                 let owner = group(slot).filter(|group| group.family(name).is_some());
@@ -148,8 +177,7 @@ impl Index {
                 });
             }
             check_suffixes(&others, new, name, *kind)?;
-            let old_series = old.and_then(|old| old.family(name));
-            if old_series.is_some_and(|old| old.series == family.series) {
+            if old_family.is_some_and(|old| old.series == family.series) {
                 continue;
             }
             if let Some((series, owner)) = self.taken(slot, &family, &group) {
@@ -194,20 +222,32 @@ impl Index {
         {
             return;
         }
-        let is_kept = |family: &FamilyView<'_>, other: Option<&StoredGroup>| {
-            let other = other.and_then(|other| other.family(&family.meta.name));
-            other.is_some_and(|other| other.series == family.series)
+        type Family<'a> = FamilyView<'a>;
+        let is_unchanged = |family: &Family<'_>, other: &Option<Family<'_>>| {
+            (other.as_ref()).is_some_and(|other| family.is_unchanged(other))
+        };
+        let has_same_series = |family: &Family<'_>, other: &Option<Family<'_>>| {
+            (other.as_ref()).is_some_and(|other| family.series == other.series)
         };
         // First what comes, so that no name goes in between that stays.
-        for family in new.into_iter().flat_map(StoredGroup::families) {
-            let name = self.name_again(family.meta);
-            name.groups[family.meta.kind as usize] += 1;
-            name.latest[family.meta.kind as usize] = slot;
+        for (family, old) in new.into_iter().flat_map(|new| new.beside(old)) {
+            if is_unchanged(&family, &old) {
+                continue;
+            }
+            let kind = family.meta.kind as usize;
+            let name = match self.names.get_mut(&family.meta.name) {
+                Some(name) => name,
+                None => self.name_again(family.meta),
+            };
+            name.groups[kind] += 1;
+            name.latest[kind] = slot;
         }
-        for family in old.into_iter().flat_map(StoredGroup::families) {
-            self.name(&family.meta.name).groups[family.meta.kind as usize] -= 1;
-            self.forget_unused(&family.meta.name);
-            if !is_kept(&family, new) {
+        for (family, new) in old.into_iter().flat_map(|old| old.beside(new)) {
+            if is_unchanged(&family, &new) {
+                continue;
+            }
+            self.leave(family.meta);
+            if !has_same_series(&family, &new) {
                 for hash in family.series {
                     let is_it = |entry: &(u64, u32)| *entry == (*hash, slot);
                     if let Ok(entry) = self.series.find_entry(*hash, is_it) {
@@ -216,13 +256,25 @@ impl Index {
                 }
             }
         }
-        for family in new.into_iter().flat_map(StoredGroup::families) {
-            if !is_kept(&family, old) {
+        for (family, old) in new.into_iter().flat_map(|new| new.beside(old)) {
+            if !has_same_series(&family, &old) {
                 for hash in family.series {
                     self.series
                         .insert_unique(*hash, (*hash, slot), |(hash, _)| *hash);
                 }
             }
+        }
+    }
+
+    /// Takes note that a group less has the family, and forgets the name with the last one.
+    fn leave(&mut self, meta: &Meta) {
+        let Some(name) = self.names.get_mut(&meta.name) else {
+            return;
+        };
+        name.groups[meta.kind as usize] -= 1;
+        if name.groups == [0; Kind::ALL.len()] {
+            self.free_ids.push(name.id);
+            self.names.remove(&meta.name);
         }
     }
 }

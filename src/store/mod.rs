@@ -37,7 +37,7 @@ pub use rejection::Rejection;
 pub use report::Report;
 pub use snapshot::Snapshot;
 
-use crate::metrics::{GroupingKey, Method};
+use crate::metrics::{GroupingKey, Method, TIME_SERIES};
 use index::Index;
 
 /// A group may have as many bytes. SQLite keeps no more than 1 GB in one row.
@@ -54,6 +54,7 @@ pub struct Store {
     index: Index,
     len: usize,
     bytes: usize,
+    max_series: usize,
 }
 
 /// What became of a push, and how to take it back.
@@ -100,6 +101,7 @@ impl Store {
             index: Index::new(),
             len: 0,
             bytes: 0,
+            max_series: usize::MAX,
             hasher,
         }
     }
@@ -107,6 +109,12 @@ impl Store {
     /// What the hashes of the store are made with, for [`Report::new`].
     pub fn hasher(&self) -> RandomState {
         self.hasher.clone()
+    }
+
+    /// Limits how many series the groups may have together, with two for the push times of each group.
+    /// Pushes that would exceed it are refused; what is there stays.
+    pub fn set_max_series(&mut self, limit: usize) {
+        self.max_series = limit;
     }
 
     /// How many groups there are.
@@ -173,7 +181,21 @@ impl Store {
         let slot = slot.unwrap_or_else(|| self.free_slot());
         let pushed =
             report.and_then(|report| self.pushed(slot, old.as_deref(), key, method, report, now));
+        let is_new = old.is_none();
         let (group, result) = match pushed {
+            // Not even a mark is made, as that would make a group.
+            Err(rejection) if is_new && !self.has_room(0, TIME_SERIES.len()) => {
+                self.free.push(slot);
+                return Pushed {
+                    result: Err(match rejection {
+                        full @ Rejection::Full { .. } => full,
+                        _ => Rejection::Full {
+                            limit: self.max_series,
+                        },
+                    }),
+                    undo: None,
+                };
+            }
             Ok(group) => (group, Ok(())),
             Err(rejection) => (
                 StoredGroup::refused(key, old.as_deref(), now),
@@ -206,8 +228,38 @@ impl Store {
         }
         if !old.is_some_and(|old| old.has_same_series(&group)) {
             self.check(slot, old, &group)?;
+            let taken = old.map_or(0, StoredGroup::time_and_own_series);
+            if !self.has_room(taken, group.time_and_own_series()) {
+                self.index.forget(&group);
+                return Err(Rejection::Full {
+                    limit: self.max_series,
+                });
+            }
         }
         Ok(group)
+    }
+
+    /// Whether `needed` series can take the place of `taken` ones. Fewer always can.
+    fn has_room(&self, taken: usize, needed: usize) -> bool {
+        let others = self.series() + TIME_SERIES.len() * self.len - taken;
+        needed <= taken || others.saturating_add(needed) <= self.max_series
+    }
+
+    /// Gives back the memory that was for groups that have gone.
+    pub fn shrink(&mut self) {
+        while let Some(None) = self.slots.last() {
+            self.slots.pop();
+        }
+        let end = self.slots.len();
+        self.free.retain(|slot| (*slot as usize) < end);
+        self.slots.shrink_to(2 * end);
+        self.free.shrink_to(2 * self.free.len());
+        let (slots, hasher) = (&self.slots, &self.hasher);
+        self.by_key.shrink_to(2 * self.len, |slot| {
+            let group = slots[*slot as usize].as_ref();
+            group.map_or(0, |group| hash_of(hasher, &group.key))
+        });
+        self.index.shrink();
     }
 
     /// Whether `group` is consistent with all others.

@@ -15,6 +15,7 @@ pub const HTTP_PUSH_DURATION: &str = "pushgateway_http_push_duration_seconds";
 pub const HTTP_PUSH_SIZE: &str = "pushgateway_http_push_size_bytes";
 pub const GROUPS: &str = "metricsjob_gateway_groups";
 pub const SERIES: &str = "metricsjob_gateway_series";
+pub const SERIES_LIMIT: &str = "metricsjob_gateway_series_limit";
 pub const STORE_SIZE: &str = "metricsjob_gateway_store_bytes";
 pub const DATABASE_SIZE: &str = "metricsjob_gateway_database_bytes";
 pub const EXPIRED_GROUPS: &str = "metricsjob_gateway_expired_groups_total";
@@ -29,7 +30,7 @@ pub fn is_reserved(name: &str) -> bool {
 }
 
 /// All of them, and the two push times of each group.
-pub const FAMILIES: [(&str, Kind); 22] = [
+pub const FAMILIES: [(&str, Kind); 23] = [
     (crate::metrics::TIME_SERIES[0], Kind::Gauge),
     (crate::metrics::TIME_SERIES[1], Kind::Gauge),
     (BUILD_INFO, Kind::Gauge),
@@ -38,6 +39,7 @@ pub const FAMILIES: [(&str, Kind); 22] = [
     (HTTP_PUSH_SIZE, Kind::Summary),
     (GROUPS, Kind::Gauge),
     (SERIES, Kind::Gauge),
+    (SERIES_LIMIT, Kind::Gauge),
     (STORE_SIZE, Kind::Gauge),
     (DATABASE_SIZE, Kind::Gauge),
     (EXPIRED_GROUPS, Kind::Counter),

@@ -3,7 +3,7 @@
 use crate::metrics::check::CheckError;
 use crate::metrics::{GroupingKey, Kind};
 
-/// What made a push inconsistent.
+/// What made a push inconsistent, or too much.
 #[derive(Debug, Clone, thiserror::Error, PartialEq)]
 pub enum Rejection {
     #[error(transparent)]
@@ -37,6 +37,11 @@ pub enum Rejection {
          push less at once, or with shorter labels"
     )]
     TooLarge { limit: usize },
+    #[error(
+        "the gateway would have more than the {limit} series that it may have, with two for the push times of each \
+         group: delete groups, let them grow old (--group.ttl), or raise --storage.max-series"
+    )]
+    Full { limit: usize },
 }
 
 fn whose(group: Option<&GroupingKey>) -> String {

@@ -56,7 +56,7 @@ pub use config::{ConfigError, Problem as ConfigProblem};
 pub use descriptors::make_room;
 pub use instrumentation::HttpMetrics;
 pub use listen::ListenError;
-pub use server::{Refuse, Server};
+pub use server::{Refuse, Server, give_back_memory};
 
 /// What a server is told on its command line.
 #[derive(Debug, Clone, PartialEq, Eq)]

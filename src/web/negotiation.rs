@@ -14,7 +14,7 @@ use crate::metrics::escaping::Escaping;
 use crate::metrics::{protobuf, text};
 
 /// A format of metrics.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Format {
     Text,
     OpenMetrics,

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
+use std::mem;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -23,6 +24,9 @@ const UNIT: usize = 1024;
 
 /// What is freed at once. Less is sent at once anyway.
 const PIECE: usize = 64 * 1024;
+
+/// Pieces that are smaller are joined: to send each by itself takes longer, and more memory than it has bytes.
+const TINY: usize = 4096;
 
 /// Bounds what all answers hold that are being sent.
 pub struct Sendings {
@@ -53,25 +57,65 @@ impl Sendings {
         let reserved = Arc::clone(&self.free)
             .try_acquire_many_owned(count)
             .map_err(|_| TooMany)?;
-        let mut small = VecDeque::with_capacity(pieces.len());
-        for piece in pieces {
-            match piece.len() {
-                0 => {}
-                1..=PIECE => small.push_back(piece),
-                // A part of it would keep all of it.
-                _ => small.extend(piece.chunks(PIECE).map(Bytes::copy_from_slice)),
-            }
-        }
         Ok(Sending {
-            pieces: small,
+            pieces: held(cut(pieces), reserved),
             left,
-            reserved,
         })
     }
 }
 
+/// The pieces, none of them empty or large; tiny ones that follow each other are one.
+fn cut(pieces: Vec<Bytes>) -> Vec<Bytes> {
+    let mut cut = Vec::with_capacity(pieces.len());
+    let mut joined = Vec::new();
+    for piece in pieces {
+        if piece.len() < TINY {
+            joined.extend_from_slice(&piece);
+            if joined.len() < PIECE - TINY {
+                continue;
+            }
+        }
+        if !joined.is_empty() {
+            cut.push(mem::take(&mut joined).into());
+        }
+        match piece.len() {
+            0..TINY => {}
+            TINY..=PIECE => cut.push(piece),
+            // A part of it would keep all of it.
+            _ => cut.extend(piece.chunks(PIECE).map(Bytes::copy_from_slice)),
+        }
+    }
+    if !joined.is_empty() {
+        cut.push(joined.into());
+    }
+    cut
+}
+
+/// The pieces, each with its part of what is reserved. Where that is less than all, the last ones have it.
+fn held(pieces: Vec<Bytes>, mut reserved: OwnedSemaphorePermit) -> VecDeque<Bytes> {
+    let mut all = VecDeque::with_capacity(pieces.len());
+    for bytes in pieces.into_iter().rev() {
+        let units = bytes.len().div_ceil(UNIT).min(reserved.num_permits());
+        let _reserved = reserved.split(units);
+        all.push_front(Bytes::from_owner(Held { bytes, _reserved }));
+    }
+    all
+}
+
+/// A piece that is free once nobody has to send it any more.
+struct Held {
+    bytes: Bytes,
+    _reserved: Option<OwnedSemaphorePermit>,
+}
+
+impl AsRef<[u8]> for Held {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
 /// Too much waits for other readers.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct TooMany;
 
 impl IntoResponse for TooMany {
@@ -83,12 +127,11 @@ impl IntoResponse for TooMany {
     }
 }
 
-/// A body of pieces that follow each other.
-#[derive(Debug)]
+/// A body of pieces that follow each other. Its clones share them.
+#[derive(Debug, Clone)]
 pub struct Sending {
     pieces: VecDeque<Bytes>,
     left: usize,
-    reserved: OwnedSemaphorePermit,
 }
 
 impl Sending {
@@ -107,9 +150,6 @@ impl Body for Sending {
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         let piece = self.pieces.pop_front();
         self.left -= piece.as_ref().map_or(0, Bytes::len);
-        let reserved = self.reserved.num_permits();
-        let sent = reserved.saturating_sub(self.left.div_ceil(UNIT));
-        drop(self.reserved.split(sent));
         Poll::Ready(piece.map(|piece| Ok(Frame::data(piece))))
     }
 
@@ -150,6 +190,22 @@ mod tests {
             .take_while(|&length| length > 0)
             .sum();
         assert_eq!((sent, free()), (300 * 1024 - PIECE, 512));
+
+        // Clones share what they hold.
+        let mut first = begin(&[100, 200 * 1024]).unwrap();
+        let mut second = first.clone();
+        assert_eq!(free(), 311);
+        while next(&mut first) > 0 {}
+        assert_eq!(free(), 311);
+        assert_eq!(
+            (next(&mut second), next(&mut second), free()),
+            (100, PIECE, 376)
+        );
+        drop(second);
+        assert_eq!(free(), 512);
+        let mut tiny = begin(&[30; 10_000]).unwrap();
+        assert!(next(&mut tiny) > PIECE / 2);
+        drop(tiny);
 
         // However large it is, one can be.
         let mut large = begin(&[400 * 1024, 400 * 1024]).unwrap();

@@ -207,7 +207,7 @@ async fn sweep(pool: &Pool) {
 const MANY_PARKED: usize = 1000;
 
 /// Gives memory back to the system that is free between blocks in use, which only this does.
-fn give_back_memory() {
+pub fn give_back_memory() {
     // SAFETY: malloc_trim(3) may be called at any time, and touches free memory only.
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     unsafe {

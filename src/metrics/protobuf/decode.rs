@@ -24,6 +24,9 @@ pub enum DecodeError {
     /// to the group failed.
     #[error("{problem}")]
     Inconsistent { problem: String },
+    /// The body has more series, or more families, than [`Limits::max_series`].
+    #[error("more than {limit} series")]
+    TooManySeries { limit: usize },
 }
 
 /// Reads delimited `io.prometheus.client.MetricFamily` messages as the Pushgateway does. Takes
@@ -62,9 +65,16 @@ fn read(body: &[u8], limits: &Limits, memory: Memory) -> Result<Vec<Family>, Dec
         memory,
         pairs: Vec::new(),
         inconsistent: None,
+        series: 0,
+    };
+    let too_many = DecodeError::TooManySeries {
+        limit: limits.max_series,
     };
     let refused = |at, Malformed(problem)| DecodeError::Syntax { at, problem };
     let count = count_messages(body);
+    if count > limits.max_series {
+        return Err(too_many);
+    }
     let room = decoder.memory.take::<(Family, usize)>(count);
     room.map_err(|error| refused(0, error))?;
     let mut families: Vec<Family> = Vec::with_capacity(count);
@@ -73,6 +83,9 @@ fn read(body: &[u8], limits: &Limits, memory: Memory) -> Result<Vec<Family>, Dec
     while !rest.is_empty() {
         let at = body.len() - rest.len();
         let read = delimited(&mut rest).and_then(|message| decoder.family(message));
+        if decoder.series > limits.max_series {
+            return Err(too_many);
+        }
         let family = read.map_err(|error| refused(at, error))?;
         match names.find(&families, family_name, &family.name) {
             Some(place) => families[place] = family,
@@ -106,6 +119,8 @@ struct Decoder<'a> {
     pairs: Vec<(&'a str, &'a str)>,
     /// The first problem that is not one of syntax.
     inconsistent: Option<String>,
+    /// Number of series so far, those of the family that is read included.
+    series: usize,
 }
 
 /// What a family's message says before its series can be read, wherever it says it.
@@ -122,6 +137,10 @@ impl<'a> Decoder<'a> {
         self.limits.check_name(header.name)?;
         self.memory.take_text(header.name)?;
         self.memory.take_text(header.help)?;
+        self.series += header.metrics;
+        if self.series > self.limits.max_series {
+            return Err(Malformed("too many series".into()));
+        }
         self.memory.take::<Metric>(header.metrics)?;
         let mut metrics = Vec::with_capacity(header.metrics);
         for field in Fields(message) {

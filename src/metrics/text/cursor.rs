@@ -40,6 +40,7 @@ impl<'a> Cursor<'a> {
 
     pub fn fail<T>(&self, problem: String) -> Result<T, ParseError> {
         Err(ParseError {
+            has_too_many_series: false,
             line: self.line,
             problem,
         })

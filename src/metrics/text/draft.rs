@@ -186,6 +186,11 @@ impl Draft {
             .find(&self.metrics, |metric| &metric.labels, labels)
     }
 
+    /// Number of series so far.
+    pub fn series(&self) -> usize {
+        self.metrics.len()
+    }
+
     fn push(&mut self, metric: Metric) {
         // Most families have one series, and a vector begins with room for four.
         if self.metrics.is_empty() {

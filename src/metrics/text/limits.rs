@@ -11,6 +11,8 @@ pub struct Limits {
     pub max_label_value_bytes: usize,
     /// Bytes of a family's or label's name.
     pub max_name_bytes: usize,
+    /// Series of a report, and families of it. A summary or histogram is one series.
+    pub max_series: usize,
 }
 
 impl Default for Limits {
@@ -19,6 +21,7 @@ impl Default for Limits {
             max_labels: usize::MAX,
             max_label_value_bytes: usize::MAX,
             max_name_bytes: usize::MAX,
+            max_series: usize::MAX,
         }
     }
 }

@@ -25,6 +25,8 @@ use crate::metrics::name::{Names, continues_metric_name, starts_metric_name};
 pub struct ParseError {
     pub line: usize,
     pub problem: String,
+    /// Set when the text is within the format and beyond [`Limits::max_series`].
+    pub has_too_many_series: bool,
 }
 
 /// Reads text format 0.0.4 as the Pushgateway's parser does.
@@ -99,6 +101,7 @@ fn read<'a>(
         families: Vec::new(),
         by_name: Index::default(),
         current: 0,
+        series: 0,
         labels: LabelReader::new(limits, names, Escapes::Known),
     };
     parser.run()?;
@@ -114,6 +117,8 @@ struct Parser<'a> {
     by_name: Index,
     /// The family of the line before, which is most likely the next one's too.
     current: usize,
+    /// Number of series so far.
+    series: usize,
     labels: LabelReader<'a>,
 }
 
@@ -128,6 +133,18 @@ impl<'a> Parser<'a> {
                 Some(_) => self.sample()?,
             }
         }
+    }
+
+    /// Refuses a number of series or families that is beyond the limit, before the rest takes memory.
+    fn check_count(&self, count: usize) -> Result<(), ParseError> {
+        if count <= self.limits.max_series {
+            return Ok(());
+        }
+        let problem = format!("more than {} series", self.limits.max_series);
+        self.cursor.fail(problem).map_err(|error| ParseError {
+            has_too_many_series: true,
+            ..error
+        })
     }
 
     fn comment(&mut self) -> Result<(), ParseError> {
@@ -212,12 +229,15 @@ impl<'a> Parser<'a> {
             timestamp_ms: self.timestamp()?,
         };
         let draft = &mut self.families[family];
+        let before = draft.series();
         if self.is_strict {
             let added = draft.add_strictly(kind, sample);
             added.or_else(|problem| self.cursor.fail(problem))?;
         } else {
             draft.add(kind, sample);
         }
+        self.series += draft.series() - before;
+        self.check_count(self.series)?;
         self.cursor.next_line();
         Ok(())
     }
@@ -332,6 +352,7 @@ impl<'a> Parser<'a> {
                     .or_else(|problem| self.cursor.fail(problem))?;
                 self.families.push(Draft::new(name));
                 self.by_name.grew(&self.families, family_name);
+                self.check_count(self.families.len())?;
                 (self.families.len() - 1, Part::Own)
             }
         };
@@ -377,6 +398,7 @@ mod tests {
             max_labels: 2,
             max_label_value_bytes: 3,
             max_name_bytes: 8,
+            max_series: usize::MAX,
         };
         assert!(parse_within(text.as_bytes(), &limits).is_ok());
         assert_eq!(
@@ -478,6 +500,7 @@ mod tests {
         assert_eq!(not_utf8.unwrap_err().problem, "a quoted name is not UTF-8");
         let limits = Limits {
             max_name_bytes: 3,
+            max_series: usize::MAX,
             ..Limits::default()
         };
         for text in ["{\"a.bc\"} 1\n", "{\"m\",\"a.bc\"=\"\"} 1\n"] {
@@ -516,6 +539,7 @@ mod tests {
         // The limit is that of the name itself.
         let limits = Limits {
             max_name_bytes: 2,
+            max_series: usize::MAX,
             ..Limits::default()
         };
         let text = b"m{\"\\\\\\\\\"=\"1\"} 1\n";
