@@ -158,7 +158,7 @@ fn scrapes_whose_clients_have_gone() {
     gateway.put("/metrics/job/large", families(50_000));
     let ask = || {
         let mut stream = gateway.connect();
-        let request = "GET /metrics HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\
+        let request = "GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\
             Accept: application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited\r\n\r\n";
         stream.write_all(request.as_bytes()).unwrap();
         stream

@@ -99,7 +99,7 @@ fn serve_hands_them_to_no_job() {
         "",
         "cat secrets; cat secrets >&2; exit 3",
     );
-    let served = OwnServer::start(&sandbox, "--web.enable-lifecycle");
+    let served = OwnServer::start(&sandbox, "");
     for name in ["env", "own", "writes"] {
         served.run(name);
     }

@@ -268,7 +268,7 @@ fn a_flood_of_wrong_passwords() {
     let mut flood: Vec<_> = (0..FLOOD).map(|_| server.connect()).collect();
     for (number, stream) in flood.iter_mut().enumerate() {
         let wrong = authorization(&format!("alice:wrong{number}"));
-        write!(stream, "GET / HTTP/1.1\r\nHost: h\r\n{wrong}\r\n").unwrap();
+        write!(stream, "GET / HTTP/1.1\r\nHost: localhost\r\n{wrong}\r\n").unwrap();
     }
     // Another address of this machine.
     let from = socket(
@@ -286,7 +286,7 @@ fn a_flood_of_wrong_passwords() {
     let start = Instant::now();
     write!(
         other,
-        "GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n{right}\r\n"
+        "GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{right}\r\n"
     )
     .unwrap();
     let mut answer = String::new();

@@ -34,7 +34,7 @@ type Natives = Vec<(String, Box<[u8]>)>;
 /// What the groups share that have a family of the same name, type and help, and the same sort of names.
 #[derive(Debug, PartialEq)]
 pub struct Meta {
-    pub name: Box<str>,
+    pub name: Arc<str>,
     pub kind: Kind,
     pub help: Box<str>,
     /// Whether its name and those of all its labels are those of the text format 0.0.4.

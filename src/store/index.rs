@@ -1,50 +1,33 @@
 //! Which names and series there are, over all groups.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 
 use hashbrown::HashTable;
 
 use super::group::{FamilyView, Meta, StoredGroup};
+use super::names::{Name, NameTable};
 use super::{Rejection, lines, own};
 use crate::metrics::{GroupingKey, Kind, excerpt};
 
-/// How many metas with different help texts are shared of one name. More would take long to look through,
-/// and hardly any are the same.
-const SHARED_METAS: usize = 8;
-
 /// What the check of a push needs to know of all groups.
 pub struct Index {
-    names: HashMap<Box<str>, Name>,
-    next_id: u32,
-    free_ids: Vec<u32>,
+    names: NameTable,
     /// Each series, and the slot of its group.
     series: HashTable<(u64, u32)>,
-}
-
-/// A name of families.
-struct Name {
-    id: u32,
-    /// In how many groups it has each kind.
-    groups: [u32; Kind::ALL.len()],
-    /// A group that has had each kind; it may have gone.
-    latest: [u32; Kind::ALL.len()],
-    metas: Vec<Weak<Meta>>,
 }
 
 impl Index {
     /// That of no groups: the names of the gateway's own metrics are taken.
     pub fn new() -> Self {
-        let mut index = Index {
-            names: HashMap::new(),
-            next_id: 0,
-            free_ids: Vec::new(),
-            series: HashTable::new(),
-        };
+        let mut names = NameTable::new();
         for (name, kind) in own::FAMILIES {
-            index.name(name).groups[kind as usize] += 1;
+            let meta = names.meta(name, kind, "", true);
+            names.of(&meta).groups[kind as usize] += 1;
         }
-        index
+        Index {
+            names,
+            series: HashTable::new(),
+        }
     }
 
     /// How many series there are.
@@ -54,16 +37,9 @@ impl Index {
 
     /// Gives back the memory that was for names and series that have gone.
     pub fn shrink(&mut self) {
-        let (names, series) = (self.names.len(), self.series.len());
-        self.names.shrink_to(2 * names);
+        self.names.shrink();
+        let series = self.series.len();
         self.series.shrink_to(2 * series, |(hash, _)| *hash);
-        if names < self.next_id as usize / 4 {
-            let last = self.names.values().map(|name| name.id).max();
-            self.next_id = last.map_or(0, |last| last + 1);
-            let end = self.next_id;
-            self.free_ids.retain(|id| *id < end);
-        }
-        self.free_ids.shrink_to(2 * self.free_ids.len());
     }
 
     /// Makes room at once for a push that is larger than all that is there: to grow bit by bit takes longer.
@@ -74,77 +50,15 @@ impl Index {
         }
     }
 
-    fn name(&mut self, name: &str) -> &mut Name {
-        if !self.names.contains_key(name) {
-            let id = self.free_ids.pop().unwrap_or_else(|| {
-                self.next_id += 1;
-                self.next_id - 1
-            });
-            self.add_name(name, id);
-        }
-        self.names.get_mut(name).expect("it was just made")
-    }
-
-    fn add_name(&mut self, name: &str, id: u32) {
-        let new = Name {
-            id,
-            groups: [0; Kind::ALL.len()],
-            latest: [u32::MAX; Kind::ALL.len()],
-            metas: Vec::new(),
-        };
-        self.names.insert(name.into(), new);
-    }
-
-    /// The name of a family, which has its id. It may have been forgotten with the last group, and the group
-    /// be there again, because what happened since was taken back: then its id is free.
-    fn name_again(&mut self, meta: &Meta) -> &mut Name {
-        if !self.names.contains_key(&meta.name) {
-            let place = self.free_ids.iter().rposition(|free| *free == meta.id);
-            debug_assert!(place.is_some(), "the id of {} has another name", meta.name);
-            place.map(|place| self.free_ids.remove(place));
-            self.add_name(&meta.name, meta.id);
-        }
-        self.names.get_mut(&meta.name).expect("it was just made")
-    }
-
     /// The meta of a family, shared with others that are the same.
     pub fn meta(&mut self, name: &str, kind: Kind, help: &str, is_legacy: bool) -> Arc<Meta> {
-        let entry = self.name(name);
-        let is_it = |meta: &Arc<Meta>| {
-            meta.kind == kind && *meta.help == *help && meta.is_legacy == is_legacy
-        };
-        if let Some(meta) = entry.metas.iter().filter_map(Weak::upgrade).find(is_it) {
-            return meta;
-        }
-        let meta = Arc::new(Meta {
-            name: name.into(),
-            kind,
-            help: help.into(),
-            is_legacy,
-            id: entry.id,
-        });
-        if entry.metas.len() == SHARED_METAS {
-            entry.metas.retain(|meta| meta.strong_count() > 0);
-        }
-        if entry.metas.len() < SHARED_METAS {
-            entry.metas.push(Arc::downgrade(&meta));
-        }
-        meta
+        self.names.meta(name, kind, help, is_legacy)
     }
 
     /// Forgets the names that only `group` was to bring.
     pub fn forget(&mut self, group: &StoredGroup) {
         for family in group.families() {
-            self.forget_unused(&family.meta.name);
-        }
-    }
-
-    fn forget_unused(&mut self, name: &str) {
-        if let Some(found) = self.names.get(name)
-            && found.groups == [0; Kind::ALL.len()]
-        {
-            self.free_ids.push(found.id);
-            self.names.remove(name);
+            self.names.forget_unused(family.meta);
         }
     }
 
@@ -167,7 +81,8 @@ impl Index {
                 continue;
             }
             let Meta { name, kind, .. } = &**family.meta;
-            if let Some((existing, slot)) = others.other_kind(name, *kind) {
+            let old_kind = old_family.as_ref().map(|old| old.meta.kind);
+            if let Some((existing, slot)) = others.other_kind(family.meta, old_kind) {
                 let owner = group(slot).filter(|group| group.family(name).is_some());
                 return Err(Rejection::Kind {
                     name: shown(name),
@@ -235,10 +150,7 @@ impl Index {
                 continue;
             }
             let kind = family.meta.kind as usize;
-            let name = match self.names.get_mut(&family.meta.name) {
-                Some(name) => name,
-                None => self.name_again(family.meta),
-            };
+            let name = self.names.of(family.meta);
             name.groups[kind] += 1;
             name.latest[kind] = slot;
         }
@@ -246,7 +158,8 @@ impl Index {
             if is_unchanged(&family, &new) {
                 continue;
             }
-            self.leave(family.meta);
+            self.names.of(family.meta).groups[family.meta.kind as usize] -= 1;
+            self.names.forget_unused(family.meta);
             if !has_same_series(&family, &new) {
                 for hash in family.series {
                     let is_it = |entry: &(u64, u32)| *entry == (*hash, slot);
@@ -265,18 +178,6 @@ impl Index {
             }
         }
     }
-
-    /// Takes note that a group less has the family, and forgets the name with the last one.
-    fn leave(&mut self, meta: &Meta) {
-        let Some(name) = self.names.get_mut(&meta.name) else {
-            return;
-        };
-        name.groups[meta.kind as usize] -= 1;
-        if name.groups == [0; Kind::ALL.len()] {
-            self.free_ids.push(name.id);
-            self.names.remove(&meta.name);
-        }
-    }
 }
 
 /// All groups but the one that is about to be replaced.
@@ -286,36 +187,29 @@ struct Others<'a> {
 }
 
 impl Others<'_> {
-    /// In how many of them `name` has each kind, and a group that has had it.
-    fn kinds(&self, name: &str) -> impl Iterator<Item = (Kind, u32, u32)> {
-        let found = self.index.names.get(name);
+    /// Another kind that the family's name has in one of them, and a group that has had it. `old` is the kind that it
+    /// has in the group that is about to be replaced.
+    fn other_kind(&self, family: &Meta, old: Option<Kind>) -> Option<(Kind, u32)> {
+        let name = self.index.names.get(family.id)?;
+        let mut kinds = Kind::ALL.into_iter();
+        let other = kinds.find(|kind| *kind != family.kind && groups(name, *kind, old) > 0)?;
+        Some((other, name.latest[other as usize]))
+    }
+
+    /// Whether one of them has the name, as one of these kinds.
+    fn has(&self, name: &str, kinds: &[Kind]) -> bool {
+        let Some(found) = self.index.names.find(name) else {
+            return false;
+        };
         let old = self.old.and_then(|old| old.family(name));
         let old = old.map(|old| old.meta.kind);
-        Kind::ALL.into_iter().filter_map(move |kind| {
-            let found = found?;
-            let own = u32::from(old == Some(kind));
-            Some((
-                kind,
-                found.groups[kind as usize] - own,
-                found.latest[kind as usize],
-            ))
-        })
+        kinds.iter().any(|kind| groups(found, *kind, old) > 0)
     }
+}
 
-    fn other_kind(&self, name: &str, kind: Kind) -> Option<(Kind, u32)> {
-        self.kinds(name)
-            .find(|(other, groups, _)| *other != kind && *groups > 0)
-            .map(|(other, _, slot)| (other, slot))
-    }
-
-    fn has(&self, name: &str) -> bool {
-        self.kinds(name).any(|(_, groups, _)| groups > 0)
-    }
-
-    fn has_kind(&self, name: &str, kind: Kind) -> bool {
-        self.kinds(name)
-            .any(|(found, groups, _)| found == kind && groups > 0)
-    }
+/// In how many groups a name has this kind, but for one where it has `old`.
+fn groups(name: &Name, kind: Kind, old: Option<Kind>) -> u32 {
+    name.groups[kind as usize] - u32::from(old == Some(kind))
 }
 
 fn shown(name: &str) -> String {
@@ -335,7 +229,7 @@ fn check_suffixes(
                 continue;
             };
             let is_in_new = new.family(base).is_some_and(|f| f.meta.kind == base_kind);
-            if is_in_new || others.has_kind(base, base_kind) {
+            if is_in_new || others.has(base, &[base_kind]) {
                 return Err(Rejection::Suffix {
                     name: shown(name),
                     kind: base_kind,
@@ -346,7 +240,7 @@ fn check_suffixes(
     }
     for suffix in kind.suffixes() {
         let name = format!("{name}{suffix}");
-        if new.family(&name).is_some() || others.has(&name) {
+        if new.family(&name).is_some() || others.has(&name, &Kind::ALL) {
             return Err(Rejection::Suffix {
                 name: shown(&name),
                 kind,

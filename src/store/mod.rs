@@ -7,7 +7,7 @@
 //! - [`Store`]: the groups, pushes to them, and deletions.
 //! - [`Report`]: what a push brings, rendered as its group will show it. To make one needs no store.
 //! - [`StoredGroup`]: one group as the store holds it.
-//! - `index`: which names and series there are, over all groups.
+//! - `index`: which names and series there are, over all groups; `names`: the former, each with an id.
 //! - [`Rejection`]: what makes a push inconsistent.
 //! - [`Snapshot`]: all groups at one moment.
 //! - [`exposition`]: a snapshot in the formats of a scrape.
@@ -20,6 +20,7 @@ mod group;
 mod index;
 mod labeler;
 mod lines;
+mod names;
 pub mod own;
 mod rejection;
 mod report;
