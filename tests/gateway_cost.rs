@@ -1,6 +1,5 @@
 //! The cost of one client of the gateway: its series are bounded, its memory is given back, and scrapes share their work.
 
-use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::thread;
@@ -14,13 +13,6 @@ const FULL: u16 = 507;
 
 fn families(count: usize) -> String {
     (0..count).map(|n| format!("family_{n} 1\n")).collect()
-}
-
-fn resident_mib(gateway: &OwnGateway) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{}/status", gateway.pid())).unwrap();
-    let line = status.lines().find(|line| line.starts_with("VmRSS"));
-    let kib = line.unwrap().split_whitespace().nth(1).unwrap();
-    kib.parse::<u64>().unwrap() / 1024
 }
 
 #[test]
@@ -132,10 +124,10 @@ fn memory_after_everything_was_deleted() {
     let gateway = OwnGateway::alone(&["--push.max-series=200000"]);
     gateway.put("/metrics/job/first", "first 1\n");
     gateway.metrics();
-    let before = resident_mib(&gateway);
+    let before = gateway.resident_mib();
     gateway.put("/metrics/job/large", families(200_000));
     gateway.metrics();
-    let large = resident_mib(&gateway);
+    let large = gateway.resident_mib();
     assert!(large > before + 48, "{before} MiB, then {large} MiB");
     gateway.request("DELETE", "/metrics/job/large", &[], "");
     let deleted = Instant::now();
@@ -144,7 +136,7 @@ fn memory_after_everything_was_deleted() {
         gateway.put("/metrics/job/first", "first 1\n");
         thread::sleep(Duration::from_millis(100));
     }
-    let after = resident_mib(&gateway);
+    let after = gateway.resident_mib();
     println!("{before} MiB before, {large} MiB with it, {after} MiB after");
     assert!(
         after <= before + 32,

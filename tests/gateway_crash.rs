@@ -9,9 +9,10 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
 use std::time::Duration;
 
+use rand::RngExt;
 use rand::rngs::ChaCha8Rng;
-use rand::{RngExt, SeedableRng};
 
+use crate::common::campaign::{random, rounds, seed};
 use crate::common::own_gateway::{OwnGateway, request};
 
 const CLIENTS: usize = 4;
@@ -40,24 +41,6 @@ struct Load {
     millis: u64,
     /// For how long there was no load then.
     idle: Range<u64>,
-}
-
-fn random(seed: u64, stream: usize) -> ChaCha8Rng {
-    let mut random = ChaCha8Rng::seed_from_u64(seed);
-    random.set_stream(stream as u64);
-    random
-}
-
-fn rounds(normal: usize) -> usize {
-    let rounds = std::env::var("METRICSJOB_TEST_ROUNDS");
-    let thousandths = rounds.map_or(1000, |rounds| rounds.parse().unwrap());
-    (normal * thousandths / 1000).max(1)
-}
-
-fn seed() -> u64 {
-    let seed = std::env::var("METRICSJOB_TEST_SEED").map_or(1, |seed| seed.parse().unwrap());
-    println!("METRICSJOB_TEST_SEED={seed}");
-    seed
 }
 
 /// Changes groups of its own, until it is to stop or the gateway has gone. Returns how many changes were
@@ -173,9 +156,12 @@ fn campaign(load: &Load, rounds: usize, end: impl Fn(&mut OwnGateway)) -> tempfi
             }
         });
     }
-    start_and_check(dir.path(), &mut clients, rounds);
-    println!("{acknowledged} changes were acknowledged in {rounds} rounds");
+    let gateway = start_and_check(dir.path(), &mut clients, rounds);
+    let memory = gateway.peak_mib();
+    println!("{acknowledged} changes were acknowledged in {rounds} rounds; {memory} MiB then");
     assert!(acknowledged > rounds, "{acknowledged}");
+    // However often it was killed: it has some thousand groups of one line.
+    assert!(memory < 100, "{memory} MiB");
     dir
 }
 

@@ -69,17 +69,6 @@ impl Target {
             "{log}"
         );
     }
-
-    /// The most memory that it has had, in MiB.
-    fn peak_mib(&self) -> u64 {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.gateway.pid())).unwrap();
-        let line = status
-            .lines()
-            .find(|line| line.starts_with("VmHWM"))
-            .unwrap();
-        let kib: u64 = line.split_whitespace().nth(1).unwrap().parse().unwrap();
-        kib / 1024
-    }
 }
 
 fn head(more: &str) -> String {
@@ -119,7 +108,11 @@ fn bodies_that_are_too_large() {
         assert_eq!(status, 413, "{text}");
     }
     target.is_unharmed();
-    assert!(target.peak_mib() < 300, "{} MiB", target.peak_mib());
+    assert!(
+        target.gateway.peak_mib() < 300,
+        "{} MiB",
+        target.gateway.peak_mib()
+    );
 }
 
 #[test]
@@ -139,7 +132,11 @@ fn bodies_that_grow_when_they_are_decompressed() {
         target.is_unharmed();
     }
     assert!(start.elapsed() < Duration::from_secs(60));
-    assert!(target.peak_mib() < 300, "{} MiB", target.peak_mib());
+    assert!(
+        target.gateway.peak_mib() < 300,
+        "{} MiB",
+        target.gateway.peak_mib()
+    );
     let (status, text) = target.push(&[("Content-Encoding", "gzip")], "m 1\n");
     assert_eq!(status, 400, "{text}");
     target.is_unharmed();
@@ -165,7 +162,11 @@ fn labels_and_text() {
         assert!(text.len() < 2000, "{} bytes", text.len());
         target.is_unharmed();
     }
-    assert!(target.peak_mib() < 300, "{} MiB", target.peak_mib());
+    assert!(
+        target.gateway.peak_mib() < 300,
+        "{} MiB",
+        target.gateway.peak_mib()
+    );
 }
 
 #[test]
@@ -248,7 +249,11 @@ fn idle_connections() {
         }
         drop(idle);
         target.is_unharmed();
-        assert!(target.peak_mib() < 150, "{} MiB", target.peak_mib());
+        assert!(
+            target.gateway.peak_mib() < 150,
+            "{} MiB",
+            target.gateway.peak_mib()
+        );
     }
 }
 
@@ -339,7 +344,7 @@ fn refused(streams: &mut [TcpStream]) -> usize {
 fn announced_bodies_under_a_memory_limit() {
     let target = Target::new(&["--push.max-body-size=64MiB", "--push.max-pending-size=1GiB"]);
     let pid = Pid::from_raw(target.gateway.pid().try_into().unwrap());
-    let before = target.peak_mib();
+    let before = target.gateway.peak_mib();
     let size = fs::read_to_string(format!("/proc/{pid}/statm")).unwrap();
     let pages: u64 = size.split(' ').next().unwrap().parse().unwrap();
     let limit = nix::libc::rlimit {
@@ -367,7 +372,7 @@ fn announced_bodies_under_a_memory_limit() {
     // Announced only: 6.6 GB in all.
     let mut announced: Vec<_> = (0..200).map(|_| announce(&[b'#'; 20_000])).collect();
     target.is_unharmed();
-    let grown = target.peak_mib() - before;
+    let grown = target.gateway.peak_mib() - before;
     assert!(grown < 64, "{grown} MiB for 4 MB that came");
     assert_eq!(
         refused(&mut announced),
@@ -435,7 +440,7 @@ fn scrapes_that_nobody_waits_for() {
         stream
     };
     is_answered(ask_for_protobuf());
-    let before = target.peak_mib();
+    let before = target.gateway.peak_mib();
     for _ in 0..40 {
         let stream = ask_for_protobuf();
         // Long enough that it is begun, if it can be.
@@ -444,7 +449,7 @@ fn scrapes_that_nobody_waits_for() {
     }
     // After all of them.
     is_answered(ask_for_protobuf());
-    let after = target.peak_mib();
+    let after = target.gateway.peak_mib();
     println!("{before} MiB before, {after} MiB after");
     assert!(after < 3 * before + 50, "{before} MiB, then {after} MiB");
     target.is_unharmed();
@@ -475,13 +480,21 @@ fn slow_readers() {
         }
         readers.push(stream);
     }
-    println!("{} readers, {} MiB", readers.len(), target.peak_mib());
+    println!(
+        "{} readers, {} MiB",
+        readers.len(),
+        target.gateway.peak_mib()
+    );
     assert!(
         (4..12).contains(&readers.len()),
         "{} readers",
         readers.len()
     );
-    assert!(target.peak_mib() < 700, "{} MiB", target.peak_mib());
+    assert!(
+        target.gateway.peak_mib() < 700,
+        "{} MiB",
+        target.gateway.peak_mib()
+    );
     // They get what they were promised.
     let mut stream = readers.pop().unwrap();
     let mut rest = Vec::new();

@@ -46,7 +46,9 @@ fn what_is_taken_is_scraped() {
             assert_eq!(wipe.0, 202);
         }
     }
-    println!("{answers:?}");
+    let memory = gateway.peak_mib();
+    println!("{answers:?}, {memory} MiB at most");
+    assert!(memory < 150, "{memory} MiB");
     for status in [200, 400] {
         let number = answers.get(&status).copied().unwrap_or_default();
         assert!(number * 8 > pushes || pushes < 100, "{answers:?}");

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
+use std::fs;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::os::unix::ffi::OsStrExt;
@@ -101,6 +102,22 @@ impl OwnGateway {
 
     pub fn pid(&self) -> u32 {
         self.child.id()
+    }
+
+    /// How much memory it has, in MiB.
+    pub fn resident_mib(&self) -> u64 {
+        self.memory_mib("VmRSS:")
+    }
+
+    /// The most memory that it has had, in MiB.
+    pub fn peak_mib(&self) -> u64 {
+        self.memory_mib("VmHWM:")
+    }
+
+    fn memory_mib(&self, line: &str) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
+        let mut words = status.split_whitespace().skip_while(|word| *word != line);
+        words.nth(1).unwrap().parse::<u64>().unwrap() / 1024
     }
 
     /// HOST:PORT, as it is reached from here.
