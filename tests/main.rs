@@ -109,6 +109,7 @@ mod settings;
 mod several_gateways;
 mod signals;
 mod sqlite_backup;
+mod state_backup;
 mod state_damage;
 mod state_dir;
 mod state_schema;
