@@ -113,6 +113,7 @@ mod state_backup;
 mod state_damage;
 mod state_dir;
 mod state_schema;
+mod state_size;
 mod state_unwritable;
 mod status;
 #[cfg(feature = "real-servers")]

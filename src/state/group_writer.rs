@@ -27,6 +27,9 @@ const FOLDED_GROUPS: usize = 512;
 const FOLDED_BYTES: usize = 16 * 1024 * 1024;
 const FORGOTTEN_ROWS: i64 = 256;
 
+/// Free space is given back while nothing else is to do, unless more than this is in use: a push waits for it.
+const MAX_REWRITTEN_BYTES: u64 = 32 * 1024 * 1024;
+
 /// How long a change waits for other processes that write to the database, and scrapes wait for the change.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -171,11 +174,19 @@ impl GroupWriter {
                 step.write(&transaction, store)?;
                 transaction.commit()
             });
+            if written.is_ok() {
+                self.took(&step);
+            }
+            if self.folding.is_none()
+                && self.is_folded()
+                && let Err(error) = self.state.give_back(None, MAX_REWRITTEN_BYTES)
+            {
+                tracing::debug!(err = %error, "free space was not given back");
+            }
             // The next push is to be on the disk, even if this one failed.
             set_sync(&mut self.state, self.sync)?;
             set_patience(&mut self.state, PATIENCE)?;
             written?;
-            self.took(&step);
         }
         Ok(self.folding.is_some() || !self.is_folded())
     }
@@ -211,9 +222,7 @@ impl GroupWriter {
 
     /// The size of the database, in bytes.
     pub fn database_bytes(&self) -> u64 {
-        let log = self.state.log();
-        let files = [&self.state.path, &log].map(|path| path.metadata());
-        files.into_iter().flatten().map(|file| file.len()).sum()
+        self.state.file_bytes()
     }
 
     fn begin_folding(&mut self) {
