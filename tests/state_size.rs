@@ -94,6 +94,29 @@ fn reports_that_were_tried_go_after_the_runs() {
     assert!(sandbox.state_db().metadata().unwrap().len() <= 3 * MIB);
 }
 
+/// Each gateway has a thread, with the database open too.
+#[test]
+fn with_several_gateways() {
+    let gateways = [(); 2].map(|()| FakeServer::status("200 OK", ""));
+    let sandbox = Sandbox::new()
+        .variable(
+            "METRICSJOB_GATEWAY",
+            format!("{} {}", gateways[0].url(), gateways[1].url()),
+        )
+        .variable("METRICSJOB_STATE_LIMIT", "1MiB");
+    let mut warnings = 0;
+    for number in 0..30 {
+        sandbox.write("m.prom", text(number));
+        let script = "cat m.prom >>\"$METRICSJOB_METRICS\"";
+        let run = sandbox.exec("--job j --keep 10000 --push-start", script);
+        run.code(0);
+        warnings += run.stderr().matches("is full: ").count();
+    }
+    assert!(warnings > 3, "{warnings}");
+    let database = sandbox.state_db().metadata().unwrap().len();
+    assert!(database < 2 * MIB, "{database}");
+}
+
 /// To drop the history would not help.
 #[test]
 fn for_groups_nothing_else_is_dropped() {

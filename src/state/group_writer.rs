@@ -27,9 +27,6 @@ const FOLDED_GROUPS: usize = 512;
 const FOLDED_BYTES: usize = 16 * 1024 * 1024;
 const FORGOTTEN_ROWS: i64 = 256;
 
-/// Free space is given back while nothing else is to do, unless more than this is in use: a push waits for it.
-const MAX_REWRITTEN_BYTES: u64 = 32 * 1024 * 1024;
-
 /// How long a change waits for other processes that write to the database, and scrapes wait for the change.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -179,7 +176,7 @@ impl GroupWriter {
             }
             if self.folding.is_none()
                 && self.is_folded()
-                && let Err(error) = self.state.give_back(None, MAX_REWRITTEN_BYTES)
+                && let Err(error) = self.state.give_back(None)
             {
                 tracing::debug!(err = %error, "free space was not given back");
             }

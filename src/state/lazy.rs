@@ -70,10 +70,18 @@ impl LazyState {
         state.shorten_log(Some(limit))
     }
 
-    /// Takes over what another one had to replace.
-    pub fn adopt_damage(&mut self, other: &mut LazyState) {
+    /// Takes over what another one had to replace, and the log, so that this one also sees whether it is long.
+    pub fn adopt(&mut self, mut other: LazyState) {
         if let Some(damage) = other.take_damage() {
             self.damage.get_or_insert(damage);
+        }
+        other.leave_log();
+    }
+
+    /// Leaves the log as it is on closing, for another one that knows how large the state may be.
+    pub fn leave_log(mut self) {
+        if let Some(state) = &mut self.state {
+            state.shortens_log = false;
         }
     }
 

@@ -80,8 +80,9 @@ pub struct State {
     identity: Identity,
     /// Whether a new database may take its place if it is corrupt.
     is_replaceable: bool,
-    /// Whether its log is open: that of one that was moved aside before has another's name now.
-    has_log_open: bool,
+    /// Whether its log is brought into it on closing. Not before that is open: the log of one that was moved aside
+    /// has another's name now.
+    shortens_log: bool,
     damage: Option<Damage>,
 }
 
@@ -170,7 +171,7 @@ impl State {
                         path: path.to_owned(),
                         identity: found,
                         is_replaceable: true,
-                        has_log_open: false,
+                        shortens_log: false,
                         damage: None,
                     }));
                 }
@@ -298,7 +299,7 @@ impl State {
 
 impl Drop for State {
     fn drop(&mut self) {
-        if self.has_log_open {
+        if self.shortens_log {
             let _ = self.shorten_log(None);
         }
     }

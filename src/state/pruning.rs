@@ -9,7 +9,7 @@ use rusqlite::Connection;
 use super::outbox;
 
 /// How much is dropped at a time, in bytes: others wait for it with what they have to write. The rest follows.
-const MAX_DROPPED_BYTES: u64 = 64 * 1024 * 1024;
+const MAX_DROPPED_BYTES: u64 = 16 * 1024 * 1024;
 
 /// The size of a database, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -11,6 +11,7 @@ use std::time::Duration;
 use rusqlite::{Connection, Transaction, TransactionBehavior, ffi};
 
 use super::pruning::{Pruned, margin, prune, space};
+use super::serving::lock_groups;
 use super::turn::Turn;
 use super::{State, StateError, files, schema};
 use crate::metrics::Family;
@@ -18,9 +19,10 @@ use crate::metrics::Family;
 /// Free space is given back if it is as much as this, and as all that is in use. Less is soon written over.
 const MIN_FREED_BYTES: u64 = 4 * 1024 * 1024;
 
-/// It is not given back if more than this is in use, all of which is rewritten meanwhile: others wait for that with
-/// what they have to write, pushes to a gateway above all.
+/// It is not given back if more than this is in use, all of which is rewritten meanwhile, at 30 MiB/s on a slow machine:
+/// others wait for that with what they have to write, and pushes to a gateway for less long than runs.
 const MAX_REWRITTEN_BYTES: u64 = 128 * 1024 * 1024;
+const MAX_REWRITTEN_WHILE_SERVED: u64 = 32 * 1024 * 1024;
 
 /// How long readers are waited for before the log is cut off. Others cannot write meanwhile, and a backup of the
 /// database can read for minutes.
@@ -98,7 +100,7 @@ impl State {
 
     fn checkpoint(&self, limit: Option<u64>) -> rusqlite::Result<()> {
         self.cut_log()?;
-        self.give_back(limit, MAX_REWRITTEN_BYTES)?;
+        self.give_back(limit)?;
         // Only what is written next begins the log anew, and only we know yet that it can be. In one
         // transaction, because a newer version may be about to migrate.
         let transaction =
@@ -106,6 +108,14 @@ impl State {
         let version = schema::version(&transaction)?;
         transaction.pragma_update(None, "user_version", version)?;
         transaction.commit()
+    }
+
+    fn max_rewritten(&self) -> u64 {
+        let dir = self.path.parent().unwrap_or(Path::new(""));
+        match lock_groups(dir) {
+            Ok(Some(_)) => MAX_REWRITTEN_BYTES,
+            Ok(None) | Err(_) => MAX_REWRITTEN_WHILE_SERVED,
+        }
     }
 
     /// Brings what is in the log into the database, as far as nobody reads what was there before, and cuts the log off
@@ -124,17 +134,16 @@ impl State {
         }
     }
 
-    /// Gives free space back to the file system, if it is much and no more than `max_rewritten` bytes are in use. A
-    /// file above `limit` need not be half empty for it. Nobody is waited for: there is no hurry.
-    pub(super) fn give_back(&self, limit: Option<u64>, max_rewritten: u64) -> rusqlite::Result<()> {
+    /// Gives free space back to the file system, if it is much and not too much is in use. A file above `limit` need not
+    /// be half empty for it. Nobody is waited for: there is no hurry.
+    pub(super) fn give_back(&self, limit: Option<u64>) -> rusqlite::Result<()> {
         let space = space(&self.connection)?;
         let is_excess = limit.is_some_and(|limit| {
             space.total > limit && space.used() <= limit && space.free >= space.total / 8
         });
-        let is_worth_it = space.free >= MIN_FREED_BYTES
-            && (space.free >= space.used() || is_excess)
-            && space.used() <= max_rewritten;
-        if !is_worth_it {
+        let is_worth_it =
+            space.free >= MIN_FREED_BYTES && (space.free >= space.used() || is_excess);
+        if !is_worth_it || space.used() > self.max_rewritten() {
             return Ok(());
         }
         let turn = Turn::take();
