@@ -111,9 +111,11 @@ mod settings;
 mod several_gateways;
 mod signals;
 mod sqlite_backup;
+mod state_backup;
 mod state_damage;
 mod state_dir;
 mod state_schema;
+mod state_size;
 mod state_unwritable;
 mod status;
 #[cfg(feature = "real-servers")]

@@ -6,12 +6,13 @@ use std::fs;
 use crate::common::{FakeServer, Sandbox};
 
 /// Variables that say how a job is watched, with values that are none.
-const BAD: [(&str, &str); 14] = [
+const BAD: [(&str, &str); 15] = [
     ("METRICSJOB_PUSH_TIMEOUT", "10"),
     ("METRICSJOB_CONNECT_TIMEOUT", "0s"),
     ("METRICSJOB_PUSH_DEADLINE", "soon"),
     ("METRICSJOB_PUSH_RETRY_WINDOW", "-1s"),
     ("METRICSJOB_OUTBOX_LIMIT", "0"),
+    ("METRICSJOB_STATE_LIMIT", "1MB"),
     ("METRICSJOB_SELF_METRICS", "flase"),
     ("METRICSJOB_REQUIRE_PUSH", "flase"),
     ("METRICSJOB_QUIET", "flase"),
@@ -77,6 +78,7 @@ fn other_commands_refuse_it_and_what_is_typed() {
         "--connect-timeout 0s",
         "--push-deadline soon",
         "--outbox-limit 0",
+        "--state-limit 1MB",
         "--self-metrics=flase",
         "--output yaml",
         "--method patch",

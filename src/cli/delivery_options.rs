@@ -7,6 +7,7 @@ use clap::builder::BoolishValueParser;
 
 use super::setting::{Setting, Strictness, setting};
 use crate::job::duration;
+use crate::job::size::parse_size;
 use crate::push::DeliveryPolicy;
 
 const DELIVERY: &str = "Delivery";
@@ -50,6 +51,20 @@ pub struct DeliveryArgs {
     )]
     outbox_limit: Setting<u64>,
 
+    /// How large the state may get; the oldest runs of the history are dropped, then reports that were tried
+    ///
+    /// That is the state database with its log, looked at now and then. What is left in any case is the last run of each
+    /// job, the reports that are on their way, and the groups of the embedded gateway.
+    #[arg(
+        long,
+        value_name = "SIZE",
+        env = "METRICSJOB_STATE_LIMIT",
+        default_value = "1GiB",
+        value_parser = setting(state_limit),
+        help_heading = DELIVERY
+    )]
+    state_limit: Setting<u64>,
+
     /// Push metrics about the deliveries too, as the job `metricsjob` with the labels instance and user
     ///
     /// At most once a minute, and at once after a failure. They stay at the gateway for as long as it lives, so they are
@@ -66,6 +81,17 @@ pub struct DeliveryArgs {
         help_heading = DELIVERY
     )]
     self_metrics: Setting<bool>,
+}
+
+/// Less would be full with what must be kept.
+const MIN_STATE_LIMIT: u64 = 1024 * 1024;
+
+fn state_limit(text: &str) -> Result<u64, String> {
+    match u64::try_from(parse_size(text)?) {
+        Ok(limit) if limit < MIN_STATE_LIMIT => Err("it is less than 1MiB".into()),
+        Ok(limit) => Ok(limit),
+        Err(_) => Err("it is too large".into()),
+    }
 }
 
 impl DeliveryArgs {
@@ -88,6 +114,7 @@ impl DeliveryArgs {
                 None => window,
             },
             outbox_limit: self.outbox_limit.get_or(default.outbox_limit, strictness)?,
+            state_limit: self.state_limit.get_or(default.state_limit, strictness)?,
             self_metrics: self.self_metrics.get_or(default.self_metrics, strictness)?,
         })
     }

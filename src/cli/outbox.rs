@@ -261,7 +261,11 @@ fn flush(args: &FlushArgs) -> anyhow::Result<u8> {
     }
     drop(state);
     let dispatch = Dispatch::new(&gateways, &state_dir, &policy, Stop::never());
-    let results = dispatch.flush(&mut LazyState::new(&state_dir));
+    let mut state = LazyState::new(&state_dir);
+    let results = dispatch.flush(&mut state);
+    if let Some(pruned) = state.shorten_log(policy.state_limit) {
+        console::warning(&pruned.to_string());
+    }
     let results = results.into_iter().collect::<Result<Vec<_>, _>>();
     let results = results.map_err(|error| match error {
         // It is about this machine, and not about the gateway.

@@ -191,6 +191,9 @@ fn deliver(
     if entries.is_ok() {
         dispatch.finish(&mut deliveries, &mut state, until);
     }
+    if let Some(pruned) = state.shorten_log(policy.state_limit) {
+        console::warning(&pruned.to_string());
+    }
     if let Some(damage) = state.take_damage() {
         console::warning(&damage.to_string());
     }

@@ -1,5 +1,6 @@
 //! What all requests of a gateway share.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -15,6 +16,7 @@ use super::renderings::Renderings;
 use super::stats::Stats;
 use crate::metrics::Family;
 use crate::observe::Observer;
+use crate::state::size_family;
 use crate::web::HttpMetrics;
 use crate::web::sending::Sendings;
 
@@ -62,6 +64,7 @@ pub const MAX_SERIES: usize = 5_000_000;
 /// What all requests of a gateway share.
 pub struct App {
     options: Options,
+    state_dir: PathBuf,
     keeper: Keeper,
     receiver: Receiver,
     large_bodies: Arc<Semaphore>,
@@ -87,10 +90,11 @@ const SCRAPES: usize = 2;
 const PAGES: usize = 64;
 
 impl App {
-    /// For a gateway that serves in `runtime` and whose requests `http` counts. `quit` is notified when it was
-    /// asked to end.
+    /// For a gateway that serves the groups in `state_dir` by `runtime` and whose requests `http` counts. `quit` is
+    /// notified when it was asked to end.
     pub fn new(
         options: Options,
+        state_dir: PathBuf,
         keeper: Keeper,
         runtime: Handle,
         http: Arc<HttpMetrics>,
@@ -101,6 +105,7 @@ impl App {
         Arc::new(App {
             receiver: Receiver::new(options.limits),
             options,
+            state_dir,
             keeper,
             large_bodies: Arc::new(Semaphore::new(LARGE_BODIES)),
             scrapes: Arc::new(Semaphore::new(SCRAPES)),
@@ -161,6 +166,7 @@ impl App {
         let mut families = self.own.families(&self.stats);
         families.extend(self.http.families());
         families.extend(self.observer.families());
+        families.push(size_family(&self.state_dir));
         families
     }
 

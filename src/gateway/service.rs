@@ -111,7 +111,15 @@ impl Service {
         let (keeper, thread) = Keeper::start(store, writer, expiry, stats.clone(), lost.clone())
             .map_err(ServiceError::Thread)?;
         let http = HttpMetrics::new("gateway");
-        let app = App::new(options, keeper, runtime, http.clone(), stats, quit.clone());
+        let app = App::new(
+            options,
+            dir,
+            keeper,
+            runtime,
+            http.clone(),
+            stats,
+            quit.clone(),
+        );
         Ok(Service {
             socket: lock.listen().map_err(ServiceError::Listen)?,
             app,

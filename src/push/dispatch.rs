@@ -155,8 +155,8 @@ impl<'a> Dispatch<'a> {
             let results = threads.into_iter().map(|thread| thread.join());
             results
                 .map(|joined| match joined {
-                    Ok((result, mut other)) => {
-                        state.adopt_damage(&mut other);
+                    Ok((result, other)) => {
+                        state.adopt(other);
                         result
                     }
                     Err(panic) => Err(panics::message(&*panic)),

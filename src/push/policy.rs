@@ -11,6 +11,8 @@ pub struct DeliveryPolicy {
     pub retry_window: Duration,
     /// How many entries the outbox may hold.
     pub outbox_limit: u64,
+    /// How large the state may be, in bytes.
+    pub state_limit: u64,
     /// Whether gateways get metrics about their deliveries too.
     pub self_metrics: bool,
 }
@@ -24,6 +26,7 @@ impl Default for DeliveryPolicy {
             deadline: Duration::from_secs(10),
             retry_window: Duration::from_millis(30),
             outbox_limit: 10_000,
+            state_limit: 1 << 30,
             self_metrics: false,
         }
     }

@@ -41,6 +41,7 @@ impl<'a> Live<'a> {
         let mut state = LazyState::new(self.order.state_dir);
         self.report_by(started_at, &mut state);
         *self.damage.lock().unwrap_or_else(PoisonError::into_inner) = state.take_damage();
+        state.leave_log();
     }
 
     fn report_by(&self, started_at: SystemTime, state: &mut LazyState) {

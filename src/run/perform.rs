@@ -92,9 +92,10 @@ pub fn perform<'a>(
             dispatch.finish(&mut deliveries, &mut state, until);
         }
     }
-    state.shorten_log();
+    let pruned = state.shorten_log(order.delivery.state_limit);
     let damage = state.take_damage().map(|damage| damage.to_string());
-    concluded.warnings.extend(damage);
+    let pruned = pruned.map(|pruned| pruned.to_string());
+    concluded.warnings.extend(damage.into_iter().chain(pruned));
     Ok(Performed {
         run: concluded.run,
         push: concluded.push,

@@ -1,4 +1,4 @@
-//! What is lost with a corrupt database.
+//! What is lost with a corrupt database, or because one is too large.
 
 use crate::state::LazyState;
 
@@ -7,5 +7,13 @@ use crate::state::LazyState;
 pub fn tell_damage(state: &mut LazyState) {
     if let Some(damage) = state.take_damage() {
         tracing::error!(err = %damage, "the state was replaced");
+    }
+}
+
+/// Brings the log of `state` into the database if it is long, and logs what was dropped for what is more than `limit`
+/// bytes.
+pub fn shorten_log(state: &mut LazyState, limit: u64) {
+    if let Some(pruned) = state.shorten_log(limit) {
+        tracing::warn!(err = %pruned, "the state is full");
     }
 }

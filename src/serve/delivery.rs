@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use super::damage::tell_damage;
+use super::damage::{shorten_log, tell_damage};
 use super::scheduler::Scheduler;
 use crate::backoff::Backoff;
 use crate::panics::{point, restarting};
@@ -80,7 +80,7 @@ fn deliver(scheduler: &Scheduler, place: usize, is_ending: &AtomicBool, stop: St
                 Ok(flushed) => count(scheduler, &courier, &mut state, flushed),
                 Err(error) => Some(error.to_string()),
             };
-            state.shorten_log();
+            shorten_log(&mut state, runner.delivery().state_limit);
             tell_damage(&mut state);
             match failure {
                 None if failures > 0 => {

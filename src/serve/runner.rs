@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use super::bell::Bell;
-use super::damage::tell_damage;
+use super::damage::{shorten_log, tell_damage};
 use super::request::Request;
 use super::restore::Restored;
 use crate::job::builtin::NoProgress;
@@ -184,7 +184,7 @@ impl Runner {
         let concluded = {
             let mut state = locked(&self.recording);
             let concluded = run::conclude(order, run, &mut state, warnings, &self.names);
-            state.shorten_log();
+            shorten_log(&mut state, self.delivery.state_limit);
             tell_damage(&mut state);
             concluded
         };

@@ -171,11 +171,19 @@ impl GroupWriter {
                 step.write(&transaction, store)?;
                 transaction.commit()
             });
+            if written.is_ok() {
+                self.took(&step);
+            }
+            if self.folding.is_none()
+                && self.is_folded()
+                && let Err(error) = self.state.give_back(None)
+            {
+                tracing::debug!(err = %error, "free space was not given back");
+            }
             // The next push is to be on the disk, even if this one failed.
             set_sync(&mut self.state, self.sync)?;
             set_patience(&mut self.state, PATIENCE)?;
             written?;
-            self.took(&step);
         }
         Ok(self.folding.is_some() || !self.is_folded())
     }
@@ -211,9 +219,7 @@ impl GroupWriter {
 
     /// The size of the database, in bytes.
     pub fn database_bytes(&self) -> u64 {
-        let log = self.state.log();
-        let files = [&self.state.path, &log].map(|path| path.metadata());
-        files.into_iter().flatten().map(|file| file.len()).sum()
+        self.state.file_bytes()
     }
 
     fn begin_folding(&mut self) {

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::thread::{self, JoinHandle};
 
-use super::{Damage, State, StateError};
+use super::{Damage, Pruned, State, StateError};
 
 /// The state database of a directory, opened when it is first needed and then kept open.
 pub struct LazyState {
@@ -63,18 +63,25 @@ impl LazyState {
         }
     }
 
-    /// Brings the log into the database, if it is long. That is done on closing too, for which a process that
-    /// ends need not wait.
-    pub fn shorten_log(&self) {
-        if let Some(state) = &self.state {
-            state.shorten_log();
-        }
+    /// Brings the log into the database, if it is long, and drops what is more than `limit` bytes of both. The former
+    /// is done on closing too, for which a process that ends need not wait.
+    pub fn shorten_log(&mut self, limit: u64) -> Option<Pruned> {
+        let state = self.state.as_mut()?;
+        state.shorten_log(Some(limit))
     }
 
-    /// Takes over what another one had to replace.
-    pub fn adopt_damage(&mut self, other: &mut LazyState) {
+    /// Takes over what another one had to replace, and the log, so that this one also sees whether it is long.
+    pub fn adopt(&mut self, mut other: LazyState) {
         if let Some(damage) = other.take_damage() {
             self.damage.get_or_insert(damage);
+        }
+        other.leave_log();
+    }
+
+    /// Leaves the log as it is on closing, for another one that knows how large the state may be.
+    pub fn leave_log(mut self) {
+        if let Some(state) = &mut self.state {
+            state.shortens_log = false;
         }
     }
 

@@ -20,6 +20,7 @@
 //! - [`outbox`]: pushes that are not delivered yet.
 //! - [`push_stats`]: how pushing went so far.
 //! - `turn`: who of this process writes next.
+//! - `upkeep`: what keeps the files small; `pruning`: what is dropped when they are too large.
 
 pub mod counters;
 mod damage;
@@ -34,20 +35,20 @@ pub mod history;
 mod key_column;
 mod lazy;
 pub mod outbox;
+mod pruning;
 pub mod push_stats;
 mod schema;
 pub mod serving;
 mod turn;
+mod upkeep;
 
-use std::fs::Metadata;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::ptr;
 
 use percent_encoding::{NON_ALPHANUMERIC, percent_encode};
-use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior, ffi};
+use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 
 use self::turn::Turn;
 use crate::files::{check_regular_if_there, make_dir, make_private};
@@ -56,6 +57,8 @@ use crate::trust;
 pub use damage::Damage;
 pub use error::StateError;
 pub use lazy::LazyState;
+pub use pruning::Pruned;
+pub use upkeep::size_family;
 
 /// The database's name inside the state directory.
 pub const FILE_NAME: &str = "state.db";
@@ -77,8 +80,9 @@ pub struct State {
     identity: Identity,
     /// Whether a new database may take its place if it is corrupt.
     is_replaceable: bool,
-    /// Whether its log is open: that of one that was moved aside before has another's name now.
-    has_log_open: bool,
+    /// Whether its log is brought into it on closing. Not before that is open: the log of one that was moved aside
+    /// has another's name now.
+    shortens_log: bool,
     damage: Option<Damage>,
 }
 
@@ -167,7 +171,7 @@ impl State {
                         path: path.to_owned(),
                         identity: found,
                         is_replaceable: true,
-                        has_log_open: false,
+                        shortens_log: false,
                         damage: None,
                     }));
                 }
@@ -209,47 +213,11 @@ impl State {
     /// The log, which is where the file is, and not a link to it.
     fn log(&self) -> PathBuf {
         let file = self.connection.path().map_or(&*self.path, Path::new);
-        files::beside(file, "-wal")
+        files::beside(file, files::LOG)
     }
 
     fn has_log(&self) -> bool {
         self.log().symlink_metadata().is_ok()
-    }
-
-    /// Brings the log into the database, if it is long. Where that fails, the next one will.
-    fn shorten_log(&self) {
-        let mut pages = 0;
-        // SAFETY: the handle is that of an open connection; no name means its one database, and of the two
-        // places for numbers only the one that is given is written to.
-        let answer = unsafe {
-            ffi::sqlite3_wal_checkpoint_v2(
-                self.connection.handle(),
-                ptr::null(),
-                ffi::SQLITE_CHECKPOINT_NOOP,
-                &mut pages,
-                ptr::null_mut(),
-            )
-        };
-        if answer == ffi::SQLITE_OK && pages >= schema::LOG_PAGES {
-            let _ = self.checkpoint();
-        }
-    }
-
-    fn checkpoint(&self) -> rusqlite::Result<()> {
-        let is_large = |log: Metadata| log.len() > schema::MAX_LOG_BYTES;
-        let mode = match self.log().metadata().is_ok_and(is_large) {
-            true => "TRUNCATE",
-            false => "PASSIVE",
-        };
-        self.connection
-            .pragma_update_and_check(None, "wal_checkpoint", mode, |_| Ok(()))?;
-        // Only what is written next begins the log anew, and only we know yet that it can be. In one
-        // transaction, because a newer version may be about to migrate.
-        let transaction =
-            Transaction::new_unchecked(&self.connection, TransactionBehavior::Immediate)?;
-        let version = schema::version(&transaction)?;
-        transaction.pragma_update(None, "user_version", version)?;
-        transaction.commit()
     }
 
     /// Does `work` in one transaction as [`with`](Self::with) does.
@@ -331,8 +299,8 @@ impl State {
 
 impl Drop for State {
     fn drop(&mut self) {
-        if self.has_log_open {
-            self.shorten_log();
+        if self.shortens_log {
+            let _ = self.shorten_log(None);
         }
     }
 }

@@ -67,6 +67,10 @@ pub(super) const WAITING_IDS: &str =
 
 pub(super) const DELETE: &str = "DELETE FROM outbox WHERE id = ?";
 
+/// The entries that may be dropped for want of room, in the order in which they are.
+pub(super) const TRIED: &str =
+    "SELECT id FROM outbox WHERE attempts > 0 ORDER BY is_rejected DESC, id";
+
 /// Of a gateway: whether entries wait for it, whether it has rejected some, and when it last got the
 /// statistics, unless an attempt has failed since.
 pub(super) const LEFT: &str = "SELECT
@@ -414,11 +418,9 @@ fn enforce(connection: &Connection, limit: u64) -> rusqlite::Result<Vec<i64>> {
         return Ok(Vec::new());
     }
     connection
-        .prepare(
-            "DELETE FROM outbox WHERE id IN
-                 (SELECT id FROM outbox WHERE attempts > 0 ORDER BY is_rejected DESC, id LIMIT ?)
-                 RETURNING id",
-        )?
+        .prepare(&format!(
+            "DELETE FROM outbox WHERE id IN ({TRIED} LIMIT ?) RETURNING id"
+        ))?
         .query_map([excess], |row| row.get(0))?
         .collect()
 }

@@ -176,7 +176,7 @@ pub(super) fn prepare(state: &mut State, locked: Option<&File>) -> Result<(), St
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_FKEY, true)?;
         version(connection)
     })?;
-    state.has_log_open = true;
+    state.shortens_log = true;
     if found > known {
         return Err(StateError::Newer {
             path: state.path.clone(),

@@ -6,7 +6,8 @@ use std::time::Duration;
 use rand::rngs::ChaCha8Rng;
 use rand::{RngExt, SeedableRng};
 
-use super::{Builtin, Context, Task, TaskError, sqlite_copy};
+use super::sqlite_copy::{self, Placement};
+use super::{Builtin, Context, Task, TaskError};
 use crate::job::params::{Param, ParamError, Params};
 
 /// Simulates a backup, unless it is given a source to back up.
@@ -143,10 +144,13 @@ struct SqliteBackup {
 
 impl Task for SqliteBackup {
     fn run(&mut self, context: &Context<'_>) -> Result<(), TaskError> {
-        let copied = sqlite_copy::copy(&self.source, &self.dest, &mut |phase, done, total| {
-            context.progress(phase, done, total).is_ok()
-        })
-        .map_err(|error| TaskError(error.to_string()))?;
+        let placement = Placement {
+            is_private: false,
+            may_replace: true,
+        };
+        let progress = &mut |phase, done, total| context.progress(phase, done, total).is_ok();
+        let copied = sqlite_copy::copy(&self.source, &self.dest, placement, progress)
+            .map_err(|error| TaskError(error.to_string()))?;
         context.gauge(RECORDS.0, RECORDS.1)?.set(copied.rows as f64);
         context
             .gauge("size_bytes", "Size of the file that the last run wrote.")?

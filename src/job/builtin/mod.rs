@@ -8,7 +8,7 @@ mod context;
 mod demo;
 mod probe;
 mod random;
-mod sqlite_copy;
+pub mod sqlite_copy;
 
 pub use context::{Context, NoProgress, Progress, TaskError};
 

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use rusqlite::backup::{Backup, StepResult};
 use rusqlite::{Connection, ErrorCode, OpenFlags};
-use tempfile::TempDir;
+use tempfile::{TempDir, TempPath};
 
 use crate::files;
 
@@ -54,6 +54,17 @@ pub enum CopyError {
     Interrupted,
     #[error("could not write the destination {path}: {source}")]
     Dest { path: PathBuf, source: io::Error },
+    #[error("the destination {dest} exists already")]
+    Exists { dest: PathBuf },
+}
+
+/// How a copy takes its place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Placement {
+    /// Only the owner may read it, whoever may read the source.
+    pub is_private: bool,
+    /// It may take the place of a file.
+    pub may_replace: bool,
 }
 
 /// How every SQLite database begins: <https://www.sqlite.org/fileformat.html>, section 1.2.
@@ -79,12 +90,27 @@ const RESTARTS: u32 = 3;
 type Progress<'a> = dyn FnMut(&'static str, u64, u64) -> bool + 'a;
 
 /// Copies the database `source` as it is at one moment, while other connections go on writing,
-/// checks the copy's integrity and puts it in place of `dest` in one step, synced to disk.
+/// checks the copy's integrity and puts it at `dest` in one step, as `placement` says, synced to disk.
 ///
 /// A source in WAL mode is read in one snapshot and its writers never wait. In the rollback modes a
 /// commit of theirs makes the copy start over; after three times they have to wait for it.
-pub fn copy(source: &Path, dest: &Path, progress: &mut Progress<'_>) -> Result<Copied, CopyError> {
+pub fn copy(
+    source: &Path,
+    dest: &Path,
+    placement: Placement,
+    progress: &mut Progress<'_>,
+) -> Result<Copied, CopyError> {
     let source_file = check_source(source)?;
+    let Placement {
+        is_private,
+        may_replace,
+    } = placement;
+    let exists = |dest: &Path| CopyError::Exists {
+        dest: dest.to_owned(),
+    };
+    if !may_replace && dest.symlink_metadata().is_ok() {
+        return Err(exists(dest));
+    }
     let dest = resolve(dest, &source_file, source)?;
     let failed = |source| CopyError::Dest {
         path: dest.clone(),
@@ -102,15 +128,23 @@ pub fn copy(source: &Path, dest: &Path, progress: &mut Progress<'_>) -> Result<C
     // Who cannot read the source must not read its copy, whoever has made the file that it replaces.
     let of_source = source_file.mode();
     let mode = fs::metadata(&dest).map_or(of_source, |old| old.mode() & of_source);
+    let mode = if is_private { 0o600 } else { mode & 0o777 };
     let publish = || {
-        fs::set_permissions(&copy, Permissions::from_mode(mode & 0o777))?;
+        fs::set_permissions(&copy, Permissions::from_mode(mode))?;
         let file = File::open(&copy)?;
         file.sync_all()?;
-        fs::rename(&copy, &dest)?;
+        match may_replace {
+            true => fs::rename(&copy, &dest)?,
+            // It may have been made meanwhile.
+            false => TempPath::try_from_path(&copy)?.persist_noclobber(&dest)?,
+        }
         File::open(parent)?.sync_all()?;
         Ok(file.metadata()?.len())
     };
-    let bytes = publish().map_err(failed)?;
+    let bytes = publish().map_err(|error: io::Error| match error.kind() {
+        io::ErrorKind::AlreadyExists => exists(&dest),
+        _ => failed(error),
+    })?;
     Ok(Copied { rows, bytes })
 }
 

@@ -14,6 +14,7 @@ use crate::observe::Observer;
 use crate::push::self_report;
 use crate::serve::loading::Reloaded;
 use crate::serve::scheduler::Scheduler;
+use crate::state::size_family;
 use crate::web::instrumentation::HttpMetrics;
 use crate::web::sending::Sendings;
 
@@ -95,10 +96,9 @@ impl App {
     pub fn own_families(&self) -> Vec<Family> {
         let mut families = self.observer.families();
         families.extend(self.http.families());
-        let pushing = self
-            .scheduler
-            .runner()
-            .read(|state| Ok((state.push_attempts()?, state.outbox_size()?)));
+        let runner = self.scheduler.runner();
+        families.push(size_family(runner.state_dir()));
+        let pushing = runner.read(|state| Ok((state.push_attempts()?, state.outbox_size()?)));
         // Where the state cannot be read, the health says so.
         if let Ok((attempts, outbox)) = pushing {
             families.extend(self_report::families(&attempts, &outbox));
