@@ -144,6 +144,48 @@ fn broken_pages() {
     }
 }
 
+/// What no version has ever written.
+#[test]
+fn impossible_values() {
+    for (sql, runs) in [
+        ("UPDATE counters SET labels = CAST(x'ff' AS TEXT)", 2),
+        ("UPDATE counters SET labels = 'no labels'", 2),
+        ("UPDATE groups SET exposition = CAST(x'ff' AS TEXT)", 1),
+        ("UPDATE groups SET grouping_key = 'no key'", 1),
+    ] {
+        let sandbox = with_a_run();
+        let database = Connection::open(sandbox.state_db()).unwrap();
+        assert!(database.execute(sql, []).unwrap() > 0);
+        drop(database);
+        let run = sandbox.run(RUN);
+        is_replaced(&sandbox, &run, "");
+        assert_eq!(sandbox.outcomes().len(), runs, "{sql}");
+    }
+}
+
+/// An unknown method, and bytes that are no text, in a report that waits.
+#[test]
+fn impossible_values_in_the_outbox() {
+    for sql in [
+        "UPDATE outbox SET method = 'pot'",
+        "UPDATE outbox SET body = CAST(x'ff' AS TEXT)",
+        "UPDATE outbox SET attempts = -1",
+    ] {
+        let server = FakeServer::status("202 Accepted", "");
+        let to_it = format!("{RUN} --gateway {}", server.url());
+        let sandbox = Sandbox::new();
+        let down = "http://127.0.0.1:1";
+        sandbox.run(&format!("{RUN} --gateway {down}")).code(0);
+        sandbox.redirect_outbox(down, &server.url());
+        let database = Connection::open(sandbox.state_db()).unwrap();
+        assert_eq!(database.execute(sql, []), Ok(1));
+        drop(database);
+        sandbox.run(&to_it).code(0).err(" was corrupt (");
+        assert_eq!(aside(&sandbox).len(), 1, "{sql}");
+        sandbox.run(&to_it).code(0).quiet_stderr();
+    }
+}
+
 #[test]
 fn found_while_migrating() {
     let sandbox = with_a_run();

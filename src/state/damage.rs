@@ -202,6 +202,26 @@ mod tests {
         }
     }
 
+    /// A newer version brings it up to date while it is open here.
+    #[test]
+    fn values_of_a_newer_version_are_no_damage() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut state = State::open(dir.path()).unwrap();
+        let newer = "INSERT INTO counters VALUES ('{\"job\":\"j\"}', 'n', 'newer', 1); PRAGMA user_version = 99";
+        let other = State::open(dir.path()).unwrap();
+        other.connection.execute_batch(newer).unwrap();
+        let key = GroupingKey::new("j", []).unwrap();
+        let read = state.counters(&key);
+        assert!(matches!(read, Err(StateError::Newer { found: 99, .. })));
+        assert!(state.damage.is_none());
+        other
+            .connection
+            .pragma_update(None, "user_version", 6)
+            .unwrap();
+        assert!(state.counters(&key).unwrap().is_empty());
+        assert!(state.damage.is_some());
+    }
+
     #[test]
     fn nothing_is_overwritten_and_no_file_left_behind() {
         let dir = tempfile::tempdir().unwrap();

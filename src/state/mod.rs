@@ -321,6 +321,8 @@ impl State {
         if !(self.is_replaceable && error::is_corruption(&error)) {
             return Err(StateError::of(&self.path, Some(&self.connection), error));
         }
+        // A newer version may have brought it up to date while it was open here, and its values are not damage.
+        schema::check_version(self)?;
         *self = damage::replace(self, &error)?;
         Ok(())
     }

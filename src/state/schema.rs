@@ -205,6 +205,20 @@ pub(super) fn prepare(state: &mut State, locked: Option<&File>) -> Result<(), St
     Ok(())
 }
 
+/// Refuses a database that a newer version has brought up to date since it was opened. One whose version cannot be
+/// read passes.
+pub(super) fn check_version(state: &State) -> Result<(), StateError> {
+    let known = MIGRATIONS.len() as i64;
+    match version(&state.connection) {
+        Ok(found) if found > known => Err(StateError::Newer {
+            path: state.path.clone(),
+            found,
+            known,
+        }),
+        _ => Ok(()),
+    }
+}
+
 pub(super) fn version(connection: &Connection) -> rusqlite::Result<i64> {
     connection.query_row("PRAGMA user_version", [], |row| row.get(0))
 }
