@@ -1,14 +1,22 @@
-//! Opening files in places where anybody may have put something else, such as a FIFO, whose opening waits for a
-//! process at its other end.
+//! Opening and making files in places where anybody may have put something else: a FIFO, whose opening waits for a
+//! process at its other end, or a link to a file that is not to be touched. It may use [`crate::trust`].
 //!
 //! Files that a person names on the command line may be pipes and are opened as usual: a signal ends the wait.
 
-use std::fs::{File, FileType, OpenOptions};
+use std::fs::{DirBuilder, File, FileType, OpenOptions, Permissions};
 use std::io;
-use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
+use std::os::unix::fs::{
+    DirBuilderExt, FileTypeExt, OpenOptionsExt, PermissionsExt, fchown, lchown,
+};
 use std::path::Path;
 
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::unistd::{Gid, Uid};
+
+use crate::trust::{self, Place};
+
+/// How often a file is opened that others keep removing.
+const MAX_REMOVALS: u32 = 100;
 
 /// A path leads to something that is not a regular file.
 #[derive(Debug, thiserror::Error)]
@@ -17,19 +25,136 @@ struct NotRegular {
     what: &'static str,
 }
 
-/// Opens the regular file at `path` as `options` say, without waiting for anybody.
+/// Opens the regular file at `path` to write to it, as `options` say, without waiting for anybody.
 ///
 /// # Errors
 ///
-/// It cannot be opened, or it is not a regular file.
+/// It cannot be opened, it is not a regular file, or another user decides what `path` leads to.
 pub fn open(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
+    let path = trust::resolve(path)?;
+    trust::place(parent(&path))?;
+    open_resolved(&path, options, OFlag::O_NOFOLLOW)
+}
+
+/// Opens the file as [`open`] does, and makes it first, for this user alone, where there is none.
+///
+/// # Errors
+///
+/// As [`open`]; also, it cannot be made.
+pub fn open_or_make(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
+    for _ in 0..MAX_REMOVALS {
+        match open(path, options) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => make_private(path)?,
+            opened => return opened,
+        }
+    }
+    // A link to nothing, for example.
+    open(path, options)
+}
+
+/// Makes an empty file, for the owner of its directory alone, unless it exists.
+///
+/// One that exists is not opened: to close a database frees all locks that this process has on it
+/// (see fcntl(2)), another connection's too.
+///
+/// # Errors
+///
+/// It cannot be made there, or another user decides what is there.
+pub fn make_private(path: &Path) -> io::Result<()> {
+    let Place { dir, owner } = trust::place(parent(path))?;
+    let made = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(dir.join(path.file_name().unwrap_or_default()));
+    match made {
+        Ok(file) => {
+            // A umask may have taken away what we need ourselves.
+            file.set_permissions(Permissions::from_mode(0o600))?;
+            give(&file, owner);
+            Ok(())
+        }
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+/// Makes the directory, and those on the way to it, for the owner of the first one that exists alone. One that exists
+/// stays as it is.
+///
+/// # Errors
+///
+/// It cannot be made there, or another user decides what is there.
+pub fn make_dir(dir: &Path) -> io::Result<()> {
+    if dir.is_dir() {
+        return Ok(());
+    }
+    if dir.is_symlink() {
+        return Err(nix::errno::Errno::ENOTDIR.into());
+    }
+    let Place { dir, owner } = trust::place(dir)?;
+    let ancestors: Vec<_> = dir.ancestors().collect();
+    for dir in ancestors.into_iter().rev() {
+        if dir.symlink_metadata().is_ok_and(|found| found.is_dir()) {
+            continue;
+        }
+        match DirBuilder::new().mode(0o700).create(dir) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                if !dir.is_dir() {
+                    return Err(nix::errno::Errno::ENOTDIR.into());
+                }
+                continue;
+            }
+            made => made?,
+        }
+        let flags = OFlag::O_NOFOLLOW | OFlag::O_DIRECTORY;
+        let made = OpenOptions::new()
+            .read(true)
+            .custom_flags(flags.bits())
+            .open(dir)?;
+        made.set_permissions(Permissions::from_mode(0o700))?;
+        give(&made, owner);
+    }
+    Ok(())
+}
+
+/// Gives what root has made to the `owner` of the directory that it is in.
+fn give(file: &File, owner: Option<(Uid, Gid)>) {
+    if let Some((user, group)) = owner {
+        // Where that cannot be, as in a container that does not know the user, it stays root's.
+        let _ = fchown(file, Some(user.as_raw()), Some(group.as_raw()));
+    }
+}
+
+/// Gives the socket at `path`, which this process has made, to the owner of the directory that it is in, if this is
+/// root.
+///
+/// # Errors
+///
+/// Another user decides what is there.
+pub fn give_socket(path: &Path) -> io::Result<()> {
+    if let Some((user, group)) = trust::place(parent(path))?.owner {
+        let _ = lchown(path, Some(user.as_raw()), Some(group.as_raw()));
+    }
+    Ok(())
+}
+
+/// The directory that the file at `path` is in.
+fn parent(path: &Path) -> &Path {
+    match path.parent() {
+        Some(dir) if dir != Path::new("") => dir,
+        _ => Path::new("."),
+    }
+}
+
+fn open_resolved(path: &Path, options: &mut OpenOptions, flags: OFlag) -> io::Result<File> {
     // Before, because even to open a FIFO or a device may have an effect.
     if let Ok(found) = path.metadata() {
         check(found.file_type())?;
     }
     // It may be replaced meanwhile.
-    let unwaiting = OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
-    let file = options.custom_flags(unwaiting.bits()).open(path)?;
+    let flags = flags | OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
+    let file = options.custom_flags(flags.bits()).open(path)?;
     check(file.metadata()?.file_type())?;
     let flags = OFlag::from_bits_retain(fcntl(&file, FcntlArg::F_GETFL)?);
     fcntl(&file, FcntlArg::F_SETFL(flags - OFlag::O_NONBLOCK))?;
@@ -42,7 +167,7 @@ pub fn open(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
 ///
 /// It cannot be opened, or it is not a regular file.
 pub fn open_to_read(path: &Path) -> io::Result<File> {
-    open(path, OpenOptions::new().read(true))
+    open_resolved(path, OpenOptions::new().read(true), OFlag::empty())
 }
 
 /// Refuses what is at `path` if it is anything but a regular file, for a library that will open it.

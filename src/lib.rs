@@ -30,4 +30,5 @@ pub mod run;
 pub mod serve;
 pub mod state;
 pub mod store;
+pub mod trust;
 pub mod web;

@@ -149,7 +149,7 @@ fn an_internal_error() {
 fn a_lock_that_cannot_be_had() {
     in_both(|sandbox| {
         sandbox.write("file", "");
-        let sandbox = sandbox.variable("TMPDIR", "/nowhere");
+        let _blocked = sandbox.block_locks(&sandbox.path().join("file"));
         let run = sandbox.exec("--lock --state-dir file", "touch ran");
         is_brief(run.code(2));
         assert!(!sandbox.path().join("ran").exists());

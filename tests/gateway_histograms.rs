@@ -12,12 +12,12 @@ use serde_json::json;
 use crate::common::Sandbox;
 #[cfg(feature = "real-servers")]
 use crate::common::Server;
-use crate::common::client_model::{Bucket, Histogram};
+use crate::common::client_model::{Bucket, Histogram, decode};
 use crate::common::histograms::{
     GROUP, HUGE, PROTOBUF, body, both, classic_float, family, float_bucket, in_api, native_float,
     native_integer, push, scraped, span,
 };
-use crate::common::own_gateway::OwnGateway;
+use crate::common::own_gateway::{OwnGateway, exchange};
 
 /// The lines of a family in a format of `/metrics`, without the labels of the group.
 #[track_caller]
@@ -350,8 +350,11 @@ fn the_page_shows_them() {
 
 /// Few bytes can say that there are very many buckets.
 #[test]
-fn broken_native_histograms_are_shown_as_far_as_they_go() {
-    let gateway = OwnGateway::alone(&[]);
+fn broken_native_histograms_of_an_older_version_are_shown_as_far_as_they_go() {
+    let sandbox = Sandbox::new();
+    let mut gateway = OwnGateway::start(sandbox.path(), &[]);
+    push(&gateway, "PUT", &[family("h", native_integer())]);
+    assert_eq!(gateway.terminate(), Some(0));
     let broken = Histogram {
         sample_count: Some(1),
         schema: Some(99),
@@ -360,7 +363,12 @@ fn broken_native_histograms_are_shown_as_far_as_they_go() {
         negative_span: vec![span(0, u32::MAX)],
         ..Default::default()
     };
-    push(&gateway, "PUT", &[family("h", broken.clone())]);
+    let database = rusqlite::Connection::open(sandbox.path().join("state.db")).unwrap();
+    let change = "UPDATE groups SET natives = ?1, checksum = NULL";
+    let natives = body(&[family("h", broken.clone())]);
+    assert_eq!(database.execute(change, [natives]).unwrap(), 1);
+    drop(database);
+    let gateway = OwnGateway::start(sandbox.path(), &[]);
     let series = in_api(&gateway, "h");
     let buckets = series["buckets"].as_array().unwrap();
     let counts: Vec<_> = buckets.iter().map(|bucket| &bucket[3]).collect();
@@ -373,6 +381,8 @@ fn broken_native_histograms_are_shown_as_far_as_they_go() {
             ..broken
         }
     );
+    push(&gateway, "POST", &[family("h", native_integer())]);
+    assert_eq!(scraped(&gateway, "h"), native_integer());
 }
 
 /// Prometheus 2.42 reads float histograms, classic ones from text and native ones from protobuf.
@@ -418,4 +428,87 @@ fn prometheus_scrapes_the_counts() {
     ] {
         assert_eq!(value(&of_protobuf, query), expected, "{query}");
     }
+}
+
+/// A push of a broken one would have Prometheus refuse all metrics of the gateway.
+#[test]
+fn a_broken_native_histogram_is_refused() {
+    let gateway = OwnGateway::alone(&[]);
+    push(&gateway, "PUT", &[family("h", native_integer())]);
+    type Break = fn(&mut Histogram);
+    let integer: [(Break, &str); 7] = [
+        (
+            |it| it.positive_delta.truncate(2),
+            "positive spans are of 3 buckets",
+        ),
+        (
+            |it| it.negative_span[0].length = Some(1),
+            "negative spans are of 1",
+        ),
+        (
+            |it| it.positive_span[1].offset = Some(-1),
+            "positive span 2 is -1, below 0",
+        ),
+        (
+            |it| it.negative_delta[1] = -2,
+            "negative bucket 2 counts -1",
+        ),
+        (|it| it.positive_delta[2] = i64::MAX, "counts"),
+        (
+            |it| it.sample_count = Some(20),
+            "buckets count 19, and it counts 20",
+        ),
+        (|it| it.schema = Some(9), "schema 9"),
+    ];
+    let float: [(Break, &str); 4] = [
+        (
+            |it| it.positive_count[0] = -2.0,
+            "positive bucket 1 counts -2",
+        ),
+        (
+            |it| it.positive_count[0] = f64::NAN,
+            "positive bucket 1 counts NaN",
+        ),
+        (
+            |it| it.sample_count_float = Some(f64::NAN),
+            "its count is NaN",
+        ),
+        (
+            |it| it.zero_count_float = Some(-0.25),
+            "zero bucket is -0.25",
+        ),
+    ];
+    let integer = integer.map(|(change, reason)| (native_integer(), change, reason));
+    let float = float.map(|(change, reason)| (native_float(), change, reason));
+    for (mut histogram, change, reason) in integer.into_iter().chain(float) {
+        change(&mut histogram);
+        let headers = [("Content-Type", PROTOBUF)];
+        let (status, said) =
+            gateway.request("PUT", GROUP, &headers, body(&[family("h", histogram)]));
+        assert!(status == 400 && said.contains(reason), "{reason}: {said}");
+        assert!(said.contains("h is no native histogram"), "{said}");
+        assert_eq!(scraped(&gateway, "h"), native_integer(), "{reason}");
+    }
+}
+
+/// A Prometheus that takes all series of a message for native ones would find a classic one broken.
+#[test]
+fn classic_and_native_ones_of_a_name_come_in_messages_of_their_own() {
+    let gateway = OwnGateway::alone(&[]);
+    push(&gateway, "PUT", &[family("h", native_integer())]);
+    gateway.put(
+        "/metrics/job/k",
+        "# TYPE h histogram\nh_bucket{le=\"+Inf\"} 2\nh_sum 3\nh_count 2\n",
+    );
+    let headers = [("Accept", PROTOBUF)];
+    let scrape = exchange(gateway.address(), "GET", "/metrics", &headers, b"").unwrap();
+    let families = decode(&scrape.bytes).unwrap().into_iter();
+    let of_name = families.filter(|family| family.name.as_deref() == Some("h"));
+    let spans: Vec<Vec<usize>> = of_name
+        .map(|family| {
+            let histograms = family.metric.into_iter().map(|it| it.histogram.unwrap());
+            histograms.map(|it| it.positive_span.len()).collect()
+        })
+        .collect();
+    assert_eq!(spans, [[0], [2]]);
 }

@@ -82,7 +82,7 @@ impl Target {
 }
 
 fn head(more: &str) -> String {
-    format!("PUT {PATH} HTTP/1.1\r\nHost: h\r\n{more}\r\n")
+    format!("PUT {PATH} HTTP/1.1\r\nHost: localhost\r\n{more}\r\n")
 }
 
 #[test]
@@ -175,7 +175,7 @@ fn paths() {
     let long = format!("{PATH}/l/{}", "v".repeat(1 << 20));
     for path in [&components, &encoded, &long] {
         let (status, _) = target.send(format!(
-            "PUT {path} HTTP/1.1\r\nHost: h\r\nConnection: close\r\nContent-Length: 4\r\n\r\nm 1\n"
+            "PUT {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: 4\r\n\r\nm 1\n"
         ));
         assert!([400, 414, 431].contains(&status), "{status}");
         target.is_unharmed();
@@ -294,7 +294,7 @@ fn more_at_once_than_may_be_pending() {
         let mut stream = target.gateway.connect();
         let length = body.len();
         let head = format!(
-            "PUT {PATH} HTTP/1.1\r\nHost: h\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n"
+            "PUT {PATH} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n"
         );
         stream.write_all(head.as_bytes()).unwrap();
         let _ = stream.write_all(body.as_bytes());
@@ -342,7 +342,8 @@ fn what_could_never_be_pending() {
 
 /// Asks for all metrics.
 fn ask(stream: &mut TcpStream, more: &str) {
-    let request = format!("GET /metrics HTTP/1.1\r\nHost: h\r\nConnection: close\r\n{more}\r\n");
+    let request =
+        format!("GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{more}\r\n");
     stream.write_all(request.as_bytes()).unwrap();
 }
 
@@ -467,7 +468,7 @@ fn bodies_that_trickle() {
     let mut stream = target.gateway.connect();
     let body = format!("# {}\nslow 1\n", "s".repeat(100_000));
     let head = format!(
-        "PUT {PATH} HTTP/1.1\r\nHost: h\r\nConnection: close\r\nContent-Length: {}\r\n\r\n",
+        "PUT {PATH} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: {}\r\n\r\n",
         body.len()
     );
     stream.write_all(head.as_bytes()).unwrap();

@@ -323,6 +323,18 @@ fn every_problem_has_its_place() {
             "1:1: nothing to run: give command = [\"…\"] or builtin = \"…\" (known: backup, demo-orders, demo-satisfaction, probe, random)",
         ),
         (
+            "builtin = 'backup'\nhttp_params = ['record']\n",
+            "2:16: http_params \"record\": the built-in backup has no such parameter (did you mean \"records\"?)",
+        ),
+        (
+            "builtin = 'backup'\nhttp_params = 'records'\n",
+            "2:15: http_params must be a list of names of parameters, but is of type string",
+        ),
+        (
+            "command = ['a']\nhttp_params = ['records']\n",
+            "2:1: http_params are a built-in's, and this job runs a command",
+        ),
+        (
             "command = ['a']\ncolour = 1\n",
             "2:1: unknown key \"colour\"",
         ),

@@ -1,6 +1,7 @@
 //! `--lock`: one run of a job and grouping key at a time.
 
 use std::fs;
+use std::path::Path;
 use std::process::Child;
 use std::time::{Duration, Instant};
 
@@ -163,50 +164,42 @@ fn a_process_left_behind_holds_nothing() {
     send(pid.trim().parse().unwrap(), Signal::SIGKILL);
 }
 
-/// State that cannot be written never stops a job: its lock is among the temporary files then.
+/// State that cannot be written never stops a job: its lock is elsewhere then, and not where the environment says,
+/// which is another one in cron than in a shell.
 #[test]
 fn without_state_the_lock_is_elsewhere() {
-    let sandbox = Sandbox::new();
-    let tmp = sandbox.path().join("tmp");
-    fs::create_dir(&tmp).unwrap();
-    let sandbox = sandbox.variable("TMPDIR", tmp.display().to_string());
+    let (sandbox, other) = (
+        Sandbox::new(),
+        Sandbox::new().variable("TMPDIR", "/var/tmp"),
+    );
+    let nowhere = |name: &str| format!("/proc/{name}{}", std::process::id());
     let options = "--job locked --no-push --lock --output json --state-dir";
     let outcome = |dir: &str| {
-        let run = sandbox.exec(&format!("{options} {dir}"), "true");
+        let run = other.exec(&format!("{options} {}", nowhere(dir)), "true");
         run.code(0).json()["outcome"].clone()
     };
-    let mut first = hold(&sandbox, &format!("{options} /proc/nowhere"));
-    assert_eq!(outcome("/proc/nowhere"), "skipped");
+    let mut first = hold(&sandbox, &format!("{options} {}", nowhere("nowhere")));
+    assert_eq!(outcome("nowhere"), "skipped");
     // Another state is another matter.
-    assert_eq!(outcome("/proc/there"), "success");
+    assert_eq!(outcome("there"), "success");
     sandbox.write("end", "");
     first.wait().unwrap();
-    assert_eq!(outcome("/proc/nowhere"), "success");
+    assert_eq!(outcome("nowhere"), "success");
 }
 
 /// Better no run than two at a time.
 #[test]
 fn without_any_lock_nothing_runs() {
-    let sandbox = Sandbox::new().variable("TMPDIR", "/proc/nowhere");
+    let sandbox = Sandbox::new();
+    let nowhere = format!("/proc/without-a-lock-{}", std::process::id());
+    let options = format!("--lock --state-dir {nowhere}");
+    let _blocked = sandbox.block_locks(Path::new(&nowhere));
     sandbox
-        .exec("--lock --state-dir /proc/nowhere", "touch ran")
+        .exec(&options, "touch ran")
         .code(2)
-        .err("could not lock /proc/nowhere/locks")
+        .err(&format!("could not lock {nowhere}/locks"))
         .err("nothing has run");
     assert!(!sandbox.path().join("ran").exists());
-
-    // Nobody else's directory, and none that others can write to.
-    use std::os::unix::fs::PermissionsExt;
-    let sandbox = Sandbox::new();
-    let ours = format!("tmp/metricsjob-{}", nix::unistd::Uid::effective());
-    let ours = sandbox.path().join(ours);
-    fs::create_dir_all(&ours).unwrap();
-    fs::set_permissions(&ours, fs::Permissions::from_mode(0o777)).unwrap();
-    let tmp = sandbox.path().join("tmp").display().to_string();
-    let sandbox = sandbox.variable("TMPDIR", tmp);
-    sandbox
-        .exec("--lock --state-dir /proc/nowhere", "true")
-        .code(2);
 }
 
 #[test]

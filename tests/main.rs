@@ -38,8 +38,11 @@ mod gateway_hostile;
 #[cfg(feature = "real-servers")]
 mod gateway_import;
 #[cfg(feature = "real-servers")]
+mod gateway_origin;
+#[cfg(feature = "real-servers")]
 mod gateway_page;
 mod gateway_server;
+mod gateway_spelling;
 mod gateway_state;
 #[cfg(feature = "real-servers")]
 mod gateway_systemd;
@@ -47,6 +50,8 @@ mod gateway_url;
 mod gateway_utf8;
 mod grouping_key;
 mod history;
+#[cfg(feature = "real-servers")]
+mod hostile_pushes;
 mod interrupt;
 mod job_files;
 mod live;
@@ -109,8 +114,11 @@ mod state_dir;
 mod state_schema;
 mod state_unwritable;
 mod status;
+#[cfg(feature = "real-servers")]
+mod strangers;
 mod terminal;
 mod timeout;
+mod timeout_escape;
 mod tls;
 mod web;
 mod web_config;

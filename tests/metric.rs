@@ -1,11 +1,18 @@
 //! Metrics from inside a running command: `metricsjob metric`, and lines appended to its file.
 
-use crate::common::{Sandbox, TestGateway, US};
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::Signal;
+
+use crate::common::{Finished, Sandbox, TestGateway, US, eventually, send};
 
 on_each_gateway!(every_kind_is_reported);
 
 /// Runs a script in which `m` is `metricsjob metric`, as the job `m`.
-fn run(sandbox: &Sandbox, script: &str) -> crate::common::Finished {
+fn run(sandbox: &Sandbox, script: &str) -> Finished {
     sandbox.exec(
         "--job m",
         &format!("m() {{ {US} metric \"$@\"; }}\n{script}"),
@@ -371,4 +378,99 @@ fn a_counter_does_not_become_infinite() {
         .code(0)
         .err("n is too large");
     assert_eq!(sandbox.value("m", "n"), Some(1e308));
+}
+
+/// And no other: another run may be under way, and other users have theirs.
+#[test]
+fn the_file_of_a_killed_run_is_removed_by_the_next() {
+    let sandbox = Sandbox::new();
+    let tmp = sandbox.path().join("tmp");
+    fs::create_dir(&tmp).unwrap();
+    let files = || -> BTreeSet<PathBuf> {
+        let entries = fs::read_dir(&tmp).unwrap();
+        entries.map(|entry| entry.unwrap().path()).collect()
+    };
+    let start = || {
+        sandbox.write("pids", "");
+        let script = "sleep 60 & echo $! >../pids; wait";
+        let mut command = sandbox.exec_command("", script);
+        let child = sandbox.spawn(command.env("TMPDIR", &tmp).current_dir(&tmp));
+        let pid = || fs::read_to_string(sandbox.path().join("pids")).unwrap();
+        eventually("it has begun", || pid().ends_with('\n'));
+        (child, pid().trim().parse().unwrap())
+    };
+    let (mut killed, its_sleep) = start();
+    killed.kill().unwrap();
+    killed.wait().unwrap();
+    let left = files();
+    assert_eq!(left.len(), 1);
+    let (mut goes_on, sleep) = start();
+    eventually("it is removed", || files().is_disjoint(&left));
+    assert_eq!(files().len(), 1);
+    let mut next = sandbox.exec_command("", "test -f \"$METRICSJOB_METRICS\"");
+    let next = next.env("TMPDIR", &tmp).output().unwrap();
+    Finished::from(next).code(0);
+    assert_eq!(files().len(), 1);
+    goes_on.kill().unwrap();
+    goes_on.wait().unwrap();
+    for pid in [its_sleep, sleep] {
+        send(pid, Signal::SIGKILL);
+    }
+}
+
+/// Whoever writes to the file for ever holds up nobody.
+#[test]
+fn a_file_without_end_is_read_as_far_as_the_job_wrote() {
+    let sandbox = Sandbox::new();
+    let script = "echo 'before 1' >>$METRICSJOB_METRICS
+        (while echo 'x 1'; do :; done >>$METRICSJOB_METRICS 2>/dev/null &
+        echo $! >pid)";
+    let start = Instant::now();
+    run(&sandbox, script).code(0);
+    assert!(start.elapsed() < Duration::from_secs(20));
+    assert_eq!(sandbox.value("m", "before"), Some(1.0));
+    let pid = fs::read_to_string(sandbox.path().join("pid")).unwrap();
+    send(pid.trim().parse().unwrap(), Signal::SIGKILL);
+}
+
+#[test]
+fn what_is_over_the_limit_is_left_out() {
+    let sandbox = Sandbox::new();
+    let script = "printf 'a 1\\nb 2\\nc 3\\n' >>$METRICSJOB_METRICS";
+    let run = sandbox.exec("--job m --metrics-limit 9", script);
+    run.code(0)
+        .err("the job's metrics: 3 bytes at the end are left out")
+        .err("--metrics-limit");
+    let values = ["a", "b", "c"].map(|name| sandbox.value("m", name));
+    assert_eq!(values, [Some(1.0), Some(2.0), None]);
+    sandbox
+        .exec("--job m --metrics-limit 12", script)
+        .code(0)
+        .quiet_stderr();
+    // By default, and with a large file that takes long to read.
+    let script = "head -c 80000000 /dev/zero | tr '\\0' x >>$METRICSJOB_METRICS";
+    sandbox
+        .exec("--job m", script)
+        .code(0)
+        .err("12891136 bytes at the end are left out");
+    sandbox
+        .exec("--job m --metrics-limit 1", "true")
+        .code(0)
+        .quiet();
+}
+
+#[test]
+fn a_signal_ends_the_reading() {
+    let sandbox = Sandbox::new();
+    let script = "truncate -s 200G \"$METRICSJOB_METRICS\"; echo >ready";
+    let mut command = sandbox.exec_command("--job m --metrics-limit 400GiB", script);
+    let run = sandbox.spawn(&mut command);
+    eventually("the job is over", || sandbox.path().join("ready").exists());
+    std::thread::sleep(Duration::from_millis(300));
+    let start = Instant::now();
+    send(run.id(), Signal::SIGTERM);
+    let run = Finished::from(run.wait_with_output().unwrap());
+    assert!(start.elapsed() < Duration::from_secs(5));
+    run.err("bytes at the end are left out, because a signal came");
+    assert_eq!(sandbox.outcomes(), ["success"]);
 }

@@ -162,7 +162,7 @@ fn the_outbox_of_an_older_version() {
     let gateway = TestGateway::embedded();
     gateway.push_down("--job j", "m 1\n");
     let database = rusqlite::Connection::open(gateway.sandbox.state_db()).unwrap();
-    let body = "# TYPE de untyped\nde{x=\"\"} 1\nde 2\n";
+    let body = "# TYPE de untyped\nde 2\n# TYPE push_time_seconds gauge\npush_time_seconds 5\n";
     let changed = database.execute("UPDATE outbox SET body = ?", [body]);
     assert_eq!(changed, Ok(1));
     gateway.run("outbox flush").code(0);

@@ -32,6 +32,7 @@ fn job(name: &str, last: RunView) -> JobView {
         next_run: Some(NOW as f64 + 270.0),
         recent: vec![last.clone()],
         last: Some(last),
+        can_start: true,
         ..JobView::default()
     }
 }
@@ -481,7 +482,10 @@ fn many_jobs_are_turned_over_and_searched() {
     assert_eq!(browser.evaluate(count), 50);
     let next = "document.querySelector('.pages a[rel=next]').click()";
     browser.evaluate(next);
-    browser.wait_for("document.querySelector('.job h3').textContent === 'job-049'");
+    // The links to turn over come behind the jobs.
+    let is_whole = "document.readyState !== 'loading'";
+    let is_first = "document.querySelector('.job h3').textContent === 'job-049'";
+    browser.wait_for(&format!("{is_whole} && {is_first}"));
     browser.evaluate(next);
     browser.wait_for(&format!("{count} === 22"));
     browser.open(&format!("{}/?search=number+118", server.url()));

@@ -1,12 +1,15 @@
 //! Who may start runs and reload over HTTP. Looking is another matter: `--web.config.file` alone decides that.
 
+use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::process::CommandExt;
+use std::process::{Command, Stdio};
 
-use serde_json::Value as Json;
+use serde_json::{Map, Value as Json, json};
 
 use crate::common::curl::curl;
-use crate::common::own_server::{JSON, OwnServer, with_examples};
-use crate::common::{Answer, Authority, Finished, Sandbox, eventually};
+use crate::common::own_server::{JSON, OwnServer, server_command, with_examples};
+use crate::common::{Answer, Authority, Finished, Sandbox, US, eventually};
 
 const RUNS: &str = "/api/v1/jobs/backup/runs";
 
@@ -75,11 +78,40 @@ fn port(server: &OwnServer) -> String {
     address.rsplit_once(':').unwrap().1.to_owned()
 }
 
+/// A server that runs as a user of its own, where the tests are root.
+fn start_as_nobody(sandbox: &Sandbox, options: &str) -> OwnServer {
+    let done = |program: &str, arguments: &[&OsStr]| {
+        let status = Command::new(program).args(arguments).status().unwrap();
+        assert!(status.success(), "{program}");
+    };
+    let (home, binary) = (sandbox.path(), sandbox.path().join("metricsjob"));
+    // By another process, see `tests/state_unwritable.rs`.
+    done("cp", &[OsStr::new(&*US), binary.as_os_str()]);
+    done(
+        "chown",
+        &["-R".as_ref(), "65534:65534".as_ref(), home.as_os_str()],
+    );
+    let server = server_command(sandbox, options);
+    let variables = server.get_envs();
+    let mut command = Command::new(binary);
+    command
+        .args(server.get_args())
+        .env_clear()
+        .envs(variables.filter_map(|(name, value)| Some((name, value?))))
+        .current_dir(home)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .uid(65534)
+        .gid(65534);
+    OwnServer::start_command(command)
+}
+
 #[test]
 fn programs_of_this_machine() {
     for host in ["127.0.0.1", "[::1]", "localhost"] {
         let sandbox = with_examples();
-        let server = start_on(host, &sandbox, "");
+        let server = start_as_nobody(&sandbox, &format!("--web.listen-address={host}:0"));
         let port = port(&server);
         allowed(&server, &[]);
         for name in ["127.0.0.1", "localhost", "[::1]", "serve.localhost"] {
@@ -90,6 +122,73 @@ fn programs_of_this_machine() {
         }
         shown(&server, &[]);
     }
+}
+
+/// Every user of the machine reaches it, and it has more rights than they have.
+#[test]
+fn as_root() {
+    if !nix::unistd::geteuid().is_root() {
+        return programs_of_this_machine();
+    }
+    let sandbox = with_examples();
+    let server = start_on("127.0.0.1", &sandbox, "");
+    let why = forbidden(&server, &[]);
+    for cure in ["root", "--web.enable-lifecycle", "--web.config.file"] {
+        assert!(why.contains(cure), "{why}");
+    }
+    shown(&server, &[]);
+    let server = start_on("127.0.0.1", &sandbox, "--web.enable-lifecycle");
+    allowed(&server, &[]);
+}
+
+/// What any local user could do once: overwrite and read files as the server's user.
+#[test]
+fn only_what_a_job_file_lists() {
+    let sandbox = Sandbox::new();
+    sandbox.write("root-only", "precious");
+    let attack = |param: &str| {
+        let dest = sandbox.path().join("root-only");
+        let all = json!({ "source": "evil.db", "dest": dest, "records": 7 });
+        let chosen = |(name, _): &(&String, &Json)| param.is_empty() || *name == param;
+        let params: Map<String, Json> = (all.as_object().unwrap().iter())
+            .filter(chosen)
+            .map(|(name, value)| (name.clone(), value.clone()))
+            .collect();
+        json!({ "params": params }).to_string()
+    };
+    let all = attack("");
+    // Compiled in, and in no job file.
+    let server = OwnServer::start(&sandbox, "");
+    for job in ["backup", "random"] {
+        assert!(server.post(job, "{}").error(403).contains("--demo"));
+    }
+    server.post("backup", &all).error(403);
+    assert!(!server.get("/").body.contains("data-start"));
+    drop(server);
+
+    let server = OwnServer::start(&sandbox, "--demo");
+    server.post("backup", &all).error(403);
+    server.post("backup", "{}").json(202);
+    drop(server);
+
+    let builtin = "builtin = 'backup'\noverlap = 'allow'\nparams = { duration = '0s' }\n";
+    sandbox.write("jobs/none.toml", builtin);
+    let listed = format!("{builtin}http_params = ['records']\n");
+    sandbox.write("jobs/records.toml", listed);
+    let server = OwnServer::start(&sandbox, "");
+    server.post("none", "{}").json(202);
+    for param in ["", "source", "dest", "records"] {
+        let why = server.post("none", attack(param)).error(403);
+        assert!(why.contains("http_params"), "{why}");
+    }
+    let run = server.run_with("records", &json!({ "params": { "records": 7 } }));
+    assert_eq!(run["metrics"][0]["metrics"][0]["value"], 7);
+    for param in ["", "source", "dest"] {
+        let why = server.post("records", attack(param)).error(403);
+        assert!(why.contains("http_params"), "{why}");
+    }
+    let left = fs::read_to_string(sandbox.path().join("root-only"));
+    assert_eq!(left.unwrap(), "precious");
 }
 
 #[test]
@@ -114,7 +213,7 @@ fn pages_of_other_sites() {
         // That is no matter to who looks.
         shown(&server, &[("Origin", origin)]);
     }
-    // What a name that leads here by DNS looks like.
+    // What a name that leads here by DNS looks like: to such a page, all that is shown is its own.
     let rebound = format!("evil.example:{port}");
     let rebound_origin = format!("http://{rebound}");
     for headers in [
@@ -127,9 +226,37 @@ fn pages_of_other_sites() {
         &[("Host", "")],
     ] {
         let why = forbidden(&server, headers);
-        assert!(why.contains("--web.enable-lifecycle"), "{why}");
-        shown(&server, headers);
+        assert!(why.contains("--web.allowed-hosts"), "{why}");
+        for path in ["/", "/metrics", "/-/healthy", "/api/v1/jobs", RUNS, "/no"] {
+            let answer = server.exchange("GET", path, headers, b"");
+            assert_eq!(answer.error(403), why, "{path}");
+        }
     }
+}
+
+#[test]
+fn names_that_are_allowed() {
+    let own = [
+        ("Host", "serve.example:9464"),
+        ("Origin", "http://serve.example:9464"),
+    ];
+    let allows = "--web.enable-lifecycle --web.allowed-hosts=other.example,Serve.example";
+    for host in ["127.0.0.1", "0.0.0.0"] {
+        let sandbox = with_examples();
+        let server = start_on(host, &sandbox, allows);
+        allowed(&server, &own);
+        allowed(&server, &[]);
+        shown(&server, &own[..1]);
+        forbidden(&server, &[("Host", "evil.example")]);
+        let read = server.exchange("GET", "/", &[("Host", "evil.example")], b"");
+        assert_eq!(read.status, 403);
+    }
+    // Nobody knows by which names other machines call it.
+    let sandbox = with_examples();
+    let server = start_on("0.0.0.0", &sandbox, "--web.enable-lifecycle");
+    shown(&server, &[("Host", "any.example")]);
+    let wrong = sandbox.run("serve --web.allowed-hosts=http://a.example");
+    wrong.code(2).err("http://a.example");
 }
 
 #[test]

@@ -297,7 +297,7 @@ fn rows_that_break_a_constraint_are_no_corruption() {
 }
 
 #[test]
-fn the_copy_is_as_readable_as_what_it_replaces() {
+fn the_copy_is_no_more_readable_than_what_it_replaces_and_its_source() {
     let sandbox = Sandbox::new();
     let home = sandbox.path();
     drop(database(&home.join("shop.db"), "wal", 10));
@@ -311,6 +311,17 @@ fn the_copy_is_as_readable_as_what_it_replaces() {
     chmod(&copy, 0o600);
     sandbox.run(RUN).code(0);
     assert_eq!(mode(&copy), 0o600);
+    // Somebody may have made the file before, so that they can read what comes.
+    for (of_source, made, expected) in [
+        (0o600, 0o666, 0o600),
+        (0o640, 0o604, 0o600),
+        (0o400, 0o777, 0o400),
+    ] {
+        chmod(&source, of_source);
+        chmod(&copy, made);
+        sandbox.run(RUN).code(0);
+        assert_eq!(mode(&copy), expected);
+    }
     // A link stays one, what it points to is replaced.
     fs::rename(&copy, home.join("real.db")).unwrap();
     std::os::unix::fs::symlink("real.db", &copy).unwrap();

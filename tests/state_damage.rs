@@ -255,18 +255,20 @@ fn an_open_one_is_moved_with_its_log() {
 }
 
 #[test]
-fn a_link_stays() {
+fn a_link_is_moved_and_not_what_it_leads_to() {
     let sandbox = with_a_run();
     let real = sandbox.path().join("real.db");
     fs::rename(sandbox.state_db(), &real).unwrap();
     symlink(&real, sandbox.state_db()).unwrap();
     overwrite(&sandbox, 0, b"no database");
-    sandbox
-        .run(RUN)
-        .code(0)
-        .err(&format!("it was moved to {}.corrupt-", real.display()));
-    assert!(sandbox.state_db().is_symlink());
-    assert!(real.is_file());
+    sandbox.run(RUN).code(0).err(&format!(
+        "it was moved to {}.corrupt-",
+        sandbox.state_db().display()
+    ));
+    assert!(!sandbox.state_db().is_symlink());
+    assert_eq!(&fs::read(&real).unwrap()[..11], b"no database");
+    let aside = aside(&sandbox);
+    assert_eq!(fs::read_link(&aside[0]).unwrap(), real);
     sandbox.run(RUN).code(0).quiet_stderr();
     assert_eq!(sandbox.outcomes().len(), 2);
 }

@@ -14,7 +14,7 @@ use crate::common::{Sandbox, eventually};
 #[track_caller]
 fn ask(stream: &mut TcpStream, end: &str) {
     stream
-        .write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        .write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
         .unwrap();
     read_until(stream, end);
 }
@@ -87,7 +87,11 @@ fn requests_on_one_connection() {
     }
     // Several at once, and one in pieces.
     stream
-        .write_all("GET / HTTP/1.1\r\nHost: x\r\n\r\n".repeat(20).as_bytes())
+        .write_all(
+            "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
+                .repeat(20)
+                .as_bytes(),
+        )
         .unwrap();
     let mut answers = String::new();
     while answers.matches("hello").count() < 20 {
@@ -95,7 +99,7 @@ fn requests_on_one_connection() {
         let count = stream.read(&mut bytes).unwrap();
         answers.push_str(str::from_utf8(&bytes[..count]).unwrap());
     }
-    for byte in b"POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nbody" {
+    for byte in b"POST /echo HTTP/1.1\r\nHost: localhost\r\nContent-Length: 4\r\n\r\nbody" {
         stream.write_all(&[*byte]).unwrap();
     }
     read_until(&mut stream, "body");
@@ -108,9 +112,9 @@ fn clients_that_have_sent_all() {
         ..settings(None)
     });
     // They may say so, and are answered.
-    let post = "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nbody";
+    let post = "POST /echo HTTP/1.1\r\nHost: localhost\r\nContent-Length: 4\r\n\r\nbody";
     for (message, end) in [
-        ("GET /slow HTTP/1.1\r\nHost: x\r\n\r\n", "slow"),
+        ("GET /slow HTTP/1.1\r\nHost: localhost\r\n\r\n", "slow"),
         (&request("/slow", ""), "slow"),
         (post, "body"),
         (&post.repeat(2), "body"),
@@ -143,7 +147,7 @@ fn bodies_that_nobody_reads() {
     let closed = WebServer::start(&settings(Some(&users)));
     let post = |server: &WebServer, more: &str| {
         let mut stream = server.connect();
-        let head = format!("POST /ignore HTTP/1.1\r\nHost: x\r\n{more}");
+        let head = format!("POST /ignore HTTP/1.1\r\nHost: localhost\r\n{more}");
         stream.write_all(head.as_bytes()).unwrap();
         stream
     };
@@ -167,7 +171,8 @@ fn bodies_that_nobody_reads() {
         for _ in 0..2 {
             let answer = read_until(&mut stream, end);
             assert!(!answer.contains("connection: close"), "{answer}");
-            let message = "POST /ignore HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nmore";
+            let message =
+                "POST /ignore HTTP/1.1\r\nHost: localhost\r\nContent-Length: 4\r\n\r\nmore";
             stream.write_all(message.as_bytes()).unwrap();
         }
     }
@@ -181,13 +186,13 @@ fn parked_connections_go_on() {
     ask(&mut idle, "hello");
     // What follows an answer that did not wait for the body is no request.
     let mut odd = server.connect();
-    odd.write_all(b"POST /ignore HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\nGET")
+    odd.write_all(b"POST /ignore HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\nGET")
         .unwrap();
     read_until(&mut odd, "ignored");
     // One that has sent the beginning of a request with the former one.
     let mut begun = server.connect();
     begun
-        .write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\nGET / HT")
+        .write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\nGET / HT")
         .unwrap();
     read_until(&mut begun, "hello");
     // They are parked after a second.
@@ -195,7 +200,9 @@ fn parked_connections_go_on() {
     ask(&mut silent, "hello");
     ask(&mut idle, "hello");
     ask(&mut idle, "hello");
-    begun.write_all(b"TP/1.1\r\nHost: x\r\n\r\n").unwrap();
+    begun
+        .write_all(b"TP/1.1\r\nHost: localhost\r\n\r\n")
+        .unwrap();
     read_until(&mut begun, "hello");
     is_closed(&mut odd);
 }
@@ -333,7 +340,7 @@ fn a_graceful_end() {
     ask(&mut idle, "hello");
     let mut silent = server.connect();
     let mut busy = server.connect();
-    busy.write_all(b"GET /slow HTTP/1.1\r\nHost: x\r\n\r\n")
+    busy.write_all(b"GET /slow HTTP/1.1\r\nHost: localhost\r\n\r\n")
         .unwrap();
     std::thread::sleep(Duration::from_millis(100));
     server.stop();

@@ -82,7 +82,7 @@ fn paths_of_strangers_make_no_series() {
             } else {
                 ""
             };
-            let text = format!("M{n} /{n}/%{n} HTTP/1.1\r\nHost: {n}\r\n{end}\r\n");
+            let text = format!("M{n} /{n}/%{n} HTTP/1.1\r\nHost: localhost\r\n{end}\r\n");
             stream.write_all(text.as_bytes()).unwrap();
         }
         assert_eq!(reader.join().unwrap(), 25_000);
@@ -144,7 +144,7 @@ fn in_flight() {
     // The scrape.
     assert_eq!(gateway.own("http_requests_in_flight"), 1.0);
     let mut stream = gateway.connect();
-    let head = "PUT /metrics/job/j HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\nConnection: close\r\n\r\nm ";
+    let head = "PUT /metrics/job/j HTTP/1.1\r\nHost: localhost\r\nContent-Length: 4\r\nConnection: close\r\n\r\nm ";
     stream.write_all(head.as_bytes()).unwrap();
     eventually("the push is in flight", || {
         gateway.own("http_requests_in_flight") == 2.0

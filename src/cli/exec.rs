@@ -17,7 +17,7 @@ use crate::metrics::{Labels, Method, is_metric_name};
 /// printed besides what it prints, unless there is a terminal.
 ///
 /// It finds METRICSJOB_METRICS (a file to append metrics to, see `metricsjob metric`),
-/// METRICSJOB_JOB and METRICSJOB_RUN_ID in its environment.
+/// METRICSJOB_JOB, METRICSJOB_RUN_ID and METRICSJOB_ATTEMPT in its environment.
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
@@ -56,6 +56,7 @@ pub fn main(args: ExecArgs) -> anyhow::Result<u8> {
         name: label.clone(),
         description: None,
         is_demo: false,
+        http_params: Vec::new(),
         job: label,
         prefix: args.prefix,
         method: Method::default(),

@@ -10,23 +10,23 @@ use clap::{Args, Subcommand, ValueEnum};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Notify;
 use tracing::{info, warn};
-use url::Url;
+use url::{Host, Url};
 
 use super::console::count;
 use super::options::{QuietArgs, StateArgs};
 use super::setting::Strictness::Strict;
-use super::size::parse_size;
 use super::web_options::{LogArgs, WebArgs};
 use super::{connection_options::ConnectionArgs, console, exit, limit_heaps};
 use crate::gateway::service::{Claim, Service};
-use crate::gateway::{Limits, Options};
+use crate::gateway::{Cors, Limits, Options};
 use crate::job::duration::parse_positive;
+use crate::job::size::parse_size;
 use crate::metrics::Names;
 use crate::push::Gateway;
 use crate::state::State;
 use crate::state::group_writer::Sync;
 use crate::state::serving::lock_groups;
-use crate::web::Server;
+use crate::web::{Server, Settings};
 
 /// Serve the embedded gateway: a Pushgateway that keeps what it acknowledged
 ///
@@ -75,7 +75,7 @@ struct ServeArgs {
     )]
     telemetry_path: String,
 
-    /// The URL under which the gateway is reached from outside, for its path
+    /// The URL under which the gateway is reached from outside, for its path and the name in it
     #[arg(
         long = "web.external-url",
         value_name = "URL",
@@ -94,6 +94,12 @@ struct ServeArgs {
         help_heading = "Web"
     )]
     route_prefix: String,
+
+    /// Allow pages of this origin to read the API, `*` for all; can be given several times
+    ///
+    /// Nothing is changed for them. Unlike the Pushgateway, no page of another origin may by default.
+    #[arg(long = "web.cors.origin", value_name = "ORIGIN", help_heading = "Web")]
+    cors_origins: Vec<String>,
 
     /// Allow to end the gateway by PUT or POST to /-/quit
     #[arg(long = "web.enable-lifecycle", help_heading = "Web")]
@@ -222,7 +228,7 @@ fn serve(args: ServeArgs) -> anyhow::Result<u8> {
     limit_heaps(HEAPS);
 
     let claim = Claim::on(&dir)?;
-    let server = Server::bind(&args.web.settings())?;
+    let server = Server::bind(&args.settings()?)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -284,9 +290,16 @@ fn ending(
 }
 
 impl ServeArgs {
+    fn settings(&self) -> anyhow::Result<Settings> {
+        Ok(Settings {
+            external_url: external(&self.external_url)?,
+            ..self.web.settings()
+        })
+    }
+
     fn options(&self) -> anyhow::Result<Options> {
         let prefix = match self.route_prefix.as_str() {
-            "" => external_path(&self.external_url)?,
+            "" => external(&self.external_url)?.map_or(String::new(), |url| url.path().to_owned()),
             given => given.to_owned(),
         };
         let prefix = prefix.trim_matches('/');
@@ -319,6 +332,8 @@ impl ServeArgs {
                 },
                 read_timeout: self.web.settings().read_timeout,
             },
+            cors: Cors::parse(&self.cors_origins)
+                .map_err(|problem| exit::usage(anyhow::anyhow!(problem)))?,
             flags: self.flags(),
         })
     }
@@ -327,6 +342,7 @@ impl ServeArgs {
     fn flags(&self) -> Vec<(String, String)> {
         let web = self.web.settings();
         let config = web.config_file.unwrap_or_default();
+        let hosts: Vec<String> = web.allowed_hosts.iter().map(Host::to_string).collect();
         let ttl = self
             .ttl
             .map(|ttl| humantime::format_duration(ttl).to_string());
@@ -336,7 +352,7 @@ impl ServeArgs {
         };
         let [log_format, log_level] = self.log.flags();
         let persistence = |given: &Option<String>| given.clone().unwrap_or_default();
-        let flags: [(&str, String); 21] = [
+        let flags: [(&str, String); 23] = [
             ("group.ttl", ttl.unwrap_or_default()),
             log_format,
             log_level,
@@ -359,7 +375,9 @@ impl ServeArgs {
             ("push.max-name-size", self.max_name_size.to_string()),
             ("push.max-pending-size", self.max_pending_size.to_string()),
             ("storage.sync", sync.to_owned()),
+            ("web.allowed-hosts", hosts.join(",")),
             ("web.config.file", config.display().to_string()),
+            ("web.cors.origin", self.cors_origins.join(",")),
             ("web.enable-admin-api", self.enable_admin_api.to_string()),
             ("web.enable-lifecycle", self.enable_lifecycle.to_string()),
             ("web.external-url", self.external_url.clone()),
@@ -372,13 +390,13 @@ impl ServeArgs {
     }
 }
 
-/// The path of the URL under which the gateway is reached from outside.
-fn external_path(url: &str) -> anyhow::Result<String> {
+/// The URL under which the gateway is reached from outside.
+fn external(url: &str) -> anyhow::Result<Option<Url>> {
     if url.is_empty() {
-        return Ok(String::new());
+        return Ok(None);
     }
     match Url::parse(url) {
-        Ok(url) if url.has_host() => Ok(url.path().to_owned()),
+        Ok(url) if url.has_host() => Ok(Some(url)),
         _ => Err(exit::usage(anyhow::anyhow!(
             "--web.external-url {url:?} is not a URL (for example https://metrics.example/pushgateway)"
         ))),

@@ -37,7 +37,6 @@ mod run;
 mod run_summary;
 mod serve;
 mod setting;
-mod size;
 mod status;
 mod web_options;
 

@@ -9,6 +9,7 @@ use clap::builder::BoolishValueParser;
 use super::exit::usage;
 use super::options::name_and_value;
 use crate::job::command::{Command, MAX_TAIL, SuccessCodes, check_env};
+use crate::job::size::parse_size;
 use crate::job::{Backoff, Job, LockPolicy, Work, duration};
 
 const RUNNING: &str = "Running";
@@ -24,6 +25,10 @@ pub struct PolicyArgs {
     /// Send SIGKILL if SIGTERM has not ended them after this time [default: 10s]
     #[arg(long, value_name = "DURATION", value_parser = duration::parse, help_heading = RUNNING)]
     kill_after: Option<Duration>,
+
+    /// Read this much of what the command writes to METRICSJOB_METRICS, and leave out the rest [default: 64MiB]
+    #[arg(long, value_name = "SIZE", value_parser = parse_size, help_heading = RUNNING)]
+    metrics_limit: Option<usize>,
 
     /// Try again up to N times if an attempt does not succeed [default: 0]
     #[arg(long, value_name = "N", help_heading = RUNNING)]
@@ -109,6 +114,7 @@ impl PolicyArgs {
         let policy = &mut job.policy;
         policy.timeout = self.timeout.or(policy.timeout);
         policy.kill_after = self.kill_after.unwrap_or(policy.kill_after);
+        policy.metrics_limit = self.metrics_limit.unwrap_or(policy.metrics_limit);
         policy.retries = self.retries.unwrap_or(policy.retries);
         policy.backoff = self.backoff.unwrap_or(policy.backoff);
         policy.lock = match (self.lock, self.lock_wait, policy.lock) {

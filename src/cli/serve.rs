@@ -25,7 +25,7 @@ use crate::gateway::Options;
 use crate::gateway::service::{Claim, Served, Service};
 use crate::job::duration::{parse, parse_positive};
 use crate::push::Stop;
-use crate::serve::http::{App, Parts, Permission, router};
+use crate::serve::http::{App, Parts, Permission, error, router};
 use crate::serve::{Delivery, Periodic, Publication, Runner, Scheduler};
 use crate::state::group_writer::Sync;
 use crate::web::{HttpMetrics, Server, Settings, make_room};
@@ -46,7 +46,7 @@ Examples:
   metricsjob serve --demo
   metricsjob serve --jobs-dir jobs --gateway http://pushgateway:9091
   metricsjob serve --web.listen-address :9464 --web.config.file web.yml --gateway-listen 127.0.0.1:9091
-  curl -X POST http://127.0.0.1:9464/api/v1/jobs/backup/runs
+  curl -X POST http://127.0.0.1:9464/api/v1/jobs/dump/runs      # the job of the file jobs/dump.toml
 
 `metricsjob list` shows the jobs with their schedules."
 )]
@@ -103,10 +103,10 @@ pub struct ServeArgs {
     #[command(flatten)]
     web: WebArgs,
 
-    /// Allow others than programs of this machine to start runs and to reload
+    /// Allow everybody who reaches the server to start runs and to reload
     ///
     /// Without it that takes users or client certificates in --web.config.file, if the server listens on
-    /// anything but loopback addresses.
+    /// anything but loopback addresses, or runs as root. Pages of other sites never may.
     #[arg(long = "web.enable-lifecycle", help_heading = "Web")]
     enable_lifecycle: bool,
 
@@ -161,7 +161,8 @@ pub fn main(args: ServeArgs) -> anyhow::Result<u8> {
     limit_heaps(HEAPS);
     let claim = args.gateway_listen.as_ref().map(|_| Claim::on(&state_dir));
     let claim = claim.transpose()?;
-    let server = Server::bind(&args.web.settings())?;
+    let mut server = Server::bind(&args.web.settings())?;
+    server.refuse_by(error);
     let gateway_server = args.gateway_server()?;
     // Connections may take all that was allowed for them.
     let further = match &gateway_server {
@@ -194,7 +195,11 @@ pub fn main(args: ServeArgs) -> anyhow::Result<u8> {
         catalog,
         with_demos: args.demo,
         read_timeout: args.web.settings().read_timeout,
-        permission: Permission::new(args.enable_lifecycle, server.is_loopback()),
+        permission: Permission {
+            is_allowed: args.enable_lifecycle,
+            is_loopback: server.is_loopback(),
+            is_root: nix::unistd::geteuid().is_root(),
+        },
         flags,
         http: Arc::clone(&http),
         runtime: runtime.handle().clone(),

@@ -5,10 +5,12 @@ use std::time::Duration;
 
 use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{Args, ValueEnum};
+use url::Host;
 
 use crate::job::duration::parse_positive;
 use crate::web::Settings;
 use crate::web::log::{self, Format, Level};
+use crate::web::origin::parse_allowed_host;
 
 /// The heading of the options that say how a server is reached.
 const WEB: &str = "Web";
@@ -73,6 +75,20 @@ pub struct WebArgs {
         help_heading = WEB
     )]
     read_timeout: Duration,
+
+    /// Further names that the server is reached by, which requests may have as `Host`; can be given several times
+    ///
+    /// On loopback addresses only loopback names and addresses (and the name in --web.external-url, where there is that
+    /// option) are taken otherwise, so that no page of another site reads or changes anything by a name that leads
+    /// here. On other addresses any name is taken, unless this option is given. Clients that send no `Host` are served.
+    #[arg(
+        long = "web.allowed-hosts",
+        value_name = "NAME",
+        value_delimiter = ',',
+        value_parser = parse_allowed_host,
+        help_heading = WEB
+    )]
+    allowed_hosts: Vec<Host>,
 }
 
 impl WebArgs {
@@ -88,6 +104,8 @@ impl WebArgs {
             max_connections: self.max_connections.try_into().unwrap_or(usize::MAX),
             read_timeout: self.read_timeout,
             idle_timeout: IDLE_TIMEOUT,
+            allowed_hosts: self.allowed_hosts.clone(),
+            external_url: None,
         }
     }
 }
@@ -175,6 +193,8 @@ mod tests {
                 max_connections: 16_384,
                 read_timeout: Duration::from_secs(30),
                 idle_timeout: Duration::from_secs(300),
+                allowed_hosts: Vec::new(),
+                external_url: None,
             }
         );
         let other = OtherServer::try_parse_from(["server"]).unwrap();
@@ -185,13 +205,15 @@ mod tests {
     fn as_other_servers_take_them() {
         let given = settings(
             "--web.listen-address=:9091 --web.listen-address [::1]:0 --web.config.file= \
-             --web.systemd-socket --web.max-connections 5 --web.read-timeout=1m",
+             --web.systemd-socket --web.max-connections 5 --web.read-timeout=1m --web.allowed-hosts a.example,[::2] --web.allowed-hosts=B.example",
         );
         assert_eq!(given.listen_addresses, [":9091", "[::1]:0"]);
         assert_eq!(given.config_file, None);
         assert!(given.systemd_socket);
         assert_eq!(given.max_connections, 5);
         assert_eq!(given.read_timeout, Duration::from_secs(60));
+        let hosts: Vec<String> = given.allowed_hosts.iter().map(Host::to_string).collect();
+        assert_eq!(hosts, ["a.example", "[::2]", "b.example"]);
         assert!(Server::try_parse_from(["server", "--web.max-connections=0"]).is_err());
         assert!(Server::try_parse_from(["server", "--web.read-timeout=0s"]).is_err());
     }

@@ -3,11 +3,8 @@
 use std::sync::Arc;
 
 use axum::body::Body as HttpBody;
-use axum::http::header::{
-    ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
-    ACCESS_CONTROL_EXPOSE_HEADERS, CACHE_CONTROL, CONTENT_TYPE,
-};
-use axum::http::{HeaderValue, StatusCode};
+use axum::http::StatusCode;
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::{Map, Value as Json, json};
@@ -83,25 +80,6 @@ fn answer(body: HttpBody) -> Response {
         (CACHE_CONTROL, "no-cache, no-store, must-revalidate"),
     ];
     (headers, body).into_response()
-}
-
-/// Lets pages of other origins read the answer, if it is of the API.
-pub fn with_cors(is_api: bool, mut response: Response) -> Response {
-    if is_api {
-        let headers = response.headers_mut();
-        for (name, value) in [
-            (
-                ACCESS_CONTROL_ALLOW_HEADERS,
-                "Accept, Authorization, Content-Type, Origin",
-            ),
-            (ACCESS_CONTROL_ALLOW_METHODS, "GET, POST, DELETE, OPTIONS"),
-            (ACCESS_CONTROL_ALLOW_ORIGIN, "*"),
-            (ACCESS_CONTROL_EXPOSE_HEADERS, "Date"),
-        ] {
-            headers.insert(name, HeaderValue::from_static(value));
-        }
-    }
-    response
 }
 
 /// The response with all groups, serialized without a tree in between: a native bucket takes a byte or two of a

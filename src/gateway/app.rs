@@ -8,6 +8,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
 use super::body::{Limits, Receiver};
+use super::cors::Cors;
 use super::keeper::Keeper;
 use super::own_metrics::OwnMetrics;
 use super::stats::Stats;
@@ -29,6 +30,7 @@ pub struct Options {
     pub disable_consistency_check: bool,
     pub ttl: Option<std::time::Duration>,
     pub limits: Limits,
+    pub cors: Cors,
     /// The command line's options and their values, as the API shows them.
     pub flags: Vec<(String, String)>,
 }
@@ -44,6 +46,7 @@ impl Default for Options {
             disable_consistency_check: false,
             ttl: None,
             limits: Limits::default(),
+            cors: Cors::default(),
             flags: Vec::new(),
         }
     }

@@ -8,7 +8,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use axum::body::Body as HttpBody;
-use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
+use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use axum::http::{HeaderMap, StatusCode};
 use bytes::{Bytes, BytesMut};
 use flate2::read::MultiGzDecoder;
@@ -21,6 +21,7 @@ use crate::metrics::protobuf::{self, DecodeError};
 use crate::metrics::text;
 use crate::metrics::{Family, Names};
 use crate::state::group_log::Body;
+use crate::web::content_encoding::{ContentEncoding, content_encoding};
 use crate::web::pace::Pace;
 
 /// What a push may be.
@@ -84,6 +85,10 @@ pub enum BodyError {
     Slow(Duration),
     #[error("the body broke off: {0}")]
     Broken(String),
+    #[error(
+        "the Content-Encoding {0:?} is not known: send the body as it is, or by gzip or snappy"
+    )]
+    UnknownEncoding(String),
     #[error("the body is not {encoding} as its Content-Encoding says: {problem}")]
     Encoding {
         encoding: &'static str,
@@ -101,6 +106,7 @@ impl BodyError {
             BodyError::TooLarge { .. } | BodyError::OverPending(_) => StatusCode::PAYLOAD_TOO_LARGE,
             BodyError::Busy => StatusCode::SERVICE_UNAVAILABLE,
             BodyError::Slow(_) => StatusCode::REQUEST_TIMEOUT,
+            BodyError::UnknownEncoding(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             _ => StatusCode::BAD_REQUEST,
         }
     }
@@ -217,18 +223,18 @@ impl Receiver {
         headers: &HeaderMap,
         received: &mut Received,
     ) -> Result<(Body, Result<Vec<Family>, DecodeError>), BodyError> {
-        let encoding = headers.get(CONTENT_ENCODING).map(|value| value.as_bytes());
+        let encoding = content_encoding(headers).map_err(BodyError::UnknownEncoding)?;
         let bytes = match encoding {
-            Some(encoding) if encoding.eq_ignore_ascii_case(b"gzip") => self.decompress(
+            ContentEncoding::Gzip => self.decompress(
                 "gzip",
                 MultiGzDecoder::new(&*received.bytes),
                 &mut received.reserved,
             )?,
-            Some(encoding) if encoding.eq_ignore_ascii_case(b"snappy") => {
+            ContentEncoding::Snappy => {
                 let decoder = snap::read::FrameDecoder::new(&*received.bytes);
                 self.decompress("snappy", decoder, &mut received.reserved)?
             }
-            _ => received.bytes.clone(),
+            ContentEncoding::Identity => received.bytes.clone(),
         };
         let limits = self.limits.of_series();
         if !is_protobuf(headers) {
@@ -381,6 +387,7 @@ mod tests {
     use std::io::Write;
 
     use axum::http::HeaderValue;
+    use axum::http::header::CONTENT_ENCODING;
     use flate2::Compression;
     use flate2::write::GzEncoder;
 

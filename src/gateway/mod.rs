@@ -8,7 +8,7 @@
 //! - [`router`]: which request goes where; [`App`]: what all of them share.
 //! - [`Keeper`]: the thread that owns the groups. `expiry` says which are too old.
 //! - [`group_path`], [`body`]: what a request says: its group, and what is pushed to it.
-//! - `changes`: pushes and deletions.
+//! - `changes`: pushes and deletions; [`Cors`]: which other pages may read the API.
 //! - `scrape`, `api`, `admin`, `list`: what can be read and done besides.
 //! - [`service`]: a gateway from the claim on its state directory to its end.
 //! - `stats`, `own_metrics`: what the gateway says of itself.
@@ -19,6 +19,7 @@ mod api;
 mod app;
 pub mod body;
 mod changes;
+mod cors;
 mod expiry;
 pub mod group_path;
 mod keeper;
@@ -32,6 +33,7 @@ mod stats;
 
 pub use app::{App, Options};
 pub use body::Limits;
+pub use cors::Cors;
 pub use expiry::Expiry;
 pub use keeper::{Keeper, KeeperThread};
 pub use router::{local_router, router};

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{Request, State};
+use axum::http::request::Parts;
 use axum::http::{Method, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
 
@@ -93,10 +94,8 @@ async fn route(State((app, prefix)): State<(Arc<App>, Arc<str>)>, request: Reque
     name_endpoint(&parts.extensions, template(page, app.options()));
     let allowed = allowed(page);
     if parts.method == Method::OPTIONS {
-        return api::with_cors(
-            page_is_api(page),
-            [(header::ALLOW, allowed)].into_response(),
-        );
+        let response = [(header::ALLOW, allowed)].into_response();
+        return with_cors(&app, page, &parts, response);
     }
     if !allowed
         .split(", ")
@@ -125,7 +124,16 @@ async fn route(State((app, prefix)): State<(Arc<App>, Arc<str>)>, request: Reque
     };
     let method = parts.method.as_str().to_ascii_lowercase();
     app.own().answered(handler, &method, response.status());
-    api::with_cors(page_is_api(page), response)
+    with_cors(&app, page, &parts, response)
+}
+
+/// Lets pages of other origins read the response, if it is of the API and they may.
+fn with_cors(app: &App, page: Page, parts: &Parts, mut response: Response) -> Response {
+    if page_is_api(page) {
+        let cors = &app.options().cors;
+        cors.allow(&parts.headers, &mut response);
+    }
+    response
 }
 
 fn allowed(page: Page) -> &'static str {

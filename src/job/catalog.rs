@@ -10,7 +10,7 @@ use super::builtin;
 use super::definition::{DefinedIn, Job};
 use super::file::{self, JobFileError};
 use super::suggest;
-use crate::files;
+use crate::{files, trust};
 
 /// Where jobs for all users are.
 const SYSTEM_DIR: &str = "/etc/metricsjob/jobs";
@@ -171,13 +171,23 @@ impl Catalog {
 pub fn load_given(path: &Path) -> Result<Job, CatalogError> {
     match path.extension().is_some_and(|e| e == EXTENSION) {
         true => load(path),
-        false => read(path, |path| File::open(path)),
+        false => read(path, |path| {
+            let file = File::open(path)?;
+            if file.metadata()?.is_file() {
+                trust::check_for_root(path)?;
+            }
+            Ok(file)
+        }),
     }
 }
 
 /// Reads the job file at `path` in a directory of jobs, where anything may be.
 fn load(path: &Path) -> Result<Job, CatalogError> {
-    read(path, files::open_to_read)
+    read(path, |path| {
+        let file = files::open_to_read(path)?;
+        trust::check_for_root(path)?;
+        Ok(file)
+    })
 }
 
 fn read(path: &Path, open: impl FnOnce(&Path) -> io::Result<File>) -> Result<Job, CatalogError> {

@@ -30,6 +30,8 @@ pub struct Job {
     /// The other labels of its grouping key.
     pub grouping: Labels,
     pub work: Work,
+    /// The parameters of a built-in that may be set over HTTP.
+    pub http_params: Vec<String>,
     pub policy: Policy,
     /// When it runs by itself; `None` if it only runs when told to.
     pub plan: Option<Plan>,

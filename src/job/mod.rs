@@ -21,6 +21,7 @@ pub mod metric_rule;
 pub mod params;
 mod policy;
 pub mod schedule;
+pub mod size;
 mod suggest;
 
 pub use command::Command;

@@ -13,6 +13,8 @@ pub struct Policy {
     pub timeout: Option<Duration>,
     /// How long after the timeout's SIGTERM the SIGKILL follows.
     pub kill_after: Duration,
+    /// How many bytes of the job's metrics file are read, over all attempts.
+    pub metrics_limit: usize,
     /// How often it is tried again when an attempt does not succeed.
     pub retries: u32,
     pub backoff: Backoff,
@@ -32,6 +34,7 @@ impl Default for Policy {
         Policy {
             timeout: None,
             kill_after: Duration::from_secs(10),
+            metrics_limit: 64 << 20,
             retries: 0,
             backoff: Backoff::default(),
             lock: LockPolicy::Off,

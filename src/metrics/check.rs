@@ -13,6 +13,7 @@ use super::grouping_key::GroupingKey;
 use super::index::Index;
 use super::labels::Labels;
 use super::name::{Names, is_label_name};
+use super::native_check::NativeError;
 use super::text::encode::number;
 
 /// Why a gateway would refuse a push, or accept it and store something else than was meant. Of the
@@ -60,6 +61,19 @@ pub enum CheckError {
     EmptyLabel { series: String, other: String },
     #[error("{series} {problem}")]
     Count { series: String, problem: String },
+    #[error(
+        "{series} has {label}=\"{value}\" twice, which is compared as a number: remove one of them"
+    )]
+    DuplicateBound {
+        series: String,
+        label: &'static str,
+        value: String,
+    },
+    #[error("{series} is no native histogram that Prometheus takes: {problem}")]
+    Native {
+        series: String,
+        problem: NativeError,
+    },
 }
 
 /// Checks `families` as one push to the group of `key`, as a client does before it sends.
@@ -241,6 +255,7 @@ pub fn check_families(families: &[Family]) -> Result<(), CheckError> {
         let mut series = Index::default();
         for (place, metric) in family.metrics.iter().enumerate() {
             check_metric(family, metric, Names::Legacy)?;
+            check_value(family, metric)?;
             let before = &family.metrics[..place];
             let is_twice = series.find(before, labels_of, &metric.labels).is_some();
             series.grew(&family.metrics[..=place], labels_of);
@@ -355,9 +370,85 @@ pub(crate) fn check_metric(
     Ok(is_legacy)
 }
 
+/// Checks that no bucket or quantile stands twice, and that a native histogram keeps the rules of Prometheus.
+pub(crate) fn check_value(family: &Family, metric: &Metric) -> Result<(), CheckError> {
+    let series = || excerpt::series(&family.name, &metric.labels);
+    let (label, repeated) = match &metric.value {
+        Value::Number(_) => return Ok(()),
+        Value::Summary { quantiles, .. } => {
+            let quantiles = quantiles.iter().map(|quantile| quantile.quantile);
+            ("quantile", repeated(quantiles))
+        }
+        Value::Histogram {
+            count,
+            sum,
+            buckets,
+            native,
+        } => {
+            if let Some(native) = native {
+                let checked = native.check(*count, *sum);
+                checked.map_err(|problem| CheckError::Native {
+                    series: series(),
+                    problem,
+                })?;
+            }
+            let bounds = buckets.iter().map(|bucket| bucket.upper_bound);
+            ("le", repeated(bounds))
+        }
+    };
+    let Some(repeated) = repeated else {
+        return Ok(());
+    };
+    let mut value = String::new();
+    number(&mut value, repeated);
+    Err(CheckError::DuplicateBound {
+        series: series(),
+        label,
+        value,
+    })
+}
+
+/// A number that is there twice. They mostly ascend.
+fn repeated(numbers: impl Iterator<Item = f64> + Clone) -> Option<f64> {
+    if numbers.clone().is_sorted_by(|a, b| a < b) {
+        return None;
+    }
+    // Zero is one number, with any sign, and NaN is one too.
+    let mut sorted: Vec<f64> = numbers
+        .map(|it| if it.is_nan() { f64::NAN } else { it + 0.0 })
+        .collect();
+    sorted.sort_unstable_by(f64::total_cmp);
+    let mut pairs = sorted.windows(2);
+    let pair = pairs.find(|pair| pair[0].total_cmp(&pair[1]).is_eq())?;
+    Some(pair[0])
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn numbers_that_are_repeated() {
+        for numbers in [
+            &[][..],
+            &[f64::NAN],
+            &[1.0, 2.0, f64::INFINITY],
+            &[2.0, 1.0, -1.0],
+            &[0.5, f64::NAN, 0.25],
+        ] {
+            assert_eq!(repeated(numbers.iter().copied()), None, "{numbers:?}");
+        }
+        for (numbers, twice) in [
+            (&[1.0, 1.0][..], "1.0"),
+            (&[0.0, -0.0], "0.0"),
+            (&[2.0, 1.0, f64::INFINITY, 3.0, 2.0], "2.0"),
+            (&[f64::NAN, 1.0, -f64::NAN], "NaN"),
+            (&[1.0, f64::INFINITY, f64::INFINITY], "inf"),
+        ] {
+            let found = repeated(numbers.iter().copied()).unwrap();
+            assert_eq!(format!("{found:?}"), twice, "{numbers:?}");
+        }
+    }
 
     #[test]
     fn counts() {

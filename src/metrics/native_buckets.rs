@@ -192,6 +192,12 @@ fn integer(count: i64) -> Count {
 
 /// The upper bound of the positive bucket with this index: 2^(index × 2^-schema).
 fn bound(index: i64, schema: i32) -> f64 {
+    if schema == CUSTOM_BOUNDS {
+        return match index {
+            ..0 => f64::NEG_INFINITY,
+            _ => f64::INFINITY,
+        };
+    }
     let exponent = index as f64 * f64::from(schema).exp2().recip();
     match exponent {
         // The largest observations that are finite are below it.
@@ -200,8 +206,12 @@ fn bound(index: i64, schema: i32) -> f64 {
     }
 }
 
-/// The schemas that Prometheus knows.
-const SCHEMAS: std::ops::RangeInclusive<i32> = -4..=8;
+/// The schemas of exponential buckets that Prometheus knows.
+pub(super) const SCHEMAS: std::ops::RangeInclusive<i32> = -4..=8;
+
+/// The schema of buckets whose bounds are listed. The format has no place for the list, so there is one
+/// bucket, of all numbers.
+pub(super) const CUSTOM_BOUNDS: i32 = -53;
 
 /// The schema of a bucket, if both its bounds tell.
 fn schema_of(bucket: &NativeBucket) -> Option<i32> {

@@ -3,7 +3,6 @@
 
 use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -37,9 +36,8 @@ impl GroupLocks {
     ///
     /// The locks' file cannot be opened.
     pub fn open(state_dir: &Path) -> io::Result<Self> {
-        let mut options = OpenOptions::new();
-        options.append(true).create(true).mode(0o600);
-        let file = files::open(&state_dir.join(FILE_NAME), &mut options)?;
+        let path = state_dir.join(FILE_NAME);
+        let file = files::open_or_make(&path, OpenOptions::new().append(true))?;
         Ok(GroupLocks { file })
     }
 

@@ -3,8 +3,9 @@
 use std::env;
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
+use std::iter;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{self, Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -16,6 +17,9 @@ use super::pause::pause;
 use super::signals::{Received, Signals};
 use crate::files;
 use crate::metrics::GroupingKey;
+
+/// How many names other users can take before us.
+const MAX_TAKEN: u32 = 16;
 
 /// How often it is looked whether a lock is free.
 const TICK: Duration = Duration::from_millis(50);
@@ -54,8 +58,8 @@ pub struct LockError {
 
 impl Lock {
     /// The lock of `key` in `state_dir`, for the run `run_id`. While another run has it, this waits
-    /// for `wait` at most. Where nothing can be written there, as on a full disk, the lock is in the
-    /// directory for temporary files, because that must not stop the job.
+    /// for `wait` at most. Where nothing can be written there, as on a full disk, the lock is in `/run` or among
+    /// the temporary files, because that must not stop the job.
     pub fn acquire(
         state_dir: &Path,
         key: &GroupingKey,
@@ -84,11 +88,7 @@ impl Lock {
             path: path.to_owned(),
             source,
         };
-        DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(dir)
-            .map_err(|error| failed(dir, error))?;
+        files::make_dir(dir).map_err(|error| failed(dir, error))?;
         let path = dir.join(file_name(key));
         let deadline = Instant::now().checked_add(wait);
         loop {
@@ -134,19 +134,39 @@ impl Drop for Lock {
     }
 }
 
-/// The directory for the locks of `state_dir` among the temporary files. It is this user's alone, so that
-/// nobody else can hold our locks.
+/// The directory for the locks of `state_dir` where the state cannot be written.
+///
+/// It is this user's alone, so that nobody else can hold our locks, and does not depend on who started the run: a
+/// cron job has no `XDG_RUNTIME_DIR`, and must find the locks of what was started by hand.
 fn substitute(state_dir: &Path) -> io::Result<PathBuf> {
     let user = Uid::effective();
-    let ours = env::temp_dir().join(format!("metricsjob-{user}"));
-    match DirBuilder::new().mode(0o700).create(&ours) {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
-        _ => {}
-    }
-    let found = ours.symlink_metadata()?;
-    if !found.is_dir() || found.uid() != user.as_raw() || found.mode() & 0o077 != 0 {
-        return Err(io::ErrorKind::PermissionDenied.into());
-    }
+    let temporary = env::temp_dir();
+    let places = match user.is_root() {
+        // Where nobody else can make anything.
+        true => [Path::new("/run"), &temporary],
+        false => [Path::new("/run/lock"), &temporary],
+    };
+    let names = || {
+        let numbers = (1..MAX_TAKEN).map(|number| format!("metricsjob-{user}.{number}"));
+        iter::once(format!("metricsjob-{user}")).chain(numbers)
+    };
+    let is_ours = |dir: &PathBuf| {
+        let found = dir.symlink_metadata();
+        found.is_ok_and(|found| {
+            found.is_dir() && found.uid() == user.as_raw() && found.mode() & 0o077 == 0
+        })
+    };
+    let candidates = || {
+        places
+            .iter()
+            .flat_map(|place| names().map(|name| place.join(name)))
+    };
+    // One that is there comes first: another user may have given back a name before it.
+    let is_made = |dir: &PathBuf| DirBuilder::new().mode(0o700).create(dir).is_ok();
+    let ours = candidates()
+        .find(is_ours)
+        .or_else(|| candidates().find(|dir| is_made(dir) || is_ours(dir)))
+        .ok_or(io::ErrorKind::PermissionDenied)?;
     let state_dir = path::absolute(state_dir)?;
     Ok(ours.join(hex(state_dir.as_os_str().as_bytes())))
 }
@@ -154,9 +174,7 @@ fn substitute(state_dir: &Path) -> io::Result<PathBuf> {
 /// The locked file at `path`, or `None` if somebody else has it locked.
 fn try_lock(path: &Path) -> io::Result<Option<File>> {
     loop {
-        let mut options = OpenOptions::new();
-        options.read(true).append(true).create(true).mode(0o600);
-        let file = files::open(path, &mut options)?;
+        let file = files::open_or_make(path, OpenOptions::new().read(true).append(true))?;
         match file.try_lock() {
             Err(TryLockError::WouldBlock) => return Ok(None),
             Err(TryLockError::Error(error)) => return Err(error),

@@ -150,7 +150,11 @@ pub fn run(
     let mut attempt: Box<dyn FnMut() -> Result<Attempt, ParamError> + '_> = match &job.work {
         Work::Command(command) => {
             let variables = variables(job, &id, events);
+            let mut number = 0;
             Box::new(move || {
+                number += 1;
+                let mut variables = variables.clone();
+                variables.push((command::ATTEMPT_VARIABLE, number.to_string().into()));
                 Ok(command::attempt(
                     command, policy, &variables, events, signals,
                 ))
@@ -198,7 +202,7 @@ pub fn run(
     let (completed_at, duration) = (SystemTime::now(), start.elapsed());
     drop(attempt);
     signals.hold();
-    let (metrics, warnings) = events.finish();
+    let (metrics, warnings) = events.finish(|| signals.held().is_none());
     Ok(Run {
         id,
         outcome: last.outcome,
@@ -219,7 +223,7 @@ pub fn run(
 fn variables(job: &Job, id: &str, events: &Events) -> Vec<(&'static str, OsString)> {
     let mut variables = vec![
         ("METRICSJOB_JOB", job.job.clone().into()),
-        ("METRICSJOB_RUN_ID", id.into()),
+        (command::RUN_VARIABLE, id.into()),
     ];
     let path = events.with_path(|path| path.as_os_str().to_owned());
     variables.extend(path.map(|path| (events::METRICS_VARIABLE, path)));

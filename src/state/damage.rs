@@ -8,6 +8,7 @@ use std::time::SystemTime;
 use super::error::brief;
 use super::files::{FILES, beside};
 use super::{State, StateError, identity, schema};
+use crate::files::make_private;
 
 /// A corrupt database that was moved aside.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -37,15 +38,11 @@ pub(super) fn replace(state: &State, error: &rusqlite::Error) -> Result<State, S
             source,
         };
         let lock = schema::lock(path)?;
-        // A link stays; what it leads to is moved.
-        let file = match path.canonicalize() {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => path.clone(),
-            file => file.map_err(failed)?,
-        };
-        if identity(&file).map_err(failed)? == Some(state.identity) {
-            aside = Some(move_aside(&file, SystemTime::now()).map_err(failed)?);
+        // Of a link the link is moved: what it leads to may be anything.
+        if identity(path).map_err(failed)? == Some(state.identity) {
+            aside = Some(move_aside(path, SystemTime::now()).map_err(failed)?);
         }
-        super::make_private(&file).map_err(failed)?;
+        make_private(path).map_err(failed)?;
         let mut fresh =
             State::connect(path)?.ok_or_else(|| failed(io::ErrorKind::NotFound.into()))?;
         // Whatever is wrong with this one, to replace it again would not help.

@@ -133,8 +133,7 @@ impl Entries {
                 }
             };
             let report = entry.families().and_then(|families| {
-                Report::new(&key, families, Names::Utf8, &hasher)
-                    .map_err(|rejection| rejection.to_string())
+                Report::stored(&key, families, &hasher).map_err(|rejection| rejection.to_string())
             });
             match report {
                 Ok(report) => {

@@ -50,8 +50,7 @@ pub(super) fn load(connection: &Connection) -> rusqlite::Result<Loaded> {
             return Err(corrupt(format!("the checksum of group {slot} is wrong")));
         }
         let report = families(exposition, natives).and_then(|families| {
-            Report::new(&key, families, Names::Utf8, &hasher)
-                .map_err(|rejection| rejection.to_string())
+            Report::stored(&key, families, &hasher).map_err(|rejection| rejection.to_string())
         });
         match report {
             Ok(report) => {

@@ -39,20 +39,20 @@ mod schema;
 pub mod serving;
 mod turn;
 
-use std::fs::{self, DirBuilder, Metadata, OpenOptions, Permissions};
+use std::fs::Metadata;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::ptr;
 
-use nix::errno::Errno;
 use percent_encoding::{NON_ALPHANUMERIC, percent_encode};
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior, ffi};
 
 use self::turn::Turn;
-use crate::files::check_regular_if_there;
+use crate::files::{check_regular_if_there, make_dir, make_private};
 use crate::panics::point;
+use crate::trust;
 pub use damage::Damage;
 pub use error::StateError;
 pub use lazy::LazyState;
@@ -61,9 +61,10 @@ pub use lazy::LazyState;
 pub const FILE_NAME: &str = "state.db";
 
 /// How a connection is opened, which must not make the file: SQLite would make it readable for
-/// everybody. Where the file may only be read, SQLite does that.
-const READ_WRITE: OpenFlags =
-    OpenFlags::SQLITE_OPEN_READ_WRITE.union(OpenFlags::SQLITE_OPEN_NO_MUTEX);
+/// everybody. Where the file may only be read, SQLite does that. The path has no links any more.
+const READ_WRITE: OpenFlags = OpenFlags::SQLITE_OPEN_READ_WRITE
+    .union(OpenFlags::SQLITE_OPEN_NO_MUTEX)
+    .union(OpenFlags::SQLITE_OPEN_NOFOLLOW);
 
 /// How often it is opened anew because another process has moved it meanwhile.
 const MAX_MOVES: u32 = 5;
@@ -117,6 +118,7 @@ impl State {
     /// The same, if there is one.
     fn open_if_there(dir: &Path) -> Result<Option<State>, StateError> {
         let path = dir.join(FILE_NAME);
+        check_place(&path)?;
         for _ in 0..MAX_MOVES {
             let Some(mut state) = State::connect(&path)? else {
                 return Ok(None);
@@ -158,7 +160,7 @@ impl State {
             let Some(found) = found(path)? else {
                 return Ok(None);
             };
-            let source = match Connection::open_with_flags(path, READ_WRITE) {
+            let source = match Connection::open_with_flags(resolve(path)?, READ_WRITE) {
                 Ok(connection) => {
                     return Ok(Some(State {
                         connection,
@@ -183,7 +185,8 @@ impl State {
     /// Reads the database as if nobody could change it, which is how SQLite reads one whose log can
     /// not be made. That there is no log yet says that nobody writes to it.
     fn make_immutable(&mut self) -> Result<(), StateError> {
-        let uri = percent_encode(self.path.as_os_str().as_bytes(), NON_ALPHANUMERIC);
+        let path = resolve(&self.path)?;
+        let uri = percent_encode(path.as_os_str().as_bytes(), NON_ALPHANUMERIC);
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
         self.connection = Connection::open_with_flags(format!("file:{uri}?immutable=1"), flags)
             .map_err(|source| StateError::of(&self.path, None, source))?;
@@ -350,25 +353,39 @@ fn in_transaction<T>(
     Ok(value)
 }
 
+/// Looks at where the database at `path` is, before it is written.
+fn check_place(path: &Path) -> Result<(), StateError> {
+    let check = || {
+        trust::place(path.parent().unwrap_or(path))?;
+        trust::place(trust::resolve(path)?.parent().unwrap_or(path))
+    };
+    check()
+        .map(|_| ())
+        .map_err(|source| not_opened(path, source))
+}
+
+fn resolve(path: &Path) -> Result<PathBuf, StateError> {
+    trust::resolve(path).map_err(|source| not_opened(path, source))
+}
+
+fn not_opened(path: &Path, source: io::Error) -> StateError {
+    let dir = path.parent().unwrap_or(path).to_owned();
+    let path = path.to_owned();
+    match source.kind() {
+        io::ErrorKind::NotADirectory => StateError::CreateDir { path: dir, source },
+        _ => StateError::OpenFile { path, source },
+    }
+}
+
 /// Returns the [`identity`] of the file at `path`. Refuses the files beside it that SQLite would open without looking.
 fn found(path: &Path) -> Result<Option<Identity>, StateError> {
     // They are beside the file, and not a link to it.
-    let file = match path.is_symlink() {
-        true => path.canonicalize().unwrap_or_else(|_| path.to_owned()),
-        false => path.to_owned(),
-    };
+    let file = resolve(path)?;
     for suffix in &files::FILES[1..] {
         let path = files::beside(&file, suffix);
         check_regular_if_there(&path).map_err(|source| StateError::OpenFile { path, source })?;
     }
-    identity(path).map_err(|source| {
-        let dir = path.parent().unwrap_or(path).to_owned();
-        let path = path.to_owned();
-        match source.kind() {
-            io::ErrorKind::NotADirectory => StateError::CreateDir { path: dir, source },
-            _ => StateError::OpenFile { path, source },
-        }
-    })
+    identity(path).map_err(|source| not_opened(path, source))
 }
 
 /// Which file is at `path`, if there is one.
@@ -381,41 +398,5 @@ fn identity(path: &Path) -> io::Result<Option<Identity>> {
             "it is a link to a file that does not exist",
         )),
         Err(_) => Ok(None),
-    }
-}
-
-/// Makes the directory, for this user alone, unless it exists.
-fn make_dir(dir: &Path) -> io::Result<()> {
-    let mut builder = DirBuilder::new();
-    match builder.mode(0o700).create(dir) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            builder.recursive(true).create(dir)?;
-        }
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-            return match dir.is_dir() {
-                true => Ok(()),
-                false => Err(Errno::ENOTDIR.into()),
-            };
-        }
-        made => made?,
-    }
-    // A umask may have taken away what we need ourselves.
-    fs::set_permissions(dir, Permissions::from_mode(0o700))
-}
-
-/// Makes an empty file, for this user alone, unless it exists.
-///
-/// One that exists is not opened: to close a database frees all locks that this process has on it
-/// (see fcntl(2)), another connection's too.
-fn make_private(path: &Path) -> io::Result<()> {
-    let made = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path);
-    match made {
-        Ok(file) => file.set_permissions(Permissions::from_mode(0o600)),
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-        Err(error) => Err(error),
     }
 }

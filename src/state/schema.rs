@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use rusqlite::Connection;
 use rusqlite::config::DbConfig;
 
-use super::{State, StateError, make_private};
+use super::{State, StateError};
 use crate::files;
 
 /// The steps from an empty database to today's schema. `user_version` counts those that were taken.
@@ -241,8 +241,7 @@ fn migrate(connection: &mut Connection) -> rusqlite::Result<()> {
 pub(super) fn lock(path: &Path) -> Result<File, StateError> {
     let path = path.with_extension("lock");
     let locked = || {
-        make_private(&path)?;
-        let file = files::open(&path, OpenOptions::new().append(true))?;
+        let file = files::open_or_make(&path, OpenOptions::new().append(true))?;
         let deadline = Instant::now() + BUSY_TIMEOUT;
         loop {
             match file.try_lock() {

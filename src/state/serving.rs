@@ -7,8 +7,8 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 
-use super::{StateError, make_dir, make_private};
-use crate::files;
+use super::StateError;
+use crate::files::{self, make_dir, make_private};
 
 /// Held by the serving gateway alone, or by those together who change the groups by themselves.
 const LOCK: &str = "gateway.lock";
@@ -107,6 +107,7 @@ impl ServingLock {
         }
         let listener = UnixListener::bind(socket(&self.dir)?)?;
         fs::set_permissions(&path, Permissions::from_mode(0o600))?;
+        files::give_socket(&path)?;
         Ok(listener)
     }
 }

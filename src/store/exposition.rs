@@ -9,7 +9,7 @@ use crate::metrics::check::check_beside;
 use crate::metrics::escaping::Escaping;
 use crate::metrics::text::rendered::{RenderedFamily, openmetrics_pieces, text_pieces};
 use crate::metrics::text::{self, encode};
-use crate::metrics::{Family, Group, Kind, Labels, Names, TIME_SERIES, protobuf};
+use crate::metrics::{Family, Group, Kind, Labels, Metric, Names, TIME_SERIES, Value, protobuf};
 
 const TIME_HELP: [&str; 2] = [
     "Last Unix time when changing this group in the Pushgateway succeeded.",
@@ -111,10 +111,37 @@ pub fn protobuf(snapshot: &Snapshot, own: &[Family], escaping: Escaping) -> Expo
         |family, own| family.metrics.extend(own.metrics.iter().cloned()),
         Family::clone,
     );
+    let messages: Vec<Family> = families.into_iter().flat_map(messages).collect();
     Exposition {
-        pieces: protobuf::encode(&families),
+        pieces: protobuf::encode(&messages),
         has_utf8_names,
     }
+}
+
+/// The family, its classic and its native histograms apart. Prometheus 2.49 to 3.6 take all
+/// series of a message for what the first one is, and refuse the scrape where a classic one then counts what is
+/// in none of its native buckets.
+fn messages(family: Family) -> impl Iterator<Item = Family> {
+    let is_native = |metric: &Metric| match &metric.value {
+        Value::Histogram { native, .. } => native.as_ref().is_some_and(|it| it.is_native_to_any()),
+        _ => false,
+    };
+    let (native, classic) = match family.kind {
+        Kind::Histogram => family.metrics.into_iter().partition(is_native),
+        _ => (Vec::new(), family.metrics),
+    };
+    let native = Family {
+        name: family.name.clone(),
+        help: family.help.clone(),
+        kind: family.kind,
+        metrics: native,
+    };
+    let classic = Family {
+        metrics: classic,
+        ..family
+    };
+    // Nothing is written of one that is empty.
+    [classic, native].into_iter()
 }
 
 /// The two push times of a group as families.

@@ -175,8 +175,9 @@ impl Index {
             let others = same.filter(|(found, owner)| found == hash && *owner != slot);
             for owner in others.filter_map(|(_, owner)| group(*owner)) {
                 let labels = family.labels().nth(at)?;
+                let compared = lines::compared(labels);
                 let mut theirs = owner.family(name)?.labels();
-                if theirs.any(|other| other == labels) {
+                if theirs.any(|other| lines::compared(other) == compared) {
                     let series = lines::series(name, labels);
                     let series = excerpt::written_series(&series).into_owned();
                     return Some((series, owner.key.clone()));

@@ -12,6 +12,8 @@ pub struct Labeler {
     has_default_instance: bool,
     /// Whether the names are all those of the text format 0.0.4.
     is_legacy: bool,
+    /// Whether one of the key's, other than `instance`, is empty.
+    has_empty: bool,
     /// The labels of a series without any of its own.
     bare: String,
 }
@@ -40,6 +42,7 @@ impl Labeler {
             labels,
             has_default_instance,
             is_legacy: key.labels().keys().all(is_label_name),
+            has_empty: key.labels().iter().any(is_none),
         }
     }
 
@@ -50,10 +53,14 @@ impl Labeler {
 
     /// Appends `a="b",c="d"`, sorted by name. `is_legacy` says whether the names of `own` are all those of
     /// the text format 0.0.4: no other name is in quotes.
-    pub fn write(&self, out: &mut String, own: &Labels, is_legacy: bool) {
+    ///
+    /// Returns true if one of the labels is the same as none, because it is empty. That is not said of
+    /// `instance`, which stands in each series.
+    pub fn write(&self, out: &mut String, own: &Labels, is_legacy: bool) -> bool {
+        let mut has_empty = self.has_empty;
         if own.is_empty() {
             out.push_str(&self.bare);
-            return;
+            return has_empty;
         }
         let start = out.len();
         let separate = |out: &mut String| {
@@ -74,6 +81,7 @@ impl Labeler {
                 keys.next();
             }
             separate(out);
+            has_empty |= is_none((name, value));
             match is_legacy {
                 true => encode::legacy_label(out, name, value),
                 false => encode::label(out, name, value),
@@ -83,7 +91,12 @@ impl Labeler {
             separate(out);
             out.push_str(label);
         }
+        has_empty
     }
+}
+
+fn is_none((name, value): (&str, &str)) -> bool {
+    value.is_empty() && name != "instance"
 }
 
 #[cfg(test)]

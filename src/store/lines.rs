@@ -1,5 +1,7 @@
 //! The lines of a family, as a group holds them.
 
+use std::borrow::Cow;
+
 use crate::metrics::text::encode::{self, Opening, each_sample, number};
 use crate::metrics::{Kind, Value};
 
@@ -42,6 +44,33 @@ pub fn series(name: &str, labels: &str) -> String {
     out + labels + "}"
 }
 
+/// The labels of a series, which are written already, as they are compared: without the empty ones, which are
+/// the same as none. `instance` stays, as each series has it.
+pub fn compared(labels: &str) -> Cow<'_, str> {
+    let is_compared = |label: &&str| !label.ends_with("=\"\"") || *label == "instance=\"\"";
+    match split(labels).all(|label| is_compared(&label)) {
+        true => Cow::Borrowed(labels),
+        false => {
+            let labels: Vec<&str> = split(labels).filter(is_compared).collect();
+            Cow::Owned(labels.join(","))
+        }
+    }
+}
+
+/// Each label of `a="b",c="d"`.
+fn split(labels: &str) -> impl Iterator<Item = &str> {
+    let (mut in_quotes, mut is_escaped) = (false, false);
+    labels.split(move |character| {
+        let was_escaped = std::mem::take(&mut is_escaped);
+        match character {
+            '\\' => is_escaped = !was_escaped,
+            '"' if !was_escaped => in_quotes = !in_quotes,
+            _ => {}
+        }
+        character == ',' && !in_quotes
+    })
+}
+
 /// The labels of each series in these lines, which are of one family.
 pub fn labels<'a>(
     lines: &'a str,
@@ -59,4 +88,31 @@ pub fn labels<'a>(
         let (labels, _value) = line.strip_prefix(&start)?.rsplit_once("} ")?;
         Some(labels)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn labels_are_compared_without_empty_ones() {
+        for labels in [
+            "",
+            r#"instance="",job="j""#,
+            r#"a="=",b=",\"\",c=\"\"",instance="i",job="=\"""#,
+            r#"a="\\",b="x","c,=\"\""="y""#,
+        ] {
+            assert!(matches!(compared(labels), Cow::Borrowed(same) if same == labels));
+        }
+        for (labels, expected) in [
+            (r#"a="""#, ""),
+            (r#"a="",b="""#, ""),
+            (r#"a="",instance="",job="j",z="""#, r#"instance="",job="j""#),
+            (r#"a=",=\"\\",b="",c="x""#, r#"a=",=\"\\",c="x""#),
+            (r#""a,\""="",b="\"",c="""#, r#"b="\"""#),
+            (r#""instance.x"="",x.instance="""#, ""),
+        ] {
+            assert_eq!(compared(labels), expected, "{labels}");
+        }
+    }
 }

@@ -150,8 +150,8 @@ impl Store {
     /// success the push time is set. A push that is inconsistent, by itself (see [`Report::new`]) or with
     /// the other groups, sets the failure time; the group is made if need be, and its families stay.
     ///
-    /// One that cannot even be marked so changes nothing: the push times of a key with an empty `instance`
-    /// would be the same series as those of the key without one, if that has a group.
+    /// One that cannot even be marked so changes nothing: the push times of a key with an empty label would be
+    /// the same series as those of the key without it, if that has a group.
     pub fn push(
         &mut self,
         key: &GroupingKey,
@@ -159,7 +159,7 @@ impl Store {
         report: Result<Report, Rejection>,
         now: f64,
     ) -> Pushed {
-        let slot = self.find(key);
+        let slot = self.slot_like(key);
         let old = slot.and_then(|slot| self.group(slot).cloned());
         if let Some(old) = &old
             && old.key != *key
@@ -229,8 +229,8 @@ impl Store {
 
     /// Deletes the group with exactly this key, if there is one.
     pub fn delete(&mut self, key: &GroupingKey) -> Option<Undo> {
-        let slot = self.find(key)?;
-        (self.group(slot)?.key == *key).then(|| self.set(slot, None))
+        let slot = self.slot_of(key)?;
+        Some(self.set(slot, None))
     }
 
     /// Takes back what has led to `undo`. Of several, the last goes first.
@@ -254,8 +254,7 @@ impl Store {
 
     /// The group with exactly this key.
     pub fn group_of(&self, key: &GroupingKey) -> Option<&Arc<StoredGroup>> {
-        let group = self.group(self.find(key)?)?;
-        (group.key == *key).then_some(group)
+        self.group(self.slot_of(key)?)
     }
 
     /// Does again what a push did that succeeded, after others that may have happened since: without any
@@ -267,7 +266,7 @@ impl Store {
         report: Report,
         time: f64,
     ) -> u32 {
-        let slot = self.find(key).unwrap_or_else(|| self.free_slot());
+        let slot = self.slot_of(key).unwrap_or_else(|| self.free_slot());
         let old = self.group(slot).cloned();
         let index = &mut self.index;
         let group = StoredGroup::pushed(key, method, report, old.as_deref(), index, time);
@@ -276,7 +275,7 @@ impl Store {
 
     /// The same of a push that was refused.
     pub fn refuse_again(&mut self, key: &GroupingKey, time: f64) -> u32 {
-        let slot = self.find(key).unwrap_or_else(|| self.free_slot());
+        let slot = self.slot_of(key).unwrap_or_else(|| self.free_slot());
         let old = self.group(slot).cloned();
         let group = StoredGroup::refused(key, old.as_deref(), time);
         self.set(slot, Some(Arc::new(group))).slot
@@ -302,7 +301,7 @@ impl Store {
         times: [f64; 2],
         key: GroupingKey,
     ) -> bool {
-        if self.group(slot).is_some() || self.find(&key).is_some() {
+        if self.group(slot).is_some() || self.slot_of(&key).is_some() {
             return false;
         }
         self.set_aside(slot);
@@ -321,11 +320,21 @@ impl Store {
         })
     }
 
-    /// The slot of the group whose series would carry the same labels of the key.
-    fn find(&self, key: &GroupingKey) -> Option<u32> {
+    /// The slot of the group with exactly this key.
+    fn slot_of(&self, key: &GroupingKey) -> Option<u32> {
+        self.find(key, |other| other == key)
+    }
+
+    /// The slot of the group with this key, else of one whose series would carry the same labels of the key.
+    fn slot_like(&self, key: &GroupingKey) -> Option<u32> {
+        let exact = self.slot_of(key);
+        exact.or_else(|| self.find(key, |other| is_same(other, key)))
+    }
+
+    fn find(&self, key: &GroupingKey, is_it: impl Fn(&GroupingKey) -> bool) -> Option<u32> {
         let is_it = |slot: &u32| {
             let group = self.slots[*slot as usize].as_ref();
-            group.is_some_and(|group| is_same(&group.key, key))
+            group.is_some_and(|group| is_it(&group.key))
         };
         self.by_key.find(hash_of(&self.hasher, key), is_it).copied()
     }
@@ -367,11 +376,10 @@ impl Store {
     }
 }
 
-/// The labels of the key besides `job`, without an empty `instance`, which the series of a group without
-/// one get too.
+/// The labels of the key besides `job`, without empty ones, which are the same as none.
 fn identity(key: &GroupingKey) -> impl Iterator<Item = (&str, &str)> {
     let labels = key.labels().iter();
-    labels.filter(|(name, value)| !(*name == "instance" && value.is_empty()))
+    labels.filter(|(_, value)| !value.is_empty())
 }
 
 fn is_same(a: &GroupingKey, b: &GroupingKey) -> bool {

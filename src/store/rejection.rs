@@ -26,7 +26,7 @@ pub enum Rejection {
     },
     /// Then not even the group is marked as failed.
     #[error(
-        "the group {{{existing}}} is there already, and an empty instance is the same as none: \
+        "the group {{{existing}}} is there already, and an empty label is the same as none: \
          push to that one, or delete it first"
     )]
     Key { existing: GroupingKey },

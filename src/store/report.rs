@@ -7,7 +7,7 @@ use super::labeler::Labeler;
 use super::lines;
 use super::{MAX_GROUP_BYTES, Rejection};
 use crate::metrics::check::{
-    CheckError, check_key_label, check_metric, check_name, check_suffixes,
+    CheckError, check_key_label, check_metric, check_name, check_suffixes, check_value,
 };
 use crate::metrics::text::encode::Opening;
 use crate::metrics::{Family, GroupingKey, Kind, Metric, Names, TIME_SERIES, excerpt, protobuf};
@@ -15,6 +15,14 @@ use crate::metrics::{Family, GroupingKey, Kind, Metric, Names, TIME_SERIES, exce
 /// How many bytes the lines of a report may have for each byte of its body, and how many in any case.
 const FACTOR: usize = 64;
 const ANYWAY: usize = 16 * 1024 * 1024;
+
+/// Where the families of a report are from.
+#[derive(Clone, Copy, PartialEq)]
+enum Origin {
+    Push,
+    /// They are in the state, so a version took them, perhaps one with fewer rules.
+    State,
+}
 
 /// About what a line has beside its name and labels.
 const LINE: usize = 40;
@@ -58,7 +66,22 @@ impl Report {
         names: Names,
         hasher: &RandomState,
     ) -> Result<Report, Rejection> {
-        Report::within(key, families, names, hasher, MAX_GROUP_BYTES)
+        Report::within(key, families, names, hasher, MAX_GROUP_BYTES, Origin::Push)
+    }
+
+    /// The report of what was taken before, perhaps by a version with fewer rules: how series are written, and
+    /// what their values are, is not checked again.
+    ///
+    /// # Errors
+    ///
+    /// As of [`Report::new`], by the rules that have always been.
+    pub fn stored(
+        key: &GroupingKey,
+        families: Vec<Family>,
+        hasher: &RandomState,
+    ) -> Result<Report, Rejection> {
+        let names = Names::Utf8;
+        Report::within(key, families, names, hasher, MAX_GROUP_BYTES, Origin::State)
     }
 
     /// The same of what came in a body of so many bytes: a small one must not take much memory, which it
@@ -75,7 +98,8 @@ impl Report {
         hasher: &RandomState,
     ) -> Result<Report, Rejection> {
         let limit = bytes.saturating_mul(FACTOR).saturating_add(ANYWAY);
-        Report::within(key, families, names, hasher, limit.min(MAX_GROUP_BYTES))
+        let limit = limit.min(MAX_GROUP_BYTES);
+        Report::within(key, families, names, hasher, limit, Origin::Push)
     }
 
     fn within(
@@ -84,6 +108,7 @@ impl Report {
         names: Names,
         hasher: &RandomState,
         limit: usize,
+        origin: Origin,
     ) -> Result<Report, Rejection> {
         let is_time = |family: &Family| TIME_SERIES.contains(&family.name.as_str());
         for family in families.iter().filter(|family| is_time(family)) {
@@ -114,9 +139,15 @@ impl Report {
             for metric in &family.metrics {
                 let has_legacy_labels = check_metric(&family, metric, names)?;
                 is_legacy &= has_legacy_labels;
+                if origin == Origin::Push {
+                    check_value(&family, metric)?;
+                }
                 labels.clear();
-                labeler.write(&mut labels, &metric.labels, has_legacy_labels);
-                report.series.push(hash(hasher, &family.name, &labels));
+                let has_empty = labeler.write(&mut labels, &metric.labels, has_legacy_labels);
+                report.series.push(match has_empty {
+                    true => hash(hasher, &family.name, &lines::compared(&labels)),
+                    false => hash(hasher, &family.name, &labels),
+                });
                 let line = family.name.len() + labels.len() + LINE;
                 let needed = line.saturating_mul(lines::count(&metric.value));
                 if needed > limit.saturating_sub(report.lines.len()) {
@@ -124,7 +155,7 @@ impl Report {
                 }
                 lines::samples(&mut report.lines, &opening, &labels, &metric.value);
             }
-            check_once(&family, &report.series[first..], &labeler)?;
+            check_once(&family, &report.series[first..], &labeler, origin)?;
             let native = protobuf::exceeds_text(&family)
                 .then(|| protobuf::encode(std::slice::from_ref(&family)).into());
             report.families.push(ReportFamily {
@@ -175,7 +206,12 @@ fn check_among(families: &[Family], names: Names) -> Result<(), CheckError> {
 }
 
 /// Whether no two series of the family are the same, now that the key's labels are theirs.
-fn check_once(family: &Family, hashes: &[u64], labeler: &Labeler) -> Result<(), CheckError> {
+fn check_once(
+    family: &Family,
+    hashes: &[u64],
+    labeler: &Labeler,
+    origin: Origin,
+) -> Result<(), CheckError> {
     if hashes.len() < 2 {
         return Ok(());
     }
@@ -189,9 +225,17 @@ fn check_once(family: &Family, hashes: &[u64], labeler: &Labeler) -> Result<(), 
             labeler.write(&mut labels, &metric.labels, false);
             labels
         };
-        if written(metric) == written(other) {
+        let (labels, others) = (written(metric), written(other));
+        let series = |metric: &Metric| excerpt::series(&family.name, &metric.labels);
+        if labels == others {
             return Err(CheckError::DuplicateSeries {
-                series: excerpt::series(&family.name, &metric.labels),
+                series: series(metric),
+            });
+        }
+        if origin == Origin::Push && lines::compared(&labels) == lines::compared(&others) {
+            return Err(CheckError::EmptyLabel {
+                series: series(metric),
+                other: series(other),
             });
         }
     }

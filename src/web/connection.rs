@@ -22,8 +22,11 @@ use tracing::debug;
 use super::access::Known;
 use super::config::Config;
 use super::entry::{Doing, Entry};
+use super::framing;
 use super::instrumentation::{Client, Exchange, HttpMetrics};
+use super::origin::OriginPolicy;
 use super::pool::{Place, Pool};
+use super::server::Refuse;
 use super::stream::Stream;
 use super::tracked::{AnswerBody, RequestBody, TrackedStream};
 
@@ -39,14 +42,17 @@ pub struct Site {
     pub pool: Arc<Pool>,
     /// Counts the requests.
     pub metrics: Arc<HttpMetrics>,
+    policy: OriginPolicy,
+    refuse: Refuse,
 }
 
 impl Site {
     pub fn new(
         app: Router,
         metrics: &Arc<HttpMetrics>,
-        config: Option<Arc<Config>>,
+        policy: OriginPolicy,
         pool: Arc<Pool>,
+        refuse: Refuse,
     ) -> Self {
         let mut http = http1::Builder::new();
         http.max_headers(128)
@@ -59,11 +65,31 @@ impl Site {
             .header_read_timeout(None);
         Site {
             app: TowerToHyperService::new(app.layer(metrics.layer())),
-            config,
+            config: None,
             http,
             pool,
             metrics: Arc::clone(metrics),
+            policy,
+            refuse,
         }
+    }
+
+    /// The answer to a request that the application is not to see.
+    fn refusal<B>(&self, request: &Request<B>) -> Option<Response> {
+        let headers = request.headers();
+        if let Err(bad) = framing::check(request.version(), headers) {
+            return Some((self.refuse)(bad.status(), bad.to_string()));
+        }
+        let checked = (self.policy).check(request.method(), request.uri(), headers);
+        let foreign = checked.err()?;
+        Some((self.refuse)(foreign.status(), foreign.to_string()))
+    }
+
+    /// Answers without the application, by which all others are counted.
+    fn refuse(&self, start: Instant, request: Request<Body>, refusal: Response) -> Response {
+        let (exchange, request) = Exchange::begin(Arc::clone(&self.metrics), start, request);
+        drop(request);
+        exchange.answer(refusal)
     }
 }
 
@@ -168,19 +194,19 @@ async fn answer(
     if knows_client || has_users {
         request.extensions_mut().insert(Known);
     }
-    let mut answer = match gate {
-        None => site.app.call(request).await?,
-        Some(gate) => {
+    let refusal = site.refusal(&request);
+    let mut answer = match (gate, refusal) {
+        (None, None) => site.app.call(request).await?,
+        (None, Some(refusal)) => site.refuse(Instant::now(), request, refusal),
+        (Some(gate), refusal) => {
             let start = Instant::now();
-            let answer = match gate.admit(request.headers()).await {
+            let admitted = match refusal {
+                Some(refusal) => Err(refusal),
+                None => gate.admit(request.headers()).await,
+            };
+            let answer = match admitted {
                 Ok(()) => site.app.call(request).await?,
-                Err(refusal) => {
-                    // It does not get as far as where the others are counted.
-                    let metrics = Arc::clone(&site.metrics);
-                    let (exchange, request) = Exchange::begin(metrics, start, request);
-                    drop(request);
-                    exchange.answer(refusal)
-                }
+                Err(refusal) => site.refuse(start, request, refusal),
             };
             gate.with_headers(answer)
         }

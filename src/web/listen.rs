@@ -14,6 +14,18 @@ pub enum Listener {
     Unix(UnixListener),
 }
 
+impl Listener {
+    /// Whether only programs of this machine reach it, by addresses that it has for itself.
+    pub fn is_loopback(&self) -> bool {
+        match self {
+            Listener::Tcp(listener) => listener
+                .local_addr()
+                .is_ok_and(|address| address.ip().to_canonical().is_loopback()),
+            Listener::Unix(_) => false,
+        }
+    }
+}
+
 /// Why nothing can be listened on.
 #[derive(Debug, thiserror::Error)]
 pub enum ListenError {

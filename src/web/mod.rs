@@ -11,8 +11,9 @@
 //!   one of them.
 //! - `connection`: one of them from its handshake on; `stream`: what it is carried by; `tracked`:
 //!   what is told to `entry` on the way.
-//! - [`pace`]: how fast a body has to come.
+//! - [`content_encoding`]: how a body is compressed; [`pace`]: how fast a body has to come.
 //! - [`Known`]: whether it is known who sent a request.
+//! - [`origin`]: the names we are reached by, and whose pages may change something; `framing`: heads that are none.
 //! - `config`: the web config file; `gate`: what it wants of each request; `users`: who may;
 //!   `rate_limit`: how many may.
 //! - [`instrumentation`]: metrics of the requests.
@@ -24,14 +25,17 @@ mod accept;
 mod access;
 mod config;
 mod connection;
+pub mod content_encoding;
 mod descriptors;
 mod entry;
 pub mod files;
+mod framing;
 mod gate;
 pub mod instrumentation;
 mod listen;
 pub mod log;
 pub mod negotiation;
+pub mod origin;
 pub mod pace;
 mod pool;
 mod rate_limit;
@@ -44,12 +48,14 @@ mod users;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use url::{Host, Url};
+
 pub use access::Known;
 pub use config::{ConfigError, Problem as ConfigProblem};
 pub use descriptors::make_room;
 pub use instrumentation::HttpMetrics;
 pub use listen::ListenError;
-pub use server::Server;
+pub use server::{Refuse, Server};
 
 /// What a server is told on its command line.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,6 +75,26 @@ pub struct Settings {
     pub read_timeout: Duration,
     /// How long a connection may stay open between two requests.
     pub idle_timeout: Duration,
+    /// Further names that the server is reached by; see [`origin`].
+    pub allowed_hosts: Vec<Host>,
+    /// The URL under which it is reached from outside.
+    pub external_url: Option<Url>,
+}
+
+#[cfg(test)]
+impl Settings {
+    fn on(address: &str) -> Self {
+        Settings {
+            listen_addresses: vec![address.into()],
+            config_file: None,
+            systemd_socket: false,
+            max_connections: 100,
+            read_timeout: Duration::from_secs(30),
+            idle_timeout: Duration::from_secs(30),
+            allowed_hosts: Vec::new(),
+            external_url: None,
+        }
+    }
 }
 
 /// Why a server cannot start.

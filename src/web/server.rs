@@ -7,6 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval};
 use tracing::{error, info, warn};
@@ -16,6 +18,7 @@ use super::config::Config;
 use super::connection::Site;
 use super::instrumentation::HttpMetrics;
 use super::listen::{self, Listener};
+use super::origin::OriginPolicy;
 use super::pool::{Pool, Timeouts};
 use super::{Settings, WebError, descriptors};
 use crate::panics::{point, restarting_async};
@@ -24,15 +27,20 @@ use crate::panics::{point, restarting_async};
 /// the network cannot lock them out.
 pub const LOCAL_CONNECTIONS: usize = 256;
 
+/// The response to a request that does not get as far as the application, with the reason for it.
+pub type Refuse = fn(StatusCode, String) -> Response;
+
 /// A server that listens, and does not accept anything yet.
 pub struct Server {
-    listeners: Vec<Listener>,
+    /// With the rules for their requests.
+    listeners: Vec<(Listener, OriginPolicy)>,
     addresses: Vec<SocketAddr>,
     config: Option<Arc<Config>>,
     max_connections: usize,
     wanted_connections: usize,
     timeouts: Timeouts,
     local: Vec<(UnixListener, Router)>,
+    refuse: Refuse,
 }
 
 impl Server {
@@ -51,9 +59,14 @@ impl Server {
             Listener::Tcp(listener) => listener.local_addr().ok(),
             Listener::Unix(_) => None,
         };
+        let addresses = listeners.iter().filter_map(address).collect();
+        let with_policy = |listener: Listener| {
+            let policy = OriginPolicy::new(settings, listener.is_loopback());
+            (listener, policy)
+        };
         Ok(Server {
-            addresses: listeners.iter().filter_map(address).collect(),
-            listeners,
+            addresses,
+            listeners: listeners.into_iter().map(with_policy).collect(),
             config,
             max_connections: descriptors::connections(settings.max_connections),
             wanted_connections: settings.max_connections,
@@ -62,6 +75,7 @@ impl Server {
                 idle: settings.idle_timeout,
             },
             local: Vec::new(),
+            refuse: |status, why| (status, why + "\n").into_response(),
         })
     }
 
@@ -76,13 +90,15 @@ impl Server {
 
     /// Whether no other machine can reach it.
     pub fn is_loopback(&self) -> bool {
-        let is_loopback = |listener: &Listener| match listener {
-            Listener::Tcp(listener) => listener
-                .local_addr()
-                .is_ok_and(|address| address.ip().to_canonical().is_loopback()),
-            Listener::Unix(_) => true,
-        };
-        self.listeners.iter().all(is_loopback)
+        let is_of_this_machine =
+            |listener: &Listener| listener.is_loopback() || matches!(listener, Listener::Unix(_));
+        let mut listeners = self.listeners.iter().map(|(listener, _)| listener);
+        listeners.all(is_of_this_machine)
+    }
+
+    /// Has requests refused in the form that the application's own errors have; as text by default.
+    pub fn refuse_by(&mut self, refuse: Refuse) {
+        self.refuse = refuse;
     }
 
     /// Serves `app` on a Unix socket too, without what the web config file says: who may open it is
@@ -129,13 +145,16 @@ impl Server {
             }
             Err(error) => error!(err = %error, "Could not serve a listener"),
         };
-        let site = Arc::new(Site::new(app, &http, self.config, Arc::clone(&public)));
-        for listener in self.listeners {
-            start(&site, listener);
+        for (listener, policy) in self.listeners {
+            let pool = Arc::clone(&public);
+            let mut site = Site::new(app.clone(), &http, policy, pool, self.refuse);
+            site.config = self.config.clone();
+            start(&Arc::new(site), listener);
         }
         for (listener, app) in self.local {
-            let site = Arc::new(Site::new(app, &http, None, Arc::clone(&local)));
-            start(&site, Listener::Unix(listener));
+            let (policy, pool) = (OriginPolicy::local(), Arc::clone(&local));
+            let site = Site::new(app, &http, policy, pool, self.refuse);
+            start(&Arc::new(site), Listener::Unix(listener));
         }
         shutdown.await;
         tasks.shutdown().await;
@@ -153,7 +172,7 @@ impl Server {
             true => "TLS is enabled.",
             false => "TLS is disabled.",
         };
-        for listener in &self.listeners {
+        for (listener, _) in &self.listeners {
             let address = match listener {
                 Listener::Tcp(listener) => listener.local_addr().map(|address| address.to_string()),
                 Listener::Unix(listener) => listener.local_addr().map(|address| {

@@ -37,7 +37,8 @@ impl Deref for OwnServer {
 pub fn server_command(sandbox: &Sandbox, options: &str) -> Command {
     let mut command = sandbox.command(["serve"]);
     if !options.contains("--web.listen-address") {
-        command.arg("--web.listen-address=127.0.0.1:0");
+        // As root, which tests are, it would let nobody start anything.
+        command.args(["--web.listen-address=127.0.0.1:0", "--web.enable-lifecycle"]);
     }
     command
         .args(options.split_whitespace())
@@ -112,7 +113,8 @@ pattern = 'metric (\d)'
     );
     sandbox.write(
         "jobs/backup.toml",
-        "builtin = 'backup'\nprefix = 'db_backup'\noverlap = 'allow'\nparams = { duration = '0s' }\n",
+        "builtin = 'backup'\nprefix = 'db_backup'\noverlap = 'allow'\nparams = { duration = '0s' }\n\
+         http_params = ['records', 'failure-rate', 'duration', 'source', 'dest']\n",
     );
     close(&sandbox);
     job(&sandbox, "gated", "", GATE);

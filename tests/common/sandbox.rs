@@ -105,6 +105,26 @@ impl Sandbox {
         command
     }
 
+    /// Leaves no place for the locks of the state in `state_dir`, which cannot be written, until the returned file is
+    /// removed.
+    pub fn block_locks(&self, state_dir: &Path) -> tempfile::TempPath {
+        let options = format!("--lock --no-push --state-dir {}", state_dir.display());
+        self.exec(&options, "true").code(0);
+        let digest = ring::digest::digest(
+            &ring::digest::SHA256,
+            state_dir.as_os_str().as_encoded_bytes(),
+        );
+        let digest = digest.as_ref()[..8].iter();
+        let name: String = digest.map(|byte| format!("{byte:02x}")).collect();
+        let user = nix::unistd::geteuid();
+        let places = ["/run", "/run/lock", "/tmp"];
+        let dirs = places.map(|place| PathBuf::from(format!("{place}/metricsjob-{user}/{name}")));
+        let dir = dirs.into_iter().find(|dir| dir.exists()).unwrap();
+        fs::remove_dir(&dir).unwrap();
+        fs::write(&dir, "").unwrap();
+        tempfile::TempPath::try_from_path(dir).unwrap()
+    }
+
     /// The runs so far, the newest last.
     #[track_caller]
     pub fn history(&self) -> Vec<Json> {

@@ -1,7 +1,7 @@
 //! Servers, ours and real ones, each on a free port of 127.0.0.1, ended with the test.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::TcpStream;
 #[cfg(feature = "real-servers")]
 use std::path::Path;
@@ -226,7 +226,8 @@ impl Server {
         answer.unwrap_or_else(|error| panic!("{method} {path}: {error}"))
     }
 
-    /// Sends a request and returns the answer, or an error if none comes for so long. HTTP 1.0, so that
+    /// Sends a request and returns the answer, or an error if none comes for so long or the connection
+    /// ends before its head. HTTP 1.0, so that
     /// the body ends with the connection.
     pub fn exchange_within(
         &self,
@@ -249,7 +250,7 @@ impl Server {
         stream.write_all(&request)?;
         let mut answer = Vec::new();
         stream.read_to_end(&mut answer)?;
-        Ok(Answer::parse(answer).unwrap())
+        Answer::parse(answer).ok_or_else(|| ErrorKind::UnexpectedEof.into())
     }
 
     /// Asks for `path` until it answers 200 with a body that is `wanted`, and returns that.

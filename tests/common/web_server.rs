@@ -33,6 +33,8 @@ pub fn settings(config: Option<&Path>) -> Settings {
         max_connections: 100,
         read_timeout: Duration::from_secs(30),
         idle_timeout: Duration::from_secs(30),
+        allowed_hosts: Vec::new(),
+        external_url: None,
     }
 }
 
@@ -142,7 +144,7 @@ fn app() -> Router {
 
 /// A request after which the connection ends.
 pub fn request(path: &str, headers: &str) -> String {
-    format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{headers}\r\n")
+    format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{headers}\r\n")
 }
 
 /// What is sent back until the connection ends, which it does even if the request is not complete.

@@ -27,17 +27,9 @@ fn gzip() {
 }
 
 #[test]
-fn other_encodings_are_ignored() {
+fn no_encoding() {
     beside(&[], |pair| {
-        for encoding in [
-            "identity",
-            "br",
-            "deflate",
-            "x-gzip",
-            "zstd",
-            "",
-            "gzip, gzip",
-        ] {
+        for encoding in ["identity", ""] {
             let with = |mut push: Request| {
                 push.headers = vec![("Content-Encoding", encoding)];
                 push

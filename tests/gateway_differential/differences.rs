@@ -5,6 +5,8 @@ use crate::common::client_model as schema;
 use super::difference::{Difference, Then};
 use super::request::{Request, delete, get, post, put, request};
 
+const CORS: &str = "access-control-allow-origin";
+
 const GAUGE: &str = "# TYPE m gauge\nm 1\n";
 
 pub const DIFFERENCES: &[Difference] = &[
@@ -37,6 +39,94 @@ pub const DIFFERENCES: &[Difference] = &[
         },
         real: (400, Then::Broken),
         ours: (400, Then::Unchanged),
+    },
+    Difference {
+        what: "another empty label of a key beside none",
+        why: "an empty label is the same as none, so their push times would be one series, of which Prometheus takes either",
+        flags: &[],
+        examples: || {
+            vec![
+                vec![put("job/a", "m 1\n"), put("job/a/x/", "n 1\n")],
+                vec![put("job/a/x/", "m 1\n"), put("job/a", "n 1\n")],
+                vec![
+                    put("job/a/x/1", "m 1\n"),
+                    put("job/a/x/1/y@base64/=", "n 1\n"),
+                ],
+            ]
+        },
+        real: (200, Then::Applied),
+        ours: (400, Then::Unchanged),
+    },
+    Difference {
+        what: "one series with an empty label and without it",
+        why: "an empty label is the same as none, so Prometheus takes either of them",
+        flags: &[],
+        examples: || {
+            let of_groups = [
+                put("job/a", "m{x=\"1\",y=\"\"} 1\n"),
+                put("job/a/x/1", "m 1\n"),
+            ];
+            let within = "m{a=\"\"} 7\nm 8\n";
+            vec![
+                of_groups.into(),
+                vec![put("job/a", within)],
+                vec![put("job/a", within).protobuf()],
+            ]
+        },
+        real: (200, Then::Applied),
+        ours: (400, Then::Refused),
+    },
+    Difference {
+        what: "a bucket or quantile twice, perhaps in other digits",
+        why: "they are one series, of which Prometheus takes either",
+        flags: &[],
+        examples: || {
+            [
+                "# TYPE h histogram\nh_bucket{le=\"1\"} 1\nh_bucket{le=\"1.0\"} 2\nh_count 3\n",
+                "# TYPE h histogram\nh_bucket{le=\"1\"} 1\nh_bucket{le=\"1\"} 1\nh_count 1\n",
+                "# TYPE s summary\ns{quantile=\"0.5\"} 1\ns{quantile=\"0.50\"} 2\n",
+                "# TYPE s summary\ns{quantile=\"0.5\"} 1\ns{quantile=\"0.5\"} 2\n",
+            ]
+            .into_iter()
+            .flat_map(|text| {
+                [
+                    vec![put("job/a", text)],
+                    vec![put("job/a", text).protobuf()],
+                ]
+            })
+            .collect()
+        },
+        real: (200, Then::Applied),
+        ours: (400, Then::Refused),
+    },
+    Difference {
+        what: "a native histogram that breaks a rule of Prometheus",
+        why: "Prometheus would refuse the whole scrape",
+        flags: &[],
+        examples: || {
+            let native = |length, deltas: &[i64], count, schema| {
+                let span = schema::BucketSpan {
+                    offset: Some(0),
+                    length: Some(length),
+                };
+                vec![histogram(schema::Histogram {
+                    sample_count: Some(count),
+                    schema: Some(schema),
+                    positive_span: vec![span],
+                    positive_delta: deltas.into(),
+                    ..Default::default()
+                })]
+            };
+            vec![
+                native(2, &[1], 1, 0),
+                native(2, &[1, -2], 1, 0),
+                native(1, &[1], 2, 0),
+                native(1, &[1], 1, 99),
+                native(10_001, &[0; 10_001], 0, 0),
+            ]
+        },
+        real: (200, Then::Applied),
+        ours: (400, Then::Refused),
     },
     Difference {
         what: "a push after one to a job that is no base64",
@@ -329,6 +419,63 @@ pub const DIFFERENCES: &[Difference] = &[
         },
         real: (400, Then::Unchanged),
         ours: (200, Then::Applied),
+    },
+    Difference {
+        what: "x-gzip",
+        why: "it is gzip by its older name (RFC 9110, section 8.4.1.3)",
+        flags: &[],
+        examples: || {
+            let mut gzip = put("job/a", GAUGE).gzip();
+            gzip.headers = vec![("Content-Encoding", "x-gzip")];
+            vec![vec![gzip]]
+        },
+        real: (400, Then::Unchanged),
+        ours: (200, Then::Applied),
+    },
+    Difference {
+        what: "a Content-Encoding that is not known",
+        why: "the real one reads the encoded bytes as they are; who sent them learns what is known instead",
+        flags: &[],
+        examples: || {
+            ["br", "deflate", "zstd", "gzip, gzip"]
+                .map(|encoding| vec![put("job/a", GAUGE).header("Content-Encoding", encoding)])
+                .into()
+        },
+        real: (200, Then::Applied),
+        ours: (415, Then::Unchanged),
+    },
+    Difference {
+        what: "a change for a page of another site",
+        why: "whoever shows the page to a person who reaches the gateway could delete and forge groups",
+        flags: &[],
+        examples: || {
+            let foreign = |request: Request| request.header("Origin", "http://evil.example");
+            vec![
+                vec![foreign(put("job/a", GAUGE))],
+                vec![foreign(post("job/a", GAUGE))],
+            ]
+        },
+        real: (200, Then::Applied),
+        ours: (403, Then::Unchanged),
+    },
+    Difference {
+        what: "a name that is none of this machine's, at 127.0.0.1",
+        why: "another site's page could read and change everything by such a name, which leads here (DNS rebinding)",
+        flags: &[],
+        examples: || {
+            let named = put("job/a", GAUGE).header("Host", "evil.example");
+            vec![vec![named]]
+        },
+        real: (200, Then::Applied),
+        ours: (403, Then::Unchanged),
+    },
+    Difference {
+        what: "pages of all sites may read the API",
+        why: "they are those of whoever has written them; --web.cors.origin=* allows it",
+        flags: &[],
+        examples: || vec![vec![get("/api/v1/status")]],
+        real: (200, Then::Header(CORS, "*")),
+        ours: (200, Then::Header(CORS, "")),
     },
     Difference {
         what: "snappy",

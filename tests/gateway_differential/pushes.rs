@@ -178,9 +178,6 @@ fn the_same_series_stands_once() {
                 put("job/a/instance/i", "m 1\n"),
                 put("job/a", "m{instance=\"i\"} 1\n"),
             ],
-            vec![put("job/a/x/", "m 1\n"), put("job/a", "m 1\n")],
-            vec![put("job/a", "m 1\n"), put("job/a/x/", "m 1\n")],
-            vec![put("job/a/x/1", "m 1\n"), put("job/a/x/1/y/", "m 1\n")],
             vec![
                 put("job/a/x/1", "m 1\n"),
                 put("job/a", "m{x=\"1\"} 1\n"),

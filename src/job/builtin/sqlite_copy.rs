@@ -99,7 +99,9 @@ pub fn copy(source: &Path, dest: &Path, progress: &mut Progress<'_>) -> Result<C
     let rows = copy_and_check(source, &copy, progress)?;
 
     check_unused(&dest)?;
-    let mode = fs::metadata(&dest).map_or(source_file.mode(), |old| old.mode());
+    // Who cannot read the source must not read its copy, whoever has made the file that it replaces.
+    let of_source = source_file.mode();
+    let mode = fs::metadata(&dest).map_or(of_source, |old| old.mode() & of_source);
     let publish = || {
         fs::set_permissions(&copy, Permissions::from_mode(mode & 0o777))?;
         let file = File::open(&copy)?;

@@ -26,7 +26,7 @@ use super::suggest;
 use crate::metrics::{Labels, Method, check_grouping_label, is_metric_name};
 
 /// The keys of a job file.
-const KEYS: [&str; 30] = [
+const KEYS: [&str; 32] = [
     "description",
     "demo",
     "job",
@@ -35,6 +35,7 @@ const KEYS: [&str; 30] = [
     "grouping",
     "builtin",
     "params",
+    "http_params",
     "command",
     "env",
     "working_directory",
@@ -42,6 +43,7 @@ const KEYS: [&str; 30] = [
     "tail",
     "timeout",
     "kill_after",
+    "metrics_limit",
     "retries",
     "backoff",
     "lock",
@@ -108,6 +110,8 @@ pub fn parse(
 struct WorkKeys {
     builtin: Option<(Span, Option<String>)>,
     params: Option<(Span, Params)>,
+    /// Each with its place.
+    http_params: Option<(Span, Vec<(Span, String)>)>,
     /// Where the key and its value stand, and the words.
     command: Option<(Span, Span, Option<Vec<OsString>>)>,
     env: Vec<(String, String)>,
@@ -116,6 +120,13 @@ struct WorkKeys {
     tail: usize,
     /// Where the first of the keys stands that only a command can have.
     only_command: Option<(Span, String)>,
+}
+
+impl WorkKeys {
+    fn http_param_names(&self) -> Vec<String> {
+        let given = self.http_params.iter().flat_map(|(_, names)| names);
+        given.map(|(_, name)| name.clone()).collect()
+    }
 }
 
 impl<'a> Reader<'a> {
@@ -154,6 +165,9 @@ impl<'a> Reader<'a> {
                 "grouping" => grouping = self.grouping(key, value),
                 "builtin" => work.builtin = Some((value.span(), self.string(key, value))),
                 "params" => work.params = Some((key.span(), self.params(key, value))),
+                "http_params" => {
+                    work.http_params = Some((key.span(), self.http_params(key, value)))
+                }
                 "command" => {
                     work.command = Some((key.span(), value.span(), self.command(key, value)));
                 }
@@ -163,6 +177,9 @@ impl<'a> Reader<'a> {
                 "timeout" => policy.timeout = self.positive_duration(key, value),
                 "kill_after" => {
                     policy.kill_after = self.duration(key, value).unwrap_or_default();
+                }
+                "metrics_limit" => {
+                    policy.metrics_limit = self.size(key, value).unwrap_or_default();
                 }
                 "retries" => {
                     policy.retries = self.integer(key, value, u32::MAX).unwrap_or_default();
@@ -197,6 +214,7 @@ impl<'a> Reader<'a> {
             prefix,
             method,
             grouping,
+            http_params: work.http_param_names(),
             work: self.work(work, has_unknown_key)?,
             policy,
             plan: self.plan(plan, has_unknown_key),
@@ -217,13 +235,23 @@ impl<'a> Reader<'a> {
                     );
                 }
                 let params = keys.params.map(|(_, params)| params).unwrap_or_default();
-                self.builtin(span, &name?, params)
+                let name = name?;
+                for (span, param) in keys.http_params.into_iter().flat_map(|(_, names)| names) {
+                    self.http_param(span, &param, &name);
+                }
+                self.builtin(span, &name, params)
             }
             (None, Some((_, span, words))) => {
                 if let Some((span, _)) = keys.params {
                     self.problem(
                         span,
                         "params are a built-in's, and this job runs a command".into(),
+                    );
+                }
+                if let Some((span, _)) = keys.http_params {
+                    self.problem(
+                        span,
+                        "http_params are a built-in's, and this job runs a command".into(),
                     );
                 }
                 let mut command = Command::new(words?)
@@ -364,6 +392,31 @@ impl<'a> Reader<'a> {
         self.table(key, value)
             .filter_map(|(label, value)| Some((label.get_ref(), self.string(label, value)?)))
             .collect()
+    }
+
+    fn http_params(&mut self, key: &Key<'a>, value: &Value<'a>) -> Vec<(Span, String)> {
+        let Some(names) = self.array(key, value, "a list of names of parameters") else {
+            return Vec::new();
+        };
+        let named = names.filter_map(|name| Some((name.span(), self.string(key, name)?)));
+        named.collect()
+    }
+
+    /// Checks that the built-in, if there is one of this name, has the parameter.
+    fn http_param(&mut self, span: Span, param: &str, builtin: &str) {
+        let Some(builtin) = builtin::find(builtin) else {
+            return;
+        };
+        let names = builtin.params().iter().map(|param| param.name);
+        if !names.clone().any(|name| name == param) {
+            let (hint, builtin) = (suggest::hint(param, names), builtin.name());
+            self.problem(
+                span,
+                format!(
+                    "http_params {param:?}: the built-in {builtin} has no such parameter{hint}"
+                ),
+            );
+        }
     }
 
     fn params(&mut self, key: &Key<'a>, value: &Value<'a>) -> Params {

@@ -9,6 +9,7 @@ use toml::Spanned;
 use toml::de::DeValue;
 
 use crate::job::duration;
+use crate::job::size::parse_size;
 
 /// A key as the TOML parser gives it.
 pub type Key<'a> = Spanned<std::borrow::Cow<'a, str>>;
@@ -118,6 +119,12 @@ impl<'a> Reader<'a> {
         let text = self.string(key, value)?;
         let result = text.parse();
         self.checked(key.get_ref(), value.span(), &text, result)
+    }
+
+    /// A number of bytes.
+    pub fn size(&mut self, key: &Key<'a>, value: &Value<'a>) -> Option<usize> {
+        let text = self.string(key, value)?;
+        self.checked(key.get_ref(), value.span(), &text, parse_size(&text))
     }
 
     /// A time span.

@@ -1,11 +1,12 @@
 //! One attempt of a command.
 //!
 //! - `sigpipe`: what SIGPIPE was set to when this process began.
-//! - `processes`: starting it, signals to all that comes from it, its end and its usage.
+//! - `processes`: starting it, signals to all that comes from it, its end and its usage; `lineage`: what comes from it.
 //! - `output`: its output on the way to ours; `capture`: the same, if it goes nowhere.
 //! - `watch`: those who read it along; `rewritten`, `tail`: its lines, and the last of them.
 
 mod capture;
+mod lineage;
 mod output;
 mod processes;
 mod rewritten;
@@ -43,16 +44,25 @@ use super::usage::Usage;
 use crate::job::metric_rule::OutputStream;
 use crate::job::{Command, Policy};
 
+/// The variables of an attempt that tell its processes from all others.
+pub const ATTEMPT_VARIABLE: &str = "METRICSJOB_ATTEMPT";
+pub const RUN_VARIABLE: &str = "METRICSJOB_RUN_ID";
+const TAG: [&str; 2] = [RUN_VARIABLE, ATTEMPT_VARIABLE];
+
 /// POSIX shells' exit codes for a command that could not be started.
 const NOT_EXECUTABLE: u8 = 126;
 const NOT_FOUND: u8 = 127;
 
 /// How long a killed process may take to die before it is given up: one that waits for a device or a
 /// network file system cannot be killed.
-const DYING: Duration = Duration::from_secs(5);
+const DYING: Duration = Duration::from_secs(2);
 
 /// How often it is looked whether a process is left of those that were told to end.
 const TICK: Duration = Duration::from_millis(10);
+
+/// The time after which it is looked again for those that are in no process group of their own, for which all of
+/// `/proc` is read.
+const WALK: Duration = Duration::from_millis(50);
 
 /// Runs `command` with `variables` in its environment and waits for its end, or for its timeout's.
 /// Signals that this process gets are passed on to it.
@@ -64,7 +74,7 @@ pub fn attempt(
     signals: &Signals,
 ) -> Attempt {
     match Running::start(command, variables, events, signals) {
-        Ok(running) => running.wait(command, policy, signals),
+        Ok(running) => running.wait(command, policy, events, signals),
         Err((code, reason)) => Attempt {
             outcome: Outcome::Failure(code),
             failure: Some(format!("could not start {:?}: {reason}", command.program())),
@@ -147,7 +157,10 @@ impl Running {
             if signals.are_told() {
                 child.stdin(Stdio::null());
             }
-            Processes::start(&mut child, signals.are_told())
+            let tag = variables.iter().filter(|(name, _)| TAG.contains(name));
+            let tag =
+                tag.map(|(name, value)| [name.as_bytes(), b"=", value.as_encoded_bytes()].concat());
+            Processes::start(&mut child, tag.collect(), signals.are_told())
         };
         let processes = match start(command.program(), command.arguments()) {
             // A script that does not name its interpreter, as execvp(3), shells and env(1) run it.
@@ -167,17 +180,24 @@ impl Running {
         })
     }
 
-    fn wait(mut self, command: &Command, policy: &Policy, signals: &Signals) -> Attempt {
+    fn wait(
+        mut self,
+        command: &Command,
+        policy: &Policy,
+        events: &Events,
+        signals: &Signals,
+    ) -> Attempt {
         // A time that is too far away for the clock never comes.
         let deadline = policy.timeout.and_then(|t| self.started.checked_add(t));
         let mut ending = Ending::Not;
+        let mut is_timeout = false;
         let mut interrupted = None;
         let end = loop {
             let now = Instant::now();
             let end = self.processes.reap();
             let is_left = match (end, ending) {
                 (None, _) => true,
-                (Some(_), Ending::Not) => false,
+                (Some(_), Ending::Not) if interrupted.is_none() => false,
                 (Some(_), _) => self.processes.are_alive(),
             };
             if !is_left {
@@ -185,10 +205,13 @@ impl Running {
             }
             let next = match ending {
                 Ending::Not => {
-                    if deadline.is_some_and(|deadline| now >= deadline) {
-                        self.processes.signal(Signal::SIGTERM);
+                    // Once the command has ended by a signal, what is left of it is not to go on.
+                    let has_timed_out = deadline.is_some_and(|deadline| now >= deadline);
+                    if has_timed_out || end.is_some() {
+                        is_timeout = end.is_none();
+                        self.processes.end(Signal::SIGTERM);
                         // One that is stopped could not end otherwise.
-                        self.processes.signal(Signal::SIGCONT);
+                        self.processes.end(Signal::SIGCONT);
                         ending = Ending::Terminated {
                             kill_at: now.checked_add(policy.kill_after),
                         };
@@ -198,7 +221,7 @@ impl Running {
                 }
                 Ending::Terminated { kill_at } => {
                     if kill_at.is_some_and(|kill_at| now >= kill_at) {
-                        self.processes.signal(Signal::SIGKILL);
+                        self.processes.end(Signal::SIGKILL);
                         ending = Ending::Killed {
                             give_up_at: now + DYING,
                         };
@@ -211,13 +234,14 @@ impl Running {
                         break end;
                     }
                     // One that was just being born did not get it.
-                    self.processes.signal(Signal::SIGKILL);
+                    self.processes.end(Signal::SIGKILL);
                     Some(give_up_at)
                 }
             };
             // The last ones may not be children of ours, so that nothing tells of their end.
             let next = match end {
-                Some(_) => Some(now + TICK),
+                Some(_) if self.processes.is_group_alive() => Some(now + TICK),
+                Some(_) => Some(now + WALK),
                 None if self.processes.must_be_polled() => {
                     Some(next.map_or(now + TICK, |next| next.min(now + TICK)))
                 }
@@ -240,16 +264,23 @@ impl Running {
                 }
             }
         };
+        for left in self.processes.left() {
+            events.warn(left);
+        }
+        let ending = is_timeout.then_some(ending);
         self.finish(end, ending, interrupted, command, policy, signals)
     }
 
-    fn pass_on(&self, received: Received) {
+    fn pass_on(&mut self, received: Received) {
         let have_it = received.is_from_kernel && self.processes.share_our_group();
         if received.is(SIGCHLD) {
             return;
         }
         if let (false, Ok(signal)) = (have_it, Signal::try_from(i32::from(received.number))) {
-            self.processes.signal(signal);
+            match received.is_ending() {
+                true => self.processes.end(signal),
+                false => self.processes.signal(signal),
+            }
         }
         if received.is(SIGTSTP) {
             // We stop as they do, so that the shell has the terminal back. The SIGCONT that ends
@@ -261,13 +292,13 @@ impl Running {
     fn finish(
         self,
         end: Option<End>,
-        ending: Ending,
+        timeout: Option<Ending>,
         interrupted: Option<Received>,
         command: &Command,
         policy: &Policy,
         signals: &Signals,
     ) -> Attempt {
-        let is_timeout = !matches!(ending, Ending::Not);
+        let is_timeout = timeout.is_some();
         let give_up_at = is_timeout.then(|| Instant::now() + DYING);
         for capture in self.captures {
             capture.finish();
@@ -281,13 +312,13 @@ impl Running {
             None => Outcome::Timeout,
         };
         let failure = is_timeout.then(|| {
-            let timeout = humantime::format_duration(policy.timeout.unwrap_or_default());
-            let fate = match (end, ending) {
+            let longest = humantime::format_duration(policy.timeout.unwrap_or_default());
+            let fate = match (end, timeout) {
                 (None, _) => ", and even SIGKILL did not end it",
-                (_, Ending::Killed { .. }) => " and had to be killed",
+                (_, Some(Ending::Killed { .. })) => " and had to be killed",
                 _ => "",
             };
-            format!("it took longer than {timeout}{fate}")
+            format!("it took longer than {longest}{fate}")
         });
         let tail = self.tail.lock().unwrap_or_else(PoisonError::into_inner);
         Attempt {

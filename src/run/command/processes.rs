@@ -1,9 +1,9 @@
 //! The processes of a command.
 
-use std::collections::BTreeSet;
-use std::fs::{self, File};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
@@ -11,10 +11,11 @@ use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 use nix::errno::Errno;
 use nix::libc;
 use nix::sys::prctl;
-use nix::sys::signal::{Signal, kill, killpg};
+use nix::sys::signal::{Signal, killpg};
 use nix::sys::wait::{Id, WaitPidFlag, waitid};
 use nix::unistd::Pid;
 
+use super::lineage::{Identity, Lineage, Member, pidfd};
 use super::sigpipe;
 use crate::run::Usage;
 
@@ -22,7 +23,8 @@ use crate::run::Usage;
 ///
 /// Without a terminal they are a process group of their own. On a terminal they stay in ours, so
 /// that the keys (Ctrl-C, Ctrl-Z), job control of the shell and reading from the terminal are as
-/// without us, in pipelines too; which processes they are is then read from `/proc`.
+/// without us, in pipelines too; which processes they are is then read from `/proc`, as it is of those that have left
+/// the process group.
 pub struct Processes {
     /// The process that was started.
     leader: Pid,
@@ -32,7 +34,15 @@ pub struct Processes {
     /// What can be read once the leader has ended, if that is known otherwise than by SIGCHLD.
     leader_fd: Option<OwnedFd>,
     end: Option<End>,
+    lineage: Lineage,
+    /// The names of those that we may not send signals to.
+    out_of_reach: BTreeMap<Identity, String>,
+    /// The reason why some of them may not have been found.
+    blindness: Option<io::Error>,
 }
+
+/// How often it is looked for more of them while new ones are found.
+const MAX_WALKS: usize = 20;
 
 /// The leaders that have not been waited for, of processes among others.
 static LEADERS: Mutex<BTreeSet<i32>> = Mutex::new(BTreeSet::new());
@@ -49,8 +59,14 @@ pub struct End {
 }
 
 impl Processes {
-    /// Starts `command`. Among others are those of a process that has several at a time.
-    pub fn start(command: &mut Command, are_among_others: bool) -> io::Result<Self> {
+    /// Starts `command`, which gets each of `tag` (`NAME=value`) in its environment. Among others are those of a process
+    /// that has several at a time.
+    pub fn start(
+        command: &mut Command,
+        tag: Vec<Vec<u8>>,
+        are_among_others: bool,
+    ) -> io::Result<Self> {
+        let since = Lineage::now();
         let shares_our_group = !are_among_others && has_terminal();
         if !shares_our_group {
             command.process_group(0);
@@ -84,6 +100,9 @@ impl Processes {
             are_among_others,
             leader_fd,
             end: None,
+            lineage: Lineage::new(tag, since, !are_among_others),
+            out_of_reach: BTreeMap::new(),
+            blindness: None,
         })
     }
 
@@ -105,24 +124,92 @@ impl Processes {
         self.shares_our_group
     }
 
-    /// Sends `signal` to all of them.
-    pub fn signal(&self, signal: Signal) {
+    /// Sends `signal` to those of the process group, or on a terminal to all of them.
+    pub fn signal(&mut self, signal: Signal) {
         // One that has ended in the meantime needs none.
         if !self.shares_our_group {
             let _ = killpg(self.leader, signal);
             return;
         }
-        for process in descendants() {
-            let _ = kill(process, signal);
+        for member in self.members() {
+            self.tell(&member, signal);
         }
     }
 
-    /// Whether one of them is left.
-    pub fn are_alive(&self) -> bool {
-        match self.shares_our_group {
-            true => !descendants().is_empty(),
-            false => killpg(self.leader, None) != Err(Errno::ESRCH),
+    /// Sends `signal`, by which they are to end, to all of them: to the process group first, then to whatever has left
+    /// it.
+    pub fn end(&mut self, signal: Signal) {
+        if !self.shares_our_group {
+            let _ = killpg(self.leader, signal);
         }
+        // What is stopped can bring forth nothing more while it is looked for.
+        let first = match signal {
+            Signal::SIGKILL => Signal::SIGSTOP,
+            signal => signal,
+        };
+        let mut told = BTreeMap::new();
+        for _ in 0..MAX_WALKS {
+            let mut is_any_new = false;
+            for member in self.members() {
+                let is_of_group = !self.shares_our_group && member.group == self.leader.as_raw();
+                if !is_of_group && !told.contains_key(&member.identity) {
+                    is_any_new = true;
+                    self.tell(&member, first);
+                    told.insert(member.identity, member);
+                }
+            }
+            if !is_any_new {
+                break;
+            }
+        }
+        if signal == Signal::SIGKILL {
+            for member in told.values() {
+                self.tell(member, signal);
+            }
+        }
+    }
+
+    /// The living ones that we may send signals to.
+    fn members(&mut self) -> Vec<Member> {
+        let leader = self.end.is_none().then_some(self.leader.as_raw());
+        match self.lineage.members(leader) {
+            Ok(mut members) => {
+                members.retain(|member| !self.out_of_reach.contains_key(&member.identity));
+                members
+            }
+            Err(error) => {
+                self.blindness.get_or_insert(error);
+                Vec::new()
+            }
+        }
+    }
+
+    fn tell(&mut self, member: &Member, signal: Signal) {
+        if member.signal(signal).is_err() {
+            let name = member.name.clone();
+            self.out_of_reach.insert(member.identity, name);
+        }
+    }
+
+    /// Returns true if they have a process group of their own and one of it is left.
+    pub fn is_group_alive(&self) -> bool {
+        !self.shares_our_group && killpg(self.leader, None) != Err(Errno::ESRCH)
+    }
+
+    /// Returns true if one of them is left that we may send signals to.
+    pub fn are_alive(&mut self) -> bool {
+        self.is_group_alive() || !self.members().is_empty()
+    }
+
+    /// The reasons why some may be left that should have ended, in words for a person.
+    pub fn left(&self) -> Vec<String> {
+        let left = self.out_of_reach.iter().map(|((pid, _), name)| {
+            format!("{name} (pid {pid}) goes on: it belongs to another user and may not be ended")
+        });
+        let blind = self.blindness.iter().map(|error| {
+            format!("processes that left the command's process group may go on: could not read /proc: {error}")
+        });
+        left.chain(blind).collect()
     }
 
     /// Takes notice of those that have ended; returns the end of the one that was started.
@@ -203,54 +290,7 @@ fn wait4(pid: i32) -> (i32, End) {
     (pid, End { status, usage })
 }
 
-/// A descriptor that can be read once the process has ended; Linux has them since 5.3.
-fn pidfd(pid: i32) -> Option<OwnedFd> {
-    // SAFETY: pidfd_open(2) touches no memory of ours, and its result is a new descriptor that is ours.
-    unsafe {
-        let fd = libc::syscall(libc::SYS_pidfd_open, pid, 0);
-        let fd = i32::try_from(fd).ok().filter(|fd| *fd >= 0)?;
-        Some(OwnedFd::from_raw_fd(fd))
-    }
-}
-
 /// Whether this process has a controlling terminal.
 fn has_terminal() -> bool {
     File::open("/dev/tty").is_ok()
-}
-
-/// The living processes that come from this one. All of them do so because of the command: nothing
-/// else here starts processes.
-fn descendants() -> Vec<Pid> {
-    let Ok(entries) = fs::read_dir("/proc") else {
-        return Vec::new();
-    };
-    let mut processes: Vec<(i32, i32)> = entries
-        .filter_map(|entry| {
-            let pid = entry.ok()?.file_name().to_str()?.parse().ok()?;
-            Some((pid, parent(pid)?))
-        })
-        .collect();
-    let mut found = vec![Pid::this().as_raw()];
-    let mut next = 0;
-    while let Some(&process) = found.get(next) {
-        let (children, rest) = processes
-            .into_iter()
-            .partition(|(_, parent)| *parent == process);
-        let children: Vec<(i32, i32)> = children;
-        found.extend(children.into_iter().map(|(pid, _)| pid));
-        processes = rest;
-        next += 1;
-    }
-    found.into_iter().skip(1).map(Pid::from_raw).collect()
-}
-
-/// The parent of a process that has not ended.
-fn parent(pid: i32) -> Option<i32> {
-    let stat = fs::read(format!("/proc/{pid}/stat")).ok()?;
-    let stat = String::from_utf8_lossy(&stat);
-    // The name before it can hold anything. See proc_pid_stat(5).
-    let (_, fields) = stat.rsplit_once(')')?;
-    let mut fields = fields.split_ascii_whitespace();
-    let state = fields.next()?;
-    (state != "Z" && state != "X").then(|| fields.next()?.parse().ok())?
 }

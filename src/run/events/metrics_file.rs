@@ -1,10 +1,13 @@
 //! The file to which a running job appends its metrics.
 
+use std::env;
+use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::Path;
 
-use tempfile::{NamedTempFile, TempPath};
+use tempfile::TempPath;
 
+use super::leftovers;
 use crate::files;
 
 /// A line that is longer is left out.
@@ -13,6 +16,8 @@ const MAX_LINE: usize = 64 * 1024;
 /// The file to which a running job appends its metrics; removed when this is dropped.
 pub struct MetricsFile {
     path: TempPath,
+    /// Locked for as long as it is open.
+    _lock: File,
     /// How far it was read.
     offset: u64,
     /// The number of the last line that was read.
@@ -20,18 +25,39 @@ pub struct MetricsFile {
     /// The beginning of a line whose end is not there yet.
     line: Vec<u8>,
     is_too_long: bool,
+    /// How many bytes may still be read.
+    left: u64,
+}
+
+/// Why a metrics file was not read to its end.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    #[error(
+        "{0} bytes at the end are left out, because there are more than --metrics-limit allows for"
+    )]
+    TooLarge(u64),
+    #[error("{0} bytes at the end are left out, because a signal came")]
+    Interrupted(u64),
 }
 
 impl MetricsFile {
-    /// Makes one in the directory for temporary files, for this user alone.
-    pub fn create() -> io::Result<Self> {
-        let file = NamedTempFile::with_prefix("metricsjob-")?;
+    /// Makes one in the directory for temporary files, for this user alone. What killed runs left there is removed.
+    ///
+    /// No more than `limit` bytes will be read.
+    pub fn create(limit: usize) -> io::Result<Self> {
+        let dir = env::temp_dir();
+        let (path, lock) = leftovers::make(&dir)?;
+        leftovers::sweep(&dir);
         Ok(MetricsFile {
-            path: file.into_temp_path(),
+            path,
+            _lock: lock,
             offset: 0,
             number: 0,
             line: Vec::new(),
             is_too_long: false,
+            left: limit as u64,
         })
     }
 
@@ -41,12 +67,14 @@ impl MetricsFile {
 
     /// Gives each line that is new, with its number from 1, to `each`; `None` is one that is too long. The last one is not given
     /// before it has a line feed, unless it `is_final`. A file that has become shorter, because it
-    /// was written anew, is read from its beginning.
+    /// was written anew, is read from its beginning. What is appended meanwhile is for another time, because who
+    /// appends may never end. It `goes_on` is asked now and then.
     pub fn read(
         &mut self,
         is_final: bool,
+        goes_on: impl Fn() -> bool,
         mut each: impl FnMut(usize, Option<&[u8]>),
-    ) -> io::Result<()> {
+    ) -> Result<(), ReadError> {
         // The job may have put anything there.
         let mut file = files::open_to_read(&self.path)?;
         let metadata = file.metadata()?;
@@ -57,16 +85,23 @@ impl MetricsFile {
         }
         file.seek(SeekFrom::Start(self.offset))?;
         // Most jobs write nothing.
-        let is_new = metadata.len() > self.offset;
-        let mut buffer = vec![0; if is_new { 64 * 1024 } else { 0 }];
+        let new = metadata.len() - self.offset;
+        let mut buffer = vec![0; if new > 0 { 64 * 1024 } else { 0 }];
+        let mut file = file.take(new.min(self.left));
+        let mut is_stopped = false;
         loop {
+            if !goes_on() {
+                is_stopped = true;
+                break;
+            }
             let length = match file.read(&mut buffer) {
                 Ok(0) => break,
                 Ok(length) => length,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Err(error) => return Err(error),
+                Err(error) => return Err(error.into()),
             };
             self.offset += length as u64;
+            self.left -= length as u64;
             for piece in buffer[..length].split_inclusive(|&byte| byte == b'\n') {
                 let text = piece.strip_suffix(b"\n");
                 let room = MAX_LINE - self.line.len();
@@ -78,6 +113,14 @@ impl MetricsFile {
                 }
             }
         }
+        let unread = metadata.len().saturating_sub(self.offset);
+        if unread > 0 && is_stopped {
+            return Err(ReadError::Interrupted(unread));
+        }
+        if unread > 0 && self.left == 0 {
+            return Err(ReadError::TooLarge(unread));
+        }
+        // Of a line that is cut off nobody knows what it would have said.
         if is_final && !self.line.is_empty() {
             self.end_line(&mut each);
         }
@@ -105,13 +148,11 @@ mod tests {
     /// A carriage return is up to the parser of the lines.
     #[test]
     fn lines_end_at_line_feeds_alone() {
-        let mut file = MetricsFile::create().unwrap();
+        let mut file = MetricsFile::create(1000).unwrap();
         fs::write(file.path(), "a 1\r\nb 2\rc 3\n\nd 4\r").unwrap();
         let mut lines = Vec::new();
-        file.read(true, |number, line| {
-            lines.push((number, line.unwrap().to_vec()))
-        })
-        .unwrap();
+        let each = |number, line: Option<&[u8]>| lines.push((number, line.unwrap().to_vec()));
+        file.read(true, || true, each).unwrap();
         let expected: [&[u8]; 4] = [b"a 1\r", b"b 2\rc 3", b"", b"d 4\r"];
         let expected: Vec<_> = (1..).zip(expected.map(<[u8]>::to_vec)).collect();
         assert_eq!(lines, expected);

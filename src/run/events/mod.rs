@@ -1,11 +1,13 @@
 //! Metrics from inside a running job: the file that it appends to, and its output.
 //!
 //! - [`Event`]: what `metricsjob metric` appends.
+//! - `metrics_file`: the file, and `leftovers` what becomes of those of killed runs.
 //! - `search`: the output, line by line, for matches of the job's patterns.
 //! - `collector`: what all of them come to.
 
 mod collector;
 mod event;
+mod leftovers;
 mod metrics_file;
 mod search;
 
@@ -15,7 +17,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use prometheus::Registry;
 
 use self::collector::Collector;
-use self::metrics_file::MetricsFile;
+use self::metrics_file::{MetricsFile, ReadError};
 use self::search::{Found, Search};
 use crate::job::metric_rule::{MetricRule, OutputStream};
 use crate::job::{Job, Work};
@@ -61,7 +63,7 @@ impl Events {
         let mut warnings = Warnings::default();
         let file = match &job.work {
             Work::Builtin(..) => None,
-            Work::Command(_) => MetricsFile::create()
+            Work::Command(_) => MetricsFile::create(job.policy.metrics_limit)
                 .map_err(|error| {
                     warnings.add(format!(
                         "could not make a file for the job's metrics: {error}; {METRICS_VARIABLE} is not set"
@@ -125,12 +127,13 @@ impl Events {
 
     /// All metrics so far, sorted by name for each place they come from.
     pub fn families(&self) -> Vec<Family> {
-        self.gather(false).0
+        self.gather(false, || true).0
     }
 
-    /// All metrics of the job, which has ended, and what is to be warned about.
-    pub fn finish(&self) -> (Vec<Family>, Vec<String>) {
-        let (families, mut state) = self.gather(true);
+    /// All metrics of the job, which has ended, and what is to be warned about. Of its file no more is read once it no
+    /// longer `goes_on`.
+    pub fn finish(&self, goes_on: impl Fn() -> bool) -> (Vec<Family>, Vec<String>) {
+        let (families, mut state) = self.gather(true, goes_on);
         (families, std::mem::take(&mut state.warnings).into_lines())
     }
 
@@ -139,13 +142,17 @@ impl Events {
         self.state().warnings.add(warning);
     }
 
-    fn gather(&self, is_final: bool) -> (Vec<Family>, MutexGuard<'_, State>) {
+    fn gather(
+        &self,
+        is_final: bool,
+        goes_on: impl Fn() -> bool,
+    ) -> (Vec<Family>, MutexGuard<'_, State>) {
         let mut families = registry::gather(&locked(&self.registry));
         let searches = locked(&self.searches).clone();
         let mut searches: Vec<_> = searches.iter().map(|search| locked(search)).collect();
         searches.retain(|search| search.has_unfinished());
         let mut state = self.state();
-        state.read_file(is_final);
+        state.read_file(is_final, goes_on);
         if searches.is_empty() {
             families.extend(state.collector.families());
         } else {
@@ -194,14 +201,14 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl State {
-    fn read_file(&mut self, is_final: bool) {
+    fn read_file(&mut self, is_final: bool, goes_on: impl Fn() -> bool) {
         let State {
             collector,
             file,
             warnings,
         } = self;
         let Some(file) = file else { return };
-        let result = file.read(is_final, |number, line| {
+        let result = file.read(is_final, goes_on, |number, line| {
             let result = match line {
                 Some(line) => collector.line(line),
                 None => Err("it is too long".into()),
@@ -212,8 +219,12 @@ impl State {
                 ));
             }
         });
-        if let (Err(error), true) = (result, is_final) {
-            warnings.add(format!("could not read the job's metrics: {error}"));
+        match result {
+            Err(ReadError::Io(error)) if is_final => {
+                warnings.add(format!("could not read the job's metrics: {error}"));
+            }
+            Err(error) if is_final => warnings.add(format!("the job's metrics: {error}")),
+            _ => {}
         }
     }
 }

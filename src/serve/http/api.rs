@@ -173,9 +173,8 @@ pub async fn run(State(app): State<Arc<App>>, Named(id): Named) -> Response {
 
 pub async fn start(State(app): State<Arc<App>>, Named(name): Named, request: Request) -> Response {
     let (parts, body) = request.into_parts();
-    let granted = app.permission.granted_to(&parts.extensions);
-    if let Err(why) = granted.check(&parts.headers) {
-        return error(StatusCode::FORBIDDEN, why);
+    if let Err(why) = app.permission.check(&parts.extensions) {
+        return error(StatusCode::FORBIDDEN, why.to_string());
     }
     let changes = match Changes::read(&parts.headers, body, app.read_timeout).await {
         Ok(changes) => changes,
@@ -190,9 +189,16 @@ pub async fn start(State(app): State<Arc<App>>, Named(name): Named, request: Req
     let Some(job) = job else {
         return unknown(&name);
     };
+    if !app.offers(&job) {
+        let why = format!(
+            "{name} is compiled in, and is started over HTTP with --demo only: write a job file for what is to be \
+             started, with builtin = …"
+        );
+        return error(StatusCode::FORBIDDEN, why);
+    }
     let (job, key) = match changes.apply(&job) {
         Ok(changed) => changed,
-        Err(problem) => return error(StatusCode::BAD_REQUEST, problem),
+        Err(unfit) => return error(unfit.status(), unfit.to_string()),
     };
     answered_by(
         move || {
@@ -231,9 +237,8 @@ fn accepted(request: &RunRequest) -> Response {
 }
 
 pub async fn reload(State(app): State<Arc<App>>, parts: Parts) -> Response {
-    let granted = app.permission.granted_to(&parts.extensions);
-    if let Err(why) = granted.check(&parts.headers) {
-        return error(StatusCode::FORBIDDEN, why);
+    if let Err(why) = app.permission.check(&parts.extensions) {
+        return error(StatusCode::FORBIDDEN, why.to_string());
     }
     answered_by(
         move || app.reload(),

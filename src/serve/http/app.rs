@@ -8,6 +8,7 @@ use tokio::sync::Semaphore;
 use super::health::Health;
 use super::permission::Permission;
 use crate::job::catalog::{Catalog, CatalogError};
+use crate::job::{DefinedIn, Job};
 use crate::metrics::Family;
 use crate::observe::Observer;
 use crate::push::self_report;
@@ -68,6 +69,11 @@ impl App {
             http: parts.http,
             scheduler: parts.scheduler,
         })
+    }
+
+    /// Returns true if runs of the job may be asked for: it is of a job file, or shown on purpose.
+    pub fn offers(&self, job: &Job) -> bool {
+        self.with_demos || job.defined_in != DefinedIn::CompiledIn
     }
 
     /// Reads the job files again. It may take a while.

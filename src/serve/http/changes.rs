@@ -15,9 +15,30 @@ use tokio::time::timeout;
 use super::answer::error;
 use crate::job::{Job, Work};
 use crate::metrics::GroupingKey;
+use crate::web::content_encoding::{ContentEncoding, content_encoding};
 
 /// How large the body of a request may be.
 const MAX_BODY: usize = 64 * 1024;
+
+/// Why a run is not changed as a request wants it.
+#[derive(Debug, thiserror::Error)]
+pub enum Unfit {
+    #[error("{0}")]
+    Bad(String),
+    #[error(
+        "params.{param}: it may not be set over HTTP; the job file of {job} allows it by http_params = [\"{param}\"]"
+    )]
+    NotListed { param: String, job: String },
+}
+
+impl Unfit {
+    pub fn status(&self) -> StatusCode {
+        match self {
+            Unfit::Bad(_) => StatusCode::BAD_REQUEST,
+            Unfit::NotListed { .. } => StatusCode::FORBIDDEN,
+        }
+    }
+}
 
 /// What a request may change of a run.
 #[derive(Default, Deserialize)]
@@ -60,6 +81,10 @@ impl Changes {
         if body.is_empty() {
             return Ok(Changes::default());
         }
+        if content_encoding(headers) != Ok(ContentEncoding::Identity) {
+            let why = "a body with a Content-Encoding is not read: send it as it is";
+            return Err(error(StatusCode::UNSUPPORTED_MEDIA_TYPE, why));
+        }
         // By itself it would take an array, too.
         let object = serde_json::from_slice::<Map<String, Json>>(&body);
         let changes = object.and_then(|object| serde_json::from_value(object.into()));
@@ -71,8 +96,8 @@ impl Changes {
         })
     }
 
-    /// The job and the grouping key of a run with these self.
-    pub fn apply(self, job: &Job) -> Result<(Job, GroupingKey), String> {
+    /// The job and the grouping key of a run with them.
+    pub fn apply(self, job: &Job) -> Result<(Job, GroupingKey), Unfit> {
         let mut job = job.clone();
         if let Work::Builtin(_, params) = &mut job.work {
             for (name, value) in &self.params {
@@ -80,30 +105,43 @@ impl Changes {
                     Json::String(text) => text.clone(),
                     Json::Number(number) => number.to_string(),
                     Json::Bool(boolean) => boolean.to_string(),
-                    _ => return Err(format!("params.{name} must be a string, number or boolean")),
+                    _ => {
+                        let why = format!("params.{name} must be a string, number or boolean");
+                        return Err(Unfit::Bad(why));
+                    }
                 };
                 params.set(name, text, format!("params.{name}"));
             }
         } else if let Some(name) = self.params.keys().next() {
             let job = &job.name;
-            return Err(format!(
+            return Err(Unfit::Bad(format!(
                 "params.{name}: {job} runs a command, and only a built-in has parameters"
-            ));
+            )));
         }
         if let Work::Builtin(builtin, params) = &job.work {
             if let Some(error) = params.unknown(builtin.name(), builtin.params()).first() {
-                return Err(error.to_string());
+                return Err(Unfit::Bad(error.to_string()));
             }
-            builtin.prepare(params).map_err(|error| error.to_string())?;
+            // Before they are read: that may look at what they name.
+            let mut given = self.params.keys();
+            if let Some(name) = given.find(|name| !job.http_params.contains(name)) {
+                return Err(Unfit::NotListed {
+                    param: name.clone(),
+                    job: job.name.clone(),
+                });
+            }
+            let prepared = builtin.prepare(params);
+            prepared.map_err(|error| Unfit::Bad(error.to_string()))?;
         }
         let mut labels = Vec::new();
         for (name, value) in self.grouping {
             match value {
                 Json::String(value) => labels.push((name, value)),
-                _ => return Err(format!("grouping.{name} must be a string")),
+                _ => return Err(Unfit::Bad(format!("grouping.{name} must be a string"))),
             }
         }
-        let key = job.key(labels).map_err(|error| error.to_string())?;
+        let key = job.key(labels);
+        let key = key.map_err(|error| Unfit::Bad(error.to_string()))?;
         Ok((job, key))
     }
 }

@@ -9,7 +9,6 @@ use axum::response::{IntoResponse, Response};
 use tokio::task::spawn_blocking;
 
 use super::app::App;
-use super::permission::Granted;
 use crate::metrics::unix_seconds;
 use crate::page::Query;
 use crate::panics::point;
@@ -23,7 +22,7 @@ pub async fn page(
     RawQuery(query): RawQuery,
     extensions: Extensions,
 ) -> Response {
-    let can_start = app.permission.granted_to(&extensions) != Granted::Nobody;
+    let can_start = app.permission.check(&extensions).is_ok();
     let query = Query::of(query.as_deref().unwrap_or_default());
     let rendered = spawn_blocking(move || {
         let html = render(&app, &query, can_start);
@@ -63,7 +62,7 @@ fn render(app: &App, query: &Query, can_start: bool) -> String {
     let page_count = wanted.len().div_ceil(SHOWN).max(1);
     let page_number = query.page.clamp(1, page_count);
     let shown = wanted.iter().skip((page_number - 1) * SHOWN).take(SHOWN);
-    let jobs: Vec<JobView> = shown.map(|entry| job_view(entry)).collect();
+    let jobs: Vec<JobView> = shown.map(|entry| job_view(app, entry)).collect();
     let (total, matching) = (board.jobs.len(), wanted.len());
     let problems = board.problems.clone();
     let is_ending = board.is_ending;
@@ -87,7 +86,7 @@ fn render(app: &App, query: &Query, can_start: bool) -> String {
     .render()
 }
 
-fn job_view(entry: &Entry) -> JobView {
+fn job_view(app: &App, entry: &Entry) -> JobView {
     let job = &entry.job;
     let plan = job.plan.as_ref();
     let zone = plan.and_then(|plan| plan.schedule.zone());
@@ -102,6 +101,7 @@ fn job_view(entry: &Entry) -> JobView {
         running: running.map(|since| unix_seconds(*since)),
         queued: entry.waiting(),
         is_demo: job.is_demo,
+        can_start: app.offers(job),
         last: entry.last.as_deref().map(|last| RunView::of(&last.run)),
         recent: entry.recent.iter().cloned().collect(),
         last_failure: entry.last_failure.as_deref().map(|finished| Failure {

@@ -17,6 +17,7 @@ mod permission;
 mod router;
 mod scrape;
 
+pub use answer::error;
 pub use app::{App, Parts};
 pub use permission::Permission;
 pub use router::router;

@@ -56,7 +56,7 @@ fn state(job: &JobView) -> Markup {
 /// Hidden and without use until the script shows it.
 fn button(page: &Page<'_>, job: &JobView, path: &str) -> Markup {
     html! {
-        @if page.can_start {
+        @if page.can_start && job.can_start {
             button type="button" hidden disabled[page.is_ending] data-start={ (path) "/runs" }
                 aria-label={ "Run now: " (visible(&job.name)) } { "Run now" }
         }

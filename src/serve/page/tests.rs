@@ -44,6 +44,7 @@ fn job(name: &str, recent: Vec<RunView>) -> JobView {
         name: name.into(),
         last: recent.last().cloned(),
         recent,
+        can_start: true,
         ..JobView::default()
     }
 }
@@ -82,6 +83,7 @@ fn a_job_and_all_about_it() {
         running: Some(NOW as f64 - 130.0),
         queued: 2,
         is_demo: true,
+        can_start: true,
         last_failure: Some(failure("no space left")),
         ..job("nightly", vec![run("success", 0, 125.0)])
     }];
@@ -231,6 +233,12 @@ fn runs_are_offered_where_they_can_be_begun() {
     };
     assert_has(&shown(true, false), &[button]);
     assert!(!shown(false, false).contains("data-start"));
+    // Some jobs are not begun over HTTP.
+    let job = JobView {
+        can_start: false,
+        ..job("j", vec![])
+    };
+    assert!(!page(&[job]).render().contains("data-start"));
     let ending = shown(true, true);
     assert_has(&ending, &["hidden disabled data-start", "is ending"]);
 }

@@ -27,6 +27,7 @@ use tracing::{error, info};
 use super::gate::Gate;
 use super::pool::locked;
 use super::users::Checker;
+use crate::trust;
 pub use error::{ConfigError, Problem};
 use files::Files;
 
@@ -127,7 +128,8 @@ impl Config {
 }
 
 fn read(path: &Path, checker: &Arc<Checker>, files: &mut Files) -> Result<Current, ConfigError> {
-    let bytes = files.read(path).map_err(|source| ConfigError::Read {
+    let bytes = trust::check_for_root(path).and_then(|()| files.read(path));
+    let bytes = bytes.map_err(|source| ConfigError::Read {
         path: path.to_owned(),
         source,
     })?;

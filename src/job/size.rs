@@ -1,4 +1,4 @@
-//! Sizes on the command line.
+//! Sizes on the command line and in job files.
 
 /// Reads a number of bytes: `65536`, `64KiB`, `32MiB`, `1GiB`.
 pub fn parse_size(text: &str) -> Result<usize, String> {

@@ -1,0 +1,291 @@
+//! The rules of a native histogram: one that breaks them makes Prometheus refuse the whole scrape.
+//!
+//! They are those of `Validate` in Prometheus' `model/histogram`, of all versions since 2.40. The format of
+//! exposition has no custom bounds, so a histogram of their schema has one bucket at most.
+
+use super::count::Count;
+use super::native::{NativeBuckets, NativeHistogram};
+use super::native_buckets::{CUSTOM_BOUNDS, SCHEMAS};
+
+/// The most spans, and the most buckets, of one side. Client libraries keep some hundreds.
+pub const MAX_BUCKETS: usize = 10_000;
+
+/// The furthest bucket from zero: the distance of any two is an `i32`, in which Prometheus adds offsets.
+/// No finite number is further away than index 262,144.
+const MAX_INDEX: i64 = (i32::MAX / 2) as i64;
+
+/// A rule that a native histogram breaks.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NativeError {
+    #[error("schema {0} is neither one of -4 to 8 nor that of custom bounds, -53")]
+    Schema(i32),
+    #[error("{found} {what} are more than {MAX_BUCKETS} on one side")]
+    TooMany { found: usize, what: &'static str },
+    #[error("its {side} spans are of {spans} buckets, and it has counts of {counts}")]
+    Spans {
+        side: Side,
+        spans: u64,
+        counts: usize,
+    },
+    #[error("the offset of {side} span {number} is {offset}, below 0")]
+    Offset {
+        side: Side,
+        number: usize,
+        offset: i32,
+    },
+    #[error("{side} span {number} is further from zero than any number")]
+    Index { side: Side, number: usize },
+    #[error("{side} bucket {number} counts {count}")]
+    Bucket {
+        side: Side,
+        number: usize,
+        count: String,
+    },
+    #[error("{what} is {count}")]
+    Count { what: &'static str, count: String },
+    #[error("the counts of its buckets add up to more than 64 bits hold")]
+    Overflow,
+    #[error("its buckets count {in_buckets}, and it counts {count} in all")]
+    Sum { in_buckets: String, count: String },
+    #[error("with custom bounds (schema -53) it has {0}")]
+    Custom(&'static str),
+}
+
+/// Buckets of values below or above zero.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Side {
+    Negative,
+    Positive,
+}
+
+impl std::fmt::Display for Side {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Side::Negative => "negative",
+            Side::Positive => "positive",
+        })
+    }
+}
+
+impl NativeHistogram {
+    /// Checks what Prometheus checks of a histogram with this `count` and `sum`, and its size.
+    ///
+    /// # Errors
+    ///
+    /// The first rule that is broken.
+    pub fn check(&self, count: Count, sum: f64) -> Result<(), NativeError> {
+        for (_, buckets) in self.sides() {
+            buckets.check_size()?;
+        }
+        if !self.is_native_to_any() {
+            return Ok(());
+        }
+        self.check_counts(count)?;
+        // As Prometheus tells a float histogram. An integer one gets no counts of a float field.
+        let is_positive = |count: Count| matches!(count, Count::Float(float) if float > 0.0);
+        let is_float = is_positive(count) || self.zero_count.is_some_and(is_positive);
+        self.check_schema(is_float)?;
+        match is_float {
+            true => self.check_floats(count.to_f64_field()),
+            false => self.check_integers(count.to_integer_field(), sum),
+        }
+    }
+
+    fn sides(&self) -> [(Side, &NativeBuckets); 2] {
+        [
+            (Side::Negative, &self.negative),
+            (Side::Positive, &self.positive),
+        ]
+    }
+
+    /// Returns true if any version of Prometheus takes it for a native histogram: before 2.45 it looked at
+    /// the deltas, since then at the spans.
+    pub fn is_native_to_any(&self) -> bool {
+        self.has_spans()
+            || !self.negative.deltas.is_empty()
+            || !self.positive.deltas.is_empty()
+            || self.zero_threshold.is_some_and(|threshold| threshold > 0.0)
+            || self.zero_count.is_some_and(|count| count.to_f64() > 0.0)
+    }
+
+    fn check_counts(&self, count: Count) -> Result<(), NativeError> {
+        let zero_count = self.zero_count.unwrap_or(Count::Integer(0));
+        for (what, count) in [
+            ("its count", count),
+            ("the count of its zero bucket", zero_count),
+        ] {
+            if !is_count(count.to_f64()) {
+                let count = count.to_string();
+                return Err(NativeError::Count { what, count });
+            }
+        }
+        Ok(())
+    }
+
+    fn check_schema(&self, is_float: bool) -> Result<(), NativeError> {
+        let schema = self.schema.unwrap_or_default();
+        let has_custom_bounds = schema == CUSTOM_BOUNDS;
+        if !has_custom_bounds && !SCHEMAS.contains(&schema) {
+            return Err(NativeError::Schema(schema));
+        }
+        for (side, buckets) in self.sides() {
+            buckets.check_spans(side, is_float, has_custom_bounds)?;
+        }
+        if !has_custom_bounds {
+            return Ok(());
+        }
+        let zero_count = self.zero_count.map_or(0.0, Count::to_f64);
+        let negative = &self.negative;
+        Err(NativeError::Custom(if zero_count != 0.0 {
+            "a zero bucket"
+        } else if self.zero_threshold.unwrap_or_default() != 0.0 {
+            "a zero threshold"
+        } else if !negative.spans.is_empty() || negative.len(is_float) > 0 {
+            "negative buckets"
+        } else if self.positive.reach() > 1 {
+            "buckets without bounds, which this format does not have"
+        } else {
+            return Ok(());
+        }))
+    }
+
+    /// Until 2.46, Prometheus refused a sum of buckets above the count, though it can come of rounding.
+    fn check_floats(&self, count: f64) -> Result<(), NativeError> {
+        let mut in_buckets = 0.0;
+        for (side, buckets) in self.sides() {
+            let mut in_side = 0.0;
+            for (at, &count) in buckets.counts.iter().enumerate() {
+                if !is_count(count) {
+                    return Err(NativeError::Bucket {
+                        side,
+                        number: at + 1,
+                        count: Count::Float(count).to_string(),
+                    });
+                }
+                in_side += count;
+            }
+            in_buckets += in_side;
+        }
+        match in_buckets > count {
+            true => Err(NativeError::Sum {
+                in_buckets: in_buckets.to_string(),
+                count: count.to_string(),
+            }),
+            false => Ok(()),
+        }
+    }
+
+    fn check_integers(&self, count: u64, sum: f64) -> Result<(), NativeError> {
+        let zero_count = self.zero_count.map_or(0, Count::to_integer_field);
+        let mut in_buckets = zero_count;
+        for (side, buckets) in self.sides() {
+            let mut in_bucket = 0_i64;
+            for (at, delta) in buckets.deltas.iter().enumerate() {
+                let added = in_bucket.checked_add(*delta);
+                in_bucket = added.ok_or(NativeError::Overflow)?;
+                let in_bucket = u64::try_from(in_bucket).map_err(|_| NativeError::Bucket {
+                    side,
+                    number: at + 1,
+                    count: in_bucket.to_string(),
+                })?;
+                let added = in_buckets.checked_add(in_bucket);
+                in_buckets = added.ok_or(NativeError::Overflow)?;
+            }
+        }
+        // Observations of NaN are in no bucket.
+        let is_right = match sum.is_nan() {
+            true => in_buckets <= count,
+            false => in_buckets == count,
+        };
+        match is_right {
+            true => Ok(()),
+            false => Err(NativeError::Sum {
+                in_buckets: in_buckets.to_string(),
+                count: count.to_string(),
+            }),
+        }
+    }
+}
+
+impl NativeBuckets {
+    fn len(&self, is_float: bool) -> usize {
+        match is_float {
+            true => self.counts.len(),
+            false => self.deltas.len(),
+        }
+    }
+
+    fn check_size(&self) -> Result<(), NativeError> {
+        let buckets = self.deltas.len().max(self.counts.len());
+        for (found, what) in [(self.spans.len(), "spans"), (buckets, "buckets")] {
+            if found > MAX_BUCKETS {
+                return Err(NativeError::TooMany { found, what });
+            }
+        }
+        Ok(())
+    }
+
+    /// How many buckets its spans are of or leave out, from index 0 on.
+    fn reach(&self) -> i64 {
+        let spans = self.spans.iter();
+        spans
+            .map(|span| i64::from(span.offset) + i64::from(span.length))
+            .sum()
+    }
+
+    fn check_spans(
+        &self,
+        side: Side,
+        is_float: bool,
+        has_custom_bounds: bool,
+    ) -> Result<(), NativeError> {
+        let (mut index, mut length) = (0_i64, 0_u64);
+        for (at, span) in self.spans.iter().enumerate() {
+            let number = at + 1;
+            let offset = span.offset;
+            // That of the first is where the buckets begin; custom bounds begin at 0.
+            if offset < 0 && (at > 0 || has_custom_bounds) {
+                return Err(NativeError::Offset {
+                    side,
+                    number,
+                    offset,
+                });
+            }
+            let start = index + i64::from(offset);
+            index = start + i64::from(span.length);
+            if start < -MAX_INDEX || index > MAX_INDEX {
+                return Err(NativeError::Index { side, number });
+            }
+            length += u64::from(span.length);
+        }
+        let counts = self.len(is_float);
+        match length == counts as u64 {
+            true => Ok(()),
+            false => Err(NativeError::Spans {
+                side,
+                spans: length,
+                counts,
+            }),
+        }
+    }
+}
+
+impl Count {
+    /// The field of a message that holds floats.
+    fn to_f64_field(self) -> f64 {
+        self.fields().1.unwrap_or_default()
+    }
+
+    /// The field of a message that holds integers.
+    fn to_integer_field(self) -> u64 {
+        self.fields().0.unwrap_or_default()
+    }
+}
+
+/// Returns true if it is a number of observations, which can be infinite.
+fn is_count(count: f64) -> bool {
+    count >= 0.0
+}
+
+#[cfg(test)]
+mod tests;
