@@ -36,20 +36,11 @@ pub enum StateError {
     },
     /// Found where nothing may be moved aside.
     #[error(
-        "the state database {path} is corrupt ({}): the next run moves it aside and begins a new one",
+        "the state database {path} is corrupt ({}): the next run that needs what is broken, or \
+         `metricsjob state repair`, moves it aside and begins a new one with what can be saved",
         brief(source)
     )]
     Corrupt {
-        path: PathBuf,
-        source: rusqlite::Error,
-    },
-    /// Found by a gateway that was to serve it.
-    #[error(
-        "the state database {path} is corrupt ({}), so it is not served as if it were whole: to begin with an \
-         empty one, move it away; what is left in it can be looked at with sqlite3 (.recover)",
-        brief(source)
-    )]
-    NotServed {
         path: PathBuf,
         source: rusqlite::Error,
     },

@@ -10,7 +10,9 @@
 //! - [`LazyState`]: the database, opened when it is first needed.
 //! - `schema`: its tables, made and brought up to date on opening.
 //! - `error`: why it cannot be used.
+//! - `checksum`: which rows are as they were written.
 //! - `damage`: what becomes of a corrupt database.
+//! - `salvage`: what can be saved of it.
 //! - [`groups`]: the embedded gateway's groups, and what a push does to them.
 //! - [`group_rows`]: their rows, read with what is in the log, and written.
 //! - [`group_log`]: what a serving gateway has changed in them; [`group_writer`] writes it.
@@ -21,6 +23,7 @@
 //! - [`push_stats`]: how pushing went so far.
 //! - `turn`: who of this process writes next.
 
+mod checksum;
 pub mod counters;
 mod damage;
 pub mod dir;
@@ -35,6 +38,7 @@ mod key_column;
 mod lazy;
 pub mod outbox;
 pub mod push_stats;
+mod salvage;
 mod schema;
 pub mod serving;
 mod turn;
@@ -56,6 +60,7 @@ use crate::trust;
 pub use damage::Damage;
 pub use error::StateError;
 pub use lazy::LazyState;
+pub use salvage::Salvaged;
 
 /// The database's name inside the state directory.
 pub const FILE_NAME: &str = "state.db";

@@ -8,6 +8,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use rusqlite::types::Type;
 use rusqlite::{Connection, Error::FromSqlConversionFailure, OptionalExtension, Row, params};
 
+use super::checksum::OUTBOX;
+use super::group_rows::corrupt;
 use super::push_stats::{self, Attempts};
 use super::{State, StateError};
 use crate::metrics::{GroupingKey, Push, text, unix_seconds};
@@ -59,8 +61,15 @@ const COLUMNS: &str = "id, gateway, method, grouping_key, body, produced_at, att
                        runners_own";
 
 pub(super) const INSERT: &str =
-    "INSERT INTO outbox (produced_at, gateway, method, grouping_key, body, runners_own, is_rejected, error)
-                 VALUES (?, ?, ?, ?, ?, ?, 0, '')";
+    "INSERT INTO outbox (id, produced_at, gateway, method, grouping_key, body, runners_own, is_rejected, error,
+                     checksum)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 0, '',
+                     row_checksum('outbox', ?1, ?2, ?3, ?4, ?5, ?6, 0, '', 0, 0, ?7))";
+
+/// The id that SQLite would give to the next entry, which its checksum needs to know.
+pub(super) const NEXT_ID: &str = "SELECT max(
+                     (SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'outbox'),
+                     (SELECT coalesce(max(id), 0) FROM outbox)) + 1";
 
 pub(super) const WAITING_IDS: &str =
     "SELECT id FROM outbox WHERE gateway = ? AND grouping_key = ? AND is_rejected = 0 ORDER BY id";
@@ -76,13 +85,23 @@ pub(super) const LEFT: &str = "SELECT
                      WHERE gateway = ?1 AND failed = (SELECT failed FROM push_attempts))";
 
 /// Of the rejected entries of a group those before an id.
-const OVERTAKE: &str = "UPDATE outbox SET is_overtaken = 1
-                 WHERE gateway = ? AND grouping_key = ? AND id < ? AND is_rejected = 1";
+const OVERTAKEN: &str = "gateway = ?1 AND grouping_key = ?2 AND id < ?3 AND is_rejected = 1";
 
 impl State {
     /// Puts `push` into the outbox, once for each of `gateways`, and returns the ids.
     pub fn enqueue(&mut self, push: &Push, gateways: &[String]) -> Result<Vec<i64>, StateError> {
-        self.write(|transaction| enqueue(transaction, push, gateways))
+        // What was committed to a database that was then found to have been moved aside may have been
+        // carried over into this one.
+        let mut before: Option<Vec<i64>> = None;
+        self.write(|transaction| {
+            let are_there = before.as_ref().map(|ids| are_there(transaction, ids));
+            if let Some(ids) = before.take_if(|_| matches!(are_there, Some(Ok(true)))) {
+                return Ok(ids);
+            }
+            let ids = enqueue(transaction, push, gateways)?;
+            before = Some(ids.clone());
+            Ok(ids)
+        })
     }
 
     /// The ids of the entries that wait for the group of `key` at `gateway`, in the order in which they
@@ -146,20 +165,6 @@ impl State {
         })
     }
 
-    /// Has the ids of new entries begin with the milliseconds since the epoch at `now`. Whoever is delivering what was
-    /// in a database before this one is about to remove it by its ids, and must not find others that have them too.
-    pub(super) fn begin_outbox_at(&mut self, now: SystemTime) -> Result<(), StateError> {
-        let first = (unix_seconds(now).max(0.0) * 1e3) as i64;
-        self.with(|connection| {
-            super::in_transaction(connection, |transaction| {
-                transaction.execute("DELETE FROM sqlite_sequence WHERE name = 'outbox'", [])?;
-                let begin = "INSERT INTO sqlite_sequence (name, seq) VALUES ('outbox', ?)";
-                transaction.execute(begin, [first])?;
-                Ok(())
-            })
-        })
-    }
-
     /// Removes the entries that groups at `gateway` have got by `now`: of each its key and their ids. Returns
     /// what is left to do there.
     pub fn delivered(
@@ -196,9 +201,16 @@ impl State {
     ) -> Result<(Left, Vec<i64>), StateError> {
         let now = SystemTime::now();
         self.write_sync(|transaction| {
+            let changed = [
+                ("method", "?1"),
+                ("body", "?2"),
+                ("runners_own", "''"),
+                ("is_rejected", "1"),
+                ("attempts", "attempts + 1"),
+                ("error", "?3"),
+            ];
             transaction.execute(
-                "UPDATE outbox SET method = ?, body = ?, runners_own = '', is_rejected = 1,
-                     attempts = attempts + 1, error = ? WHERE id = ?",
+                &OUTBOX.update_sql(&changed, "id = ?4"),
                 params![rest.method().name(), rest.text(), error, id],
             )?;
             push_stats::add(transaction, attempts)?;
@@ -217,10 +229,13 @@ impl State {
         limit: u64,
     ) -> Result<Vec<i64>, StateError> {
         self.write_sync(|transaction| {
-            transaction.execute(
-                "UPDATE outbox SET is_rejected = 1, attempts = attempts + 1, error = ? WHERE id = ?",
-                params![error, id],
-            )?;
+            let changed = [
+                ("is_rejected", "1"),
+                ("attempts", "attempts + 1"),
+                ("error", "?1"),
+            ];
+            let update = OUTBOX.update_sql(&changed, "id = ?2");
+            transaction.execute(&update, params![error, id])?;
             let dropped = enforce(transaction, limit)?;
             push_stats::add(transaction, attempts)?;
             Ok(dropped)
@@ -242,9 +257,9 @@ impl State {
     ) -> Result<Vec<i64>, StateError> {
         self.write_sync(|transaction| {
             remove_replaced(transaction, gateway, key, ids)?;
-            let mut update = transaction.prepare_cached(
-                "UPDATE outbox SET attempts = attempts + ?, error = ? WHERE id = ?",
-            )?;
+            let changed = [("attempts", "attempts + ?1"), ("error", "?2")];
+            let update = OUTBOX.update_sql(&changed, "id = ?3");
+            let mut update = transaction.prepare_cached(&update)?;
             for id in ids {
                 update.execute(params![attempts.total(), error, id])?;
             }
@@ -260,7 +275,10 @@ impl State {
         self.with(|connection| {
             connection
                 .query_row(
-                    &format!("SELECT {COLUMNS} FROM outbox WHERE id = ?"),
+                    &format!(
+                        "SELECT {COLUMNS}, {} FROM outbox WHERE id = ?",
+                        OUTBOX.is_right_sql()
+                    ),
                     [id],
                     read,
                 )
@@ -272,7 +290,10 @@ impl State {
     pub fn outbox(&mut self) -> Result<Vec<OutboxEntry>, StateError> {
         self.with(|connection| {
             connection
-                .prepare(&format!("SELECT {COLUMNS} FROM outbox ORDER BY id"))?
+                .prepare(&format!(
+                    "SELECT {COLUMNS}, {} FROM outbox ORDER BY id",
+                    OUTBOX.is_right_sql()
+                ))?
                 .query_map([], read)?
                 .collect()
         })
@@ -305,13 +326,23 @@ impl State {
     /// newer since. Returns how many they are.
     pub fn requeue_rejected(&mut self, gateway: &str) -> Result<u64, StateError> {
         self.with_sync(|connection| {
-            let requeued = connection.execute(
-                "UPDATE outbox SET is_rejected = 0 WHERE gateway = ? AND is_rejected = 1 AND NOT is_overtaken",
-                [gateway],
-            )?;
+            let rejected = "gateway = ?1 AND is_rejected = 1 AND NOT is_overtaken";
+            let requeue = OUTBOX.update_sql(&[("is_rejected", "0")], rejected);
+            let requeued = connection.execute(&requeue, [gateway])?;
             Ok(requeued as u64)
         })
     }
+}
+
+/// Has the ids of new entries begin with the milliseconds since the epoch at `now`. Whoever is delivering what was
+/// in a database before this one is about to remove it by its ids, and must not find others that have them too.
+pub(super) fn begin_at(connection: &mut Connection, now: SystemTime) -> rusqlite::Result<()> {
+    let first = (unix_seconds(now).max(0.0) * 1e3) as i64;
+    super::in_transaction(connection, |transaction| {
+        transaction.execute("DELETE FROM sqlite_sequence WHERE name = 'outbox'", [])?;
+        let begin = "INSERT INTO sqlite_sequence (name, seq) VALUES ('outbox', ?)";
+        transaction.execute(begin, [first]).map(drop)
+    })
 }
 
 /// Notes that groups at `gateway` have got entries by `now`: of each its key and the id of the newest. Returns what is
@@ -326,7 +357,8 @@ fn overtake<'a>(
         .prepare_cached(LEFT)?
         .query_row([gateway], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
     for (key, newest) in groups.into_iter().filter(|_| is_anything_rejected) {
-        connection.execute(OVERTAKE, params![gateway, key, newest])?;
+        let overtake = OUTBOX.update_sql(&[("is_overtaken", "1")], OVERTAKEN);
+        connection.execute(&overtake, params![gateway, key, newest])?;
     }
     Ok(Left {
         is_anything_waiting,
@@ -343,7 +375,11 @@ pub(super) fn enqueue(
     let mut insert = connection.prepare_cached(INSERT)?;
     let mut ids = Vec::with_capacity(gateways.len());
     for gateway in gateways {
+        let id: i64 = connection
+            .prepare_cached(NEXT_ID)?
+            .query_row([], |row| row.get(0))?;
         insert.execute(params![
+            id,
             unix_seconds(push.produced_at()),
             gateway,
             push.method().name(),
@@ -351,9 +387,31 @@ pub(super) fn enqueue(
             push.text(),
             push.runners_own().join(" "),
         ])?;
-        ids.push(connection.last_insert_rowid());
+        ids.push(id);
     }
     Ok(ids)
+}
+
+fn are_there(connection: &Connection, ids: &[i64]) -> rusqlite::Result<bool> {
+    let mut select = connection.prepare("SELECT 1 FROM outbox WHERE id = ?")?;
+    for id in ids {
+        if !select.exists([id])? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// Removes entries that cannot be read, and returns how many there were.
+pub(super) fn drop_unreadable(connection: &Connection) -> rusqlite::Result<u64> {
+    let select = format!("SELECT {COLUMNS}, {} FROM outbox", OUTBOX.is_right_sql());
+    let mut select = connection.prepare(&select)?;
+    let ids = select.query_map([], |row| Ok((read(row).is_err(), row.get(0)?)))?;
+    let ids: Vec<(bool, i64)> = ids.collect::<rusqlite::Result<_>>()?;
+    let unreadable = ids.iter().filter(|(is_unreadable, _)| *is_unreadable);
+    let mut delete = connection.prepare_cached(DELETE)?;
+    let dropped = unreadable.map(|(_, id)| delete.execute([id]));
+    Ok(dropped.sum::<rusqlite::Result<usize>>()? as u64)
 }
 
 pub(super) fn size(connection: &Connection) -> rusqlite::Result<OutboxSize> {
@@ -374,12 +432,23 @@ fn waiting(
     gateway: &str,
     key: &GroupingKey,
 ) -> rusqlite::Result<Vec<OutboxEntry>> {
+    let is_right = OUTBOX.is_right_sql();
     connection
         .prepare_cached(&format!(
-            "SELECT {COLUMNS} FROM outbox
+            "SELECT {COLUMNS}, {is_right} FROM outbox
              WHERE gateway = ? AND grouping_key = ? AND is_rejected = 0 ORDER BY id"
         ))?
-        .query_map(params![gateway, key], read)?
+        .query_map(params![gateway, key], |row| {
+            let entry = read(row)?;
+            // The index, which led here, has no checksum.
+            if entry.gateway != gateway || entry.push.key() != key || entry.is_rejected {
+                let id = entry.id;
+                return Err(corrupt(format!(
+                    "an index leads to the undelivered report {id}, which is another's"
+                )));
+            }
+            Ok(entry)
+        })?
         .collect()
 }
 
@@ -424,6 +493,12 @@ fn enforce(connection: &Connection, limit: u64) -> rusqlite::Result<Vec<i64>> {
 }
 
 fn read(row: &Row<'_>) -> rusqlite::Result<OutboxEntry> {
+    if !row.get::<_, bool>(11)? {
+        let id: i64 = row.get(0)?;
+        return Err(corrupt(format!(
+            "the checksum of the undelivered report {id} is wrong"
+        )));
+    }
     let (method, body): (String, String) = (row.get(2)?, row.get(4)?);
     let unreadable = |column, error: Box<dyn std::error::Error + Send + Sync>| {
         FromSqlConversionFailure(column, Type::Text, error)
