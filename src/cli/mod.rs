@@ -37,6 +37,7 @@ mod run;
 mod run_summary;
 mod serve;
 mod setting;
+mod state;
 mod status;
 mod web_options;
 
@@ -92,6 +93,8 @@ enum Command {
     Serve(serve::ServeArgs),
     /// Show and deliver the reports that are not delivered yet
     Outbox(outbox::OutboxArgs),
+    /// Look after the state database
+    State(state::StateCommandArgs),
     /// List the jobs: what they run and where they are defined
     List(list::ListArgs),
     /// Validate job files
@@ -133,6 +136,7 @@ pub fn main() -> u8 {
         Command::Gateway(args) => gateway::main(args),
         Command::Serve(args) => serve::main(args),
         Command::Outbox(args) => outbox::main(args),
+        Command::State(args) => state::main(args),
         Command::List(args) => list::main(args),
         Command::Check(args) => check::main(args),
         Command::Generate(args) => generate::main(args, Cli::command()),

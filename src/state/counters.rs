@@ -73,6 +73,15 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Counter> {
 
 /// Removes counters that cannot be read, and returns how many there were.
 pub(super) fn drop_unreadable(connection: &Connection) -> rusqlite::Result<u64> {
+    let mut delete = connection
+        .prepare("DELETE FROM counters WHERE grouping_key = ? AND name = ? AND labels = ?")?;
+    let keys = unreadable(connection)?;
+    let dropped = keys.iter().map(|key| delete.execute(key.each_ref()));
+    Ok(dropped.sum::<rusqlite::Result<usize>>()? as u64)
+}
+
+/// Key, name and labels of counters that cannot be read, or are not as they were written.
+pub(super) fn unreadable(connection: &Connection) -> rusqlite::Result<Vec<[Value; 3]>> {
     let mut select = connection.prepare(
         "SELECT name, labels, value, checksum IS row_checksum('counters', grouping_key, name, labels, value),
              grouping_key FROM counters",
@@ -82,15 +91,8 @@ pub(super) fn drop_unreadable(connection: &Connection) -> rusqlite::Result<u64> 
     while let Some(row) = rows.next()? {
         let is_key = row.get::<_, GroupingKey>(4).is_ok();
         if !is_key || read(row).is_err() {
-            unreadable.push([4, 0, 1].map(|index| row.get::<_, Value>(index)));
+            unreadable.push([row.get(4)?, row.get(0)?, row.get(1)?]);
         }
     }
-    drop(rows);
-    let mut delete = connection
-        .prepare("DELETE FROM counters WHERE grouping_key = ? AND name = ? AND labels = ?")?;
-    let mut dropped = 0;
-    for [key, name, labels] in unreadable {
-        dropped += delete.execute([key?, name?, labels?])?;
-    }
-    Ok(dropped as u64)
+    Ok(unreadable)
 }

@@ -245,14 +245,24 @@ impl State {
 
 /// Removes runs that cannot be read, and returns how many there were.
 pub(super) fn drop_unreadable(connection: &Connection) -> rusqlite::Result<u64> {
-    let select = format!("SELECT {COLUMNS}, id FROM runs");
-    let mut select = connection.prepare(&select)?;
-    let ids = select.query_map([], |row| Ok((read(row).is_err(), row.get(15)?)))?;
-    let ids: Vec<(bool, i64)> = ids.collect::<rusqlite::Result<_>>()?;
-    let unreadable = ids.iter().filter(|(is_unreadable, _)| *is_unreadable);
     let mut delete = connection.prepare("DELETE FROM runs WHERE id = ?")?;
-    let dropped = unreadable.map(|(_, id)| delete.execute([id]));
+    let ids = unreadable(connection)?;
+    let dropped = ids.iter().map(|id| delete.execute([id]));
     Ok(dropped.sum::<rusqlite::Result<usize>>()? as u64)
+}
+
+/// The numbers of runs that cannot be read, or are not as they were written.
+pub(super) fn unreadable(connection: &Connection) -> rusqlite::Result<Vec<i64>> {
+    let select = format!("SELECT {COLUMNS}, id, {} FROM runs", RUNS.is_right_sql());
+    let mut select = connection.prepare(&select)?;
+    let mut rows = select.query([])?;
+    let mut ids = Vec::new();
+    while let Some(row) = rows.next()? {
+        if !row.get::<_, bool>(16)? || read(row).is_err() {
+            ids.push(row.get(15)?);
+        }
+    }
+    Ok(ids)
 }
 
 fn read(row: &Row<'_>) -> rusqlite::Result<RecordedRun> {

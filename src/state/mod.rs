@@ -10,6 +10,7 @@
 //! - [`LazyState`]: the database, opened when it is first needed.
 //! - `schema`: its tables, made and brought up to date on opening.
 //! - `error`: why it cannot be used.
+//! - [`check`], [`repair`]: whether it is damaged, and a new one then.
 //! - `checksum`: which rows are as they were written.
 //! - `damage`: what becomes of a corrupt database.
 //! - `salvage`: what can be saved of it.
@@ -23,6 +24,7 @@
 //! - [`push_stats`]: how pushing went so far.
 //! - `turn`: who of this process writes next.
 
+mod check;
 mod checksum;
 pub mod counters;
 mod damage;
@@ -57,6 +59,7 @@ use self::turn::Turn;
 use crate::files::{check_regular_if_there, make_dir, make_private};
 use crate::panics::point;
 use crate::trust;
+pub use check::{check, repair};
 pub use damage::Damage;
 pub use error::StateError;
 pub use lazy::LazyState;
@@ -326,7 +329,11 @@ impl State {
 
     /// Replaces the database if it is corrupt, and fails if it is not that.
     fn make_up_for(&mut self, error: rusqlite::Error) -> Result<(), StateError> {
-        if !(self.is_replaceable && error::is_corruption(&error)) {
+        let is_damage = || {
+            error::is_corruption(&error)
+                || (error::is_unexpected(&error) && !check::problems(&self.connection).is_empty())
+        };
+        if !(self.is_replaceable && is_damage()) {
             return Err(StateError::of(&self.path, Some(&self.connection), error));
         }
         // A newer version may have brought it up to date while it was open here, and its values are not damage.

@@ -156,12 +156,23 @@ impl State {
     /// with `rejected`.
     pub fn outbox_gateways(&mut self, rejected: bool) -> Result<Vec<String>, StateError> {
         self.with(|connection| {
-            connection
-                .prepare(
-                    "SELECT gateway FROM outbox WHERE ? OR NOT is_rejected GROUP BY gateway ORDER BY min(id)",
-                )?
-                .query_map([rejected], |row| row.get(0))?
-                .collect()
+            let mut select = connection.prepare(
+                "SELECT gateway, min(id) FROM outbox WHERE ? OR NOT is_rejected
+                 GROUP BY gateway ORDER BY min(id)",
+            )?;
+            let mut rows = select.query([rejected])?;
+            let mut gateways = Vec::new();
+            let mut check = connection.prepare("SELECT gateway FROM outbox WHERE id = ?")?;
+            while let Some(row) = rows.next()? {
+                let (gateway, id): (String, i64) = (row.get(0)?, row.get(1)?);
+                // The gateways are those of an index, which has no checksum.
+                let entry: Option<String> = check.query_row([id], |row| row.get(0)).optional()?;
+                if entry.as_ref() != Some(&gateway) {
+                    return Err(misled(id));
+                }
+                gateways.push(gateway);
+            }
+            Ok(gateways)
         })
     }
 
@@ -404,14 +415,22 @@ fn are_there(connection: &Connection, ids: &[i64]) -> rusqlite::Result<bool> {
 
 /// Removes entries that cannot be read, and returns how many there were.
 pub(super) fn drop_unreadable(connection: &Connection) -> rusqlite::Result<u64> {
+    let mut delete = connection.prepare_cached(DELETE)?;
+    let ids = unreadable(connection)?;
+    let dropped = ids.iter().map(|id| delete.execute([id]));
+    Ok(dropped.sum::<rusqlite::Result<usize>>()? as u64)
+}
+
+/// The ids of entries that cannot be read, or are not as they were written.
+pub(super) fn unreadable(connection: &Connection) -> rusqlite::Result<Vec<i64>> {
     let select = format!("SELECT {COLUMNS}, {} FROM outbox", OUTBOX.is_right_sql());
     let mut select = connection.prepare(&select)?;
     let ids = select.query_map([], |row| Ok((read(row).is_err(), row.get(0)?)))?;
-    let ids: Vec<(bool, i64)> = ids.collect::<rusqlite::Result<_>>()?;
-    let unreadable = ids.iter().filter(|(is_unreadable, _)| *is_unreadable);
-    let mut delete = connection.prepare_cached(DELETE)?;
-    let dropped = unreadable.map(|(_, id)| delete.execute([id]));
-    Ok(dropped.sum::<rusqlite::Result<usize>>()? as u64)
+    ids.filter_map(|row| match row {
+        Ok((is_unreadable, id)) => is_unreadable.then_some(Ok(id)),
+        Err(error) => Some(Err(error)),
+    })
+    .collect()
 }
 
 pub(super) fn size(connection: &Connection) -> rusqlite::Result<OutboxSize> {
@@ -442,14 +461,18 @@ fn waiting(
             let entry = read(row)?;
             // The index, which led here, has no checksum.
             if entry.gateway != gateway || entry.push.key() != key || entry.is_rejected {
-                let id = entry.id;
-                return Err(corrupt(format!(
-                    "an index leads to the undelivered report {id}, which is another's"
-                )));
+                return Err(misled(entry.id));
             }
             Ok(entry)
         })?
         .collect()
+}
+
+/// An index has led to the entry `id`, which is another's.
+fn misled(id: i64) -> rusqlite::Error {
+    corrupt(format!(
+        "an index leads to the undelivered report {id}, which is another's"
+    ))
 }
 
 /// Removes those of the entries `ids` of a group that were tried before, and that a newer one of them

@@ -234,7 +234,7 @@ pub(super) fn make(
     made.map_err(|error| StateError::of(&state.path, Some(&state.connection), error))
 }
 
-fn set_up(connection: &Connection) -> rusqlite::Result<()> {
+pub(super) fn set_up(connection: &Connection) -> rusqlite::Result<()> {
     // Not on closing: see `LOG_PAGES`. Before anything is read, because to close a database that was moved aside would
     // else remove the log of the new one, which has its name.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
