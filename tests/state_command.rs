@@ -29,7 +29,10 @@ fn a_sound_state() {
     let before = fs::read(sandbox.state_db()).unwrap();
     for command in ["state check", "state repair"] {
         let done = sandbox.run(command);
-        done.code(0).out("the state database ").out(" is sound").quiet_stderr();
+        done.code(0)
+            .out("the state database ")
+            .out(" is sound")
+            .quiet_stderr();
         let json = sandbox.run(&format!("{command} --output json")).json();
         assert_eq!(json["sound"], true);
     }
@@ -41,7 +44,11 @@ fn a_sound_state() {
 fn a_wrong_checksum() {
     let sandbox = damaged();
     let check = sandbox.run("state check");
-    check.code(1).out(" is corrupt").out("counters that are not as they were written: 1").quiet_stderr();
+    check
+        .code(1)
+        .out(" is corrupt")
+        .out("counters that are not as they were written: 1")
+        .quiet_stderr();
     let json = sandbox.run("state check --output json");
     let json = json.code(1).json();
     assert_eq!(json["sound"], false);
@@ -49,8 +56,14 @@ fn a_wrong_checksum() {
 
     let repair = sandbox.run("state repair --output json");
     let json = repair.code(0).json();
-    assert_eq!(json["salvaged"]["counters"], serde_json::json!({ "carried": 1, "lost": 1 }));
-    assert_eq!(json["salvaged"]["runs"], serde_json::json!({ "carried": 2, "lost": 0 }));
+    assert_eq!(
+        json["salvaged"]["counters"],
+        serde_json::json!({ "carried": 1, "lost": 1 })
+    );
+    assert_eq!(
+        json["salvaged"]["runs"],
+        serde_json::json!({ "carried": 2, "lost": 0 })
+    );
     assert_eq!(json["salvaged"]["groups"]["carried"], 1);
     assert!(fs::exists(json["aside"].as_str().unwrap()).unwrap());
     sandbox.run("state check").code(0).out(" is sound");
@@ -62,7 +75,9 @@ fn a_wrong_checksum() {
 fn a_wrong_counter_is_not_delivered() {
     let sandbox = damaged();
     let run = sandbox.exec("--job other", "true");
-    run.code(0).err("the checksum of the counter ").err("lost: 1 counter");
+    run.code(0)
+        .err("the checksum of the counter ")
+        .err("lost: 1 counter");
     let total = sandbox.value("other", "batch_job_runs_total{outcome=\"success\"}");
     assert_eq!(total, Some(1.0));
     assert_eq!(sandbox.outcomes().len(), 3);
@@ -74,7 +89,11 @@ fn wrong_runs_are_not_shown() {
     sandbox.exec("--job a --no-push", "true").code(0);
     sandbox.exec("--job b --no-push", "true").code(0);
     let database = Connection::open(sandbox.state_db()).unwrap();
-    for wrong in ["exit_code = 7", "checksum = NULL", "checksum = checksum + 1"] {
+    for wrong in [
+        "exit_code = 7",
+        "checksum = NULL",
+        "checksum = checksum + 1",
+    ] {
         stamp(&database);
         let change = format!("UPDATE runs SET {wrong} WHERE job = 'a'");
         assert_eq!(database.execute(&change, []), Ok(1));
@@ -82,7 +101,9 @@ fn wrong_runs_are_not_shown() {
         assert_eq!(shown.len(), 1, "{wrong}");
         assert_eq!(shown[0]["name"], "b");
         let check = sandbox.run("state check");
-        check.code(1).out("runs that are not as they were written: 1");
+        check
+            .code(1)
+            .out("runs that are not as they were written: 1");
     }
 }
 
@@ -94,10 +115,16 @@ fn a_file() {
     let database = Connection::open(sandbox.state_db()).unwrap();
     let copy = format!("VACUUM INTO '{}'", file.display());
     database.execute_batch(&copy).unwrap();
-    sandbox.run("state check copy.db").code(1).out("copy.db is corrupt");
+    sandbox
+        .run("state check copy.db")
+        .code(1)
+        .out("copy.db is corrupt");
     let header = fs::File::options().write(true).open(&file).unwrap();
     header.write_all_at(b"no database", 0).unwrap();
-    sandbox.run("state check copy.db").code(1).out("file is not a database");
+    sandbox
+        .run("state check copy.db")
+        .code(1)
+        .out("file is not a database");
     let repair = sandbox.run("state repair copy.db");
     repair
         .code(0)
@@ -121,7 +148,10 @@ fn a_newer_version_is_not_judged() {
     }
     // One alone is a flipped byte.
     database.execute_batch("PRAGMA application_id = 7").unwrap();
-    sandbox.run("state check").code(1).out("the version of its schema is 99");
+    sandbox
+        .run("state check")
+        .code(1)
+        .out("the version of its schema is 99");
     sandbox.run(RUN).code(0).err("carried over were");
     assert_eq!(sandbox.outcomes().len(), 2);
 }

@@ -256,6 +256,25 @@ fn an_open_one_is_moved_with_its_log() {
     sandbox.run(RUN).code(0).quiet_stderr();
 }
 
+/// A run that is in the log only is carried over too.
+#[test]
+fn the_log_counts() {
+    let sandbox = with_a_run();
+    sandbox.exec("--job logged --no-push", "true").code(0);
+    overwrite(&sandbox, root(&sandbox, "push_log"), &[0xa5; 4096]);
+    let run = sandbox.run(RUN);
+    is_replaced(&sandbox, &run, "");
+    run.err("1 page that cannot be read");
+    let names = sandbox.history();
+    let names = names
+        .iter()
+        .map(|run| run["name"].as_str().unwrap().to_owned());
+    assert_eq!(
+        names.collect::<Vec<_>>(),
+        ["backup", "logged", "backup", "backup"]
+    );
+}
+
 #[test]
 fn a_link_is_moved_and_not_what_it_leads_to() {
     let sandbox = with_a_run();

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::time::Instant;
 
-use rand::RngExt;
+use rand::{Rng, RngExt};
 use rusqlite::Connection;
 
 use crate::common::own_gateway::OwnGateway;
@@ -24,6 +24,8 @@ struct Template {
     content: Vec<u8>,
     /// The pages that hold rows.
     leaves: BTreeSet<usize>,
+    /// The pages that lead to others, and the schema.
+    inner: Vec<usize>,
     found: Found,
 }
 
@@ -81,14 +83,21 @@ impl Template {
         database
             .execute_batch("PRAGMA wal_checkpoint(TRUNCATE)")
             .unwrap();
-        let leaves = "SELECT pageno FROM dbstat WHERE ncell > 0 AND (pagetype = 'leaf' OR name = 'counters')
+        let leaves =
+            "SELECT pageno FROM dbstat WHERE ncell > 0 AND (pagetype = 'leaf' OR name = 'counters')
             AND name IN ('runs', 'counters', 'outbox', 'groups', 'push_log')";
         let mut leaves = database.prepare(leaves).unwrap();
         let leaves = leaves.query_map([], |row| row.get(0)).unwrap();
         let leaves = leaves.map(Result::unwrap).collect();
+        let inner = "SELECT pageno FROM dbstat WHERE pagetype = 'internal' UNION VALUES (1)";
+        let mut inner = database.prepare(inner).unwrap();
+        let inner = inner.query_map([], |row| row.get(0)).unwrap();
+        let inner: Vec<usize> = inner.map(Result::unwrap).collect();
+        assert!(inner.len() > 4, "{inner:?}");
         let mut template = Template {
             content: fs::read(sandbox.state_db()).unwrap(),
             leaves,
+            inner,
             found: Found::default(),
         };
         let whole = template.with_flip(0, 0);
@@ -102,6 +111,19 @@ impl Template {
             assert_eq!(count, ROWS);
         }
         template
+    }
+
+    /// Anywhere, or where it does most harm: in a page that leads to others, or at the beginning of any.
+    fn offset(&self, random: &mut impl Rng) -> usize {
+        let pages = self.content.len() / PAGE;
+        match random.random_range(0..3) {
+            0 => random.random_range(0..self.content.len()),
+            1 => {
+                let page = self.inner[random.random_range(0..self.inner.len())];
+                (page - 1) * PAGE + random.random_range(0..PAGE)
+            }
+            _ => random.random_range(0..pages) * PAGE + random.random_range(0..64),
+        }
     }
 
     /// A sandbox with this state, in which bits of one byte are turned over.
@@ -145,8 +167,8 @@ fn found(sandbox: &Sandbox, server: &FakeServer) -> Found {
     let before = server.requests().len();
     let to_it = format!("--job mine --gateway {}", server.url());
     sandbox.exec(&to_it, "true").code(0);
-    sandbox.run("outbox flush").code(0);
-    // What no run has needed so far.
+    // It may find a broken index, which no run has needed so far.
+    sandbox.run("outbox flush");
     let check = sandbox.run("state check --output json");
     let is_sound = check.json()["sound"].as_bool().unwrap();
     if !is_sound {
@@ -161,7 +183,9 @@ fn found(sandbox: &Sandbox, server: &FakeServer) -> Found {
         let path = request.line.split(' ').nth(1).unwrap().to_owned();
         if let Some(number) = path.strip_prefix("/metrics/job/o") {
             let delivered = format!("{} {}", request.line, request.body);
-            let twice = found.delivered.insert(format!("marker_o{number}"), delivered);
+            let twice = found
+                .delivered
+                .insert(format!("marker_o{number}"), delivered);
             assert_eq!(twice, None, "{path}");
         } else {
             assert!(path.starts_with("/metrics/job/m"), "{path}");
@@ -176,7 +200,10 @@ fn found(sandbox: &Sandbox, server: &FakeServer) -> Found {
         }
     }
     for (series, value) in sandbox.samples() {
-        if let Some((name, _)) = series.split_once('{').filter(|_| series.starts_with("marker")) {
+        if let Some((name, _)) = series
+            .split_once('{')
+            .filter(|_| series.starts_with("marker"))
+        {
             found.groups.insert(name.to_owned(), value);
         }
     }
@@ -186,8 +213,13 @@ fn found(sandbox: &Sandbox, server: &FakeServer) -> Found {
     let row = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?));
     for counter in counters.query_map([], row).unwrap() {
         let (key, name, value): (String, String, f64) = counter.unwrap();
-        assert!(key.contains(&name["marker_".len().."marker_c000".len()]), "{key} {name}");
-        found.counters.insert(name["".len().."marker_c000".len()].to_owned(), value);
+        assert!(
+            key.contains(&name["marker_".len().."marker_c000".len()]),
+            "{key} {name}"
+        );
+        found
+            .counters
+            .insert(name["".len().."marker_c000".len()].to_owned(), value);
     }
     found
 }
@@ -202,7 +234,7 @@ fn flipped_bytes() {
     let flips = campaign::rounds(FLIPS);
     let (mut lost, mut unseen) = (0, 0);
     for _ in 0..flips {
-        let offset = random.random_range(0..template.content.len());
+        let offset = template.offset(&mut random);
         let bits = random.random_range(1..=255);
         let flip = format!("byte {offset} of page {} by {bits:#x}", offset / PAGE + 1);
         println!("{flip}");

@@ -77,13 +77,21 @@ pub(super) fn problems(connection: &Connection) -> Vec<String> {
     // Older rows have no checksums.
     if matches!(version, Ok(version) if version >= i64::from(schema::FIRST_WITH_CHECKSUMS)) {
         for (count, what) in [
-            (outbox::unreadable(connection).map(|ids| ids.len()), "undelivered reports"),
-            (counters::unreadable(connection).map(|keys| keys.len()), "counters"),
+            (
+                outbox::unreadable(connection).map(|ids| ids.len()),
+                "undelivered reports",
+            ),
+            (
+                counters::unreadable(connection).map(|keys| keys.len()),
+                "counters",
+            ),
             (history::unreadable(connection).map(|ids| ids.len()), "runs"),
         ] {
             match count {
                 Ok(0) => {}
-                Ok(count) => problems.push(format!("{what} that are not as they were written: {count}")),
+                Ok(count) => {
+                    problems.push(format!("{what} that are not as they were written: {count}"))
+                }
                 Err(error) => problems.push(format!("{what}: {}", brief(&error))),
             }
         }
