@@ -112,6 +112,7 @@ mod sqlite_backup;
 mod state_command;
 mod state_damage;
 mod state_dir;
+#[cfg(feature = "real-servers")]
 mod state_salvage;
 mod state_schema;
 mod state_unwritable;

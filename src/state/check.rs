@@ -6,7 +6,9 @@ use rusqlite::Connection;
 
 use super::error::{brief, is_corruption};
 use super::group_rows::{corrupt, load};
-use super::{Damage, State, StateError, check_place, counters, damage, history, outbox, schema};
+use super::{
+    Damage, State, StateError, check_place, counters, damage, history, outbox_rows, schema,
+};
 
 /// How many problems of the file itself are named.
 const MAX_PROBLEMS: u32 = 10;
@@ -78,7 +80,7 @@ pub(super) fn problems(connection: &Connection) -> Vec<String> {
     if matches!(version, Ok(version) if version >= i64::from(schema::FIRST_WITH_CHECKSUMS)) {
         for (count, what) in [
             (
-                outbox::unreadable(connection).map(|ids| ids.len()),
+                outbox_rows::unreadable(connection).map(|ids| ids.len()),
                 "undelivered reports",
             ),
             (

@@ -20,7 +20,7 @@
 //! - [`serving`]: who may change them.
 //! - [`history`]: finished runs.
 //! - [`counters`]: counters that go on over runs.
-//! - [`outbox`]: pushes that are not delivered yet.
+//! - [`outbox`]: pushes that are not delivered yet; `outbox_rows`: how they are read.
 //! - [`push_stats`]: how pushing went so far.
 //! - `turn`: who of this process writes next.
 
@@ -39,6 +39,7 @@ pub mod history;
 mod key_column;
 mod lazy;
 pub mod outbox;
+mod outbox_rows;
 pub mod push_stats;
 mod salvage;
 mod schema;

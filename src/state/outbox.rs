@@ -3,16 +3,15 @@
 //! An entry is there from the moment a report is produced until its gateway has it, so that whoever
 //! is killed in between loses nothing. Entries of one group are delivered in the order of their ids.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
-use rusqlite::types::Type;
-use rusqlite::{Connection, Error::FromSqlConversionFailure, OptionalExtension, Row, params};
+use rusqlite::{Connection, OptionalExtension, params};
 
 use super::checksum::OUTBOX;
-use super::group_rows::corrupt;
+use super::outbox_rows::{misled, read, select, waiting};
 use super::push_stats::{self, Attempts};
 use super::{State, StateError};
-use crate::metrics::{GroupingKey, Push, text, unix_seconds};
+use crate::metrics::{GroupingKey, Push, unix_seconds};
 
 /// A push that is not delivered.
 #[derive(Debug, Clone)]
@@ -56,9 +55,6 @@ pub struct OutboxSize {
     pub waiting: u64,
     pub rejected: u64,
 }
-
-const COLUMNS: &str = "id, gateway, method, grouping_key, body, produced_at, attempts, is_rejected, is_overtaken, error,
-                       runners_own";
 
 pub(super) const INSERT: &str =
     "INSERT INTO outbox (id, produced_at, gateway, method, grouping_key, body, runners_own, is_rejected, error,
@@ -285,14 +281,7 @@ impl State {
     pub fn outbox_entry(&mut self, id: i64) -> Result<Option<OutboxEntry>, StateError> {
         self.with(|connection| {
             connection
-                .query_row(
-                    &format!(
-                        "SELECT {COLUMNS}, {} FROM outbox WHERE id = ?",
-                        OUTBOX.is_right_sql()
-                    ),
-                    [id],
-                    read,
-                )
+                .query_row(&select("WHERE id = ?"), [id], read)
                 .optional()
         })
     }
@@ -301,10 +290,7 @@ impl State {
     pub fn outbox(&mut self) -> Result<Vec<OutboxEntry>, StateError> {
         self.with(|connection| {
             connection
-                .prepare(&format!(
-                    "SELECT {COLUMNS}, {} FROM outbox ORDER BY id",
-                    OUTBOX.is_right_sql()
-                ))?
+                .prepare(&select("ORDER BY id"))?
                 .query_map([], read)?
                 .collect()
         })
@@ -413,26 +399,6 @@ fn are_there(connection: &Connection, ids: &[i64]) -> rusqlite::Result<bool> {
     Ok(true)
 }
 
-/// Removes entries that cannot be read, and returns how many there were.
-pub(super) fn drop_unreadable(connection: &Connection) -> rusqlite::Result<u64> {
-    let mut delete = connection.prepare_cached(DELETE)?;
-    let ids = unreadable(connection)?;
-    let dropped = ids.iter().map(|id| delete.execute([id]));
-    Ok(dropped.sum::<rusqlite::Result<usize>>()? as u64)
-}
-
-/// The ids of entries that cannot be read, or are not as they were written.
-pub(super) fn unreadable(connection: &Connection) -> rusqlite::Result<Vec<i64>> {
-    let select = format!("SELECT {COLUMNS}, {} FROM outbox", OUTBOX.is_right_sql());
-    let mut select = connection.prepare(&select)?;
-    let ids = select.query_map([], |row| Ok((read(row).is_err(), row.get(0)?)))?;
-    ids.filter_map(|row| match row {
-        Ok((is_unreadable, id)) => is_unreadable.then_some(Ok(id)),
-        Err(error) => Some(Err(error)),
-    })
-    .collect()
-}
-
 pub(super) fn size(connection: &Connection) -> rusqlite::Result<OutboxSize> {
     connection.query_row(
         "SELECT count(*) FILTER (WHERE NOT is_rejected), count(*) FILTER (WHERE is_rejected) FROM outbox",
@@ -444,35 +410,6 @@ pub(super) fn size(connection: &Connection) -> rusqlite::Result<OutboxSize> {
             })
         },
     )
-}
-
-fn waiting(
-    connection: &Connection,
-    gateway: &str,
-    key: &GroupingKey,
-) -> rusqlite::Result<Vec<OutboxEntry>> {
-    let is_right = OUTBOX.is_right_sql();
-    connection
-        .prepare_cached(&format!(
-            "SELECT {COLUMNS}, {is_right} FROM outbox
-             WHERE gateway = ? AND grouping_key = ? AND is_rejected = 0 ORDER BY id"
-        ))?
-        .query_map(params![gateway, key], |row| {
-            let entry = read(row)?;
-            // The index, which led here, has no checksum.
-            if entry.gateway != gateway || entry.push.key() != key || entry.is_rejected {
-                return Err(misled(entry.id));
-            }
-            Ok(entry)
-        })?
-        .collect()
-}
-
-/// An index has led to the entry `id`, which is another's.
-fn misled(id: i64) -> rusqlite::Error {
-    corrupt(format!(
-        "an index leads to the undelivered report {id}, which is another's"
-    ))
 }
 
 /// Removes those of the entries `ids` of a group that were tried before, and that a newer one of them
@@ -513,36 +450,4 @@ fn enforce(connection: &Connection, limit: u64) -> rusqlite::Result<Vec<i64>> {
         )?
         .query_map([excess], |row| row.get(0))?
         .collect()
-}
-
-fn read(row: &Row<'_>) -> rusqlite::Result<OutboxEntry> {
-    if !row.get::<_, bool>(11)? {
-        let id: i64 = row.get(0)?;
-        return Err(corrupt(format!(
-            "the checksum of the undelivered report {id} is wrong"
-        )));
-    }
-    let (method, body): (String, String) = (row.get(2)?, row.get(4)?);
-    let unreadable = |column, error: Box<dyn std::error::Error + Send + Sync>| {
-        FromSqlConversionFailure(column, Type::Text, error)
-    };
-    let families = text::parse(body.as_bytes()).map_err(|error| unreadable(4, error.into()))?;
-    let produced_at = Duration::try_from_secs_f64(row.get(5)?).unwrap_or_default();
-    let produced_at: SystemTime = UNIX_EPOCH + produced_at;
-    let method = method
-        .parse()
-        .map_err(|error| unreadable(2, Box::new(error)))?;
-    let (error, runners_own): (String, String) = (row.get(9)?, row.get(10)?);
-    let runners_own = runners_own.split(' ').map(str::to_owned);
-    let runners_own = runners_own.filter(|name| !name.is_empty());
-    Ok(OutboxEntry {
-        id: row.get(0)?,
-        gateway: row.get(1)?,
-        push: Push::checked_before(row.get(3)?, method, families, produced_at)
-            .with_runners_own(runners_own),
-        attempts: row.get(6)?,
-        is_rejected: row.get(7)?,
-        is_overtaken: row.get(8)?,
-        error: (!error.is_empty()).then_some(error),
-    })
 }

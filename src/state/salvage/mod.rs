@@ -27,7 +27,7 @@ pub use self::summary::Salvaged;
 use self::survey::{Survey, survey};
 use super::checksum::{COUNTERS, GROUPS, OUTBOX, PUSH_LOG, RUNS, Table};
 use super::error::brief;
-use super::{counters, group_rows, history, in_transaction, outbox};
+use super::{counters, group_rows, history, in_transaction, outbox_rows};
 
 /// What matters most comes first.
 const TABLES: [&Table; 5] = [&OUTBOX, &COUNTERS, &RUNS, &GROUPS, &PUSH_LOG];
@@ -67,7 +67,7 @@ pub(super) fn carry_over(old: &Connection, wal: &Path, fresh: &mut Connection) -
 /// Removes what cannot be read in spite of its checksum: it would make each run begin anew.
 fn check(connection: &Connection, salvaged: &mut Salvaged) -> rusqlite::Result<()> {
     for (table, dropped) in [
-        (&OUTBOX, outbox::drop_unreadable(connection)?),
+        (&OUTBOX, outbox_rows::drop_unreadable(connection)?),
         (&COUNTERS, counters::drop_unreadable(connection)?),
         (&RUNS, history::drop_unreadable(connection)?),
     ] {
