@@ -186,19 +186,23 @@ fn left(is_killed: bool) -> Sandbox {
     sandbox
 }
 
-/// The gateway says what is wrong with the database, and leaves it as it is.
+/// The gateway says what was wrong with the database, and serves what could be saved of it.
 #[track_caller]
-fn is_refused(sandbox: &Sandbox, problem: &str) {
-    let before = fs::read(sandbox.state_db()).unwrap();
-    let refusal = refusal(&dir(sandbox));
-    let path = sandbox.state_db().display().to_string();
-    refusal.code(1).err(&path).err(problem);
-    assert!(!refusal.stderr().contains("Listening"));
-    assert_eq!(fs::read(sandbox.state_db()).unwrap(), before);
-    for entry in fs::read_dir(dir(sandbox)).unwrap() {
-        let name = entry.unwrap().file_name();
-        assert!(!name.to_string_lossy().contains("corrupt"), "{name:?}");
-    }
+fn is_salvaged(sandbox: &Sandbox, problem: &str, markers: &[&str]) {
+    let mut gateway = start(sandbox);
+    gateway.logs("the state was replaced");
+    gateway.logs(problem);
+    let found = gateway.samples("marker_of_");
+    let expected = markers.iter().map(|job| {
+        let series = series(&format!("marker_of_{job}"), job);
+        (series, 123_456.0)
+    });
+    assert_eq!(found, expected.collect(), "{}", gateway.log());
+    gateway.put("/metrics/job/c", "marker_of_c 1\n");
+    gateway.kill();
+    let again = start(sandbox);
+    assert_eq!(again.samples("marker_of_").len(), markers.len() + 1);
+    assert!(!again.log().contains("replaced"), "{}", again.log());
 }
 
 /// Turns over a bit of the database's only place that has this text.
@@ -213,25 +217,51 @@ fn damage(sandbox: &Sandbox, text: &[u8]) {
 }
 
 #[test]
-fn a_corrupt_database_is_not_served() {
-    let sandbox = left(false);
-    let length = fs::metadata(sandbox.state_db()).unwrap().len();
-    let file = fs::File::options().write(true).open(sandbox.state_db());
-    file.unwrap().set_len(length - 4096).unwrap();
-    is_refused(&sandbox, "corrupt");
-
+fn of_a_corrupt_database_what_can_be_saved_is_served() {
     let sandbox = left(false);
     let file = fs::File::options().write(true).open(sandbox.state_db());
     file.unwrap().write_all_at(&[b'x'; 100], 0).unwrap();
-    is_refused(&sandbox, "file is not a database");
+    is_salvaged(&sandbox, "file is not a database", &["a", "b"]);
 
     let sandbox = left(false);
     damage(&sandbox, b"marker_of_b{instance=\"\",job=\"b\"} 123456");
-    is_refused(&sandbox, "the checksum of group");
+    is_salvaged(&sandbox, "the checksum of group", &["a"]);
 
     let sandbox = left(true);
     damage(&sandbox, b"marker_of_b 123456");
-    is_refused(&sandbox, "of the log is wrong");
+    is_salvaged(&sandbox, "of the log is wrong", &["a"]);
+}
+
+/// What is broken is the file, and the groups are in memory.
+#[test]
+fn damage_while_it_serves_loses_no_group() {
+    let sandbox = left(false);
+    sandbox.exec("--no-push", "true").code(0);
+    let mut gateway = start(&sandbox);
+    gateway.put("/metrics/job/c", "marker_of_c 1\n");
+    let other = Connection::open(sandbox.state_db()).unwrap();
+    // What nobody has changed is not read again.
+    other
+        .execute_batch("UPDATE push_attempts SET failed = 0; PRAGMA wal_checkpoint(TRUNCATE)")
+        .unwrap();
+    let roots =
+        "SELECT (rootpage - 1) * 4096 FROM sqlite_schema WHERE name IN ('groups', 'push_log')";
+    let mut roots = other.prepare(roots).unwrap();
+    let roots = roots.query_map([], |row| row.get::<_, i64>(0)).unwrap();
+    for root in roots {
+        let file = fs::File::options().write(true).open(sandbox.state_db());
+        let broken = file
+            .unwrap()
+            .write_all_at(&[0xa5; 4096], root.unwrap() as u64);
+        broken.unwrap();
+    }
+    gateway.put("/metrics/job/d", "marker_of_d 1\n");
+    gateway.logs("the state was replaced");
+    let found = gateway.samples("marker_of_");
+    assert_eq!(found.len(), 4);
+    gateway.kill();
+    assert_eq!(start(&sandbox).samples("marker_of_"), found);
+    assert_eq!(sandbox.outcomes().len(), 1);
 }
 
 #[test]

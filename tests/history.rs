@@ -1,6 +1,6 @@
 //! `history`, and the counters that go on over runs.
 
-use crate::common::{Sandbox, TestGateway, US};
+use crate::common::{Sandbox, TestGateway, US, stamp};
 
 on_each_gateway!(runs_are_counted, a_jobs_own_counters_go_on);
 
@@ -86,9 +86,10 @@ fn by_default_a_thousand_runs_are_kept() {
     let database = rusqlite::Connection::open(sandbox.state_db()).unwrap();
     let copies = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1500)
         INSERT INTO runs SELECT i + 1, run_id, name, job, grouping_key, started_at, ended_at, duration,
-            outcome, exit_code, failure, attempts, cpu_user, cpu_system, max_rss, metrics, tail
+            outcome, exit_code, failure, attempts, cpu_user, cpu_system, max_rss, metrics, tail, 0
         FROM runs, n WHERE id = 1";
     database.execute(copies, []).unwrap();
+    stamp(&database);
     sandbox.exec("--job p --no-push", "true").code(0);
     let count = "SELECT count(*) FROM runs";
     let count: i64 = database.query_row(count, [], |row| row.get(0)).unwrap();

@@ -112,8 +112,11 @@ mod several_gateways;
 mod signals;
 mod sqlite_backup;
 mod state_backup;
+mod state_command;
 mod state_damage;
 mod state_dir;
+#[cfg(feature = "real-servers")]
+mod state_salvage;
 mod state_schema;
 mod state_size;
 mod state_unwritable;

@@ -1,7 +1,7 @@
 //! Metrics that a gateway would keep otherwise than they are meant: a run leaves them out, and reports the
 //! others. For `push` see `push.rs`.
 
-use crate::common::{Sandbox, TestGateway};
+use crate::common::{Sandbox, TestGateway, stamp};
 
 on_each_gateway!(
     a_run_leaves_out_what_would_be_kept_otherwise,
@@ -165,6 +165,7 @@ fn the_outbox_of_an_older_version() {
     let body = "# TYPE de untyped\nde 2\n# TYPE push_time_seconds gauge\npush_time_seconds 5\n";
     let changed = database.execute("UPDATE outbox SET body = ?", [body]);
     assert_eq!(changed, Ok(1));
+    stamp(&database);
     gateway.run("outbox flush").code(0);
     assert_eq!(gateway.sandbox.outbox_len(), 0);
     assert_eq!(gateway.sandbox.value("j", "de"), Some(2.0));

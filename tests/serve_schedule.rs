@@ -13,7 +13,7 @@ use serde_json::Value as Json;
 use crate::common::own_server::{
     GATE, OwnServer, assert_no_errors, close, history, id, job, open, server_command,
 };
-use crate::common::{Sandbox, eventually, eventually_within};
+use crate::common::{Sandbox, eventually, eventually_within, stamp};
 
 /// Seconds since the epoch.
 fn now() -> f64 {
@@ -377,6 +377,7 @@ fn age(sandbox: &Sandbox) {
     let database = rusqlite::Connection::open(sandbox.state_db()).unwrap();
     let year = "UPDATE runs SET started_at = started_at - 4e7, ended_at = ended_at - 4e7";
     database.execute(year, []).unwrap();
+    stamp(&database);
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use rusqlite::Connection;
 
-use crate::common::{FakeServer, Finished, Sandbox};
+use crate::common::{FakeServer, Finished, Sandbox, stamp};
 
 const RUN: &str = "run backup --set duration=0s";
 
@@ -128,19 +128,63 @@ fn broken_pages() {
     overwrite(&schema, 100, &[0xa5; 1000]);
     let run = schema.run(RUN);
     is_replaced(&schema, &run, "");
-    // Those of the gateway are read when the run has been recorded, in the old one.
+    // Of a table without further pages nothing is left. All else is carried over.
     for (name, runs) in [
         ("runs", 2),
-        ("runs_by_job", 2),
-        ("counters", 2),
-        ("groups", 1),
-        ("push_log", 1),
+        ("runs_by_job", 3),
+        ("counters", 3),
+        ("groups", 3),
+        ("push_log", 3),
     ] {
         let sandbox = with_a_run();
         overwrite(&sandbox, root(&sandbox, name), &[0xa5; 4096]);
         let run = sandbox.run(RUN);
         is_replaced(&sandbox, &run, "database disk image is malformed");
         assert_eq!(sandbox.outcomes().len(), runs, "{name}");
+    }
+}
+
+/// What no version has ever written.
+#[test]
+fn impossible_values() {
+    for (sql, runs) in [
+        ("UPDATE counters SET labels = CAST(x'ff' AS TEXT)", 3),
+        ("UPDATE counters SET labels = 'no labels'", 3),
+        ("UPDATE groups SET exposition = CAST(x'ff' AS TEXT)", 3),
+        ("UPDATE groups SET grouping_key = 'no key'", 3),
+    ] {
+        let sandbox = with_a_run();
+        let database = Connection::open(sandbox.state_db()).unwrap();
+        assert!(database.execute(sql, []).unwrap() > 0);
+        stamp(&database);
+        drop(database);
+        let run = sandbox.run(RUN);
+        is_replaced(&sandbox, &run, "");
+        assert_eq!(sandbox.outcomes().len(), runs, "{sql}");
+    }
+}
+
+/// An unknown method, and bytes that are no text, in a report that waits.
+#[test]
+fn impossible_values_in_the_outbox() {
+    for sql in [
+        "UPDATE outbox SET method = 'pot'",
+        "UPDATE outbox SET body = CAST(x'ff' AS TEXT)",
+        "UPDATE outbox SET attempts = -1",
+    ] {
+        let server = FakeServer::status("202 Accepted", "");
+        let to_it = format!("{RUN} --gateway {}", server.url());
+        let sandbox = Sandbox::new();
+        let down = "http://127.0.0.1:1";
+        sandbox.run(&format!("{RUN} --gateway {down}")).code(0);
+        sandbox.redirect_outbox(down, &server.url());
+        let database = Connection::open(sandbox.state_db()).unwrap();
+        assert_eq!(database.execute(sql, []), Ok(1));
+        stamp(&database);
+        drop(database);
+        sandbox.run(&to_it).code(0).err(" was corrupt (");
+        assert_eq!(aside(&sandbox).len(), 1, "{sql}");
+        sandbox.run(&to_it).code(0).quiet_stderr();
     }
 }
 
@@ -175,7 +219,7 @@ fn whoever_finds_it_tells_it() {
     overwrite(&sandbox, 0, b"no database");
     let push = sandbox.run_with_input("push --job j", "m 1\n");
     push.code(0).err("warning: the state database ");
-    assert_eq!(sandbox.samples().len(), 3);
+    assert_eq!(sandbox.value("j", "m"), Some(1.0));
 }
 
 #[test]
@@ -190,7 +234,7 @@ fn many_find_it_and_one_moves_it() {
     let told: Vec<String> = told.filter(|stderr| !stderr.is_empty()).collect();
     assert_eq!(told.len(), 1, "{told:?}");
     assert_eq!(aside(&sandbox).len(), 1);
-    assert_eq!(sandbox.outcomes().len(), 12);
+    assert_eq!(sandbox.outcomes().len(), 13, "{told:?}");
 }
 
 /// Who has it open goes on with it where it is now.
@@ -212,6 +256,25 @@ fn an_open_one_is_moved_with_its_log() {
     sandbox.run(RUN).code(0).quiet_stderr();
 }
 
+/// A run that is in the log only is carried over too.
+#[test]
+fn the_log_counts() {
+    let sandbox = with_a_run();
+    sandbox.exec("--job logged --no-push", "true").code(0);
+    overwrite(&sandbox, root(&sandbox, "push_log"), &[0xa5; 4096]);
+    let run = sandbox.run(RUN);
+    is_replaced(&sandbox, &run, "");
+    run.err("1 page that cannot be read");
+    let names = sandbox.history();
+    let names = names
+        .iter()
+        .map(|run| run["name"].as_str().unwrap().to_owned());
+    assert_eq!(
+        names.collect::<Vec<_>>(),
+        ["backup", "logged", "backup", "backup"]
+    );
+}
+
 #[test]
 fn a_link_is_moved_and_not_what_it_leads_to() {
     let sandbox = with_a_run();
@@ -228,7 +291,7 @@ fn a_link_is_moved_and_not_what_it_leads_to() {
     let aside = aside(&sandbox);
     assert_eq!(fs::read_link(&aside[0]).unwrap(), real);
     sandbox.run(RUN).code(0).quiet_stderr();
-    assert_eq!(sandbox.outcomes().len(), 2);
+    assert_eq!(sandbox.outcomes().len(), 3);
 }
 
 /// The job removes, or moves, the state that was opened when it began.

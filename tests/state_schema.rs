@@ -171,7 +171,8 @@ fn a_newer_version_is_left_alone() {
     let sandbox = Sandbox::new();
     sandbox.run(RUN).code(0);
     let database = Connection::open(sandbox.state_db()).unwrap();
-    database.pragma_update(None, "user_version", 99).unwrap();
+    let newer = "PRAGMA user_version = 99; PRAGMA application_id = 99";
+    database.execute_batch(newer).unwrap();
     let count = || {
         let runs = "SELECT count(*) FROM runs";
         let runs: i64 = database.query_row(runs, [], |row| row.get(0)).unwrap();

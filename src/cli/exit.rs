@@ -9,7 +9,7 @@ use crate::push::GatewayError;
 pub const SUCCESS: u8 = 0;
 
 /// Whatever has no code of its own.
-const FAILURE: u8 = 1;
+pub const FAILURE: u8 = 1;
 
 /// Wrong usage or a bad job file; nothing has run and nothing was sent.
 pub const USAGE: u8 = 2;

@@ -265,6 +265,7 @@ impl Work {
 
     fn fold(&mut self) -> Fold {
         let folded = self.writer.fold(&self.store);
+        self.tell_of_damage();
         let has_failed = folded.is_err();
         let folded = match folded {
             Ok(true) => Fold::More,
@@ -279,6 +280,12 @@ impl Work {
         };
         self.has_fold_failed = has_failed;
         folded
+    }
+
+    fn tell_of_damage(&mut self) {
+        if let Some(damage) = self.writer.take_damage() {
+            error!(err = %damage, "the state was replaced");
+        }
     }
 
     fn look_for_end(&self, error: &StateError) {
@@ -394,6 +401,7 @@ impl Work {
         let slots: Vec<u32> = undos.iter().map(Undo::slot).collect();
         let start = Instant::now();
         let written = self.writer.write(&self.store, entries, &slots);
+        self.tell_of_damage();
         self.stats.committed(start.elapsed(), written.is_ok());
         match written {
             Ok(()) => {

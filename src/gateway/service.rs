@@ -91,7 +91,10 @@ impl Service {
     ) -> Result<Service, ServiceError> {
         let start = Instant::now();
         let Claim { dir, lock } = claim;
-        let (state, loaded) = State::open_to_serve(&dir)?;
+        let (mut state, loaded) = State::open_to_serve(&dir)?;
+        if let Some(damage) = state.take_damage() {
+            error!(err = %damage, "the state was replaced");
+        }
         for problem in &loaded.problems {
             error!(err = %problem, "a group could not be read");
         }

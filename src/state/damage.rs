@@ -3,18 +3,21 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use super::error::brief;
 use super::files::{FILES, beside};
-use super::{State, StateError, identity, schema};
+use super::salvage::{self, Salvaged};
+use super::{State, StateError, identity, outbox, resolve, schema};
 use crate::files::make_private;
+
+/// How long to wait for those who are writing to it.
+const PATIENCE: Duration = Duration::from_millis(500);
 
 /// A corrupt database that was moved aside.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error(
-    "the state database {path} was corrupt ({why}): it was moved to {aside} and a new one begun; the history \
-     and the undelivered reports in it can be looked at with sqlite3 (.recover)"
+    "the state database {path} was corrupt ({why}): it was moved to {aside} and a new one begun; {salvaged}"
 )]
 pub struct Damage {
     pub path: PathBuf,
@@ -22,6 +25,8 @@ pub struct Damage {
     pub aside: PathBuf,
     /// In SQLite's words.
     pub why: String,
+    /// What is in the new one of it.
+    pub salvaged: Salvaged,
 }
 
 /// Begins a new database in place of that of `state`, which is corrupt by `error`, unless another
@@ -31,6 +36,7 @@ pub struct Damage {
 /// SQLite finds them by name only when it opens them.
 pub(super) fn replace(state: &State, error: &rusqlite::Error) -> Result<State, StateError> {
     let mut aside = None;
+    let mut salvaged = Salvaged::default();
     let mut replaced = || {
         let path = &state.path;
         let failed = |source| StateError::OpenFile {
@@ -40,6 +46,10 @@ pub(super) fn replace(state: &State, error: &rusqlite::Error) -> Result<State, S
         let lock = schema::lock(path)?;
         // Of a link the link is moved: what it leads to may be anything.
         if identity(path).map_err(failed)? == Some(state.identity) {
+            // Others that have it open cannot change it while it is read. While it is in its place, because that
+            // may open its log, by its name.
+            let _ = state.connection.busy_timeout(PATIENCE);
+            let _ = state.connection.execute_batch("BEGIN IMMEDIATE");
             aside = Some(move_aside(path, SystemTime::now()).map_err(failed)?);
         }
         make_private(path).map_err(failed)?;
@@ -47,18 +57,34 @@ pub(super) fn replace(state: &State, error: &rusqlite::Error) -> Result<State, S
             State::connect(path)?.ok_or_else(|| failed(io::ErrorKind::NotFound.into()))?;
         // Whatever is wrong with this one, to replace it again would not help.
         fresh.is_replaceable = false;
-        schema::prepare(&mut fresh, Some(&lock))?;
-        if aside.is_some() {
-            fresh.begin_outbox_at(SystemTime::now())?;
+        match &aside {
+            Some(aside) => {
+                let log = beside(&resolve(aside)?, "-wal");
+                schema::make(&mut fresh, |connection| {
+                    outbox::begin_at(connection, SystemTime::now())?;
+                    salvaged = salvage::carry_over(&state.connection, &log, connection);
+                    Ok(())
+                })?;
+            }
+            None => schema::prepare(&mut fresh, Some(&lock))?,
         }
         // It works; what a server has open for months may become corrupt again.
         fresh.is_replaceable = true;
         Ok(fresh)
     };
     let (path, why) = (state.path.clone(), brief(error));
-    match replaced() {
+    let replaced = replaced();
+    if !state.connection.is_autocommit() {
+        let _ = state.connection.execute_batch("ROLLBACK");
+    }
+    match replaced {
         Ok(mut fresh) => {
-            fresh.damage = aside.map(|aside| Damage { path, aside, why });
+            fresh.damage = aside.map(|aside| Damage {
+                path,
+                aside,
+                why,
+                salvaged,
+            });
             Ok(fresh)
         }
         Err(source) => Err(StateError::NotReplaced {
@@ -100,7 +126,7 @@ fn move_aside(path: &Path, now: SystemTime) -> io::Result<PathBuf> {
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::FileExt;
-    use std::time::{Duration, UNIX_EPOCH};
+    use std::time::UNIX_EPOCH;
 
     use super::*;
     use crate::metrics::{Family, GroupingKey, Method, Push};
@@ -197,6 +223,25 @@ mod tests {
             assert!(state.damage.take().is_some());
             assert_eq!(ids(&mut state), [id]);
         }
+    }
+
+    /// A newer version brings it up to date while it is open here.
+    #[test]
+    fn values_of_a_newer_version_are_no_damage() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut state = State::open(dir.path()).unwrap();
+        let newer = "INSERT INTO counters VALUES ('{\"job\":\"j\"}', 'n', 'newer', 1, 2); PRAGMA user_version = 99;
+                     PRAGMA application_id = 99";
+        let other = State::open(dir.path()).unwrap();
+        other.connection.execute_batch(newer).unwrap();
+        let key = GroupingKey::new("j", []).unwrap();
+        let read = state.counters(&key);
+        assert!(matches!(read, Err(StateError::Newer { found: 99, .. })));
+        assert!(state.damage.is_none());
+        let back = "PRAGMA user_version = 7; PRAGMA application_id = 7";
+        other.connection.execute_batch(back).unwrap();
+        assert!(state.counters(&key).unwrap().is_empty());
+        assert!(state.damage.is_some());
     }
 
     #[test]

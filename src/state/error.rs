@@ -36,20 +36,11 @@ pub enum StateError {
     },
     /// Found where nothing may be moved aside.
     #[error(
-        "the state database {path} is corrupt ({}): the next run moves it aside and begins a new one",
+        "the state database {path} is corrupt ({}): the next run that needs what is broken, or \
+         `metricsjob state repair`, moves it aside and begins a new one with what can be saved",
         brief(source)
     )]
     Corrupt {
-        path: PathBuf,
-        source: rusqlite::Error,
-    },
-    /// Found by a gateway that was to serve it.
-    #[error(
-        "the state database {path} is corrupt ({}), so it is not served as if it were whole: to begin with an \
-         empty one, move it away; what is left in it can be looked at with sqlite3 (.recover)",
-        brief(source)
-    )]
-    NotServed {
         path: PathBuf,
         source: rusqlite::Error,
     },
@@ -167,10 +158,30 @@ pub(super) fn is_busy(error: &rusqlite::Error) -> bool {
     error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy)
 }
 
-/// Whether SQLite says by `error` that what is in the file is no database, or a broken one.
+/// Whether `error` is one that our statements never meet in a sound database: a table is not there, for example, or a
+/// row twice.
+pub(super) fn is_unexpected(error: &rusqlite::Error) -> bool {
+    use rusqlite::Error;
+    let is_row_missing = matches!(error, Error::QueryReturnedNoRows);
+    is_row_missing
+        || matches!(
+            error.sqlite_error_code(),
+            Some(ErrorCode::Unknown | ErrorCode::ConstraintViolation | ErrorCode::TypeMismatch)
+        )
+}
+
+/// Whether `error` can only come of damage: the file is no database or a broken one, or a value is none that
+/// was ever written.
 pub(super) fn is_corruption(error: &rusqlite::Error) -> bool {
-    matches!(
-        error.sqlite_error_code(),
-        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase)
-    )
+    use rusqlite::Error;
+    match error {
+        Error::FromSqlConversionFailure(..)
+        | Error::IntegralValueOutOfRange(..)
+        | Error::InvalidColumnType(..)
+        | Error::Utf8Error(..) => true,
+        other => matches!(
+            other.sqlite_error_code(),
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase)
+        ),
+    }
 }

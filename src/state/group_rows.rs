@@ -7,7 +7,8 @@
 use std::collections::BTreeSet;
 
 use prost::Message;
-use rusqlite::{Connection, ffi, params};
+use rusqlite::types::Value;
+use rusqlite::{Connection, Row, ffi, params};
 
 use super::group_log::Entries;
 use crate::metrics::{Family, GroupingKey, Names, protobuf, text};
@@ -45,8 +46,8 @@ pub(super) fn load(connection: &Connection) -> rusqlite::Result<Loaded> {
         let exposition = row.get_ref(4)?.as_str()?;
         let natives = row.get_ref(5)?.as_blob()?;
         let expected: Option<u32> = row.get(6)?;
-        let found = checksum(&key, times, exposition, natives);
-        if expected.is_some_and(|expected| expected != found) {
+        // That of a row is missing where the end of the row is.
+        if expected != Some(checksum(&key, times, exposition, natives)) {
             return Err(corrupt(format!("the checksum of group {slot} is wrong")));
         }
         let report = families(exposition, natives).and_then(|families| {
@@ -147,6 +148,23 @@ pub(super) fn write_rows<'a>(
     Ok(())
 }
 
+/// Adds the checksums that rows of older versions do not have.
+pub(super) fn add_checksums(connection: &Connection) -> rusqlite::Result<()> {
+    let mut select = connection.prepare(
+        "SELECT id, grouping_key, push_time, push_failure_time, exposition, natives
+         FROM groups WHERE checksum IS NULL",
+    )?;
+    let values = |row: &Row<'_>| (0..6).map(|index| row.get(index)).collect();
+    let rows = select.query_map([], values)?;
+    let rows: Vec<Vec<Value>> = rows.collect::<rusqlite::Result<_>>()?;
+    let mut update = connection.prepare("UPDATE groups SET checksum = ? WHERE id = ?")?;
+    for row in rows {
+        let checksum = checksum_of(&row).ok_or_else(|| corrupt("a group's key is none".into()))?;
+        update.execute(params![checksum, row[0]])?;
+    }
+    Ok(())
+}
+
 /// Removes the rows of the log up to `end`: the groups' rows say the same.
 pub(super) fn forget_log(connection: &Connection, end: i64) -> rusqlite::Result<()> {
     let mut forget = connection.prepare_cached("DELETE FROM push_log WHERE id <= ?")?;
@@ -162,6 +180,29 @@ fn checksum(key: &GroupingKey, times: [f64; 2], exposition: &str, natives: &[u8]
     hasher.update(exposition.as_bytes());
     hasher.update(natives);
     hasher.finalize()
+}
+
+/// The checksum of a row with these values, in the order of the table's columns; `None` if they can be none.
+pub(super) fn checksum_of(values: &[Value]) -> Option<u32> {
+    match values {
+        [
+            Value::Integer(_),
+            Value::Text(key),
+            Value::Real(push_time),
+            Value::Real(failure_time),
+            Value::Text(exposition),
+            Value::Blob(natives),
+        ] => {
+            let key = serde_json::from_str(key).ok()?;
+            Some(checksum(
+                &key,
+                [*push_time, *failure_time],
+                exposition,
+                natives,
+            ))
+        }
+        _ => None,
+    }
 }
 
 /// What SQLite itself would say of a broken database.

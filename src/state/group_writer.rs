@@ -14,7 +14,7 @@ use super::error::is_busy;
 use super::group_log::{Entries, Entry};
 use super::group_rows::{Loaded, write_rows};
 use super::serving::{ServingLock, lock_for_serving};
-use super::{State, StateError};
+use super::{Damage, State, StateError, damage};
 use crate::store::Store;
 
 /// The log is folded into the groups' rows when it is longer than this, in bytes, and than the groups
@@ -63,7 +63,7 @@ impl GroupWriter {
     /// For the groups that were `loaded` from `state`, the database in the directory of `lock`. Returns the
     /// store too.
     ///
-    /// From now on a database that turns out to be corrupt is an error, and stays where it is.
+    /// A database that turns out to be corrupt is replaced from now on too, with the groups as they are in memory.
     pub fn new(
         lock: Arc<ServingLock>,
         mut state: State,
@@ -110,6 +110,11 @@ impl GroupWriter {
         match (written, step) {
             (Ok(()), Some(step)) => self.took(&step),
             (Ok(()), None) => {}
+            // The groups are here, and what others have in it is carried over.
+            (Err(StateError::Corrupt { source, .. }), _) => {
+                self.replace(store, &source)?;
+                self.append(store, &entries, None)?;
+            }
             // What cannot be folded must not hold up others.
             (Err(StateError::Database { source, .. }), Some(_)) if !is_busy(&source) => {
                 self.append(store, &entries, None)?;
@@ -183,7 +188,11 @@ impl GroupWriter {
             // The next push is to be on the disk, even if this one failed.
             set_sync(&mut self.state, self.sync)?;
             set_patience(&mut self.state, PATIENCE)?;
-            written?;
+            match written {
+                Ok(()) => {}
+                Err(StateError::Corrupt { source, .. }) => self.replace(store, &source)?,
+                Err(error) => return Err(error),
+            }
         }
         Ok(self.folding.is_some() || !self.is_folded())
     }
@@ -252,13 +261,30 @@ impl GroupWriter {
 
     /// Another process has moved a corrupt database aside. The groups are here, so nothing of them is lost.
     fn begin_anew(&mut self, store: &Store) -> Result<(), StateError> {
-        let mut state = State::open(self.lock.dir())?;
+        let state = State::open(self.lock.dir())?;
+        self.go_on_with(state, store)
+    }
+
+    /// Has a new database take the place of the open one, which is corrupt by `error`.
+    fn replace(&mut self, store: &Store, error: &rusqlite::Error) -> Result<(), StateError> {
+        let state = damage::replace(&self.state, error)?;
+        self.go_on_with(state, store)
+    }
+
+    /// The damage of the database that had to be replaced, if that has not been taken yet.
+    pub fn take_damage(&mut self) -> Option<Damage> {
+        self.state.damage.take()
+    }
+
+    /// Writes all groups to `state`, and from now on what changes.
+    fn go_on_with(&mut self, mut state: State, store: &Store) -> Result<(), StateError> {
         set_up(&mut state, self.sync)?;
         let slots: Vec<u32> = store.groups().map(|(slot, _)| slot).collect();
         state.write(|transaction| {
             transaction.execute_batch("DELETE FROM groups; DELETE FROM push_log")?;
             write_rows(transaction, store, &slots)
         })?;
+        state.damage = state.damage.take().or(self.state.damage.take());
         self.state = state;
         self.outdated.clear();
         self.log_bytes = 0;

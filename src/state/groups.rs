@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::SystemTime;
 
 use super::group_rows::{Loaded, corrupt, forget_log, load, write_rows};
-use super::{State, StateError};
+use super::{Damage, State, StateError};
 use crate::metrics::{Family, Group, GroupingKey, LAST_SECOND, Method, Names, Push, unix_seconds};
 use crate::store::{Rejection, Report};
 
@@ -136,31 +136,24 @@ impl State {
         Ok(groups.iter().map(|group| group.to_group()).collect())
     }
 
-    /// Opens the database in `dir` for a gateway, with all groups.
-    ///
-    /// # Errors
-    ///
-    /// [`StateError::NotServed`] if it is corrupt: as long as it stays where it is, no gateway begins anew.
+    /// Opens the database in `dir` for a gateway, with all groups. All of it is looked at: a corrupt one is replaced
+    /// before anything of it is served, see [`take_damage`](Self::take_damage).
     pub fn open_to_serve(dir: &Path) -> Result<(State, Loaded), StateError> {
-        State::open_whole(dir).map_err(|error| match error {
-            StateError::Corrupt { path, source } => StateError::NotServed { path, source },
-            error => error,
-        })
-    }
-
-    fn open_whole(dir: &Path) -> Result<(State, Loaded), StateError> {
-        if let Some(mut state) = State::open_existing(dir)? {
-            let verdict: String = state.with(|connection| {
-                connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))
-            })?;
-            if verdict != "ok" {
-                return Err(StateError::of(&state.path, None, corrupt(verdict)));
-            }
-        }
         let mut state = State::open(dir)?;
-        state.is_replaceable = false;
+        state.with(|connection| {
+            let check = "PRAGMA quick_check(1)";
+            match connection.query_row(check, [], |row| row.get::<_, String>(0))? {
+                verdict if verdict == "ok" => Ok(()),
+                verdict => Err(corrupt(verdict)),
+            }
+        })?;
         let loaded = state.load_groups()?;
         Ok((state, loaded))
+    }
+
+    /// The damage of the database that had to be replaced, if that has not been taken yet.
+    pub fn take_damage(&mut self) -> Option<Damage> {
+        self.damage.take()
     }
 
     fn load_groups(&mut self) -> Result<Loaded, StateError> {

@@ -1,7 +1,8 @@
 //! The history: finished runs.
 
-use rusqlite::{OptionalExtension, Row, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 
+use super::checksum::RUNS;
 use super::counters::{self, Counter};
 use super::{State, StateError, outbox, push_stats};
 use crate::metrics::{Family, GroupingKey, Push, json, text};
@@ -69,9 +70,15 @@ pub struct Recorded<E> {
 }
 
 const INSERT: &str =
-    "INSERT INTO runs (run_id, name, job, grouping_key, started_at, ended_at, duration, outcome,
-                     exit_code, failure, attempts, cpu_user, cpu_system, max_rss, metrics, tail)
-                 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+    "INSERT INTO runs (id, run_id, name, job, grouping_key, started_at, ended_at, duration, outcome,
+                     exit_code, failure, attempts, cpu_user, cpu_system, max_rss, metrics, tail, checksum)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17,
+                     row_checksum('runs', ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15,
+                         ?16, ?17))";
+
+const NEXT_ID: &str = "SELECT coalesce(max(id), 0) + 1 FROM runs";
+
+const IS_RECORDED: &str = "SELECT EXISTS (SELECT 1 FROM runs WHERE run_id = ?)";
 
 /// What [`read`] reads.
 const COLUMNS: &str =
@@ -88,10 +95,12 @@ impl State {
         self.with(|connection| {
             for statement in [
                 INSERT,
+                NEXT_ID,
                 PRUNE,
                 counters::ADD,
                 counters::SELECT,
                 outbox::INSERT,
+                outbox::NEXT_ID,
                 outbox::WAITING_IDS,
                 outbox::DELETE,
                 outbox::LEFT,
@@ -114,9 +123,23 @@ impl State {
         gateways: &[String],
         report: impl Fn(&[Counter]) -> Option<Result<Push, E>>,
     ) -> Result<Recorded<E>, StateError> {
+        // What was committed to a database that was then found to have been moved aside may have been
+        // carried over into this one.
+        let mut before: Option<Vec<i64>> = None;
         self.write(|transaction| {
+            if let Some(entries) = &before
+                && transaction.query_row(IS_RECORDED, [&run.run_id], |row| row.get(0))?
+            {
+                let push = report(&counters::select(transaction, &run.key)?);
+                let entries = entries.clone();
+                return Ok(Recorded { push, entries });
+            }
             let job = run.key.job();
+            let id: i64 = transaction
+                .prepare_cached(NEXT_ID)?
+                .query_row([], |row| row.get(0))?;
             transaction.prepare_cached(INSERT)?.execute(params![
+                id,
                 run.run_id,
                 run.name,
                 job,
@@ -144,6 +167,7 @@ impl State {
                 Some(Ok(push)) => outbox::enqueue(transaction, push, gateways)?,
                 _ => Vec::new(),
             };
+            before = Some(entries.clone());
             Ok(Recorded { push, entries })
         })
     }
@@ -151,7 +175,8 @@ impl State {
     /// The run with this id.
     pub fn run(&mut self, run_id: &str) -> Result<Option<RecordedRun>, StateError> {
         self.with(|connection| {
-            let select = format!("SELECT {COLUMNS} FROM runs WHERE run_id = ?");
+            let is_right = RUNS.is_right_sql();
+            let select = format!("SELECT {COLUMNS} FROM runs WHERE run_id = ? AND {is_right}");
             let mut statement = connection.prepare_cached(&select)?;
             statement.query_row([run_id], read).optional()
         })
@@ -165,8 +190,10 @@ impl State {
         last: u32,
     ) -> Result<Vec<RecordedRun>, StateError> {
         self.with(|connection| {
+            let is_right = RUNS.is_right_sql();
             let select = format!(
-                "SELECT {COLUMNS} FROM runs WHERE job = ? AND name = ? ORDER BY id DESC LIMIT ?"
+                "SELECT {COLUMNS} FROM runs WHERE job = ? AND name = ? AND {is_right}
+                 ORDER BY id DESC LIMIT ?"
             );
             connection
                 .prepare_cached(&select)?
@@ -183,8 +210,9 @@ impl State {
         outcome: &str,
     ) -> Result<Option<RecordedRun>, StateError> {
         self.with(|connection| {
+            let is_right = RUNS.is_right_sql();
             let select = format!(
-                "SELECT {COLUMNS} FROM runs WHERE job = ? AND name = ? AND outcome = ?
+                "SELECT {COLUMNS} FROM runs WHERE job = ? AND name = ? AND outcome = ? AND {is_right}
                  ORDER BY id DESC LIMIT 1"
             );
             let mut statement = connection.prepare_cached(&select)?;
@@ -202,8 +230,9 @@ impl State {
         last: u32,
     ) -> Result<Vec<RecordedRun>, StateError> {
         self.with(|connection| {
+            let is_right = RUNS.is_right_sql();
             let select = format!(
-                "SELECT {COLUMNS} FROM runs WHERE ?1 IS NULL OR job = ?1 OR name = ?1
+                "SELECT {COLUMNS} FROM runs WHERE (?1 IS NULL OR job = ?1 OR name = ?1) AND {is_right}
                  ORDER BY id DESC LIMIT ?2"
             );
             connection
@@ -212,6 +241,28 @@ impl State {
                 .collect()
         })
     }
+}
+
+/// Removes runs that cannot be read, and returns how many there were.
+pub(super) fn drop_unreadable(connection: &Connection) -> rusqlite::Result<u64> {
+    let mut delete = connection.prepare("DELETE FROM runs WHERE id = ?")?;
+    let ids = unreadable(connection)?;
+    let dropped = ids.iter().map(|id| delete.execute([id]));
+    Ok(dropped.sum::<rusqlite::Result<usize>>()? as u64)
+}
+
+/// The numbers of runs that cannot be read, or are not as they were written.
+pub(super) fn unreadable(connection: &Connection) -> rusqlite::Result<Vec<i64>> {
+    let select = format!("SELECT {COLUMNS}, id, {} FROM runs", RUNS.is_right_sql());
+    let mut select = connection.prepare(&select)?;
+    let mut rows = select.query([])?;
+    let mut ids = Vec::new();
+    while let Some(row) = rows.next()? {
+        if !row.get::<_, bool>(16)? || read(row).is_err() {
+            ids.push(row.get(15)?);
+        }
+    }
+    Ok(ids)
 }
 
 fn read(row: &Row<'_>) -> rusqlite::Result<RecordedRun> {

@@ -10,18 +10,23 @@
 //! - [`LazyState`]: the database, opened when it is first needed.
 //! - `schema`: its tables, made and brought up to date on opening.
 //! - `error`: why it cannot be used.
+//! - [`check`], [`repair`]: whether it is damaged, and a new one then.
+//! - `checksum`: which rows are as they were written.
 //! - `damage`: what becomes of a corrupt database.
+//! - `salvage`: what can be saved of it.
 //! - [`groups`]: the embedded gateway's groups, and what a push does to them.
 //! - [`group_rows`]: their rows, read with what is in the log, and written.
 //! - [`group_log`]: what a serving gateway has changed in them; [`group_writer`] writes it.
 //! - [`serving`]: who may change them.
 //! - [`history`]: finished runs.
 //! - [`counters`]: counters that go on over runs.
-//! - [`outbox`]: pushes that are not delivered yet.
+//! - [`outbox`]: pushes that are not delivered yet; `outbox_rows`: how they are read.
 //! - [`push_stats`]: how pushing went so far.
 //! - `turn`: who of this process writes next.
 //! - `upkeep`: what keeps the files small; `pruning`: what is dropped when they are too large.
 
+mod check;
+mod checksum;
 pub mod counters;
 mod damage;
 pub mod dir;
@@ -35,8 +40,10 @@ pub mod history;
 mod key_column;
 mod lazy;
 pub mod outbox;
+mod outbox_rows;
 mod pruning;
 pub mod push_stats;
+mod salvage;
 mod schema;
 pub mod serving;
 mod turn;
@@ -54,10 +61,12 @@ use self::turn::Turn;
 use crate::files::{check_regular_if_there, make_dir, make_private};
 use crate::panics::point;
 use crate::trust;
+pub use check::{check, repair};
 pub use damage::Damage;
 pub use error::StateError;
 pub use lazy::LazyState;
 pub use pruning::Pruned;
+pub use salvage::Salvaged;
 pub use upkeep::size_family;
 
 /// The database's name inside the state directory.
@@ -289,9 +298,15 @@ impl State {
 
     /// Replaces the database if it is corrupt, and fails if it is not that.
     fn make_up_for(&mut self, error: rusqlite::Error) -> Result<(), StateError> {
-        if !(self.is_replaceable && error::is_corruption(&error)) {
+        let is_damage = || {
+            error::is_corruption(&error)
+                || (error::is_unexpected(&error) && !check::problems(&self.connection).is_empty())
+        };
+        if !(self.is_replaceable && is_damage()) {
             return Err(StateError::of(&self.path, Some(&self.connection), error));
         }
+        // A newer version may have brought it up to date while it was open here, and its values are not damage.
+        schema::check_version(self)?;
         *self = damage::replace(self, &error)?;
         Ok(())
     }

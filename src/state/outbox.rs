@@ -3,14 +3,15 @@
 //! An entry is there from the moment a report is produced until its gateway has it, so that whoever
 //! is killed in between loses nothing. Entries of one group are delivered in the order of their ids.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
-use rusqlite::types::Type;
-use rusqlite::{Connection, Error::FromSqlConversionFailure, OptionalExtension, Row, params};
+use rusqlite::{Connection, OptionalExtension, params};
 
+use super::checksum::OUTBOX;
+use super::outbox_rows::{misled, read, select, waiting};
 use super::push_stats::{self, Attempts};
 use super::{State, StateError};
-use crate::metrics::{GroupingKey, Push, text, unix_seconds};
+use crate::metrics::{GroupingKey, Push, unix_seconds};
 
 /// A push that is not delivered.
 #[derive(Debug, Clone)]
@@ -55,12 +56,16 @@ pub struct OutboxSize {
     pub rejected: u64,
 }
 
-const COLUMNS: &str = "id, gateway, method, grouping_key, body, produced_at, attempts, is_rejected, is_overtaken, error,
-                       runners_own";
-
 pub(super) const INSERT: &str =
-    "INSERT INTO outbox (produced_at, gateway, method, grouping_key, body, runners_own, is_rejected, error)
-                 VALUES (?, ?, ?, ?, ?, ?, 0, '')";
+    "INSERT INTO outbox (id, produced_at, gateway, method, grouping_key, body, runners_own, is_rejected, error,
+                     checksum)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 0, '',
+                     row_checksum('outbox', ?1, ?2, ?3, ?4, ?5, ?6, 0, '', 0, 0, ?7))";
+
+/// The id that SQLite would give to the next entry, which its checksum needs to know.
+pub(super) const NEXT_ID: &str = "SELECT max(
+                     (SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'outbox'),
+                     (SELECT coalesce(max(id), 0) FROM outbox)) + 1";
 
 pub(super) const WAITING_IDS: &str =
     "SELECT id FROM outbox WHERE gateway = ? AND grouping_key = ? AND is_rejected = 0 ORDER BY id";
@@ -80,13 +85,23 @@ pub(super) const LEFT: &str = "SELECT
                      WHERE gateway = ?1 AND failed = (SELECT failed FROM push_attempts))";
 
 /// Of the rejected entries of a group those before an id.
-const OVERTAKE: &str = "UPDATE outbox SET is_overtaken = 1
-                 WHERE gateway = ? AND grouping_key = ? AND id < ? AND is_rejected = 1";
+const OVERTAKEN: &str = "gateway = ?1 AND grouping_key = ?2 AND id < ?3 AND is_rejected = 1";
 
 impl State {
     /// Puts `push` into the outbox, once for each of `gateways`, and returns the ids.
     pub fn enqueue(&mut self, push: &Push, gateways: &[String]) -> Result<Vec<i64>, StateError> {
-        self.write(|transaction| enqueue(transaction, push, gateways))
+        // What was committed to a database that was then found to have been moved aside may have been
+        // carried over into this one.
+        let mut before: Option<Vec<i64>> = None;
+        self.write(|transaction| {
+            let are_there = before.as_ref().map(|ids| are_there(transaction, ids));
+            if let Some(ids) = before.take_if(|_| matches!(are_there, Some(Ok(true)))) {
+                return Ok(ids);
+            }
+            let ids = enqueue(transaction, push, gateways)?;
+            before = Some(ids.clone());
+            Ok(ids)
+        })
     }
 
     /// The ids of the entries that wait for the group of `key` at `gateway`, in the order in which they
@@ -141,26 +156,23 @@ impl State {
     /// with `rejected`.
     pub fn outbox_gateways(&mut self, rejected: bool) -> Result<Vec<String>, StateError> {
         self.with(|connection| {
-            connection
-                .prepare(
-                    "SELECT gateway FROM outbox WHERE ? OR NOT is_rejected GROUP BY gateway ORDER BY min(id)",
-                )?
-                .query_map([rejected], |row| row.get(0))?
-                .collect()
-        })
-    }
-
-    /// Has the ids of new entries begin with the milliseconds since the epoch at `now`. Whoever is delivering what was
-    /// in a database before this one is about to remove it by its ids, and must not find others that have them too.
-    pub(super) fn begin_outbox_at(&mut self, now: SystemTime) -> Result<(), StateError> {
-        let first = (unix_seconds(now).max(0.0) * 1e3) as i64;
-        self.with(|connection| {
-            super::in_transaction(connection, |transaction| {
-                transaction.execute("DELETE FROM sqlite_sequence WHERE name = 'outbox'", [])?;
-                let begin = "INSERT INTO sqlite_sequence (name, seq) VALUES ('outbox', ?)";
-                transaction.execute(begin, [first])?;
-                Ok(())
-            })
+            let mut select = connection.prepare(
+                "SELECT gateway, min(id) FROM outbox WHERE ? OR NOT is_rejected
+                 GROUP BY gateway ORDER BY min(id)",
+            )?;
+            let mut rows = select.query([rejected])?;
+            let mut gateways = Vec::new();
+            let mut check = connection.prepare("SELECT gateway FROM outbox WHERE id = ?")?;
+            while let Some(row) = rows.next()? {
+                let (gateway, id): (String, i64) = (row.get(0)?, row.get(1)?);
+                // The gateways are those of an index, which has no checksum.
+                let entry: Option<String> = check.query_row([id], |row| row.get(0)).optional()?;
+                if entry.as_ref() != Some(&gateway) {
+                    return Err(misled(id));
+                }
+                gateways.push(gateway);
+            }
+            Ok(gateways)
         })
     }
 
@@ -200,9 +212,16 @@ impl State {
     ) -> Result<(Left, Vec<i64>), StateError> {
         let now = SystemTime::now();
         self.write_sync(|transaction| {
+            let changed = [
+                ("method", "?1"),
+                ("body", "?2"),
+                ("runners_own", "''"),
+                ("is_rejected", "1"),
+                ("attempts", "attempts + 1"),
+                ("error", "?3"),
+            ];
             transaction.execute(
-                "UPDATE outbox SET method = ?, body = ?, runners_own = '', is_rejected = 1,
-                     attempts = attempts + 1, error = ? WHERE id = ?",
+                &OUTBOX.update_sql(&changed, "id = ?4"),
                 params![rest.method().name(), rest.text(), error, id],
             )?;
             push_stats::add(transaction, attempts)?;
@@ -221,10 +240,13 @@ impl State {
         limit: u64,
     ) -> Result<Vec<i64>, StateError> {
         self.write_sync(|transaction| {
-            transaction.execute(
-                "UPDATE outbox SET is_rejected = 1, attempts = attempts + 1, error = ? WHERE id = ?",
-                params![error, id],
-            )?;
+            let changed = [
+                ("is_rejected", "1"),
+                ("attempts", "attempts + 1"),
+                ("error", "?1"),
+            ];
+            let update = OUTBOX.update_sql(&changed, "id = ?2");
+            transaction.execute(&update, params![error, id])?;
             let dropped = enforce(transaction, limit)?;
             push_stats::add(transaction, attempts)?;
             Ok(dropped)
@@ -246,9 +268,9 @@ impl State {
     ) -> Result<Vec<i64>, StateError> {
         self.write_sync(|transaction| {
             remove_replaced(transaction, gateway, key, ids)?;
-            let mut update = transaction.prepare_cached(
-                "UPDATE outbox SET attempts = attempts + ?, error = ? WHERE id = ?",
-            )?;
+            let changed = [("attempts", "attempts + ?1"), ("error", "?2")];
+            let update = OUTBOX.update_sql(&changed, "id = ?3");
+            let mut update = transaction.prepare_cached(&update)?;
             for id in ids {
                 update.execute(params![attempts.total(), error, id])?;
             }
@@ -263,11 +285,7 @@ impl State {
     pub fn outbox_entry(&mut self, id: i64) -> Result<Option<OutboxEntry>, StateError> {
         self.with(|connection| {
             connection
-                .query_row(
-                    &format!("SELECT {COLUMNS} FROM outbox WHERE id = ?"),
-                    [id],
-                    read,
-                )
+                .query_row(&select("WHERE id = ?"), [id], read)
                 .optional()
         })
     }
@@ -276,7 +294,7 @@ impl State {
     pub fn outbox(&mut self) -> Result<Vec<OutboxEntry>, StateError> {
         self.with(|connection| {
             connection
-                .prepare(&format!("SELECT {COLUMNS} FROM outbox ORDER BY id"))?
+                .prepare(&select("ORDER BY id"))?
                 .query_map([], read)?
                 .collect()
         })
@@ -309,13 +327,23 @@ impl State {
     /// newer since. Returns how many they are.
     pub fn requeue_rejected(&mut self, gateway: &str) -> Result<u64, StateError> {
         self.with_sync(|connection| {
-            let requeued = connection.execute(
-                "UPDATE outbox SET is_rejected = 0 WHERE gateway = ? AND is_rejected = 1 AND NOT is_overtaken",
-                [gateway],
-            )?;
+            let rejected = "gateway = ?1 AND is_rejected = 1 AND NOT is_overtaken";
+            let requeue = OUTBOX.update_sql(&[("is_rejected", "0")], rejected);
+            let requeued = connection.execute(&requeue, [gateway])?;
             Ok(requeued as u64)
         })
     }
+}
+
+/// Has the ids of new entries begin with the milliseconds since the epoch at `now`. Whoever is delivering what was
+/// in a database before this one is about to remove it by its ids, and must not find others that have them too.
+pub(super) fn begin_at(connection: &mut Connection, now: SystemTime) -> rusqlite::Result<()> {
+    let first = (unix_seconds(now).max(0.0) * 1e3) as i64;
+    super::in_transaction(connection, |transaction| {
+        transaction.execute("DELETE FROM sqlite_sequence WHERE name = 'outbox'", [])?;
+        let begin = "INSERT INTO sqlite_sequence (name, seq) VALUES ('outbox', ?)";
+        transaction.execute(begin, [first]).map(drop)
+    })
 }
 
 /// Notes that groups at `gateway` have got entries by `now`: of each its key and the id of the newest. Returns what is
@@ -330,7 +358,8 @@ fn overtake<'a>(
         .prepare_cached(LEFT)?
         .query_row([gateway], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
     for (key, newest) in groups.into_iter().filter(|_| is_anything_rejected) {
-        connection.execute(OVERTAKE, params![gateway, key, newest])?;
+        let overtake = OUTBOX.update_sql(&[("is_overtaken", "1")], OVERTAKEN);
+        connection.execute(&overtake, params![gateway, key, newest])?;
     }
     Ok(Left {
         is_anything_waiting,
@@ -347,7 +376,11 @@ pub(super) fn enqueue(
     let mut insert = connection.prepare_cached(INSERT)?;
     let mut ids = Vec::with_capacity(gateways.len());
     for gateway in gateways {
+        let id: i64 = connection
+            .prepare_cached(NEXT_ID)?
+            .query_row([], |row| row.get(0))?;
         insert.execute(params![
+            id,
             unix_seconds(push.produced_at()),
             gateway,
             push.method().name(),
@@ -355,9 +388,19 @@ pub(super) fn enqueue(
             push.text(),
             push.runners_own().join(" "),
         ])?;
-        ids.push(connection.last_insert_rowid());
+        ids.push(id);
     }
     Ok(ids)
+}
+
+fn are_there(connection: &Connection, ids: &[i64]) -> rusqlite::Result<bool> {
+    let mut select = connection.prepare("SELECT 1 FROM outbox WHERE id = ?")?;
+    for id in ids {
+        if !select.exists([id])? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 pub(super) fn size(connection: &Connection) -> rusqlite::Result<OutboxSize> {
@@ -371,20 +414,6 @@ pub(super) fn size(connection: &Connection) -> rusqlite::Result<OutboxSize> {
             })
         },
     )
-}
-
-fn waiting(
-    connection: &Connection,
-    gateway: &str,
-    key: &GroupingKey,
-) -> rusqlite::Result<Vec<OutboxEntry>> {
-    connection
-        .prepare_cached(&format!(
-            "SELECT {COLUMNS} FROM outbox
-             WHERE gateway = ? AND grouping_key = ? AND is_rejected = 0 ORDER BY id"
-        ))?
-        .query_map(params![gateway, key], read)?
-        .collect()
 }
 
 /// Removes those of the entries `ids` of a group that were tried before, and that a newer one of them
@@ -423,30 +452,4 @@ fn enforce(connection: &Connection, limit: u64) -> rusqlite::Result<Vec<i64>> {
         ))?
         .query_map([excess], |row| row.get(0))?
         .collect()
-}
-
-fn read(row: &Row<'_>) -> rusqlite::Result<OutboxEntry> {
-    let (method, body): (String, String) = (row.get(2)?, row.get(4)?);
-    let unreadable = |column, error: Box<dyn std::error::Error + Send + Sync>| {
-        FromSqlConversionFailure(column, Type::Text, error)
-    };
-    let families = text::parse(body.as_bytes()).map_err(|error| unreadable(4, error.into()))?;
-    let produced_at = Duration::try_from_secs_f64(row.get(5)?).unwrap_or_default();
-    let produced_at: SystemTime = UNIX_EPOCH + produced_at;
-    let method = method
-        .parse()
-        .map_err(|error| unreadable(2, Box::new(error)))?;
-    let (error, runners_own): (String, String) = (row.get(9)?, row.get(10)?);
-    let runners_own = runners_own.split(' ').map(str::to_owned);
-    let runners_own = runners_own.filter(|name| !name.is_empty());
-    Ok(OutboxEntry {
-        id: row.get(0)?,
-        gateway: row.get(1)?,
-        push: Push::checked_before(row.get(3)?, method, families, produced_at)
-            .with_runners_own(runners_own),
-        attempts: row.get(6)?,
-        is_rejected: row.get(7)?,
-        is_overtaken: row.get(8)?,
-        error: (!error.is_empty()).then_some(error),
-    })
 }

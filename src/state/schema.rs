@@ -1,5 +1,6 @@
 //! The database's tables and how they come into being.
 
+use std::collections::HashMap;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
 use std::path::Path;
@@ -9,7 +10,8 @@ use std::time::{Duration, Instant};
 use rusqlite::Connection;
 use rusqlite::config::DbConfig;
 
-use super::{State, StateError};
+use super::group_rows::{self, corrupt};
+use super::{State, StateError, checksum};
 use crate::files;
 
 /// The steps from an empty database to today's schema. `user_version` counts those that were taken.
@@ -148,7 +150,21 @@ const MIGRATIONS: &[&str] = &[
     -- The names of the families of a report that the runner has made, with blanks between them.
     ALTER TABLE outbox ADD COLUMN runners_own TEXT NOT NULL DEFAULT '';
 ",
+    "
+    -- The checksum of a row, see `checksum`. From here on the version stands in `application_id` too.
+    ALTER TABLE runs ADD COLUMN checksum INTEGER;
+    UPDATE runs SET checksum = row_checksum('runs', id, run_id, name, job, grouping_key, started_at, ended_at,
+        duration, outcome, exit_code, failure, attempts, cpu_user, cpu_system, max_rss, metrics, tail);
+    ALTER TABLE counters ADD COLUMN checksum INTEGER;
+    UPDATE counters SET checksum = row_checksum('counters', grouping_key, name, labels, value);
+    ALTER TABLE outbox ADD COLUMN checksum INTEGER;
+    UPDATE outbox SET checksum = row_checksum('outbox', id, produced_at, gateway, method, grouping_key, body,
+        is_rejected, error, attempts, is_overtaken, runners_own);
+",
 ];
+
+/// The first version whose rows have checksums.
+pub(super) const FIRST_WITH_CHECKSUMS: u32 = 7;
 
 /// At how many pages the log is brought into the database when that is closed. By default SQLite does so
 /// whenever the last process closes it, which here is after each run, and costs more than all else. On the
@@ -167,13 +183,7 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 pub(super) fn prepare(state: &mut State, locked: Option<&File>) -> Result<(), StateError> {
     let known = MIGRATIONS.len() as i64;
     let found = state.with(|connection| {
-        // Not on closing: see `LOG_PAGES`. Before anything is read, because to close a database that was moved aside would else remove the log of the new one,
-        // which has its name.
-        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
-        connection.busy_timeout(BUSY_TIMEOUT)?;
-        // Synced to disk is what must be, see `State::with_sync`.
-        connection.execute_batch("PRAGMA synchronous = NORMAL")?;
-        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_FKEY, true)?;
+        set_up(connection)?;
         version(connection)
     })?;
     state.shortens_log = true;
@@ -205,21 +215,117 @@ pub(super) fn prepare(state: &mut State, locked: Option<&File>) -> Result<(), St
     Ok(())
 }
 
+/// Makes the database of `state`, which is empty and whose lock the caller has, and has `fill` put something into it before
+/// anybody else uses it: who opens it waits for the lock as long as it has no version.
+pub(super) fn make(
+    state: &mut State,
+    fill: impl FnOnce(&mut Connection) -> rusqlite::Result<()>,
+) -> Result<(), StateError> {
+    state.with(|connection| set_up(connection))?;
+    state.shortens_log = true;
+    let connection = &mut state.connection;
+    let made = take_steps(connection, |_, _| Ok(()))
+        .and_then(|()| fill(connection))
+        .and_then(|()| {
+            super::in_transaction(connection, |transaction| {
+                set_version(transaction, MIGRATIONS.len())
+            })
+        });
+    made.map_err(|error| StateError::of(&state.path, Some(&state.connection), error))
+}
+
+pub(super) fn set_up(connection: &Connection) -> rusqlite::Result<()> {
+    // Not on closing: see `LOG_PAGES`. Before anything is read, because to close a database that was moved aside would
+    // else remove the log of the new one, which has its name.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    // Synced to disk is what must be, see `State::with_sync`.
+    connection.execute_batch("PRAGMA synchronous = NORMAL")?;
+    checksum::register(connection)?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_FKEY, true)?;
+    Ok(())
+}
+
+/// Refuses a database that a newer version has brought up to date since it was opened. One whose version cannot be
+/// read passes.
+pub(super) fn check_version(state: &State) -> Result<(), StateError> {
+    let known = MIGRATIONS.len() as i64;
+    match version(&state.connection) {
+        Ok(found) if found > known => Err(StateError::Newer {
+            path: state.path.clone(),
+            found,
+            known,
+        }),
+        _ => Ok(()),
+    }
+}
+
+/// The version of the schema. It stands twice: a newer one that is none would never be looked at again.
 pub(super) fn version(connection: &Connection) -> rusqlite::Result<i64> {
-    connection.query_row("PRAGMA user_version", [], |row| row.get(0))
+    let read = |pragma| connection.query_row(pragma, [], |row| row.get::<_, i64>(0));
+    let versions =
+        || read("PRAGMA user_version").and_then(|it| Ok((it, read("PRAGMA application_id")?)));
+    let is_right = |version: i64, copy: i64| {
+        let is_old = copy == 0 && (0..i64::from(FIRST_WITH_CHECKSUMS)).contains(&version);
+        version == copy || is_old
+    };
+    let (mut version, mut copy) = versions()?;
+    if !is_right(version, copy) && connection.is_autocommit() {
+        // Another process may have brought it up to date in between.
+        let snapshot = connection.unchecked_transaction()?;
+        (version, copy) = versions()?;
+        snapshot.finish()?;
+    }
+    match is_right(version, copy) {
+        true => Ok(version),
+        false => Err(corrupt(format!(
+            "the version of its schema is {version} in one place and {copy} in the other"
+        ))),
+    }
+}
+
+/// Where the trees of a new database begin, by the names of tables and indexes.
+pub(super) fn roots() -> rusqlite::Result<HashMap<String, u32>> {
+    let connection = Connection::open_in_memory()?;
+    checksum::register(&connection)?;
+    for step in MIGRATIONS {
+        connection.execute_batch(step)?;
+    }
+    connection
+        .prepare("SELECT name, rootpage FROM sqlite_schema WHERE rootpage > 0")?
+        .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
+        .collect()
 }
 
 fn migrate(connection: &mut Connection) -> rusqlite::Result<()> {
+    // A newer version may have taken more meanwhile.
+    take_steps(connection, |transaction, taken| {
+        set_version(transaction, taken.max(MIGRATIONS.len()))
+    })
+}
+
+/// Takes the steps that were not taken yet, and in the same transaction does what `end` does, which gets to know how
+/// many had been taken before.
+fn take_steps(
+    connection: &mut Connection,
+    end: impl FnOnce(&Connection, usize) -> rusqlite::Result<()>,
+) -> rusqlite::Result<()> {
     connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
     super::in_transaction(connection, |transaction| {
-        let taken = version(transaction)? as usize;
+        let taken = usize::try_from(version(transaction)?).unwrap_or(0);
         for step in MIGRATIONS.iter().skip(taken) {
             transaction.execute_batch(step)?;
         }
-        // A newer version may have taken more meanwhile.
-        let taken = taken.max(MIGRATIONS.len());
-        transaction.pragma_update(None, "user_version", taken as i64)
+        if taken < FIRST_WITH_CHECKSUMS as usize {
+            group_rows::add_checksums(transaction)?;
+        }
+        end(transaction, taken)
     })
+}
+
+fn set_version(connection: &Connection, taken: usize) -> rusqlite::Result<()> {
+    connection.pragma_update(None, "application_id", taken as i64)?;
+    connection.pragma_update(None, "user_version", taken as i64)
 }
 
 /// Locks the database at `path` against others that make, migrate or replace it, until the returned

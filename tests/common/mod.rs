@@ -21,6 +21,7 @@ mod program;
 mod proxy;
 mod sandbox;
 mod server;
+mod stamp;
 mod tls_server;
 mod waiting;
 pub mod web_server;
@@ -44,6 +45,7 @@ pub use server::Answer;
 #[cfg(feature = "real-servers")]
 pub use server::PATIENCE;
 pub use server::Server;
+pub use stamp::stamp;
 pub use tls_server::TlsServer;
 pub use waiting::{eventually, eventually_within, finished, is_alive, send};
 

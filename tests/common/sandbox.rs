@@ -11,6 +11,7 @@ use tempfile::TempDir;
 
 use super::gateway::{Samples, status_samples};
 use super::program::{US, environment, isolate};
+use super::stamp::stamp;
 
 /// An empty home, which is the working directory too.
 pub struct Sandbox {
@@ -204,6 +205,7 @@ impl Sandbox {
                 [other, gateway],
             )
             .unwrap();
+        stamp(&database);
     }
 
     /// How many pushes the outbox holds.

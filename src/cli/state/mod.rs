@@ -1,8 +1,17 @@
 //! `metricsjob state`: the state database itself.
 
 mod backup;
+mod check;
+mod repair;
 
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, anyhow};
 use clap::{Args, Subcommand};
+
+use super::exit::usage;
+use super::options::StateArgs;
+use crate::state::FILE_NAME;
 
 /// Look after the state database
 ///
@@ -18,10 +27,28 @@ pub struct StateCommandArgs {
 enum StateCommand {
     /// Copy the database while others use it
     Backup(backup::BackupArgs),
+    /// Look for damage
+    Check(check::CheckArgs),
+    /// Replace a corrupt database by a new one with what can be saved
+    Repair(repair::RepairArgs),
 }
 
 pub fn main(args: StateCommandArgs) -> anyhow::Result<u8> {
     match args.command {
         StateCommand::Backup(args) => backup::main(args),
+        StateCommand::Check(args) => check::main(args),
+        StateCommand::Repair(args) => repair::main(args),
     }
+}
+
+/// The database that is meant: `file`, which must exist then, or that of this machine.
+fn database(file: Option<&Path>, state: &StateArgs) -> anyhow::Result<PathBuf> {
+    let path = match file {
+        Some(file) if !file.exists() => {
+            return Err(usage(anyhow!("{}: there is no such file", file.display())));
+        }
+        Some(file) => file.to_owned(),
+        None => state.dir().join(FILE_NAME),
+    };
+    std::path::absolute(&path).with_context(|| path.display().to_string())
 }

@@ -1,0 +1,74 @@
+//! `metricsjob state check`: whether the database is as it was written.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use serde_json::json;
+
+use super::database;
+use crate::cli::exit;
+use crate::cli::options::{Output, OutputArgs, StateArgs};
+use crate::cli::setting::Strictness::Strict;
+use crate::cli::{console, json};
+use crate::state;
+
+/// Look for damage in the state database
+///
+/// All of it is read: its pages and indexes, the checksum of each row, and the groups of the embedded gateway. Nothing
+/// changes, and others may use it meanwhile. The exit code is 1 if anything is wrong.
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  metricsjob state check
+  metricsjob state check /backup/state.db
+  metricsjob state check --output json
+
+Every night, as a job that is reported:
+  45 3 * * *  metricsjob exec --job state_check -- metricsjob state check")]
+pub struct CheckArgs {
+    /// The database; by default that of --state-dir
+    #[arg(value_name = "FILE")]
+    file: Option<PathBuf>,
+
+    #[command(flatten)]
+    state: StateArgs,
+
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+pub fn main(args: CheckArgs) -> anyhow::Result<u8> {
+    let output = args.output.get(Strict)?;
+    let path = database(args.file.as_deref(), &args.state)?;
+    let problems = state::check(&path)?;
+    let is_there = problems.is_some();
+    let problems = problems.unwrap_or_default();
+    let file = path.display().to_string();
+    let shown = console::visible(&file);
+    match output {
+        Output::Json => json::print(&json!({
+            "state": file,
+            "exists": is_there,
+            "sound": problems.is_empty(),
+            "problems": problems,
+        }))?,
+        Output::Text if !is_there => {
+            console::result(&format!("there is no state database yet: {shown}\n"))?;
+        }
+        Output::Text if problems.is_empty() => {
+            console::result(&format!("the state database {shown} is sound\n"))?;
+        }
+        Output::Text => {
+            let mut text = format!("the state database {shown} is corrupt:\n");
+            for problem in &problems {
+                text += &format!("- {}\n", console::visible(problem));
+            }
+            text += "`metricsjob state repair` replaces it by a new one with what can be saved\n";
+            console::result(&text)?;
+        }
+    }
+    Ok(match problems.is_empty() {
+        true => exit::SUCCESS,
+        false => exit::FAILURE,
+    })
+}

@@ -1,0 +1,123 @@
+//! Looking for damage in a database, and mending it.
+
+use std::path::Path;
+
+use rusqlite::Connection;
+
+use super::error::{brief, is_corruption};
+use super::group_rows::{corrupt, load};
+use super::{
+    Damage, State, StateError, check_place, counters, damage, history, outbox_rows, schema,
+};
+
+/// How many problems of the file itself are named.
+const MAX_PROBLEMS: u32 = 10;
+
+/// Returns what is wrong with the database at `path`, which stays as it is; `None` if there is none.
+pub fn check(path: &Path) -> Result<Option<Vec<String>>, StateError> {
+    let Some(mut state) = State::connect(path)? else {
+        return Ok(None);
+    };
+    state.is_replaceable = false;
+    match look(&mut state) {
+        // It can be read nevertheless.
+        Err(StateError::System { .. }) if !state.has_log() && state.make_immutable().is_ok() => {
+            look(&mut state).map(Some)
+        }
+        looked => looked.map(Some),
+    }
+}
+
+/// Has a new database take the place of that at `path`, with what can be saved, and returns what was wrong; `None`
+/// if nothing is, or there is none.
+pub fn repair(path: &Path) -> Result<Option<Damage>, StateError> {
+    check_place(path)?;
+    let Some(mut state) = State::connect(path)? else {
+        return Ok(None);
+    };
+    state.is_replaceable = false;
+    match look(&mut state)?.into_iter().next() {
+        None => Ok(None),
+        Some(problem) => {
+            // Otherwise it may have been moved aside before its log was opened, by its name.
+            if !state.is_in_place() {
+                return repair(path);
+            }
+            Ok(damage::replace(&state, &corrupt(problem))?.damage.take())
+        }
+    }
+}
+
+fn look(state: &mut State) -> Result<Vec<String>, StateError> {
+    match state.with(|connection| schema::set_up(connection)) {
+        Err(StateError::Corrupt { source, .. }) => return Ok(vec![brief(&source)]),
+        set_up => set_up?,
+    }
+    let version = schema::version(&state.connection);
+    schema::check_version(state)?;
+    match version {
+        Err(error) if !is_corruption(&error) => {
+            Err(StateError::of(&state.path, Some(&state.connection), error))
+        }
+        _ => Ok(problems(&state.connection)),
+    }
+}
+
+/// What is wrong with a database, in lines for a person; nothing if it is sound.
+pub(super) fn problems(connection: &Connection) -> Vec<String> {
+    let mut problems = Vec::new();
+    let version = schema::version(connection);
+    match &version {
+        Ok(0) => problems.extend(unfinished(connection).err().map(|error| brief(&error))),
+        Ok(_) => {}
+        Err(error) => problems.push(brief(error)),
+    }
+    match file_problems(connection) {
+        Ok(found) => problems.extend(found),
+        Err(error) => problems.push(brief(&error)),
+    }
+    // Older rows have no checksums.
+    if matches!(version, Ok(version) if version >= i64::from(schema::FIRST_WITH_CHECKSUMS)) {
+        for (count, what) in [
+            (
+                outbox_rows::unreadable(connection).map(|ids| ids.len()),
+                "undelivered reports",
+            ),
+            (
+                counters::unreadable(connection).map(|keys| keys.len()),
+                "counters",
+            ),
+            (history::unreadable(connection).map(|ids| ids.len()), "runs"),
+        ] {
+            match count {
+                Ok(0) => {}
+                Ok(count) => {
+                    problems.push(format!("{what} that are not as they were written: {count}"))
+                }
+                Err(error) => problems.push(format!("{what}: {}", brief(&error))),
+            }
+        }
+        if let Err(error) = load(connection) {
+            problems.push(format!("groups: {}", brief(&error)));
+        }
+    }
+    problems.dedup();
+    problems
+}
+
+fn file_problems(connection: &Connection) -> rusqlite::Result<Vec<String>> {
+    let check = format!("PRAGMA integrity_check({MAX_PROBLEMS})");
+    let mut check = connection.prepare(&check)?;
+    let lines = check.query_map([], |row| row.get(0))?;
+    let lines: Vec<String> = lines.collect::<rusqlite::Result<_>>()?;
+    Ok(lines.into_iter().filter(|line| line != "ok").collect())
+}
+
+/// Refuses a database without a version that has tables: who made it was killed before all was carried over.
+fn unfinished(connection: &Connection) -> rusqlite::Result<()> {
+    let has_tables = "SELECT EXISTS (SELECT 1 FROM sqlite_schema)";
+    match connection.query_row(has_tables, [], |row| row.get(0))? {
+        true => Err(corrupt("it has tables, but no version".into())),
+        false => Ok(()),
+    }
+}
