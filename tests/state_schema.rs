@@ -1,5 +1,7 @@
 //! State databases of other versions: older ones are brought up to date, newer ones left alone.
 
+use std::os::unix::fs::FileExt;
+
 use rusqlite::Connection;
 
 use crate::common::{FakeServer, Sandbox};
@@ -151,6 +153,28 @@ fn the_second_version() {
         r#"db_backup_runs_total{db="c",outcome="success"}"#,
     );
     assert_eq!(total, Some(8.0));
+}
+
+/// Its rows have no checksums, and some columns came later.
+#[test]
+fn a_corrupt_one_of_an_older_version() {
+    let sandbox = with_state(&[SCHEMA_1, SCHEMA_2, "PRAGMA wal_checkpoint(TRUNCATE)"]);
+    let file = std::fs::File::options()
+        .write(true)
+        .open(sandbox.state_db());
+    file.unwrap().write_all_at(b"no database", 0).unwrap();
+    let run = sandbox.run(RUN);
+    run.code(0)
+        .err("carried over were 1 undelivered report, 1 counter and 1 run; lost: 1 group");
+    assert_eq!(sandbox.outbox_len(), 1);
+    let ids = sandbox.history();
+    assert_eq!(ids[0]["run_id"], "3f2a4efc7d2fef43");
+    let total = sandbox.value(
+        "db_backup",
+        r#"db_backup_runs_total{db="c",outcome="success"}"#,
+    );
+    assert_eq!(total, Some(8.0));
+    sandbox.run("state check").code(0);
 }
 
 #[test]
