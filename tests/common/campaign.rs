@@ -1,14 +1,19 @@
 //! What campaigns share: tests of many rounds with random choices, several at a time.
 
+#[cfg(feature = "real-servers")]
 use std::collections::BTreeSet;
+#[cfg(feature = "real-servers")]
 use std::thread;
 
 use rand::SeedableRng;
 use rand::rngs::ChaCha8Rng;
 
+#[cfg(feature = "real-servers")]
 use super::gateway::Samples;
+#[cfg(feature = "real-servers")]
 use super::server::Server;
 
+#[cfg(feature = "real-servers")]
 pub const WORKERS: usize = 4;
 
 /// `normal`, or as much more or less of it as is asked for.
@@ -32,6 +37,7 @@ pub fn random(seed: u64, stream: usize) -> ChaCha8Rng {
     random
 }
 
+#[cfg(feature = "real-servers")]
 /// Has each worker do `work` at the same time, and returns what they return.
 pub fn on_workers<T: Send>(work: impl Fn(usize) -> T + Sync) -> Vec<T> {
     thread::scope(|scope| {
@@ -42,6 +48,7 @@ pub fn on_workers<T: Send>(work: impl Fn(usize) -> T + Sync) -> Vec<T> {
     })
 }
 
+#[cfg(feature = "real-servers")]
 /// What jobs have pushed, without our metrics about delivery, which tell of the faults. What a clock
 /// or the system measured is 1, so that it counts whether it is there; a failed push is never.
 pub fn pushed(gateway: &Server) -> Samples {
@@ -60,6 +67,7 @@ pub fn pushed(gateway: &Server) -> Samples {
         .collect()
 }
 
+#[cfg(feature = "real-servers")]
 /// Asserts equality, and shows what differs.
 #[track_caller]
 pub fn assert_same(found: &Samples, expected: &Samples) {

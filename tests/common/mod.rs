@@ -1,7 +1,6 @@
 //! The harness: the built binary in a home of its own, gateways to push to, servers that misbehave.
 
 mod authority;
-#[cfg(feature = "real-servers")]
 pub mod campaign;
 #[cfg(feature = "real-servers")]
 mod chromium;
