@@ -4,10 +4,10 @@
 use prost::Message;
 use rusqlite::Connection;
 
-use crate::common::Sandbox;
 use crate::common::client_model::{LabelPair, Metric, MetricFamily, Number, Quantile, Summary};
 use crate::common::histograms::{PROTOBUF, body, classic_float, family, float_bucket};
 use crate::common::own_gateway::OwnGateway;
+use crate::common::{Sandbox, stamp_groups};
 
 const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0";
 
@@ -161,7 +161,7 @@ fn stored_groups_are_loaded() {
     assert_eq!(gateway.terminate(), Some(0));
     let database = Connection::open(sandbox.path().join("state.db")).unwrap();
     let change = |key: &str, new_key: &str, text: &str| {
-        let change = "UPDATE groups SET grouping_key = ?2, exposition = ?3, checksum = NULL
+        let change = "UPDATE groups SET grouping_key = ?2, exposition = ?3
                       WHERE grouping_key = ?1";
         assert_eq!(database.execute(change, [key, new_key, text]).unwrap(), 1);
     };
@@ -178,6 +178,7 @@ fn stored_groups_are_loaded() {
          h_count{instance=\"\",job=\"k\"} 1\n\
          # TYPE m untyped\nm{instance=\"\",job=\"k\"} 3\nm{b=\"\",instance=\"\",job=\"k\"} 4\n",
     );
+    stamp_groups(&database);
     drop(database);
     let gateway = OwnGateway::start(sandbox.path(), &[]);
     let shown = gateway.metrics();

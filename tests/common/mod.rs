@@ -44,7 +44,7 @@ pub use server::Answer;
 #[cfg(feature = "real-servers")]
 pub use server::PATIENCE;
 pub use server::Server;
-pub use stamp::stamp;
+pub use stamp::{stamp, stamp_groups};
 pub use tls_server::TlsServer;
 pub use waiting::{eventually, eventually_within, finished, is_alive, send};
 

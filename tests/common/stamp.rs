@@ -1,5 +1,6 @@
 //! Right checksums for rows that a test has written itself.
 
+use metricsjob::metrics::GroupingKey;
 use rusqlite::Connection;
 use rusqlite::functions::FunctionFlags;
 use rusqlite::types::ValueRef;
@@ -16,6 +17,28 @@ pub fn stamp(database: &Connection) {
         let columns = columns.join(", ");
         let stamp = format!("UPDATE {table} SET checksum = row_checksum('{table}', {columns})");
         database.execute(&stamp, []).unwrap();
+    }
+}
+
+/// The same for its groups.
+pub fn stamp_groups(database: &Connection) {
+    let select =
+        "SELECT id, grouping_key, push_time, push_failure_time, exposition, natives FROM groups";
+    let mut groups = database.prepare(select).unwrap();
+    let mut groups = groups.query([]).unwrap();
+    while let Some(row) = groups.next().unwrap() {
+        let key: String = row.get(1).unwrap();
+        let key: GroupingKey = serde_json::from_str(&key).unwrap();
+        let [push, failure]: [f64; 2] = [2, 3].map(|column| row.get(column).unwrap());
+        let (text, natives): (String, Vec<u8>) = (row.get(4).unwrap(), row.get(5).unwrap());
+        let mut bytes = key.to_string().into_bytes();
+        bytes.extend([push.to_le_bytes(), failure.to_le_bytes()].concat());
+        bytes.extend(text.into_bytes());
+        bytes.extend(natives);
+        let id: i64 = row.get(0).unwrap();
+        let stamp = "UPDATE groups SET checksum = ?1 WHERE id = ?2";
+        let changed = database.execute(stamp, (crc32fast::hash(&bytes), id));
+        assert_eq!(changed.unwrap(), 1);
     }
 }
 
