@@ -149,7 +149,7 @@ fn while_runs_go_on() {
 /// These need root, as in CI.
 #[cfg(feature = "real-servers")]
 #[test]
-fn a_full_disk() {
+fn a_full_disk_as_root() {
     use std::process::Command;
 
     const SCRIPT: &str = r#"

@@ -263,7 +263,7 @@ fn limits_that_are_none() {
 /// These need root, as in CI.
 #[cfg(feature = "real-servers")]
 #[test]
-fn a_full_disk() {
+fn a_full_disk_as_root() {
     use std::process::Command;
 
     // Neither the copy that SQLite makes nor the log has room.
