@@ -1,4 +1,4 @@
-//! What is lost with a corrupt database, or because one is too large.
+//! Losses of a database that was corrupt, or too large, in the server's log.
 
 use crate::state::LazyState;
 

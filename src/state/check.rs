@@ -28,8 +28,8 @@ pub fn check(path: &Path) -> Result<Option<Vec<String>>, StateError> {
     }
 }
 
-/// Has a new database take the place of that at `path`, with what can be saved, and returns what was wrong; `None`
-/// if nothing is, or there is none.
+/// Replaces a corrupt database at `path` by a new one with what can be saved, and returns what was wrong; `None` if
+/// nothing is, or there is none.
 pub fn repair(path: &Path) -> Result<Option<Damage>, StateError> {
     check_place(path)?;
     let Some(mut state) = State::connect(path)? else {
@@ -63,7 +63,7 @@ fn look(state: &mut State) -> Result<Vec<String>, StateError> {
     }
 }
 
-/// What is wrong with a database, in lines for a person; nothing if it is sound.
+/// Lists the problems of a database, each a line for a person; none if it is sound.
 pub(super) fn problems(connection: &Connection) -> Vec<String> {
     let mut problems = Vec::new();
     let version = schema::version(connection);

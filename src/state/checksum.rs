@@ -6,7 +6,7 @@ use rusqlite::{Connection, Error};
 
 use super::group_rows;
 
-/// What a column holds.
+/// Type of the values of a column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     Integer,
@@ -21,7 +21,7 @@ pub(super) struct Table {
     pub name: &'static str,
     /// The columns before the checksum, in the order of the table.
     pub columns: &'static [(&'static str, Kind)],
-    /// Whether the first column is the row's number, and not part of its record.
+    /// True if the first column is the row's number, and not part of its record.
     pub has_rowid: bool,
 }
 
@@ -130,7 +130,7 @@ impl Table {
         checksum(self.name.as_bytes(), values.iter().map(ValueRef::from))
     }
 
-    /// Whether `checksum` is that of a row with these values.
+    /// Returns true if `checksum` is that of a row with these values.
     pub fn is_right(&self, values: &[Value], checksum: &Value) -> bool {
         let found = match (self.name, values) {
             ("groups", values) => group_rows::checksum_of(values),
@@ -142,7 +142,7 @@ impl Table {
     }
 }
 
-/// Of the table's name, and of the type, length and bytes of each value. SQLite keeps no sign of a zero.
+/// CRC-32 over the table's name and the type, length and bytes of each value. SQLite keeps no sign of a zero.
 fn checksum<'a>(table: &[u8], values: impl Iterator<Item = ValueRef<'a>>) -> u32 {
     let mut hasher = crc32fast::Hasher::new();
     let mut add = |tag: u8, bytes: &[u8]| {

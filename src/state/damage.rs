@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use super::error::brief;
-use super::files::{FILES, beside};
+use super::files::{FILES, LOG, beside};
 use super::salvage::{self, Salvaged};
 use super::{State, StateError, identity, outbox, resolve, schema};
 use crate::files::make_private;
@@ -25,7 +25,7 @@ pub struct Damage {
     pub aside: PathBuf,
     /// In SQLite's words.
     pub why: String,
-    /// What is in the new one of it.
+    /// Rows of it that the new one has, and those that are lost.
     pub salvaged: Salvaged,
 }
 
@@ -59,7 +59,7 @@ pub(super) fn replace(state: &State, error: &rusqlite::Error) -> Result<State, S
         fresh.is_replaceable = false;
         match &aside {
             Some(aside) => {
-                let log = beside(&resolve(aside)?, "-wal");
+                let log = beside(&resolve(aside)?, LOG);
                 schema::make(&mut fresh, |connection| {
                     outbox::begin_at(connection, SystemTime::now())?;
                     salvaged = salvage::carry_over(&state.connection, &log, connection);

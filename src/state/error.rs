@@ -158,8 +158,8 @@ pub(super) fn is_busy(error: &rusqlite::Error) -> bool {
     error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy)
 }
 
-/// Whether `error` is one that our statements never meet in a sound database: a table is not there, for example, or a
-/// row twice.
+/// Returns true for an error that our statements never meet in a sound database: a table is not there, for example,
+/// or a row twice.
 pub(super) fn is_unexpected(error: &rusqlite::Error) -> bool {
     use rusqlite::Error;
     let is_row_missing = matches!(error, Error::QueryReturnedNoRows);
@@ -170,8 +170,8 @@ pub(super) fn is_unexpected(error: &rusqlite::Error) -> bool {
         )
 }
 
-/// Whether `error` can only come of damage: the file is no database or a broken one, or a value is none that
-/// was ever written.
+/// Returns true for an error that can only come of damage: the file is no database or a broken one, or a value is
+/// none that was ever written.
 pub(super) fn is_corruption(error: &rusqlite::Error) -> bool {
     use rusqlite::Error;
     match error {

@@ -265,7 +265,7 @@ impl GroupWriter {
         self.go_on_with(state, store)
     }
 
-    /// Has a new database take the place of the open one, which is corrupt by `error`.
+    /// Replaces the open database, which is corrupt by `error`, by a new one.
     fn replace(&mut self, store: &Store, error: &rusqlite::Error) -> Result<(), StateError> {
         let state = damage::replace(&self.state, error)?;
         self.go_on_with(state, store)

@@ -25,8 +25,8 @@ impl Space {
     }
 }
 
-/// How far below `limit` pruning begins, so that the file need not grow beyond it, and how much it then drops, so that it is done now and then only. No less than
-/// a few runs write until it is looked at again.
+/// How far below `limit` pruning begins, so that the file need not grow beyond it, and how much it then drops, so that it
+/// is done now and then only. No less than a few runs write until it is looked at again.
 pub(super) fn margin(limit: u64) -> u64 {
     let least = (limit / 4).min(512 * 1024);
     (limit / 16).clamp(least, MAX_DROPPED_BYTES)

@@ -90,7 +90,7 @@ pub struct JobView {
     /// How many of its runs wait for their turn.
     pub queued: usize,
     pub is_demo: bool,
-    /// Whether runs of it may be asked for at all.
+    /// True if runs of it may be asked for at all.
     pub can_start: bool,
     pub last: Option<RunView>,
     /// Its last runs, up to [`BARS`], the oldest first.
