@@ -205,7 +205,7 @@ fn merged(snapshot: &Snapshot, own: &[&Family]) -> Vec<Merged> {
     for group in snapshot.groups() {
         times_are_legacy &= push_times(&mut times, group);
         for family in group.families() {
-            let place = family.meta.id as usize;
+            let place = family.id as usize;
             if place >= by_id.len() {
                 by_id.resize_with(place + 1, || None);
             }

@@ -1,10 +1,11 @@
 //! One group as the store holds it.
 
+use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 
 use super::index::Index;
 use super::lines;
-use super::report::{Report, ReportFamily};
+use super::report::Report;
 use crate::metrics::{
     Family, Group, GroupingKey, Kind, Method, Names, TIME_SERIES, is_label_name, protobuf, text,
 };
@@ -39,11 +40,28 @@ pub struct Meta {
     pub help: Box<str>,
     /// Whether its name and those of all its labels are those of the text format 0.0.4.
     pub is_legacy: bool,
-    /// Which name it is. Names that stand in groups at the same time have different ones.
-    pub id: u32,
+    /// The hash of its name.
+    pub hash: u64,
 }
 
 impl Meta {
+    /// `hasher` is that of the [`Store`](super::Store).
+    pub fn new(
+        name: &str,
+        kind: Kind,
+        help: String,
+        is_legacy: bool,
+        hasher: &RandomState,
+    ) -> Meta {
+        Meta {
+            hash: hasher.hash_one(name),
+            name: name.into(),
+            kind,
+            help: help.into(),
+            is_legacy,
+        }
+    }
+
     /// How long its HELP and TYPE can be.
     fn header_bytes(&self) -> usize {
         const WORDS: usize = "# HELP  \n# TYPE  histogram\n".len();
@@ -56,15 +74,27 @@ impl Meta {
 #[derive(Debug, Clone)]
 struct Piece {
     meta: Arc<Meta>,
-    lines_end: usize,
-    series_end: usize,
+    /// See [`FamilyView::id`].
+    id: u32,
+    // Groups of 4 GiB there are none.
+    lines_end: u32,
+    series_end: u32,
 }
 
 /// A family of a group: what its name says, its sample lines, and its series.
 pub struct FamilyView<'a> {
     pub meta: &'a Arc<Meta>,
+    /// Which name it is. Names that stand in groups at the same time have different ones.
+    pub id: u32,
     pub lines: &'a str,
     pub series: &'a [u64],
+}
+
+impl Piece {
+    /// Where its lines and its series end.
+    fn ends(&self) -> (usize, usize) {
+        (self.lines_end as usize, self.series_end as usize)
+    }
 }
 
 impl<'a> FamilyView<'a> {
@@ -133,13 +163,16 @@ impl StoredGroup {
         let mut places = 0..;
         let pieces = report.families.into_iter().map(|family| {
             let at = places.next().and_then(|place| old?.pieces.get(place));
-            let piece = Piece {
-                meta: meta(at, &family, index),
+            if let Some(native) = family.native {
+                natives.push((family.meta.name.to_string(), native));
+            }
+            let (id, meta) = shared(at, family.meta, index);
+            Piece {
+                meta,
+                id,
                 lines_end: family.lines_end,
                 series_end: family.series_end,
-            };
-            natives.extend(family.native.map(|native| (family.name, native)));
-            piece
+            }
         });
         self.pieces = pieces.collect();
         self.lines = report.lines.into();
@@ -151,7 +184,8 @@ impl StoredGroup {
     fn merge(&mut self, old: &StoredGroup, report: Report, index: &mut Index) {
         let is_replaced = |name: &String| {
             let families = &report.families;
-            families.binary_search_by(|new| new.name.cmp(name)).is_ok()
+            let found = families.binary_search_by(|new| (*new.meta.name).cmp(name));
+            found.is_ok()
         };
         let old_natives = old.natives.iter().flat_map(|natives| natives.iter());
         let mut natives: Natives = old_natives
@@ -171,24 +205,30 @@ impl StoredGroup {
             series.extend_from_slice(family.series);
             pieces.push(Piece {
                 meta: family.meta.clone(),
-                lines_end: lines.len(),
-                series_end: series.len(),
+                id: family.id,
+                lines_end: lines.len() as u32,
+                series_end: series.len() as u32,
             });
         };
         for family in report.families {
-            while let Some((old, _)) = kept.next_if(|(old, _)| *old.meta.name < *family.name) {
+            while let Some((old, _)) = kept.next_if(|(old, _)| *old.meta.name < *family.meta.name) {
                 keep(old, &mut pieces, &mut lines, &mut series);
             }
-            let replaced = kept.next_if(|(old, _)| *old.meta.name == *family.name);
-            lines.push_str(&report.lines[lines_start..family.lines_end]);
-            series.extend_from_slice(&report.series[series_start..family.series_end]);
-            (lines_start, series_start) = (family.lines_end, family.series_end);
+            let replaced = kept.next_if(|(old, _)| *old.meta.name == *family.meta.name);
+            let ends = (family.lines_end as usize, family.series_end as usize);
+            lines.push_str(&report.lines[lines_start..ends.0]);
+            series.extend_from_slice(&report.series[series_start..ends.1]);
+            (lines_start, series_start) = ends;
+            if let Some(native) = family.native {
+                natives.push((family.meta.name.to_string(), native));
+            }
+            let (id, meta) = shared(replaced.map(|(_, piece)| piece), family.meta, index);
             pieces.push(Piece {
-                meta: meta(replaced.map(|(_, piece)| piece), &family, index),
-                lines_end: lines.len(),
-                series_end: series.len(),
+                meta,
+                id,
+                lines_end: lines.len() as u32,
+                series_end: series.len() as u32,
             });
-            natives.extend(family.native.map(|native| (family.name, native)));
         }
         for (old, _) in kept {
             keep(old, &mut pieces, &mut lines, &mut series);
@@ -203,12 +243,14 @@ impl StoredGroup {
     pub fn families(&self) -> impl Iterator<Item = FamilyView<'_>> {
         let (mut lines_start, mut series_start) = (0, 0);
         self.pieces.iter().map(move |piece| {
+            let (lines_end, series_end) = piece.ends();
             let view = FamilyView {
                 meta: &piece.meta,
-                lines: &self.lines[lines_start..piece.lines_end],
-                series: &self.series[series_start..piece.series_end],
+                id: piece.id,
+                lines: &self.lines[lines_start..lines_end],
+                series: &self.series[series_start..series_end],
             };
-            (lines_start, series_start) = (piece.lines_end, piece.series_end);
+            (lines_start, series_start) = (lines_end, series_end);
             view
         })
     }
@@ -224,21 +266,19 @@ impl StoredGroup {
         &'a self,
         other: Option<&'a StoredGroup>,
     ) -> impl Iterator<Item = (FamilyView<'a>, Option<FamilyView<'a>>)> {
-        let others = other.into_iter().flat_map(StoredGroup::families);
-        let mut others = others.peekable();
+        let mut others = other.map(|other| other.families().peekable());
         self.families().map(move |family| {
             let is_same = |other: &FamilyView<'_>| {
                 Arc::ptr_eq(other.meta, family.meta) || other.meta.name == family.meta.name
             };
-            let found = loop {
-                if let Some(other) = others.next_if(is_same) {
-                    break Some(other);
+            let found = others.as_mut().and_then(|others| {
+                loop {
+                    if let Some(other) = others.next_if(is_same) {
+                        return Some(other);
+                    }
+                    others.next_if(|other| other.meta.name < family.meta.name)?;
                 }
-                let skipped = others.next_if(|other| other.meta.name < family.meta.name);
-                if skipped.is_none() {
-                    break None;
-                }
-            };
+            });
             (family, found)
         })
     }
@@ -255,13 +295,14 @@ impl StoredGroup {
             .binary_search_by(|piece| (*piece.meta.name).cmp(name))
             .ok()?;
         let start = at.checked_sub(1).map(|before| &self.pieces[before]);
-        let (lines_start, series_start) =
-            start.map_or((0, 0), |piece| (piece.lines_end, piece.series_end));
+        let (lines_start, series_start) = start.map_or((0, 0), Piece::ends);
         let piece = &self.pieces[at];
+        let (lines_end, series_end) = piece.ends();
         Some(FamilyView {
             meta: &piece.meta,
-            lines: &self.lines[lines_start..piece.lines_end],
-            series: &self.series[series_start..piece.series_end],
+            id: piece.id,
+            lines: &self.lines[lines_start..lines_end],
+            series: &self.series[series_start..series_end],
         })
     }
 
@@ -357,17 +398,10 @@ impl StoredGroup {
     }
 }
 
-/// The shared meta of a family, which is that of `old`, if it is the same.
-fn meta(old: Option<&Piece>, family: &ReportFamily, index: &mut Index) -> Arc<Meta> {
+/// The id of a family's name, and the meta that it shares: that of `old`, if it is the same.
+fn shared(old: Option<&Piece>, meta: Arc<Meta>, index: &mut Index) -> (u32, Arc<Meta>) {
     match old {
-        Some(Piece { meta, .. })
-            if *meta.name == *family.name
-                && meta.kind == family.kind
-                && *meta.help == *family.help
-                && meta.is_legacy == family.is_legacy =>
-        {
-            meta.clone()
-        }
-        _ => index.meta(&family.name, family.kind, &family.help, family.is_legacy),
+        Some(old) if old.meta == meta => (old.id, old.meta.clone()),
+        _ => index.share(meta),
     }
 }

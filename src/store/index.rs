@@ -1,5 +1,6 @@
 //! Which names and series there are, over all groups.
 
+use std::hash::RandomState;
 use std::sync::Arc;
 
 use hashbrown::HashTable;
@@ -18,11 +19,12 @@ pub struct Index {
 
 impl Index {
     /// That of no groups: the names of the gateway's own metrics are taken.
-    pub fn new() -> Self {
-        let mut names = NameTable::new();
+    pub fn new(hasher: RandomState) -> Self {
+        let mut names = NameTable::new(hasher.clone());
         for (name, kind) in own::FAMILIES {
-            let meta = names.meta(name, kind, "", true);
-            names.of(&meta).groups[kind as usize] += 1;
+            let meta = Meta::new(name, kind, String::new(), true, &hasher);
+            let (id, meta) = names.share(meta.into());
+            names.of(id, &meta).groups[kind as usize] += 1;
         }
         Index {
             names,
@@ -50,15 +52,15 @@ impl Index {
         }
     }
 
-    /// The meta of a family, shared with others that are the same.
-    pub fn meta(&mut self, name: &str, kind: Kind, help: &str, is_legacy: bool) -> Arc<Meta> {
-        self.names.meta(name, kind, help, is_legacy)
+    /// See [`NameTable::share`].
+    pub fn share(&mut self, meta: Arc<Meta>) -> (u32, Arc<Meta>) {
+        self.names.share(meta)
     }
 
     /// Forgets the names that only `group` was to bring.
     pub fn forget(&mut self, group: &StoredGroup) {
         for family in group.families() {
-            self.names.forget_unused(family.meta);
+            self.names.forget_unused(family.id);
         }
     }
 
@@ -82,7 +84,7 @@ impl Index {
             }
             let Meta { name, kind, .. } = &**family.meta;
             let old_kind = old_family.as_ref().map(|old| old.meta.kind);
-            if let Some((existing, slot)) = others.other_kind(family.meta, old_kind) {
+            if let Some((existing, slot)) = others.other_kind(&family, old_kind) {
                 let owner = group(slot).filter(|group| group.family(name).is_some());
                 return Err(Rejection::Kind {
                     name: shown(name),
@@ -150,7 +152,7 @@ impl Index {
                 continue;
             }
             let kind = family.meta.kind as usize;
-            let name = self.names.of(family.meta);
+            let name = self.names.of(family.id, family.meta);
             name.groups[kind] += 1;
             name.latest[kind] = slot;
         }
@@ -158,8 +160,8 @@ impl Index {
             if is_unchanged(&family, &new) {
                 continue;
             }
-            self.names.of(family.meta).groups[family.meta.kind as usize] -= 1;
-            self.names.forget_unused(family.meta);
+            self.names.of(family.id, family.meta).groups[family.meta.kind as usize] -= 1;
+            self.names.forget_unused(family.id);
             if !has_same_series(&family, &new) {
                 for hash in family.series {
                     let is_it = |entry: &(u64, u32)| *entry == (*hash, slot);
@@ -189,10 +191,10 @@ struct Others<'a> {
 impl Others<'_> {
     /// Another kind that the family's name has in one of them, and a group that has had it. `old` is the kind that it
     /// has in the group that is about to be replaced.
-    fn other_kind(&self, family: &Meta, old: Option<Kind>) -> Option<(Kind, u32)> {
+    fn other_kind(&self, family: &FamilyView<'_>, old: Option<Kind>) -> Option<(Kind, u32)> {
         let name = self.index.names.get(family.id)?;
         let mut kinds = Kind::ALL.into_iter();
-        let other = kinds.find(|kind| *kind != family.kind && groups(name, *kind, old) > 0)?;
+        let other = kinds.find(|kind| *kind != family.meta.kind && groups(name, *kind, old) > 0)?;
         Some((other, name.latest[other as usize]))
     }
 

@@ -99,7 +99,7 @@ impl Store {
             slots: Vec::new(),
             free: Vec::new(),
             by_key: HashTable::new(),
-            index: Index::new(),
+            index: Index::new(hasher.clone()),
             len: 0,
             bytes: 0,
             max_series: usize::MAX,

@@ -4,6 +4,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, Weak};
 
 use hashbrown::HashTable;
+use smallvec::SmallVec;
 
 use super::group::Meta;
 use crate::metrics::Kind;
@@ -29,7 +30,8 @@ pub struct Name {
     pub groups: [u32; Kind::ALL.len()],
     /// A group that has had each kind; it may have gone.
     pub latest: [u32; Kind::ALL.len()],
-    metas: Vec<Weak<Meta>>,
+    /// Hardly any has more than one.
+    metas: SmallVec<[Weak<Meta>; 1]>,
 }
 
 impl Name {
@@ -39,9 +41,10 @@ impl Name {
 }
 
 impl NameTable {
-    pub fn new() -> Self {
+    /// `hasher` is that of the [`Store`](super::Store).
+    pub fn new(hasher: RandomState) -> Self {
         NameTable {
-            hasher: RandomState::new(),
+            hasher,
             names: Vec::new(),
             free: Vec::new(),
             ids: HashTable::new(),
@@ -83,90 +86,80 @@ impl NameTable {
         self.ids.find(hash, is_it).copied()
     }
 
-    /// The id of a name, which gets one if need be.
-    pub fn id(&mut self, name: &str) -> u32 {
-        let hash = self.hasher.hash_one(name);
-        if let Some(id) = self.id_of(hash, name) {
+    /// The id of a family's name, which gets one if need be.
+    fn id(&mut self, meta: &Meta) -> u32 {
+        if let Some(id) = self.id_of(meta.hash, &meta.name) {
             return id;
         }
         let id = self.free.pop().unwrap_or_else(|| {
             self.names.push(None);
             (self.names.len() - 1) as u32
         });
-        self.add(id, hash, name.into());
+        self.add(id, meta);
         id
     }
 
-    fn add(&mut self, id: u32, hash: u64, name: Arc<str>) {
+    fn add(&mut self, id: u32, meta: &Meta) {
         self.names[id as usize] = Some(Name {
-            hash,
-            name,
+            hash: meta.hash,
+            name: meta.name.clone(),
             groups: [0; Kind::ALL.len()],
             latest: [u32::MAX; Kind::ALL.len()],
-            metas: Vec::new(),
+            metas: SmallVec::new(),
         });
         let names = &self.names;
-        self.ids.insert_unique(hash, id, |id| hash_of(names, *id));
+        self.ids
+            .insert_unique(meta.hash, id, |id| hash_of(names, *id));
     }
 
     /// The name of a family, which has its id. It may have been forgotten with the last group, and the group
     /// be there again, because what happened since was taken back: then its id is free.
-    pub fn of(&mut self, meta: &Meta) -> &mut Name {
-        let place = meta.id as usize;
+    pub fn of(&mut self, id: u32, meta: &Meta) -> &mut Name {
+        let place = id as usize;
         if place >= self.names.len() {
-            let more = self.names.len() as u32..=meta.id;
+            let more = self.names.len() as u32..=id;
             self.free.extend(more);
             self.names.resize_with(place + 1, || None);
         }
         if self.names[place].is_none() {
-            let free = self.free.iter().rposition(|free| *free == meta.id);
+            let free = self.free.iter().rposition(|free| *free == id);
             free.map(|free| self.free.remove(free));
-            let hash = self.hasher.hash_one(&*meta.name);
-            self.add(meta.id, hash, meta.name.clone());
+            self.add(id, meta);
         }
         let name = self.names[place].as_mut().expect("it was just made");
         debug_assert_eq!(name.name, meta.name, "its id has another name");
         name
     }
 
-    /// Forgets the name of a family if no group has it.
-    pub fn forget_unused(&mut self, meta: &Meta) {
-        let Some(name) = self.names.get_mut(meta.id as usize) else {
+    /// Forgets a name if no group has it.
+    pub fn forget_unused(&mut self, id: u32) {
+        let Some(name) = self.names.get_mut(id as usize) else {
             return;
         };
         if let Some(unused) = name.take_if(|name| name.is_unused()) {
-            self.free.push(meta.id);
-            let is_it = |id: &u32| *id == meta.id;
+            self.free.push(id);
+            let is_it = |found: &u32| *found == id;
             if let Ok(entry) = self.ids.find_entry(unused.hash, is_it) {
                 entry.remove();
             }
         }
     }
 
-    /// The meta of a family, shared with others that are the same.
-    pub fn meta(&mut self, name: &str, kind: Kind, help: &str, is_legacy: bool) -> Arc<Meta> {
-        let id = self.id(name);
+    /// The id of a family's name, and the meta that it shares with others that are the same.
+    pub fn share(&mut self, meta: Arc<Meta>) -> (u32, Arc<Meta>) {
+        let id = self.id(&meta);
         let entry = self.names[id as usize].as_mut().expect("it has an id");
-        let is_it = |meta: &Arc<Meta>| {
-            meta.kind == kind && *meta.help == *help && meta.is_legacy == is_legacy
-        };
-        if let Some(meta) = entry.metas.iter().filter_map(Weak::upgrade).find(is_it) {
-            return meta;
+        let mut known = entry.metas.iter().filter_map(Weak::upgrade);
+        if let Some(known) = known.find(|known| *known == meta) {
+            return (id, known);
         }
-        let meta = Arc::new(Meta {
-            name: entry.name.clone(),
-            kind,
-            help: help.into(),
-            is_legacy,
-            id,
-        });
         if entry.metas.len() == SHARED_METAS {
             entry.metas.retain(|meta| meta.strong_count() > 0);
         }
         if entry.metas.len() < SHARED_METAS {
             entry.metas.push(Arc::downgrade(&meta));
         }
-        meta
+        (id, meta)
     }
 }
 

@@ -2,7 +2,9 @@
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
 
+use super::group::Meta;
 use super::labeler::Labeler;
 use super::lines;
 use super::{MAX_GROUP_BYTES, Rejection};
@@ -10,7 +12,7 @@ use crate::metrics::check::{
     CheckError, check_key_label, check_metric, check_name, check_suffixes, check_value,
 };
 use crate::metrics::text::encode::Opening;
-use crate::metrics::{Family, GroupingKey, Kind, Metric, Names, TIME_SERIES, excerpt, protobuf};
+use crate::metrics::{Family, GroupingKey, Metric, Names, TIME_SERIES, excerpt, protobuf};
 
 /// How many bytes the lines of a report may have for each byte of its body, and how many in any case.
 const FACTOR: usize = 64;
@@ -38,14 +40,11 @@ pub struct Report {
 }
 
 pub(super) struct ReportFamily {
-    pub name: String,
-    pub kind: Kind,
-    pub help: String,
-    /// See [`Meta`](super::group::Meta).
-    pub is_legacy: bool,
+    /// Made here, so that the thread with the store has less to do.
+    pub meta: Arc<Meta>,
     /// Where its lines and its series end.
-    pub lines_end: usize,
-    pub series_end: usize,
+    pub lines_end: u32,
+    pub series_end: u32,
     /// The family as a protobuf message, if text cannot hold it.
     pub native: Option<Box<[u8]>>,
 }
@@ -159,12 +158,9 @@ impl Report {
             let native = protobuf::exceeds_text(&family)
                 .then(|| protobuf::encode(std::slice::from_ref(&family)).into());
             report.families.push(ReportFamily {
-                name: family.name,
-                kind: family.kind,
-                help: family.help,
-                is_legacy,
-                lines_end: report.lines.len(),
-                series_end: report.series.len(),
+                meta: Meta::new(&family.name, family.kind, family.help, is_legacy, hasher).into(),
+                lines_end: report.lines.len() as u32,
+                series_end: report.series.len() as u32,
                 native,
             });
         }
