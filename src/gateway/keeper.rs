@@ -406,7 +406,7 @@ impl Work {
         match written {
             Ok(()) => {
                 self.recovered();
-                let_go(undos);
+                let_go(undos, &self.stats);
                 Ok(())
             }
             Err(error) => {
@@ -425,13 +425,18 @@ impl Work {
 }
 
 /// Drops what was replaced. A large group takes long, and nobody has to wait for it.
-fn let_go(undos: Vec<Undo>) {
+fn let_go(undos: Vec<Undo>, stats: &Arc<Stats>) {
     const MUCH: usize = 1024 * 1024;
-    if undos.iter().map(Undo::bytes).sum::<usize>() > MUCH {
+    let bytes = undos.iter().map(Undo::bytes).sum::<usize>();
+    if bytes > MUCH {
+        let stats = Arc::clone(stats);
+        let dropper = move || {
+            drop(undos);
+            // Memory may have been given back while these still had theirs.
+            stats.churned(bytes);
+        };
         // Where no thread can be started, that drops it.
-        let _ = thread::Builder::new()
-            .name("dropper".into())
-            .spawn(move || drop(undos));
+        let _ = thread::Builder::new().name("dropper".into()).spawn(dropper);
     }
 }
 

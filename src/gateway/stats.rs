@@ -18,7 +18,7 @@ pub struct Stats {
     pub expired_groups: AtomicU64,
     /// How many series there may be; see [`Options::max_series`](super::Options::max_series).
     pub max_series: AtomicUsize,
-    /// How many bytes of large pushes were read since memory was last given back to the system.
+    /// How many bytes of large pushes were read or dropped since memory was last given back to the system.
     pub churned: AtomicUsize,
     pub commits: AtomicU64,
     pub commit_failures: AtomicU64,
@@ -34,7 +34,7 @@ impl Stats {
         self.store_bytes.store(store.bytes(), Relaxed);
     }
 
-    /// Takes note that a push of so many bytes was read.
+    /// Takes note that a push of so many bytes was read, or what it had brought was dropped.
     pub(super) fn churned(&self, bytes: usize) {
         if bytes > LARGE {
             self.churned.fetch_add(bytes, Relaxed);
