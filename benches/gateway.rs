@@ -7,13 +7,13 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use divan::{Bencher, black_box};
-use metricsjob::metrics::escaping::Escaping;
-use metricsjob::metrics::{Family, GroupingKey, Method, Names, text};
-use metricsjob::state::State;
-use metricsjob::state::group_log::{Body, Entry};
-use metricsjob::state::group_writer::{GroupWriter, Sync};
-use metricsjob::state::serving::lock_for_serving;
-use metricsjob::store::{Report, Store, exposition};
+use metricsjob_metrics::escaping::Escaping;
+use metricsjob_metrics::{Family, GroupingKey, Method, Names, text};
+use metricsjob_state::State;
+use metricsjob_state::group_log::{Body, Entry};
+use metricsjob_state::group_writer::{GroupWriter, Sync};
+use metricsjob_state::serving::lock_for_serving;
+use metricsjob_state::store::{Report, Store, exposition};
 
 fn main() {
     divan::main();

@@ -3,8 +3,8 @@
 use std::fmt::Write;
 
 use divan::{Bencher, black_box, counter::BytesCount};
-use metricsjob::metrics::text::Limits;
-use metricsjob::metrics::{Family, protobuf, text};
+use metricsjob_metrics::text::Limits;
+use metricsjob_metrics::{Family, protobuf, text};
 
 fn main() {
     divan::main();

@@ -3,8 +3,8 @@
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use metricsjob::gateway::page::{self, Page};
-use metricsjob::metrics::{
+use metricsjob_gateway::page::{self, Page};
+use metricsjob_metrics::{
     BucketSpan, Count, Family, Group, GroupingKey, Kind, Labels, NativeBuckets, NativeHistogram,
     Value,
 };

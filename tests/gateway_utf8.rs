@@ -2,8 +2,8 @@
 
 use std::io::{Read, Write};
 
-use metricsjob::metrics::text::{self, Limits};
-use metricsjob::metrics::{Family, Labels, Names, protobuf};
+use metricsjob_metrics::text::{self, Limits};
+use metricsjob_metrics::{Family, Labels, Names, protobuf};
 use proptest::prelude::*;
 use serde_json::Value as Json;
 

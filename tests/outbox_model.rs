@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant, SystemTime};
 
-use metricsjob::metrics::{Family, GroupingKey, Method, Push};
 use metricsjob::push::{Courier, DeliveryPolicy, Gateway, Stop};
-use metricsjob::state::push_stats::Attempts;
-use metricsjob::state::{LazyState, State};
+use metricsjob_metrics::{Family, GroupingKey, Method, Push};
+use metricsjob_state::push_stats::Attempts;
+use metricsjob_state::{LazyState, State};
 use proptest::prelude::*;
 
 /// A group as a Pushgateway has it: the value of each family.
@@ -26,7 +26,7 @@ impl Group {
 
 fn number(family: &Family) -> f64 {
     match family.metrics[0].value {
-        metricsjob::metrics::Value::Number(value) => value,
+        metricsjob_metrics::Value::Number(value) => value,
         _ => unreachable!("only gauges are pushed"),
     }
 }
@@ -111,7 +111,7 @@ proptest! {
         if is_refused {
             let other = GroupingKey::new("other", []).unwrap();
             let mut family = Family::gauge("a", "", 1.0);
-            family.kind = metricsjob::metrics::Kind::Counter;
+            family.kind = metricsjob_metrics::Kind::Counter;
             let now = SystemTime::now();
             state.get().unwrap().push(&other, Method::Put, &[family], now).unwrap();
         }

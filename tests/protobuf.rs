@@ -1,8 +1,8 @@
 //! The protobuf format, in and out, beside what prost makes of the same schema.
 
-use metricsjob::metrics::protobuf::{DecodeError, decode, encode, encode_family, exceeds_text};
-use metricsjob::metrics::text::{self, Limits};
-use metricsjob::metrics::{Family, Kind, Labels, Metric, Value};
+use metricsjob_metrics::protobuf::{DecodeError, decode, encode, encode_family, exceeds_text};
+use metricsjob_metrics::text::{self, Limits};
+use metricsjob_metrics::{Family, Kind, Labels, Metric, Value};
 use proptest::prelude::*;
 use prost::Message;
 

@@ -1,8 +1,8 @@
 //! Property tests of what goes over the wire: text and paths come back as they were.
 
-use metricsjob::metrics::text::Limits;
-use metricsjob::metrics::{GroupingKey, text};
-use metricsjob::push::path::group_path;
+use metricsjob_metrics::path::group_path;
+use metricsjob_metrics::text::Limits;
+use metricsjob_metrics::{GroupingKey, text};
 use proptest::prelude::*;
 
 use crate::common::families::{Format, families, labels};

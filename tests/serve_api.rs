@@ -98,7 +98,7 @@ fn one_job() {
     });
     assert_eq!(job, expected);
     let next = job["next_run_timestamp_seconds"].as_f64().unwrap();
-    let now = metricsjob::metrics::unix_seconds(std::time::SystemTime::now());
+    let now = metricsjob_metrics::unix_seconds(std::time::SystemTime::now());
     assert!(next > now && next < now + 367.0 * 86_400.0, "{next}");
 
     // One that runs only when it is asked to.

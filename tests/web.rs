@@ -5,7 +5,7 @@ use std::net::{Shutdown, TcpStream};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::time::{Duration, Instant};
 
-use metricsjob::web::{Server, Settings};
+use metricsjob_web::{Server, Settings};
 
 use crate::common::web_server::{WebServer, exchange, request, settings};
 use crate::common::{Sandbox, eventually};

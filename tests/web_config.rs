@@ -6,7 +6,7 @@ use std::os::fd::AsRawFd;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use metricsjob::web::Server;
+use metricsjob_web::Server;
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, SockaddrIn, bind, connect, socket};
 use reqwest::{Certificate, Identity};
 
@@ -144,7 +144,7 @@ fn tls() {
 #[test]
 fn handshakes_that_take_long() {
     let site = Site::new();
-    let server = WebServer::start(&metricsjob::web::Settings {
+    let server = WebServer::start(&metricsjob_web::Settings {
         read_timeout: Duration::from_millis(300),
         ..settings(Some(&site.write(TLS)))
     });

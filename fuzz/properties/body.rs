@@ -8,10 +8,10 @@ use axum::http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use axum::http::{HeaderMap, HeaderValue};
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use metricsjob::gateway::Limits;
-use metricsjob::gateway::body::{BodyError, Received, Receiver};
-use metricsjob::metrics::{Names, protobuf};
-use metricsjob::state::group_log::Body;
+use metricsjob_gateway::Limits;
+use metricsjob_gateway::body::{BodyError, Received, Receiver};
+use metricsjob_metrics::{Names, protobuf};
+use metricsjob_state::group_log::Body;
 use snap::write::FrameEncoder;
 use tokio::runtime::{Builder, Runtime};
 

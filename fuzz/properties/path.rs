@@ -1,9 +1,9 @@
 //! A path that names a group is written again as one that every client and gateway takes for the same.
 
-use metricsjob::gateway::group_path::{self, PathError};
-use metricsjob::metrics::Names;
-use metricsjob::metrics::text::Limits;
-use metricsjob::push::path;
+use metricsjob_gateway::group_path::{self, PathError};
+use metricsjob_metrics::Names;
+use metricsjob_metrics::path;
+use metricsjob_metrics::text::Limits;
 use url::Url;
 
 /// As little as an input of some bytes may have too much of.

@@ -1,7 +1,7 @@
 //! Messages that are accepted can be sent again, in each format, and mean the same.
 
-use metricsjob::metrics::text::{self, Limits};
-use metricsjob::metrics::{Family, Names, NativeHistogram, Value, check, protobuf};
+use metricsjob_metrics::text::{self, Limits};
+use metricsjob_metrics::{Family, Names, NativeHistogram, Value, check, protobuf};
 
 use super::stored::{self, series};
 

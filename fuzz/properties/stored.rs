@@ -1,9 +1,9 @@
 //! What a gateway takes, it shows: each series once, in text and in messages that can be read.
 
-use metricsjob::metrics::escaping::Escaping;
-use metricsjob::metrics::text::{self, Limits};
-use metricsjob::metrics::{Family, GroupingKey, Method, Names, check, protobuf};
-use metricsjob::store::{Report, Store, exposition};
+use metricsjob_metrics::escaping::Escaping;
+use metricsjob_metrics::text::{self, Limits};
+use metricsjob_metrics::{Family, GroupingKey, Method, Names, check, protobuf};
+use metricsjob_state::store::{Report, Store, exposition};
 
 pub fn check(families: Vec<Family>, names: Names) {
     let key = GroupingKey::new("j", [("a".into(), "\\\"\n".into())]).expect("a key");

@@ -2,9 +2,9 @@
 
 use std::collections::HashSet;
 
-use metricsjob::metrics::text::input::{self, InputFormat};
-use metricsjob::metrics::text::{self, Limits};
-use metricsjob::metrics::{Family, Kind, Names, check, protobuf};
+use metricsjob_metrics::text::input::{self, InputFormat};
+use metricsjob_metrics::text::{self, Limits};
+use metricsjob_metrics::{Family, Kind, Names, check, protobuf};
 
 use super::stored;
 

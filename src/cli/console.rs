@@ -11,7 +11,7 @@ use comfy_table::Table;
 use comfy_table::presets::NOTHING;
 use nix::poll::{PollFd, PollFlags, poll};
 
-use crate::metrics::Labels;
+use metricsjob_metrics::Labels;
 
 /// How long, in milliseconds, stderr may take to have room for a message. A run that is over must come to its end.
 const STALLED: u16 = 5000;
@@ -113,7 +113,7 @@ pub fn ago(time: f64, now: SystemTime) -> String {
     if time == 0.0 {
         return "never".into();
     }
-    let age = crate::metrics::unix_seconds(now) - time;
+    let age = metricsjob_metrics::unix_seconds(now) - time;
     match Duration::try_from_secs_f64(age) {
         Ok(age) if age < Duration::from_secs(1) => "just now".into(),
         Ok(age) => format!("{} ago", rough(Duration::from_secs(age.as_secs()))),

@@ -2,7 +2,7 @@
 
 use super::console::{self, count};
 use crate::push::{Delivery, Gateway, Kept, Undelivered};
-use crate::state::StateError;
+use metricsjob_state::StateError;
 
 /// Says what did not go as it should with the deliveries of one push to `gateways`. `state_failure` is why
 /// it could not be put into the outbox. Returns whether that was said.

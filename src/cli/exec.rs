@@ -8,7 +8,7 @@ use super::exit::usage;
 use super::perform::{self, PerformArgs, Talk};
 use crate::job::command::Command;
 use crate::job::{DEFAULT_PREFIX, DefinedIn, Job, Overlap, Policy, Work};
-use crate::metrics::{Labels, Method, is_metric_name};
+use metricsjob_metrics::{Labels, Method, is_metric_name};
 
 /// Run any command as a job and report how it went
 ///

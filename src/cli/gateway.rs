@@ -17,16 +17,16 @@ use super::options::{QuietArgs, StateArgs};
 use super::setting::Strictness::Strict;
 use super::web_options::{LogArgs, WebArgs};
 use super::{connection_options::ConnectionArgs, console, exit, limit_heaps};
-use crate::gateway::service::{Claim, Service};
-use crate::gateway::{Cors, Limits, MAX_SERIES, Options};
 use crate::job::duration::parse_positive;
 use crate::job::size::parse_size;
-use crate::metrics::Names;
 use crate::push::Gateway;
-use crate::state::State;
-use crate::state::group_writer::Sync;
-use crate::state::serving::lock_groups;
-use crate::web::{Server, Settings};
+use metricsjob_gateway::service::{Claim, Service};
+use metricsjob_gateway::{Cors, Limits, MAX_SERIES, Options};
+use metricsjob_metrics::Names;
+use metricsjob_state::State;
+use metricsjob_state::group_writer::Sync;
+use metricsjob_state::serving::lock_groups;
+use metricsjob_web::{Server, Settings};
 
 /// Serve the embedded gateway: a Pushgateway that keeps what it acknowledged
 ///

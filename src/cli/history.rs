@@ -8,8 +8,8 @@ use super::options::{Output, OutputArgs, StateArgs};
 use super::setting::Strictness::Strict;
 use super::{console, exit, json};
 use crate::run::Outcome;
-use crate::state::State;
-use crate::state::history::RecordedRun;
+use metricsjob_state::State;
+use metricsjob_state::history::RecordedRun;
 
 /// Show the runs so far, the newest last
 ///

@@ -3,9 +3,9 @@
 use serde_json::{Value as Json, json};
 
 use super::console;
-use crate::metrics::GroupingKey;
-pub use crate::metrics::json::{family, number};
 use crate::push::{Delivery, Gateway, Kept};
+use metricsjob_metrics::GroupingKey;
+pub use metricsjob_metrics::json::{family, number};
 
 /// Writes `value` to stdout, indented, with a line feed at the end.
 pub fn print(value: &Json) -> std::io::Result<()> {

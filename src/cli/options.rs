@@ -13,9 +13,9 @@ use super::exit::usage;
 use super::setting::{Setting, Strictness, setting};
 use crate::client::redacted;
 use crate::job::catalog::Catalog;
-use crate::metrics::{GroupingKey, Method};
 use crate::push::{Connection, Gateway};
-use crate::state::dir::default_dir;
+use metricsjob_metrics::{GroupingKey, Method};
+use metricsjob_state::dir::default_dir;
 
 #[derive(Args)]
 pub struct GatewayArgs {

@@ -14,10 +14,10 @@ use super::options::{GatewayArgs, Output, OutputArgs, QuietArgs, StateArgs};
 use super::setting::Strictness::Strict;
 use super::{console, json};
 use crate::client::redacted;
-use crate::metrics::unix_seconds;
 use crate::push::{Connection, Dispatch, Flushed, Gateway, GatewayError, GatewayUrl, Stop};
-use crate::state::outbox::{OutboxEntry, Selection};
-use crate::state::{LazyState, State};
+use metricsjob_metrics::unix_seconds;
+use metricsjob_state::outbox::{OutboxEntry, Selection};
+use metricsjob_state::{LazyState, State};
 
 /// Show and deliver the reports that are not delivered yet
 ///

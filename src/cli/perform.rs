@@ -19,11 +19,11 @@ use super::setting::{Setting, setting};
 use super::{console, delivery_notes, json};
 use crate::job::builtin::{NoProgress, Progress};
 use crate::job::{Job, Work};
-use crate::metrics::Method;
 use crate::push::Gateway;
 use crate::run::{
     Attempt, Observer, Order, Outcome, PerformError, Performed, Reporting, Run, Signals, perform,
 };
+use metricsjob_metrics::Method;
 
 #[derive(Args)]
 pub struct PerformArgs {

@@ -16,10 +16,10 @@ use super::options::{GatewayArgs, GroupArgs, Output, OutputArgs, QuietArgs, meth
 use super::setting::Strictness::Strict;
 use super::setting::{Setting, setting};
 use super::{console, delivery_notes, json};
-use crate::metrics::text::input::{self, Input};
-use crate::metrics::{Method, Push};
 use crate::push::{Delivery, DeliveryPolicy, Dispatch, Gateway, Stop};
-use crate::state::{LazyState, StateError};
+use metricsjob_metrics::text::input::{self, Input};
+use metricsjob_metrics::{Method, Push};
+use metricsjob_state::{LazyState, StateError};
 
 /// Push metrics in the Prometheus text format or OpenMetrics
 ///

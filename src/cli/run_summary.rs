@@ -7,9 +7,9 @@ use serde_json::json;
 use super::console::count;
 use super::{console, json};
 use crate::job::Job;
-use crate::metrics::{Family, GroupingKey, Value, series_name, unix_seconds};
 use crate::push::{Delivery, Gateway};
 use crate::run::{Outcome, Performed};
+use metricsjob_metrics::{Family, GroupingKey, Value, series_name, unix_seconds};
 
 /// All that there is to tell about a run.
 pub struct Summary<'a> {

@@ -21,14 +21,14 @@ use super::options::{GatewayArgs, JobsArgs};
 use super::setting::Strictness::Strict;
 use super::web_options::{LogArgs, WebArgs};
 use super::{exit, limit_heaps};
-use crate::gateway::Options;
-use crate::gateway::service::{Claim, Served, Service};
 use crate::job::duration::{parse, parse_positive};
 use crate::push::Stop;
 use crate::serve::http::{App, Parts, Permission, error, router};
 use crate::serve::{Delivery, Periodic, Publication, Runner, Scheduler};
-use crate::state::group_writer::Sync;
-use crate::web::{HttpMetrics, Server, Settings, make_room};
+use metricsjob_gateway::Options;
+use metricsjob_gateway::service::{Claim, Served, Service};
+use metricsjob_state::group_writer::Sync;
+use metricsjob_web::{HttpMetrics, Server, Settings, make_room};
 
 /// Run jobs by their schedules, and show over HTTP what happened
 ///

@@ -8,7 +8,7 @@ use serde_json::json;
 use super::options::{GatewayArgs, Output, OutputArgs};
 use super::setting::Strictness::Strict;
 use super::{console, exit, json};
-use crate::metrics::{Group, Value};
+use metricsjob_metrics::{Group, Value};
 
 /// Show the groups of the gateway
 ///

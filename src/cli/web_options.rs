@@ -3,14 +3,15 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::builder::{OsStringValueParser, TypedValueParser};
-use clap::{Args, ValueEnum};
+use clap::Args;
+use clap::builder::{OsStringValueParser, PossibleValuesParser, TypedValueParser};
+use tracing::level_filters::LevelFilter;
 use url::Host;
 
 use crate::job::duration::parse_positive;
-use crate::web::Settings;
-use crate::web::log::{self, Format, Level};
-use crate::web::origin::parse_allowed_host;
+use metricsjob_web::Settings;
+use metricsjob_web::log::{self, Format};
+use metricsjob_web::origin::parse_allowed_host;
 
 /// The heading of the options that say how a server is reached.
 const WEB: &str = "Web";
@@ -110,6 +111,21 @@ impl WebArgs {
     }
 }
 
+fn level_parser() -> impl TypedValueParser<Value = LevelFilter> {
+    let names = PossibleValuesParser::new(["debug", "info", "warn", "error"]);
+    names.try_map(|name| name.parse::<LevelFilter>())
+}
+
+fn format_parser() -> impl TypedValueParser<Value = Format> {
+    PossibleValuesParser::new(["logfmt", "json"]).map(|name| {
+        if name.eq_ignore_ascii_case("json") {
+            Format::Json
+        } else {
+            Format::Logfmt
+        }
+    })
+}
+
 #[derive(Args)]
 pub struct LogArgs {
     /// Log only what matters at least so much
@@ -117,10 +133,11 @@ pub struct LogArgs {
         long = "log.level",
         value_name = "LEVEL",
         default_value = "info",
+        value_parser = level_parser(),
         ignore_case = true,
         help_heading = "Log"
     )]
-    level: Level,
+    level: LevelFilter,
 
     /// How a line of the log is written
     #[arg(
@@ -129,6 +146,7 @@ pub struct LogArgs {
         long = "log.format",
         value_name = "FORMAT",
         default_value = "logfmt",
+        value_parser = format_parser(),
         ignore_case = true,
         help_heading = "Log"
     )]
@@ -143,13 +161,13 @@ impl LogArgs {
 
     /// The options with their values.
     pub fn flags(&self) -> [(&'static str, String); 2] {
-        fn name(value: impl ValueEnum) -> String {
-            let value = value.to_possible_value();
-            value.map_or(String::new(), |value| value.get_name().to_owned())
-        }
+        let format = match self.format {
+            Format::Logfmt => "logfmt",
+            Format::Json => "json",
+        };
         [
-            ("log.format", name(self.format)),
-            ("log.level", name(self.level)),
+            ("log.format", format.to_owned()),
+            ("log.level", self.level.to_string()),
         ]
     }
 }
@@ -225,9 +243,9 @@ mod tests {
             let server = Server::try_parse_from(line.split_whitespace()).unwrap();
             (server.log.level, server.log.format)
         };
-        assert_eq!(log(""), (Level::Info, Format::Logfmt));
+        assert_eq!(log(""), (LevelFilter::INFO, Format::Logfmt));
         let debug = log("--log.level=debug --log.format json");
-        assert_eq!(debug, (Level::Debug, Format::Json));
-        assert_eq!(log("--log.level WARN"), (Level::Warn, Format::Logfmt));
+        assert_eq!(debug, (LevelFilter::DEBUG, Format::Json));
+        assert_eq!(log("--log.level WARN"), (LevelFilter::WARN, Format::Logfmt));
     }
 }

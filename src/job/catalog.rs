@@ -10,7 +10,7 @@ use super::builtin;
 use super::definition::{DefinedIn, Job};
 use super::file::{self, JobFileError};
 use super::suggest;
-use crate::{files, trust};
+use metricsjob_system::{files, trust};
 
 /// Where jobs for all users are.
 const SYSTEM_DIR: &str = "/etc/metricsjob/jobs";

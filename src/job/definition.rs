@@ -9,7 +9,7 @@ use super::metric_rule::MetricRule;
 use super::params::Params;
 use super::policy::Policy;
 use super::schedule::{Overlap, Plan};
-use crate::metrics::{GroupingKey, GroupingKeyError, Labels, Method};
+use metricsjob_metrics::{GroupingKey, GroupingKeyError, Labels, Method};
 
 /// The prefix of the runner's metrics when a job names none.
 pub const DEFAULT_PREFIX: &str = "batch_job";

@@ -4,7 +4,7 @@ use regex_automata::PatternID;
 use regex_automata::meta::Regex;
 use serde::{Deserialize, Serialize};
 
-use crate::metrics::{Kind, Labels};
+use metricsjob_metrics::{Kind, Labels};
 
 /// What is known of one of a job's metrics before it runs, and how it is read from the output.
 #[derive(Debug, Clone)]

@@ -1,6 +1,6 @@
 //! Jobs: what to run and how to report it.
 //!
-//! It may use [`crate::backoff`], [`crate::client`], [`crate::files`], [`crate::metrics`] and nothing else of ours: a job knows neither how it is run nor
+//! It may use [`crate::backoff`], [`crate::client`], [`metricsjob_system::files`], [`metricsjob_metrics`] and nothing else of ours: a job knows neither how it is run nor
 //! where its report goes.
 //!
 //! - [`Job`], [`Work`]: the definition.

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value as Json};
 
-use crate::metrics::{
+use metricsjob_metrics::{
     Bucket, Count, Family, Group, GroupingKey, Kind, Labels, Metric, Names, NativeBucket,
     NativeHistogram, Quantile, TIME_SERIES, Value,
 };

@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 
 use super::gateway::{Gateway, GatewayError};
 use super::group_lock::GroupLocks;
-use crate::metrics::GroupingKey;
-use crate::state::State;
-use crate::state::outbox::Selection;
+use metricsjob_metrics::GroupingKey;
+use metricsjob_state::State;
+use metricsjob_state::outbox::Selection;
 
 /// How long to wait for others that are delivering to the group.
 const PATIENCE: Duration = Duration::from_secs(10);

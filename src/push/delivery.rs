@@ -14,10 +14,10 @@ use super::self_report;
 use super::split::{Split, split};
 use super::stop::Stop;
 use super::together;
-use crate::metrics::{GroupingKey, Method, Push};
-use crate::state::outbox::{Left, OutboxEntry};
-use crate::state::push_stats::Attempts;
-use crate::state::{LazyState, StateError};
+use metricsjob_metrics::{GroupingKey, Method, Push};
+use metricsjob_state::outbox::{Left, OutboxEntry};
+use metricsjob_state::push_stats::Attempts;
+use metricsjob_state::{LazyState, StateError};
 
 /// What became of a push to one gateway.
 #[derive(Debug)]
@@ -257,7 +257,7 @@ impl<'a> Courier<'a> {
     fn kept(&self, id: i64) -> Kept {
         Kept::InOutbox {
             id,
-            path: self.state_dir.join(crate::state::FILE_NAME),
+            path: self.state_dir.join(metricsjob_state::FILE_NAME),
         }
     }
 

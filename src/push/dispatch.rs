@@ -8,10 +8,10 @@ use super::delivery::{Courier, Delivery, Flushed};
 use super::gateway::{Gateway, GatewayError};
 use super::policy::DeliveryPolicy;
 use super::stop::Stop;
-use crate::metrics::Push;
-use crate::panics;
-use crate::state::LazyState;
-use crate::state::outbox::Left;
+use metricsjob_metrics::Push;
+use metricsjob_state::LazyState;
+use metricsjob_state::outbox::Left;
+use metricsjob_system::panics;
 
 /// Delivers to several gateways.
 pub struct Dispatch<'a> {

@@ -8,10 +8,10 @@ use super::policy::DeliveryPolicy;
 use super::retry;
 use super::split::{Split, split};
 use super::stop::Stop;
-use crate::metrics::{GroupingKey, Method, Push};
-use crate::state::outbox::Left;
-use crate::state::push_stats::Attempts;
-use crate::state::{LazyState, StateError};
+use metricsjob_metrics::{GroupingKey, Method, Push};
+use metricsjob_state::outbox::Left;
+use metricsjob_state::push_stats::Attempts;
+use metricsjob_state::{LazyState, StateError};
 
 /// What became of the entries of a group.
 #[derive(Debug, Default)]

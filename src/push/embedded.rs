@@ -8,9 +8,9 @@ use super::connection::Connection;
 use super::gateway::GatewayError;
 use super::http::{HttpError, HttpGateway};
 use super::stop::Stop;
-use crate::metrics::{GroupingKey, Push};
-use crate::state::serving::lock_groups;
-use crate::state::{LazyState, State};
+use metricsjob_metrics::{GroupingKey, Push};
+use metricsjob_state::serving::lock_groups;
+use metricsjob_state::{LazyState, State};
 
 /// How long to wait before the next try, while a gateway starts or ends.
 const PAUSE: Duration = Duration::from_millis(5);

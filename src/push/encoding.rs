@@ -5,7 +5,7 @@ use std::io::Write;
 use flate2::write::GzEncoder;
 use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderName};
 
-use crate::metrics::{Push, protobuf, text};
+use metricsjob_metrics::{Push, protobuf, text};
 
 /// How the body of a push is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -9,12 +9,12 @@ use super::connection::Connection;
 use super::embedded;
 use super::encoding::Encoding;
 use super::http::{HttpError, HttpGateway};
-use super::path::group_path;
 use super::stop::Stop;
 use super::url::{GatewayUrl, GatewayUrlError};
-use crate::metrics::{Group, GroupingKey, Push};
-use crate::state::groups::PushError;
-use crate::state::{LazyState, State, StateError};
+use metricsjob_metrics::path::group_path;
+use metricsjob_metrics::{Group, GroupingKey, Push};
+use metricsjob_state::groups::PushError;
+use metricsjob_state::{LazyState, State, StateError};
 
 /// The name of the embedded gateway, where a URL could stand.
 pub const EMBEDDED: &str = "embedded";
@@ -212,7 +212,7 @@ impl Gateway {
     pub fn place(&self) -> String {
         match self {
             Gateway::Embedded(dir) => {
-                let path = dir.join(crate::state::FILE_NAME);
+                let path = dir.join(metricsjob_state::FILE_NAME);
                 format!("the embedded gateway ({})", path.display())
             }
             Gateway::Http(url, _) => url.to_string(),

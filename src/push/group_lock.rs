@@ -11,8 +11,8 @@ use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::libc;
 
-use crate::files;
-use crate::metrics::GroupingKey;
+use metricsjob_metrics::GroupingKey;
+use metricsjob_system::files;
 
 /// Inside the state directory. It stays empty: each group has one byte of it to lock.
 const FILE_NAME: &str = "delivery.lock";

@@ -11,14 +11,14 @@ use reqwest::{Response, StatusCode};
 use url::Url;
 
 use super::connection::Connection;
-use super::path::group_path;
 use super::secrets::Secrets;
 use super::stop::Stop;
 use super::tls::PLAIN;
 use super::url::GatewayUrl;
 use crate::client::{self, Credentials, Proxy, Runtime, innermost, redacted};
-use crate::metrics::{GroupingKey, Method, Push};
-use crate::state::serving::{self, SocketPath};
+use metricsjob_metrics::path::group_path;
+use metricsjob_metrics::{GroupingKey, Method, Push};
+use metricsjob_state::serving::{self, SocketPath};
 
 /// A request to a gateway that did not do what it should.
 #[derive(Debug, Clone, thiserror::Error)]

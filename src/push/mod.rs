@@ -1,10 +1,9 @@
 //! Getting a report to a gateway, or keeping it.
 //!
-//! It may use [`crate::backoff`], [`crate::client`], [`crate::files`], [`crate::metrics`] and [`crate::state`]; it knows no jobs and no runs.
+//! It may use [`crate::backoff`], [`crate::client`], [`metricsjob_system::files`], [`metricsjob_metrics`] and [`metricsjob_state`]; it knows no jobs and no runs.
 //!
 //! - [`Gateway`]: where pushes go, and what can be asked there.
 //! - [`url`]: what names a gateway, with its secrets kept apart.
-//! - [`path`]: a grouping key as URL path.
 //! - `api`: the groups in the answer of a Pushgateway's API.
 //! - [`Connection`]: how a gateway is reached, besides its URL; [`tls`], [`credentials`] and
 //!   [`encoding`] are its parts.
@@ -31,7 +30,6 @@ pub mod encoding;
 mod gateway;
 mod group_lock;
 pub mod http;
-pub mod path;
 mod policy;
 mod retry;
 pub mod secrets;

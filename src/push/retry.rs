@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 use super::gateway::{GatewayError, Pusher};
 use super::stop::Stop;
 use crate::backoff::Backoff;
-use crate::metrics::Push;
-use crate::state::LazyState;
-use crate::state::push_stats::Attempts;
+use metricsjob_metrics::Push;
+use metricsjob_state::LazyState;
+use metricsjob_state::push_stats::Attempts;
 
 const WAITS: Backoff = Backoff::new(Duration::from_millis(5), Duration::from_secs(2));
 

@@ -4,9 +4,9 @@ use std::time::SystemTime;
 
 use nix::unistd::{Uid, User, gethostname};
 
-use crate::metrics::{Family, GroupingKey, Kind, Labels, Method, Metric, Push, Value};
-use crate::state::outbox::OutboxSize;
-use crate::state::push_stats::Attempts;
+use metricsjob_metrics::{Family, GroupingKey, Kind, Labels, Method, Metric, Push, Value};
+use metricsjob_state::outbox::OutboxSize;
+use metricsjob_state::push_stats::Attempts;
 
 /// The job label of the group that it goes to.
 const JOB: &str = "metricsjob";

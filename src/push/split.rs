@@ -4,7 +4,7 @@
 //! keep the outcome of the run from arriving, or no alert could fire.
 
 use super::gateway::GatewayError;
-use crate::metrics::{Family, Method, Push};
+use metricsjob_metrics::{Family, Method, Push};
 
 /// The most requests that one push may take, the one that was refused first included.
 const MAX_REQUESTS: u32 = 32;
@@ -124,7 +124,7 @@ impl<F: FnMut(&Push) -> Result<(), GatewayError>> Splitter<'_, F> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::metrics::GroupingKey;
+    use metricsjob_metrics::GroupingKey;
     use std::time::SystemTime;
 
     /// Splits a push to a gateway that refuses the families `bad`, and returns the requests, too.

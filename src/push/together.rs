@@ -7,10 +7,10 @@ use std::path::Path;
 use std::time::SystemTime;
 
 use super::group_lock::GroupLocks;
-use crate::metrics::Push;
-use crate::state::push_stats::Attempts;
-use crate::state::serving::lock_groups;
-use crate::state::{LazyState, StateError};
+use metricsjob_metrics::Push;
+use metricsjob_state::push_stats::Attempts;
+use metricsjob_state::serving::lock_groups;
+use metricsjob_state::{LazyState, StateError};
 
 /// How many groups are delivered in one step.
 const MOST: usize = 1000;

@@ -6,11 +6,11 @@ use std::time::{Duration, Instant, SystemTime};
 use super::events::Events;
 use super::order::Order;
 use super::report;
-use crate::metrics::check::add_pushable;
-use crate::metrics::{Family, Method, Push};
-use crate::panics::point;
 use crate::push::{DeliveryPolicy, Dispatch, Stop};
-use crate::state::{Damage, LazyState};
+use metricsjob_metrics::check::add_pushable;
+use metricsjob_metrics::{Family, Method, Push};
+use metricsjob_state::{Damage, LazyState};
+use metricsjob_system::panics::point;
 
 /// The reports of a run while it goes on, as its policy wants them.
 pub struct Live<'a> {

@@ -15,8 +15,8 @@ use serde::{Deserialize, Serialize};
 
 use super::pause::pause;
 use super::signals::{Received, Signals};
-use crate::files;
-use crate::metrics::GroupingKey;
+use metricsjob_metrics::GroupingKey;
+use metricsjob_system::files;
 
 /// How many names other users can take before us.
 const MAX_TAKEN: u32 = 16;

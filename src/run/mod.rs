@@ -1,6 +1,6 @@
 //! Running a job, and what there is to report about it.
 //!
-//! It may use [`crate::job`], [`crate::push`], [`crate::files`], [`crate::state`] and [`crate::metrics`].
+//! It may use [`crate::job`], [`crate::push`], [`metricsjob_system::files`], [`metricsjob_state`] and [`metricsjob_metrics`].
 //!
 //! - [`perform`](perform()): one run from the wait for its turn to its report, which is what the
 //!   command line does. Who has several at a time does [`take_turn`] for each, in a thread of its own, and
@@ -51,8 +51,8 @@ use rand::rngs::SysRng;
 use crate::job::builtin::Progress;
 use crate::job::params::ParamError;
 use crate::job::{Job, Work};
-use crate::metrics::Family;
-use crate::panics::point;
+use metricsjob_metrics::Family;
+use metricsjob_system::panics::point;
 
 /// The exit code of a run that a panic of ours has ended: `EX_SOFTWARE` of sysexits.h.
 const EXIT_SOFTWARE: u8 = 70;

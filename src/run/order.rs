@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use super::events::LineSink;
 use crate::job::Job;
-use crate::metrics::GroupingKey;
 use crate::push::{DeliveryPolicy, Gateway};
+use metricsjob_metrics::GroupingKey;
 
 /// What is to run, and where it is reported.
 pub struct Order<'a> {

@@ -16,14 +16,14 @@ use super::{Observer, Run, new_id, report, run};
 use crate::job::builtin::Progress;
 use crate::job::params::ParamError;
 use crate::job::{Job, LockPolicy, Work};
-use crate::metrics::check::{CheckError, add_pushable};
-use crate::metrics::{GroupingKey, Method, Push, unix_seconds};
-use crate::panics;
 use crate::push::secrets::Secrets;
 use crate::push::{Delivery, Dispatch};
-use crate::state::counters::Counter;
-use crate::state::history::{Recorded, RecordedRun};
-use crate::state::{LazyState, State, StateError};
+use metricsjob_metrics::check::{CheckError, add_pushable};
+use metricsjob_metrics::{GroupingKey, Method, Push, unix_seconds};
+use metricsjob_state::counters::Counter;
+use metricsjob_state::history::{Recorded, RecordedRun};
+use metricsjob_state::{LazyState, State, StateError};
+use metricsjob_system::panics;
 
 /// A run that is over, and what became of its report.
 pub struct Performed<'a> {

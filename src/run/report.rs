@@ -5,8 +5,8 @@ use std::time::SystemTime;
 use super::{Outcome, Run};
 use crate::job::Job;
 use crate::job::metric_rule::MetricRule;
-use crate::metrics::{Family, Kind, Labels, Metric, Value, unix_seconds};
-use crate::state::counters::Counter;
+use metricsjob_metrics::{Family, Kind, Labels, Metric, Value, unix_seconds};
+use metricsjob_state::counters::Counter;
 
 /// What the runner reports of `run`. Its counter of runs is what `totals` say, and left out without
 /// them: a counter that begins anew would be wrong. Of a run that was skipped that counter is all.

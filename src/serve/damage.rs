@@ -1,6 +1,6 @@
 //! Losses of a database that was corrupt, or too large, in the server's log.
 
-use crate::state::LazyState;
+use metricsjob_state::LazyState;
 
 /// Logs that a corrupt database was replaced, if `state` has done that: whoever of us comes upon it first is the only
 /// one who knows.

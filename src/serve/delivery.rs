@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 use super::damage::{shorten_log, tell_damage};
 use super::scheduler::Scheduler;
 use crate::backoff::Backoff;
-use crate::panics::{point, restarting};
 use crate::push::{Courier, Flushed, Stop};
-use crate::state::LazyState;
+use metricsjob_state::LazyState;
+use metricsjob_system::panics::{point, restarting};
 
 /// How long a report waits for others that come at the same time: to begin the runs of that time is more
 /// urgent.

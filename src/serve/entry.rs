@@ -10,9 +10,9 @@ use super::series::Series;
 use super::series::durations::Durations;
 use super::series::uniform::{Uniform, is_uniform};
 use crate::job::Job;
-use crate::metrics::{Family, GroupingKey, Method};
 use crate::run::Outcome;
-use crate::state::history::RecordedRun;
+use metricsjob_metrics::{Family, GroupingKey, Method};
+use metricsjob_state::history::RecordedRun;
 
 /// How many of the last runs are remembered in brief.
 pub const RECENT: usize = 30;

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use super::scheduler::Scheduler;
 use super::series::uniform::{LAST_RUN, MISSED_RUNS, NEXT_RUN, RUNNING, Uniform};
 use super::series::{JOB_NAME, ShownFamily};
-use crate::metrics::text::rendered::RenderedFamily;
-use crate::metrics::{Family, Kind, Labels, Value, unix_seconds};
+use metricsjob_metrics::text::rendered::RenderedFamily;
+use metricsjob_metrics::{Family, Kind, Labels, Value, unix_seconds};
 
 /// All metrics at one moment. Merging them is left to whoever wants them.
 pub struct Shown {

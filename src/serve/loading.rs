@@ -14,7 +14,7 @@ use super::series::Series;
 use crate::job::catalog::{Catalog, CatalogError};
 use crate::job::schedule::Missed;
 use crate::job::{Job, Work};
-use crate::metrics::GroupingKey;
+use metricsjob_metrics::GroupingKey;
 
 /// How many of the last lines of stderr are kept of a command, if its job does not say.
 const TAIL: usize = 20;

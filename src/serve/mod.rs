@@ -1,8 +1,8 @@
 //! `metricsjob serve`: runs jobs by their schedules, and shows over HTTP what happened.
 //!
 //! Each run is done by the steps of [`crate::run`], in a thread of its own. It may use [`crate::run`],
-//! [`crate::push`], [`crate::web`], [`crate::observe`], [`crate::page`], [`crate::job`], [`crate::state`] and
-//! [`crate::metrics`].
+//! [`crate::push`], [`metricsjob_web`], [`metricsjob_web::observe`], [`metricsjob_web::page`], [`crate::job`], [`metricsjob_state`] and
+//! [`metricsjob_metrics`].
 //!
 //! - [`Scheduler`]: starts runs. `board` is all that is known: what is due, waits and runs; `entry` what is known
 //!   of one job; `request` what asks for a run.

@@ -7,7 +7,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use super::bell::Bell;
-use crate::panics;
+use metricsjob_system::panics;
 
 /// Work that a thread does again and again.
 pub struct Periodic {

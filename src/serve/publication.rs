@@ -5,10 +5,10 @@ use std::time::SystemTime;
 use super::damage::tell_damage;
 use super::exporter::Shown;
 use super::scheduler::Scheduler;
-use crate::metrics::check::add_pushable;
-use crate::metrics::{Family, GroupingKey, GroupingKeyError, Labels, Method, Push};
 use crate::push::{Gateway, Pusher, Stop};
-use crate::state::LazyState;
+use metricsjob_metrics::check::add_pushable;
+use metricsjob_metrics::{Family, GroupingKey, GroupingKeyError, Labels, Method, Push};
+use metricsjob_state::LazyState;
 
 /// The job label of the group.
 const JOB: &str = "metricsjob";

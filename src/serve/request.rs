@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use crate::job::Job;
-use crate::metrics::GroupingKey;
+use metricsjob_metrics::GroupingKey;
 
 /// Why a run is to begin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -5,11 +5,11 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::entry::{Entry, Finished, RECENT};
 use crate::job::Job;
-use crate::metrics::{Family, GroupingKey, Method};
 use crate::run::{Outcome, Run, Usage, report};
-use crate::state::counters::Counter;
-use crate::state::history::RecordedRun;
-use crate::state::{State, StateError};
+use metricsjob_metrics::{Family, GroupingKey, Method};
+use metricsjob_state::counters::Counter;
+use metricsjob_state::history::RecordedRun;
+use metricsjob_state::{State, StateError};
 
 /// What the history knows of a job.
 #[derive(Default)]
@@ -83,7 +83,7 @@ fn runs_so_far(prefix: &str, outcome: &str, totals: &[Counter]) -> u64 {
     let mut metrics = family.metrics.iter();
     let metric = metrics.find(|metric| metric.labels.get("outcome") == Some(outcome));
     match metric.map(|metric| &metric.value) {
-        Some(crate::metrics::Value::Number(value)) => *value as u64,
+        Some(metricsjob_metrics::Value::Number(value)) => *value as u64,
         _ => 0,
     }
 }

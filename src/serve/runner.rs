@@ -12,13 +12,13 @@ use super::restore::Restored;
 use crate::job::builtin::NoProgress;
 use crate::job::metric_rule::OutputStream;
 use crate::job::{Job, LockPolicy};
-use crate::metrics::{Family, GroupingKey, Method, Push};
-use crate::panics::{self, point};
 use crate::push::{DeliveryPolicy, Dispatch, Gateway, Stop};
 use crate::run::lock::{self, Holder};
 use crate::run::{self, Attempt, Concluded, Observer, Order, Reporting, Run, Signals, Turn};
-use crate::state::history::RecordedRun;
-use crate::state::{LazyState, State, StateError};
+use metricsjob_metrics::{Family, GroupingKey, Method, Push};
+use metricsjob_state::history::RecordedRun;
+use metricsjob_state::{LazyState, State, StateError};
+use metricsjob_system::panics::{self, point};
 
 /// How long a run that could not be recorded counts as a failure of the state that can be written again: the
 /// next run may be far off.

@@ -16,8 +16,8 @@ use super::planning::{self, Passed};
 use super::request::{Refusal, Request, Trigger};
 use super::runner::{Runner, Settled, settled_anyhow};
 use crate::job::schedule::Overlap;
-use crate::panics::{point, restarting};
 use crate::run::{self, Signals};
+use metricsjob_system::panics::{point, restarting};
 
 /// How long nobody looks at the clock, at most: it may be set meanwhile.
 const TICK: Duration = Duration::from_secs(1);

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use sketches_ddsketch::{Config, DDSketch};
 
-use crate::state::history::RecordedRun;
+use metricsjob_state::history::RecordedRun;
 
 /// What happened since the window began.
 pub struct Window {

@@ -1,6 +1,6 @@
 //! Random families, for property tests.
 
-use metricsjob::metrics::{
+use metricsjob_metrics::{
     Bucket, BucketExemplar, BucketSpan, Count, Exemplar, Family, Kind, Labels, Metric,
     NativeBuckets, NativeHistogram, Quantile, Timestamp, Value,
 };

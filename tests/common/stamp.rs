@@ -1,6 +1,6 @@
 //! Right checksums for rows that a test has written itself.
 
-use metricsjob::metrics::GroupingKey;
+use metricsjob_metrics::GroupingKey;
 use rusqlite::Connection;
 use rusqlite::functions::FunctionFlags;
 use rusqlite::types::ValueRef;

@@ -1,4 +1,4 @@
-//! A server on `metricsjob::web` with a trivial application, in the test's own process.
+//! A server on `metricsjob_web` with a trivial application, in the test's own process.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -11,10 +11,11 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Bytes;
 use axum::routing::{get, post};
-use metricsjob::web::log::{Format, Level, subscriber};
-use metricsjob::web::{HttpMetrics, Server, Settings};
+use metricsjob_web::log::{Format, subscriber};
+use metricsjob_web::{HttpMetrics, Server, Settings};
 use tokio::sync::oneshot;
 use tracing::Dispatch;
+use tracing::level_filters::LevelFilter;
 
 /// Ends when it is dropped.
 pub struct WebServer {
@@ -54,7 +55,7 @@ impl WebServer {
         let kept = Arc::clone(&lines);
         let sink = move |line: &[u8]| kept.lock().unwrap().push_str(str::from_utf8(line).unwrap());
         // Of this server's threads alone, as there are others in the process.
-        let log = Dispatch::new(subscriber(Level::Debug, Format::Logfmt, sink));
+        let log = Dispatch::new(subscriber(LevelFilter::DEBUG, Format::Logfmt, sink));
         let http = HttpMetrics::new("test");
         let (stop, stopped) = oneshot::channel();
         let thread = thread::spawn(move || {

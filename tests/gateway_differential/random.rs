@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use metricsjob::metrics::text;
+use metricsjob_metrics::text;
 use rand::seq::{IndexedRandom, IteratorRandom};
 use rand::{Rng, RngExt};
 

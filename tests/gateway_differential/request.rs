@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use metricsjob::metrics::{protobuf, text};
+use metricsjob_metrics::{protobuf, text};
 
 /// A request.
 #[derive(Clone, Debug)]

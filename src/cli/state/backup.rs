@@ -13,7 +13,7 @@ use crate::cli::options::{Output, OutputArgs, QuietArgs, StateArgs};
 use crate::cli::setting::Strictness::Strict;
 use crate::cli::{console, json};
 use crate::job::builtin::sqlite_copy::{CopyError, Placement, copy};
-use crate::state::FILE_NAME;
+use metricsjob_state::FILE_NAME;
 
 /// Copy the state database while others use it
 ///

@@ -10,7 +10,6 @@ use crate::cli::exit;
 use crate::cli::options::{Output, OutputArgs, StateArgs};
 use crate::cli::setting::Strictness::Strict;
 use crate::cli::{console, json};
-use crate::state;
 
 /// Look for damage in the state database
 ///
@@ -40,7 +39,7 @@ pub struct CheckArgs {
 pub fn main(args: CheckArgs) -> anyhow::Result<u8> {
     let output = args.output.get(Strict)?;
     let path = database(args.file.as_deref(), &args.state)?;
-    let problems = state::check(&path)?;
+    let problems = metricsjob_state::check(&path)?;
     let is_there = problems.is_some();
     let problems = problems.unwrap_or_default();
     let file = path.display().to_string();

@@ -11,7 +11,7 @@ use clap::{Args, Subcommand};
 
 use super::exit::usage;
 use super::options::StateArgs;
-use crate::state::FILE_NAME;
+use metricsjob_state::FILE_NAME;
 
 /// Look after the state database
 ///

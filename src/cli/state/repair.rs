@@ -10,7 +10,7 @@ use crate::cli::exit;
 use crate::cli::options::{Output, OutputArgs, QuietArgs, StateArgs};
 use crate::cli::setting::Strictness::Strict;
 use crate::cli::{console, json};
-use crate::state::{self, Salvaged};
+use metricsjob_state::{self, Salvaged};
 
 /// Replace a corrupt state database by a new one with what can be saved
 ///
@@ -41,7 +41,7 @@ pub struct RepairArgs {
 pub fn main(args: RepairArgs) -> anyhow::Result<u8> {
     let (output, quiet) = (args.output.get(Strict)?, args.quiet.get(Strict)?);
     let path = database(args.file.as_deref(), &args.state)?;
-    let damage = state::repair(&path)?;
+    let damage = metricsjob_state::repair(&path)?;
     let file = path.display().to_string();
     let shown = console::visible(&file);
     match (output, damage) {

@@ -8,7 +8,7 @@ use crate::job::metric_rule::{
     DEFAULT_BUCKETS, DEFAULT_QUANTILES, MetricRule, OutputPattern, OutputStream, Scale, group_names,
 };
 use crate::job::suggest;
-use crate::metrics::{Kind, Labels, is_label_name, is_metric_name};
+use metricsjob_metrics::{Kind, Labels, is_label_name, is_metric_name};
 
 /// The keys of an entry.
 const KEYS: [&str; 9] = [

@@ -23,7 +23,7 @@ use super::params::{ParamError, Params};
 use super::policy::{LockPolicy, Policy};
 use super::schedule::Overlap;
 use super::suggest;
-use crate::metrics::{Labels, Method, check_grouping_label, is_metric_name};
+use metricsjob_metrics::{Labels, Method, check_grouping_label, is_metric_name};
 
 /// The keys of a job file.
 const KEYS: [&str; 32] = [

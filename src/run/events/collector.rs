@@ -8,12 +8,12 @@ use sketches_ddsketch::{Config, DDSketch};
 use super::event::{Change, Event};
 use super::search::Found;
 use crate::job::metric_rule::{DEFAULT_BUCKETS, MetricRule, Scale};
-use crate::metrics::check::check_count;
-use crate::metrics::{
+use crate::push::secrets::Secrets;
+use metricsjob_metrics::check::check_count;
+use metricsjob_metrics::{
     Bucket, Count, Family, Kind, Labels, Metric, Quantile, Value, is_label_name, is_metric_name,
     text,
 };
-use crate::push::secrets::Secrets;
 
 /// A job with more series is thought to be mistaken: it would fill the memory, and the gateway's.
 const MAX_SERIES: usize = 10_000;

@@ -6,9 +6,9 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::files;
 use crate::job::metric_rule::Scale;
-use crate::metrics::Labels;
+use metricsjob_metrics::Labels;
+use metricsjob_system::files;
 
 /// What a line of the metrics file that is an event begins with: a comment for any other reader of
 /// the text format.

@@ -10,7 +10,7 @@ use std::thread;
 use nix::unistd::Uid;
 use tempfile::{NamedTempFile, TempPath};
 
-use crate::files;
+use metricsjob_system::files;
 
 /// The beginning of the names of metrics files.
 const PREFIX: &str = "metricsjob-metrics-";

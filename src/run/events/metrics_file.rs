@@ -8,7 +8,7 @@ use std::path::Path;
 use tempfile::TempPath;
 
 use super::leftovers;
-use crate::files;
+use metricsjob_system::files;
 
 /// A line that is longer is left out.
 const MAX_LINE: usize = 64 * 1024;

@@ -284,7 +284,7 @@ impl Found<'_> {
 mod tests {
     use super::*;
     use crate::job::metric_rule::{OutputPattern, Scale};
-    use crate::metrics::{Kind, Labels};
+    use metricsjob_metrics::{Kind, Labels};
     use regex_automata::meta::Regex;
     use regex_automata::util::syntax;
 

@@ -16,10 +16,10 @@ use super::answer::{answer, error};
 use super::app::App;
 use super::changes::Changes;
 use super::json;
-use crate::panics::point;
 use crate::serve::request::{Refusal, Request as RunRequest};
-use crate::state::StateError;
-use crate::state::history::RecordedRun;
+use metricsjob_state::StateError;
+use metricsjob_state::history::RecordedRun;
+use metricsjob_system::panics::point;
 
 /// What describes the API.
 const OPENAPI: &str = include_str!("openapi.json");

@@ -9,14 +9,14 @@ use super::health::Health;
 use super::permission::Permission;
 use crate::job::catalog::{Catalog, CatalogError};
 use crate::job::{DefinedIn, Job};
-use crate::metrics::Family;
-use crate::observe::Observer;
 use crate::push::self_report;
 use crate::serve::loading::Reloaded;
 use crate::serve::scheduler::Scheduler;
-use crate::state::size_family;
-use crate::web::instrumentation::HttpMetrics;
-use crate::web::sending::Sendings;
+use metricsjob_metrics::Family;
+use metricsjob_state::size_family;
+use metricsjob_web::instrumentation::HttpMetrics;
+use metricsjob_web::observe::Observer;
+use metricsjob_web::sending::Sendings;
 
 /// How many answers with all metrics are rendered at once.
 const SCRAPES: usize = 2;

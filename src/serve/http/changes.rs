@@ -14,8 +14,8 @@ use tokio::time::timeout;
 
 use super::answer::error;
 use crate::job::{Job, Work};
-use crate::metrics::GroupingKey;
-use crate::web::content_encoding::{ContentEncoding, content_encoding};
+use metricsjob_metrics::GroupingKey;
+use metricsjob_web::content_encoding::{ContentEncoding, content_encoding};
 
 /// How large the body of a request may be.
 const MAX_BODY: usize = 64 * 1024;

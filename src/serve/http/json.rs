@@ -4,10 +4,10 @@ use std::time::SystemTime;
 
 use serde_json::{Map, Value as Json, json};
 
-use crate::metrics::{json, unix_seconds};
 use crate::serve::entry::{Entry, Finished};
 use crate::serve::request::{Request, Trigger};
-use crate::state::history::RecordedRun;
+use metricsjob_metrics::{json, unix_seconds};
+use metricsjob_state::history::RecordedRun;
 
 /// Whether a run has begun, and has ended.
 #[derive(Clone, Copy)]

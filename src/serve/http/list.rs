@@ -9,12 +9,12 @@ use axum::response::{IntoResponse, Response};
 use tokio::task::spawn_blocking;
 
 use super::app::App;
-use crate::metrics::unix_seconds;
-use crate::page::Query;
-use crate::panics::point;
 use crate::serve::entry::Entry;
 use crate::serve::page::{self, Failure, JobView, Page, RunView, SHOWN};
-use crate::web::files;
+use metricsjob_metrics::unix_seconds;
+use metricsjob_system::panics::point;
+use metricsjob_web::files;
+use metricsjob_web::page::Query;
 
 /// Answers with the page.
 pub async fn page(

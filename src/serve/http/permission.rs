@@ -1,9 +1,9 @@
 //! Who may change something over HTTP: start a run, or have the job files read again. That no page of another site does
-//! is the matter of [`crate::web::origin`].
+//! is the matter of [`metricsjob_web::origin`].
 
 use axum::http::Extensions;
 
-use crate::web::Known;
+use metricsjob_web::Known;
 
 /// The rules for who may change something.
 pub struct Permission {

@@ -9,11 +9,11 @@ use bytes::Bytes;
 use tokio::task::spawn_blocking;
 
 use super::app::App;
-use crate::metrics::protobuf;
-use crate::metrics::text::rendered::{openmetrics_pieces, text_pieces};
-use crate::panics::point;
 use crate::serve::exporter::Shown;
-use crate::web::negotiation::{self, Format, accepts_gzip, negotiate};
+use metricsjob_metrics::protobuf;
+use metricsjob_metrics::text::rendered::{openmetrics_pieces, text_pieces};
+use metricsjob_system::panics::point;
+use metricsjob_web::negotiation::{self, Format, accepts_gzip, negotiate};
 
 /// Answers a scrape.
 pub async fn metrics(State(app): State<Arc<App>>, headers: HeaderMap) -> Response {

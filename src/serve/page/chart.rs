@@ -4,8 +4,8 @@ use maud::{Markup, html};
 
 use super::run::{Look, length};
 use super::{BARS, RunView};
-use crate::page::text::count;
-use crate::page::time;
+use metricsjob_web::page::text::count;
+use metricsjob_web::page::time;
 
 /// Of a bar and the gap after it.
 const STEP: usize = 9;

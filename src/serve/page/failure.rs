@@ -3,8 +3,8 @@
 use maud::{Markup, html};
 
 use super::{Failure, Page};
-use crate::page::text::{self, visible};
-use crate::page::time;
+use metricsjob_web::page::text::{self, visible};
+use metricsjob_web::page::time;
 
 /// How many lines of stderr are shown.
 const LINES: usize = 20;

@@ -4,9 +4,9 @@ use maud::{Markup, html};
 use percent_encoding::utf8_percent_encode;
 
 use super::{JobView, Page, chart, failure};
-use crate::page::text::{cut, cut_as, visible};
-use crate::page::time;
-use crate::push::path::ENCODED;
+use metricsjob_metrics::path::ENCODED;
+use metricsjob_web::page::text::{cut, cut_as, visible};
+use metricsjob_web::page::time;
 
 /// The job as an item of the list. Each has the same parts in the same order, as far as the script
 /// depends on them; `data-key` tells it which item is which.

@@ -14,22 +14,22 @@ use std::time::SystemTime;
 
 use maud::{DOCTYPE, Markup, html};
 
-use crate::metrics::unix_seconds;
-use crate::page::text::{self, count};
-use crate::page::{self, List, has_words, time};
+use metricsjob_metrics::unix_seconds;
+use metricsjob_web::page::text::{self, count};
+use metricsjob_web::page::{self, List, has_words, time};
 
-pub use crate::page::{CONTENT_SECURITY_POLICY, ICON};
+pub use metricsjob_web::page::{CONTENT_SECURITY_POLICY, ICON};
 
 /// The page's style sheet, to be served at `{base}/static/page.css`.
 pub const STYLE: &str = concat!(
-    include_str!("../../page/base.css"),
+    include_str!("../../../crates/web/src/page/base.css"),
     "\n",
     include_str!("page.css")
 );
 
 /// The page's script, to be served at `{base}/static/page.js`.
 pub const SCRIPT: &str = concat!(
-    include_str!("../../page/base.js"),
+    include_str!("../../../crates/web/src/page/base.js"),
     "\n",
     include_str!("page.js")
 );

@@ -3,10 +3,10 @@
 use maud::{Markup, html};
 
 use super::RunView;
-use crate::page::quantity::duration;
-use crate::page::text::visible;
 use crate::run::Outcome;
-use crate::state::history::RecordedRun;
+use metricsjob_state::history::RecordedRun;
+use metricsjob_web::page::quantity::duration;
+use metricsjob_web::page::text::visible;
 
 /// How a run ended, as far as its looks go.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::metrics::{Bucket, BucketSpan, NativeBuckets, NativeHistogram, Value};
+use metricsjob_metrics::{Bucket, BucketSpan, NativeBuckets, NativeHistogram, Value};
 
 /// The classic buckets' upper bounds in seconds, from 1 s to 6 h.
 const BOUNDS: [f64; 14] = [
@@ -108,7 +108,7 @@ impl Durations {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::metrics::Count;
+    use metricsjob_metrics::Count;
 
     fn of(seconds: &[f64]) -> (Vec<Count>, Box<NativeHistogram>) {
         let mut durations = Durations::default();

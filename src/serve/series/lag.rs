@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::metrics::{Bucket, Value};
+use metricsjob_metrics::{Bucket, Value};
 
 /// The buckets' upper bounds in seconds.
 const BOUNDS: [f64; 11] = [

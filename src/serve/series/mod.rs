@@ -10,8 +10,8 @@ pub mod uniform;
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
-use crate::metrics::text::rendered::RenderedFamily;
-use crate::metrics::{Family, GroupingKey, Labels, Method};
+use metricsjob_metrics::text::rendered::RenderedFamily;
+use metricsjob_metrics::{Family, GroupingKey, Labels, Method};
 
 /// The label that names a job. It is not `job`, because that is what Prometheus calls the target.
 pub const JOB_NAME: &str = "job_name";

@@ -2,9 +2,9 @@
 
 use super::JOB_NAME;
 use super::durations::Durations;
-use crate::metrics::text::rendered::RenderedFamily;
-use crate::metrics::{Family, Kind, Labels, Value};
 use crate::run::Outcome;
+use metricsjob_metrics::text::rendered::RenderedFamily;
+use metricsjob_metrics::{Family, Kind, Labels, Value};
 
 pub const RUN_DURATION: &str = "batch_job_run_duration_seconds";
 pub const RUNS_TOTAL: &str = "batch_job_runs_total";

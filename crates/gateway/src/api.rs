@@ -1,0 +1,208 @@
+//! The JSON API, in the Pushgateway's shapes.
+
+use std::sync::Arc;
+
+use axum::body::Body as HttpBody;
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use axum::response::{IntoResponse, Response};
+use serde::ser::{Serialize, SerializeMap, Serializer};
+use serde_json::{Map, Value as Json, json};
+use std::time::{Duration, SystemTime};
+
+use super::app::App;
+use super::own_metrics;
+use super::renderings::{Shape, rendered};
+use metricsjob_metrics::{
+    Count, Family, Group, LAST_SECOND, Labels, Metric, NativeHistogram, Value, text,
+};
+use metricsjob_state::store::{Snapshot, exposition};
+use metricsjob_web::observe::build;
+
+/// All groups.
+pub async fn metrics(app: &Arc<App>) -> Response {
+    match rendered(app, Shape::Api).await {
+        Ok(rendered) => answer(rendered.sending.body()),
+        Err(failure) => failure.into_response(),
+    }
+}
+
+/// The build, the flags and the start.
+pub fn status(app: &App) -> Response {
+    let flags: Map<String, Json> = (app.options().flags.iter())
+        .map(|(name, value)| (name.clone(), value.clone().into()))
+        .collect();
+    let status = json!({
+        "status": "success",
+        "data": {
+            "build_information": build_information(),
+            "flags": flags,
+            "start_time": humantime::format_rfc3339_nanos(app.start_time()).to_string(),
+        },
+    });
+    answer(status.to_string().into())
+}
+
+/// The Pushgateway's fields. It is built by Go; clients expect some compiler's version there.
+fn build_information() -> Json {
+    json!({
+        "branch": "unknown",
+        "buildDate": "unknown",
+        "buildUser": "unknown",
+        "goVersion": format!("rustc {}", build::RUST_VERSION),
+        "implementation": own_metrics::IMPLEMENTATION,
+        "revision": build::REVISION,
+        "version": build::VERSION,
+    })
+}
+
+fn answer(body: HttpBody) -> Response {
+    let headers = [
+        (CONTENT_TYPE, "application/json"),
+        (CACHE_CONTROL, "no-cache, no-store, must-revalidate"),
+    ];
+    (headers, body).into_response()
+}
+
+/// The response with all groups, serialized without a tree in between: a native bucket takes a byte or two of a
+/// push, and several allocations in a tree.
+pub(super) fn metrics_json(snapshot: Snapshot) -> serde_json::Result<Vec<u8>> {
+    let mut out = Vec::from(br#"{"status":"success","data":["#);
+    for (at, group) in snapshot.sorted().iter().enumerate() {
+        if at > 0 {
+            out.push(b',');
+        }
+        serde_json::to_writer(&mut out, &GroupJson(&group.to_group()))?;
+    }
+    out.extend(b"]}");
+    Ok(out)
+}
+
+struct GroupJson<'a>(&'a Group);
+
+impl Serialize for GroupJson<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let group = self.0;
+        let times = [group.push_time, group.push_failure_time];
+        let time = times.into_iter().fold(0.0, f64::max).min(LAST_SECOND);
+        let time = SystemTime::UNIX_EPOCH + Duration::from_secs_f64(time);
+        let time = humantime::format_rfc3339_nanos(time).to_string();
+        let times = exposition::time_families(group);
+        let families = || times.iter().chain(&group.families);
+        // As in a Pushgateway, a family of this name takes the place.
+        let is_free = |name: &str| families().all(|family| family.name != name);
+        let mut json = serializer.serialize_map(None)?;
+        if is_free("labels") {
+            let mut labels = Map::new();
+            labels.insert("job".into(), group.key.job().into());
+            labels.extend(strings(group.key.labels()));
+            json.serialize_entry("labels", &labels)?;
+        }
+        if is_free("last_push_successful") {
+            let is_success = group.push_time >= group.push_failure_time;
+            json.serialize_entry("last_push_successful", &is_success)?;
+        }
+        for family in families() {
+            let time = time.as_str();
+            json.serialize_entry(&family.name, &FamilyJson { family, time })?;
+        }
+        json.end()
+    }
+}
+
+struct FamilyJson<'a> {
+    family: &'a Family,
+    time: &'a str,
+}
+
+impl Serialize for FamilyJson<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let family = self.family;
+        let mut json = serializer.serialize_map(None)?;
+        json.serialize_entry("time_stamp", self.time)?;
+        json.serialize_entry("type", &family.kind.name().to_ascii_uppercase())?;
+        if !family.help.is_empty() {
+            json.serialize_entry("help", &family.help)?;
+        }
+        let metrics: Vec<_> = family.metrics.iter().map(MetricJson).collect();
+        json.serialize_entry("metrics", &metrics)?;
+        json.end()
+    }
+}
+
+struct MetricJson<'a>(&'a Metric);
+
+impl Serialize for MetricJson<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut json = serializer.serialize_map(None)?;
+        let labels: Map<_, _> = strings(&self.0.labels).collect();
+        json.serialize_entry("labels", &labels)?;
+        match &self.0.value {
+            Value::Number(value) => json.serialize_entry("value", &number(*value))?,
+            Value::Summary {
+                count,
+                sum,
+                quantiles,
+            } => {
+                let quantiles = quantiles
+                    .iter()
+                    .map(|q| (number(q.quantile), number(q.value).into()));
+                json.serialize_entry("quantiles", &quantiles.collect::<Map<_, _>>())?;
+                json.serialize_entry("count", &count.to_string())?;
+                json.serialize_entry("sum", &number(*sum))?;
+            }
+            Value::Histogram {
+                count,
+                sum,
+                buckets,
+                native,
+            } => {
+                match native.as_ref().filter(|native| native.has_spans()) {
+                    Some(native) => {
+                        json.serialize_entry("buckets", &NativeJson(native, *count))?;
+                    }
+                    None => {
+                        let buckets = buckets
+                            .iter()
+                            .map(|b| (number(b.upper_bound), b.count.to_string().into()));
+                        json.serialize_entry("buckets", &buckets.collect::<Map<_, _>>())?;
+                    }
+                }
+                json.serialize_entry("count", &count.to_string())?;
+                json.serialize_entry("sum", &number(*sum))?;
+            }
+        }
+        json.end()
+    }
+}
+
+/// The native buckets of a histogram with this count, in the Pushgateway's way: boundaries, lower and upper
+/// bound, count. They take the place of the classic ones.
+struct NativeJson<'a>(&'a NativeHistogram, Count);
+
+impl Serialize for NativeJson<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let NativeJson(native, count) = self;
+        serializer.collect_seq(native.buckets(*count).map(|bucket| {
+            let boundaries = match (bucket.includes_lower(), bucket.includes_upper()) {
+                (false, true) => 0,
+                (true, false) => 1,
+                (false, false) => 2,
+                (true, true) => 3,
+            };
+            let [lower, upper] = [bucket.lower, bucket.upper].map(number);
+            (boundaries, lower, upper, bucket.count.to_string())
+        }))
+    }
+}
+
+fn strings(labels: &Labels) -> impl Iterator<Item = (String, Json)> {
+    labels
+        .iter()
+        .map(|(name, value)| (name.to_string(), Json::from(value.to_string())))
+}
+
+fn number(value: f64) -> String {
+    let mut out = String::new();
+    text::encode::number(&mut out, value);
+    out
+}

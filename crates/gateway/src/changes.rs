@@ -1,0 +1,191 @@
+//! Pushes and deletions.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::body::Body as HttpBody;
+use axum::http::request::Parts;
+use axum::http::{Method as HttpMethod, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use tokio::task::spawn_blocking;
+use tracing::debug;
+
+use super::app::App;
+use super::body::BodyError;
+use super::group_path::{self, PathError};
+use super::keeper::{NotKept, Push, PushFailure};
+use metricsjob_metrics::{GroupingKey, Method};
+use metricsjob_state::store::{Rejection, Report};
+
+/// A larger body is read beside the threads that serve the others.
+const LARGE: usize = 64 * 1024;
+
+/// Answers a request to a path that names a group: `path` is percent-decoded, without the route prefix.
+pub async fn answer(
+    app: Arc<App>,
+    parts: Parts,
+    body: HttpBody,
+    path: Result<String, PathError>,
+) -> Response {
+    let limits = app.options().limits;
+    let key = path.and_then(|path| group_path::parse(&path, &limits.of_series(), limits.names));
+    let method = match parts.method {
+        HttpMethod::PUT => Method::Put,
+        HttpMethod::POST => Method::Post,
+        HttpMethod::DELETE => return delete(&app, key).await,
+        HttpMethod::OPTIONS => {
+            return ([(header::ALLOW, ALLOWED)], StatusCode::OK).into_response();
+        }
+        _ => {
+            let allow = [(header::ALLOW, ALLOWED)];
+            return (
+                StatusCode::METHOD_NOT_ALLOWED,
+                allow,
+                "Method Not Allowed\n",
+            )
+                .into_response();
+        }
+    };
+    let start = Instant::now();
+    let (response, size) = push(&app, method, &parts, body, key).await;
+    let verb = if method == Method::Put { "put" } else { "post" };
+    app.own()
+        .pushed(verb, response.status(), start.elapsed(), size);
+    response
+}
+
+const ALLOWED: &str = "DELETE, OPTIONS, POST, PUT";
+
+async fn delete(app: &App, key: Result<GroupingKey, PathError>) -> Response {
+    let response = match key {
+        Err(error) => refused(StatusCode::BAD_REQUEST, &error),
+        Ok(key) => match app.keeper().delete(key).await {
+            Ok(_) => StatusCode::ACCEPTED.into_response(),
+            Err(not_kept) => failed(&not_kept),
+        },
+    };
+    app.own().answered("delete", "delete", response.status());
+    response
+}
+
+/// Returns how many bytes came, too.
+async fn push(
+    app: &Arc<App>,
+    method: Method,
+    parts: &Parts,
+    body: HttpBody,
+    key: Result<GroupingKey, PathError>,
+) -> (Response, usize) {
+    let key = match key {
+        Ok(key) => key,
+        Err(error) => return (refused(StatusCode::BAD_REQUEST, &error), 0),
+    };
+    let mut received = match app.receiver().receive(&parts.headers, body).await {
+        Ok(received) => received,
+        Err(error) => return (refused(error.status(), &error), 0),
+    };
+    let size = received.size();
+    let read = {
+        let app = app.clone();
+        let key = key.clone();
+        let headers = parts.headers.clone();
+        move || -> Result<Push, BodyError> {
+            let read = app.receiver().read(&headers, &mut received);
+            app.stats().churned(received.reserved());
+            let (body, families) = read?;
+            let report = families
+                .map_err(|error| Rejection::Message(error.to_string()))
+                .and_then(|families| {
+                    let names = app.options().limits.names;
+                    Report::of_body(body.size(), &key, families, names, app.keeper().hasher())
+                });
+            Ok(Push {
+                key,
+                method,
+                report,
+                body,
+                received,
+            })
+        }
+    };
+    let is_compressed = parts.headers.contains_key(header::CONTENT_ENCODING);
+    let read = match size > LARGE || is_compressed {
+        false => Ok(read()),
+        true => {
+            let Some(turn) = app.large_body().await else {
+                return (failed(&NotKept::Ending), size);
+            };
+            let read = move || {
+                let _turn = turn;
+                read()
+            };
+            spawn_blocking(read).await.map_err(|error| error.is_panic())
+        }
+    };
+    let push = match read {
+        Ok(Ok(push)) => push,
+        Ok(Err(error)) => return (refused(error.status(), &error), size),
+        Err(has_panicked) => {
+            let response = match has_panicked {
+                // The same push would do so again.
+                true => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+                false => failed(&NotKept::Ending),
+            };
+            return (response, size);
+        }
+    };
+    let response = match app.keeper().push(push).await {
+        Ok(()) => app.pushed_status().into_response(),
+        Err(PushFailure::NotKept(not_kept)) => failed(&not_kept),
+        Err(PushFailure::Rejected(full @ Rejection::Full { .. })) => {
+            debug!(path = parts.uri.path(), err = %full, "push refused");
+            refused(StatusCode::INSUFFICIENT_STORAGE, &full)
+        }
+        Err(PushFailure::Rejected(rejection)) => {
+            app.own().rejected();
+            debug!(path = parts.uri.path(), err = %rejection, "push refused");
+            match app.answers_rejections() {
+                true => rejected(&rejection),
+                false => app.pushed_status().into_response(),
+            }
+        }
+    };
+    (response, size)
+}
+
+fn rejected(rejection: &Rejection) -> Response {
+    let text =
+        format!("pushed metrics are invalid or inconsistent with existing metrics: {rejection}\n");
+    (StatusCode::BAD_REQUEST, text).into_response()
+}
+
+fn refused(status: StatusCode, error: &dyn std::error::Error) -> Response {
+    let text = format!("{error}\n");
+    match status {
+        StatusCode::SERVICE_UNAVAILABLE => {
+            (status, [(header::RETRY_AFTER, "1")], text).into_response()
+        }
+        _ => (status, text).into_response(),
+    }
+}
+
+/// What was asked for was not done.
+pub(super) fn failed(not_kept: &NotKept) -> Response {
+    let status = match not_kept {
+        NotKept::State(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        NotKept::Ending => StatusCode::SERVICE_UNAVAILABLE,
+    };
+    refused(status, not_kept)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_shall_try_again_is_told_when() {
+        let response = failed(&NotKept::Ending);
+        assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(response.headers()[header::RETRY_AFTER], "1");
+    }
+}

@@ -1,0 +1,449 @@
+//! The thread that owns the groups: it does all changes in their order, and many in one transaction.
+
+use std::hash::RandomState;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant, SystemTime};
+
+use tokio::sync::{Notify, oneshot};
+use tracing::{error, info, warn};
+
+use super::body::Received;
+use super::expiry::Expiry;
+use super::slack::Slack;
+use super::stats::Stats;
+use metricsjob_metrics::{GroupingKey, Method, unix_seconds};
+use metricsjob_state::StateError;
+use metricsjob_state::group_log::{Body, Entry};
+use metricsjob_state::group_writer::GroupWriter;
+use metricsjob_state::store::{Rejection, Report, Snapshot, Store, Undo};
+use metricsjob_system::panics;
+
+/// How many orders one transaction does, and how many bytes it has of pushes and of what they replace.
+const MAX_ORDERS: usize = 4096;
+const MAX_BYTES: usize = 16 * 1024 * 1024;
+
+/// Without orders for so long, the log is folded into the groups' rows.
+const IDLE: Duration = Duration::from_secs(1);
+
+/// A push, as it came.
+pub struct Push {
+    pub key: GroupingKey,
+    pub method: Method,
+    pub report: Result<Report, Rejection>,
+    pub body: Body,
+    /// Has its part of what may be pending, even if the client has gone.
+    pub received: Received,
+}
+
+/// Why a push was not taken.
+#[derive(Debug, thiserror::Error)]
+pub enum PushFailure {
+    #[error(transparent)]
+    Rejected(#[from] Rejection),
+    #[error(transparent)]
+    NotKept(#[from] NotKept),
+}
+
+/// A change was not written, so it has not happened.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum NotKept {
+    #[error("it could not be written: {0}")]
+    State(Arc<StateError>),
+    #[error("the gateway is ending")]
+    Ending,
+}
+
+type Answer<T, E> = oneshot::Sender<Result<T, E>>;
+
+enum Order {
+    Push(Box<Push>, Answer<(), PushFailure>),
+    Delete(GroupingKey, Answer<bool, NotKept>),
+    Wipe(Answer<usize, NotKept>),
+    Snapshot(oneshot::Sender<Snapshot>),
+    End,
+}
+
+/// Gives orders to the thread. All clones give them to the same.
+#[derive(Clone)]
+pub struct Keeper {
+    orders: Sender<Order>,
+    hasher: RandomState,
+}
+
+/// Ends the thread, once all clones of the [`Keeper`] are of no use any more.
+pub struct KeeperThread {
+    orders: Sender<Order>,
+    thread: JoinHandle<()>,
+}
+
+impl Keeper {
+    /// Starts the thread. `lost` is notified when the gateway has to end, because the state directory has gone or
+    /// the thread has panicked.
+    pub fn start(
+        store: Store,
+        writer: GroupWriter,
+        expiry: Option<Expiry>,
+        stats: Arc<Stats>,
+        lost: Arc<Notify>,
+    ) -> std::io::Result<(Keeper, KeeperThread)> {
+        let (sender, orders) = mpsc::channel();
+        let hasher = store.hasher();
+        let work = Work {
+            store,
+            writer,
+            expiry,
+            stats,
+            has_failed: false,
+            has_fold_failed: false,
+            lost,
+        };
+        let panicked = Arc::clone(&work.lost);
+        let thread = thread::Builder::new()
+            .name("keeper".into())
+            .spawn(move || {
+                // What is in memory may be half changed, while the database has all that was answered: to begin
+                // anew takes a new process.
+                if let Err(message) = panics::caught(move || work.run(&orders)) {
+                    error!(
+                        err = message,
+                        "a panic of the thread that writes: the gateway ends"
+                    );
+                    panicked.notify_one();
+                }
+            })?;
+        let keeper = Keeper {
+            orders: sender.clone(),
+            hasher,
+        };
+        let thread = KeeperThread {
+            orders: sender,
+            thread,
+        };
+        Ok((keeper, thread))
+    }
+
+    /// What [`Report::new`] needs.
+    pub fn hasher(&self) -> &RandomState {
+        &self.hasher
+    }
+
+    /// Pushes, and waits until that is kept.
+    pub async fn push(&self, push: Push) -> Result<(), PushFailure> {
+        let (answer, result) = oneshot::channel();
+        let _ = self.orders.send(Order::Push(Box::new(push), answer));
+        result.await.unwrap_or(Err(NotKept::Ending.into()))
+    }
+
+    /// Deletes the group with exactly this key. Returns whether there was one.
+    pub async fn delete(&self, key: GroupingKey) -> Result<bool, NotKept> {
+        let (answer, result) = oneshot::channel();
+        let _ = self.orders.send(Order::Delete(key, answer));
+        result.await.unwrap_or(Err(NotKept::Ending))
+    }
+
+    /// Deletes all groups. Returns how many there were.
+    pub async fn wipe(&self) -> Result<usize, NotKept> {
+        let (answer, result) = oneshot::channel();
+        let _ = self.orders.send(Order::Wipe(answer));
+        result.await.unwrap_or(Err(NotKept::Ending))
+    }
+
+    /// All groups, after all that was ordered before.
+    pub async fn snapshot(&self) -> Result<Snapshot, NotKept> {
+        let (answer, snapshot) = oneshot::channel();
+        let _ = self.orders.send(Order::Snapshot(answer));
+        snapshot.await.map_err(|_| NotKept::Ending)
+    }
+}
+
+impl KeeperThread {
+    /// Waits until all that was ordered is done and the groups' rows are written.
+    pub fn end(self) {
+        let _ = self.orders.send(Order::End);
+        let _ = self.thread.join();
+    }
+}
+
+struct Work {
+    store: Store,
+    writer: GroupWriter,
+    expiry: Option<Expiry>,
+    stats: Arc<Stats>,
+    /// Whether the last transaction has failed.
+    has_failed: bool,
+    has_fold_failed: bool,
+    lost: Arc<Notify>,
+}
+
+/// How far folding is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fold {
+    Done,
+    More,
+    Failed,
+}
+
+/// What one transaction does, and who waits for it.
+#[derive(Default)]
+struct Batch {
+    entries: Vec<Entry>,
+    bytes: usize,
+    undos: Vec<Undo>,
+    pushes: Vec<(Result<(), Rejection>, Answer<(), PushFailure>)>,
+    deletions: Vec<(bool, Answer<bool, NotKept>)>,
+    wipes: Vec<(usize, Answer<usize, NotKept>)>,
+    snapshots: Vec<oneshot::Sender<Snapshot>>,
+    expired: Vec<GroupingKey>,
+    is_last: bool,
+}
+
+impl Work {
+    fn run(mut self, orders: &Receiver<Order>) {
+        let mut more_to_fold = true;
+        let mut last_order = Instant::now();
+        let mut last_try = Instant::now();
+        let mut slack = Slack::default();
+        loop {
+            // Nothing expires while nothing can be written, so that it is due is no reason to hurry.
+            let expiry = self.expiry.as_ref().filter(|_| !self.has_failed);
+            let until_expiry = expiry.map(Expiry::due_in);
+            let patience = until_expiry.unwrap_or(IDLE).min(IDLE);
+            let first = match orders.recv_timeout(patience) {
+                Ok(order) => Some(order),
+                Err(RecvTimeoutError::Timeout) => None,
+                Err(RecvTimeoutError::Disconnected) => Some(Order::End),
+            };
+            let mut batch = Batch::default();
+            if let Some(first) = first {
+                self.take(&mut batch, first);
+                while batch.entries.len() < MAX_ORDERS
+                    && batch.bytes < MAX_BYTES
+                    && let Ok(order) = orders.try_recv()
+                {
+                    self.take(&mut batch, order);
+                }
+                more_to_fold = true;
+                last_order = Instant::now();
+            } else if last_order.elapsed() >= IDLE && (more_to_fold || !self.writer.is_in_place()) {
+                more_to_fold = self.fold_while_idle(orders, &mut batch);
+            }
+            self.expire(&mut batch);
+            if self.has_failed && batch.entries.is_empty() && last_try.elapsed() >= IDLE {
+                last_try = Instant::now();
+                // Perhaps the disk has room again, and nobody pushes before the gateway says that it is ready.
+                if self.writer.probe(&self.store).is_ok() {
+                    self.recovered();
+                }
+            }
+            let is_last = batch.is_last;
+            self.finish(batch);
+            slack.give_back(&mut self.store, &self.stats);
+            if is_last {
+                break;
+            }
+        }
+        while self.fold() == Fold::More {}
+    }
+
+    /// Folds until there is an order, which is taken. Returns whether there is more to fold.
+    fn fold_while_idle(&mut self, orders: &Receiver<Order>, batch: &mut Batch) -> bool {
+        loop {
+            match self.fold() {
+                Fold::Done => return false,
+                Fold::Failed => return true,
+                Fold::More => {}
+            }
+            if let Ok(order) = orders.try_recv() {
+                self.take(batch, order);
+                return true;
+            }
+        }
+    }
+
+    fn fold(&mut self) -> Fold {
+        let folded = self.writer.fold(&self.store);
+        self.tell_of_damage();
+        let has_failed = folded.is_err();
+        let folded = match folded {
+            Ok(true) => Fold::More,
+            Ok(false) => Fold::Done,
+            Err(error) => {
+                if !self.has_fold_failed {
+                    warn!(err = %error, "could not tidy up the log yet");
+                }
+                self.look_for_end(&error);
+                Fold::Failed
+            }
+        };
+        self.has_fold_failed = has_failed;
+        folded
+    }
+
+    fn tell_of_damage(&mut self) {
+        if let Some(damage) = self.writer.take_damage() {
+            error!(err = %damage, "the state was replaced");
+        }
+    }
+
+    fn look_for_end(&self, error: &StateError) {
+        if matches!(error, StateError::Displaced { .. }) {
+            self.lost.notify_one();
+        }
+    }
+
+    /// Does an order in memory.
+    fn take(&mut self, batch: &mut Batch, order: Order) {
+        match order {
+            Order::Push(push, answer) => {
+                let Push {
+                    key,
+                    method,
+                    report,
+                    body,
+                    received: _received,
+                } = *push;
+                panics::point("writer");
+                let now = unix_seconds(SystemTime::now());
+                let pushed = self.store.push(&key, method, report, now);
+                if let Some(undo) = pushed.undo {
+                    let entry = match pushed.result {
+                        Ok(()) => Entry::push(&key, method, body, now),
+                        Err(_) => Entry::refusal(&key, now),
+                    };
+                    batch.add(entry, undo);
+                }
+                batch.pushes.push((pushed.result, answer));
+            }
+            Order::Delete(key, answer) => {
+                let existed = self.delete(batch, &key);
+                batch.deletions.push((existed, answer));
+            }
+            Order::Wipe(answer) => {
+                let groups = self.store.groups();
+                let keys: Vec<GroupingKey> = groups.map(|(_, group)| group.key.clone()).collect();
+                for key in &keys {
+                    self.delete(batch, key);
+                }
+                batch.wipes.push((keys.len(), answer));
+            }
+            Order::Snapshot(answer) => batch.snapshots.push(answer),
+            Order::End => batch.is_last = true,
+        }
+    }
+
+    fn delete(&mut self, batch: &mut Batch, key: &GroupingKey) -> bool {
+        let Some(undo) = self.store.delete(key) else {
+            return false;
+        };
+        batch.add(Entry::deletion(key), undo);
+        true
+    }
+
+    /// Removes the groups that have grown too old.
+    fn expire(&mut self, batch: &mut Batch) {
+        let Some(expiry) = self.expiry.as_mut().filter(|_| !self.has_failed) else {
+            return;
+        };
+        for key in expiry.expired(&self.store, SystemTime::now()) {
+            if self.delete(batch, &key) {
+                batch.expired.push(key);
+            }
+        }
+    }
+
+    /// Writes what was done, or takes it back, and tells those who wait.
+    fn finish(&mut self, batch: Batch) {
+        let written = match batch.entries.is_empty() {
+            true => Ok(()),
+            false => self.write(batch.entries, batch.undos),
+        };
+        for (result, answer) in batch.pushes {
+            // A client that has gone does not wait for it.
+            let _ = answer.send(match &written {
+                Ok(()) => result.map_err(PushFailure::from),
+                Err(not_kept) => Err(not_kept.clone().into()),
+            });
+        }
+        for (existed, answer) in batch.deletions {
+            let _ = answer.send(written.clone().map(|()| existed));
+        }
+        for (count, answer) in batch.wipes {
+            let _ = answer.send(written.clone().map(|()| count));
+        }
+        if written.is_ok() {
+            for group in &batch.expired {
+                info!(group = %group, "group expired");
+            }
+            self.stats.expired(batch.expired.len());
+        }
+        if !batch.snapshots.is_empty() {
+            let snapshot = self.store.snapshot();
+            self.stats.database_bytes(self.writer.database_bytes());
+            for answer in batch.snapshots {
+                let _ = answer.send(snapshot.clone());
+            }
+        }
+        self.stats.store(&self.store);
+    }
+
+    fn recovered(&mut self) {
+        if self.has_failed {
+            info!("changes can be written again");
+            self.has_failed = false;
+            self.stats.is_failing.store(false, Relaxed);
+        }
+    }
+
+    fn write(&mut self, entries: Vec<Entry>, undos: Vec<Undo>) -> Result<(), NotKept> {
+        let slots: Vec<u32> = undos.iter().map(Undo::slot).collect();
+        let start = Instant::now();
+        let written = self.writer.write(&self.store, entries, &slots);
+        self.tell_of_damage();
+        self.stats.committed(start.elapsed(), written.is_ok());
+        match written {
+            Ok(()) => {
+                self.recovered();
+                let_go(undos, &self.stats);
+                Ok(())
+            }
+            Err(error) => {
+                if !self.has_failed {
+                    error!(err = %error, "changes could not be written");
+                }
+                self.has_failed = true;
+                self.look_for_end(&error);
+                for undo in undos.into_iter().rev() {
+                    self.store.undo(undo);
+                }
+                Err(NotKept::State(error.into()))
+            }
+        }
+    }
+}
+
+/// Drops what was replaced. A large group takes long, and nobody has to wait for it.
+fn let_go(undos: Vec<Undo>, stats: &Arc<Stats>) {
+    const MUCH: usize = 1024 * 1024;
+    let bytes = undos.iter().map(Undo::bytes).sum::<usize>();
+    if bytes > MUCH {
+        let stats = Arc::clone(stats);
+        let dropper = move || {
+            drop(undos);
+            // Memory may have been given back while these still had theirs.
+            stats.churned(bytes);
+        };
+        // Where no thread can be started, that drops it.
+        let _ = thread::Builder::new().name("dropper".into()).spawn(dropper);
+    }
+}
+
+impl Batch {
+    fn add(&mut self, entry: Entry, undo: Undo) {
+        self.bytes += entry.bytes() + undo.bytes();
+        self.entries.push(entry);
+        self.undos.push(undo);
+    }
+}

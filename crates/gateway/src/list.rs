@@ -1,0 +1,89 @@
+//! The page's list: which groups it shows.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use axum::http::StatusCode;
+use axum::http::request::Parts;
+use axum::response::{IntoResponse, Response};
+use tokio::task::spawn_blocking;
+
+use super::app::App;
+use super::changes::failed;
+use super::keeper::NotKept;
+use super::own_metrics::BUILD;
+use super::page::{self, Page};
+use super::renderings::Failure;
+use metricsjob_metrics::Group;
+use metricsjob_system::panics::point;
+use metricsjob_web::files;
+use metricsjob_web::page::Query;
+
+/// How many groups a page shows.
+const SHOWN: usize = 50;
+
+/// Answers with the page.
+pub async fn answer(app: &Arc<App>, parts: &Parts) -> Response {
+    let query = Query::of(parts.uri.query().unwrap_or_default());
+    let Some(_place) = app.page() else {
+        return Failure::TooManyWaiting.into_response();
+    };
+    let Some(turn) = app.scrape().await else {
+        return failed(&NotKept::Ending);
+    };
+    let snapshot = match app.keeper().snapshot().await {
+        Ok(snapshot) => snapshot,
+        Err(not_kept) => return failed(&not_kept),
+    };
+    let options = app.options();
+    let (base, ttl) = (options.route_prefix.clone(), options.ttl);
+    let started = humantime::format_rfc3339_seconds(app.start_time()).to_string();
+    let mut status: Vec<(String, String)> = vec![("started".into(), started)];
+    status.extend(BUILD.map(|(name, value)| (name.into(), value.into())));
+    status.extend(options.flags.iter().cloned());
+    let app = Arc::clone(app);
+    let rendered = spawn_blocking(move || {
+        let _turn = turn;
+        point("page");
+        let status: Vec<(&str, String)> = (status.iter())
+            .map(|(name, value)| (name.as_str(), value.clone()))
+            .collect();
+        let sorted = snapshot.sorted();
+        let total = sorted.len();
+        let is_wanted = |group: &Group| {
+            (!query.only_failed || group.last_push_failed()) && page::matches(group, &query.search)
+        };
+        let has_filter = query.only_failed || !query.search.trim().is_empty();
+        let wanted: Vec<_> = match has_filter {
+            false => sorted,
+            true => (sorted.into_iter())
+                .filter(|group| is_wanted(&group.outline()))
+                .collect(),
+        };
+        let page_count = wanted.len().div_ceil(SHOWN).max(1);
+        let page_number = query.page.clamp(1, page_count);
+        let shown = wanted.iter().skip((page_number - 1) * SHOWN).take(SHOWN);
+        let groups: Vec<Group> = shown.map(|group| group.to_group()).collect();
+        let html = Page {
+            groups: &groups,
+            total,
+            matching: wanted.len(),
+            search: &query.search,
+            page_number,
+            page_count,
+            only_failed: query.only_failed,
+            now: SystemTime::now(),
+            status: &status,
+            base: &base,
+            ttl,
+        }
+        .render();
+        app.sendings().begin(vec![html.into()])
+    })
+    .await;
+    match rendered {
+        Ok(Ok(sending)) => files::page(sending, page::CONTENT_SECURITY_POLICY),
+        Ok(Err(too_many)) => too_many.into_response(),
+        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
+}

@@ -1,0 +1,155 @@
+//! The gateway's page: its groups, to look at, search and delete.
+//!
+//! The page works without script; the script adds deletion, copying and ages that keep counting.
+
+mod distribution;
+mod family;
+mod group;
+mod labels;
+mod quantity;
+mod room;
+mod search;
+
+#[cfg(test)]
+mod tests;
+
+use std::time::{Duration, SystemTime};
+
+use maud::{DOCTYPE, Markup, html};
+
+use metricsjob_metrics::Group;
+use metricsjob_web::page::{self, List, time};
+use room::Room;
+
+pub use metricsjob_web::page::{CONTENT_SECURITY_POLICY, ICON};
+pub use search::matches;
+
+/// The page's style sheet, to be served at `{base}/static/page.css`.
+pub const STYLE: &str = concat!(
+    include_str!("../../../web/src/page/base.css"),
+    "\n",
+    include_str!("page.css")
+);
+
+/// The page's script, to be served at `{base}/static/page.js`.
+pub const SCRIPT: &str = concat!(
+    include_str!("../../../web/src/page/base.js"),
+    "\n",
+    include_str!("page.js")
+);
+
+const TITLE: &str = "metricsjob gateway";
+
+/// What the page shows.
+pub struct Page<'a> {
+    /// The groups of this page of the list, already filtered and sorted.
+    pub groups: &'a [Group],
+    /// How many groups the gateway has.
+    pub total: usize,
+    /// How many of them match the search, and `only_failed`.
+    pub matching: usize,
+    /// The text searched for (`?search=`), as it came; empty for none.
+    pub search: &'a str,
+    /// Which page of the list this is (`?page=`), from 1.
+    pub page_number: usize,
+    pub page_count: usize,
+    /// Whether only groups whose last push failed are shown (`?failed=1`).
+    pub only_failed: bool,
+    pub now: SystemTime,
+    /// Build, start time, flags and the like, as name and value.
+    pub status: &'a [(&'a str, String)],
+    /// The route prefix before every path: `""`, or `/prefix`.
+    pub base: &'a str,
+    /// How long after its last push a group is removed.
+    pub ttl: Option<Duration>,
+}
+
+impl Page<'_> {
+    /// The whole HTML document. It is bounded: some megabytes, however much was pushed.
+    pub fn render(&self) -> String {
+        let list = self.list();
+        html! {
+            (DOCTYPE)
+            html lang="en" {
+                (page::head(TITLE, self.base))
+                body {
+                    (page::header(TITLE, self.base, "/api/v1/metrics"))
+                    (list.search_form())
+                    (self.main(&list))
+                    footer { (page::status(self.status)) }
+                    (deletion_dialog())
+                }
+            }
+        }
+        .into_string()
+    }
+
+    fn list(&self) -> List<'_> {
+        List {
+            entries: "groups",
+            failed: "had their last push fail",
+            searched: "Job, label or metric",
+            total: self.total,
+            matching: self.matching,
+            search: self.search,
+            page_number: self.page_number,
+            page_count: self.page_count,
+            only_failed: self.only_failed,
+            base: self.base,
+        }
+    }
+
+    fn main(&self, list: &List<'_>) -> Markup {
+        let mut room = Room::new();
+        html! {
+            main data-now=[time::exact(metricsjob_metrics::unix_seconds(self.now))] {
+                h2 #groups tabindex="-1" {
+                    "Groups " data .count value=(self.total) data-count { (self.total) }
+                }
+                @if !self.groups.is_empty() { (list.heading()) }
+                @if let Some(ttl) = self.ttl {
+                    p .note { "A group is removed " (time::length(ttl.as_secs_f64())) " after its last push, successful or not." }
+                }
+                p #said role="status" {}
+                @if self.groups.is_empty() {
+                    (list.nothing(self.no_groups()))
+                } @else {
+                    ul .groups role="list" {
+                        @for group in self.groups { (group::item(self, group, &mut room)) }
+                    }
+                    (list.pages())
+                }
+            }
+        }
+    }
+
+    fn no_groups(&self) -> Markup {
+        html! {
+            p { "No groups yet. Push one:" }
+            pre tabindex="0" {
+                code {
+                    "echo 'some_metric 3.14' | curl --data-binary @- "
+                    span data-path={ (self.base) "/metrics/job/some_job" } {
+                        "http://GATEWAY" (self.base) "/metrics/job/some_job"
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The dialog which the script fills and opens.
+fn deletion_dialog() -> Markup {
+    html! {
+        dialog #deletion aria-labelledby="deletion-title" aria-describedby="deletion-text deletion-key" {
+            h2 #deletion-title { "Delete this group?" }
+            p #deletion-key { code {} }
+            p #deletion-text { "All metrics pushed to it go with it. This cannot be undone." }
+            p .failure role="alert" {}
+            div .actions {
+                button type="button" value="cancel" { "Cancel" }
+                button .danger type="button" value="delete" { "Delete group" }
+            }
+        }
+    }
+}

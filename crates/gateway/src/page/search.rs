@@ -1,0 +1,68 @@
+//! Finding groups.
+
+use std::fmt::Write;
+
+use metricsjob_metrics::Group;
+use metricsjob_web::page::has_words;
+
+/// Whether the group has every word of `search`, in any case, within its job, a label's name or
+/// value, `name=value` or `name="value"`, or a family's name. `job` is a label here too.
+pub fn matches(group: &Group, search: &str) -> bool {
+    let mut text = String::new();
+    let mut label = |name: &str, value: &str| {
+        let _ = writeln!(text, "{name}={value}\n{name}=\"{value}\"");
+    };
+    label("job", group.key.job());
+    for (name, value) in group.key.labels() {
+        label(name, value);
+    }
+    for family in &group.families {
+        text.push_str(&family.name);
+        text.push('\n');
+    }
+    has_words(&text, search)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use metricsjob_metrics::{Family, GroupingKey};
+
+    #[test]
+    fn every_word_must_be_there() {
+        let labels = [
+            ("db".into(), "Customers EU".into()),
+            ("instance".into(), String::new()),
+        ];
+        let group = Group {
+            key: GroupingKey::new("Nightly_Ä", labels).unwrap(),
+            push_time: 0.0,
+            push_failure_time: 0.0,
+            families: vec![Family::gauge("backup_size_bytes", "", 1.0)],
+        };
+        for found in [
+            "",
+            " \t",
+            "nightly",
+            "NIGHTLY_ä",
+            "job=nightly",
+            "db",
+            "customers eu",
+            "DB=customers size",
+            "db=\"customers",
+            "instance=\"\"",
+            "backup_size",
+        ] {
+            assert!(matches(&group, found), "{found:?}");
+        }
+        for missing in [
+            "other",
+            "nightly other",
+            "db=eu",
+            "bytesjob",
+            "instance=\"x\"",
+        ] {
+            assert!(!matches(&group, missing), "{missing:?}");
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! Which request goes where.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::http::request::Parts;
+use axum::http::{Method, StatusCode, header};
+use axum::response::{IntoResponse, Redirect, Response};
+
+use super::app::{App, Options};
+use super::{admin, api, changes, group_path, list, page, scrape};
+use metricsjob_web::files;
+use metricsjob_web::instrumentation::name_endpoint;
+
+/// All that the gateway answers.
+pub fn router(app: Arc<App>) -> Router {
+    let prefix = app.options().route_prefix.as_str().into();
+    below(prefix, app)
+}
+
+/// The same without the prefix, for processes of this machine, which do not know it.
+pub fn local_router(app: Arc<App>) -> Router {
+    below("".into(), app)
+}
+
+fn below(prefix: Arc<str>, app: Arc<App>) -> Router {
+    Router::new().fallback(route).with_state((app, prefix))
+}
+
+/// What is behind the paths that name no group.
+#[derive(Clone, Copy)]
+enum Page {
+    List,
+    Style,
+    Script,
+    Icon,
+    Metrics,
+    ApiMetrics,
+    ApiStatus,
+    Wipe,
+    Healthy,
+    Ready,
+    Quit,
+}
+
+/// The page at a path, which is without the prefix.
+fn page_at(path: &str, options: &Options) -> Option<Page> {
+    Some(match path {
+        "/" | "/status" => Page::List,
+        "/static/page.css" => Page::Style,
+        "/static/page.js" => Page::Script,
+        "/static/icon.svg" => Page::Icon,
+        "/api/v1/metrics" => Page::ApiMetrics,
+        "/api/v1/status" => Page::ApiStatus,
+        "/api/v1/admin/wipe" if options.enable_admin_api => Page::Wipe,
+        "/-/healthy" => Page::Healthy,
+        "/-/ready" => Page::Ready,
+        "/-/quit" => Page::Quit,
+        path if path == options.telemetry_path => Page::Metrics,
+        _ => return None,
+    })
+}
+
+async fn route(State((app, prefix)): State<(Arc<App>, Arc<str>)>, request: Request) -> Response {
+    let (parts, body) = request.into_parts();
+    let path = parts.uri.path();
+    let Some(path) = path.strip_prefix(&*prefix) else {
+        return match path {
+            "/" => Redirect::temporary(&format!("{prefix}/")).into_response(),
+            _ => not_found(),
+        };
+    };
+    if path.is_empty() {
+        return Redirect::temporary(&format!("{prefix}/")).into_response();
+    }
+    let Some(page) = page_at(path, app.options()) else {
+        let decoded = group_path::decode(path);
+        // One that cannot be decoded is told why, if it looks like a group's.
+        if group_path::names_group(decoded.as_deref().unwrap_or(path)) {
+            name_endpoint(&parts.extensions, GROUP);
+            return changes::answer(app, parts, body, decoded).await;
+        }
+        let meant = without_slashes_too_many(path);
+        return match page_at(&meant, app.options()) {
+            // The Pushgateway redirects all such requests, but of others clients make reads.
+            Some(page) if parts.method == Method::GET => {
+                name_endpoint(&parts.extensions, template(page, app.options()));
+                moved(&format!("{prefix}{meant}"))
+            }
+            _ => not_found(),
+        };
+    };
+    name_endpoint(&parts.extensions, template(page, app.options()));
+    let allowed = allowed(page);
+    if parts.method == Method::OPTIONS {
+        let response = [(header::ALLOW, allowed)].into_response();
+        return with_cors(&app, page, &parts, response);
+    }
+    if !allowed
+        .split(", ")
+        .any(|method| method == parts.method.as_str())
+    {
+        let text = match page {
+            Page::Quit => "Only POST or PUT requests allowed.",
+            _ => "Method Not Allowed\n",
+        };
+        let allow = [(header::ALLOW, allowed)];
+        return (StatusCode::METHOD_NOT_ALLOWED, allow, text).into_response();
+    }
+    let (handler, response) = match page {
+        Page::List => ("status", list::answer(&app, &parts).await),
+        Page::Style => ("static", files::style(page::STYLE)),
+        Page::Script => ("static", files::script(page::SCRIPT)),
+        Page::Icon => ("static", files::icon(page::ICON)),
+        // Not counted, as at the Pushgateway.
+        Page::Metrics => return scrape::answer(&app, &parts).await,
+        Page::ApiMetrics => ("api/v1/metrics", api::metrics(&app).await),
+        Page::ApiStatus => ("api/v1/status", api::status(&app)),
+        Page::Wipe => ("api/v1/admin/wipe", admin::wipe(&app).await),
+        Page::Healthy => ("healthy", admin::healthy(&app)),
+        Page::Ready => ("ready", admin::ready(&app)),
+        Page::Quit => ("quit", admin::quit(&app)),
+    };
+    let method = parts.method.as_str().to_ascii_lowercase();
+    app.own().answered(handler, &method, response.status());
+    with_cors(&app, page, &parts, response)
+}
+
+/// Lets pages of other origins read the response, if it is of the API and they may.
+fn with_cors(app: &App, page: Page, parts: &Parts, mut response: Response) -> Response {
+    if page_is_api(page) {
+        let cors = &app.options().cors;
+        cors.allow(&parts.headers, &mut response);
+    }
+    response
+}
+
+fn allowed(page: Page) -> &'static str {
+    match page {
+        Page::Wipe => "OPTIONS, PUT",
+        Page::Quit => "OPTIONS, POST, PUT",
+        _ => "GET, OPTIONS",
+    }
+}
+
+/// What the requests for a page are counted by. The ones for groups are all in [`GROUP`].
+fn template(page: Page, options: &Options) -> &str {
+    match page {
+        Page::List => "/",
+        Page::Style | Page::Script | Page::Icon => "/static/*",
+        Page::Metrics => &options.telemetry_path,
+        Page::ApiMetrics => "/api/v1/metrics",
+        Page::ApiStatus => "/api/v1/status",
+        Page::Wipe => "/api/v1/admin/wipe",
+        Page::Healthy => "/-/healthy",
+        Page::Ready => "/-/ready",
+        Page::Quit => "/-/quit",
+    }
+}
+
+const GROUP: &str = "/metrics/job/{job}/*labels";
+
+fn page_is_api(page: Page) -> bool {
+    matches!(page, Page::ApiMetrics | Page::ApiStatus | Page::Wipe)
+}
+
+/// The path with single slashes, and with none at its end.
+fn without_slashes_too_many(path: &str) -> String {
+    let parts = path.split('/').filter(|part| !part.is_empty());
+    parts.fold(String::new(), |path, part| path + "/" + part)
+}
+
+fn moved(path: &str) -> Response {
+    (StatusCode::MOVED_PERMANENTLY, [(header::LOCATION, path)]).into_response()
+}
+
+fn not_found() -> Response {
+    (StatusCode::NOT_FOUND, "404 page not found\n").into_response()
+}

@@ -1,0 +1,176 @@
+//! A gateway from the claim on its state directory to its end.
+
+use std::io;
+use std::os::unix::net::UnixListener;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use tokio::runtime::Handle;
+use tokio::sync::Notify;
+use tracing::{error, info};
+
+use super::app::{App, Options};
+use super::expiry::Expiry;
+use super::keeper::{Keeper, KeeperThread};
+use super::router::{local_router, router};
+use super::stats::Stats;
+use metricsjob_state::group_writer::{GroupWriter, Sync};
+use metricsjob_state::serving::{ServingLock, lock_for_serving};
+use metricsjob_state::{FILE_NAME, State, StateError};
+use metricsjob_web::{HttpMetrics, Server};
+
+/// How long a process that is just changing the groups is waited for.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// How long requests in flight have when the gateway ends.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// Why there is no gateway.
+#[derive(Debug, thiserror::Error)]
+pub enum ServiceError {
+    #[error(
+        "another gateway serves the state directory {} already, or an import is under way: let that one end, or \
+         choose another with --state-dir",
+        .0.display()
+    )]
+    Taken(PathBuf),
+    #[error(transparent)]
+    State(#[from] StateError),
+    #[error("could not start a thread: {0}")]
+    Thread(io::Error),
+    #[error("could not listen for processes of this machine: {0}")]
+    Listen(io::Error),
+}
+
+/// The sole right to change the groups of a state directory.
+pub struct Claim {
+    dir: PathBuf,
+    lock: Arc<ServingLock>,
+}
+
+impl Claim {
+    /// Claims the state directory; waits a little for who is just changing something.
+    pub fn on(dir: &Path) -> Result<Claim, ServiceError> {
+        let start = Instant::now();
+        loop {
+            match lock_for_serving(dir)? {
+                Some(lock) => {
+                    return Ok(Claim {
+                        dir: dir.to_owned(),
+                        lock: Arc::new(lock),
+                    });
+                }
+                None if start.elapsed() < PATIENCE => thread::sleep(Duration::from_millis(10)),
+                None => return Err(ServiceError::Taken(dir.to_owned())),
+            }
+        }
+    }
+}
+
+/// A gateway that has its groups.
+pub struct Service {
+    app: Arc<App>,
+    http: Arc<HttpMetrics>,
+    thread: KeeperThread,
+    lock: Arc<ServingLock>,
+    socket: UnixListener,
+    quit: Arc<Notify>,
+    lost: Arc<Notify>,
+}
+
+impl Service {
+    /// Loads the groups. `runtime` is where it will be served.
+    pub fn open(
+        claim: Claim,
+        options: Options,
+        sync: Sync,
+        runtime: Handle,
+    ) -> Result<Service, ServiceError> {
+        let start = Instant::now();
+        let Claim { dir, lock } = claim;
+        let (mut state, loaded) = State::open_to_serve(&dir)?;
+        if let Some(damage) = state.take_damage() {
+            error!(err = %damage, "the state was replaced");
+        }
+        for problem in &loaded.problems {
+            error!(err = %problem, "a group could not be read");
+        }
+        let (writer, mut store) = GroupWriter::new(lock.clone(), state, loaded, sync)?;
+        let took = format!("{:.3}", start.elapsed().as_secs_f64());
+        info!(
+            groups = store.len(),
+            seconds = took,
+            database = %dir.join(FILE_NAME).display(),
+            "groups are loaded"
+        );
+        store.set_max_series(options.max_series);
+        let stats = Arc::new(Stats::default());
+        stats.max_series.store(options.max_series, Relaxed);
+        let expiry = options.ttl.map(Expiry::new);
+        let (quit, lost) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+        let (keeper, thread) = Keeper::start(store, writer, expiry, stats.clone(), lost.clone())
+            .map_err(ServiceError::Thread)?;
+        let http = HttpMetrics::new("gateway");
+        let app = App::new(
+            options,
+            dir,
+            keeper,
+            runtime,
+            http.clone(),
+            stats,
+            quit.clone(),
+        );
+        Ok(Service {
+            socket: lock.listen().map_err(ServiceError::Listen)?,
+            app,
+            http,
+            thread,
+            lock,
+            quit,
+            lost,
+        })
+    }
+
+    /// Notified once a request asks for the end.
+    pub fn quit(&self) -> Arc<Notify> {
+        self.quit.clone()
+    }
+
+    /// Notified once the state directory has gone, or what writes has panicked.
+    pub fn lost(&self) -> Arc<Notify> {
+        self.lost.clone()
+    }
+
+    /// Serves by `server`, and on the socket for processes of this machine, until `shutdown` is ready.
+    pub async fn serve(
+        self,
+        mut server: Server,
+        shutdown: impl Future<Output = ()> + Send,
+    ) -> Served {
+        server.add_local(self.socket, local_router(self.app.clone()));
+        let router = router(self.app);
+        server.serve(router, self.http, shutdown, GRACE).await;
+        Served {
+            thread: self.thread,
+            _lock: self.lock,
+        }
+    }
+}
+
+/// A gateway that is served no more.
+#[must_use]
+pub struct Served {
+    thread: KeeperThread,
+    _lock: Arc<ServingLock>,
+}
+
+impl Served {
+    /// Writes what is left, and gives up the claim. The runtime should have ended by then.
+    pub fn end(self) {
+        self.thread.end();
+        info!("the gateway has ended");
+    }
+}

@@ -1,0 +1,357 @@
+//! The embedded gateway's groups, and what a push does to them while no gateway serves them.
+
+use std::path::Path;
+use std::time::SystemTime;
+
+use super::group_rows::{Loaded, corrupt, forget_log, load, write_rows};
+use super::{Damage, State, StateError};
+use crate::store::{Rejection, Report};
+use metricsjob_metrics::{
+    Family, Group, GroupingKey, LAST_SECOND, Method, Names, Push, unix_seconds,
+};
+
+/// Why the embedded gateway did not take a push.
+#[derive(Debug, thiserror::Error)]
+pub enum PushError {
+    /// The group is marked as failed and nothing else has changed.
+    #[error("the embedded gateway refused the push: {0}")]
+    Rejected(Rejection),
+    /// Nothing has changed.
+    #[error(transparent)]
+    State(#[from] StateError),
+}
+
+/// What became of the groups of another gateway.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Imported {
+    pub imported: usize,
+    /// Those that have a newer push here.
+    pub kept: usize,
+    /// Why others could not be taken, for a person to read.
+    pub refused: Vec<String>,
+}
+
+impl State {
+    /// Does what a Pushgateway does with a push of `families` to the group of `key` at `now`, see
+    /// [`Store::push`](crate::store::Store::push). The caller has locked the groups, see
+    /// [`lock_groups`](crate::serving::lock_groups).
+    ///
+    /// # Errors
+    ///
+    /// [`PushError::Rejected`] if the push is inconsistent, by itself or with the other groups.
+    pub fn push(
+        &mut self,
+        key: &GroupingKey,
+        method: Method,
+        families: &[Family],
+        now: SystemTime,
+    ) -> Result<(), PushError> {
+        self.change_groups(|loaded| push(loaded, key, method, families, now))?
+            .map_err(PushError::Rejected)
+    }
+
+    /// The same with several pushes, one after the other, in one step. Returns what became of each.
+    pub fn push_together(
+        &mut self,
+        pushes: &[&Push],
+        now: SystemTime,
+    ) -> Result<Vec<Result<(), Rejection>>, StateError> {
+        self.change_groups(|loaded| {
+            let pushes = pushes.iter();
+            pushes
+                .map(|of| push(loaded, of.key(), of.method(), of.families(), now))
+                .collect()
+        })
+    }
+
+    /// Deletes the group with exactly this key. Returns whether there was one. The caller has locked the
+    /// groups.
+    pub fn delete(&mut self, key: &GroupingKey) -> Result<bool, StateError> {
+        self.change_groups(|loaded| {
+            let undo = loaded.store.delete(key);
+            loaded.outdated.extend(undo.iter().map(|undo| undo.slot()));
+            undo.is_some()
+        })
+    }
+
+    /// Takes over the groups of another gateway with their push times, those excepted that were pushed to
+    /// here since. The caller has locked the groups.
+    pub fn import(&mut self, groups: Vec<Group>) -> Result<Imported, StateError> {
+        self.change_groups(|loaded| {
+            let mut imported = Imported::default();
+            for group in &groups {
+                let key = &group.key;
+                let times = [group.push_time, group.push_failure_time];
+                if let Some(time) = times
+                    .iter()
+                    .find(|time| !(0.0..=LAST_SECOND).contains(*time))
+                {
+                    let problem = format!("group {{{key}}}: {time} is no time of a push");
+                    imported.refused.push(problem);
+                    continue;
+                }
+                let known = loaded.store.group_of(key);
+                if known.is_some_and(|known| known.push_time > group.push_time) {
+                    imported.kept += 1;
+                    continue;
+                }
+                let hasher = loaded.store.hasher();
+                let report = Report::new(key, group.families.clone(), Names::Utf8, &hasher);
+                let pushed = loaded.store.push(key, Method::Put, report, group.push_time);
+                match (pushed.result, pushed.undo) {
+                    (Ok(()), Some(undo)) => {
+                        let (time, failure) = (group.push_time, group.push_failure_time);
+                        loaded.store.set_times(undo.slot(), time, failure);
+                        loaded.outdated.insert(undo.slot());
+                        imported.imported += 1;
+                    }
+                    (Err(rejection), undo) => {
+                        undo.into_iter().for_each(|undo| loaded.store.undo(undo));
+                        imported
+                            .refused
+                            .push(format!("group {{{key}}}: {rejection}"));
+                    }
+                    (Ok(()), None) => {}
+                }
+            }
+            imported
+        })
+    }
+
+    /// Does `change`, which notes the slots that it has changed, on all groups, and writes them.
+    fn change_groups<T>(
+        &mut self,
+        mut change: impl FnMut(&mut Loaded) -> T,
+    ) -> Result<T, StateError> {
+        self.write_sync(|transaction| {
+            let mut loaded = load(transaction)?;
+            let result = change(&mut loaded);
+            write_rows(transaction, &loaded.store, &loaded.outdated)?;
+            forget_log(transaction, loaded.log_end)?;
+            Ok(result)
+        })
+    }
+
+    /// All groups, sorted by key.
+    pub fn groups(&mut self) -> Result<Vec<Group>, StateError> {
+        let groups = self.load_groups()?.store.snapshot().sorted();
+        Ok(groups.iter().map(|group| group.to_group()).collect())
+    }
+
+    /// Opens the database in `dir` for a gateway, with all groups. All of it is looked at: a corrupt one is replaced
+    /// before anything of it is served, see [`take_damage`](Self::take_damage).
+    pub fn open_to_serve(dir: &Path) -> Result<(State, Loaded), StateError> {
+        let mut state = State::open(dir)?;
+        state.with(|connection| {
+            let check = "PRAGMA quick_check(1)";
+            match connection.query_row(check, [], |row| row.get::<_, String>(0))? {
+                verdict if verdict == "ok" => Ok(()),
+                verdict => Err(corrupt(verdict)),
+            }
+        })?;
+        let loaded = state.load_groups()?;
+        Ok((state, loaded))
+    }
+
+    /// The damage of the database that had to be replaced, if that has not been taken yet.
+    pub fn take_damage(&mut self) -> Option<Damage> {
+        self.damage.take()
+    }
+
+    fn load_groups(&mut self) -> Result<Loaded, StateError> {
+        self.with(|connection| {
+            // One snapshot for both tables.
+            let transaction = connection.transaction()?;
+            load(&transaction)
+        })
+    }
+}
+
+fn push(
+    loaded: &mut Loaded,
+    key: &GroupingKey,
+    method: Method,
+    families: &[Family],
+    now: SystemTime,
+) -> Result<(), Rejection> {
+    let store = &mut loaded.store;
+    let report = Report::new(key, families.to_vec(), Names::Legacy, &store.hasher());
+    let pushed = store.push(key, method, report, unix_seconds(now));
+    if let Some(undo) = &pushed.undo {
+        loaded.outdated.insert(undo.slot());
+    }
+    pushed.result
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, UNIX_EPOCH};
+
+    use super::*;
+    use metricsjob_metrics::{Kind, text};
+
+    struct Gateway {
+        state: State,
+        _dir: tempfile::TempDir,
+    }
+
+    impl Gateway {
+        fn new() -> Self {
+            let dir = tempfile::tempdir().unwrap();
+            let state = State::open(dir.path()).unwrap();
+            Gateway { state, _dir: dir }
+        }
+
+        fn push_at(
+            &mut self,
+            labels: &[(&str, &str)],
+            method: Method,
+            body: &str,
+            at: u64,
+        ) -> Result<(), PushError> {
+            let families = text::parse(body.as_bytes()).unwrap();
+            self.state.push(
+                &key(labels),
+                method,
+                &families,
+                UNIX_EPOCH + Duration::from_secs(at),
+            )
+        }
+
+        fn rejected(&mut self, labels: &[(&str, &str)], body: &str) -> Rejection {
+            match self.push_at(labels, Method::Post, body, 99) {
+                Err(PushError::Rejected(rejection)) => rejection,
+                other => panic!("not rejected: {other:?}"),
+            }
+        }
+
+        fn post(&mut self, labels: &[(&str, &str)], body: &str) {
+            self.push_at(labels, Method::Post, body, 10).unwrap();
+        }
+
+        fn names(&mut self) -> Vec<String> {
+            let groups = self.state.groups().unwrap();
+            let families = groups.iter().flat_map(|group| &group.families);
+            families.map(|family| family.name.clone()).collect()
+        }
+    }
+
+    fn key(labels: &[(&str, &str)]) -> GroupingKey {
+        let labels = labels.iter().map(|(n, v)| ((*n).into(), (*v).into()));
+        GroupingKey::new("j", labels).unwrap()
+    }
+
+    #[test]
+    fn the_keys_labels_overwrite_and_instance_is_added() {
+        let mut gateway = Gateway::new();
+        gateway.post(&[("db", "x")], "m{db=\"y\",job=\"k\",z=\"1\"} 1\n");
+        let group = &gateway.state.groups().unwrap()[0];
+        let labels = &group.families[0].metrics[0].labels;
+        let pairs: Vec<_> = labels.iter().collect();
+        assert_eq!(
+            pairs,
+            [("db", "x"), ("instance", ""), ("job", "j"), ("z", "1")]
+        );
+    }
+
+    #[test]
+    fn times_of_success_and_failure() {
+        let mut gateway = Gateway::new();
+        gateway.push_at(&[], Method::Put, "a 1\n", 10).unwrap();
+        gateway.post(&[("l", "other")], "b 1\n");
+        let times = |gateway: &mut Gateway| {
+            let group = gateway.state.groups().unwrap().remove(0);
+            (group.push_time, group.push_failure_time)
+        };
+        assert_eq!(times(&mut gateway), (10.0, 0.0));
+        gateway.rejected(&[], "# TYPE b counter\nb 1\na 2\n");
+        assert_eq!(times(&mut gateway), (10.0, 99.0));
+        assert_eq!(gateway.names(), ["a", "b"]);
+    }
+
+    #[test]
+    fn a_rejected_push_makes_the_group() {
+        let mut gateway = Gateway::new();
+        gateway.rejected(&[], "a{__x=\"\"} 1\n");
+        let groups = gateway.state.groups().unwrap();
+        assert_eq!(
+            (groups[0].push_time, groups[0].push_failure_time),
+            (0.0, 99.0)
+        );
+    }
+
+    #[test]
+    fn the_type_may_change_in_one_group_only() {
+        let mut gateway = Gateway::new();
+        gateway.post(&[], "# TYPE a gauge\na 1\n");
+        gateway.post(&[], "# TYPE a counter\na 1\n");
+        gateway.post(&[("l", "1")], "# TYPE a counter\na 1\n");
+        let rejection = gateway.rejected(&[], "a 1\n");
+        assert!(
+            matches!(
+                rejection,
+                Rejection::Kind {
+                    pushed: Kind::Untyped,
+                    ..
+                }
+            ),
+            "{rejection}"
+        );
+    }
+
+    #[test]
+    fn a_series_stands_in_one_group() {
+        let mut gateway = Gateway::new();
+        gateway.post(&[], "a{l=\"1\"} 1\n");
+        let rejection = gateway.rejected(&[("l", "1")], "a 1\n");
+        assert_eq!(
+            rejection.to_string(),
+            r#"the series a{instance="",job="j",l="1"} stands already in the group {job="j"}"#
+        );
+        // An empty instance in the key is the one that a series without instance gets.
+        gateway.rejected(&[("instance", "")], "a{l=\"1\"} 1\n");
+        gateway.state.delete(&key(&[])).unwrap();
+        gateway.post(&[("l", "1")], "a 1\n");
+    }
+
+    #[test]
+    fn suffixes_collide_over_groups_in_both_directions() {
+        let histogram = "# TYPE h histogram\nh_bucket{le=\"+Inf\"} 1\nh_sum 1\nh_count 1\n";
+        let summary = "# TYPE h summary\nh_sum 1\nh_count 1\n";
+        for (first, second, collides) in [
+            (histogram, "h_bucket 1\n", true),
+            ("h_count 1\n", histogram, true),
+            (summary, "h_sum 1\n", true),
+            ("h_sum 1\n", summary, true),
+            (summary, "h_bucket 1\n", false),
+            ("h_bucket 1\n", summary, false),
+            ("h_total 1\n", histogram, false),
+        ] {
+            let mut gateway = Gateway::new();
+            gateway.post(&[("l", "1")], first);
+            let second = gateway.push_at(&[("l", "2")], Method::Put, second, 10);
+            assert_eq!(second.is_err(), collides, "{first} {second:?}");
+        }
+    }
+
+    #[test]
+    fn empty_bodies() {
+        let mut gateway = Gateway::new();
+        gateway.post(&[], "a 1\n");
+        gateway.push_at(&[], Method::Post, "", 20).unwrap();
+        assert_eq!(gateway.names(), ["a"]);
+        gateway.push_at(&[], Method::Put, "", 30).unwrap();
+        assert!(gateway.names().is_empty());
+        assert_eq!(gateway.state.groups().unwrap()[0].push_time, 30.0);
+    }
+
+    #[test]
+    fn the_gateways_own_times_cannot_be_pushed() {
+        let mut gateway = Gateway::new();
+        gateway.post(
+            &[],
+            "# TYPE push_time_seconds counter\npush_time_seconds 1\na 1\n",
+        );
+        assert_eq!(gateway.names(), ["a"]);
+    }
+}

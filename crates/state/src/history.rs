@@ -1,0 +1,292 @@
+//! The history: finished runs.
+
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+use super::checksum::RUNS;
+use super::counters::{self, Counter};
+use super::{State, StateError, outbox, push_stats};
+use crate::key_column::KeyColumn;
+use metricsjob_metrics::{Family, GroupingKey, Push, json, text};
+
+/// A finished run, as the history keeps it. Times are in seconds since the epoch.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RecordedRun {
+    /// What tells it from all others.
+    pub run_id: String,
+    /// The job's name; its label `job` is in the grouping key.
+    pub name: String,
+    pub key: GroupingKey,
+    pub started_at: f64,
+    pub ended_at: f64,
+    /// In seconds.
+    pub duration: f64,
+    /// In one word.
+    pub outcome: String,
+    pub exit_code: u8,
+    /// Why it did not succeed, as far as that is known beyond the outcome.
+    pub failure: Option<String>,
+    pub attempts: u32,
+    /// CPU time in seconds.
+    pub cpu_user: f64,
+    pub cpu_system: f64,
+    /// The peak of memory in bytes.
+    pub max_rss: u64,
+    /// The job's own metrics.
+    pub metrics: Vec<Family>,
+    /// The last lines that it wrote to stderr, if they were to be kept.
+    pub tail: Vec<String>,
+}
+
+impl RecordedRun {
+    /// For programs.
+    pub fn to_json(&self) -> serde_json::Value {
+        serde_json::json!({
+            "run_id": self.run_id,
+            "name": self.name,
+            "job": self.key.job(),
+            "grouping": self.key.labels(),
+            "outcome": self.outcome,
+            "exit_code": self.exit_code,
+            "failure": self.failure,
+            "start_timestamp_seconds": json::number(self.started_at),
+            "completion_timestamp_seconds": json::number(self.ended_at),
+            "duration_seconds": json::number(self.duration),
+            "attempts": self.attempts,
+            "cpu_user_seconds": json::number(self.cpu_user),
+            "cpu_system_seconds": json::number(self.cpu_system),
+            "max_rss_bytes": self.max_rss,
+            "metrics": self.metrics.iter().map(json::family).collect::<Vec<_>>(),
+            "tail": self.tail,
+        })
+    }
+}
+
+/// What became of a run's report.
+#[derive(Debug)]
+pub struct Recorded<E> {
+    /// The push, or why there can be none; `None` if none was wanted.
+    pub push: Option<Result<Push, E>>,
+    /// Its ids in the outbox.
+    pub entries: Vec<i64>,
+}
+
+const INSERT: &str =
+    "INSERT INTO runs (id, run_id, name, job, grouping_key, started_at, ended_at, duration, outcome,
+                     exit_code, failure, attempts, cpu_user, cpu_system, max_rss, metrics, tail, checksum)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17,
+                     row_checksum('runs', ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15,
+                         ?16, ?17))";
+
+const NEXT_ID: &str = "SELECT coalesce(max(id), 0) + 1 FROM runs";
+
+const IS_RECORDED: &str = "SELECT EXISTS (SELECT 1 FROM runs WHERE run_id = ?)";
+
+/// What [`read`] reads.
+const COLUMNS: &str =
+    "run_id, name, grouping_key, started_at, ended_at, duration, outcome, exit_code,
+                       failure, attempts, cpu_user, cpu_system, max_rss, metrics, tail";
+
+/// Deletes the runs of a job but for the last ones.
+const PRUNE: &str = "DELETE FROM runs WHERE job = ?1 AND id <=
+                     (SELECT id FROM runs WHERE job = ?1 ORDER BY id DESC LIMIT 1 OFFSET ?2)";
+
+impl State {
+    /// Does what takes time before the first [`record`](Self::record).
+    pub(super) fn prepare_record(&mut self) -> Result<(), StateError> {
+        self.with(|connection| {
+            for statement in [
+                INSERT,
+                NEXT_ID,
+                PRUNE,
+                counters::ADD,
+                counters::SELECT,
+                outbox::INSERT,
+                outbox::NEXT_ID,
+                outbox::WAITING_IDS,
+                outbox::DELETE,
+                outbox::LEFT,
+                push_stats::ADD,
+            ] {
+                connection.prepare_cached(statement)?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Records `run`, adds `increments` to the counters of its group, and puts the push that `report`
+    /// makes of those counters into the outbox, once for each of `gateways`: all or nothing. Keeps the
+    /// last `keep` runs of the job; that changes no counter.
+    pub fn record<E>(
+        &mut self,
+        run: &RecordedRun,
+        increments: &[Counter],
+        keep: u32,
+        gateways: &[String],
+        report: impl Fn(&[Counter]) -> Option<Result<Push, E>>,
+    ) -> Result<Recorded<E>, StateError> {
+        // What was committed to a database that was then found to have been moved aside may have been
+        // carried over into this one.
+        let mut before: Option<Vec<i64>> = None;
+        self.write(|transaction| {
+            if let Some(entries) = &before
+                && transaction.query_row(IS_RECORDED, [&run.run_id], |row| row.get(0))?
+            {
+                let push = report(&counters::select(transaction, &run.key)?);
+                let entries = entries.clone();
+                return Ok(Recorded { push, entries });
+            }
+            let job = run.key.job();
+            let id: i64 = transaction
+                .prepare_cached(NEXT_ID)?
+                .query_row([], |row| row.get(0))?;
+            transaction.prepare_cached(INSERT)?.execute(params![
+                id,
+                run.run_id,
+                run.name,
+                job,
+                KeyColumn(&run.key),
+                run.started_at,
+                run.ended_at,
+                run.duration,
+                run.outcome,
+                run.exit_code,
+                run.failure,
+                run.attempts,
+                run.cpu_user,
+                run.cpu_system,
+                i64::try_from(run.max_rss).unwrap_or(i64::MAX),
+                text::encode(&run.metrics),
+                run.tail.join("\n"),
+            ])?;
+            transaction
+                .prepare_cached(PRUNE)?
+                .execute(params![job, keep])?;
+            counters::add(transaction, &run.key, increments)?;
+            let totals = counters::select(transaction, &run.key)?;
+            let push = report(&totals);
+            let entries = match &push {
+                Some(Ok(push)) => outbox::enqueue(transaction, push, gateways)?,
+                _ => Vec::new(),
+            };
+            before = Some(entries.clone());
+            Ok(Recorded { push, entries })
+        })
+    }
+
+    /// The run with this id.
+    pub fn run(&mut self, run_id: &str) -> Result<Option<RecordedRun>, StateError> {
+        self.with(|connection| {
+            let is_right = RUNS.is_right_sql();
+            let select = format!("SELECT {COLUMNS} FROM runs WHERE run_id = ? AND {is_right}");
+            let mut statement = connection.prepare_cached(&select)?;
+            statement.query_row([run_id], read).optional()
+        })
+    }
+
+    /// The last `last` runs of the one job that has both this name and this label, the newest first.
+    pub fn runs_of(
+        &mut self,
+        name: &str,
+        job: &str,
+        last: u32,
+    ) -> Result<Vec<RecordedRun>, StateError> {
+        self.with(|connection| {
+            let is_right = RUNS.is_right_sql();
+            let select = format!(
+                "SELECT {COLUMNS} FROM runs WHERE job = ? AND name = ? AND {is_right}
+                 ORDER BY id DESC LIMIT ?"
+            );
+            connection
+                .prepare_cached(&select)?
+                .query_map(params![job, name, last], read)?
+                .collect()
+        })
+    }
+
+    /// The last run of this job whose outcome was the one word `outcome`.
+    pub fn last_run(
+        &mut self,
+        name: &str,
+        job: &str,
+        outcome: &str,
+    ) -> Result<Option<RecordedRun>, StateError> {
+        self.with(|connection| {
+            let is_right = RUNS.is_right_sql();
+            let select = format!(
+                "SELECT {COLUMNS} FROM runs WHERE job = ? AND name = ? AND outcome = ? AND {is_right}
+                 ORDER BY id DESC LIMIT 1"
+            );
+            let mut statement = connection.prepare_cached(&select)?;
+            statement
+                .query_row(params![job, name, outcome], read)
+                .optional()
+        })
+    }
+
+    /// The last `last` runs, the newest first: those of the job called `job` by its name or by its
+    /// label, or those of all jobs.
+    pub fn history(
+        &mut self,
+        job: Option<&str>,
+        last: u32,
+    ) -> Result<Vec<RecordedRun>, StateError> {
+        self.with(|connection| {
+            let is_right = RUNS.is_right_sql();
+            let select = format!(
+                "SELECT {COLUMNS} FROM runs WHERE (?1 IS NULL OR job = ?1 OR name = ?1) AND {is_right}
+                 ORDER BY id DESC LIMIT ?2"
+            );
+            connection
+                .prepare(&select)?
+                .query_map(params![job, last], read)?
+                .collect()
+        })
+    }
+}
+
+/// Removes runs that cannot be read, and returns how many there were.
+pub(super) fn drop_unreadable(connection: &Connection) -> rusqlite::Result<u64> {
+    let mut delete = connection.prepare("DELETE FROM runs WHERE id = ?")?;
+    let ids = unreadable(connection)?;
+    let dropped = ids.iter().map(|id| delete.execute([id]));
+    Ok(dropped.sum::<rusqlite::Result<usize>>()? as u64)
+}
+
+/// The numbers of runs that cannot be read, or are not as they were written.
+pub(super) fn unreadable(connection: &Connection) -> rusqlite::Result<Vec<i64>> {
+    let select = format!("SELECT {COLUMNS}, id, {} FROM runs", RUNS.is_right_sql());
+    let mut select = connection.prepare(&select)?;
+    let mut rows = select.query([])?;
+    let mut ids = Vec::new();
+    while let Some(row) = rows.next()? {
+        if !row.get::<_, bool>(16)? || read(row).is_err() {
+            ids.push(row.get(15)?);
+        }
+    }
+    Ok(ids)
+}
+
+fn read(row: &Row<'_>) -> rusqlite::Result<RecordedRun> {
+    let (metrics, tail): (String, String) = (row.get(13)?, row.get(14)?);
+    Ok(RecordedRun {
+        run_id: row.get(0)?,
+        name: row.get(1)?,
+        key: row.get::<_, KeyColumn<GroupingKey>>(2)?.0,
+        started_at: row.get(3)?,
+        ended_at: row.get(4)?,
+        duration: row.get(5)?,
+        outcome: row.get(6)?,
+        exit_code: row.get(7)?,
+        failure: row.get(8)?,
+        attempts: row.get(9)?,
+        cpu_user: row.get(10)?,
+        cpu_system: row.get(11)?,
+        max_rss: row.get(12)?,
+        // One run that cannot be read must not hide the others.
+        metrics: text::parse(metrics.as_bytes()).unwrap_or_default(),
+        tail: match tail.is_empty() {
+            true => Vec::new(),
+            false => tail.split('\n').map(str::to_owned).collect(),
+        },
+    })
+}

@@ -1,0 +1,458 @@
+//! The outbox: pushes that are not delivered yet, with all that is needed to deliver them.
+//!
+//! An entry is there from the moment a report is produced until its gateway has it, so that whoever
+//! is killed in between loses nothing. Entries of one group are delivered in the order of their ids.
+
+use std::time::SystemTime;
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::checksum::OUTBOX;
+use super::outbox_rows::{misled, read, select, waiting};
+use super::push_stats::{self, Attempts};
+use super::{State, StateError};
+use crate::key_column::KeyColumn;
+use metricsjob_metrics::{GroupingKey, Push, unix_seconds};
+
+/// A push that is not delivered.
+#[derive(Debug, Clone)]
+pub struct OutboxEntry {
+    pub id: i64,
+    /// The gateway it is meant for, without credentials.
+    pub gateway: String,
+    pub push: Push,
+    /// How often it was tried.
+    pub attempts: u64,
+    /// Whether the gateway refused it, and would do so again.
+    pub is_rejected: bool,
+    /// Whether its group has got something newer since it was rejected.
+    pub is_overtaken: bool,
+    /// Why it was not delivered, if it was tried.
+    pub error: Option<String>,
+}
+
+/// Which entries are meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Selection<'a> {
+    All,
+    Rejected,
+    Ids(&'a [i64]),
+}
+
+/// What is left to do at a gateway that has got something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Left {
+    /// Whether entries wait for it.
+    pub is_anything_waiting: bool,
+    /// Whether it is to get the statistics: it has not got them for a minute, or an attempt has failed
+    /// since.
+    pub are_stats_due: bool,
+}
+
+/// What the outbox holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct OutboxSize {
+    /// Entries that wait to be delivered.
+    pub waiting: u64,
+    pub rejected: u64,
+}
+
+pub(super) const INSERT: &str =
+    "INSERT INTO outbox (id, produced_at, gateway, method, grouping_key, body, runners_own, is_rejected, error,
+                     checksum)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 0, '',
+                     row_checksum('outbox', ?1, ?2, ?3, ?4, ?5, ?6, 0, '', 0, 0, ?7))";
+
+/// The id that SQLite would give to the next entry, which its checksum needs to know.
+pub(super) const NEXT_ID: &str = "SELECT max(
+                     (SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'outbox'),
+                     (SELECT coalesce(max(id), 0) FROM outbox)) + 1";
+
+pub(super) const WAITING_IDS: &str =
+    "SELECT id FROM outbox WHERE gateway = ? AND grouping_key = ? AND is_rejected = 0 ORDER BY id";
+
+pub(super) const DELETE: &str = "DELETE FROM outbox WHERE id = ?";
+
+/// The entries that may be dropped for want of room, in the order in which they are.
+pub(super) const TRIED: &str =
+    "SELECT id FROM outbox WHERE attempts > 0 ORDER BY is_rejected DESC, id";
+
+/// Of a gateway: whether entries wait for it, whether it has rejected some, and when it last got the
+/// statistics, unless an attempt has failed since.
+pub(super) const LEFT: &str = "SELECT
+                 EXISTS (SELECT 1 FROM outbox WHERE gateway = ?1 AND is_rejected = 0),
+                 EXISTS (SELECT 1 FROM outbox WHERE gateway = ?1 AND is_rejected = 1),
+                 (SELECT reported_at FROM push_stats_reports
+                     WHERE gateway = ?1 AND failed = (SELECT failed FROM push_attempts))";
+
+/// Of the rejected entries of a group those before an id.
+const OVERTAKEN: &str = "gateway = ?1 AND grouping_key = ?2 AND id < ?3 AND is_rejected = 1";
+
+impl State {
+    /// Puts `push` into the outbox, once for each of `gateways`, and returns the ids.
+    pub fn enqueue(&mut self, push: &Push, gateways: &[String]) -> Result<Vec<i64>, StateError> {
+        // What was committed to a database that was then found to have been moved aside may have been
+        // carried over into this one.
+        let mut before: Option<Vec<i64>> = None;
+        self.write(|transaction| {
+            let are_there = before.as_ref().map(|ids| are_there(transaction, ids));
+            if let Some(ids) = before.take_if(|_| matches!(are_there, Some(Ok(true)))) {
+                return Ok(ids);
+            }
+            let ids = enqueue(transaction, push, gateways)?;
+            before = Some(ids.clone());
+            Ok(ids)
+        })
+    }
+
+    /// The ids of the entries that wait for the group of `key` at `gateway`, in the order in which they
+    /// must be delivered.
+    pub fn waiting_ids(
+        &mut self,
+        gateway: &str,
+        key: &GroupingKey,
+    ) -> Result<Vec<i64>, StateError> {
+        self.with(|connection| {
+            connection
+                .prepare_cached(WAITING_IDS)?
+                .query_map(params![gateway, KeyColumn(key)], |row| row.get(0))?
+                .collect()
+        })
+    }
+
+    /// The same entries themselves.
+    pub fn waiting(
+        &mut self,
+        gateway: &str,
+        key: &GroupingKey,
+    ) -> Result<Vec<OutboxEntry>, StateError> {
+        self.with(|connection| waiting(connection, gateway, key))
+    }
+
+    /// The groups at `gateway` that entries wait for, those with the oldest first.
+    pub fn waiting_groups(&mut self, gateway: &str) -> Result<Vec<GroupingKey>, StateError> {
+        self.with(|connection| {
+            connection
+                .prepare_cached(
+                    "SELECT grouping_key FROM outbox WHERE gateway = ? AND is_rejected = 0
+                     GROUP BY grouping_key ORDER BY min(id)",
+                )?
+                .query_map([gateway], |row| {
+                    Ok(row.get::<_, KeyColumn<GroupingKey>>(0)?.0)
+                })?
+                .collect()
+        })
+    }
+
+    /// How many entries wait for `gateway`.
+    pub fn waiting_for(&mut self, gateway: &str) -> Result<u64, StateError> {
+        self.with(|connection| {
+            connection.query_row(
+                "SELECT count(*) FROM outbox WHERE gateway = ? AND is_rejected = 0",
+                [gateway],
+                |row| row.get(0),
+            )
+        })
+    }
+
+    /// The gateways that entries are meant for, those with the oldest first; the rejected ones count only
+    /// with `rejected`.
+    pub fn outbox_gateways(&mut self, rejected: bool) -> Result<Vec<String>, StateError> {
+        self.with(|connection| {
+            let mut select = connection.prepare(
+                "SELECT gateway, min(id) FROM outbox WHERE ? OR NOT is_rejected
+                 GROUP BY gateway ORDER BY min(id)",
+            )?;
+            let mut rows = select.query([rejected])?;
+            let mut gateways = Vec::new();
+            let mut check = connection.prepare("SELECT gateway FROM outbox WHERE id = ?")?;
+            while let Some(row) = rows.next()? {
+                let (gateway, id): (String, i64) = (row.get(0)?, row.get(1)?);
+                // The gateways are those of an index, which has no checksum.
+                let entry: Option<String> = check.query_row([id], |row| row.get(0)).optional()?;
+                if entry.as_ref() != Some(&gateway) {
+                    return Err(misled(id));
+                }
+                gateways.push(gateway);
+            }
+            Ok(gateways)
+        })
+    }
+
+    /// Removes the entries that groups at `gateway` have got by `now`: of each its key and their ids. Returns
+    /// what is left to do there.
+    pub fn delivered(
+        &mut self,
+        gateway: &str,
+        groups: &[(&GroupingKey, &[i64])],
+        attempts: &Attempts,
+        now: SystemTime,
+    ) -> Result<Left, StateError> {
+        self.write(|transaction| {
+            let mut delete = transaction.prepare_cached(DELETE)?;
+            for id in groups.iter().flat_map(|(_, ids)| *ids) {
+                delete.execute([id])?;
+            }
+            drop(delete);
+            push_stats::add(transaction, attempts)?;
+            let newest = groups.iter();
+            let newest = newest.filter_map(|(key, ids)| Some((*key, *ids.iter().max()?)));
+            overtake(transaction, gateway, newest, now)
+        })
+    }
+
+    /// Keeps of the entry `id`, whose group has got the other families, only `rest`, which the gateway has
+    /// rejected, and why. Removes the oldest ones beyond `limit` as [`undelivered`](Self::undelivered) does. Returns
+    /// what is left to do there, and the ids of those that were removed.
+    pub fn rejected_in_part(
+        &mut self,
+        gateway: &str,
+        id: i64,
+        rest: &Push,
+        error: &str,
+        attempts: &Attempts,
+        limit: u64,
+    ) -> Result<(Left, Vec<i64>), StateError> {
+        let now = SystemTime::now();
+        self.write_sync(|transaction| {
+            let changed = [
+                ("method", "?1"),
+                ("body", "?2"),
+                ("runners_own", "''"),
+                ("is_rejected", "1"),
+                ("attempts", "attempts + 1"),
+                ("error", "?3"),
+            ];
+            transaction.execute(
+                &OUTBOX.update_sql(&changed, "id = ?4"),
+                params![rest.method().name(), rest.text(), error, id],
+            )?;
+            push_stats::add(transaction, attempts)?;
+            let left = overtake(transaction, gateway, [(rest.key(), id)], now)?;
+            Ok((left, enforce(transaction, limit)?))
+        })
+    }
+
+    /// Keeps the entry `id`, which its gateway has rejected, and why. Removes the oldest ones beyond `limit`
+    /// as [`undelivered`](Self::undelivered) does, and returns their ids.
+    pub fn rejected(
+        &mut self,
+        id: i64,
+        error: &str,
+        attempts: &Attempts,
+        limit: u64,
+    ) -> Result<Vec<i64>, StateError> {
+        self.write_sync(|transaction| {
+            let changed = [
+                ("is_rejected", "1"),
+                ("attempts", "attempts + 1"),
+                ("error", "?1"),
+            ];
+            let update = OUTBOX.update_sql(&changed, "id = ?2");
+            transaction.execute(&update, params![error, id])?;
+            let dropped = enforce(transaction, limit)?;
+            push_stats::add(transaction, attempts)?;
+            Ok(dropped)
+        })
+    }
+
+    /// Keeps the entries `ids` of the group of `key` at `gateway`, which were not delivered, and why. They
+    /// are on disk when this returns. What a newer one of them replaces is removed, and so are the oldest
+    /// ones of all beyond `limit`, the rejected ones first, but for those that were never tried; returns the
+    /// ids of the latter.
+    pub fn undelivered(
+        &mut self,
+        gateway: &str,
+        key: &GroupingKey,
+        ids: &[i64],
+        error: &str,
+        attempts: &Attempts,
+        limit: u64,
+    ) -> Result<Vec<i64>, StateError> {
+        self.write_sync(|transaction| {
+            remove_replaced(transaction, gateway, key, ids)?;
+            let changed = [("attempts", "attempts + ?1"), ("error", "?2")];
+            let update = OUTBOX.update_sql(&changed, "id = ?3");
+            let mut update = transaction.prepare_cached(&update)?;
+            for id in ids {
+                update.execute(params![attempts.total(), error, id])?;
+            }
+            drop(update);
+            let dropped = enforce(transaction, limit)?;
+            push_stats::add(transaction, attempts)?;
+            Ok(dropped)
+        })
+    }
+
+    /// The entry `id`; `None` if there is none.
+    pub fn outbox_entry(&mut self, id: i64) -> Result<Option<OutboxEntry>, StateError> {
+        self.with(|connection| {
+            connection
+                .query_row(&select("WHERE id = ?"), [id], read)
+                .optional()
+        })
+    }
+
+    /// All entries, the oldest first.
+    pub fn outbox(&mut self) -> Result<Vec<OutboxEntry>, StateError> {
+        self.with(|connection| {
+            connection
+                .prepare(&select("ORDER BY id"))?
+                .query_map([], read)?
+                .collect()
+        })
+    }
+
+    /// How many entries there are.
+    pub fn outbox_size(&mut self) -> Result<OutboxSize, StateError> {
+        self.with(|connection| size(connection))
+    }
+
+    /// Removes entries that were not delivered, and returns how many there were.
+    pub fn drop_entries(&mut self, selection: Selection<'_>) -> Result<u64, StateError> {
+        self.write_sync(|transaction| {
+            let dropped = match selection {
+                Selection::All => transaction.execute("DELETE FROM outbox", [])?,
+                Selection::Rejected => {
+                    transaction.execute("DELETE FROM outbox WHERE is_rejected", [])?
+                }
+                Selection::Ids(ids) => {
+                    let mut delete = transaction.prepare_cached(DELETE)?;
+                    let dropped = ids.iter().map(|id| delete.execute([id]));
+                    dropped.sum::<rusqlite::Result<usize>>()?
+                }
+            };
+            Ok(dropped as u64)
+        })
+    }
+
+    /// Lets the rejected entries of `gateway` wait again, but for those whose group has got something
+    /// newer since. Returns how many they are.
+    pub fn requeue_rejected(&mut self, gateway: &str) -> Result<u64, StateError> {
+        self.with_sync(|connection| {
+            let rejected = "gateway = ?1 AND is_rejected = 1 AND NOT is_overtaken";
+            let requeue = OUTBOX.update_sql(&[("is_rejected", "0")], rejected);
+            let requeued = connection.execute(&requeue, [gateway])?;
+            Ok(requeued as u64)
+        })
+    }
+}
+
+/// Has the ids of new entries begin with the milliseconds since the epoch at `now`. Whoever is delivering what was
+/// in a database before this one is about to remove it by its ids, and must not find others that have them too.
+pub(super) fn begin_at(connection: &mut Connection, now: SystemTime) -> rusqlite::Result<()> {
+    let first = (unix_seconds(now).max(0.0) * 1e3) as i64;
+    super::in_transaction(connection, |transaction| {
+        transaction.execute("DELETE FROM sqlite_sequence WHERE name = 'outbox'", [])?;
+        let begin = "INSERT INTO sqlite_sequence (name, seq) VALUES ('outbox', ?)";
+        transaction.execute(begin, [first]).map(drop)
+    })
+}
+
+/// Notes that groups at `gateway` have got entries by `now`: of each its key and the id of the newest. Returns what is
+/// left to do there.
+fn overtake<'a>(
+    connection: &Connection,
+    gateway: &str,
+    groups: impl IntoIterator<Item = (&'a GroupingKey, i64)>,
+    now: SystemTime,
+) -> rusqlite::Result<Left> {
+    let (is_anything_waiting, is_anything_rejected, reported_at) = connection
+        .prepare_cached(LEFT)?
+        .query_row([gateway], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+    for (key, newest) in groups.into_iter().filter(|_| is_anything_rejected) {
+        let overtake = OUTBOX.update_sql(&[("is_overtaken", "1")], OVERTAKEN);
+        connection.execute(&overtake, params![gateway, KeyColumn(key), newest])?;
+    }
+    Ok(Left {
+        is_anything_waiting,
+        are_stats_due: push_stats::is_due(reported_at, now),
+    })
+}
+
+/// Puts `push` into the outbox, once for each of `gateways`, and returns the ids.
+pub(super) fn enqueue(
+    connection: &Connection,
+    push: &Push,
+    gateways: &[String],
+) -> rusqlite::Result<Vec<i64>> {
+    let mut insert = connection.prepare_cached(INSERT)?;
+    let mut ids = Vec::with_capacity(gateways.len());
+    for gateway in gateways {
+        let id: i64 = connection
+            .prepare_cached(NEXT_ID)?
+            .query_row([], |row| row.get(0))?;
+        insert.execute(params![
+            id,
+            unix_seconds(push.produced_at()),
+            gateway,
+            push.method().name(),
+            KeyColumn(push.key()),
+            push.text(),
+            push.runners_own().join(" "),
+        ])?;
+        ids.push(id);
+    }
+    Ok(ids)
+}
+
+fn are_there(connection: &Connection, ids: &[i64]) -> rusqlite::Result<bool> {
+    let mut select = connection.prepare("SELECT 1 FROM outbox WHERE id = ?")?;
+    for id in ids {
+        if !select.exists([id])? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+pub(super) fn size(connection: &Connection) -> rusqlite::Result<OutboxSize> {
+    connection.query_row(
+        "SELECT count(*) FILTER (WHERE NOT is_rejected), count(*) FILTER (WHERE is_rejected) FROM outbox",
+        [],
+        |row| {
+            Ok(OutboxSize {
+                waiting: row.get(0)?,
+                rejected: row.get(1)?,
+            })
+        },
+    )
+}
+
+/// Removes those of the entries `ids` of a group that were tried before, and that a newer one of them
+/// replaces. One that was not may be another process's, which still waits for what becomes of it.
+fn remove_replaced(
+    connection: &Connection,
+    gateway: &str,
+    key: &GroupingKey,
+    ids: &[i64],
+) -> rusqlite::Result<()> {
+    if ids.len() < 2 {
+        return Ok(());
+    }
+    let mut entries = waiting(connection, gateway, key)?;
+    entries.retain(|entry| ids.contains(&entry.id));
+    for (index, older) in entries.iter().enumerate() {
+        let mut newer = entries[index + 1..].iter();
+        if older.attempts > 0 && newer.any(|newer| newer.push.replaces(&older.push)) {
+            connection.execute(DELETE, [older.id])?;
+        }
+    }
+    Ok(())
+}
+
+/// Removes what is more than `limit`, and returns the ids. What was never tried stays: its process is about
+/// to.
+fn enforce(connection: &Connection, limit: u64) -> rusqlite::Result<Vec<i64>> {
+    let size = size(connection)?;
+    let excess = (size.waiting + size.rejected).saturating_sub(limit);
+    if excess == 0 {
+        return Ok(Vec::new());
+    }
+    connection
+        .prepare(&format!(
+            "DELETE FROM outbox WHERE id IN ({TRIED} LIMIT ?) RETURNING id"
+        ))?
+        .query_map([excess], |row| row.get(0))?
+        .collect()
+}

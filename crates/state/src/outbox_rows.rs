@@ -1,0 +1,107 @@
+//! The outbox's rows, read and looked at for damage.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use rusqlite::types::Type;
+use rusqlite::{Connection, Error::FromSqlConversionFailure, Row, params};
+
+use super::checksum::OUTBOX;
+use super::group_rows::corrupt;
+use super::outbox::{DELETE, OutboxEntry};
+use crate::key_column::KeyColumn;
+use metricsjob_metrics::{GroupingKey, Push, text};
+
+const COLUMNS: &str = "id, gateway, method, grouping_key, body, produced_at, attempts, is_rejected, is_overtaken, error,
+                       runners_own";
+
+/// A statement that selects what [`read`] reads.
+pub(super) fn select(rows: &str) -> String {
+    format!(
+        "SELECT {COLUMNS}, {} FROM outbox {rows}",
+        OUTBOX.is_right_sql()
+    )
+}
+
+/// The entries that wait for the group of `key` at `gateway`, in the order in which they must be delivered.
+pub(super) fn waiting(
+    connection: &Connection,
+    gateway: &str,
+    key: &GroupingKey,
+) -> rusqlite::Result<Vec<OutboxEntry>> {
+    let waiting = "WHERE gateway = ? AND grouping_key = ? AND is_rejected = 0 ORDER BY id";
+    connection
+        .prepare_cached(&select(waiting))?
+        .query_map(params![gateway, KeyColumn(key)], |row| {
+            let entry = read(row)?;
+            // The index, which led here, has no checksum.
+            if entry.gateway != gateway || entry.push.key() != key || entry.is_rejected {
+                return Err(misled(entry.id));
+            }
+            Ok(entry)
+        })?
+        .collect()
+}
+
+/// An index has led to the entry `id`, which is another's.
+pub(super) fn misled(id: i64) -> rusqlite::Error {
+    corrupt(format!(
+        "an index leads to the undelivered report {id}, which is another's"
+    ))
+}
+
+/// Removes entries that cannot be read, and returns how many there were.
+pub(super) fn drop_unreadable(connection: &Connection) -> rusqlite::Result<u64> {
+    let mut delete = connection.prepare_cached(DELETE)?;
+    let ids = unreadable(connection)?;
+    let dropped = ids.iter().map(|id| delete.execute([id]));
+    Ok(dropped.sum::<rusqlite::Result<usize>>()? as u64)
+}
+
+/// The ids of entries that cannot be read, or are not as they were written.
+pub(super) fn unreadable(connection: &Connection) -> rusqlite::Result<Vec<i64>> {
+    let mut select = connection.prepare(&select(""))?;
+    let ids = select.query_map([], |row| Ok((read(row).is_err(), row.get(0)?)))?;
+    ids.filter_map(|row| match row {
+        Ok((is_unreadable, id)) => is_unreadable.then_some(Ok(id)),
+        Err(error) => Some(Err(error)),
+    })
+    .collect()
+}
+
+/// Reads an entry. One that is not as it was written is an error, as the whole database is then.
+pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<OutboxEntry> {
+    if !row.get::<_, bool>(11)? {
+        let id: i64 = row.get(0)?;
+        return Err(corrupt(format!(
+            "the checksum of the undelivered report {id} is wrong"
+        )));
+    }
+    let (method, body): (String, String) = (row.get(2)?, row.get(4)?);
+    let unreadable = |column, error: Box<dyn std::error::Error + Send + Sync>| {
+        FromSqlConversionFailure(column, Type::Text, error)
+    };
+    let families = text::parse(body.as_bytes()).map_err(|error| unreadable(4, error.into()))?;
+    let produced_at = Duration::try_from_secs_f64(row.get(5)?).unwrap_or_default();
+    let produced_at: SystemTime = UNIX_EPOCH + produced_at;
+    let method = method
+        .parse()
+        .map_err(|error| unreadable(2, Box::new(error)))?;
+    let (error, runners_own): (String, String) = (row.get(9)?, row.get(10)?);
+    let runners_own = runners_own.split(' ').map(str::to_owned);
+    let runners_own = runners_own.filter(|name| !name.is_empty());
+    Ok(OutboxEntry {
+        id: row.get(0)?,
+        gateway: row.get(1)?,
+        push: Push::checked_before(
+            row.get::<_, KeyColumn<GroupingKey>>(3)?.0,
+            method,
+            families,
+            produced_at,
+        )
+        .with_runners_own(runners_own),
+        attempts: row.get(6)?,
+        is_rejected: row.get(7)?,
+        is_overtaken: row.get(8)?,
+        error: (!error.is_empty()).then_some(error),
+    })
+}

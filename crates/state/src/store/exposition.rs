@@ -1,0 +1,317 @@
+//! A snapshot in the formats of a scrape.
+
+use std::collections::{BTreeMap, HashMap};
+
+use super::escaped::{escaped, is_legacy};
+use super::labeler::Labeler;
+use super::{Snapshot, StoredGroup, own};
+use metricsjob_metrics::check::check_beside;
+use metricsjob_metrics::escaping::Escaping;
+use metricsjob_metrics::text::rendered::{RenderedFamily, openmetrics_pieces, text_pieces};
+use metricsjob_metrics::text::{self, encode};
+use metricsjob_metrics::{
+    Family, Group, Kind, Labels, Metric, Names, TIME_SERIES, Value, protobuf,
+};
+
+const TIME_HELP: [&str; 2] = [
+    "Last Unix time when changing this group in the Pushgateway succeeded.",
+    "Last Unix time when changing this group in the Pushgateway failed.",
+];
+
+/// A snapshot in one of the formats.
+pub struct Exposition<P> {
+    pub pieces: P,
+    /// Whether names had to be escaped or quoted, because they are none of the text format 0.0.4.
+    pub has_utf8_names: bool,
+}
+
+/// A family over all groups.
+struct Merged {
+    rendered: RenderedFamily,
+    /// Whether its name and those of all its labels are those of the text format 0.0.4.
+    is_legacy: bool,
+}
+
+impl Merged {
+    fn of(family: &Family) -> Self {
+        Merged {
+            // They carry no timestamps: the store takes none.
+            rendered: RenderedFamily::of(family),
+            is_legacy: true,
+        }
+    }
+
+    fn name(&self) -> &str {
+        &self.rendered.name
+    }
+
+    fn family(self) -> Option<Family> {
+        let text = text_pieces([self.rendered].into_iter()).concat();
+        let limits = text::Limits::default();
+        let families = text::parse_names(text.as_bytes(), &limits, Names::Utf8);
+        families.ok()?.pop()
+    }
+}
+
+/// All groups, merged per family, and then the gateway's `own` metrics, in the text format 0.0.4: HELP
+/// and TYPE of each name once. In pieces that follow each other. Those of its own whose names are not
+/// [reserved](own::is_reserved) are left out where they do not go with what was pushed.
+pub fn text(snapshot: &Snapshot, own: &[Family], escaping: Escaping) -> Exposition<Vec<String>> {
+    let (families, has_utf8_names) = readable(snapshot, own, escaping);
+    Exposition {
+        pieces: text_pieces(families.into_iter().map(|family| family.rendered)),
+        has_utf8_names,
+    }
+}
+
+/// The same in [OpenMetrics](mod@text::openmetrics).
+pub fn openmetrics(
+    snapshot: &Snapshot,
+    own: &[Family],
+    escaping: Escaping,
+) -> Exposition<Vec<String>> {
+    let (families, has_utf8_names) = readable(snapshot, own, escaping);
+    let families = families.into_iter().map(|family| family.rendered);
+    Exposition {
+        pieces: openmetrics_pieces(families.collect()),
+        has_utf8_names,
+    }
+}
+
+/// The same as delimited protobuf messages.
+pub fn protobuf(snapshot: &Snapshot, own: &[Family], escaping: Escaping) -> Exposition<Vec<u8>> {
+    let mut all: BTreeMap<String, Family> = BTreeMap::new();
+    let mut add = |family: Family| match all.get_mut(&family.name) {
+        Some(known) => known.metrics.extend(family.metrics),
+        None => {
+            all.insert(family.name.clone(), family);
+        }
+    };
+    let (reserved, others) = by_reservation(own);
+    // First, because their help wins.
+    reserved.into_iter().cloned().for_each(&mut add);
+    let mut has_utf8_names = false;
+    for group in snapshot.groups() {
+        has_utf8_names |= !group.is_legacy();
+        let group = group.to_group();
+        time_families(&group).into_iter().for_each(&mut add);
+        group.families.into_iter().for_each(&mut add);
+    }
+    let mut families: Vec<Family> = all.into_values().collect();
+    if has_utf8_names && escaping != Escaping::AllowUtf8 {
+        let (legacy, utf8): (Vec<_>, Vec<_>) = families.into_iter().partition(is_legacy);
+        let kinds = legacy.iter().map(|f| (f.name.clone(), f.kind)).collect();
+        let names = legacy.into_iter().map(|f| (f.name.clone(), f));
+        let mut legacy: BTreeMap<String, Family> = names.collect();
+        families = escaped(utf8, escaping, kinds, |name| legacy.remove(name));
+        families.extend(legacy.into_values());
+    }
+    add_beside(
+        &mut families,
+        &others,
+        |family| (&family.name, family.kind),
+        |family, own| family.metrics.extend(own.metrics.iter().cloned()),
+        Family::clone,
+    );
+    let messages: Vec<Family> = families.into_iter().flat_map(messages).collect();
+    Exposition {
+        pieces: protobuf::encode(&messages),
+        has_utf8_names,
+    }
+}
+
+/// The family, its classic and its native histograms apart. Prometheus 2.49 to 3.6 take all
+/// series of a message for what the first one is, and refuse the scrape where a classic one then counts what is
+/// in none of its native buckets.
+fn messages(family: Family) -> impl Iterator<Item = Family> {
+    let is_native = |metric: &Metric| match &metric.value {
+        Value::Histogram { native, .. } => native.as_ref().is_some_and(|it| it.is_native_to_any()),
+        _ => false,
+    };
+    let (native, classic) = match family.kind {
+        Kind::Histogram => family.metrics.into_iter().partition(is_native),
+        _ => (Vec::new(), family.metrics),
+    };
+    let native = Family {
+        name: family.name.clone(),
+        help: family.help.clone(),
+        kind: family.kind,
+        metrics: native,
+    };
+    let classic = Family {
+        metrics: classic,
+        ..family
+    };
+    // Nothing is written of one that is empty.
+    [classic, native].into_iter()
+}
+
+/// The two push times of a group as families.
+pub fn time_families(group: &Group) -> [Family; 2] {
+    let times = [group.push_time, group.push_failure_time];
+    [0, 1].map(|at| {
+        let mut family = Family::gauge(TIME_SERIES[at], TIME_HELP[at], times[at]);
+        for metric in &mut family.metrics {
+            metric.labels = group.series_labels(&Labels::new());
+        }
+        family
+    })
+}
+
+/// The families as such a reader knows them, and whether any has a name that is none of the text format
+/// 0.0.4.
+fn readable(snapshot: &Snapshot, own: &[Family], escaping: Escaping) -> (Vec<Merged>, bool) {
+    let (reserved, others) = by_reservation(own);
+    let (mut families, has_utf8_names) = pushed(snapshot, &reserved, escaping);
+    add_beside(
+        &mut families,
+        &others,
+        |family| (&family.rendered.name, family.rendered.kind),
+        |family, own| {
+            let own = Merged::of(own).rendered;
+            family.rendered.lines.push_str(&own.lines);
+        },
+        Merged::of,
+    );
+    (families, has_utf8_names)
+}
+
+/// The same without the gateway's own whose names are not reserved.
+fn pushed(snapshot: &Snapshot, own: &[&Family], escaping: Escaping) -> (Vec<Merged>, bool) {
+    let families = merged(snapshot, own);
+    let has_utf8_names = !families.iter().all(|family| family.is_legacy);
+    if !has_utf8_names || escaping == Escaping::AllowUtf8 {
+        return (families, has_utf8_names);
+    }
+    let (legacy, utf8): (Vec<_>, Vec<_>) =
+        families.into_iter().partition(|family| family.is_legacy);
+    let utf8 = utf8.into_iter().filter_map(Merged::family).collect();
+    let kinds = legacy
+        .iter()
+        .map(|f| (f.name().to_owned(), f.rendered.kind));
+    let kinds = kinds.collect();
+    let names = legacy.into_iter().map(|f| (f.name().to_owned(), f));
+    let mut legacy: BTreeMap<String, Merged> = names.collect();
+    let escaped = escaped(utf8, escaping, kinds, |name| legacy.remove(name)?.family());
+    let escaped = escaped.iter().map(|f| (f.name.clone(), Merged::of(f)));
+    legacy.extend(escaped);
+    (legacy.into_values().collect(), true)
+}
+
+/// The families of the groups by name, and then those of `own`.
+fn merged(snapshot: &Snapshot, own: &[&Family]) -> Vec<Merged> {
+    let mut times = [String::new(), String::new()];
+    let mut times_are_legacy = true;
+    // By the number of the name.
+    let mut by_id: Vec<Option<Merged>> = Vec::new();
+    for group in snapshot.groups() {
+        times_are_legacy &= push_times(&mut times, group);
+        for family in group.families() {
+            let place = family.id as usize;
+            if place >= by_id.len() {
+                by_id.resize_with(place + 1, || None);
+            }
+            let merged = by_id[place].get_or_insert_with(|| Merged {
+                rendered: RenderedFamily {
+                    name: family.meta.name.to_string(),
+                    kind: family.meta.kind,
+                    help: family.meta.help.to_string(),
+                    lines: String::new(),
+                },
+                is_legacy: true,
+            });
+            merged.rendered.lines.push_str(family.lines);
+            merged.is_legacy &= family.meta.is_legacy;
+        }
+    }
+    let mut families: Vec<Merged> = by_id.into_iter().flatten().collect();
+    if !snapshot.groups().is_empty() {
+        for ((name, help), lines) in TIME_SERIES.into_iter().zip(TIME_HELP).zip(times) {
+            families.push(Merged {
+                rendered: RenderedFamily {
+                    name: name.into(),
+                    kind: Kind::Gauge,
+                    help: help.into(),
+                    lines,
+                },
+                is_legacy: times_are_legacy,
+            });
+        }
+    }
+    families.sort_unstable_by(|a, b| a.name().cmp(b.name()));
+    let by_name: HashMap<&str, usize> = (families.iter().enumerate())
+        .map(|(at, family)| (family.name(), at))
+        .collect();
+    let places: Vec<Option<usize>> = own
+        .iter()
+        .map(|family| by_name.get(family.name.as_str()).copied())
+        .collect();
+    for (family, place) in own.iter().zip(places) {
+        let own = Merged::of(family);
+        match place {
+            Some(place) => {
+                let merged = &mut families[place].rendered;
+                merged.help = own.rendered.help;
+                merged.lines.push_str(&own.rendered.lines);
+            }
+            None => families.push(own),
+        }
+    }
+    families
+}
+
+/// The gateway's own whose names are reserved, and the others.
+fn by_reservation(own: &[Family]) -> (Vec<&Family>, Vec<&Family>) {
+    own.iter()
+        .partition(|family| own::is_reserved(&family.name))
+}
+
+/// Adds `own` to `families`: series to a family of the same name and type, whose help stays, as none of
+/// them can be there; pushed ones have a job. What would not go with one that is there is left out, also
+/// where that would lose its type in OpenMetrics.
+fn add_beside<F>(
+    families: &mut Vec<F>,
+    own: &[&Family],
+    name_and_kind: impl Fn(&F) -> (&String, Kind),
+    add: impl Fn(&mut F, &Family),
+    new: impl Fn(&Family) -> F,
+) {
+    let names = families.iter().map(|family| {
+        let (name, kind) = name_and_kind(family);
+        (name.clone(), kind)
+    });
+    let kinds: HashMap<String, Kind> = names.collect();
+    for own in own {
+        match kinds.get(&own.name) {
+            Some(kind) if *kind == own.kind => {
+                let is_it = |family: &&mut F| *name_and_kind(family).0 == own.name;
+                if let Some(family) = families.iter_mut().find(is_it) {
+                    add(family, own);
+                }
+            }
+            Some(_) => {}
+            None => {
+                let counter = format!("{}_total", own.name);
+                if check_beside(&kinds, own).is_ok() && !kinds.contains_key(&counter) {
+                    families.push(new(own));
+                }
+            }
+        }
+    }
+}
+
+/// Appends the two push times of the group. Returns whether the names of its key's labels are all those of
+/// the text format 0.0.4.
+fn push_times(lines: &mut [String; 2], group: &StoredGroup) -> bool {
+    let labels = Labeler::new(&group.key);
+    let values = [group.push_time, group.push_failure_time];
+    for ((lines, name), value) in lines.iter_mut().zip(TIME_SERIES).zip(values) {
+        lines.push_str(name);
+        lines.push('{');
+        labels.write(lines, &Labels::new(), true);
+        lines.push_str("} ");
+        encode::number(lines, value);
+        lines.push('\n');
+    }
+    labels.is_legacy()
+}

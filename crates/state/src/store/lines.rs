@@ -1,0 +1,118 @@
+//! The lines of a family, as a group holds them.
+
+use std::borrow::Cow;
+
+use metricsjob_metrics::text::encode::{self, Opening, each_sample, number};
+use metricsjob_metrics::{Kind, Value};
+
+/// Appends HELP, unless it is empty, and TYPE.
+pub fn header(out: &mut String, name: &str, kind: Kind, help: &str) {
+    encode::header(out, &encode::name(name), kind, help);
+}
+
+/// How many lines a series has, at most.
+pub fn count(value: &Value) -> usize {
+    match value {
+        Value::Number(_) => 1,
+        Value::Summary { quantiles, .. } => quantiles.len() + 2,
+        Value::Histogram { buckets, .. } => buckets.len() + 3,
+    }
+}
+
+/// Appends the sample lines of one series, whose labels are written already.
+pub fn samples(out: &mut String, opening: &Opening, labels: &str, value: &Value) {
+    each_sample(value, |suffix, extra, value| {
+        opening.write(out, suffix);
+        out.push_str(labels);
+        if let Some((name, value)) = extra {
+            out.push(',');
+            out.push_str(name);
+            out.push_str("=\"");
+            number(out, value);
+            out.push('"');
+        }
+        out.push_str("} ");
+        number(out, value);
+        out.push('\n');
+    });
+}
+
+/// The series of this name with these labels, which are written already.
+pub fn series(name: &str, labels: &str) -> String {
+    let mut out = String::new();
+    Opening::of(name).write(&mut out, "");
+    out + labels + "}"
+}
+
+/// The labels of a series, which are written already, as they are compared: without the empty ones, which are
+/// the same as none. `instance` stays, as each series has it.
+pub fn compared(labels: &str) -> Cow<'_, str> {
+    let is_compared = |label: &&str| !label.ends_with("=\"\"") || *label == "instance=\"\"";
+    match split(labels).all(|label| is_compared(&label)) {
+        true => Cow::Borrowed(labels),
+        false => {
+            let labels: Vec<&str> = split(labels).filter(is_compared).collect();
+            Cow::Owned(labels.join(","))
+        }
+    }
+}
+
+/// Each label of `a="b",c="d"`.
+fn split(labels: &str) -> impl Iterator<Item = &str> {
+    let (mut in_quotes, mut is_escaped) = (false, false);
+    labels.split(move |character| {
+        let was_escaped = std::mem::take(&mut is_escaped);
+        match character {
+            '\\' => is_escaped = !was_escaped,
+            '"' if !was_escaped => in_quotes = !in_quotes,
+            _ => {}
+        }
+        character == ',' && !in_quotes
+    })
+}
+
+/// The labels of each series in these lines, which are of one family.
+pub fn labels<'a>(
+    lines: &'a str,
+    name: &str,
+    kind: Kind,
+) -> impl Iterator<Item = &'a str> + use<'a> {
+    // Of a summary or histogram each series has one line of this kind.
+    let suffix = match kind {
+        Kind::Summary | Kind::Histogram => "_count",
+        Kind::Counter | Kind::Gauge | Kind::Untyped => "",
+    };
+    let mut start = String::new();
+    Opening::of(name).write(&mut start, suffix);
+    lines.lines().filter_map(move |line| {
+        let (labels, _value) = line.strip_prefix(&start)?.rsplit_once("} ")?;
+        Some(labels)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn labels_are_compared_without_empty_ones() {
+        for labels in [
+            "",
+            r#"instance="",job="j""#,
+            r#"a="=",b=",\"\",c=\"\"",instance="i",job="=\"""#,
+            r#"a="\\",b="x","c,=\"\""="y""#,
+        ] {
+            assert!(matches!(compared(labels), Cow::Borrowed(same) if same == labels));
+        }
+        for (labels, expected) in [
+            (r#"a="""#, ""),
+            (r#"a="",b="""#, ""),
+            (r#"a="",instance="",job="j",z="""#, r#"instance="",job="j""#),
+            (r#"a=",=\"\\",b="",c="x""#, r#"a=",=\"\\",c="x""#),
+            (r#""a,\""="",b="\"",c="""#, r#"b="\"""#),
+            (r#""instance.x"="",x.instance="""#, ""),
+        ] {
+            assert_eq!(compared(labels), expected, "{labels}");
+        }
+    }
+}

@@ -1,0 +1,450 @@
+//! The gateway's store: all groups in memory, and what a push does to them.
+//!
+//! The semantics are the Pushgateway's. The check of a push against all groups is done by indexes, so
+//! its cost grows with the push and not with the number of groups. It may use [`metricsjob_metrics`] and
+//! nothing else of ours; [`crate`] keeps its groups on disk.
+//!
+//! - [`Store`]: the groups, pushes to them, and deletions.
+//! - [`Report`]: what a push brings, rendered as its group will show it. To make one needs no store.
+//! - [`StoredGroup`]: one group as the store holds it.
+//! - `index`: which names and series there are, over all groups; `names`: the former, each with an id.
+//! - [`Rejection`]: what makes a push inconsistent.
+//! - [`Snapshot`]: all groups at one moment.
+//! - [`exposition`]: a snapshot in the formats of a scrape.
+//! - `escaped`: what is in it, for readers that know only the names of the text format 0.0.4.
+//! - [`own`]: the names of a gateway's metrics about itself.
+
+mod escaped;
+pub mod exposition;
+mod group;
+mod index;
+mod labeler;
+mod lines;
+mod names;
+pub mod own;
+mod rejection;
+mod report;
+mod snapshot;
+#[cfg(test)]
+mod tests;
+
+use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
+
+use hashbrown::HashTable;
+
+pub use group::StoredGroup;
+pub use rejection::Rejection;
+pub use report::Report;
+pub use snapshot::Snapshot;
+
+use index::Index;
+use metricsjob_metrics::{GroupingKey, Method, TIME_SERIES};
+
+/// A group may have as many bytes. SQLite keeps no more than 1 GB in one row.
+const MAX_GROUP_BYTES: usize = 256 * 1024 * 1024;
+
+/// All groups of a gateway.
+pub struct Store {
+    hasher: RandomState,
+    /// By slot. One that is empty is in `free`.
+    slots: Vec<Option<Arc<StoredGroup>>>,
+    free: Vec<u32>,
+    /// The slot of each key.
+    by_key: HashTable<u32>,
+    index: Index,
+    len: usize,
+    bytes: usize,
+    max_series: usize,
+}
+
+/// What became of a push, and how to take it back.
+#[must_use]
+pub struct Pushed {
+    pub result: Result<(), Rejection>,
+    /// `None` if nothing has changed.
+    pub undo: Option<Undo>,
+}
+
+/// What was in a slot before a change.
+#[must_use]
+pub struct Undo {
+    slot: u32,
+    before: Option<Arc<StoredGroup>>,
+}
+
+impl Undo {
+    /// The slot that has changed.
+    pub fn slot(&self) -> u32 {
+        self.slot
+    }
+
+    /// How many bytes it keeps.
+    pub fn bytes(&self) -> usize {
+        self.before.as_ref().map_or(0, |group| group.bytes())
+    }
+}
+
+impl Default for Store {
+    fn default() -> Self {
+        Store::new()
+    }
+}
+
+impl Store {
+    /// A store without groups.
+    pub fn new() -> Self {
+        let hasher = RandomState::new();
+        Store {
+            slots: Vec::new(),
+            free: Vec::new(),
+            by_key: HashTable::new(),
+            index: Index::new(hasher.clone()),
+            len: 0,
+            bytes: 0,
+            max_series: usize::MAX,
+            hasher,
+        }
+    }
+
+    /// What the hashes of the store are made with, for [`Report::new`].
+    pub fn hasher(&self) -> RandomState {
+        self.hasher.clone()
+    }
+
+    /// Limits how many series the groups may have together, with two for the push times of each group.
+    /// Pushes that would exceed it are refused; what is there stays.
+    pub fn set_max_series(&mut self, limit: usize) {
+        self.max_series = limit;
+    }
+
+    /// How many groups there are.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// How many series the groups have, without their two push times.
+    pub fn series(&self) -> usize {
+        self.index.series()
+    }
+
+    /// How many bytes of text the groups have.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// The group in `slot`.
+    pub fn group(&self, slot: u32) -> Option<&Arc<StoredGroup>> {
+        self.slots.get(slot as usize)?.as_ref()
+    }
+
+    /// All groups with their slots.
+    pub fn groups(&self) -> impl Iterator<Item = (u32, &Arc<StoredGroup>)> {
+        let slots = (0..).zip(&self.slots);
+        slots.filter_map(|(slot, group)| Some((slot, group.as_ref()?)))
+    }
+
+    /// All groups at this moment.
+    pub fn snapshot(&self) -> Snapshot {
+        Snapshot::new(self.slots.iter().flatten().cloned().collect())
+    }
+
+    /// Does what a Pushgateway does with a push to the group of `key` at `now` (seconds since the epoch).
+    ///
+    /// [`Method::Put`] replaces all families of the group, [`Method::Post`] those of the same name. On
+    /// success the push time is set. A push that is inconsistent, by itself (see [`Report::new`]) or with
+    /// the other groups, sets the failure time; the group is made if need be, and its families stay.
+    ///
+    /// One that cannot even be marked so changes nothing: the push times of a key with an empty label would be
+    /// the same series as those of the key without it, if that has a group.
+    pub fn push(
+        &mut self,
+        key: &GroupingKey,
+        method: Method,
+        report: Result<Report, Rejection>,
+        now: f64,
+    ) -> Pushed {
+        let slot = self.slot_like(key);
+        let old = slot.and_then(|slot| self.group(slot).cloned());
+        if let Some(old) = &old
+            && old.key != *key
+        {
+            let existing = old.key.clone();
+            return Pushed {
+                result: Err(Rejection::Key { existing }),
+                undo: None,
+            };
+        }
+        let slot = slot.unwrap_or_else(|| self.free_slot());
+        let pushed =
+            report.and_then(|report| self.pushed(slot, old.as_deref(), key, method, report, now));
+        let is_new = old.is_none();
+        let (group, result) = match pushed {
+            // Not even a mark is made, as that would make a group.
+            Err(rejection) if is_new && !self.has_room(0, TIME_SERIES.len()) => {
+                self.free.push(slot);
+                return Pushed {
+                    result: Err(match rejection {
+                        full @ Rejection::Full { .. } => full,
+                        _ => Rejection::Full {
+                            limit: self.max_series,
+                        },
+                    }),
+                    undo: None,
+                };
+            }
+            Ok(group) => (group, Ok(())),
+            Err(rejection) => (
+                StoredGroup::refused(key, old.as_deref(), now),
+                Err(rejection),
+            ),
+        };
+        let undo = self.set(slot, Some(Arc::new(group)));
+        Pushed {
+            result,
+            undo: Some(undo),
+        }
+    }
+
+    /// The group as it is after a push, if that is consistent with all others.
+    fn pushed(
+        &mut self,
+        slot: u32,
+        old: Option<&StoredGroup>,
+        key: &GroupingKey,
+        method: Method,
+        report: Report,
+        now: f64,
+    ) -> Result<StoredGroup, Rejection> {
+        let group = StoredGroup::pushed(key, method, report, old, &mut self.index, now);
+        if group.bytes() > MAX_GROUP_BYTES {
+            self.index.forget(&group);
+            return Err(Rejection::TooLarge {
+                limit: MAX_GROUP_BYTES,
+            });
+        }
+        if !old.is_some_and(|old| old.has_same_series(&group)) {
+            self.check(slot, old, &group)?;
+            let taken = old.map_or(0, StoredGroup::time_and_own_series);
+            if !self.has_room(taken, group.time_and_own_series()) {
+                self.index.forget(&group);
+                return Err(Rejection::Full {
+                    limit: self.max_series,
+                });
+            }
+        }
+        Ok(group)
+    }
+
+    /// Whether `needed` series can take the place of `taken` ones. Fewer always can.
+    fn has_room(&self, taken: usize, needed: usize) -> bool {
+        let others = self.series() + TIME_SERIES.len() * self.len - taken;
+        needed <= taken || others.saturating_add(needed) <= self.max_series
+    }
+
+    /// Gives back the memory that was for groups that have gone.
+    pub fn shrink(&mut self) {
+        while let Some(None) = self.slots.last() {
+            self.slots.pop();
+        }
+        let end = self.slots.len();
+        self.free.retain(|slot| (*slot as usize) < end);
+        self.slots.shrink_to(2 * end);
+        self.free.shrink_to(2 * self.free.len());
+        let (slots, hasher) = (&self.slots, &self.hasher);
+        self.by_key.shrink_to(2 * self.len, |slot| {
+            let group = slots[*slot as usize].as_ref();
+            group.map_or(0, |group| hash_of(hasher, &group.key))
+        });
+        self.index.shrink();
+    }
+
+    /// Whether `group` is consistent with all others.
+    fn check(
+        &mut self,
+        slot: u32,
+        old: Option<&StoredGroup>,
+        group: &StoredGroup,
+    ) -> Result<(), Rejection> {
+        let slots = &self.slots;
+        let checked = self.index.check(slot, old, group, |slot| {
+            slots.get(slot as usize)?.as_deref()
+        });
+        if checked.is_err() {
+            self.index.forget(group);
+        }
+        checked
+    }
+
+    /// Deletes the group with exactly this key, if there is one.
+    pub fn delete(&mut self, key: &GroupingKey) -> Option<Undo> {
+        let slot = self.slot_of(key)?;
+        Some(self.set(slot, None))
+    }
+
+    /// Takes back what has led to `undo`. Of several, the last goes first.
+    pub fn undo(&mut self, undo: Undo) {
+        let Undo { slot, before } = undo;
+        if self.group(slot).is_none() && before.is_some() {
+            // It was deleted, which has freed its slot.
+            let free = self.free.iter().rposition(|free| *free == slot);
+            free.map(|free| self.free.remove(free));
+        }
+        let _ = self.set(slot, before);
+    }
+
+    /// Sets the push times of the group in the slot.
+    pub fn set_times(&mut self, slot: u32, push_time: f64, push_failure_time: f64) {
+        if let Some(group) = self.slots[slot as usize].as_mut().map(Arc::make_mut) {
+            group.push_time = push_time;
+            group.push_failure_time = push_failure_time;
+        }
+    }
+
+    /// The group with exactly this key.
+    pub fn group_of(&self, key: &GroupingKey) -> Option<&Arc<StoredGroup>> {
+        self.group(self.slot_of(key)?)
+    }
+
+    /// Does again what a push did that succeeded, after others that may have happened since: without any
+    /// check. What followed it has to be done again too.
+    pub fn push_again(
+        &mut self,
+        key: &GroupingKey,
+        method: Method,
+        report: Report,
+        time: f64,
+    ) -> u32 {
+        let slot = self.slot_of(key).unwrap_or_else(|| self.free_slot());
+        let old = self.group(slot).cloned();
+        let index = &mut self.index;
+        let group = StoredGroup::pushed(key, method, report, old.as_deref(), index, time);
+        self.set(slot, Some(Arc::new(group))).slot
+    }
+
+    /// The same of a push that was refused.
+    pub fn refuse_again(&mut self, key: &GroupingKey, time: f64) -> u32 {
+        let slot = self.slot_of(key).unwrap_or_else(|| self.free_slot());
+        let old = self.group(slot).cloned();
+        let group = StoredGroup::refused(key, old.as_deref(), time);
+        self.set(slot, Some(Arc::new(group))).slot
+    }
+
+    /// Leaves the slot alone, as if there was a group in it.
+    pub fn set_aside(&mut self, slot: u32) {
+        let place = slot as usize;
+        if place >= self.slots.len() {
+            self.free.extend(self.slots.len() as u32..slot);
+            self.slots.resize(place + 1, None);
+        } else {
+            self.free.retain(|free| *free != slot);
+        }
+    }
+
+    /// Puts a group that was kept elsewhere into its slot, without any check. Returns whether it was free
+    /// and the key not there yet.
+    pub fn restore(
+        &mut self,
+        slot: u32,
+        report: Report,
+        times: [f64; 2],
+        key: GroupingKey,
+    ) -> bool {
+        if self.group(slot).is_some() || self.slot_of(&key).is_some() {
+            return false;
+        }
+        self.set_aside(slot);
+        let [push_time, push_failure_time] = times;
+        let index = &mut self.index;
+        let mut group = StoredGroup::pushed(&key, Method::Put, report, None, index, push_time);
+        group.push_failure_time = push_failure_time;
+        let _ = self.set(slot, Some(Arc::new(group)));
+        true
+    }
+
+    fn free_slot(&mut self) -> u32 {
+        self.free.pop().unwrap_or_else(|| {
+            self.slots.push(None);
+            (self.slots.len() - 1) as u32
+        })
+    }
+
+    /// The slot of the group with exactly this key.
+    fn slot_of(&self, key: &GroupingKey) -> Option<u32> {
+        self.find(key, |other| other == key)
+    }
+
+    /// The slot of the group with this key, else of one whose series would carry the same labels of the key.
+    fn slot_like(&self, key: &GroupingKey) -> Option<u32> {
+        let exact = self.slot_of(key);
+        exact.or_else(|| self.find(key, |other| is_same(other, key)))
+    }
+
+    fn find(&self, key: &GroupingKey, is_it: impl Fn(&GroupingKey) -> bool) -> Option<u32> {
+        let is_it = |slot: &u32| {
+            let group = self.slots[*slot as usize].as_ref();
+            group.is_some_and(|group| is_it(&group.key))
+        };
+        self.by_key.find(hash_of(&self.hasher, key), is_it).copied()
+    }
+
+    /// Puts `group` in the slot, in place of what is there.
+    fn set(&mut self, slot: u32, group: Option<Arc<StoredGroup>>) -> Undo {
+        let before = self.slots[slot as usize].take();
+        let is_same_key = match (&before, &group) {
+            (Some(before), Some(group)) => before.key == group.key,
+            (None, None) => true,
+            _ => false,
+        };
+        if let (false, Some(before)) = (is_same_key, &before) {
+            let hash = hash_of(&self.hasher, &before.key);
+            if let Ok(entry) = self.by_key.find_entry(hash, |found| *found == slot) {
+                entry.remove();
+            }
+        }
+        self.len += usize::from(group.is_some());
+        self.len -= usize::from(before.is_some());
+        self.bytes += group.as_ref().map_or(0, |group| group.bytes());
+        self.bytes -= before.as_ref().map_or(0, |before| before.bytes());
+        self.index.change(slot, before.as_deref(), group.as_deref());
+        match group {
+            Some(group) => {
+                let hash = hash_of(&self.hasher, &group.key);
+                self.slots[slot as usize] = Some(group);
+                if !is_same_key {
+                    let (slots, hasher) = (&self.slots, &self.hasher);
+                    self.by_key.insert_unique(hash, slot, |slot| {
+                        let group = slots[*slot as usize].as_ref();
+                        group.map_or(0, |group| hash_of(hasher, &group.key))
+                    });
+                }
+            }
+            None => self.free.push(slot),
+        }
+        Undo { slot, before }
+    }
+}
+
+/// The labels of the key besides `job`, without empty ones, which are the same as none.
+fn identity(key: &GroupingKey) -> impl Iterator<Item = (&str, &str)> {
+    let labels = key.labels().iter();
+    labels.filter(|(_, value)| !value.is_empty())
+}
+
+fn is_same(a: &GroupingKey, b: &GroupingKey) -> bool {
+    a.job() == b.job() && identity(a).eq(identity(b))
+}
+
+fn hash_of(hasher: &RandomState, key: &GroupingKey) -> u64 {
+    use std::hash::{Hash, Hasher};
+    let mut state = hasher.build_hasher();
+    key.job().hash(&mut state);
+    for label in identity(key) {
+        label.hash(&mut state);
+    }
+    state.finish()
+}

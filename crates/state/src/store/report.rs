@@ -1,0 +1,239 @@
+//! What a push brings, rendered as its group will show it.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
+
+use super::group::Meta;
+use super::labeler::Labeler;
+use super::lines;
+use super::{MAX_GROUP_BYTES, Rejection};
+use metricsjob_metrics::check::{
+    CheckError, check_key_label, check_metric, check_name, check_suffixes, check_value,
+};
+use metricsjob_metrics::text::encode::Opening;
+use metricsjob_metrics::{Family, GroupingKey, Metric, Names, TIME_SERIES, excerpt, protobuf};
+
+/// How many bytes the lines of a report may have for each byte of its body, and how many in any case.
+const FACTOR: usize = 64;
+const ANYWAY: usize = 16 * 1024 * 1024;
+
+/// Where the families of a report are from.
+#[derive(Clone, Copy, PartialEq)]
+enum Origin {
+    Push,
+    /// They are in the state, so a version took them, perhaps one with fewer rules.
+    State,
+}
+
+/// About what a line has beside its name and labels.
+const LINE: usize = 40;
+
+/// What a push brings, rendered as its group will show it, and checked as far as one push shows.
+pub struct Report {
+    /// Sorted by name.
+    pub(super) families: Vec<ReportFamily>,
+    /// Their sample lines, in this order.
+    pub(super) lines: String,
+    /// What tells their series from all others, in this order.
+    pub(super) series: Vec<u64>,
+}
+
+pub(super) struct ReportFamily {
+    /// Made here, so that the thread with the store has less to do.
+    pub meta: Arc<Meta>,
+    /// Where its lines and its series end.
+    pub lines_end: u32,
+    pub series_end: u32,
+    /// The family as a protobuf message, if text cannot hold it.
+    pub native: Option<Box<[u8]>>,
+}
+
+impl Report {
+    /// The report of `families` that are pushed to the group of `key`. The key's labels overwrite the
+    /// series' own, and a series without `instance` gets an empty one. Families named like the gateway's
+    /// two push times are dropped, though they must not have timestamps either. Metrics and labels may have
+    /// `names`. `hasher` is that of the [`Store`](super::Store) it is for.
+    ///
+    /// # Errors
+    ///
+    /// The first of the Pushgateway's rules that is broken within the push, see
+    /// [`check`](metricsjob_metrics::check).
+    pub fn new(
+        key: &GroupingKey,
+        families: Vec<Family>,
+        names: Names,
+        hasher: &RandomState,
+    ) -> Result<Report, Rejection> {
+        Report::within(key, families, names, hasher, MAX_GROUP_BYTES, Origin::Push)
+    }
+
+    /// The report of what was taken before, perhaps by a version with fewer rules: how series are written, and
+    /// what their values are, is not checked again.
+    ///
+    /// # Errors
+    ///
+    /// As of [`Report::new`], by the rules that have always been.
+    pub fn stored(
+        key: &GroupingKey,
+        families: Vec<Family>,
+        hasher: &RandomState,
+    ) -> Result<Report, Rejection> {
+        let names = Names::Utf8;
+        Report::within(key, families, names, hasher, MAX_GROUP_BYTES, Origin::State)
+    }
+
+    /// The same of what came in a body of so many bytes: a small one must not take much memory, which it
+    /// would where each of its lines gets long labels of the key.
+    ///
+    /// # Errors
+    ///
+    /// [`Rejection::TooLarge`] too.
+    pub fn of_body(
+        bytes: usize,
+        key: &GroupingKey,
+        families: Vec<Family>,
+        names: Names,
+        hasher: &RandomState,
+    ) -> Result<Report, Rejection> {
+        let limit = bytes.saturating_mul(FACTOR).saturating_add(ANYWAY);
+        let limit = limit.min(MAX_GROUP_BYTES);
+        Report::within(key, families, names, hasher, limit, Origin::Push)
+    }
+
+    fn within(
+        key: &GroupingKey,
+        mut families: Vec<Family>,
+        names: Names,
+        hasher: &RandomState,
+        limit: usize,
+        origin: Origin,
+    ) -> Result<Report, Rejection> {
+        let is_time = |family: &Family| TIME_SERIES.contains(&family.name.as_str());
+        for family in families.iter().filter(|family| is_time(family)) {
+            check_timestamps(family)?;
+        }
+        families.retain(|family| !family.metrics.is_empty() && !is_time(family));
+        families.sort_by(|a, b| a.name.cmp(&b.name));
+        check_among(&families, names)?;
+        let labeler = Labeler::new(key);
+        let metrics = families.iter().map(|family| family.metrics.len()).sum();
+        let mut report = Report {
+            families: Vec::with_capacity(families.len()),
+            lines: String::with_capacity(limit.min(metrics * 100)),
+            series: Vec::with_capacity(metrics),
+        };
+        let mut labels = String::new();
+        for family in families {
+            for name in key.labels().keys() {
+                check_key_label(&family, name)?;
+            }
+            let first = report.series.len();
+            // Other names have been refused.
+            let opening = match names {
+                Names::Legacy => Opening::Plain(&family.name),
+                Names::Utf8 => Opening::of(&family.name),
+            };
+            let mut is_legacy = labeler.is_legacy() && opening.is_plain();
+            for metric in &family.metrics {
+                let has_legacy_labels = check_metric(&family, metric, names)?;
+                is_legacy &= has_legacy_labels;
+                if origin == Origin::Push {
+                    check_value(&family, metric)?;
+                }
+                labels.clear();
+                let has_empty = labeler.write(&mut labels, &metric.labels, has_legacy_labels);
+                report.series.push(match has_empty {
+                    true => hash(hasher, &family.name, &lines::compared(&labels)),
+                    false => hash(hasher, &family.name, &labels),
+                });
+                let line = family.name.len() + labels.len() + LINE;
+                let needed = line.saturating_mul(lines::count(&metric.value));
+                if needed > limit.saturating_sub(report.lines.len()) {
+                    return Err(Rejection::TooLarge { limit });
+                }
+                lines::samples(&mut report.lines, &opening, &labels, &metric.value);
+            }
+            check_once(&family, &report.series[first..], &labeler, origin)?;
+            let native = protobuf::exceeds_text(&family)
+                .then(|| protobuf::encode(std::slice::from_ref(&family)).into());
+            report.families.push(ReportFamily {
+                meta: Meta::new(&family.name, family.kind, family.help, is_legacy, hasher).into(),
+                lines_end: report.lines.len() as u32,
+                series_end: report.series.len() as u32,
+                native,
+            });
+        }
+        Ok(report)
+    }
+}
+
+fn check_timestamps(family: &Family) -> Result<(), CheckError> {
+    let mut metrics = family.metrics.iter();
+    match metrics.find(|metric| metric.timestamp_ms.is_some()) {
+        None => Ok(()),
+        Some(metric) => Err(CheckError::Timestamp {
+            series: excerpt::series(&family.name, &metric.labels),
+        }),
+    }
+}
+
+/// What tells a series from all others.
+fn hash(hasher: &RandomState, name: &str, labels: &str) -> u64 {
+    hasher.hash_one((name, labels))
+}
+
+/// Whether the families, sorted by name, can stand beside each other.
+fn check_among(families: &[Family], names: Names) -> Result<(), CheckError> {
+    for pair in families.windows(2) {
+        if pair[0].name == pair[1].name {
+            let name = excerpt::word(&pair[0].name).into_owned();
+            return Err(CheckError::DuplicateFamily(name));
+        }
+    }
+    for family in families {
+        check_name(&family.name, names)?;
+    }
+    check_suffixes(families, |name| {
+        families
+            .binary_search_by(|family| family.name.as_str().cmp(name))
+            .is_ok()
+    })
+}
+
+/// Whether no two series of the family are the same, now that the key's labels are theirs.
+fn check_once(
+    family: &Family,
+    hashes: &[u64],
+    labeler: &Labeler,
+    origin: Origin,
+) -> Result<(), CheckError> {
+    if hashes.len() < 2 {
+        return Ok(());
+    }
+    let mut seen: HashMap<u64, &Metric> = HashMap::with_capacity(hashes.len());
+    for (hash, metric) in hashes.iter().zip(&family.metrics) {
+        let Some(other) = seen.insert(*hash, metric) else {
+            continue;
+        };
+        let written = |metric: &Metric| {
+            let mut labels = String::new();
+            labeler.write(&mut labels, &metric.labels, false);
+            labels
+        };
+        let (labels, others) = (written(metric), written(other));
+        let series = |metric: &Metric| excerpt::series(&family.name, &metric.labels);
+        if labels == others {
+            return Err(CheckError::DuplicateSeries {
+                series: series(metric),
+            });
+        }
+        if origin == Origin::Push && lines::compared(&labels) == lines::compared(&others) {
+            return Err(CheckError::EmptyLabel {
+                series: series(metric),
+                other: series(other),
+            });
+        }
+    }
+    Ok(())
+}

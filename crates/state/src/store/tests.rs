@@ -1,0 +1,378 @@
+//! The store beside a model that checks all groups anew with each push.
+
+use std::collections::BTreeMap;
+
+use rand::rngs::ChaCha8Rng;
+use rand::seq::IndexedRandom;
+use rand::{RngExt, SeedableRng};
+
+use super::*;
+use metricsjob_metrics::escaping::Escaping;
+use metricsjob_metrics::{
+    Family, Group, Kind, Labels, Names, TIME_SERIES, Value, protobuf, series_name, text,
+};
+
+/// Families that get into each other's way: of one name, and of a name that another's series have.
+const FAMILIES: [&str; 13] = [
+    "# TYPE m gauge\nm 1\n",
+    "# TYPE m gauge\nm{a=\"x\"} 2\n",
+    "# TYPE m gauge\nm{b=\"\"} 9\nm{a=\"x\",instance=\"\"} 9\n",
+    "# TYPE m gauge\nm 1\nm{a=\"x\"} 2\nm{a=\"y\"} 3\n",
+    "# TYPE m gauge\n# HELP m Help.\nm{instance=\"x\"} 4\n",
+    "# TYPE m counter\nm 5\n",
+    "m 6\n",
+    "# TYPE s summary\ns_sum 1\ns_count 1\n",
+    "# TYPE s_count gauge\ns_count 7\n",
+    "# TYPE h histogram\nh_bucket{le=\"+Inf\"} 1\nh_sum 1\nh_count 1\n",
+    "# TYPE h_bucket gauge\nh_bucket{a=\"x\"} 8\n",
+    "# TYPE pushgateway_build_info counter\npushgateway_build_info{a=\"x\"} 1\n",
+    "# TYPE pushgateway_build_info gauge\npushgateway_build_info{a=\"x\"} 1\n",
+];
+
+fn key(labels: &[(&str, &str)]) -> GroupingKey {
+    let labels = labels
+        .iter()
+        .map(|(name, value)| (name.to_string(), value.to_string()));
+    GroupingKey::new("j", labels).unwrap()
+}
+
+/// Their series are the same where a push has the labels that the key has not.
+fn keys() -> [GroupingKey; 5] {
+    [
+        key(&[]),
+        key(&[("instance", "x")]),
+        key(&[("a", "x")]),
+        key(&[("a", "x"), ("instance", "x")]),
+        key(&[("b", "")]),
+    ]
+}
+
+/// Whether the groups can be scraped together.
+fn is_consistent<'a>(groups: impl Iterator<Item = &'a Group> + Clone) -> bool {
+    let mut kinds: BTreeMap<&str, Kind> = own::FAMILIES.into_iter().collect();
+    let mut series = std::collections::HashSet::new();
+    let compared = |name: &str, labels: Labels| {
+        let labels = labels.iter().filter(|(_, value)| !value.is_empty());
+        series_name(name, &labels.collect())
+    };
+    for group in groups {
+        let time = group.series_labels(&Labels::new());
+        if !series.insert(compared(TIME_SERIES[0], time)) {
+            return false;
+        }
+        for family in &group.families {
+            if *kinds.entry(&family.name).or_insert(family.kind) != family.kind {
+                return false;
+            }
+            for metric in &family.metrics {
+                let labels = group.series_labels(&metric.labels);
+                if !series.insert(compared(&family.name, labels)) {
+                    return false;
+                }
+            }
+        }
+    }
+    !kinds.iter().any(|(name, kind)| {
+        let suffixes: &[&str] = match kind {
+            Kind::Histogram => &["_count", "_sum", "_bucket"],
+            Kind::Summary => &["_count", "_sum"],
+            _ => &[],
+        };
+        let is_taken = |suffix| kinds.contains_key(format!("{name}{suffix}").as_str());
+        suffixes.iter().any(is_taken)
+    })
+}
+
+type Model = BTreeMap<GroupingKey, Group>;
+
+/// The group after the push, whose consistency is not checked.
+fn pushed(model: &Model, key: &GroupingKey, method: Method, report: &[Family]) -> Group {
+    let old = match method {
+        Method::Put => None,
+        Method::Post => model.get(key),
+    };
+    let mut families: Vec<Family> = old.map_or(Vec::new(), |group| group.families.clone());
+    families.retain(|family| report.iter().all(|new| new.name != family.name));
+    families.extend(report.iter().cloned());
+    families.sort_by(|a, b| a.name.cmp(&b.name));
+    Group {
+        key: key.clone(),
+        families,
+        push_time: 0.0,
+        push_failure_time: 0.0,
+    }
+}
+
+/// What a group shows: its series with their values.
+fn shown<'a>(groups: impl Iterator<Item = &'a Group>) -> BTreeMap<String, String> {
+    let series = groups.flat_map(|group| {
+        let families = group.families.iter();
+        families.flat_map(|family| {
+            let metrics = family.metrics.iter();
+            metrics.map(|metric| {
+                let labels = group.series_labels(&metric.labels);
+                (
+                    series_name(&family.name, &labels),
+                    format!("{:?}", metric.value),
+                )
+            })
+        })
+    });
+    series.collect()
+}
+
+fn shown_by(store: &Store) -> BTreeMap<String, String> {
+    let groups: Vec<Group> = store.groups().map(|(_, group)| group.to_group()).collect();
+    for (_, group) in store.groups() {
+        assert!(group.bytes() >= group.exposition().len());
+    }
+    let shown = shown(groups.iter());
+    let scraped = exposition::text(&store.snapshot(), &[], Escaping::AllowUtf8).pieces;
+    let scraped = text::parse(scraped.concat().as_bytes()).unwrap();
+    let series = scraped.iter().flat_map(|family| {
+        let metrics = family.metrics.iter();
+        metrics.map(|metric| {
+            (
+                series_name(&family.name, &metric.labels),
+                format!("{:?}", metric.value),
+            )
+        })
+    });
+    let mut series: BTreeMap<String, String> = series.collect();
+    series.retain(|series, _| !series.starts_with("push_"));
+    assert_eq!(series, shown);
+    shown
+}
+
+#[test]
+fn as_if_all_groups_were_checked() {
+    let mut random = ChaCha8Rng::seed_from_u64(1);
+    let keys = keys();
+    let (mut taken, mut refused) = (0, 0);
+    for _ in 0..120 {
+        let mut store = Store::new();
+        let mut model = Model::new();
+        for step in 0..60 {
+            let key = keys.choose(&mut random).unwrap();
+            let undone = random.random_ratio(1, 5);
+            let before = shown_by(&store);
+            let series = store.series();
+            if random.random_ratio(1, 8) {
+                let undo = store.delete(key);
+                assert_eq!(undo.is_some(), model.contains_key(key));
+                match undo {
+                    Some(undo) if undone => store.undo(undo),
+                    _ => drop(model.remove(key)),
+                }
+            } else {
+                let method = *[Method::Put, Method::Post].choose(&mut random).unwrap();
+                let count = random.random_range(0..4);
+                let body: String = FAMILIES.sample(&mut random, count).copied().collect();
+                let Ok(families) = text::parse(body.as_bytes()) else {
+                    continue;
+                };
+                let group = pushed(&model, key, method, &families);
+                let others = model.values().filter(|group| group.key != *key);
+                let is_consistent = is_consistent(others.chain([&group]));
+                let report = Report::new(key, families, Names::Legacy, &store.hasher());
+                let Pushed { result, undo } = store.push(key, method, report, f64::from(step));
+                assert_eq!(
+                    result.is_ok(),
+                    is_consistent,
+                    "{key}: {body}{result:?} {model:?}"
+                );
+                match is_consistent {
+                    true => taken += 1,
+                    false => refused += 1,
+                }
+                if undone {
+                    undo.into_iter().for_each(|undo| store.undo(undo));
+                    assert_eq!((shown_by(&store), store.series()), (before, series));
+                } else if is_consistent {
+                    model.insert(key.clone(), group);
+                } else if !matches!(result, Err(Rejection::Key { .. })) {
+                    let refused = pushed(&model, key, Method::Post, &[]);
+                    model.entry(key.clone()).or_insert(refused);
+                }
+            }
+            assert_eq!(shown_by(&store), shown(model.values()));
+            assert_eq!(store.len(), model.len());
+            assert_eq!(store.series(), shown_by(&store).len());
+        }
+        keys.iter().for_each(|key| drop(store.delete(key)));
+        assert_eq!((store.len(), store.series(), store.bytes()), (0, 0, 0));
+    }
+    println!("{taken} pushes taken, {refused} refused");
+    assert!(taken > 1000 && refused > 1000);
+}
+
+/// Each in a body of its own may take more memory, by its size, than all of them in one.
+#[test]
+fn many_native_histograms_that_came_one_by_one() {
+    // `h0` with one series, whose native histogram has a zero threshold and nothing else.
+    let message = |name: &str| {
+        let metric = [0x3a, 9, 0x31, 0, 0, 0, 0, 0, 0, 0xf0, 0x3f];
+        let mut message = vec![0x0a, name.len() as u8];
+        message.extend(name.as_bytes());
+        message.extend([0x18, 4, 0x22, metric.len() as u8]);
+        message.extend(metric);
+        message.insert(0, message.len() as u8);
+        message
+    };
+    let mut store = Store::new();
+    for count in 0..1000 {
+        let body = message(&format!("h{count}"));
+        let families = protobuf::decode(&body, &text::Limits::default()).unwrap();
+        assert!(protobuf::exceeds_text(&families[0]), "{families:?}");
+        let report = Report::new(&key(&[]), families, Names::Legacy, &store.hasher());
+        let pushed = store.push(&key(&[]), Method::Post, report, 1.0);
+        assert!(pushed.result.is_ok());
+    }
+    let group = store.group_of(&key(&[])).unwrap().clone();
+    assert!(protobuf::decode(&group.natives(), &text::Limits::default()).is_err());
+    let families = group.to_group().families;
+    assert_eq!(families.len(), 1000);
+    assert!(families.iter().all(protobuf::exceeds_text));
+    assert!(group.bytes() >= group.exposition().len() + group.natives().len());
+}
+
+#[test]
+fn a_small_body_takes_no_much_memory_by_long_labels() {
+    let key = key(&[("l", &"v".repeat(60_000))]);
+    let body = "m{a=\"1\"} 1\n".repeat(1000);
+    let families = text::parse(body.as_bytes()).unwrap();
+    let hasher = RandomState::new();
+    let report = |bytes| Report::of_body(bytes, &key, families.clone(), Names::Legacy, &hasher);
+    assert!(matches!(
+        report(body.len()),
+        Err(Rejection::TooLarge { .. })
+    ));
+    let families = text::parse(b"m 1\n").unwrap();
+    assert!(Report::of_body(4, &key, families, Names::Legacy, &hasher).is_ok());
+}
+
+/// What the gateway says of itself, and no push need agree with.
+fn unreserved() -> [Family; 4] {
+    let labels = |name: &str, value: &str| [(name, value)].into();
+    [
+        Family::new(
+            "http_requests_total",
+            "Of the gateway.",
+            Kind::Counter,
+            [(labels("endpoint", "/"), Value::Number(1.0))],
+        ),
+        Family::new(
+            "http_request_duration_seconds",
+            "Of the gateway.",
+            Kind::Histogram,
+            [(labels("endpoint", "/"), Value::zero(Kind::Histogram))],
+        ),
+        Family::gauge("system_tcp_connections", "Of the gateway.", 2.0),
+        Family::gauge("pushgateway_http_push_size_bytes", "No, reserved.", 3.0),
+    ]
+}
+
+/// The names, types and helps of `names` in a scrape after a push of `text`, and how many series each has:
+/// in the text format and in protobuf, which are the same.
+fn scraped_with_own(text: &str, escaping: Escaping) -> Vec<String> {
+    let mut store = Store::new();
+    let key = key(&[]);
+    let families = text::parse_names(text.as_bytes(), &text::Limits::default(), Names::Utf8);
+    let report = Report::new(&key, families.unwrap(), Names::Utf8, &store.hasher());
+    let pushed = store.push(&key, Method::Put, report, 1.0);
+    assert_eq!(pushed.result, Ok(()), "{text}");
+    let own = &unreserved()[..3];
+    let snapshot = store.snapshot();
+    let lines = exposition::text(&snapshot, own, escaping).pieces.concat();
+    let parsed = text::parse_names(lines.as_bytes(), &text::Limits::default(), Names::Utf8);
+    let mut parsed = parsed.unwrap();
+    let openmetrics = exposition::openmetrics(&snapshot, own, escaping).pieces;
+    assert!(openmetrics.concat().ends_with("# EOF\n"));
+    let messages = exposition::protobuf(&snapshot, own, escaping).pieces;
+    let mut messages = protobuf::decode_again(&messages).unwrap();
+    let mut all = [&mut parsed, &mut messages].map(|families| {
+        families.retain(|family| !metricsjob_metrics::TIME_SERIES.contains(&family.name.as_str()));
+        families.sort_by(|a, b| a.name.cmp(&b.name));
+        let shown = families.iter().map(|family| {
+            let Family {
+                name,
+                help,
+                kind,
+                metrics,
+            } = family;
+            format!("{name} {kind} {help:?} {}", metrics.len())
+        });
+        shown.collect::<Vec<_>>()
+    });
+    let [text, messages] = &mut all;
+    assert_eq!(text, messages);
+    std::mem::take(text)
+}
+
+#[test]
+fn own_metrics_give_way_to_what_is_pushed() {
+    let names = [
+        "http_request_duration_seconds",
+        "http_requests_total",
+        "system_tcp_connections",
+    ];
+    let shown = |text| scraped_with_own(text, Escaping::Underscores);
+    let own = [
+        "http_request_duration_seconds histogram \"Of the gateway.\" 1",
+        "http_requests_total counter \"Of the gateway.\" 1",
+        "system_tcp_connections gauge \"Of the gateway.\" 1",
+    ];
+    for name in names {
+        assert!(!own::is_reserved(name), "{name}");
+    }
+    assert!(own::is_reserved(&unreserved()[3].name));
+    assert_eq!(shown(""), own);
+    // Of the same type they are beside each other, and the help is what was pushed.
+    let same = shown(
+        "# HELP http_requests_total Mine.\n# TYPE http_requests_total counter\nhttp_requests_total 5\n",
+    );
+    assert_eq!(same[1], "http_requests_total counter \"Mine.\" 2");
+    assert_eq!([&same[0], &same[2]], [own[0], own[2]]);
+    // Of another, or with its series, they are not.
+    for (pushed, expected) in [
+        (
+            "# TYPE http_requests_total gauge\nhttp_requests_total 5\n",
+            vec![own[0], "http_requests_total gauge \"\" 1", own[2]],
+        ),
+        (
+            "http_request_duration_seconds_sum 5\n",
+            vec![
+                "http_request_duration_seconds_sum untyped \"\" 1",
+                own[1],
+                own[2],
+            ],
+        ),
+        (
+            "# TYPE http_request_duration_seconds summary\nhttp_request_duration_seconds_sum 1\nhttp_request_duration_seconds_count 1\n",
+            vec![
+                "http_request_duration_seconds summary \"\" 1",
+                own[1],
+                own[2],
+            ],
+        ),
+        // It would be no counter in OpenMetrics beside ours.
+        (
+            "# TYPE system_tcp_connections_total counter\nsystem_tcp_connections_total 5\n",
+            vec![
+                own[0],
+                own[1],
+                "system_tcp_connections_total counter \"\" 1",
+            ],
+        ),
+        // Names that become the same for this reader.
+        (
+            "# TYPE \"http.requests.total\" gauge\n{\"http.requests.total\"} 5\n",
+            vec![own[0], "http_requests_total gauge \"\" 1", own[2]],
+        ),
+    ] {
+        assert_eq!(shown(pushed), expected, "{pushed}");
+    }
+    // Another reader has both.
+    let dots = "# TYPE \"http.requests.total\" gauge\n{\"http.requests.total\"} 5\n";
+    assert_eq!(scraped_with_own(dots, Escaping::AllowUtf8).len(), 4);
+}

@@ -1,0 +1,95 @@
+//! The loop that takes connections.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use tokio::net::{TcpListener, UnixListener};
+use tracing::{Level, enabled, error};
+
+use super::connection::{self, Peer, Site};
+use super::stream::Stream;
+use metricsjob_system::panics::point;
+
+/// A listener within the runtime.
+pub enum Acceptor {
+    Tcp(TcpListener),
+    Unix(UnixListener),
+}
+
+impl Acceptor {
+    async fn accept(&self) -> io::Result<(Stream, Option<SocketAddr>)> {
+        match self {
+            Acceptor::Tcp(listener) => {
+                let (stream, client) = listener.accept().await?;
+                // An answer is one write; it fails on a connection that is closed already.
+                let _ = stream.set_nodelay(true);
+                Ok((Stream::Tcp(stream), Some(client)))
+            }
+            Acceptor::Unix(listener) => {
+                let (stream, _) = listener.accept().await?;
+                Ok((Stream::Unix(stream), None))
+            }
+        }
+    }
+}
+
+/// How long to wait when there are too many open files.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// At most one line in such a time says that no connection can be taken.
+const SAID_EVERY: Duration = Duration::from_secs(10);
+
+/// Takes connections until it is dropped.
+pub async fn accept(site: &Arc<Site>, acceptor: &Acceptor) {
+    let mut said: Option<Instant> = None;
+    loop {
+        let (stream, client) = match acceptor.accept().await {
+            Ok(accepted) => accepted,
+            Err(error) if is_of_one_connection(&error) => continue,
+            Err(error) => {
+                if said.is_none_or(|said| said.elapsed() >= SAID_EVERY) {
+                    said = Some(Instant::now());
+                    error!(err = %error, "Could not accept a connection");
+                }
+                site.pool.evict();
+                tokio::time::sleep(PAUSE).await;
+                continue;
+            }
+        };
+        let client = Peer {
+            address: client.map(|client| client.ip()),
+            // Only the debug log shows it.
+            text: client
+                .filter(|_| enabled!(Level::DEBUG))
+                .map(|client| client.to_string().into()),
+        };
+        let place = site.pool.enter().await;
+        point("accept");
+        tokio::spawn(connection::serve(Arc::clone(site), place, stream, client));
+    }
+}
+
+/// Errors that accept(2) passes on from the connection, which is over; the next one may be well.
+fn is_of_one_connection(error: &io::Error) -> bool {
+    let number = error.raw_os_error().map(Errno::from_raw);
+    matches!(
+        number,
+        Some(
+            Errno::ECONNABORTED
+                | Errno::ECONNRESET
+                | Errno::EINTR
+                | Errno::EPERM
+                | Errno::EPROTO
+                | Errno::ENETDOWN
+                | Errno::ENETUNREACH
+                | Errno::EHOSTDOWN
+                | Errno::EHOSTUNREACH
+                | Errno::ENONET
+                | Errno::ENOPROTOOPT
+                | Errno::EOPNOTSUPP
+        )
+    )
+}

@@ -1,0 +1,340 @@
+//! A log on stderr like that of Prometheus' servers: one line for each event of [`tracing`], of pairs that
+//! programs can read.
+
+use std::fmt::{self, Write as _};
+use std::io::{self, Write as _};
+use std::panic;
+use std::thread;
+use std::time::SystemTime;
+
+use tracing::field::{Field, Visit};
+use tracing::level_filters::LevelFilter;
+use tracing::{Event, Metadata, Subscriber};
+use tracing_subscriber::Layer;
+use tracing_subscriber::layer::{Context, SubscriberExt};
+
+use metricsjob_system::panics;
+
+fn name(level: tracing::Level) -> &'static str {
+    match level {
+        tracing::Level::ERROR => "error",
+        tracing::Level::WARN => "warn",
+        tracing::Level::INFO => "info",
+        tracing::Level::DEBUG => "debug",
+        tracing::Level::TRACE => "trace",
+    }
+}
+
+/// How a line is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    Logfmt,
+    Json,
+}
+
+/// Writes events of `least` and above to stderr, from here to the end of the process.
+pub fn install(least: LevelFilter, format: Format) {
+    let subscriber = subscriber(least, format, |line| {
+        // There is no other place to say so.
+        let _ = io::stderr().write_all(line);
+    });
+    // It fails where there is one already, which then is somebody's own.
+    let _ = tracing::subscriber::set_global_default(subscriber);
+    panic::set_hook(Box::new(|info| {
+        let thread = thread::current();
+        let place = info.location().map(ToString::to_string);
+        tracing::error!(
+            thread = thread.name().unwrap_or_default(),
+            place,
+            err = panics::message(info.payload()),
+            "a panic, which is a bug of metricsjob"
+        );
+    }));
+}
+
+/// Gives each line, with its line break, to `sink`.
+pub fn subscriber(
+    least: LevelFilter,
+    format: Format,
+    sink: impl Fn(&[u8]) + Send + Sync + 'static,
+) -> impl Subscriber + Send + Sync {
+    tracing_subscriber::registry().with(Lines {
+        least,
+        format,
+        sink,
+    })
+}
+
+/// Makes a line of each event. Spans are none of it.
+struct Lines<S> {
+    least: LevelFilter,
+    format: Format,
+    sink: S,
+}
+
+/// Libraries write what they do for their own developers.
+fn is_ours(metadata: &Metadata) -> bool {
+    let crate_name = metadata.target().split("::").next();
+    crate_name.is_some_and(|name| name == "metricsjob" || name.starts_with("metricsjob_"))
+}
+
+impl<S: Subscriber, F: Fn(&[u8]) + 'static> Layer<S> for Lines<F> {
+    fn enabled(&self, metadata: &Metadata, _: Context<'_, S>) -> bool {
+        *metadata.level() <= self.least && is_ours(metadata)
+    }
+
+    /// So that others cost next to nothing.
+    fn max_level_hint(&self) -> Option<LevelFilter> {
+        Some(self.least)
+    }
+
+    fn on_event(&self, event: &Event, _: Context<'_, S>) {
+        let mut fields = Fields {
+            format: self.format,
+            message: String::new(),
+            line: String::new(),
+        };
+        event.record(&mut fields);
+        let mut line = String::with_capacity(100 + fields.message.len() + fields.line.len());
+        let time = humantime::format_rfc3339_millis(SystemTime::now());
+        self.format.pair("ts", &time.to_string(), &mut line);
+        let level = name(*event.metadata().level());
+        self.format.pair("level", level, &mut line);
+        self.format.pair("msg", &fields.message, &mut line);
+        line.push_str(&fields.line);
+        line.push_str(match self.format {
+            Format::Logfmt => "\n",
+            Format::Json => "}\n",
+        });
+        (self.sink)(line.as_bytes());
+    }
+}
+
+/// What an event says, and how far its line is written. The fields' names are plain words, and their values
+/// can be anything.
+struct Fields {
+    format: Format,
+    message: String,
+    line: String,
+}
+
+impl Fields {
+    /// A value that JSON has without quotes.
+    fn bare(&mut self, field: &Field, value: &str) {
+        match self.format {
+            Format::Logfmt => self.record_str(field, value),
+            Format::Json => {
+                self.line.push_str(self.format.separator());
+                quote(field.name(), &mut self.line);
+                self.line.push(':');
+                self.line.push_str(value);
+            }
+        }
+    }
+}
+
+impl Visit for Fields {
+    fn record_str(&mut self, field: &Field, value: &str) {
+        match field.name() {
+            "message" => value.clone_into(&mut self.message),
+            name => {
+                // Others stand before it.
+                self.line.push_str(self.format.separator());
+                self.format.value(name, value, &mut self.line);
+            }
+        }
+    }
+
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        self.bare(field, &value.to_string());
+    }
+
+    fn record_i64(&mut self, field: &Field, value: i64) {
+        self.bare(field, &value.to_string());
+    }
+
+    fn record_f64(&mut self, field: &Field, value: f64) {
+        match value.is_finite() {
+            true => self.bare(field, &value.to_string()),
+            false => self.record_str(field, &value.to_string()),
+        }
+    }
+
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        self.bare(field, &value.to_string());
+    }
+
+    /// What is given by its `Display` comes here too.
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        self.record_str(field, &format!("{value:?}"));
+    }
+}
+
+impl Format {
+    fn separator(self) -> &'static str {
+        match self {
+            Format::Logfmt => " ",
+            Format::Json => ",",
+        }
+    }
+
+    /// Appends one of the pairs that a line begins with.
+    fn pair(self, name: &str, value: &str, line: &mut String) {
+        line.push_str(match (self, line.is_empty()) {
+            (Format::Logfmt, true) => "",
+            (Format::Json, true) => "{",
+            (_, false) => self.separator(),
+        });
+        self.value(name, value, line);
+    }
+
+    fn value(self, name: &str, value: &str, line: &mut String) {
+        match self {
+            Format::Logfmt => {
+                line.push_str(name);
+                line.push('=');
+                match is_plain(value) {
+                    true => line.push_str(value),
+                    false => quote(value, line),
+                }
+            }
+            Format::Json => {
+                quote(name, line);
+                line.push(':');
+                quote(value, line);
+            }
+        }
+    }
+}
+
+fn is_plain(value: &str) -> bool {
+    let is_plain = |c: char| match c {
+        '=' | '"' => false,
+        ' '..='~' => c != ' ',
+        _ => c.is_alphanumeric(),
+    };
+    !value.is_empty() && value.chars().all(is_plain)
+}
+
+/// Nothing in it ends the quotes or the line, or steers a terminal.
+fn quote(value: &str, line: &mut String) {
+    line.push('"');
+    for c in value.chars() {
+        match c {
+            '"' | '\\' => line.extend(['\\', c]),
+            '\n' => line.push_str("\\n"),
+            '\r' => line.push_str("\\r"),
+            '\t' => line.push_str("\\t"),
+            ' '..='~' => line.push(c),
+            _ if c.is_alphanumeric() => line.push(c),
+            // As Go and JSON write it.
+            _ => {
+                for unit in c.encode_utf16(&mut [0; 2]) {
+                    // Writing to a string does not fail.
+                    let _ = write!(line, "\\u{unit:04x}");
+                }
+            }
+        }
+    }
+    line.push('"');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::{Arc, Mutex};
+
+    use tracing::{debug, error, info, trace, warn};
+
+    /// What is logged, without the time.
+    fn logged(least: LevelFilter, format: Format, write: impl Fn()) -> String {
+        let lines = Arc::new(Mutex::new(String::new()));
+        let kept = Arc::clone(&lines);
+        let sink = move |line: &[u8]| {
+            kept.lock().unwrap().push_str(str::from_utf8(line).unwrap());
+        };
+        tracing::subscriber::with_default(subscriber(least, format, sink), write);
+        let lines = lines.lock().unwrap();
+        let untimed = |line: &str| {
+            let (start, rest) = match format {
+                Format::Logfmt => line.split_once(" ").unwrap(),
+                Format::Json => line.split_once(",").unwrap(),
+            };
+            assert!(start.starts_with(["ts=2", "{\"ts\":\"2"][format as usize]));
+            format!("{rest}\n")
+        };
+        lines.lines().map(untimed).collect()
+    }
+
+    #[test]
+    fn values_are_quoted_where_needed() {
+        let lines = logged(LevelFilter::DEBUG, Format::Logfmt, || {
+            info!(address = "127.0.0.1:9091", "Listening on");
+            debug!(a = "", b = %"ümlaut", c = 1.5, d = 7_u64, e = true, f = -1, "x");
+            let error = io::Error::other("no way");
+            debug!(err = %error, path = ?"a", "{} of {}", 1, 2);
+        });
+        assert_eq!(
+            lines,
+            "level=info msg=\"Listening on\" address=127.0.0.1:9091\n\
+             level=debug msg=x a=\"\" b=ümlaut c=1.5 d=7 e=true f=-1\n\
+             level=debug msg=\"1 of 2\" err=\"no way\" path=\"\\\"a\\\"\"\n"
+        );
+        let lines = logged(LevelFilter::INFO, Format::Json, || {
+            info!(http2 = false, groups = 3, "x");
+            info!(a = -1.5, b = f64::NAN, c = u64::MAX, "y");
+        });
+        assert_eq!(
+            lines,
+            "\"level\":\"info\",\"msg\":\"x\",\"http2\":false,\"groups\":3}\n\
+             \"level\":\"info\",\"msg\":\"y\",\"a\":-1.5,\"b\":\"NaN\",\"c\":18446744073709551615}\n"
+        );
+    }
+
+    #[test]
+    fn no_value_forges_a_line_or_a_pair() {
+        let evil = "a\nlevel=error \"b\" \\ \u{1b}[2J\u{2028}\u{1f980}\u{202e}";
+        let quoted = "\"a\\nlevel=error \\\"b\\\" \\\\ \\u001b[2J\\u2028\\ud83e\\udd80\\u202e\"";
+        let write = || warn!(err = evil, path = %evil, "{evil}");
+        let lines = logged(LevelFilter::INFO, Format::Logfmt, write);
+        assert_eq!(
+            lines,
+            format!("level=warn msg={quoted} err={quoted} path={quoted}\n")
+        );
+        let lines = logged(LevelFilter::INFO, Format::Json, write);
+        let line = serde_json::from_str::<serde_json::Value>(&format!("{{{lines}")).unwrap();
+        for name in ["msg", "err", "path"] {
+            assert_eq!(line[name], evil);
+        }
+        assert_eq!(lines.lines().count(), 1);
+    }
+
+    #[test]
+    fn levels() {
+        let write = || {
+            trace!("-");
+            debug!("a");
+            info!("b");
+            warn!("c");
+            error!("d");
+        };
+        let lines = logged(LevelFilter::WARN, Format::Logfmt, write);
+        assert_eq!(lines, "level=warn msg=c\nlevel=error msg=d\n");
+        assert_eq!(
+            logged(LevelFilter::DEBUG, Format::Json, write)
+                .lines()
+                .count(),
+            4
+        );
+    }
+
+    #[test]
+    fn events_of_others() {
+        let lines = logged(LevelFilter::DEBUG, Format::Logfmt, || {
+            error!(target: "hyper::proto", "a");
+            error!(target: "metricsjobs", "b");
+            error!(target: "metricsjob", "c");
+        });
+        assert_eq!(lines, "level=error msg=c\n");
+    }
+}
