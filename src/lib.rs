@@ -5,9 +5,7 @@
 //! [`metricsjob_gateway`] serves the latter over HTTP. [`serve`] runs jobs by their schedules, and shows what
 //! happened. What both servers share is in [`metricsjob_web`]. [`cli`] is the command line on top.
 
-pub mod backoff;
 pub mod cli;
-pub mod client;
 pub mod job;
 pub mod push;
 pub mod run;

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant, SystemTime};
 
-use metricsjob::push::{Courier, DeliveryPolicy, Gateway, Stop};
+use metricsjob::push::{Courier, DeliveryPolicy, Gateway};
+use metricsjob_client::Stop;
 use metricsjob_metrics::{Family, GroupingKey, Method, Push};
 use metricsjob_state::push_stats::Attempts;
 use metricsjob_state::{LazyState, State};

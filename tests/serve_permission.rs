@@ -428,10 +428,10 @@ fn certificates() {
 fn a_connection_from_before() {
     let server = Secured::start(TLS);
     let authority = reqwest::Certificate::from_pem(server.authority.pem().as_bytes()).unwrap();
-    let client = metricsjob::client::builder(false).tls_certs_only([authority]);
+    let client = metricsjob_client::call::builder(false).tls_certs_only([authority]);
     let client = client.build().unwrap();
     let url = format!("https://localhost:{}{RUNS}", port(&server.server));
-    let runtime = metricsjob::client::Runtime::new().unwrap();
+    let runtime = metricsjob_client::call::Runtime::new().unwrap();
     let status = |request: reqwest::RequestBuilder| {
         runtime.block_on(async {
             let answer = request.send().await.unwrap();

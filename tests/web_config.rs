@@ -61,13 +61,13 @@ impl Site {
     /// `None` without one.
     fn get(&self, server: &WebServer, identity: &str) -> Option<reqwest::Response> {
         let authority = Certificate::from_pem(self.authority.pem().as_bytes()).unwrap();
-        let mut client = metricsjob::client::builder(false).tls_certs_only([authority]);
+        let mut client = metricsjob_client::call::builder(false).tls_certs_only([authority]);
         if !identity.is_empty() {
             let pem = std::fs::read(self.sandbox.path().join(identity)).unwrap();
             client = client.identity(Identity::from_pem(&pem).unwrap());
         }
         let client = client.tls_info(true).build().unwrap();
-        let runtime = metricsjob::client::Runtime::new().unwrap();
+        let runtime = metricsjob_client::call::Runtime::new().unwrap();
         runtime.block_on(client.get(server.url()).send()).ok()
     }
 
@@ -131,8 +131,8 @@ fn tls() {
     });
     // An answer that is larger than what a connection takes at once.
     let authority = Certificate::from_pem(site.authority.pem().as_bytes()).unwrap();
-    let client = metricsjob::client::builder(false).tls_certs_only([authority]);
-    let runtime = metricsjob::client::Runtime::new().unwrap();
+    let client = metricsjob_client::call::builder(false).tls_certs_only([authority]);
+    let runtime = metricsjob_client::call::Runtime::new().unwrap();
     let length = runtime.block_on(async {
         let big = format!("{}/big", server.url());
         let answer = client.build().unwrap().get(big).send().await.unwrap();
@@ -160,9 +160,9 @@ fn parked_connections_over_tls() {
     let site = Site::new();
     let server = site.serve(TLS);
     let authority = Certificate::from_pem(site.authority.pem().as_bytes()).unwrap();
-    let client = metricsjob::client::builder(false).tls_certs_only([authority]);
+    let client = metricsjob_client::call::builder(false).tls_certs_only([authority]);
     let client = client.build().unwrap();
-    let runtime = metricsjob::client::Runtime::new().unwrap();
+    let runtime = metricsjob_client::call::Runtime::new().unwrap();
     runtime.block_on(async {
         for _ in 0..2 {
             let answer = client.get(server.url()).send().await.unwrap();

@@ -14,10 +14,10 @@ use reqwest::header::{AUTHORIZATION, HeaderMap};
 use super::exit::usage;
 use super::setting::{Setting, Strictness, setting};
 use crate::job::duration::parse_positive;
-use crate::push::credentials::{Authorization, CredentialsError, Secret, parse_header};
-use crate::push::encoding::{self, Encoding};
-use crate::push::tls::{self, Tls};
-use crate::push::{Connection, Timeouts};
+use metricsjob_client::credentials::{Authorization, CredentialsError, Secret, parse_header};
+use metricsjob_client::encoding::{self, Encoding};
+use metricsjob_client::tls::{self, Tls};
+use metricsjob_client::{Connection, Timeouts};
 
 /// The heading of the options that say where reports go.
 pub const GATEWAY: &str = "Gateway";

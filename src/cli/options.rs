@@ -11,9 +11,10 @@ use super::connection_options::{ConnectionArgs, GATEWAY};
 use super::console;
 use super::exit::usage;
 use super::setting::{Setting, Strictness, setting};
-use crate::client::redacted;
 use crate::job::catalog::Catalog;
-use crate::push::{Connection, Gateway};
+use crate::push::Gateway;
+use metricsjob_client::Connection;
+use metricsjob_client::call::redacted;
 use metricsjob_metrics::{GroupingKey, Method};
 use metricsjob_state::dir::default_dir;
 

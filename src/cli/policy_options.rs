@@ -10,7 +10,7 @@ use super::exit::usage;
 use super::options::name_and_value;
 use crate::job::command::{Command, MAX_TAIL, SuccessCodes, check_env};
 use crate::job::size::parse_size;
-use crate::job::{Backoff, Job, LockPolicy, Work, duration};
+use crate::job::{Backoff, Job, LockPolicy, Work, duration, parse_backoff};
 
 const RUNNING: &str = "Running";
 const REPORTING: &str = "Reporting";
@@ -35,7 +35,7 @@ pub struct PolicyArgs {
     retries: Option<u32>,
 
     /// How long to wait between attempts: doubling from MIN to MAX, with jitter [default: 1s..1m]
-    #[arg(long, value_name = "MIN..MAX", help_heading = RUNNING)]
+    #[arg(long, value_name = "MIN..MAX", value_parser = parse_backoff, help_heading = RUNNING)]
     backoff: Option<Backoff>,
 
     /// Skip the run, with exit code 0, while another one of the same job and grouping key goes on

@@ -1,6 +1,6 @@
 //! Jobs: what to run and how to report it.
 //!
-//! It may use [`crate::backoff`], [`crate::client`], [`metricsjob_system::files`], [`metricsjob_metrics`] and nothing else of ours: a job knows neither how it is run nor
+//! It may use [`metricsjob_client`], [`metricsjob_system::files`], [`metricsjob_metrics`] and nothing else of ours: a job knows neither how it is run nor
 //! where its report goes.
 //!
 //! - [`Job`], [`Work`]: the definition.
@@ -26,7 +26,7 @@ mod suggest;
 
 pub use command::Command;
 pub use definition::{DEFAULT_PREFIX, DefinedIn, Job, Work};
-pub use policy::{LockPolicy, Policy};
+pub use policy::{LockPolicy, Policy, parse_backoff};
 pub use schedule::{Overlap, Plan};
 
-pub use crate::backoff::Backoff;
+pub use metricsjob_client::Backoff;

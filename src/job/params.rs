@@ -8,7 +8,7 @@ use std::time::Duration;
 use url::Url;
 
 use super::{duration, suggest};
-use crate::client::redacted;
+use metricsjob_client::call::redacted;
 
 /// A parameter that a built-in knows.
 #[derive(Debug, Clone, Copy)]

@@ -1,10 +1,9 @@
 //! How a job is run and reported, besides what it runs.
 
-use std::str::FromStr;
 use std::time::Duration;
 
 use super::duration;
-use crate::backoff::Backoff;
+use metricsjob_client::Backoff;
 
 /// How a job is run and reported, besides what it runs.
 #[derive(Debug, Clone, PartialEq)]
@@ -36,7 +35,7 @@ impl Default for Policy {
             kill_after: Duration::from_secs(10),
             metrics_limit: 64 << 20,
             retries: 0,
-            backoff: Backoff::default(),
+            backoff: BACKOFF,
             lock: LockPolicy::Off,
             splay: Duration::ZERO,
             push_start: false,
@@ -66,25 +65,21 @@ impl LockPolicy {
     }
 }
 
-/// The wait between the attempts of a run.
-impl Default for Backoff {
-    fn default() -> Self {
-        Backoff::new(Duration::from_secs(1), Duration::from_secs(60))
-    }
-}
+/// The waits between the attempts of a run, unless it says otherwise.
+const BACKOFF: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(60));
 
-/// `1s..1m`, or one duration for a wait that does not grow.
-impl FromStr for Backoff {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let (min, max) = text.split_once("..").unwrap_or((text, text));
-        let (min, max) = (duration::parse(min)?, duration::parse(max)?);
-        if min > max {
-            return Err("begins with its longer wait (the form is 1s..1m)".into());
-        }
-        Ok(Backoff::new(min, max))
+/// Reads `1s..1m`, or one duration for a wait that does not grow.
+///
+/// # Errors
+///
+/// The reason, for a person to read.
+pub fn parse_backoff(text: &str) -> Result<Backoff, String> {
+    let (min, max) = text.split_once("..").unwrap_or((text, text));
+    let (min, max) = (duration::parse(min)?, duration::parse(max)?);
+    if min > max {
+        return Err("begins with its longer wait (the form is 1s..1m)".into());
     }
+    Ok(Backoff::new(min, max))
 }
 
 #[cfg(test)]
@@ -93,19 +88,19 @@ mod tests {
 
     #[test]
     fn a_backoff_doubles_up_to_its_maximum() {
-        let backoff: Backoff = "1s..1m".parse().unwrap();
+        let backoff = parse_backoff("1s..1m").unwrap();
         let full = |attempt| backoff.delay(attempt, 1.0).as_secs();
         assert_eq!([1, 2, 3, 6, 7, 8].map(full), [1, 2, 4, 32, 60, 60]);
         assert_eq!(full(u32::MAX), 60);
         assert_eq!(backoff.delay(2, 0.0), Duration::from_secs(1));
-        let constant: Backoff = "5s".parse().unwrap();
+        let constant = parse_backoff("5s").unwrap();
         assert_eq!(constant.delay(9, 1.0), Duration::from_secs(5));
     }
 
     #[test]
     fn bad_backoffs() {
         for bad in ["", "..", "1m..1s", "1s..", "1 hor", "1s...2s"] {
-            assert!(bad.parse::<Backoff>().is_err(), "{bad:?}");
+            assert!(parse_backoff(bad).is_err(), "{bad:?}");
         }
     }
 }

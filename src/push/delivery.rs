@@ -6,14 +6,14 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
 use super::drain::{Drained, Group};
-use super::gateway::{Gateway, GatewayError, Pusher};
+use super::gateway::{Gateway, GatewayClient, GatewayError};
 use super::group_lock::GroupLocks;
 use super::policy::DeliveryPolicy;
 use super::retry;
 use super::self_report;
 use super::split::{Split, split};
-use super::stop::Stop;
 use super::together;
+use metricsjob_client::Stop;
 use metricsjob_metrics::{GroupingKey, Method, Push};
 use metricsjob_state::outbox::{Left, OutboxEntry};
 use metricsjob_state::push_stats::Attempts;
@@ -80,7 +80,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(5);
 
 /// Delivers to one gateway by way of the outbox.
 pub struct Courier<'a> {
-    pusher: Pusher,
+    client: GatewayClient,
     state_dir: &'a Path,
     policy: &'a DeliveryPolicy,
     stop: Stop,
@@ -94,7 +94,7 @@ impl<'a> Courier<'a> {
         stop: Stop,
     ) -> Self {
         Courier {
-            pusher: gateway.pusher(),
+            client: gateway.client(),
             state_dir,
             policy,
             stop,
@@ -103,7 +103,7 @@ impl<'a> Courier<'a> {
 
     /// The gateway as the outbox names it.
     pub fn name(&self) -> &str {
-        self.pusher.name()
+        self.client.name()
     }
 
     /// Delivers `push`, which is `entry` in the outbox, after what else waits there for its group. Without
@@ -173,10 +173,10 @@ impl<'a> Courier<'a> {
         until: impl Fn() -> Instant,
     ) -> Result<Flushed, StateError> {
         let mut flushed = Flushed::default();
-        if let Some(dir) = self.pusher.embedded_dir() {
+        if let Some(dir) = self.client.embedded_dir() {
             flushed.delivered = together::deliver(self.name(), dir, self.state_dir, state)?;
         }
-        for key in state.get()?.waiting_groups(self.pusher.name())? {
+        for key in state.get()?.waiting_groups(self.client.name())? {
             let until = until();
             if until <= Instant::now() || self.stop.is_wanted() {
                 break;
@@ -224,7 +224,7 @@ impl<'a> Courier<'a> {
             total.rejections.extend(flushed.rejections);
             total.failure = flushed.failure;
             total.are_stats_due |= flushed.are_stats_due;
-            total.waiting = state.get()?.waiting_for(self.pusher.name())?;
+            total.waiting = state.get()?.waiting_for(self.client.name())?;
             if total.waiting == 0 || total.failure.is_some() || self.stop.is_wanted() {
                 return Ok(total);
             }
@@ -239,7 +239,7 @@ impl<'a> Courier<'a> {
     /// Tells the gateway how pushing goes. Nobody waits for it, and nothing is kept.
     pub fn report_itself(&self, state: &mut LazyState, until: Instant) {
         let left = until.saturating_duration_since(Instant::now());
-        if !self.policy.self_metrics || !self.pusher.is_http() || left.is_zero() {
+        if !self.policy.self_metrics || !self.client.is_http() || left.is_zero() {
             return;
         }
         let now = SystemTime::now();
@@ -249,7 +249,7 @@ impl<'a> Courier<'a> {
         if let Ok((attempts, outbox)) = stats
             && let Some(push) = self_report::push(&attempts, &outbox, now)
         {
-            let _ = self.pusher.push(&push, state, left, &self.stop);
+            let _ = self.client.push(&push, state, left, &self.stop);
         }
     }
 
@@ -267,10 +267,10 @@ impl<'a> Courier<'a> {
         state: &mut LazyState,
         until: Instant,
     ) -> Result<(), GatewayError> {
-        let (pusher, window, stop) = (&self.pusher, self.policy.retry_window, &self.stop);
+        let (client, window, stop) = (&self.client, self.policy.retry_window, &self.stop);
         let mut send = |push: &Push| {
             let attempts = &mut Attempts::default();
-            retry::push(pusher, push, state, window, until, stop, attempts)
+            retry::push(client, push, state, window, until, stop, attempts)
         };
         match send(push) {
             Err(whole) if whole.may_be_of_families() && !push.runners_own().is_empty() => {
@@ -409,7 +409,7 @@ impl<'a> Courier<'a> {
 
     fn group<'b>(&'b self, key: &'b GroupingKey, until: Instant) -> Group<'b> {
         Group {
-            pusher: &self.pusher,
+            client: &self.client,
             key,
             policy: self.policy,
             until,

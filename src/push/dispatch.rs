@@ -7,7 +7,7 @@ use std::time::Instant;
 use super::delivery::{Courier, Delivery, Flushed};
 use super::gateway::{Gateway, GatewayError};
 use super::policy::DeliveryPolicy;
-use super::stop::Stop;
+use metricsjob_client::Stop;
 use metricsjob_metrics::Push;
 use metricsjob_state::LazyState;
 use metricsjob_state::outbox::Left;

@@ -3,11 +3,11 @@
 use std::borrow::Cow;
 use std::time::{Instant, SystemTime};
 
-use super::gateway::{GatewayError, Pusher};
+use super::gateway::{GatewayClient, GatewayError};
 use super::policy::DeliveryPolicy;
 use super::retry;
 use super::split::{Split, split};
-use super::stop::Stop;
+use metricsjob_client::Stop;
 use metricsjob_metrics::{GroupingKey, Method, Push};
 use metricsjob_state::outbox::Left;
 use metricsjob_state::push_stats::Attempts;
@@ -32,7 +32,7 @@ pub struct Drained {
 
 /// A group to deliver to. Whoever has it has its lock.
 pub struct Group<'a> {
-    pub pusher: &'a Pusher,
+    pub client: &'a GatewayClient,
     pub key: &'a GroupingKey,
     pub policy: &'a DeliveryPolicy,
     /// When it must be over.
@@ -54,7 +54,7 @@ impl Group<'_> {
     ) -> Result<Drained, StateError> {
         let mut drained = Drained::default();
         loop {
-            let gateway = self.pusher.name();
+            let gateway = self.client.name();
             let ids = state.get()?.waiting_ids(gateway, self.key)?;
             let waiting: Vec<(i64, Cow<'_, Push>)> = match own {
                 _ if ids.is_empty() => return Ok(drained),
@@ -163,7 +163,7 @@ impl Group<'_> {
         state: &mut LazyState,
         drained: &mut Drained,
     ) {
-        let (gateway, limit) = (self.pusher.name(), self.policy.outbox_limit);
+        let (gateway, limit) = (self.client.name(), self.policy.outbox_limit);
         let attempts = self.counted(attempts);
         let message = error.to_string();
         let noted = state.get().and_then(|state| {
@@ -182,7 +182,7 @@ impl Group<'_> {
     /// The part of `attempts` that the statistics count: pushes to the embedded gateway say nothing about the way to
     /// others.
     fn counted(&self, attempts: &Attempts) -> Attempts {
-        match self.pusher.is_http() {
+        match self.client.is_http() {
             true => *attempts,
             false => Attempts::default(),
         }
@@ -197,7 +197,7 @@ impl Group<'_> {
         state: &mut LazyState,
         drained: &mut Drained,
     ) {
-        let gateway = self.pusher.name();
+        let gateway = self.client.name();
         let attempts = &self.counted(attempts);
         drained.left_there = None;
         let noted = state.get().and_then(|state| match &result {
@@ -240,6 +240,6 @@ impl Group<'_> {
     ) -> Result<(), GatewayError> {
         let window = self.policy.retry_window;
         let (until, stop) = (self.until, self.stop);
-        retry::push(self.pusher, push, state, window, until, stop, attempts)
+        retry::push(self.client, push, state, window, until, stop, attempts)
     }
 }

@@ -4,12 +4,13 @@ use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
-use super::connection::Connection;
 use super::gateway::GatewayError;
-use super::http::{HttpError, HttpGateway};
-use super::stop::Stop;
+use metricsjob_client::Connection;
+use metricsjob_client::Stop;
+use metricsjob_client::call::innermost;
+use metricsjob_client::{HttpError, HttpGateway};
 use metricsjob_metrics::{GroupingKey, Push};
-use metricsjob_state::serving::lock_groups;
+use metricsjob_state::serving::{self, lock_groups};
 use metricsjob_state::{LazyState, State};
 
 /// How long to wait before the next try, while a gateway starts or ends.
@@ -68,7 +69,13 @@ fn change<T>(
         if let Some(_lock) = lock_groups(dir)? {
             return by_ourselves();
         }
-        let result = HttpGateway::serving(dir).and_then(|gateway| by_gateway(&gateway));
+        let result = serving::socket(dir)
+            .map_err(|error| HttpError::Setup(innermost(&error)))
+            .and_then(|socket| {
+                // The path may be valid only as long as `socket` is there.
+                let gateway = HttpGateway::at_socket(socket.as_ref())?;
+                by_gateway(&gateway)
+            });
         // Each change can be made once more, if it was made before the gateway ended.
         let starts_or_ends = matches!(
             result,

@@ -4,13 +4,13 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::api;
-use super::connection::Connection;
 use super::embedded;
-use super::encoding::Encoding;
-use super::http::{HttpError, HttpGateway};
-use super::stop::Stop;
-use super::url::{GatewayUrl, GatewayUrlError};
+use metricsjob_client::Connection;
+use metricsjob_client::Stop;
+use metricsjob_client::api;
+use metricsjob_client::encoding::Encoding;
+use metricsjob_client::{GatewayUrl, GatewayUrlError};
+use metricsjob_client::{HttpError, HttpGateway};
 use metricsjob_metrics::path::group_path;
 use metricsjob_metrics::{Group, GroupingKey, Push};
 use metricsjob_state::groups::PushError;
@@ -82,17 +82,11 @@ impl GatewayError {
         }
     }
 
-    /// Whether the gateway got the push and refused it, so that it would refuse it again: an HTTP
-    /// status from 400 to 499, but for 408 (request timeout) and 429 (too many requests), and for those
-    /// that are about who sends it, see [`is_of_sender`](Self::is_of_sender).
+    /// Returns true if the gateway got the push and refused it, so that it would refuse it again. See
+    /// [`HttpError::is_rejection`].
     pub fn is_rejection(&self) -> bool {
         match self.http() {
-            Some(HttpError::Status { status, .. }) => {
-                status.is_client_error()
-                    && !matches!(status.as_u16(), 408 | 429)
-                    && !self.is_of_sender()
-            }
-            Some(_) => false,
+            Some(error) => error.is_rejection(),
             None => matches!(
                 self,
                 GatewayError::Embedded(PushError::Rejected(_)) | GatewayError::Refused { .. }
@@ -138,31 +132,17 @@ impl GatewayError {
         })
     }
 
-    /// Whether the reason may pass by itself: no connection, no answer, a broken one, 408, 429, or a
-    /// status from 500 to 599.
+    /// Returns true if the reason may pass by itself. See [`HttpError::is_transient`].
     pub fn is_transient(&self) -> bool {
         match self.http() {
-            Some(HttpError::Status { status, .. }) => {
-                status.is_server_error() || matches!(status.as_u16(), 408 | 429)
-            }
-            Some(error) => !matches!(
-                error,
-                HttpError::Setup(_)
-                    | HttpError::Unusable(_)
-                    | HttpError::Stopped { .. }
-                    | HttpError::TooLarge { .. }
-            ),
+            Some(error) => error.is_transient(),
             None => false,
         }
     }
 
-    /// Whether the gateway did not take it because of who sent it: 401, 403 or 407. With the right
-    /// credentials it may take the same push.
+    /// Returns true if the gateway did not take it because of who sent it. See [`HttpError::is_of_sender`].
     pub fn is_of_sender(&self) -> bool {
-        match self.http() {
-            Some(HttpError::Status { status, .. }) => matches!(status.as_u16(), 401 | 403 | 407),
-            _ => false,
-        }
+        self.http().is_some_and(HttpError::is_of_sender)
     }
 
     /// Whether it may be about this push alone: the gateway has answered, and takes what we send.
@@ -172,10 +152,7 @@ impl GatewayError {
 
     /// How long the gateway asked to be left alone.
     pub fn retry_after(&self) -> Option<Duration> {
-        match self.http() {
-            Some(HttpError::Status { retry_after, .. }) => *retry_after,
-            _ => None,
-        }
+        self.http().and_then(HttpError::retry_after)
     }
 
     /// Whether it is the state database that failed.
@@ -243,8 +220,8 @@ impl Gateway {
     }
 
     /// What pushes to it.
-    pub fn pusher(&self) -> Pusher {
-        Pusher {
+    pub fn client(&self) -> GatewayClient {
+        GatewayClient {
             name: self.to_string(),
             client: match self {
                 Gateway::Embedded(dir) => Client::Embedded(dir.clone()),
@@ -288,7 +265,7 @@ impl Gateway {
 }
 
 /// Pushes to one gateway. To make it takes some time of its own, before there is anything to push.
-pub struct Pusher {
+pub struct GatewayClient {
     name: String,
     client: Client,
 }
@@ -300,7 +277,7 @@ enum Client {
     Http(Box<Result<HttpGateway, HttpError>>),
 }
 
-impl Pusher {
+impl GatewayClient {
     /// The gateway as the outbox names it: the URL without credentials, or `embedded`.
     pub fn name(&self) -> &str {
         &self.name

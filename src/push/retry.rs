@@ -3,9 +3,9 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::gateway::{GatewayError, Pusher};
-use super::stop::Stop;
-use crate::backoff::Backoff;
+use super::gateway::{GatewayClient, GatewayError};
+use metricsjob_client::Backoff;
+use metricsjob_client::Stop;
 use metricsjob_metrics::Push;
 use metricsjob_state::LazyState;
 use metricsjob_state::push_stats::Attempts;
@@ -15,10 +15,10 @@ const WAITS: Backoff = Backoff::new(Duration::from_millis(5), Duration::from_sec
 /// How often to see whether it is stopped meanwhile.
 const LOOK_UP: Duration = Duration::from_millis(50);
 
-/// Pushes by `pusher`, and again if that fails for a reason that may pass, for `window` from the first
+/// Pushes by `client`, and again if that fails for a reason that may pass, for `window` from the first
 /// failure on, until `until` at most, and not once the `stop` is wanted. Adds to `attempts`.
 pub fn push(
-    pusher: &Pusher,
+    client: &GatewayClient,
     push: &Push,
     state: &mut LazyState,
     window: Duration,
@@ -31,7 +31,7 @@ pub fn push(
         let start = Instant::now();
         let result = {
             let limit = until.saturating_duration_since(start);
-            pusher.push(push, state, limit, stop)
+            client.push(push, state, limit, stop)
         };
         attempts.duration += start.elapsed();
         let error = match result {

@@ -16,7 +16,7 @@ use super::{Observer, Run, new_id, report, run};
 use crate::job::builtin::Progress;
 use crate::job::params::ParamError;
 use crate::job::{Job, LockPolicy, Work};
-use crate::push::secrets::Secrets;
+use crate::push::secrets;
 use crate::push::{Delivery, Dispatch};
 use metricsjob_metrics::check::{CheckError, add_pushable};
 use metricsjob_metrics::{GroupingKey, Method, Push, unix_seconds};
@@ -191,7 +191,7 @@ fn run_live(
     observer: &dyn Observer,
 ) -> Result<(Run, Vec<String>), ParamError> {
     let Job { policy, .. } = order.job;
-    let secrets = Secrets::of_process(order.gateways);
+    let secrets = secrets::of_process(order.gateways);
     let events = Arc::new(Events::new(order.job, order.lines.clone(), secrets));
     let is_live = policy.push_start || policy.push_interval.is_some();
     let is_pushed = matches!(order.reporting, Reporting::Push | Reporting::Enqueue);

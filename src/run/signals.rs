@@ -18,7 +18,7 @@ use signal_hook::consts::{
 };
 use signal_hook::low_level::emulate_default_handler;
 
-use crate::push::Stop;
+use metricsjob_client::Stop;
 
 /// The signals that ask a process to end.
 const ENDING: [i32; 4] = [SIGINT, SIGTERM, SIGHUP, SIGQUIT];

@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 
 use super::damage::{shorten_log, tell_damage};
 use super::scheduler::Scheduler;
-use crate::backoff::Backoff;
-use crate::push::{Courier, Flushed, Stop};
+use crate::push::{Courier, Flushed};
+use metricsjob_client::Backoff;
+use metricsjob_client::Stop;
 use metricsjob_state::LazyState;
 use metricsjob_system::panics::{point, restarting};
 

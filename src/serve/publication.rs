@@ -5,7 +5,8 @@ use std::time::SystemTime;
 use super::damage::tell_damage;
 use super::exporter::Shown;
 use super::scheduler::Scheduler;
-use crate::push::{Gateway, Pusher, Stop};
+use crate::push::{Gateway, GatewayClient};
+use metricsjob_client::Stop;
 use metricsjob_metrics::check::add_pushable;
 use metricsjob_metrics::{Family, GroupingKey, GroupingKeyError, Labels, Method, Push};
 use metricsjob_state::LazyState;
@@ -18,7 +19,7 @@ const JOB: &str = "metricsjob";
 pub struct Publication {
     key: GroupingKey,
     gateway: String,
-    pusher: Pusher,
+    client: GatewayClient,
     state: LazyState,
     /// Whether the last one failed, which is said once.
     has_failed: bool,
@@ -37,7 +38,7 @@ impl Publication {
         let to = |gateway: &Gateway| Publication {
             key: key.clone(),
             gateway: gateway.to_string(),
-            pusher: gateway.pusher(),
+            client: gateway.client(),
             state: LazyState::new(runner.state_dir()),
             has_failed: false,
             stop: stop.clone(),
@@ -61,7 +62,7 @@ impl Publication {
         };
         let timeout = scheduler.runner().delivery().deadline;
         let (state, stop) = (&mut self.state, &self.stop);
-        let result = self.pusher.push(&push, state, timeout, stop);
+        let result = self.client.push(&push, state, timeout, stop);
         tell_damage(state);
         let window = &mut scheduler.board().window;
         match result {

@@ -184,7 +184,9 @@ impl<'a> Reader<'a> {
                 "retries" => {
                     policy.retries = self.integer(key, value, u32::MAX).unwrap_or_default();
                 }
-                "backoff" => policy.backoff = self.parsed(key, value).unwrap_or_default(),
+                "backoff" => {
+                    policy.backoff = self.backoff(key, value).unwrap_or(policy.backoff);
+                }
                 "lock" => lock = self.boolean(key, value),
                 "lock_wait" => lock_wait = self.duration(key, value),
                 "splay" => policy.splay = self.duration(key, value).unwrap_or_default(),

@@ -10,6 +10,7 @@ use toml::de::DeValue;
 
 use crate::job::duration;
 use crate::job::size::parse_size;
+use crate::job::{Backoff, parse_backoff};
 
 /// A key as the TOML parser gives it.
 pub type Key<'a> = Spanned<std::borrow::Cow<'a, str>>;
@@ -125,6 +126,12 @@ impl<'a> Reader<'a> {
     pub fn size(&mut self, key: &Key<'a>, value: &Value<'a>) -> Option<usize> {
         let text = self.string(key, value)?;
         self.checked(key.get_ref(), value.span(), &text, parse_size(&text))
+    }
+
+    /// Waits between attempts.
+    pub fn backoff(&mut self, key: &Key<'a>, value: &Value<'a>) -> Option<Backoff> {
+        let text = self.string(key, value)?;
+        self.checked(key.get_ref(), value.span(), &text, parse_backoff(&text))
     }
 
     /// A time span.

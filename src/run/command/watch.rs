@@ -6,8 +6,8 @@ use std::time::Instant;
 use super::rewritten::{MAX_LINE, Rewritten, Stage};
 use super::tail::Tail;
 use crate::job::metric_rule::OutputStream;
-use crate::push::secrets::Secrets;
 use crate::run::events::{Events, LineSink, OutputSearch};
+use metricsjob_client::secrets::Secrets;
 use metricsjob_system::panics;
 
 /// A reader of one stream of a command.

@@ -8,7 +8,7 @@ use sketches_ddsketch::{Config, DDSketch};
 use super::event::{Change, Event};
 use super::search::Found;
 use crate::job::metric_rule::{DEFAULT_BUCKETS, MetricRule, Scale};
-use crate::push::secrets::Secrets;
+use metricsjob_client::secrets::Secrets;
 use metricsjob_metrics::check::check_count;
 use metricsjob_metrics::{
     Bucket, Count, Family, Kind, Labels, Metric, Quantile, Value, is_label_name, is_metric_name,

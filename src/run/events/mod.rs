@@ -21,7 +21,7 @@ use self::metrics_file::{MetricsFile, ReadError};
 use self::search::{Found, Search};
 use crate::job::metric_rule::{MetricRule, OutputStream};
 use crate::job::{Job, Work};
-use crate::push::secrets::Secrets;
+use metricsjob_client::secrets::Secrets;
 use metricsjob_metrics::{Family, registry};
 
 pub use collector::check_names;

@@ -9,8 +9,8 @@ use url::Host;
 
 use super::endpoint::Endpoint;
 use super::status::ExpectedStatus;
-use crate::client::{self, Credentials, Runtime, innermost};
 use crate::job::builtin::{Context, TaskError};
+use metricsjob_client::call::{self, Credentials, Runtime, innermost};
 
 /// Why a service is down.
 #[derive(Debug, thiserror::Error)]
@@ -56,7 +56,7 @@ impl Check {
                 Endpoint::Tcp { host, port } => Request::Tcp(host.clone(), *port),
                 Endpoint::Http { url, credentials } => {
                     // Without a proxy: what one leads to is not what was to be checked.
-                    let client = client::builder(url.scheme() == "https").no_proxy().build();
+                    let client = call::builder(url.scheme() == "https").no_proxy().build();
                     let request = client.map_err(|error| setup(&error))?.get(url.clone());
                     let request = match credentials {
                         Some(Credentials { user, password }) => {

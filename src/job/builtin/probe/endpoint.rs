@@ -4,7 +4,7 @@ use std::fmt;
 
 use url::{Host, Url};
 
-use crate::client::{Credentials, NotUtf8};
+use metricsjob_client::call::{Credentials, NotUtf8};
 
 /// An endpoint of a service. Credentials are kept apart from its URL, so that whatever shows the
 /// URL cannot leak them.

@@ -12,7 +12,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
 use rustls::sign::CertifiedKey;
 use rustls::{AlertDescription, CertificateError, InvalidMessage, RootCertStore};
 
-use crate::client::cause;
+use crate::call::cause;
 
 /// Whom to trust over TLS and who we are there; by default the system's roots, and nobody.
 #[derive(Clone, PartialEq, Eq, Default)]

@@ -10,15 +10,14 @@ use reqwest::redirect::Policy;
 use reqwest::{Response, StatusCode};
 use url::Url;
 
-use super::connection::Connection;
-use super::secrets::Secrets;
-use super::stop::Stop;
-use super::tls::PLAIN;
-use super::url::GatewayUrl;
-use crate::client::{self, Credentials, Proxy, Runtime, innermost, redacted};
+use crate::call::{self, Credentials, Proxy, Runtime, innermost, redacted};
+use crate::connection::Connection;
+use crate::secrets::Secrets;
+use crate::stop::Stop;
+use crate::tls::PLAIN;
+use crate::url::GatewayUrl;
 use metricsjob_metrics::path::group_path;
 use metricsjob_metrics::{GroupingKey, Method, Push};
-use metricsjob_state::serving::{self, SocketPath};
 
 /// A request to a gateway that did not do what it should.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -62,6 +61,60 @@ pub enum HttpError {
     },
 }
 
+impl HttpError {
+    /// Returns true if the gateway got the push and refused it, so that it would refuse it again: an HTTP
+    /// status from 400 to 499, but for 408 (request timeout) and 429 (too many requests), and for those
+    /// that are about who sends it, see [`is_of_sender`](Self::is_of_sender).
+    pub fn is_rejection(&self) -> bool {
+        self.status().is_some_and(|status| {
+            status.is_client_error()
+                && !matches!(status.as_u16(), 408 | 429)
+                && !self.is_of_sender()
+        })
+    }
+
+    /// Returns true if the gateway did not take it because of who sent it: 401, 403 or 407. With the right
+    /// credentials it may take the same push.
+    pub fn is_of_sender(&self) -> bool {
+        let status = self.status().as_ref().map(StatusCode::as_u16);
+        matches!(status, Some(401 | 403 | 407))
+    }
+
+    /// Returns true if the reason may pass by itself: no connection, no response, a broken one, 408, 429, or a
+    /// status from 500 to 599.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            HttpError::Status { status, .. } => {
+                status.is_server_error() || matches!(status.as_u16(), 408 | 429)
+            }
+            HttpError::Setup(_)
+            | HttpError::Unusable(_)
+            | HttpError::Stopped { .. }
+            | HttpError::TooLarge { .. } => false,
+            HttpError::Connect { .. }
+            | HttpError::Timeout { .. }
+            | HttpError::ConnectTimeout { .. }
+            | HttpError::Broken { .. } => true,
+        }
+    }
+
+    /// How long the gateway asked to be left alone.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            HttpError::Status { retry_after, .. } => *retry_after,
+            _ => None,
+        }
+    }
+
+    /// The status of the response, if there was one.
+    pub fn status(&self) -> Option<StatusCode> {
+        match self {
+            HttpError::Status { status, .. } => Some(*status),
+            _ => None,
+        }
+    }
+}
+
 /// In whole milliseconds.
 fn rounded(duration: Duration) -> humantime::FormattedDuration {
     let millis = duration.as_millis().try_into().unwrap_or(u64::MAX);
@@ -98,7 +151,6 @@ pub struct HttpGateway {
     connection: Connection,
     client: reqwest::Client,
     runtime: Runtime,
-    _socket: Option<SocketPath>,
 }
 
 impl HttpGateway {
@@ -113,23 +165,21 @@ impl HttpGateway {
         }
     }
 
-    /// A client for the gateway that serves the state in `dir`, by its socket there. Its URLs have no
-    /// meaning of their own.
-    pub fn serving(dir: &Path) -> Result<Self, HttpError> {
-        let setup = |error: &(dyn Error + 'static)| HttpError::Setup(innermost(error));
-        let url = GatewayUrl::parse("http://localhost").map_err(|error| setup(&error))?;
-        let socket = serving::socket(dir).map_err(|error| setup(&error))?;
-        HttpGateway::build(url, &Connection::default(), Some(socket))
+    /// A client for the gateway that listens on the Unix socket at `path`. Its URLs have no meaning of their own.
+    pub fn at_socket(path: &Path) -> Result<Self, HttpError> {
+        let url = GatewayUrl::parse("http://localhost");
+        let url = url.map_err(|error| HttpError::Setup(innermost(&error)))?;
+        HttpGateway::build(url, &Connection::default(), Some(path))
     }
 
     fn build(
         url: GatewayUrl,
         connection: &Connection,
-        socket: Option<SocketPath>,
+        socket: Option<&Path>,
     ) -> Result<Self, HttpError> {
         let setup = |error: &(dyn Error + 'static)| HttpError::Setup(innermost(error));
         let is_tls = url.is_https() || url.proxy().is_some_and(|proxy| proxy.is_tls);
-        let mut builder = client::builder(is_tls)
+        let mut builder = call::builder(is_tls)
             .connect_timeout(connection.timeouts.connect)
             .timeout(connection.timeouts.total)
             .referer(false)
@@ -150,11 +200,10 @@ impl HttpGateway {
         if socket.is_some() || url.is_excepted_from_proxies() {
             builder = builder.no_proxy();
         }
-        if let Some(socket) = &socket {
-            builder = builder.unix_socket(socket.as_ref());
+        if let Some(socket) = socket {
+            builder = builder.unix_socket(socket);
         }
         Ok(HttpGateway {
-            _socket: socket,
             client: builder.build().map_err(|error| setup(&error))?,
             runtime: Runtime::new().map_err(|error| setup(&error))?,
             url,

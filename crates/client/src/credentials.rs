@@ -7,7 +7,7 @@ use reqwest::header::{
     TRANSFER_ENCODING,
 };
 
-use crate::client::Credentials;
+use crate::call::Credentials;
 
 /// A text that nothing shows.
 #[derive(Clone, PartialEq, Eq)]

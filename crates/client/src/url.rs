@@ -4,7 +4,7 @@ use std::fmt;
 
 use url::Url;
 
-use crate::client::{self, Credentials, NotUtf8, Proxy, redacted};
+use crate::call::{self, Credentials, NotUtf8, Proxy, redacted};
 
 /// The base URL of a gateway. Credentials are kept apart from it, so that whatever shows or stores
 /// the URL cannot leak them.
@@ -101,12 +101,12 @@ impl GatewayUrl {
 
     /// The proxy that the environment names for it.
     pub fn proxy(&self) -> Option<Proxy> {
-        client::proxy(&Url::parse(&self.base).ok()?)
+        call::proxy(&Url::parse(&self.base).ok()?)
     }
 
     /// Returns true if the environment excepts it from proxies.
     pub fn is_excepted_from_proxies(&self) -> bool {
-        Url::parse(&self.base).is_ok_and(|url| client::is_excepted(&url))
+        Url::parse(&self.base).is_ok_and(|url| call::is_excepted(&url))
     }
 
     pub fn credentials(&self) -> Option<&Credentials> {

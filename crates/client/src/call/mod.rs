@@ -1,7 +1,5 @@
 //! What everything that calls a URL shares: credentials kept apart, an HTTP client, a runtime that
 //! holds nobody up, and errors in few words.
-//!
-//! It imports nothing of ours; [`crate::job`] and [`crate::push`] use it.
 
 mod proxy;
 

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use reqwest::header::HeaderMap;
 
-use super::credentials::Authorization;
-use super::encoding::Encoding;
-use super::tls::Tls;
+use crate::credentials::Authorization;
+use crate::encoding::Encoding;
+use crate::tls::Tls;
 
 /// How a gateway is reached over HTTP, besides its URL. Nothing of it that is secret is shown by
 /// `Debug`.
