@@ -77,6 +77,7 @@ mod protobuf;
 mod proxy;
 mod push;
 mod push_openmetrics;
+mod pusher;
 mod random;
 mod redirects;
 mod refused_metrics;

@@ -179,6 +179,9 @@ impl HttpGateway {
     ) -> Result<Self, HttpError> {
         let setup = |error: &(dyn Error + 'static)| HttpError::Setup(innermost(error));
         let is_tls = url.is_https() || url.proxy().is_some_and(|proxy| proxy.is_tls);
+        if is_tls && !cfg!(feature = "tls") {
+            return Err(HttpError::Setup("this was built without TLS".into()));
+        }
         let mut builder = call::builder(is_tls)
             .connect_timeout(connection.timeouts.connect)
             .timeout(connection.timeouts.total)
@@ -223,6 +226,20 @@ impl HttpGateway {
     /// Any answer but a 2xx: a Pushgateway answers 200, or 202 if it checks nothing, and what else takes pushes
     /// answers 204, such as VictoriaMetrics.
     pub fn push(&self, push: &Push, limit: Duration, stop: &Stop) -> Result<(), HttpError> {
+        self.runtime.block_on(self.push_async(push, limit, stop))
+    }
+
+    /// Does what [`push`](Self::push) does, in the runtime of the caller, which has tokio's I/O and time.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`push`](Self::push).
+    pub async fn push_async(
+        &self,
+        push: &Push,
+        limit: Duration,
+        stop: &Stop,
+    ) -> Result<(), HttpError> {
         let verb = match push.method() {
             Method::Put => reqwest::Method::PUT,
             Method::Post => reqwest::Method::POST,
@@ -237,15 +254,25 @@ impl HttpGateway {
         for (name, value) in encoding.headers() {
             request = request.header(name, value);
         }
-        self.send(&url, request, limit, stop).map(drop)
+        self.send(&url, request, limit, stop).await.map(drop)
     }
 
     /// Deletes the group of `key`; a gateway does not tell whether there was one.
     pub fn delete(&self, key: &GroupingKey) -> Result<(), HttpError> {
+        self.runtime.block_on(self.delete_async(key))
+    }
+
+    /// Does what [`delete`](Self::delete) does, in the runtime of the caller.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`push`](Self::push).
+    pub async fn delete_async(&self, key: &GroupingKey) -> Result<(), HttpError> {
         let url = self.group_url(key);
         let request = self.request(reqwest::Method::DELETE, &url);
         let limit = self.connection.timeouts.total;
-        self.send(&url, request, limit, &Stop::never()).map(drop)
+        let sent = self.send(&url, request, limit, &Stop::never()).await;
+        sent.map(drop)
     }
 
     /// Fetches `path`, which starts with a slash, and reads an answer of `most` bytes at most.
@@ -253,16 +280,16 @@ impl HttpGateway {
         let url = self.url.join(path);
         let request = self.request(reqwest::Method::GET, &url);
         let limit = self.connection.timeouts.total;
-        let mut response = self.send(&url, request, limit, &Stop::never())?;
         let too_large = || HttpError::TooLarge {
             url: url.clone(),
             most,
         };
-        let announced = response.content_length().unwrap_or(0);
-        if announced > most as u64 {
-            return Err(too_large());
-        }
         self.runtime.block_on(async {
+            let mut response = self.send(&url, request, limit, &Stop::never()).await?;
+            let announced = response.content_length().unwrap_or(0);
+            if announced > most as u64 {
+                return Err(too_large());
+            }
             let mut answer = Vec::new();
             loop {
                 let chunk = response.chunk().await;
@@ -290,55 +317,53 @@ impl HttpGateway {
         }
     }
 
-    fn send(
+    async fn send(
         &self,
         url: &str,
         request: reqwest::RequestBuilder,
         limit: Duration,
         stop: &Stop,
     ) -> Result<Response, HttpError> {
-        self.runtime.block_on(async {
-            let mut answer = pin!(request.send());
-            let answer = loop {
-                match tokio::time::timeout(LOOK_UP, answer.as_mut()).await {
-                    Ok(answer) => break answer,
-                    Err(_) if stop.is_wanted() => {
-                        let url = url.to_owned();
-                        return Err(HttpError::Stopped { url });
-                    }
-                    Err(_) => {}
+        let mut answer = pin!(request.send());
+        let answer = loop {
+            match tokio::time::timeout(LOOK_UP, answer.as_mut()).await {
+                Ok(answer) => break answer,
+                Err(_) if stop.is_wanted() => {
+                    let url = url.to_owned();
+                    return Err(HttpError::Stopped { url });
                 }
-            };
-            let mut response = answer.map_err(|error| self.failure(url, &error, limit))?;
-            let status = response.status();
-            if status.is_success() {
-                return Ok(response);
+                Err(_) => {}
             }
-            let retry_after = response.headers().get(RETRY_AFTER);
-            let retry_after = retry_after.and_then(|seconds| seconds.to_str().ok()?.parse().ok());
-            // A server that is being debugged may send back what it got.
-            let secrets = Secrets::of_gateway(&self.url, &self.connection);
-            let mut message = redirection(&response)
-                .map(|text| secrets.redact_text(text))
-                .unwrap_or_default();
-            if message.is_empty() {
-                let mut body = Vec::new();
-                // What the gateway says is a help, so a cut answer is shown as far as it came.
-                while body.len() < ANSWER_READ
-                    && let Ok(Some(chunk)) = response.chunk().await
-                {
-                    body.extend_from_slice(&chunk);
-                }
-                let body = secrets.redact_cut(&body);
-                message = shown(&String::from_utf8_lossy(&body));
+        };
+        let mut response = answer.map_err(|error| self.failure(url, &error, limit))?;
+        let status = response.status();
+        if status.is_success() {
+            return Ok(response);
+        }
+        let retry_after = response.headers().get(RETRY_AFTER);
+        let retry_after = retry_after.and_then(|seconds| seconds.to_str().ok()?.parse().ok());
+        // A server that is being debugged may send back what it got.
+        let secrets = Secrets::of_gateway(&self.url, &self.connection);
+        let mut message = redirection(&response)
+            .map(|text| secrets.redact_text(text))
+            .unwrap_or_default();
+        if message.is_empty() {
+            let mut body = Vec::new();
+            // What the gateway says is a help, so a cut answer is shown as far as it came.
+            while body.len() < ANSWER_READ
+                && let Ok(Some(chunk)) = response.chunk().await
+            {
+                body.extend_from_slice(&chunk);
             }
-            Err(HttpError::Status {
-                url: url.to_owned(),
-                status,
-                cure: self.cure(status, &message),
-                message,
-                retry_after: retry_after.map(Duration::from_secs),
-            })
+            let body = secrets.redact_cut(&body);
+            message = shown(&String::from_utf8_lossy(&body));
+        }
+        Err(HttpError::Status {
+            url: url.to_owned(),
+            status,
+            cure: self.cure(status, &message),
+            message,
+            retry_after: retry_after.map(Duration::from_secs),
         })
     }
 

@@ -1,14 +1,40 @@
-//! A client of Prometheus Pushgateways.
+//! A client of Prometheus Pushgateways, for batch jobs.
 //!
-//! - [`HttpGateway`]: the client of one gateway; [`HttpError`]: why a request failed.
-//! - [`GatewayUrl`]: where it is, with the secrets of the URL kept apart.
+//! ```
+//! use metricsjob_client::Pusher;
+//! use prometheus::{IntCounter, Registry};
+//!
+//! # let gateway = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+//! # let url = format!("http://{}", gateway.local_addr().unwrap());
+//! # std::thread::spawn(move || {
+//! #     use std::io::{Read, Write};
+//! #     let (mut stream, _) = gateway.accept().unwrap();
+//! #     let _ = stream.read(&mut [0; 4096]);
+//! #     let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+//! # });
+//! let records = IntCounter::new("db_backup_records_total", "Records.")?;
+//! let registry = Registry::new();
+//! registry.register(Box::new(records.clone()))?;
+//! records.inc_by(42);
+//!
+//! Pusher::new(&url, "db_backup")? // such as http://pushgateway:9091
+//!     .grouping("db", "customers")?
+//!     .registry(&registry)
+//!     .add()?; // POST; .push() is PUT, .delete() is DELETE
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! Without the feature `prometheus` (on by default) families of [`metricsjob_metrics`] are pushed, see
+//! [`Pusher::families`]; without `tls` (on by default) gateways are reached by plain HTTP only.
+//!
+//! - [`Pusher`]: pushes metrics to one group, or deletes it.
+//! - [`HttpGateway`]: the client of one gateway that it is built on; [`HttpError`]: why a request failed.
+//! - [`GatewayUrl`]: where a gateway is, with the secrets of the URL kept apart.
 //! - [`Connection`]: how it is reached besides; [`tls`], [`credentials`] and [`encoding`] are its parts.
 //! - [`Backoff`]: waits between attempts; [`Stop`]: what ends a request early.
 //! - [`api`]: the groups in a response of the Pushgateway's API.
 //! - [`secrets`]: credentials kept out of what a server writes.
 //! - [`call`]: what everything shares that calls a URL: credentials, proxies, a runtime.
-//!
-//! Of ours it imports [`metricsjob_metrics`] only.
 
 pub mod api;
 mod backoff;
@@ -17,13 +43,16 @@ mod connection;
 pub mod credentials;
 pub mod encoding;
 mod http;
+mod pusher;
 pub mod secrets;
 mod stop;
+#[cfg_attr(not(feature = "tls"), path = "no_tls.rs")]
 pub mod tls;
 mod url;
 
 pub use backoff::Backoff;
 pub use connection::{Connection, Timeouts};
 pub use http::{HttpError, HttpGateway};
+pub use pusher::{Pusher, PusherError};
 pub use stop::Stop;
 pub use url::{GatewayUrl, GatewayUrlError};

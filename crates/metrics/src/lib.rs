@@ -43,6 +43,7 @@ mod native_check;
 pub mod path;
 pub mod protobuf;
 mod push;
+#[cfg(feature = "prometheus")]
 pub mod registry;
 pub mod text;
 mod time;

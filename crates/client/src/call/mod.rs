@@ -76,15 +76,19 @@ pub fn redacted(text: &str) -> String {
 /// A client that follows no redirects. For `https` it verifies certificates by the system's roots.
 pub fn builder(is_https: bool) -> reqwest::ClientBuilder {
     // An error says that a provider was installed before, which serves as well.
+    #[cfg(feature = "tls")]
     let _ = rustls::crypto::ring::default_provider().install_default();
     let builder = reqwest::Client::builder()
         .user_agent(concat!("metricsjob/", env!("CARGO_PKG_VERSION")))
         .redirect(reqwest::redirect::Policy::none());
-    match is_https {
-        true => builder,
-        // Reading the system's roots would take longer than a whole request.
-        false => builder.tls_certs_only([]),
+    // Reading the system's roots would take longer than a whole request.
+    #[cfg(feature = "tls")]
+    if !is_https {
+        return builder.tls_certs_only([]);
     }
+    #[cfg(not(feature = "tls"))]
+    let _ = is_https;
+    builder
 }
 
 /// A tokio runtime that waits for nothing when it is dropped: a name that is still looked up by the
