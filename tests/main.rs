@@ -78,6 +78,7 @@ mod proxy;
 mod push;
 mod push_openmetrics;
 mod random;
+mod readme;
 mod redirects;
 mod refused_metrics;
 mod require_push;
