@@ -1,4 +1,4 @@
-//! The exit codes that README documents, in an ordinary environment: with `RUST_BACKTRACE` set and without.
+//! The exit codes that docs/reference/exit-codes.md lists, in an ordinary environment: with `RUST_BACKTRACE` set and without.
 
 use crate::common::{FakeServer, Finished, Sandbox};
 

@@ -79,6 +79,7 @@ mod push;
 mod push_openmetrics;
 mod pusher;
 mod random;
+mod readme;
 mod redirects;
 mod refused_metrics;
 mod require_push;

@@ -32,7 +32,7 @@ fn what_a_run_reports_is_what_prometheus_answers() {
     // honor_labels: `job` is the job's, and not the name of the scrape.
     assert_eq!(result[0]["metric"]["job"], "db_backup");
 
-    // The alert of the README, which must not fire for a job that has just succeeded.
+    // The alert of docs/how-to/alerts.md, which must not fire for a job that has just succeeded.
     let alert = "/api/v1/query?query=time()-max(db_backup_last_success_timestamp_seconds)%3C86400";
     let answer = prometheus.wait_for(alert, |body| body.contains("\"value\""));
     assert!(answer.contains("\"value\""));

@@ -36,6 +36,8 @@ pub use gateway::exposed_samples;
 pub use gateway::{Samples, TestGateway, status_samples};
 #[cfg(feature = "real-servers")]
 pub use port::Port;
+#[cfg(feature = "real-servers")]
+pub use program::isolate;
 pub use program::{US, environment};
 pub use proxy::TunnelProxy;
 pub use sandbox::{Finished, Sandbox};

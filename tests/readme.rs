@@ -1,0 +1,315 @@
+//! README.md and the pages in docs/: README's commands run as shown, and links lead somewhere.
+//!
+//! The language of a code block in README says what the test does with it:
+//!
+//! - `console`: runs each line after `$ `, in order, with an empty home. The lines up to the next command are its
+//!   output; a command without any is not compared. `cargo install` is left out, because the tested program is the
+//!   first in `PATH`. `metricsjob gateway` stands for a gateway that runs from then on, on a free port that replaces
+//!   the one in the text.
+//! - `toml`: a job file, whose first line is a comment with its path.
+//! - `text` and `yaml`: a crontab and a CI step. The options of their `metricsjob exec` are tried with the command `true`.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+const ROOT: &str = env!("CARGO_MANIFEST_DIR");
+const README: &str = include_str!("../README.md");
+
+#[test]
+fn readme_is_short() {
+    assert!(README.len() <= 6144, "{} bytes", README.len());
+}
+
+#[cfg(feature = "real-servers")]
+mod commands {
+    use std::fs;
+    use std::os::unix::fs::symlink;
+    use std::process::{Command, Stdio};
+
+    use super::README;
+    use crate::common::own_gateway::OwnGateway;
+    use crate::common::{Finished, Sandbox, Server, US, environment, isolate};
+
+    /// The gateway's address in README, which is its default.
+    const GATEWAY: &str = "127.0.0.1:9091";
+
+    #[test]
+    fn run_in_order_with_our_gateway() {
+        run_in_order(|sandbox| {
+            let state_dir = sandbox.state_db();
+            let gateway = OwnGateway::start(state_dir.parent().unwrap(), &[]);
+            let address = gateway.address().to_owned();
+            (gateway, address)
+        });
+    }
+
+    #[test]
+    fn run_in_order_with_a_pushgateway() {
+        run_in_order(|_| {
+            let gateway = Server::pushgateway(&[]);
+            let address = gateway.address().to_owned();
+            (gateway, address)
+        });
+    }
+
+    /// Runs all blocks. `start` starts a gateway and returns its address too.
+    fn run_in_order<G>(start: impl Fn(&Sandbox) -> (G, String)) {
+        let machine = Machine::new();
+        let mut gateway = None;
+        let (mut compared, mut options_tried, mut job_files) = (0, 0, 0);
+        for block in blocks(README) {
+            match block.language {
+                "console" => {
+                    for (command, shown) in session(&block.text) {
+                        if command.starts_with("cargo install ") {
+                            continue;
+                        }
+                        if command == "metricsjob gateway" {
+                            gateway = Some(start(&machine.sandbox));
+                            continue;
+                        }
+                        let address = gateway.as_ref().map(|(_, address)| address.as_str());
+                        let output = machine.run(command, address);
+                        if !shown.is_empty() {
+                            assert_eq!(steady(&output), steady(&shown), "$ {command}\n{output}");
+                            compared += 1;
+                        }
+                    }
+                }
+                "toml" => {
+                    let path = block.text.lines().next().unwrap().strip_prefix("# ");
+                    machine.sandbox.write(path.unwrap(), &block.text);
+                    job_files += 1;
+                }
+                "text" | "yaml" => {
+                    for line in block.text.lines() {
+                        if let Some((_, rest)) = line.split_once("metricsjob exec ") {
+                            let (options, _) = rest.split_once(" -- ").unwrap();
+                            machine.run(&format!("metricsjob exec {options} -- true"), None);
+                            options_tried += 1;
+                        }
+                    }
+                }
+                other => panic!("a block of README in {other:?}: {}", block.text),
+            }
+        }
+        // Nothing was overlooked.
+        let prompts = README.lines().filter(|line| line.starts_with("$ ")).count();
+        let blocks = README
+            .lines()
+            .filter(|line| line.starts_with("```"))
+            .count()
+            / 2;
+        assert!(gateway.is_some() && prompts > 8 && blocks > 7);
+        assert!(compared >= 6, "{compared}");
+        assert_eq!((options_tried, job_files), (2, 1));
+    }
+
+    struct Block {
+        language: &'static str,
+        text: String,
+    }
+
+    /// The fenced code blocks.
+    fn blocks(text: &'static str) -> Vec<Block> {
+        let mut blocks: Vec<Block> = Vec::new();
+        let mut is_open = false;
+        for line in text.lines() {
+            match line.strip_prefix("```") {
+                Some(_) if is_open => is_open = false,
+                Some(language) => {
+                    is_open = true;
+                    let text = String::new();
+                    blocks.push(Block { language, text });
+                }
+                None if is_open => blocks.last_mut().unwrap().text += &format!("{line}\n"),
+                None => assert!(!line.starts_with("    "), "not in a fenced block: {line}"),
+            }
+        }
+        assert!(!is_open);
+        blocks
+    }
+
+    /// The commands of a console block, each with the output that is shown.
+    fn session(text: &str) -> Vec<(&str, String)> {
+        let mut commands = Vec::new();
+        for line in text.lines() {
+            match line.strip_prefix("$ ") {
+                Some(command) => commands.push((command, String::new())),
+                None => {
+                    let (_, shown) = commands.last_mut().expect("output before a command");
+                    *shown += &format!("{line}\n");
+                }
+            }
+        }
+        commands
+    }
+
+    /// The words of each line, without durations and ages.
+    fn steady(text: &str) -> Vec<Vec<&str>> {
+        let is_steady = |word: &&str| {
+            let has_unit = word.ends_with(|end: char| end.is_ascii_alphabetic());
+            let is_duration = has_unit && humantime::parse_duration(word).is_ok();
+            !is_duration && !["just", "now", "ago"].contains(word)
+        };
+        let words = |line| str::split_whitespace(line).filter(is_steady).collect();
+        text.lines().map(words).collect()
+    }
+
+    /// A machine with `metricsjob` in `PATH` and an empty home.
+    struct Machine {
+        sandbox: Sandbox,
+        bin: tempfile::TempDir,
+    }
+
+    impl Machine {
+        fn new() -> Self {
+            let bin = tempfile::tempdir().unwrap();
+            symlink(&*US, bin.path().join("metricsjob")).unwrap();
+            let sandbox = Sandbox::new();
+            assert_eq!(fs::read_dir(sandbox.path()).unwrap().count(), 0);
+            Machine { sandbox, bin }
+        }
+
+        /// Runs a command as a shell does, which must succeed. Returns what a terminal would show, in README's terms.
+        #[track_caller]
+        fn run(&self, command: &str, gateway: Option<&str>) -> String {
+            let gateway = gateway.unwrap_or(GATEWAY);
+            let home = self.sandbox.path();
+            let line = command.replace(GATEWAY, gateway);
+            let mut shell = Command::new("bash");
+            shell
+                .args(["-euo", "pipefail", "-c", &format!("exec 2>&1\n{line}")])
+                .env_clear()
+                .envs(environment(home))
+                .current_dir(home)
+                .stdin(Stdio::null());
+            let path = std::env::var("PATH").unwrap();
+            shell.env("PATH", format!("{}:{path}", self.bin.path().display()));
+            isolate(&mut shell);
+            let finished = Finished::from(shell.output().unwrap());
+            finished.code(0);
+            let home = home.to_str().unwrap();
+            let output = finished.stdout();
+            output.replace(gateway, GATEWAY).replace(home, "/home/you")
+        }
+    }
+}
+
+/// A link that is not to another site.
+struct Link {
+    page: PathBuf,
+    target: String,
+}
+
+/// README, the other pages beside it, and all pages below docs/.
+fn pages() -> Vec<PathBuf> {
+    let mut pages: Vec<PathBuf> = [
+        "README.md",
+        "CHANGELOG.md",
+        "CONTRIBUTING.md",
+        "SECURITY.md",
+    ]
+    .map(|name| Path::new(ROOT).join(name))
+    .into();
+    let mut dirs = vec![Path::new(ROOT).join("docs")];
+    while let Some(dir) = dirs.pop() {
+        for entry in fs::read_dir(dir).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                dirs.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "md") {
+                pages.push(path);
+            }
+        }
+    }
+    pages.sort();
+    pages
+}
+
+/// The lines of a page that are not in a fenced block.
+fn prose(text: &str) -> impl Iterator<Item = &str> {
+    let mut is_code = false;
+    text.lines().filter(move |line| {
+        let is_fence = line.trim_start().starts_with("```");
+        is_code ^= is_fence;
+        !is_code && !is_fence
+    })
+}
+
+fn links(page: &Path) -> Vec<Link> {
+    let text = fs::read_to_string(page).unwrap();
+    let mut links = Vec::new();
+    for line in prose(&text) {
+        for rest in line.split("](").skip(1) {
+            let (target, _) = rest.split_once(')').expect(line);
+            if !target.contains("://") {
+                let (page, target) = (page.to_owned(), target.to_owned());
+                links.push(Link { page, target });
+            }
+        }
+    }
+    links
+}
+
+/// The anchors of a page's headings, as GitHub makes them.
+fn anchors(page: &Path) -> BTreeSet<String> {
+    let text = fs::read_to_string(page).unwrap();
+    let headings = prose(&text).filter(|line| line.starts_with('#'));
+    headings
+        .map(|line| {
+            let heading = line.trim_start_matches('#').trim().to_lowercase();
+            let kept = |c: &char| c.is_alphanumeric() || " -_".contains(*c);
+            heading.chars().filter(kept).collect::<String>()
+        })
+        .map(|heading| heading.replace(' ', "-"))
+        .collect()
+}
+
+impl Link {
+    /// The file and the anchor in it.
+    fn resolved(&self) -> (PathBuf, Option<&str>) {
+        let (path, anchor) = match self.target.split_once('#') {
+            Some((path, anchor)) => (path, Some(anchor)),
+            None => (&*self.target, None),
+        };
+        let file = match path {
+            "" => self.page.clone(),
+            path => self.page.parent().unwrap().join(path),
+        };
+        (file, anchor)
+    }
+}
+
+#[test]
+fn links_lead_to_files_and_headings() {
+    let mut count = 0;
+    for page in pages() {
+        for link in links(&page) {
+            let (file, anchor) = link.resolved();
+            let shown = format!("{} in {}", link.target, page.display());
+            assert!(file.exists(), "no such file: {shown}");
+            if let Some(anchor) = anchor {
+                assert!(anchors(&file).contains(anchor), "no such heading: {shown}");
+            }
+            count += 1;
+        }
+    }
+    assert!(count > 50, "{count}");
+}
+
+#[test]
+fn the_index_lists_all_pages() {
+    let docs = Path::new(ROOT).join("docs");
+    let index = docs.join("README.md");
+    let listed: BTreeSet<PathBuf> = links(&index)
+        .iter()
+        .map(|link| link.resolved().0.canonicalize().unwrap())
+        .collect();
+    for page in pages() {
+        let page = page.canonicalize().unwrap();
+        let is_listed = page == index.canonicalize().unwrap() || listed.contains(&page);
+        assert!(!page.starts_with(&docs) || is_listed, "{}", page.display());
+    }
+}
