@@ -29,7 +29,7 @@ fn the_ca_file_is_what_is_trusted() {
     sandbox.write("ca.pem", Authority::new().pem());
     push(&sandbox, &line)
         .code(69)
-        .err("its certificate is not from an authority in --ca-file");
+        .err("its certificate is not from an authority that was given: is --ca-file the one for this gateway?");
     // It replaces the system's, here those that the variable names.
     let system = Sandbox::new();
     let roots = server.authority(&system).display().to_string();

@@ -1,5 +1,6 @@
 //! What is said on stderr about deliveries.
 
+use super::advice::with_advice;
 use super::console::{self, count};
 use crate::push::{Delivery, Gateway, Kept, Undelivered};
 use metricsjob_state::StateError;
@@ -35,7 +36,7 @@ pub fn warn(
                     format!("{it_is} lost")
                 }
             };
-            console::warning(&format!("{error}; {fate}"));
+            console::warning(&format!("{}; {fate}", with_advice(error)));
         }
         if let (Some(failure), false) = (&delivery.state_failure, is_told) {
             is_told = true;

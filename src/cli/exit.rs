@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io;
 
+use super::advice::with_advice;
 use super::console;
 use crate::push::GatewayError;
 
@@ -46,10 +47,11 @@ pub fn report(error: &anyhow::Error) -> u8 {
         return SUCCESS;
     }
     // An error's own text says why, so its sources would say it again.
-    console::error(&error.to_string());
+    let gateway_error = error.downcast_ref::<GatewayError>();
+    console::error(&gateway_error.map_or_else(|| error.to_string(), with_advice));
     if error.is::<UsageError>() {
         USAGE
-    } else if error.is::<GatewayError>() {
+    } else if gateway_error.is_some() {
         UNAVAILABLE
     } else {
         FAILURE

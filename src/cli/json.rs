@@ -2,6 +2,7 @@
 
 use serde_json::{Value as Json, json};
 
+use super::advice::with_advice;
 use super::console;
 use crate::push::{Delivery, Gateway, Kept};
 use metricsjob_metrics::GroupingKey;
@@ -27,7 +28,7 @@ pub fn deliveries(gateways: &[Gateway], key: &GroupingKey, deliveries: &[Deliver
                 "gateway": gateway.to_string(),
                 "url": gateway.group_url(key),
                 "delivered": undelivered.is_none(),
-                "error": undelivered.map(|undelivered| undelivered.error.to_string()),
+                "error": undelivered.map(|undelivered| with_advice(&undelivered.error)),
                 "outbox_entry": entry,
                 "refused_families": undelivered.map_or(&[][..], |undelivered| undelivered.error.refused_families()),
                 "is_rejected": undelivered.is_some_and(|undelivered| undelivered.error.is_rejection()),

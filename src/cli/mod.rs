@@ -13,6 +13,7 @@
 //! - `console`: what is written to the terminal, and how.
 //! - `json`: the shapes of `--output json`.
 
+mod advice;
 mod check;
 mod connection_options;
 mod console;

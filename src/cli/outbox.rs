@@ -7,6 +7,7 @@ use anyhow::anyhow;
 use clap::{Args, Subcommand};
 use serde_json::json;
 
+use super::advice::with_advice;
 use super::console::count;
 use super::delivery_options::DeliveryArgs;
 use super::exit::{self, UNAVAILABLE};
@@ -312,7 +313,7 @@ fn flushed(
                 "delivered": flushed.delivered,
                 "rejected": flushed.rejected,
                 "waiting": flushed.waiting,
-                "error": flushed.failure.as_ref().map(ToString::to_string),
+                "error": flushed.failure.as_ref().map(with_advice),
             })
         });
         json::print(&json.collect())?;
@@ -338,7 +339,7 @@ fn flushed(
         }
         if flushed.waiting > 0 {
             let why = match &flushed.failure {
-                Some(failure) => format!(": {failure}"),
+                Some(failure) => format!(": {}", with_advice(failure)),
                 None => String::new(),
             };
             let left = count(flushed.waiting, "1 report waits", "reports wait");

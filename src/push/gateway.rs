@@ -75,7 +75,8 @@ fn named(families: &[String]) -> String {
 }
 
 impl GatewayError {
-    fn http(&self) -> Option<&HttpError> {
+    /// The failed request, if it was one over HTTP.
+    pub fn http(&self) -> Option<&HttpError> {
         match self {
             GatewayError::Http(error) | GatewayError::Serving { source: error, .. } => Some(error),
             _ => None,
@@ -128,6 +129,7 @@ impl GatewayError {
             status: reqwest::StatusCode::BAD_REQUEST,
             message: String::new(),
             cure: None,
+            had_credentials: false,
             retry_after: None,
         })
     }

@@ -27,24 +27,26 @@ pub enum HttpError {
     /// A variable or a file that describes the connection cannot be used.
     #[error("{0}")]
     Unusable(String),
-    /// The reason says what to do about it too.
+    /// There is no connection.
     #[error("could not connect to {url}: {reason}")]
-    Connect { url: String, reason: String },
-    #[error("{url} gave no answer within {}: raise {option} if it is only slow", rounded(*.limit))]
+    Connect {
+        url: String,
+        reason: String,
+        /// What was wrong with the certificates, where it was that.
+        certificates: Option<CertificateFailure>,
+    },
+    #[error("{url} gave no answer within {}", rounded(*.limit))]
     Timeout {
         url: String,
         limit: Duration,
-        /// Which option sets the limit.
-        option: &'static str,
+        /// The caller's limit is over, and not that of [`Timeouts`](crate::Timeouts).
+        is_of_caller: bool,
     },
-    #[error("no connection to {url} within {}: raise --connect-timeout if it is only slow", humantime::format_duration(*.limit))]
+    #[error("no connection to {url} within {}", humantime::format_duration(*.limit))]
     ConnectTimeout { url: String, limit: Duration },
     #[error("{url} had not answered yet when this process was asked to end")]
     Stopped { url: String },
-    #[error(
-        "{url} sends an answer of more than {most} bytes, or than there is memory for \
-         (gateway import reads larger ones by --max-answer-size)"
-    )]
+    #[error("{url} sends an answer of more than {most} bytes, or than there is memory for")]
     TooLarge { url: String, most: usize },
     #[error("the connection to {url} broke: {reason}")]
     Broken { url: String, reason: String },
@@ -56,9 +58,26 @@ pub enum HttpError {
         message: String,
         /// What to do about it, where that is known.
         cure: Option<String>,
+        /// The request had credentials.
+        had_credentials: bool,
         /// How long it asked to be left alone, by `Retry-After` in seconds (RFC 9110, section 10.2.3).
         retry_after: Option<Duration>,
     },
+}
+
+/// The reason why a TLS handshake failed, where one side did not accept the other's certificate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum CertificateFailure {
+    /// The gateway's is not from an authority that is trusted here.
+    UnknownAuthority {
+        /// The authorities were given, and are not the system's.
+        are_given: bool,
+    },
+    /// The gateway wants one of ours, and there is none.
+    ClientMissing,
+    /// The gateway does not accept ours.
+    ClientRefused,
 }
 
 impl HttpError {
@@ -362,6 +381,8 @@ impl HttpGateway {
             url: url.to_owned(),
             status,
             cure: self.cure(status, &message),
+            had_credentials: self.url.credentials().is_some()
+                || self.connection.authorization.is_some(),
             message,
             retry_after: retry_after.map(Duration::from_secs),
         })
@@ -374,9 +395,6 @@ impl HttpGateway {
             (None, authorization) => authorization.as_ref().map(|a| a.source()),
         };
         match (status, source) {
-            (StatusCode::UNAUTHORIZED, None) => {
-                Some("give it credentials by --basic-auth-file or --bearer-token-file".into())
-            }
             (StatusCode::UNAUTHORIZED, Some(source)) => {
                 Some(format!("it does not accept the credentials of {source}"))
             }
@@ -403,8 +421,12 @@ impl HttpGateway {
         let url = url.to_owned();
         let timeouts = self.connection.timeouts;
         // A server can refuse a client certificate after the handshake.
-        if let Some(reason) = self.connection.tls.failure(error) {
-            return HttpError::Connect { url, reason };
+        if let Some((reason, certificates)) = self.connection.tls.failure(error) {
+            return HttpError::Connect {
+                url,
+                reason,
+                certificates,
+            };
         }
         match (error.is_timeout(), error.is_connect()) {
             (true, true) if timeouts.connect <= limit => HttpError::ConnectTimeout {
@@ -414,10 +436,7 @@ impl HttpGateway {
             (true, _) => HttpError::Timeout {
                 url,
                 limit,
-                option: match limit < timeouts.total {
-                    true => "--push-deadline",
-                    false => "--push-timeout",
-                },
+                is_of_caller: limit < timeouts.total,
             },
             (false, true) => {
                 let reason = innermost(error);
@@ -436,6 +455,7 @@ impl HttpGateway {
                 HttpError::Connect {
                     url,
                     reason: format!("{reason} ({cure})"),
+                    certificates: None,
                 }
             }
             (false, false) => {

@@ -52,7 +52,7 @@ mod url;
 
 pub use backoff::Backoff;
 pub use connection::{Connection, Timeouts};
-pub use http::{HttpError, HttpGateway};
+pub use http::{CertificateFailure, HttpError, HttpGateway};
 pub use pusher::{Pusher, PusherError};
 pub use stop::Stop;
 pub use url::{GatewayUrl, GatewayUrlError};

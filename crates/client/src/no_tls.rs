@@ -4,6 +4,8 @@ use std::error::Error;
 
 use reqwest::ClientBuilder;
 
+use crate::CertificateFailure;
+
 /// Whom to trust over TLS and who we are there: nobody.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Tls;
@@ -22,7 +24,10 @@ impl Tls {
     }
 
     /// Returns `None`: nothing can go wrong with TLS.
-    pub fn failure(&self, _: &(dyn Error + 'static)) -> Option<String> {
+    pub fn failure(
+        &self,
+        _: &(dyn Error + 'static),
+    ) -> Option<(String, Option<CertificateFailure>)> {
         None
     }
 }

@@ -12,6 +12,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
 use rustls::sign::CertifiedKey;
 use rustls::{AlertDescription, CertificateError, InvalidMessage, RootCertStore};
 
+use crate::CertificateFailure;
 use crate::call::cause;
 
 /// Whom to trust over TLS and who we are there; by default the system's roots, and nobody.
@@ -108,8 +109,11 @@ impl Tls {
         Ok(builder)
     }
 
-    /// Why there is no connection over TLS, and what to do; `None` if it is not for TLS.
-    pub fn failure(&self, error: &(dyn Error + 'static)) -> Option<String> {
+    /// The reason why there is no connection over TLS; `None` if it is not for TLS.
+    pub fn failure(
+        &self,
+        error: &(dyn Error + 'static),
+    ) -> Option<(String, Option<CertificateFailure>)> {
         let mut next = Some(error);
         while let Some(error) = next {
             if let Some(error) = error.downcast_ref::<rustls::Error>() {
@@ -120,65 +124,36 @@ impl Tls {
         None
     }
 
-    fn explained(&self, error: &rustls::Error) -> String {
+    fn explained(&self, error: &rustls::Error) -> (String, Option<CertificateFailure>) {
         use CertificateError as Bad;
+        let are_given = self.authorities.is_some();
         match error {
-            rustls::Error::InvalidCertificate(bad) => match bad {
-                // The latter where an authority in the file has the same name.
-                Bad::UnknownIssuer | Bad::BadSignature if self.authorities.is_some() => {
-                    "its certificate is not from an authority in --ca-file: \
-                     is that the file for this gateway?"
-                        .into()
-                }
-                Bad::UnknownIssuer => "its certificate is from an authority that is not trusted \
-                                       here: give that authority's certificate by --ca-file"
-                    .into(),
-                Bad::Expired => {
-                    "its certificate has expired: renew it at the gateway (or is the clock here \
-                     wrong?)"
-                        .into()
-                }
-                Bad::ExpiredContext { not_after, .. } => format!(
-                    "its certificate has expired on {}: renew it at the gateway (or is the clock \
-                     here wrong?)",
-                    date(*not_after)
-                ),
-                Bad::NotValidYetContext { not_before, .. } => format!(
-                    "its certificate is valid from {} on: is the clock here wrong?",
-                    date(*not_before)
-                ),
-                Bad::NotValidForNameContext {
-                    expected,
-                    presented,
-                } => format!(
-                    "its certificate is not for {}{}: give the gateway by a name that the \
-                     certificate has",
-                    expected.to_str(),
-                    match presented.as_slice() {
-                        [] => String::new(),
-                        names => format!(" but for {}", names.join(", ")),
-                    }
-                    .replace("DnsName(\"", "")
-                    .replace("\")", "")
-                ),
-                bad => format!("its certificate is not valid: {bad}"),
-            },
-            rustls::Error::InvalidMessage(InvalidMessage::InvalidContentType) => {
-                format!("it does not speak TLS: {PLAIN}")
+            // The latter where an authority that was given has the same name.
+            rustls::Error::InvalidCertificate(bad)
+                if *bad == Bad::UnknownIssuer || (*bad == Bad::BadSignature && are_given) =>
+            {
+                let reason = if are_given {
+                    "its certificate is not from an authority that was given"
+                } else {
+                    "its certificate is from an authority that is not trusted here"
+                };
+                let failure = CertificateFailure::UnknownAuthority { are_given };
+                (reason.into(), Some(failure))
             }
             rustls::Error::AlertReceived(alert) => self.alerted(*alert),
-            error => error.to_string(),
+            error => (described(error), None),
         }
     }
 
     /// What the other side says about us.
-    fn alerted(&self, alert: AlertDescription) -> String {
+    fn alerted(&self, alert: AlertDescription) -> (String, Option<CertificateFailure>) {
         use AlertDescription as Alert;
         match (alert, self.identity.is_some()) {
             (Alert::CertificateRequired, _)
             // What older servers say instead.
             | (Alert::BadCertificate | Alert::HandshakeFailure, false) => {
-                "it wants a client certificate: give one by --client-cert and --client-key".into()
+                let reason = "it wants a client certificate".into();
+                (reason, Some(CertificateFailure::ClientMissing))
             }
             (
                 Alert::BadCertificate
@@ -190,12 +165,54 @@ impl Tls {
                 | Alert::AccessDenied
                 | Alert::DecryptError,
                 true,
-            ) => format!(
-                "it does not accept the client certificate ({alert:?}): is --client-cert from the \
-                 authority that the gateway trusts, and still valid?"
-            ),
-            _ => format!("it has ended the TLS handshake ({alert:?})"),
+            ) => {
+                let reason = format!("it does not accept the client certificate ({alert:?})");
+                (reason, Some(CertificateFailure::ClientRefused))
+            }
+            _ => (format!("it has ended the TLS handshake ({alert:?})"), None),
         }
+    }
+}
+
+/// An error that is not about whom we trust, or who we are.
+fn described(error: &rustls::Error) -> String {
+    use CertificateError as Bad;
+    match error {
+        rustls::Error::InvalidCertificate(bad) => match bad {
+            Bad::Expired => {
+                "its certificate has expired: renew it at the gateway (or is the clock here \
+                     wrong?)"
+                    .into()
+            }
+            Bad::ExpiredContext { not_after, .. } => format!(
+                "its certificate has expired on {}: renew it at the gateway (or is the clock \
+                     here wrong?)",
+                date(*not_after)
+            ),
+            Bad::NotValidYetContext { not_before, .. } => format!(
+                "its certificate is valid from {} on: is the clock here wrong?",
+                date(*not_before)
+            ),
+            Bad::NotValidForNameContext {
+                expected,
+                presented,
+            } => format!(
+                "its certificate is not for {}{}: give the gateway by a name that the \
+                     certificate has",
+                expected.to_str(),
+                match presented.as_slice() {
+                    [] => String::new(),
+                    names => format!(" but for {}", names.join(", ")),
+                }
+                .replace("DnsName(\"", "")
+                .replace("\")", "")
+            ),
+            bad => format!("its certificate is not valid: {bad}"),
+        },
+        rustls::Error::InvalidMessage(InvalidMessage::InvalidContentType) => {
+            format!("it does not speak TLS: {PLAIN}")
+        }
+        error => error.to_string(),
     }
 }
 

@@ -32,7 +32,7 @@ pub enum GatewayUrlError {
     Extra { url: String, what: &'static str },
     #[error(
         "gateway {url:?} names a group: give the gateway's base URL alone, \
-         the path of the group is made from the job and --grouping"
+         the path of the group is made from the grouping key"
     )]
     GroupPath { url: String },
     #[error(

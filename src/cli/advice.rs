@@ -1,0 +1,49 @@
+//! Advice on errors of gateways: which option mends what.
+
+use metricsjob_client::{CertificateFailure, HttpError};
+use reqwest::StatusCode;
+
+use crate::push::GatewayError;
+
+/// The text of `error`, with what to do about it where an option does.
+pub fn with_advice(error: &GatewayError) -> String {
+    let advice = error.http().and_then(advice).unwrap_or_default();
+    format!("{error}{advice}")
+}
+
+fn advice(error: &HttpError) -> Option<&'static str> {
+    use CertificateFailure as Failure;
+    match error {
+        HttpError::Timeout { is_of_caller, .. } => Some(if *is_of_caller {
+            ": raise --push-deadline if it is only slow"
+        } else {
+            ": raise --push-timeout if it is only slow"
+        }),
+        HttpError::ConnectTimeout { .. } => Some(": raise --connect-timeout if it is only slow"),
+        HttpError::TooLarge { .. } => {
+            Some(" (gateway import reads larger ones by --max-answer-size)")
+        }
+        HttpError::Status {
+            status: StatusCode::UNAUTHORIZED,
+            had_credentials: false,
+            ..
+        } => Some(" (give it credentials by --basic-auth-file or --bearer-token-file)"),
+        HttpError::Connect {
+            certificates: Some(failure),
+            ..
+        } => match failure {
+            Failure::UnknownAuthority { are_given: true } => {
+                Some(": is --ca-file the one for this gateway?")
+            }
+            Failure::UnknownAuthority { are_given: false } => {
+                Some(": give that authority's certificate by --ca-file")
+            }
+            Failure::ClientMissing => Some(": give one by --client-cert and --client-key"),
+            Failure::ClientRefused => Some(
+                ": is --client-cert from the authority that the gateway trusts, and still valid?",
+            ),
+            _ => None,
+        },
+        _ => None,
+    }
+}
