@@ -8,14 +8,14 @@ use axum::http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use axum::http::{HeaderMap, HeaderValue};
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use metricsjob_gateway::Limits;
+use metricsjob_gateway::PushLimits;
 use metricsjob_gateway::body::{BodyError, Received, Receiver};
 use metricsjob_metrics::{Names, protobuf};
 use metricsjob_state::group_log::Body;
 use snap::write::FrameEncoder;
 use tokio::runtime::{Builder, Runtime};
 
-const LIMITS: Limits = Limits {
+const LIMITS: PushLimits = PushLimits {
     body: 4096,
     // Of one body, as it came and decompressed.
     pending: 2 * 4096,

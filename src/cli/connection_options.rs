@@ -104,30 +104,30 @@ pub struct ConnectionArgs {
         long,
         value_name = "HOW",
         env = "METRICSJOB_COMPRESS",
-        value_parser = setting(EnumValueParser::<Compression>::new()),
+        value_parser = setting(EnumValueParser::<CompressionArg>::new()),
         help_heading = GATEWAY
     )]
-    compress: Option<Setting<Compression>>,
+    compress: Option<Setting<CompressionArg>>,
 
     /// The format in which metrics are sent [default: text]
     #[arg(
         long,
         value_name = "FORMAT",
         env = "METRICSJOB_FORMAT",
-        value_parser = setting(EnumValueParser::<Format>::new()),
+        value_parser = setting(EnumValueParser::<FormatArg>::new()),
         help_heading = GATEWAY
     )]
-    format: Option<Setting<Format>>,
+    format: Option<Setting<FormatArg>>,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
-enum Compression {
+enum CompressionArg {
     None,
     Gzip,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
-enum Format {
+enum FormatArg {
     Text,
     Protobuf,
     /// Only what `push` reads can be that.
@@ -139,7 +139,7 @@ enum Format {
 const MAX_BYTES: u64 = 4 * 1024 * 1024;
 
 /// Why a gateway cannot be reached as the options say.
-enum Problem {
+enum OptionProblem {
     /// The command line contradicts itself, or a value on it is wrong.
     Typed(anyhow::Error),
     /// A variable or a file is wrong or missing.
@@ -162,9 +162,9 @@ impl ConnectionArgs {
         };
         let encoding = Encoding {
             format: match given(&self.format, strictness)? {
-                None | Some(Format::Text) => encoding::Format::Text,
-                Some(Format::Protobuf) => encoding::Format::Protobuf,
-                Some(Format::Openmetrics) => {
+                None | Some(FormatArg::Text) => encoding::Format::Text,
+                Some(FormatArg::Protobuf) => encoding::Format::Protobuf,
+                Some(FormatArg::Openmetrics) => {
                     let is_typed = self.format.as_ref().is_some_and(Setting::is_typed);
                     let strictness = if is_typed {
                         Strictness::Strict
@@ -178,8 +178,8 @@ impl ConnectionArgs {
                 }
             },
             compression: match given(&self.compress, strictness)? {
-                None | Some(Compression::None) => encoding::Compression::None,
-                Some(Compression::Gzip) => encoding::Compression::Gzip,
+                None | Some(CompressionArg::None) => encoding::Compression::None,
+                Some(CompressionArg::Gzip) => encoding::Compression::Gzip,
             },
         };
         let connection = Connection {
@@ -189,16 +189,18 @@ impl ConnectionArgs {
         };
         match self.identified(connection.clone()) {
             Ok(connection) => Ok(connection),
-            Err(Problem::Elsewhere(error)) if strictness == Strictness::Lenient => Ok(Connection {
-                unusable: Some(error.to_string()),
-                ..connection
-            }),
-            Err(Problem::Typed(error) | Problem::Elsewhere(error)) => Err(usage(error)),
+            Err(OptionProblem::Elsewhere(error)) if strictness == Strictness::Lenient => {
+                Ok(Connection {
+                    unusable: Some(error.to_string()),
+                    ..connection
+                })
+            }
+            Err(OptionProblem::Typed(error) | OptionProblem::Elsewhere(error)) => Err(usage(error)),
         }
     }
 
     /// `connection` with whom to trust and who we are there.
-    fn identified(&self, connection: Connection) -> Result<Connection, Problem> {
+    fn identified(&self, connection: Connection) -> Result<Connection, OptionProblem> {
         let (headers, custom) = self.headers()?;
         Ok(Connection {
             tls: self.tls()?,
@@ -210,17 +212,17 @@ impl ConnectionArgs {
 
     /// Takes out the format `openmetrics` if it was typed: it is none that is sent. Returns whether it was there.
     pub fn take_openmetrics(&mut self) -> bool {
-        let is_openmetrics = |format: &mut Setting<Format>| {
+        let is_openmetrics = |format: &mut Setting<FormatArg>| {
             format.is_typed()
                 && matches!(
                     format.get(Strictness::Strict),
-                    Ok(Some(Format::Openmetrics))
+                    Ok(Some(FormatArg::Openmetrics))
                 )
         };
         self.format.take_if(is_openmetrics).is_some()
     }
 
-    fn tls(&self) -> Result<Tls, Problem> {
+    fn tls(&self) -> Result<Tls, OptionProblem> {
         let mut tls = Tls::default();
         if let Some(path) = &self.ca_file {
             let source = source("--ca-file", path);
@@ -263,7 +265,7 @@ impl ConnectionArgs {
     fn authorization(
         &self,
         custom: Option<Authorization>,
-    ) -> Result<Option<Authorization>, Problem> {
+    ) -> Result<Option<Authorization>, OptionProblem> {
         let basic = credentials(
             ("--basic-auth-file", path_of(&self.basic_auth_file)),
             "METRICSJOB_BASIC_AUTH",
@@ -295,7 +297,7 @@ impl ConnectionArgs {
     }
 
     /// The further headers, and `Authorization` if it is among them.
-    fn headers(&self) -> Result<(HeaderMap, Option<Authorization>), Problem> {
+    fn headers(&self) -> Result<(HeaderMap, Option<Authorization>), OptionProblem> {
         let mut headers = HeaderMap::new();
         let mut authorization = None;
         let mut add = |line: &str, source: String| {
@@ -315,7 +317,8 @@ impl ConnectionArgs {
         for (index, given) in self.header.iter().enumerate() {
             let Some(path) = given.strip_prefix('@') else {
                 // The value itself must not be shown.
-                add(given, format!("--header number {}", index + 1)).map_err(Problem::Typed)?;
+                add(given, format!("--header number {}", index + 1))
+                    .map_err(OptionProblem::Typed)?;
                 continue;
             };
             let file = source("--header", Path::new(given));
@@ -323,7 +326,7 @@ impl ConnectionArgs {
             for (number, line) in text.lines().enumerate() {
                 if !line.trim().is_empty() {
                     add(line, format!("{file}, line {}", number + 1))
-                        .map_err(Problem::Elsewhere)?;
+                        .map_err(OptionProblem::Elsewhere)?;
                 }
             }
         }
@@ -353,7 +356,7 @@ fn credentials(
     (option, path): (&str, Option<&Path>),
     variable: &str,
     make: fn(&Secret, String) -> Result<Authorization, CredentialsError>,
-) -> Result<Option<Authorization>, Problem> {
+) -> Result<Option<Authorization>, OptionProblem> {
     let (secret, source) = match path {
         Some(path) => {
             let source = source(option, path);
@@ -379,18 +382,18 @@ fn source(option: &str, path: &Path) -> String {
 }
 
 /// Settings that contradict each other; `are_typed` if only the command line can be to blame.
-fn at_odds(are_typed: bool, problem: String) -> Problem {
+fn at_odds(are_typed: bool, problem: String) -> OptionProblem {
     match are_typed {
-        true => Problem::Typed(anyhow!(problem)),
-        false => Problem::Elsewhere(anyhow!(problem)),
+        true => OptionProblem::Typed(anyhow!(problem)),
+        false => OptionProblem::Elsewhere(anyhow!(problem)),
     }
 }
 
-fn refused(source: &str, problem: impl std::fmt::Display) -> Problem {
-    Problem::Elsewhere(anyhow!("{source}: {problem}"))
+fn refused(source: &str, problem: impl std::fmt::Display) -> OptionProblem {
+    OptionProblem::Elsewhere(anyhow!("{source}: {problem}"))
 }
 
-fn read(path: &Path, source: &str) -> Result<Vec<u8>, Problem> {
+fn read(path: &Path, source: &str) -> Result<Vec<u8>, OptionProblem> {
     let read = || -> io::Result<Vec<u8>> {
         let mut bytes = Vec::new();
         let file = File::open(path)?;
@@ -404,7 +407,7 @@ fn read(path: &Path, source: &str) -> Result<Vec<u8>, Problem> {
 }
 
 /// The text in `bytes`, without the byte order mark that some editors write before it.
-fn text(bytes: Vec<u8>, source: &str) -> Result<String, Problem> {
+fn text(bytes: Vec<u8>, source: &str) -> Result<String, OptionProblem> {
     let text = String::from_utf8(bytes).map_err(|_| refused(source, "it is not UTF-8"))?;
     Ok(match text.strip_prefix('\u{feff}') {
         Some(rest) => rest.to_owned(),

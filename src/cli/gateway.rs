@@ -21,7 +21,7 @@ use crate::job::duration::parse_positive;
 use crate::job::size::parse_size;
 use crate::push::Gateway;
 use metricsjob_gateway::service::{Claim, Service};
-use metricsjob_gateway::{Cors, Limits, MAX_SERIES, Options};
+use metricsjob_gateway::{Cors, MAX_SERIES, Options, PushLimits};
 use metricsjob_metrics::Names;
 use metricsjob_state::State;
 use metricsjob_state::group_writer::Sync;
@@ -46,20 +46,20 @@ Prometheus scrapes it with `honor_labels: true`, as it does a Pushgateway."
 )]
 pub struct GatewayCommand {
     #[command(subcommand)]
-    action: Option<Action>,
+    action: Option<GatewayAction>,
 
     #[command(flatten)]
-    serve: ServeArgs,
+    serve: GatewayServeArgs,
 }
 
 #[derive(Subcommand)]
-enum Action {
+enum GatewayAction {
     /// Copy the groups of a running Pushgateway
     Import(ImportArgs),
 }
 
 #[derive(Args)]
-struct ServeArgs {
+struct GatewayServeArgs {
     #[command(flatten)]
     state: StateArgs,
 
@@ -138,7 +138,7 @@ struct ServeArgs {
     #[arg(
         long = "push.max-series",
         value_name = "COUNT",
-        default_value_t = Limits::default().series,
+        default_value_t = PushLimits::default().series,
         help_heading = "Pushes"
     )]
     max_push_series: usize,
@@ -238,12 +238,12 @@ const HEAPS: i32 = 2;
 
 pub fn main(args: GatewayCommand) -> anyhow::Result<u8> {
     match args.action {
-        Some(Action::Import(args)) => import(args),
+        Some(GatewayAction::Import(args)) => import(args),
         None => serve(args.serve),
     }
 }
 
-fn serve(args: ServeArgs) -> anyhow::Result<u8> {
+fn serve(args: GatewayServeArgs) -> anyhow::Result<u8> {
     let options = args.options()?;
     args.log.install();
     let dir = args.state.dir();
@@ -311,7 +311,7 @@ fn ending(
     Ok((is_lost, end))
 }
 
-impl ServeArgs {
+impl GatewayServeArgs {
     fn settings(&self) -> anyhow::Result<Settings> {
         Ok(Settings {
             external_url: external(&self.external_url)?,
@@ -343,7 +343,7 @@ impl ServeArgs {
             disable_consistency_check: self.disable_consistency_check,
             ttl: self.ttl,
             max_series: self.max_series,
-            limits: Limits {
+            limits: PushLimits {
                 body: self.max_body_size,
                 pending: self.max_pending_size,
                 labels: self.max_labels,

@@ -55,7 +55,7 @@ use nix::libc;
 #[command(name = "metricsjob", version, max_term_width = 100, after_help = EXAMPLES)]
 struct Cli {
     #[command(subcommand)]
-    command: Command,
+    command: CliCommand,
 }
 
 const EXAMPLES: &str = "\
@@ -73,7 +73,7 @@ could not do it at the gateway, or run and exec with --require-push; 1 anything 
 // Only the subcommand that is called is set up: the others are known by what is said of them here.
 #[derive(Subcommand)]
 #[command(defer = true)]
-enum Command {
+enum CliCommand {
     /// Run a job and report how it went
     Run(run::RunArgs),
     /// Run any command as a job and report how it went
@@ -133,20 +133,20 @@ pub fn main() -> u8 {
     limit_heaps(1);
     ignore_empty_variables();
     let result = match Cli::parse_from(metric::with_help(env::args_os())).command {
-        Command::Run(args) => run::main(args),
-        Command::Exec(args) => exec::main(args),
-        Command::History(args) => history::main(args),
-        Command::Metric(args) => metric::main(args),
-        Command::Push(args) => push::main(args),
-        Command::Delete(args) => delete::main(args),
-        Command::Status(args) => status::main(args),
-        Command::Gateway(args) => gateway::main(args),
-        Command::Serve(args) => serve::main(args),
-        Command::Outbox(args) => outbox::main(args),
-        Command::State(args) => state::main(args),
-        Command::List(args) => list::main(args),
-        Command::Check(args) => check::main(args),
-        Command::Generate(args) => generate::main(args, Cli::command()),
+        CliCommand::Run(args) => run::main(args),
+        CliCommand::Exec(args) => exec::main(args),
+        CliCommand::History(args) => history::main(args),
+        CliCommand::Metric(args) => metric::main(args),
+        CliCommand::Push(args) => push::main(args),
+        CliCommand::Delete(args) => delete::main(args),
+        CliCommand::Status(args) => status::main(args),
+        CliCommand::Gateway(args) => gateway::main(args),
+        CliCommand::Serve(args) => serve::main(args),
+        CliCommand::Outbox(args) => outbox::main(args),
+        CliCommand::State(args) => state::main(args),
+        CliCommand::List(args) => list::main(args),
+        CliCommand::Check(args) => check::main(args),
+        CliCommand::Generate(args) => generate::main(args, Cli::command()),
     };
     result.unwrap_or_else(|error| exit::report(&error))
 }

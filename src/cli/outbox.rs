@@ -37,7 +37,7 @@ pub struct OutboxArgs {
 #[command(defer = true)]
 enum OutboxCommand {
     /// List the entries, the oldest first
-    List(ListArgs),
+    List(OutboxListArgs),
     /// Show an entry as the request that would deliver it
     Show(ShowArgs),
     /// Deliver the entries that wait
@@ -52,7 +52,7 @@ enum OutboxCommand {
 Examples:
   metricsjob outbox list
   metricsjob outbox list --output json")]
-struct ListArgs {
+struct OutboxListArgs {
     #[command(flatten)]
     state: StateArgs,
 
@@ -144,7 +144,7 @@ pub fn main(args: OutboxArgs) -> anyhow::Result<u8> {
     }
 }
 
-fn list(args: &ListArgs) -> anyhow::Result<u8> {
+fn list(args: &OutboxListArgs) -> anyhow::Result<u8> {
     let entries = match State::open_existing(&args.state.dir())? {
         Some(mut state) => state.outbox()?,
         None => Vec::new(),

@@ -21,7 +21,7 @@ use crate::job::builtin::{NoProgress, Progress};
 use crate::job::{Job, Work};
 use crate::push::Gateway;
 use crate::run::{
-    Attempt, Observer, Order, Outcome, PerformError, Performed, Reporting, Run, Signals, perform,
+    Attempt, Observer, Outcome, PerformError, Performed, Reporting, Run, RunSpec, Signals, perform,
 };
 use metricsjob_metrics::Method;
 
@@ -101,7 +101,7 @@ pub fn main(mut job: Job, args: &PerformArgs, talk: Talk) -> anyhow::Result<u8> 
         is_any_left_out,
         ..
     } = args.gateway.targets_of_run()?;
-    let order = Order {
+    let order = RunSpec {
         job: &job,
         key: &key,
         gateways: &gateways,

@@ -59,7 +59,7 @@ pub struct PushArgs {
     /// warning. `--format openmetrics` says the same as `--input-format openmetrics`; otherwise --format
     /// is how metrics are sent.
     #[arg(long, value_name = "FORMAT")]
-    input_format: Option<InputFormat>,
+    input_format: Option<InputFormatArg>,
 
     /// Check the text and print the push instead of sending it
     #[arg(long)]
@@ -79,7 +79,7 @@ pub struct PushArgs {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum InputFormat {
+enum InputFormatArg {
     /// OpenMetrics if the file's name ends in .om or .openmetrics, or the last line is `# EOF`; else text
     Auto,
     /// The Prometheus text format 0.0.4
@@ -163,12 +163,12 @@ impl PushArgs {
     fn input_format(&mut self) -> anyhow::Result<Option<input::InputFormat>> {
         let is_openmetrics = self.gateway.take_openmetrics();
         match self.input_format {
-            Some(InputFormat::Text) if is_openmetrics => Err(usage(anyhow!(
+            Some(InputFormatArg::Text) if is_openmetrics => Err(usage(anyhow!(
                 "--input-format text and --format openmetrics both say what the text is: remove one of them"
             ))),
-            Some(InputFormat::Text) => Ok(Some(input::InputFormat::Text)),
-            Some(InputFormat::Openmetrics) => Ok(Some(input::InputFormat::OpenMetrics)),
-            None | Some(InputFormat::Auto) => {
+            Some(InputFormatArg::Text) => Ok(Some(input::InputFormat::Text)),
+            Some(InputFormatArg::Openmetrics) => Ok(Some(input::InputFormat::OpenMetrics)),
+            None | Some(InputFormatArg::Auto) => {
                 Ok(is_openmetrics.then_some(input::InputFormat::OpenMetrics))
             }
         }

@@ -22,8 +22,8 @@ use super::setting::Strictness::Strict;
 use super::web_options::{LogArgs, WebArgs};
 use super::{exit, limit_heaps};
 use crate::job::duration::{parse, parse_positive};
-use crate::serve::http::{App, Parts, Permission, error, router};
-use crate::serve::{Delivery, Periodic, Publication, Runner, Scheduler};
+use crate::serve::http::{Parts, Permission, ServeApp, error, router};
+use crate::serve::{Deliverer, Periodic, Publication, Runner, Scheduler};
 use metricsjob_client::Stop;
 use metricsjob_gateway::Options;
 use metricsjob_gateway::service::{Claim, Served, Service};
@@ -179,7 +179,7 @@ pub fn main(args: ServeArgs) -> anyhow::Result<u8> {
     // Before anything can run that they would end, or anybody is served.
     let mut signals = {
         let _context = runtime.enter();
-        Signals::catch()?
+        ServeSignals::catch()?
     };
     let gateway_is_lost = Arc::new(Notify::new());
     let gateway = match (claim, gateway_server) {
@@ -190,7 +190,7 @@ pub fn main(args: ServeArgs) -> anyhow::Result<u8> {
         _ => None,
     };
     let http = HttpMetrics::new("serve");
-    let app = App::new(Parts {
+    let app = ServeApp::new(Parts {
         scheduler: Arc::clone(&scheduler),
         catalog,
         with_demos: args.demo,
@@ -211,7 +211,7 @@ pub fn main(args: ServeArgs) -> anyhow::Result<u8> {
         move || is_cut_short.load(Relaxed)
     });
     let threads = Threads::start(&args, &app, log_window, &stop)?;
-    let end = End {
+    let end = ServeEnd {
         grace: args.grace,
         signals: &mut signals,
         gateway_is_lost: &gateway_is_lost,
@@ -281,9 +281,9 @@ impl GatewayPart {
 }
 
 /// How it ends.
-struct End<'a> {
+struct ServeEnd<'a> {
     grace: Duration,
-    signals: &'a mut Signals,
+    signals: &'a mut ServeSignals,
     gateway_is_lost: &'a Notify,
     /// Set once somebody has asked twice.
     is_cut_short: &'a AtomicBool,
@@ -293,11 +293,11 @@ struct End<'a> {
 fn serve(
     runtime: &Runtime,
     server: Server,
-    app: &Arc<App>,
+    app: &Arc<ServeApp>,
     http: Arc<HttpMetrics>,
-    end: End<'_>,
+    end: ServeEnd<'_>,
 ) -> &'static str {
-    let End {
+    let ServeEnd {
         grace,
         signals,
         gateway_is_lost,
@@ -328,15 +328,15 @@ fn serve(
 }
 
 /// The signals that the server gets.
-struct Signals {
+struct ServeSignals {
     terminate: Signal,
     interrupt: Signal,
     hangup: Signal,
 }
 
-impl Signals {
+impl ServeSignals {
     fn catch() -> io::Result<Self> {
-        Ok(Signals {
+        Ok(ServeSignals {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
             hangup: signal(SignalKind::hangup())?,
@@ -352,7 +352,11 @@ impl Signals {
     }
 
     /// Waits for what ends the server, and returns what it is. Until then, each SIGHUP has the job files read again.
-    async fn wait_for_end(&mut self, app: &Arc<App>, gateway_is_lost: &Notify) -> &'static str {
+    async fn wait_for_end(
+        &mut self,
+        app: &Arc<ServeApp>,
+        gateway_is_lost: &Notify,
+    ) -> &'static str {
         loop {
             let reason = tokio::select! {
                 _ = self.terminate.recv() => "SIGTERM",
@@ -374,7 +378,7 @@ impl Signals {
 /// What goes on besides serving.
 struct Threads {
     scheduler: thread::JoinHandle<()>,
-    delivery: Delivery,
+    delivery: Deliverer,
     publications: Vec<Periodic>,
     window: Option<Periodic>,
 }
@@ -382,7 +386,7 @@ struct Threads {
 impl Threads {
     fn start(
         args: &ServeArgs,
-        app: &Arc<App>,
+        app: &Arc<ServeApp>,
         log_window: Option<Duration>,
         stop: &Stop,
     ) -> anyhow::Result<Self> {
@@ -412,7 +416,7 @@ impl Threads {
             None => None,
         };
         Ok(Threads {
-            delivery: Delivery::start(&app.scheduler, stop).context(failed)?,
+            delivery: Deliverer::start(&app.scheduler, stop).context(failed)?,
             scheduler: watch.spawn(move || scheduler.watch()).context(failed)?,
             publications,
             window,

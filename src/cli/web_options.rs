@@ -10,7 +10,7 @@ use url::Host;
 
 use crate::job::duration::parse_positive;
 use metricsjob_web::Settings;
-use metricsjob_web::log::{self, Format};
+use metricsjob_web::log::{self, LogFormat};
 use metricsjob_web::origin::parse_allowed_host;
 
 /// The heading of the options that say how a server is reached.
@@ -116,12 +116,12 @@ fn level_parser() -> impl TypedValueParser<Value = LevelFilter> {
     names.try_map(|name| name.parse::<LevelFilter>())
 }
 
-fn format_parser() -> impl TypedValueParser<Value = Format> {
+fn format_parser() -> impl TypedValueParser<Value = LogFormat> {
     PossibleValuesParser::new(["logfmt", "json"]).map(|name| {
         if name.eq_ignore_ascii_case("json") {
-            Format::Json
+            LogFormat::Json
         } else {
-            Format::Logfmt
+            LogFormat::Logfmt
         }
     })
 }
@@ -150,7 +150,7 @@ pub struct LogArgs {
         ignore_case = true,
         help_heading = "Log"
     )]
-    format: Format,
+    format: LogFormat,
 }
 
 impl LogArgs {
@@ -162,8 +162,8 @@ impl LogArgs {
     /// The options with their values.
     pub fn flags(&self) -> [(&'static str, String); 2] {
         let format = match self.format {
-            Format::Logfmt => "logfmt",
-            Format::Json => "json",
+            LogFormat::Logfmt => "logfmt",
+            LogFormat::Json => "json",
         };
         [
             ("log.format", format.to_owned()),
@@ -243,9 +243,12 @@ mod tests {
             let server = Server::try_parse_from(line.split_whitespace()).unwrap();
             (server.log.level, server.log.format)
         };
-        assert_eq!(log(""), (LevelFilter::INFO, Format::Logfmt));
+        assert_eq!(log(""), (LevelFilter::INFO, LogFormat::Logfmt));
         let debug = log("--log.level=debug --log.format json");
-        assert_eq!(debug, (LevelFilter::DEBUG, Format::Json));
-        assert_eq!(log("--log.level WARN"), (LevelFilter::WARN, Format::Logfmt));
+        assert_eq!(debug, (LevelFilter::DEBUG, LogFormat::Json));
+        assert_eq!(
+            log("--log.level WARN"),
+            (LevelFilter::WARN, LogFormat::Logfmt)
+        );
     }
 }

@@ -21,11 +21,11 @@ pub struct Param {
 
 /// Parameters as they were given, by name.
 #[derive(Debug, Clone, Default)]
-pub struct Params(BTreeMap<String, Setting>);
+pub struct Params(BTreeMap<String, ParamSetting>);
 
 /// A value and where it was given.
 #[derive(Debug, Clone)]
-struct Setting {
+struct ParamSetting {
     value: String,
     /// The value without the credentials of a URL.
     shown: String,
@@ -67,7 +67,7 @@ impl Params {
     /// Sets `name`, in place of an earlier value. `origin` is how an error message about it begins.
     pub fn set(&mut self, name: impl Into<String>, value: impl Into<String>, origin: String) {
         let value = value.into();
-        let setting = Setting {
+        let setting = ParamSetting {
             shown: credentials_hidden(&value).unwrap_or_else(|| value.clone()),
             value,
             origin,

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
-use super::drain::{Drained, Group};
+use super::drain::{Drained, WaitingGroup};
 use super::gateway::{Gateway, GatewayClient, GatewayError};
 use super::group_lock::GroupLocks;
 use super::policy::DeliveryPolicy;
@@ -407,8 +407,8 @@ impl<'a> Courier<'a> {
         Some((entry.id, GatewayError::Elsewhere(error)))
     }
 
-    fn group<'b>(&'b self, key: &'b GroupingKey, until: Instant) -> Group<'b> {
-        Group {
+    fn group<'b>(&'b self, key: &'b GroupingKey, until: Instant) -> WaitingGroup<'b> {
+        WaitingGroup {
             client: &self.client,
             key,
             policy: self.policy,

@@ -31,7 +31,7 @@ pub struct Drained {
 }
 
 /// A group to deliver to. Whoever has it has its lock.
-pub struct Group<'a> {
+pub struct WaitingGroup<'a> {
     pub client: &'a GatewayClient,
     pub key: &'a GroupingKey,
     pub policy: &'a DeliveryPolicy,
@@ -40,7 +40,7 @@ pub struct Group<'a> {
     pub stop: &'a Stop,
 }
 
-impl Group<'_> {
+impl WaitingGroup<'_> {
     /// Delivers all entries of the group that wait, those of other processes included, until none is left
     /// or one cannot be delivered. `own` is one of them that need not be read again.
     ///

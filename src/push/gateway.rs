@@ -226,9 +226,9 @@ impl Gateway {
         GatewayClient {
             name: self.to_string(),
             client: match self {
-                Gateway::Embedded(dir) => Client::Embedded(dir.clone()),
+                Gateway::Embedded(dir) => Transport::Embedded(dir.clone()),
                 Gateway::Http(url, connection) => {
-                    Client::Http(Box::new(HttpGateway::new(url.clone(), connection)))
+                    Transport::Http(Box::new(HttpGateway::new(url.clone(), connection)))
                 }
             },
         }
@@ -269,10 +269,10 @@ impl Gateway {
 /// Pushes to one gateway. To make it takes some time of its own, before there is anything to push.
 pub struct GatewayClient {
     name: String,
-    client: Client,
+    client: Transport,
 }
 
-enum Client {
+enum Transport {
     /// In this state directory.
     Embedded(PathBuf),
     /// Or why there can be none.
@@ -287,14 +287,14 @@ impl GatewayClient {
 
     /// Whether the gateway is behind a URL.
     pub fn is_http(&self) -> bool {
-        matches!(self.client, Client::Http(_))
+        matches!(self.client, Transport::Http(_))
     }
 
     /// The state directory of the embedded gateway, if it is that.
     pub fn embedded_dir(&self) -> Option<&Path> {
         match &self.client {
-            Client::Embedded(dir) => Some(dir),
-            Client::Http(_) => None,
+            Transport::Embedded(dir) => Some(dir),
+            Transport::Http(_) => None,
         }
     }
 
@@ -308,8 +308,8 @@ impl GatewayClient {
         stop: &Stop,
     ) -> Result<(), GatewayError> {
         match &self.client {
-            Client::Embedded(dir) => embedded::push(dir, push, state, limit, stop),
-            Client::Http(client) => match &**client {
+            Transport::Embedded(dir) => embedded::push(dir, push, state, limit, stop),
+            Transport::Http(client) => match &**client {
                 Ok(client) => Ok(client.push(push, limit, stop)?),
                 Err(error) => Err(error.clone().into()),
             },

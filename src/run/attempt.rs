@@ -1,7 +1,7 @@
 //! One attempt of a run.
 
 use super::outcome::Outcome;
-use super::signals::Received;
+use super::signals::ReceivedSignal;
 use super::usage::Usage;
 
 /// One attempt of a run, which has ended.
@@ -14,5 +14,5 @@ pub struct Attempt {
     /// The last lines that it wrote to stderr, if they were to be kept.
     pub tail: Vec<String>,
     /// The first signal that asked this process to end meanwhile.
-    pub interrupted: Option<Received>,
+    pub interrupted: Option<ReceivedSignal>,
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use super::attempt::Attempt;
 use super::events::Events;
 use super::outcome::Outcome;
-use super::signals::{Received, Signals};
+use super::signals::{ReceivedSignal, Signals};
 use super::usage::Meter;
 use crate::job::builtin::{Context, Progress, Task};
 
@@ -44,7 +44,7 @@ pub fn attempt(
         failure,
         usage: usage.stop(),
         tail: Vec::new(),
-        interrupted: held.map(|number| Received {
+        interrupted: held.map(|number| ReceivedSignal {
             number,
             is_from_kernel: false,
         }),

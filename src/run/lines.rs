@@ -7,7 +7,7 @@ use memchr::memchr2;
 
 /// A byte that ends a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum End {
+pub enum LineEnd {
     /// A carriage return. Text that follows is written over the line, unless that is a line feed.
     Return,
     /// A line feed. Directly behind a carriage return it belongs to the same line end.
@@ -15,7 +15,7 @@ pub enum End {
 }
 
 /// Splits `bytes` behind each line end. The last text has none where its line goes on in the bytes that follow.
-pub fn parts(mut bytes: &[u8]) -> impl Iterator<Item = (&[u8], Option<End>)> {
+pub fn parts(mut bytes: &[u8]) -> impl Iterator<Item = (&[u8], Option<LineEnd>)> {
     iter::from_fn(move || {
         if bytes.is_empty() {
             return None;
@@ -25,8 +25,8 @@ pub fn parts(mut bytes: &[u8]) -> impl Iterator<Item = (&[u8], Option<End>)> {
         };
         let (text, rest) = bytes.split_at(at);
         let end = match rest[0] {
-            b'\n' => End::Feed,
-            _ => End::Return,
+            b'\n' => LineEnd::Feed,
+            _ => LineEnd::Return,
         };
         bytes = &rest[1..];
         Some((text, Some(end)))

@@ -4,7 +4,7 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use super::events::Events;
-use super::order::Order;
+use super::order::RunSpec;
 use super::report;
 use crate::push::{DeliveryPolicy, Dispatch};
 use metricsjob_client::Stop;
@@ -15,7 +15,7 @@ use metricsjob_system::panics::point;
 
 /// The reports of a run while it goes on, as its policy wants them.
 pub struct Live<'a> {
-    order: &'a Order<'a>,
+    order: &'a RunSpec<'a>,
     events: Arc<Events>,
     has_ended: Mutex<bool>,
     ended: Condvar,
@@ -25,7 +25,7 @@ pub struct Live<'a> {
 }
 
 impl<'a> Live<'a> {
-    pub fn new(order: &'a Order<'a>, events: &Arc<Events>) -> Self {
+    pub fn new(order: &'a RunSpec<'a>, events: &Arc<Events>) -> Self {
         Live {
             order,
             events: Arc::clone(events),
@@ -124,7 +124,7 @@ impl<'a> Live<'a> {
         dispatch: &Dispatch<'_>,
         state: &mut LazyState,
     ) {
-        let Order { job, key, .. } = self.order;
+        let RunSpec { job, key, .. } = self.order;
         let mut families = vec![
             report::running(&job.prefix, true),
             report::start_timestamp(&job.prefix, started_at),

@@ -14,7 +14,7 @@ use ring::digest;
 use serde::{Deserialize, Serialize};
 
 use super::pause::pause;
-use super::signals::{Received, Signals};
+use super::signals::{ReceivedSignal, Signals};
 use metricsjob_metrics::GroupingKey;
 use metricsjob_system::files;
 
@@ -38,7 +38,7 @@ pub enum Locking {
     /// Another run has it.
     Busy(Option<Holder>),
     /// A signal ended the waiting.
-    Interrupted(Received),
+    Interrupted(ReceivedSignal),
 }
 
 /// Who has a lock.

@@ -37,12 +37,12 @@ use std::time::{Duration, Instant, SystemTime};
 pub use attempt::Attempt;
 pub use command::reap_orphans;
 pub use events::Events;
-pub use order::{Order, Reporting};
+pub use order::{Reporting, RunSpec};
 pub use outcome::Outcome;
 pub use perform::{
-    Concluded, PerformError, Performed, Turn, conclude, perform, recorded, take_turn,
+    Concluded, PerformError, Performed, RunTurn, conclude, perform, recorded, take_turn,
 };
-pub use signals::{Received, Signals, Teller};
+pub use signals::{ReceivedSignal, Signals, Teller};
 pub use usage::Usage;
 
 use rand::TryRng;
@@ -78,7 +78,7 @@ pub struct Run {
     /// The last lines that its last attempt wrote to stderr, if they were to be kept.
     pub tail: Vec<String>,
     /// The signal that asked this process to end while it ran.
-    pub interrupted: Option<Received>,
+    pub interrupted: Option<ReceivedSignal>,
 }
 
 impl Run {

@@ -9,7 +9,7 @@ use crate::push::{DeliveryPolicy, Gateway};
 use metricsjob_metrics::GroupingKey;
 
 /// What is to run, and where it is reported.
-pub struct Order<'a> {
+pub struct RunSpec<'a> {
     pub job: &'a Job,
     pub key: &'a GroupingKey,
     /// Each gets the report.

@@ -5,10 +5,10 @@ use std::time::{Duration, Instant};
 use signal_hook::consts::{SIGSTOP, SIGTSTP};
 use signal_hook::low_level::raise;
 
-use super::signals::{Received, Signals};
+use super::signals::{ReceivedSignal, Signals};
 
 /// Waits for `duration`; returns the signal that asks this process to end, if one came meanwhile.
-pub fn pause(duration: Duration, signals: &Signals) -> Option<Received> {
+pub fn pause(duration: Duration, signals: &Signals) -> Option<ReceivedSignal> {
     if duration.is_zero() {
         return None;
     }

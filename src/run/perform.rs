@@ -8,7 +8,7 @@ use super::attempt::Attempt;
 use super::events::Events;
 use super::live::Live;
 use super::lock::{Lock, LockError, Locking};
-use super::order::{Order, Reporting};
+use super::order::{Reporting, RunSpec};
 use super::outcome::Outcome;
 use super::pause::pause;
 use super::signals::Signals;
@@ -54,7 +54,7 @@ pub enum PerformError {
 
 /// Waits for the job's turn, runs it, records the run and reports it.
 pub fn perform<'a>(
-    order: &Order<'a>,
+    order: &RunSpec<'a>,
     progress: &dyn Progress,
     signals: &Signals,
     observer: &dyn Observer,
@@ -66,13 +66,13 @@ pub fn perform<'a>(
         }
         _ => LazyState::new(order.state_dir),
     };
-    let Turn {
+    let RunTurn {
         run,
         lock,
         warnings,
     } = take_turn(order, new_id(), progress, signals, observer)?;
     let dispatch = (order.reporting == Reporting::Push).then(|| {
-        let Order {
+        let RunSpec {
             gateways,
             state_dir,
             delivery,
@@ -107,7 +107,7 @@ pub fn perform<'a>(
 }
 
 /// A run that is over, and is not recorded yet.
-pub struct Turn {
+pub struct RunTurn {
     pub run: Run,
     /// The job's lock, if it has one: its next run begins once this is dropped.
     pub lock: Option<Lock>,
@@ -117,12 +117,12 @@ pub struct Turn {
 
 /// Waits for the job's turn, and runs it as the run `id`.
 pub fn take_turn(
-    order: &Order<'_>,
+    order: &RunSpec<'_>,
     id: String,
     progress: &dyn Progress,
     signals: &Signals,
     observer: &dyn Observer,
-) -> Result<Turn, PerformError> {
+) -> Result<RunTurn, PerformError> {
     let policy = &order.job.policy;
     let splay = policy.splay.mul_f64(match policy.splay {
         Duration::ZERO => 0.0,
@@ -159,7 +159,7 @@ pub fn take_turn(
         }
         None => (None, run_live(order, id, progress, signals, observer)?),
     };
-    Ok(Turn {
+    Ok(RunTurn {
         run,
         lock,
         warnings,
@@ -184,7 +184,7 @@ fn run_guarded(
 
 /// Runs the job, and reports it while it goes on, if that is wanted.
 fn run_live(
-    order: &Order<'_>,
+    order: &RunSpec<'_>,
     id: String,
     progress: &dyn Progress,
     signals: &Signals,
@@ -258,7 +258,7 @@ pub struct Concluded {
 /// Records a run, and puts its report into the outbox, in one step: whatever is seen as finished is also
 /// reported, even if this process ends here. `gateways` are named as the outbox names them.
 pub fn conclude(
-    order: &Order<'_>,
+    order: &RunSpec<'_>,
     mut run: Run,
     state: &mut LazyState,
     mut warnings: Vec<String>,
@@ -286,7 +286,7 @@ pub fn conclude(
 
 /// Records `run`, makes the push of its report, and puts that into the outbox.
 fn record(
-    order: &Order<'_>,
+    order: &RunSpec<'_>,
     run: &Run,
     state: &mut LazyState,
     gateways: &[String],
@@ -334,7 +334,7 @@ pub fn recorded(run: &Run, name: &str, key: &GroupingKey) -> RecordedRun {
 
 /// The push of `run`'s report; `None` if there is nothing to report, or it is not wanted.
 fn push_of(
-    order: &Order<'_>,
+    order: &RunSpec<'_>,
     run: &Run,
     totals: Option<&[Counter]>,
 ) -> Option<Result<Push, CheckError>> {

@@ -62,14 +62,14 @@ struct Shared {
 
 /// A signal that came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Received {
+pub struct ReceivedSignal {
     pub number: u8,
     /// Whether the kernel sent it, for example for a key that was pressed on the terminal: then all
     /// processes of the foreground group got it.
     pub is_from_kernel: bool,
 }
 
-impl Received {
+impl ReceivedSignal {
     /// Whether it asks a process to end.
     pub fn is_ending(self) -> bool {
         ENDING.contains(&self.number.into())
@@ -167,7 +167,7 @@ impl Signals {
 
     /// Waits for signals until `timeout` is over, without one for ever. It returns at once with what
     /// has come since the last call, and may return early with nothing.
-    pub fn wait(&self, timeout: Option<Duration>) -> Vec<Received> {
+    pub fn wait(&self, timeout: Option<Duration>) -> Vec<ReceivedSignal> {
         self.wait_beside(timeout, iter::empty())
     }
 
@@ -176,7 +176,7 @@ impl Signals {
         &'a self,
         timeout: Option<Duration>,
         others: impl Iterator<Item = BorrowedFd<'a>>,
-    ) -> Vec<Received> {
+    ) -> Vec<ReceivedSignal> {
         let Some(mut pipe) = self.pipe.get() else {
             std::thread::sleep(timeout.unwrap_or_default());
             return Vec::new();
@@ -194,10 +194,14 @@ impl Signals {
         let mut received = Vec::new();
         while let Ok(length @ 1..) = pipe.read(&mut records) {
             // Each was written in one piece, so none is torn.
-            received.extend(records[..length].chunks_exact(2).map(|record| Received {
-                number: record[0],
-                is_from_kernel: record[1] != 0,
-            }));
+            received.extend(
+                records[..length]
+                    .chunks_exact(2)
+                    .map(|record| ReceivedSignal {
+                        number: record[0],
+                        is_from_kernel: record[1] != 0,
+                    }),
+            );
         }
         received
     }

@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BinaryHeap, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use super::entry::{Entry, Finished, MAX_PENDING, Next};
+use super::entry::{Finished, JobEntry, MAX_PENDING, Next};
 use super::planning;
-use super::request::{Refusal, Request, Trigger};
+use super::request::{Refusal, RunRequest, Trigger};
 use super::series::lag::Lag;
 use super::window::Window;
 use crate::job::schedule::Overlap;
@@ -21,12 +21,12 @@ const REMEMBERED: usize = 64;
 
 /// All that is known.
 pub struct Board {
-    pub jobs: BTreeMap<String, Entry>,
+    pub jobs: BTreeMap<String, JobEntry>,
     /// What is wrong with job files: each a text of one or more lines.
     pub problems: Vec<String>,
-    pub queue: VecDeque<Request>,
+    pub queue: VecDeque<RunRequest>,
     /// Runs that do not take place, and why: that is still to be recorded.
-    pub skipped: VecDeque<(Request, String)>,
+    pub skipped: VecDeque<(RunRequest, String)>,
     /// Whether a thread records them.
     pub is_recording_skipped: bool,
     /// The runs that go on, by their ids.
@@ -43,7 +43,7 @@ pub struct Board {
 
 /// A run that goes on.
 pub struct Active {
-    pub request: Request,
+    pub request: RunRequest,
     pub since: SystemTime,
     pub teller: Teller,
 }
@@ -113,9 +113,9 @@ impl Board {
     }
 
     /// The request for a run of a job as it is defined now.
-    pub fn request(&self, name: &str, trigger: Trigger, due: SystemTime) -> Option<Request> {
+    pub fn request(&self, name: &str, trigger: Trigger, due: SystemTime) -> Option<RunRequest> {
         let entry = self.jobs.get(name)?;
-        Some(Request {
+        Some(RunRequest {
             id: run::new_id(),
             job: Arc::clone(&entry.job),
             key: entry.key.clone(),
@@ -125,7 +125,7 @@ impl Board {
     }
 
     /// Why the run cannot even wait.
-    pub fn refusal(&self, request: &Request) -> Option<Refusal> {
+    pub fn refusal(&self, request: &RunRequest) -> Option<Refusal> {
         let entry = self.jobs.get(&request.job.name)?;
         if self.queue.len() >= MAX_QUEUE {
             let text = format!("{MAX_QUEUE} runs wait for a free slot already");
@@ -162,7 +162,7 @@ impl Board {
     }
 
     /// All runs that wait, be it to be recorded as skipped.
-    pub fn all_waiting(&self) -> impl Iterator<Item = &Request> {
+    pub fn all_waiting(&self) -> impl Iterator<Item = &RunRequest> {
         let pending = self.jobs.values().flat_map(|entry| &entry.pending);
         let skipped = self.skipped.iter().map(|(request, _)| request);
         self.queue.iter().chain(pending).chain(skipped)
@@ -185,7 +185,7 @@ impl Board {
     }
 
     /// A run begins now.
-    pub fn began(&mut self, request: &Request) {
+    pub fn began(&mut self, request: &RunRequest) {
         if request.trigger == Trigger::Schedule {
             let lag = SystemTime::now().duration_since(request.due);
             self.lag.add(lag.unwrap_or_default());
@@ -196,7 +196,7 @@ impl Board {
     pub fn clock_was_set_back(&mut self, now: SystemTime, by: Duration) {
         let seconds = by.as_secs_f64();
         tracing::warn!(seconds, "the clock was set back");
-        let next = |entry: &Entry| {
+        let next = |entry: &JobEntry| {
             let plan = entry.job.plan.as_ref()?;
             planning::after_correction(plan, entry.last_due, now, by, rand::random)
         };

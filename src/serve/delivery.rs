@@ -24,13 +24,13 @@ const LOOK: Duration = Duration::from_secs(15);
 const PAUSES: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(60));
 
 /// The threads that deliver.
-pub struct Delivery {
+pub struct Deliverer {
     scheduler: Arc<Scheduler>,
     is_ending: Arc<AtomicBool>,
     threads: Vec<JoinHandle<()>>,
 }
 
-impl Delivery {
+impl Deliverer {
     /// Begins to deliver. Once `stop` is wanted, nothing is waited for any more.
     pub fn start(scheduler: &Arc<Scheduler>, stop: &Stop) -> std::io::Result<Self> {
         let is_ending = Arc::new(AtomicBool::new(false));
@@ -46,7 +46,7 @@ impl Delivery {
                     });
                 })
         });
-        Ok(Delivery {
+        Ok(Deliverer {
             threads: threads.collect::<Result<_, _>>()?,
             scheduler: Arc::clone(scheduler),
             is_ending,

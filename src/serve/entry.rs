@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use super::page::RunView;
-use super::request::{Request, Trigger};
-use super::series::Series;
+use super::request::{RunRequest, Trigger};
+use super::series::RunSeries;
 use super::series::durations::Durations;
 use super::series::uniform::{Uniform, is_uniform};
 use crate::job::Job;
@@ -21,7 +21,7 @@ pub const RECENT: usize = 30;
 pub const MAX_PENDING: usize = 100;
 
 /// What is known of one job.
-pub struct Entry {
+pub struct JobEntry {
     pub job: Arc<Job>,
     /// That of a run without labels of its own.
     pub key: GroupingKey,
@@ -36,7 +36,7 @@ pub struct Entry {
     /// How many of its runs wait for a free slot.
     pub queued: usize,
     /// Those that wait until no other run of it goes on.
-    pub pending: VecDeque<Request>,
+    pub pending: VecDeque<RunRequest>,
     /// Without those that were skipped, the oldest first.
     pub recent: VecDeque<RunView>,
     /// Skipped or not.
@@ -47,7 +47,7 @@ pub struct Entry {
     pub durations: Durations,
     /// How many due times went by while nobody could start it.
     pub missed: u64,
-    pub series: Series,
+    pub series: RunSeries,
     /// The same numbers of runs as metrics.
     pub uniform: Arc<Uniform>,
 }
@@ -68,11 +68,11 @@ pub struct Finished {
     pub trigger: Option<Trigger>,
 }
 
-impl Entry {
+impl JobEntry {
     pub fn new(job: Arc<Job>, key: GroupingKey) -> Self {
         let durations = Durations::default();
         let outcomes = Default::default();
-        Entry {
+        JobEntry {
             uniform: Arc::new(Uniform::new(&job.name, &durations, &outcomes)),
             job,
             key,
@@ -88,7 +88,7 @@ impl Entry {
             outcomes,
             durations,
             missed: 0,
-            series: Series::default(),
+            series: RunSeries::default(),
         }
     }
 
@@ -145,7 +145,7 @@ impl Entry {
 
     /// Whether what the run reports is called as it is since the job file was last read: else it would stay beside
     /// that for ever.
-    pub fn shows(&self, request: &Request) -> bool {
+    pub fn shows(&self, request: &RunRequest) -> bool {
         let key = request.job.key(Vec::new());
         request.job.prefix == self.job.prefix && key.is_ok_and(|key| key == self.key)
     }

@@ -113,7 +113,7 @@ impl Shown {
 
     /// Merged by name and sorted, as lines.
     pub fn rendered(&self) -> Vec<RenderedFamily> {
-        let mut merged = Merged::default();
+        let mut merged = MergedFamily::default();
         for family in &self.own {
             merged.add_ours(RenderedFamily::of(family));
         }
@@ -138,9 +138,9 @@ impl Shown {
                 name, kind, lines, ..
             } = &family.rendered;
             match merged.place(name, *kind) {
-                Place::Known(known) => known.lines.push_str(lines),
-                Place::Free => merged.add(family.rendered.clone()),
-                Place::Taken => {}
+                FamilyPlace::Known(known) => known.lines.push_str(lines),
+                FamilyPlace::Free => merged.add(family.rendered.clone()),
+                FamilyPlace::Taken => {}
             }
         }
         merged.into_sorted()
@@ -148,7 +148,7 @@ impl Shown {
 
     /// Merged by name and sorted.
     pub fn families(&self) -> Vec<Family> {
-        let mut merged = Merged::default();
+        let mut merged = MergedFamily::default();
         for family in &self.own {
             merged.add_ours(family.clone());
         }
@@ -165,9 +165,9 @@ impl Shown {
         for shown in self.reported.iter().flat_map(|families| &**families) {
             let family = &shown.family;
             match merged.place(&family.name, family.kind) {
-                Place::Known(known) => known.metrics.extend_from_slice(&family.metrics),
-                Place::Free => merged.add(family.clone()),
-                Place::Taken => {}
+                FamilyPlace::Known(known) => known.metrics.extend_from_slice(&family.metrics),
+                FamilyPlace::Free => merged.add(family.clone()),
+                FamilyPlace::Taken => {}
             }
         }
         merged.into_sorted()
@@ -179,12 +179,12 @@ fn number(count: usize) -> Value {
 }
 
 /// What has a name and a kind.
-trait Named {
+trait NamedFamily {
     fn name(&self) -> &str;
     fn kind(&self) -> Kind;
 }
 
-impl Named for Family {
+impl NamedFamily for Family {
     fn name(&self) -> &str {
         &self.name
     }
@@ -194,7 +194,7 @@ impl Named for Family {
     }
 }
 
-impl Named for RenderedFamily {
+impl NamedFamily for RenderedFamily {
     fn name(&self) -> &str {
         &self.name
     }
@@ -205,23 +205,23 @@ impl Named for RenderedFamily {
 }
 
 /// Families by their names. Jobs know nothing of each other: of what does not fit together, the first stays.
-struct Merged<F> {
+struct MergedFamily<F> {
     families: Vec<F>,
     places: HashMap<String, usize>,
     /// How many of the families are the server's.
     ours: usize,
 }
 
-enum Place<'a, F> {
+enum FamilyPlace<'a, F> {
     Known(&'a mut F),
     Free,
     /// Another kind has the name.
     Taken,
 }
 
-impl<F> Default for Merged<F> {
+impl<F> Default for MergedFamily<F> {
     fn default() -> Self {
-        Merged {
+        MergedFamily {
             families: Vec::new(),
             places: HashMap::new(),
             ours: 0,
@@ -229,14 +229,14 @@ impl<F> Default for Merged<F> {
     }
 }
 
-impl<F: Named> Merged<F> {
-    fn place(&mut self, name: &str, kind: Kind) -> Place<'_, F> {
+impl<F: NamedFamily> MergedFamily<F> {
+    fn place(&mut self, name: &str, kind: Kind) -> FamilyPlace<'_, F> {
         match self.places.get(name) {
-            None => Place::Free,
+            None => FamilyPlace::Free,
             Some(place) if self.families[*place].kind() == kind => {
-                Place::Known(&mut self.families[*place])
+                FamilyPlace::Known(&mut self.families[*place])
             }
-            Some(_) => Place::Taken,
+            Some(_) => FamilyPlace::Taken,
         }
     }
 

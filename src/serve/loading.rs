@@ -5,12 +5,12 @@ use std::sync::{Arc, PoisonError};
 use std::time::SystemTime;
 
 use super::board::Board;
-use super::entry::Entry;
+use super::entry::JobEntry;
 use super::planning;
-use super::request::{Request, Trigger};
+use super::request::{RunRequest, Trigger};
 use super::restore::Restored;
 use super::scheduler::Scheduler;
-use super::series::Series;
+use super::series::RunSeries;
 use crate::job::catalog::{Catalog, CatalogError};
 use crate::job::schedule::Missed;
 use crate::job::{Job, Work};
@@ -39,11 +39,11 @@ impl Scheduler {
         with_demos: bool,
     ) -> Result<Reloaded, CatalogError> {
         let _turn = (self.reloading.lock()).unwrap_or_else(PoisonError::into_inner);
-        let Loaded {
+        let LoadedJobs {
             jobs,
             unreadable,
             problems,
-        } = Loaded::from(catalog, with_demos)?;
+        } = LoadedJobs::from(catalog, with_demos)?;
         let known: Vec<String> = self.board().jobs.keys().cloned().collect();
         let fresh = jobs.iter().filter(|(name, _)| !known.contains(name));
         let restored: HashMap<String, Restored> = fresh
@@ -74,7 +74,7 @@ impl Scheduler {
 }
 
 /// What the job files say.
-struct Loaded {
+struct LoadedJobs {
     /// By their names, with the grouping key of a run without labels of its own.
     jobs: BTreeMap<String, (Arc<Job>, GroupingKey)>,
     /// The names of those that cannot be read.
@@ -83,9 +83,9 @@ struct Loaded {
     problems: Vec<String>,
 }
 
-impl Loaded {
+impl LoadedJobs {
     fn from(catalog: &Catalog, with_demos: bool) -> Result<Self, CatalogError> {
-        let mut loaded = Loaded {
+        let mut loaded = LoadedJobs {
             jobs: BTreeMap::new(),
             unreadable: Vec::new(),
             problems: Vec::new(),
@@ -114,7 +114,7 @@ impl Loaded {
 
 impl Board {
     /// Forgets the other jobs. Returns the runs of them that wait.
-    fn keep_only(&mut self, stays: impl Fn(&String) -> bool) -> Vec<Request> {
+    fn keep_only(&mut self, stays: impl Fn(&String) -> bool) -> Vec<RunRequest> {
         let mut gone = Vec::new();
         self.jobs.retain(|name, entry| {
             let stays = stays(name);
@@ -146,7 +146,7 @@ impl Board {
     ) -> bool {
         let is_new = !self.jobs.contains_key(name);
         let entry = self.jobs.entry(name.to_owned());
-        let entry = entry.or_insert_with(|| Entry::new(Arc::clone(&job), key.clone()));
+        let entry = entry.or_insert_with(|| JobEntry::new(Arc::clone(&job), key.clone()));
         let mut is_missed = false;
         if is_new && let Some(restored) = restored {
             restored.put_into(entry);
@@ -159,7 +159,7 @@ impl Board {
         let is_planned_anew = is_new || entry.job.plan != job.plan;
         if entry.job.prefix != job.prefix || entry.key != key {
             // What it is called now would stand beside what it was.
-            entry.series = Series::default();
+            entry.series = RunSeries::default();
         }
         (entry.job, entry.key) = (job, key);
         if is_planned_anew {

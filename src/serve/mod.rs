@@ -8,7 +8,7 @@
 //!   of one job; `request` what asks for a run.
 //! - `loading`: job files into the board; `restore`: what the history knows of a job; [`planning`]: when a job
 //!   is due next.
-//! - [`Runner`]: one run, and its record; `damage`: what is lost with a corrupt database. [`Delivery`] brings the reports to the gateways.
+//! - [`Runner`]: one run, and its record; `damage`: what is lost with a corrupt database. [`Deliverer`] brings the reports to the gateways.
 //! - `series`: what jobs reported, as metrics; [`exporter`]: all metrics at one moment; [`Publication`]: the
 //!   same, pushed; `window`: the log of the last seconds.
 //! - [`http`]: API, health, metrics and page over HTTP; [`page`]: the page as a function of data.
@@ -33,7 +33,7 @@ mod scheduler;
 mod series;
 mod window;
 
-pub use delivery::Delivery;
+pub use delivery::Deliverer;
 pub use periodic::Periodic;
 pub use publication::Publication;
 pub use runner::Runner;

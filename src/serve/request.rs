@@ -27,7 +27,7 @@ impl Trigger {
 
 /// A run that is to begin.
 #[derive(Clone)]
-pub struct Request {
+pub struct RunRequest {
     /// The run's id.
     pub id: String,
     /// As it was defined when the run was asked for.

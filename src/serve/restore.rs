@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use super::entry::{Entry, Finished, RECENT};
+use super::entry::{Finished, JobEntry, RECENT};
 use crate::job::Job;
 use crate::run::{Outcome, Run, Usage, report};
 use metricsjob_metrics::{Family, GroupingKey, Method};
@@ -60,7 +60,7 @@ impl Restored {
         self.runs.last().map(|run| time(run.started_at))
     }
 
-    pub fn put_into(&self, entry: &mut Entry) {
+    pub fn put_into(&self, entry: &mut JobEntry) {
         let finished = |run: &RecordedRun| {
             Arc::new(Finished {
                 run: run.clone(),

@@ -7,14 +7,14 @@ use std::time::{Duration, Instant, SystemTime};
 
 use super::bell::Bell;
 use super::damage::{shorten_log, tell_damage};
-use super::request::Request;
+use super::request::RunRequest;
 use super::restore::Restored;
 use crate::job::builtin::NoProgress;
 use crate::job::metric_rule::OutputStream;
 use crate::job::{Job, LockPolicy};
 use crate::push::{DeliveryPolicy, Dispatch, Gateway};
 use crate::run::lock::{self, Holder};
-use crate::run::{self, Attempt, Concluded, Observer, Order, Reporting, Run, Signals, Turn};
+use crate::run::{self, Attempt, Concluded, Observer, Reporting, Run, RunSpec, RunTurn, Signals};
 use metricsjob_client::Stop;
 use metricsjob_metrics::{Family, GroupingKey, Method, Push};
 use metricsjob_state::history::RecordedRun;
@@ -52,7 +52,7 @@ pub struct Settled {
 }
 
 /// Settles a run by `work`, or as failed where that panics: one that is never settled would keep its slot for ever.
-pub fn settled_anyhow(request: &Request, work: impl FnOnce() -> Settled) -> Settled {
+pub fn settled_anyhow(request: &RunRequest, work: impl FnOnce() -> Settled) -> Settled {
     panics::caught(work).unwrap_or_else(|message| {
         let (job, run_id) = (&request.job.name, &request.id);
         tracing::error!(
@@ -137,7 +137,7 @@ impl Runner {
     }
 
     /// Runs the job and records that.
-    pub fn perform(&self, request: &Request, signals: &Signals) -> Settled {
+    pub fn perform(&self, request: &RunRequest, signals: &Signals) -> Settled {
         let order = self.order(request);
         let observer = Noted { request };
         let id = request.id.clone();
@@ -152,8 +152,8 @@ impl Runner {
     }
 
     /// Records that the run did not take place.
-    pub fn skip(&self, request: &Request, why: String) -> Settled {
-        let turn = Turn {
+    pub fn skip(&self, request: &RunRequest, why: String) -> Settled {
+        let turn = RunTurn {
             run: Run::skipped(request.id.clone(), why),
             lock: None,
             warnings: Vec::new(),
@@ -161,8 +161,8 @@ impl Runner {
         self.conclude(&self.order(request), turn, None)
     }
 
-    fn order<'a>(&'a self, request: &'a Request) -> Order<'a> {
-        Order {
+    fn order<'a>(&'a self, request: &'a RunRequest) -> RunSpec<'a> {
+        RunSpec {
             job: &request.job,
             key: &request.key,
             gateways: &self.gateways,
@@ -175,9 +175,9 @@ impl Runner {
 
     /// Records the run, and has its report delivered. What cannot be put into the outbox is delivered here, unless
     /// `stop` is wanted; without it, it is not.
-    fn conclude(&self, order: &Order<'_>, turn: Turn, stop: Option<Stop>) -> Settled {
+    fn conclude(&self, order: &RunSpec<'_>, turn: RunTurn, stop: Option<Stop>) -> Settled {
         point("conclude");
-        let Turn {
+        let RunTurn {
             run,
             warnings,
             lock,
@@ -230,7 +230,7 @@ impl Runner {
         }
     }
 
-    fn deliver_unkept(&self, order: &Order<'_>, run_id: &str, push: &Push, stop: Stop) {
+    fn deliver_unkept(&self, order: &RunSpec<'_>, run_id: &str, push: &Push, stop: Stop) {
         let dispatch = Dispatch::new(&self.gateways, &self.state_dir, &self.delivery, stop);
         // Not the one that others wait for.
         let mut state = LazyState::new(&self.state_dir);
@@ -301,7 +301,7 @@ fn logged_lines(job: &str, run_id: &str) -> Arc<run::events::LineSink> {
 }
 
 struct Noted<'a> {
-    request: &'a Request,
+    request: &'a RunRequest,
 }
 
 impl Observer for Noted<'_> {

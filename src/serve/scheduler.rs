@@ -13,7 +13,7 @@ use signal_hook::consts::SIGTERM;
 use super::board::{Active, Board};
 use super::entry::Finished;
 use super::planning::{self, Passed};
-use super::request::{Refusal, Request, Trigger};
+use super::request::{Refusal, RunRequest, Trigger};
 use super::runner::{Runner, Settled, settled_anyhow};
 use crate::job::schedule::Overlap;
 use crate::run::{self, Signals};
@@ -114,8 +114,8 @@ impl Scheduler {
     pub fn ask(
         self: &Arc<Self>,
         name: &str,
-        change: impl FnOnce(&mut Request),
-    ) -> Result<Request, Refusal> {
+        change: impl FnOnce(&mut RunRequest),
+    ) -> Result<RunRequest, Refusal> {
         let mut board = self.board();
         if board.is_ending {
             return Err(Refusal::Ending);
@@ -194,7 +194,7 @@ impl Scheduler {
     }
 
     /// Has a run begin once there is a slot, or be skipped.
-    pub(super) fn submit(self: &Arc<Self>, board: &mut Board, request: Request) {
+    pub(super) fn submit(self: &Arc<Self>, board: &mut Board, request: RunRequest) {
         if board.is_ending {
             return self.skip(board, request, ENDED.into());
         }
@@ -240,7 +240,7 @@ impl Scheduler {
     }
 
     /// Has it recorded that a run does not take place.
-    pub(super) fn skip(self: &Arc<Self>, board: &mut Board, request: Request, why: String) {
+    pub(super) fn skip(self: &Arc<Self>, board: &mut Board, request: RunRequest, why: String) {
         board.skipped.push_back((request, why));
         self.record_skipped(board);
     }
@@ -278,8 +278,8 @@ impl Scheduler {
     fn start(
         self: &Arc<Self>,
         board: &mut Board,
-        request: Request,
-    ) -> Result<(), (Request, std::io::Error)> {
+        request: RunRequest,
+    ) -> Result<(), (RunRequest, std::io::Error)> {
         let (signals, teller) = match Signals::told() {
             Ok(told) => told,
             Err(error) => return Err((request, error)),
@@ -309,7 +309,7 @@ impl Scheduler {
     }
 
     /// A run is over, and recorded.
-    fn settle(self: &Arc<Self>, request: &Request, settled: Settled) {
+    fn settle(self: &Arc<Self>, request: &RunRequest, settled: Settled) {
         let mut guard = self.board();
         let board = &mut *guard;
         board.active.remove(&request.id);

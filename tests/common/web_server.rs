@@ -11,7 +11,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Bytes;
 use axum::routing::{get, post};
-use metricsjob_web::log::{Format, subscriber};
+use metricsjob_web::log::{LogFormat, subscriber};
 use metricsjob_web::{HttpMetrics, Server, Settings};
 use tokio::sync::oneshot;
 use tracing::Dispatch;
@@ -55,7 +55,7 @@ impl WebServer {
         let kept = Arc::clone(&lines);
         let sink = move |line: &[u8]| kept.lock().unwrap().push_str(str::from_utf8(line).unwrap());
         // Of this server's threads alone, as there are others in the process.
-        let log = Dispatch::new(subscriber(LevelFilter::DEBUG, Format::Logfmt, sink));
+        let log = Dispatch::new(subscriber(LevelFilter::DEBUG, LogFormat::Logfmt, sink));
         let http = HttpMetrics::new("test");
         let (stop, stopped) = oneshot::channel();
         let thread = thread::spawn(move || {

@@ -67,7 +67,7 @@ pub enum PusherError {
 
 /// A request to the group.
 #[derive(Clone, Copy)]
-enum Action {
+enum PusherAction {
     Push(Method),
     Delete,
 }
@@ -206,7 +206,7 @@ impl Pusher {
     ///
     /// The metrics are inconsistent, or the gateway was not reached or refused them.
     pub fn push(&self) -> Result<(), PusherError> {
-        self.block_on(Action::Push(Method::Put))
+        self.block_on(PusherAction::Push(Method::Put))
     }
 
     /// Replaces the metrics of the same name in the group, and leaves others in it (POST).
@@ -215,7 +215,7 @@ impl Pusher {
     ///
     /// Those of [`push`](Self::push).
     pub fn add(&self) -> Result<(), PusherError> {
-        self.block_on(Action::Push(Method::Post))
+        self.block_on(PusherAction::Push(Method::Post))
     }
 
     /// Deletes the group. It is no error if there is none.
@@ -224,7 +224,7 @@ impl Pusher {
     ///
     /// The gateway was not reached or refused it.
     pub fn delete(&self) -> Result<(), PusherError> {
-        self.block_on(Action::Delete)
+        self.block_on(PusherAction::Delete)
     }
 
     /// Does what [`push`](Self::push) does, without blocking the thread.
@@ -233,7 +233,7 @@ impl Pusher {
     ///
     /// Those of [`push`](Self::push).
     pub async fn push_async(&self) -> Result<(), PusherError> {
-        self.send(Action::Push(Method::Put)).await
+        self.send(PusherAction::Push(Method::Put)).await
     }
 
     /// Does what [`add`](Self::add) does, without blocking the thread.
@@ -242,7 +242,7 @@ impl Pusher {
     ///
     /// Those of [`push`](Self::push).
     pub async fn add_async(&self) -> Result<(), PusherError> {
-        self.send(Action::Push(Method::Post)).await
+        self.send(PusherAction::Push(Method::Post)).await
     }
 
     /// Does what [`delete`](Self::delete) does, without blocking the thread.
@@ -251,10 +251,10 @@ impl Pusher {
     ///
     /// Those of [`delete`](Self::delete).
     pub async fn delete_async(&self) -> Result<(), PusherError> {
-        self.send(Action::Delete).await
+        self.send(PusherAction::Delete).await
     }
 
-    fn block_on(&self, action: Action) -> Result<(), PusherError> {
+    fn block_on(&self, action: PusherAction) -> Result<(), PusherError> {
         // A runtime cannot be entered from within another, which the caller may be in.
         std::thread::scope(|scope| {
             let thread = std::thread::Builder::new()
@@ -270,15 +270,15 @@ impl Pusher {
         })
     }
 
-    async fn send(&self, action: Action) -> Result<(), PusherError> {
+    async fn send(&self, action: PusherAction) -> Result<(), PusherError> {
         let push = match action {
-            Action::Push(method) => Some(Push::new(
+            PusherAction::Push(method) => Some(Push::new(
                 self.key.clone(),
                 method,
                 self.gathered(),
                 SystemTime::now(),
             )?),
-            Action::Delete => None,
+            PusherAction::Delete => None,
         };
         let gateway = HttpGateway::new(self.url.clone(), &self.connection)?;
         let (mut until, mut attempts) = (None, 0);

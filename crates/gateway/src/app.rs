@@ -8,7 +8,7 @@ use axum::http::StatusCode;
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
-use super::body::{Limits, Receiver};
+use super::body::{PushLimits, Receiver};
 use super::cors::Cors;
 use super::keeper::Keeper;
 use super::own_metrics::OwnMetrics;
@@ -17,7 +17,7 @@ use super::stats::Stats;
 use metricsjob_metrics::Family;
 use metricsjob_state::size_family;
 use metricsjob_web::HttpMetrics;
-use metricsjob_web::observe::Observer;
+use metricsjob_web::observe::ProcessCollector;
 use metricsjob_web::sending::Sendings;
 
 /// How a gateway behaves.
@@ -32,7 +32,7 @@ pub struct Options {
     /// Whether an inconsistent push is answered like any other. It is refused all the same.
     pub disable_consistency_check: bool,
     pub ttl: Option<std::time::Duration>,
-    pub limits: Limits,
+    pub limits: PushLimits,
     pub cors: Cors,
     /// How many series all groups may have, with two for the push times of each.
     pub max_series: usize,
@@ -50,7 +50,7 @@ impl Default for Options {
             enable_lifecycle: false,
             disable_consistency_check: false,
             ttl: None,
-            limits: Limits::default(),
+            limits: PushLimits::default(),
             cors: Cors::default(),
             max_series: MAX_SERIES,
             flags: Vec::new(),
@@ -74,7 +74,7 @@ pub struct App {
     sendings: Sendings,
     own: OwnMetrics,
     http: Arc<HttpMetrics>,
-    observer: Observer,
+    observer: ProcessCollector,
     stats: Arc<Stats>,
     start_time: SystemTime,
     quit: Arc<Notify>,
@@ -114,7 +114,7 @@ impl App {
             sendings: Sendings::default(),
             own: OwnMetrics::new(),
             http,
-            observer: Observer::new(start_time, runtime),
+            observer: ProcessCollector::new(start_time, runtime),
             stats,
             start_time,
             quit,
@@ -161,7 +161,7 @@ impl App {
         &self.own
     }
 
-    /// Everything that the gateway says of itself, now. It blocks: see [`Observer::families`].
+    /// Everything that the gateway says of itself, now. It blocks: see [`ProcessCollector::families`].
     pub(super) fn families(&self) -> Vec<Family> {
         let mut families = self.own.families(&self.stats);
         families.extend(self.http.families());

@@ -28,7 +28,7 @@ use metricsjob_web::pace::Pace;
 
 /// What a push may be.
 #[derive(Debug, Clone, Copy)]
-pub struct Limits {
+pub struct PushLimits {
     /// Of one push, in bytes, decompressed.
     pub body: usize,
     /// Of all pushes that are being received or done, in bytes.
@@ -46,10 +46,10 @@ pub struct Limits {
     pub read_timeout: Duration,
 }
 
-impl Default for Limits {
+impl Default for PushLimits {
     fn default() -> Self {
         const MIB: usize = 1024 * 1024;
-        Limits {
+        PushLimits {
             body: 32 * MIB,
             pending: 256 * MIB,
             labels: 128,
@@ -62,7 +62,7 @@ impl Default for Limits {
     }
 }
 
-impl Limits {
+impl PushLimits {
     /// What one series may have, and the grouping key.
     pub fn of_series(&self) -> text::Limits {
         text::Limits {
@@ -131,7 +131,7 @@ impl BodyError {
 
 /// Takes bodies as far as all of them together keep within the limit.
 pub struct Receiver {
-    limits: Limits,
+    limits: PushLimits,
     /// How many units of bytes may be pending.
     units: usize,
     /// A permit is one of them.
@@ -148,7 +148,7 @@ pub struct Received {
 }
 
 impl Receiver {
-    pub fn new(limits: Limits) -> Self {
+    pub fn new(limits: PushLimits) -> Self {
         let units = (limits.pending / UNIT).min(Semaphore::MAX_PERMITS);
         Receiver {
             limits,
@@ -454,7 +454,7 @@ mod tests {
 
     /// Of a gateway where four kilobytes may be pending.
     fn read(encoding: &'static str, bytes: Vec<u8>) -> Result<Vec<Family>, BodyError> {
-        let receiver = Receiver::new(Limits {
+        let receiver = Receiver::new(PushLimits {
             body: 2048,
             pending: 4 * UNIT,
             labels: 3,

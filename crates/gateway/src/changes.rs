@@ -13,7 +13,7 @@ use tracing::debug;
 use super::app::App;
 use super::body::BodyError;
 use super::group_path::{self, PathError};
-use super::keeper::{NotKept, Push, PushFailure};
+use super::keeper::{NotKept, PendingPush, PushFailure};
 use metricsjob_metrics::{GroupingKey, Method};
 use metricsjob_state::store::{Rejection, Report};
 
@@ -89,7 +89,7 @@ async fn push(
         let app = app.clone();
         let key = key.clone();
         let headers = parts.headers.clone();
-        move || -> Result<Push, BodyError> {
+        move || -> Result<PendingPush, BodyError> {
             let read = app.receiver().read(&headers, &mut received);
             app.stats().churned(received.reserved());
             let (body, families) = read?;
@@ -99,7 +99,7 @@ async fn push(
                     let names = app.options().limits.names;
                     Report::of_body(body.size(), &key, families, names, app.keeper().hasher())
                 });
-            Ok(Push {
+            Ok(PendingPush {
                 key,
                 method,
                 report,

@@ -29,7 +29,7 @@ const MAX_BYTES: usize = 16 * 1024 * 1024;
 const IDLE: Duration = Duration::from_secs(1);
 
 /// A push, as it came.
-pub struct Push {
+pub struct PendingPush {
     pub key: GroupingKey,
     pub method: Method,
     pub report: Result<Report, Rejection>,
@@ -56,12 +56,12 @@ pub enum NotKept {
     Ending,
 }
 
-type Answer<T, E> = oneshot::Sender<Result<T, E>>;
+type Reply<T, E> = oneshot::Sender<Result<T, E>>;
 
 enum Order {
-    Push(Box<Push>, Answer<(), PushFailure>),
-    Delete(GroupingKey, Answer<bool, NotKept>),
-    Wipe(Answer<usize, NotKept>),
+    Push(Box<PendingPush>, Reply<(), PushFailure>),
+    Delete(GroupingKey, Reply<bool, NotKept>),
+    Wipe(Reply<usize, NotKept>),
     Snapshot(oneshot::Sender<Snapshot>),
     End,
 }
@@ -91,7 +91,7 @@ impl Keeper {
     ) -> std::io::Result<(Keeper, KeeperThread)> {
         let (sender, orders) = mpsc::channel();
         let hasher = store.hasher();
-        let work = Work {
+        let work = StoreActor {
             store,
             writer,
             expiry,
@@ -131,7 +131,7 @@ impl Keeper {
     }
 
     /// Pushes, and waits until that is kept.
-    pub async fn push(&self, push: Push) -> Result<(), PushFailure> {
+    pub async fn push(&self, push: PendingPush) -> Result<(), PushFailure> {
         let (answer, result) = oneshot::channel();
         let _ = self.orders.send(Order::Push(Box::new(push), answer));
         result.await.unwrap_or(Err(NotKept::Ending.into()))
@@ -167,7 +167,7 @@ impl KeeperThread {
     }
 }
 
-struct Work {
+struct StoreActor {
     store: Store,
     writer: GroupWriter,
     expiry: Option<Expiry>,
@@ -192,15 +192,15 @@ struct Batch {
     entries: Vec<Entry>,
     bytes: usize,
     undos: Vec<Undo>,
-    pushes: Vec<(Result<(), Rejection>, Answer<(), PushFailure>)>,
-    deletions: Vec<(bool, Answer<bool, NotKept>)>,
-    wipes: Vec<(usize, Answer<usize, NotKept>)>,
+    pushes: Vec<(Result<(), Rejection>, Reply<(), PushFailure>)>,
+    deletions: Vec<(bool, Reply<bool, NotKept>)>,
+    wipes: Vec<(usize, Reply<usize, NotKept>)>,
     snapshots: Vec<oneshot::Sender<Snapshot>>,
     expired: Vec<GroupingKey>,
     is_last: bool,
 }
 
-impl Work {
+impl StoreActor {
     fn run(mut self, orders: &Receiver<Order>) {
         let mut more_to_fold = true;
         let mut last_order = Instant::now();
@@ -298,7 +298,7 @@ impl Work {
     fn take(&mut self, batch: &mut Batch, order: Order) {
         match order {
             Order::Push(push, answer) => {
-                let Push {
+                let PendingPush {
                     key,
                     method,
                     report,

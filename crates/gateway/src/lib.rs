@@ -36,7 +36,7 @@ mod slack;
 mod stats;
 
 pub use app::{App, MAX_SERIES, Options};
-pub use body::Limits;
+pub use body::PushLimits;
 pub use cors::Cors;
 pub use expiry::Expiry;
 pub use keeper::{Keeper, KeeperThread};

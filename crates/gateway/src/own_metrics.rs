@@ -249,7 +249,7 @@ mod tests {
     use tokio::runtime::Handle;
 
     use super::*;
-    use metricsjob_web::observe::Observer;
+    use metricsjob_web::observe::ProcessCollector;
 
     #[tokio::test]
     async fn their_names_are_taken() {
@@ -257,7 +257,7 @@ mod tests {
         own_metrics.pushed("put", StatusCode::OK, Duration::from_millis(1), 5);
         let mut families = own_metrics.families(&Stats::default());
         // Of the process those that the Pushgateway has too.
-        families.extend(Observer::new(SystemTime::now(), Handle::current()).families());
+        families.extend(ProcessCollector::new(SystemTime::now(), Handle::current()).families());
         families.retain(|family| {
             family.name.contains("gateway_")
                 || family.name.starts_with("process_") && family.name != "process_threads"

@@ -30,7 +30,7 @@ fn below(prefix: Arc<str>, app: Arc<App>) -> Router {
 
 /// What is behind the paths that name no group.
 #[derive(Clone, Copy)]
-enum Page {
+enum PageFile {
     List,
     Style,
     Script,
@@ -45,19 +45,19 @@ enum Page {
 }
 
 /// The page at a path, which is without the prefix.
-fn page_at(path: &str, options: &Options) -> Option<Page> {
+fn page_at(path: &str, options: &Options) -> Option<PageFile> {
     Some(match path {
-        "/" | "/status" => Page::List,
-        "/static/page.css" => Page::Style,
-        "/static/page.js" => Page::Script,
-        "/static/icon.svg" => Page::Icon,
-        "/api/v1/metrics" => Page::ApiMetrics,
-        "/api/v1/status" => Page::ApiStatus,
-        "/api/v1/admin/wipe" if options.enable_admin_api => Page::Wipe,
-        "/-/healthy" => Page::Healthy,
-        "/-/ready" => Page::Ready,
-        "/-/quit" => Page::Quit,
-        path if path == options.telemetry_path => Page::Metrics,
+        "/" | "/status" => PageFile::List,
+        "/static/page.css" => PageFile::Style,
+        "/static/page.js" => PageFile::Script,
+        "/static/icon.svg" => PageFile::Icon,
+        "/api/v1/metrics" => PageFile::ApiMetrics,
+        "/api/v1/status" => PageFile::ApiStatus,
+        "/api/v1/admin/wipe" if options.enable_admin_api => PageFile::Wipe,
+        "/-/healthy" => PageFile::Healthy,
+        "/-/ready" => PageFile::Ready,
+        "/-/quit" => PageFile::Quit,
+        path if path == options.telemetry_path => PageFile::Metrics,
         _ => return None,
     })
 }
@@ -102,25 +102,25 @@ async fn route(State((app, prefix)): State<(Arc<App>, Arc<str>)>, request: Reque
         .any(|method| method == parts.method.as_str())
     {
         let text = match page {
-            Page::Quit => "Only POST or PUT requests allowed.",
+            PageFile::Quit => "Only POST or PUT requests allowed.",
             _ => "Method Not Allowed\n",
         };
         let allow = [(header::ALLOW, allowed)];
         return (StatusCode::METHOD_NOT_ALLOWED, allow, text).into_response();
     }
     let (handler, response) = match page {
-        Page::List => ("status", list::answer(&app, &parts).await),
-        Page::Style => ("static", files::style(page::STYLE)),
-        Page::Script => ("static", files::script(page::SCRIPT)),
-        Page::Icon => ("static", files::icon(page::ICON)),
+        PageFile::List => ("status", list::answer(&app, &parts).await),
+        PageFile::Style => ("static", files::style(page::STYLE)),
+        PageFile::Script => ("static", files::script(page::SCRIPT)),
+        PageFile::Icon => ("static", files::icon(page::ICON)),
         // Not counted, as at the Pushgateway.
-        Page::Metrics => return scrape::answer(&app, &parts).await,
-        Page::ApiMetrics => ("api/v1/metrics", api::metrics(&app).await),
-        Page::ApiStatus => ("api/v1/status", api::status(&app)),
-        Page::Wipe => ("api/v1/admin/wipe", admin::wipe(&app).await),
-        Page::Healthy => ("healthy", admin::healthy(&app)),
-        Page::Ready => ("ready", admin::ready(&app)),
-        Page::Quit => ("quit", admin::quit(&app)),
+        PageFile::Metrics => return scrape::answer(&app, &parts).await,
+        PageFile::ApiMetrics => ("api/v1/metrics", api::metrics(&app).await),
+        PageFile::ApiStatus => ("api/v1/status", api::status(&app)),
+        PageFile::Wipe => ("api/v1/admin/wipe", admin::wipe(&app).await),
+        PageFile::Healthy => ("healthy", admin::healthy(&app)),
+        PageFile::Ready => ("ready", admin::ready(&app)),
+        PageFile::Quit => ("quit", admin::quit(&app)),
     };
     let method = parts.method.as_str().to_ascii_lowercase();
     app.own().answered(handler, &method, response.status());
@@ -128,7 +128,7 @@ async fn route(State((app, prefix)): State<(Arc<App>, Arc<str>)>, request: Reque
 }
 
 /// Lets pages of other origins read the response, if it is of the API and they may.
-fn with_cors(app: &App, page: Page, parts: &Parts, mut response: Response) -> Response {
+fn with_cors(app: &App, page: PageFile, parts: &Parts, mut response: Response) -> Response {
     if page_is_api(page) {
         let cors = &app.options().cors;
         cors.allow(&parts.headers, &mut response);
@@ -136,33 +136,36 @@ fn with_cors(app: &App, page: Page, parts: &Parts, mut response: Response) -> Re
     response
 }
 
-fn allowed(page: Page) -> &'static str {
+fn allowed(page: PageFile) -> &'static str {
     match page {
-        Page::Wipe => "OPTIONS, PUT",
-        Page::Quit => "OPTIONS, POST, PUT",
+        PageFile::Wipe => "OPTIONS, PUT",
+        PageFile::Quit => "OPTIONS, POST, PUT",
         _ => "GET, OPTIONS",
     }
 }
 
 /// What the requests for a page are counted by. The ones for groups are all in [`GROUP`].
-fn template(page: Page, options: &Options) -> &str {
+fn template(page: PageFile, options: &Options) -> &str {
     match page {
-        Page::List => "/",
-        Page::Style | Page::Script | Page::Icon => "/static/*",
-        Page::Metrics => &options.telemetry_path,
-        Page::ApiMetrics => "/api/v1/metrics",
-        Page::ApiStatus => "/api/v1/status",
-        Page::Wipe => "/api/v1/admin/wipe",
-        Page::Healthy => "/-/healthy",
-        Page::Ready => "/-/ready",
-        Page::Quit => "/-/quit",
+        PageFile::List => "/",
+        PageFile::Style | PageFile::Script | PageFile::Icon => "/static/*",
+        PageFile::Metrics => &options.telemetry_path,
+        PageFile::ApiMetrics => "/api/v1/metrics",
+        PageFile::ApiStatus => "/api/v1/status",
+        PageFile::Wipe => "/api/v1/admin/wipe",
+        PageFile::Healthy => "/-/healthy",
+        PageFile::Ready => "/-/ready",
+        PageFile::Quit => "/-/quit",
     }
 }
 
 const GROUP: &str = "/metrics/job/{job}/*labels";
 
-fn page_is_api(page: Page) -> bool {
-    matches!(page, Page::ApiMetrics | Page::ApiStatus | Page::Wipe)
+fn page_is_api(page: PageFile) -> bool {
+    matches!(
+        page,
+        PageFile::ApiMetrics | PageFile::ApiStatus | PageFile::Wipe
+    )
 }
 
 /// The path with single slashes, and with none at its end.

@@ -10,7 +10,7 @@ use super::excerpt;
 use super::family::{Family, Kind, Metric, Value};
 use super::group::TIME_SERIES;
 use super::grouping_key::GroupingKey;
-use super::index::Index;
+use super::index::PairIndex;
 use super::labels::Labels;
 use super::name::{Names, is_label_name};
 use super::native_check::NativeError;
@@ -241,7 +241,7 @@ pub fn check_beside(kinds: &HashMap<String, Kind>, family: &Family) -> Result<()
 ///
 /// The first rule that is broken.
 pub fn check_families(families: &[Family]) -> Result<(), CheckError> {
-    let mut names = Index::default();
+    let mut names = PairIndex::default();
     for (place, family) in families.iter().enumerate() {
         check_name(&family.name, Names::Legacy)?;
         let before = &families[..place];
@@ -249,7 +249,7 @@ pub fn check_families(families: &[Family]) -> Result<(), CheckError> {
             return Err(CheckError::DuplicateFamily(shown(&family.name)));
         }
         names.grew(&families[..=place], name_of);
-        let mut series = Index::default();
+        let mut series = PairIndex::default();
         for (place, metric) in family.metrics.iter().enumerate() {
             check_metric(family, metric, Names::Legacy)?;
             check_value(family, metric)?;

@@ -9,13 +9,13 @@ const SCANNED: usize = 8;
 
 /// Where the items of a list stand, by a key that each of them has.
 #[derive(Default)]
-pub struct Index {
+pub struct PairIndex {
     hasher: RandomState,
     /// All of a list longer than [`SCANNED`].
     places: HashTable<usize>,
 }
 
-impl Index {
+impl PairIndex {
     /// Where the item with `key` stands in `list`.
     pub fn find<T, K: Hash + Eq + ?Sized>(
         &self,
@@ -49,7 +49,7 @@ mod tests {
 
     #[test]
     fn finds_what_is_there() {
-        let (mut index, mut list) = (Index::default(), Vec::new());
+        let (mut index, mut list) = (PairIndex::default(), Vec::new());
         for n in 0..100 {
             let item = n.to_string();
             assert_eq!(index.find(&list, String::as_str, &item), None);

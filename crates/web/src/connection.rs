@@ -22,11 +22,11 @@ use tracing::debug;
 
 use super::access::Known;
 use super::config::Config;
-use super::entry::{Doing, Entry};
+use super::entry::{ConnectionState, Doing};
 use super::framing;
 use super::instrumentation::{Client, Exchange, HttpMetrics};
 use super::origin::OriginPolicy;
-use super::pool::{Place, Pool};
+use super::pool::{Pool, Seat};
 use super::server::Refuse;
 use super::stream::Stream;
 use super::tracked::{AnswerBody, RequestBody, TrackedStream};
@@ -103,7 +103,7 @@ pub struct Peer {
 }
 
 /// Serves the connection of `client` until it ends.
-pub async fn serve(site: Arc<Site>, place: Place, stream: Stream, client: Peer) {
+pub async fn serve(site: Arc<Site>, place: Seat, stream: Stream, client: Peer) {
     let entry = place.entry();
     let tls = site.config.as_ref().and_then(|config| config.tls());
     let knows_client = tls.as_ref().is_some_and(|tls| tls.knows_clients);
@@ -131,7 +131,7 @@ pub async fn serve(site: Arc<Site>, place: Place, stream: Stream, client: Peer) 
 
 async fn handshake(
     tls: Arc<ServerConfig>,
-    entry: &Entry,
+    entry: &ConnectionState,
     stream: Stream,
 ) -> Result<Stream, String> {
     if let Doing::Done(true) = entry.unless_told(false, stream.is_plain()).await {
@@ -153,7 +153,7 @@ const NO_TLS: &[u8] = b"HTTP/1.0 400 Bad Request\r\nContent-Type: text/plain\r\n
 /// Speaks HTTP until the connection ends, or is to be parked: then the stream is given back.
 async fn speak(
     site: &Arc<Site>,
-    entry: &Arc<Entry>,
+    entry: &Arc<ConnectionState>,
     client: &Peer,
     knows_client: bool,
     stream: TrackedStream,
@@ -183,7 +183,7 @@ async fn speak(
 
 async fn answer(
     site: &Site,
-    entry: Arc<Entry>,
+    entry: Arc<ConnectionState>,
     client: &Peer,
     knows_client: bool,
     request: Request<Incoming>,

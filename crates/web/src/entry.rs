@@ -60,7 +60,7 @@ impl Moment {
 const NEVER: u64 = u64::MAX;
 
 /// One connection.
-pub struct Entry {
+pub struct ConnectionState {
     start: Instant,
     moment: AtomicU64,
     /// Whether the answer is handed over, if perhaps not yet sent.
@@ -93,10 +93,10 @@ pub enum Doing<T> {
 
 // All fields are written by the connection's own task or read by it after it was woken, which orders
 // them; so they can be relaxed.
-impl Entry {
+impl ConnectionState {
     /// For a pool that started at `start`.
     pub fn new(start: Instant) -> Self {
-        let entry = Entry {
+        let entry = ConnectionState {
             start,
             moment: AtomicU64::new(0),
             is_answered: AtomicBool::new(false),
@@ -279,7 +279,7 @@ mod tests {
 
     #[test]
     fn the_way_of_a_request() {
-        let entry = Entry::new(Instant::now());
+        let entry = ConnectionState::new(Instant::now());
         let phase = || entry.moment().phase();
         assert_eq!(phase(), Phase::Opening);
         entry.flushed();

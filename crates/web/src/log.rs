@@ -27,13 +27,13 @@ fn name(level: tracing::Level) -> &'static str {
 
 /// How a line is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Format {
+pub enum LogFormat {
     Logfmt,
     Json,
 }
 
 /// Writes events of `least` and above to stderr, from here to the end of the process.
-pub fn install(least: LevelFilter, format: Format) {
+pub fn install(least: LevelFilter, format: LogFormat) {
     let subscriber = subscriber(least, format, |line| {
         // There is no other place to say so.
         let _ = io::stderr().write_all(line);
@@ -55,7 +55,7 @@ pub fn install(least: LevelFilter, format: Format) {
 /// Gives each line, with its line break, to `sink`.
 pub fn subscriber(
     least: LevelFilter,
-    format: Format,
+    format: LogFormat,
     sink: impl Fn(&[u8]) + Send + Sync + 'static,
 ) -> impl Subscriber + Send + Sync {
     tracing_subscriber::registry().with(Lines {
@@ -68,7 +68,7 @@ pub fn subscriber(
 /// Makes a line of each event. Spans are none of it.
 struct Lines<S> {
     least: LevelFilter,
-    format: Format,
+    format: LogFormat,
     sink: S,
 }
 
@@ -89,7 +89,7 @@ impl<S: Subscriber, F: Fn(&[u8]) + 'static> Layer<S> for Lines<F> {
     }
 
     fn on_event(&self, event: &Event, _: Context<'_, S>) {
-        let mut fields = Fields {
+        let mut fields = LineFields {
             format: self.format,
             message: String::new(),
             line: String::new(),
@@ -103,8 +103,8 @@ impl<S: Subscriber, F: Fn(&[u8]) + 'static> Layer<S> for Lines<F> {
         self.format.pair("msg", &fields.message, &mut line);
         line.push_str(&fields.line);
         line.push_str(match self.format {
-            Format::Logfmt => "\n",
-            Format::Json => "}\n",
+            LogFormat::Logfmt => "\n",
+            LogFormat::Json => "}\n",
         });
         (self.sink)(line.as_bytes());
     }
@@ -112,18 +112,18 @@ impl<S: Subscriber, F: Fn(&[u8]) + 'static> Layer<S> for Lines<F> {
 
 /// What an event says, and how far its line is written. The fields' names are plain words, and their values
 /// can be anything.
-struct Fields {
-    format: Format,
+struct LineFields {
+    format: LogFormat,
     message: String,
     line: String,
 }
 
-impl Fields {
+impl LineFields {
     /// A value that JSON has without quotes.
     fn bare(&mut self, field: &Field, value: &str) {
         match self.format {
-            Format::Logfmt => self.record_str(field, value),
-            Format::Json => {
+            LogFormat::Logfmt => self.record_str(field, value),
+            LogFormat::Json => {
                 self.line.push_str(self.format.separator());
                 quote(field.name(), &mut self.line);
                 self.line.push(':');
@@ -133,7 +133,7 @@ impl Fields {
     }
 }
 
-impl Visit for Fields {
+impl Visit for LineFields {
     fn record_str(&mut self, field: &Field, value: &str) {
         match field.name() {
             "message" => value.clone_into(&mut self.message),
@@ -170,19 +170,19 @@ impl Visit for Fields {
     }
 }
 
-impl Format {
+impl LogFormat {
     fn separator(self) -> &'static str {
         match self {
-            Format::Logfmt => " ",
-            Format::Json => ",",
+            LogFormat::Logfmt => " ",
+            LogFormat::Json => ",",
         }
     }
 
     /// Appends one of the pairs that a line begins with.
     fn pair(self, name: &str, value: &str, line: &mut String) {
         line.push_str(match (self, line.is_empty()) {
-            (Format::Logfmt, true) => "",
-            (Format::Json, true) => "{",
+            (LogFormat::Logfmt, true) => "",
+            (LogFormat::Json, true) => "{",
             (_, false) => self.separator(),
         });
         self.value(name, value, line);
@@ -190,7 +190,7 @@ impl Format {
 
     fn value(self, name: &str, value: &str, line: &mut String) {
         match self {
-            Format::Logfmt => {
+            LogFormat::Logfmt => {
                 line.push_str(name);
                 line.push('=');
                 match is_plain(value) {
@@ -198,7 +198,7 @@ impl Format {
                     false => quote(value, line),
                 }
             }
-            Format::Json => {
+            LogFormat::Json => {
                 quote(name, line);
                 line.push(':');
                 quote(value, line);
@@ -247,7 +247,7 @@ mod tests {
     use tracing::{debug, error, info, trace, warn};
 
     /// What is logged, without the time.
-    fn logged(least: LevelFilter, format: Format, write: impl Fn()) -> String {
+    fn logged(least: LevelFilter, format: LogFormat, write: impl Fn()) -> String {
         let lines = Arc::new(Mutex::new(String::new()));
         let kept = Arc::clone(&lines);
         let sink = move |line: &[u8]| {
@@ -257,8 +257,8 @@ mod tests {
         let lines = lines.lock().unwrap();
         let untimed = |line: &str| {
             let (start, rest) = match format {
-                Format::Logfmt => line.split_once(" ").unwrap(),
-                Format::Json => line.split_once(",").unwrap(),
+                LogFormat::Logfmt => line.split_once(" ").unwrap(),
+                LogFormat::Json => line.split_once(",").unwrap(),
             };
             assert!(start.starts_with(["ts=2", "{\"ts\":\"2"][format as usize]));
             format!("{rest}\n")
@@ -268,7 +268,7 @@ mod tests {
 
     #[test]
     fn values_are_quoted_where_needed() {
-        let lines = logged(LevelFilter::DEBUG, Format::Logfmt, || {
+        let lines = logged(LevelFilter::DEBUG, LogFormat::Logfmt, || {
             info!(address = "127.0.0.1:9091", "Listening on");
             debug!(a = "", b = %"ümlaut", c = 1.5, d = 7_u64, e = true, f = -1, "x");
             let error = io::Error::other("no way");
@@ -280,7 +280,7 @@ mod tests {
              level=debug msg=x a=\"\" b=ümlaut c=1.5 d=7 e=true f=-1\n\
              level=debug msg=\"1 of 2\" err=\"no way\" path=\"\\\"a\\\"\"\n"
         );
-        let lines = logged(LevelFilter::INFO, Format::Json, || {
+        let lines = logged(LevelFilter::INFO, LogFormat::Json, || {
             info!(http2 = false, groups = 3, "x");
             info!(a = -1.5, b = f64::NAN, c = u64::MAX, "y");
         });
@@ -296,12 +296,12 @@ mod tests {
         let evil = "a\nlevel=error \"b\" \\ \u{1b}[2J\u{2028}\u{1f980}\u{202e}";
         let quoted = "\"a\\nlevel=error \\\"b\\\" \\\\ \\u001b[2J\\u2028\\ud83e\\udd80\\u202e\"";
         let write = || warn!(err = evil, path = %evil, "{evil}");
-        let lines = logged(LevelFilter::INFO, Format::Logfmt, write);
+        let lines = logged(LevelFilter::INFO, LogFormat::Logfmt, write);
         assert_eq!(
             lines,
             format!("level=warn msg={quoted} err={quoted} path={quoted}\n")
         );
-        let lines = logged(LevelFilter::INFO, Format::Json, write);
+        let lines = logged(LevelFilter::INFO, LogFormat::Json, write);
         let line = serde_json::from_str::<serde_json::Value>(&format!("{{{lines}")).unwrap();
         for name in ["msg", "err", "path"] {
             assert_eq!(line[name], evil);
@@ -318,10 +318,10 @@ mod tests {
             warn!("c");
             error!("d");
         };
-        let lines = logged(LevelFilter::WARN, Format::Logfmt, write);
+        let lines = logged(LevelFilter::WARN, LogFormat::Logfmt, write);
         assert_eq!(lines, "level=warn msg=c\nlevel=error msg=d\n");
         assert_eq!(
-            logged(LevelFilter::DEBUG, Format::Json, write)
+            logged(LevelFilter::DEBUG, LogFormat::Json, write)
                 .lines()
                 .count(),
             4
@@ -330,7 +330,7 @@ mod tests {
 
     #[test]
     fn events_of_others() {
-        let lines = logged(LevelFilter::DEBUG, Format::Logfmt, || {
+        let lines = logged(LevelFilter::DEBUG, LogFormat::Logfmt, || {
             error!(target: "hyper::proto", "a");
             error!(target: "metricsjobs", "b");
             error!(target: "metricsjob", "c");

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
-use super::entry::{Entry, Moment, Phase};
+use super::entry::{ConnectionState, Moment, Phase};
 
 /// A connection that is idle for so long gives back its memory.
 const PARKED_AFTER: Duration = Duration::from_secs(1);
@@ -18,7 +18,7 @@ const EVICTED_AFTER: Duration = Duration::from_millis(100);
 
 /// What a connection's client may keep us waiting for; see [`super::Settings`].
 #[derive(Clone, Copy)]
-pub struct Timeouts {
+pub struct PoolTimeouts {
     pub read: Duration,
     pub idle: Duration,
 }
@@ -26,28 +26,28 @@ pub struct Timeouts {
 /// A bounded number of connections.
 pub struct Pool {
     start: Instant,
-    timeouts: Timeouts,
+    timeouts: PoolTimeouts,
     capacity: u32,
     free: Arc<Semaphore>,
-    entries: Mutex<HashMap<u64, Arc<Entry>>>,
+    entries: Mutex<HashMap<u64, Arc<ConnectionState>>>,
     next: AtomicU64,
 }
 
 /// A connection's place in the pool, until it is dropped.
-pub struct Place {
+pub struct Seat {
     pool: Arc<Pool>,
     id: u64,
-    entry: Arc<Entry>,
+    entry: Arc<ConnectionState>,
     _permit: OwnedSemaphorePermit,
 }
 
-impl Place {
-    pub fn entry(&self) -> &Arc<Entry> {
+impl Seat {
+    pub fn entry(&self) -> &Arc<ConnectionState> {
         &self.entry
     }
 }
 
-impl Drop for Place {
+impl Drop for Seat {
     fn drop(&mut self) {
         locked(&self.pool.entries).remove(&self.id);
     }
@@ -59,7 +59,7 @@ pub fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Pool {
-    pub fn new(capacity: usize, timeouts: Timeouts) -> Self {
+    pub fn new(capacity: usize, timeouts: PoolTimeouts) -> Self {
         let capacity = capacity.clamp(1, Semaphore::MAX_PERMITS.min(u32::MAX as usize));
         Pool {
             start: Instant::now(),
@@ -73,7 +73,7 @@ impl Pool {
 
     /// Waits for a place. Where there is none, the connections that have waited for their clients for
     /// longest make way.
-    pub async fn enter(self: &Arc<Self>) -> Place {
+    pub async fn enter(self: &Arc<Self>) -> Seat {
         let permit = loop {
             if let Ok(permit) = Arc::clone(&self.free).try_acquire_owned() {
                 break permit;
@@ -85,9 +85,9 @@ impl Pool {
             }
         };
         let id = self.next.fetch_add(1, Ordering::Relaxed);
-        let entry = Arc::new(Entry::new(self.start));
+        let entry = Arc::new(ConnectionState::new(self.start));
         locked(&self.entries).insert(id, Arc::clone(&entry));
-        Place {
+        Seat {
             pool: Arc::clone(self),
             id,
             entry,
@@ -98,7 +98,7 @@ impl Pool {
     /// Has some connections closed for new ones.
     pub fn evict(&self) {
         let newest = self.millis().saturating_sub(millis(EVICTED_AFTER));
-        let mut waiting: Vec<(Moment, Arc<Entry>)> = locked(&self.entries)
+        let mut waiting: Vec<(Moment, Arc<ConnectionState>)> = locked(&self.entries)
             .values()
             .map(|entry| (entry.moment(), entry))
             .filter(|(moment, _)| moment.phase() != Phase::Busy && moment.since() <= newest)
@@ -151,16 +151,16 @@ impl Pool {
     /// Has all connections end as soon as their requests are answered, waits for that for `grace`, and
     /// then ends the others: how many there were is the result.
     pub async fn drain(&self, grace: Duration) -> usize {
-        let tell = |what: fn(&Entry)| {
+        let tell = |what: fn(&ConnectionState)| {
             let entries = locked(&self.entries);
             entries.values().for_each(|entry| what(entry));
             entries.len()
         };
-        tell(Entry::drain);
+        tell(ConnectionState::drain);
         if timeout(grace, self.emptied()).await.is_ok() {
             return 0;
         }
-        let left = tell(Entry::kill);
+        let left = tell(ConnectionState::kill);
         // They only have to be dropped, unless one of them never yields.
         let _ = timeout(Duration::from_secs(1), self.emptied()).await;
         left

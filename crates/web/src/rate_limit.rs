@@ -9,10 +9,10 @@ use super::pool::locked;
 pub struct RateLimit {
     interval: Duration,
     burst: f64,
-    bucket: Mutex<Bucket>,
+    bucket: Mutex<TokenBucket>,
 }
 
-struct Bucket {
+struct TokenBucket {
     tokens: f64,
     filled: Instant,
 }
@@ -23,7 +23,7 @@ impl RateLimit {
         RateLimit {
             interval,
             burst: burst.into(),
-            bucket: Mutex::new(Bucket {
+            bucket: Mutex::new(TokenBucket {
                 tokens: burst.into(),
                 filled: Instant::now(),
             }),

@@ -19,7 +19,7 @@ use super::connection::Site;
 use super::instrumentation::HttpMetrics;
 use super::listen::{self, Listener};
 use super::origin::OriginPolicy;
-use super::pool::{Pool, Timeouts};
+use super::pool::{Pool, PoolTimeouts};
 use super::{Settings, WebError, descriptors};
 use metricsjob_system::panics::{point, restarting_async};
 
@@ -38,7 +38,7 @@ pub struct Server {
     config: Option<Arc<Config>>,
     max_connections: usize,
     wanted_connections: usize,
-    timeouts: Timeouts,
+    timeouts: PoolTimeouts,
     local: Vec<(UnixListener, Router)>,
     refuse: Refuse,
 }
@@ -70,7 +70,7 @@ impl Server {
             config,
             max_connections: descriptors::connections(settings.max_connections),
             wanted_connections: settings.max_connections,
-            timeouts: Timeouts {
+            timeouts: PoolTimeouts {
                 read: settings.read_timeout,
                 idle: settings.idle_timeout,
             },

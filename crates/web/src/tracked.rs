@@ -14,7 +14,7 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, ReadBuf};
 use tokio::time::{Sleep, sleep};
 
-use super::entry::Entry;
+use super::entry::ConnectionState;
 use super::pace::Pace;
 use super::stream::Stream;
 
@@ -25,7 +25,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// A stream whose progress is tracked.
 pub struct TrackedStream {
     stream: TokioIo<Stream>,
-    entry: Arc<Entry>,
+    entry: Arc<ConnectionState>,
     /// What was read of it and is to be read again.
     first: Bytes,
     /// Until when its end waits for the client, and how much that has sent since.
@@ -33,7 +33,7 @@ pub struct TrackedStream {
 }
 
 impl TrackedStream {
-    pub fn new(stream: Stream, entry: Arc<Entry>) -> Self {
+    pub fn new(stream: Stream, entry: Arc<ConnectionState>) -> Self {
         TrackedStream {
             stream: TokioIo::new(stream),
             entry,
@@ -172,14 +172,14 @@ impl Write for TrackedStream {
 /// A request's body. While there is one, the connection is not idle, even if it is answered.
 pub struct RequestBody {
     body: Incoming,
-    entry: Arc<Entry>,
+    entry: Arc<ConnectionState>,
     pace: Pace,
     /// Whether its end was seen.
     has_ended: bool,
 }
 
 impl RequestBody {
-    pub fn new(body: Incoming, entry: Arc<Entry>) -> Self {
+    pub fn new(body: Incoming, entry: Arc<ConnectionState>) -> Self {
         RequestBody {
             body,
             entry,
@@ -243,11 +243,11 @@ impl Body for RequestBody {
 /// An answer's body, which is dropped when all of it is handed over to be sent.
 pub struct AnswerBody {
     body: axum::body::Body,
-    entry: Arc<Entry>,
+    entry: Arc<ConnectionState>,
 }
 
 impl AnswerBody {
-    pub fn new(body: axum::body::Body, entry: Arc<Entry>) -> Self {
+    pub fn new(body: axum::body::Body, entry: Arc<ConnectionState>) -> Self {
         AnswerBody { body, entry }
     }
 }

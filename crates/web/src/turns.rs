@@ -10,25 +10,25 @@ use super::pool::locked;
 
 /// A number of turns at once. Where more are wanted, the addresses that want some get them one after the other, so
 /// that an address with many requests delays the first one of another by a turn, and not by all of its own.
-pub struct Turns(Mutex<State>);
+pub struct Turns(Mutex<TurnsState>);
 
-struct State {
+struct TurnsState {
     free: usize,
     /// Requests that wait, by the address they come from; none is empty.
-    waiting: HashMap<Option<IpAddr>, VecDeque<oneshot::Sender<Turn>>>,
+    waiting: HashMap<Option<IpAddr>, VecDeque<oneshot::Sender<Permit>>>,
     /// Addresses of those, the next one first.
     order: VecDeque<Option<IpAddr>>,
 }
 
 /// A turn, until it is dropped.
-pub struct Turn {
+pub struct Permit {
     turns: Arc<Turns>,
 }
 
 impl Turns {
     /// As many at once.
     pub fn new(count: usize) -> Arc<Self> {
-        Arc::new(Turns(Mutex::new(State {
+        Arc::new(Turns(Mutex::new(TurnsState {
             free: count,
             waiting: HashMap::new(),
             order: VecDeque::new(),
@@ -36,7 +36,7 @@ impl Turns {
     }
 
     /// Waits for a turn of a request from `client`; without an address it came over a Unix socket.
-    pub async fn take(self: &Arc<Self>, client: Option<IpAddr>) -> Turn {
+    pub async fn take(self: &Arc<Self>, client: Option<IpAddr>) -> Permit {
         loop {
             let turn = {
                 let mut state = locked(&self.0);
@@ -46,7 +46,7 @@ impl Turns {
                 }
                 let client = client.map(network);
                 let (sender, turn) = oneshot::channel();
-                let State { waiting, order, .. } = &mut *state;
+                let TurnsState { waiting, order, .. } = &mut *state;
                 let requests = waiting.entry(client).or_default();
                 if requests.is_empty() {
                     order.push_back(client);
@@ -61,16 +61,16 @@ impl Turns {
         }
     }
 
-    fn turn(self: &Arc<Self>) -> Turn {
-        Turn {
+    fn turn(self: &Arc<Self>) -> Permit {
+        Permit {
             turns: Arc::clone(self),
         }
     }
 
     /// The request whose turn it is.
-    fn next(&self) -> Option<oneshot::Sender<Turn>> {
+    fn next(&self) -> Option<oneshot::Sender<Permit>> {
         let mut state = locked(&self.0);
-        let State {
+        let TurnsState {
             free,
             waiting,
             order,
@@ -107,7 +107,7 @@ fn network(address: IpAddr) -> IpAddr {
     }
 }
 
-impl Drop for Turn {
+impl Drop for Permit {
     fn drop(&mut self) {
         if let Some(next) = self.turns.next() {
             // Where it has gone meanwhile, the turn is dropped, and the next one gets it.
@@ -124,7 +124,7 @@ mod tests {
 
     use super::*;
 
-    type Waiting = Pin<Box<dyn Future<Output = Turn>>>;
+    type Waiting = Pin<Box<dyn Future<Output = Permit>>>;
 
     fn wait(turns: &Arc<Turns>, client: u8) -> Waiting {
         let turns = Arc::clone(turns);
@@ -132,7 +132,7 @@ mod tests {
         Box::pin(async move { turns.take(Some(client)).await })
     }
 
-    async fn polled(waiting: &mut Waiting) -> Option<Turn> {
+    async fn polled(waiting: &mut Waiting) -> Option<Permit> {
         poll_fn(|cx| {
             Poll::Ready(match waiting.as_mut().poll(cx) {
                 Poll::Ready(turn) => Some(turn),

@@ -24,7 +24,7 @@ Examples:
 
 Every night, as a job that is reported:
   45 3 * * *  metricsjob exec --job state_check -- metricsjob state check")]
-pub struct CheckArgs {
+pub struct StateCheckArgs {
     /// The database; by default that of --state-dir
     #[arg(value_name = "FILE")]
     file: Option<PathBuf>,
@@ -36,7 +36,7 @@ pub struct CheckArgs {
     output: OutputArgs,
 }
 
-pub fn main(args: CheckArgs) -> anyhow::Result<u8> {
+pub fn main(args: StateCheckArgs) -> anyhow::Result<u8> {
     let output = args.output.get(Strict)?;
     let path = database(args.file.as_deref(), &args.state)?;
     let problems = metricsjob_state::check(&path)?;

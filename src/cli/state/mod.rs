@@ -28,7 +28,7 @@ enum StateCommand {
     /// Copy the database while others use it
     Backup(backup::BackupArgs),
     /// Look for damage
-    Check(check::CheckArgs),
+    Check(check::StateCheckArgs),
     /// Replace a corrupt database by a new one with what can be saved
     Repair(repair::RepairArgs),
 }

@@ -58,7 +58,7 @@ impl Builtin for Backup {
     fn prepare(&self, params: &Params) -> Result<Box<dyn Task>, ParamError> {
         let params = params.read(self.name(), PARAMS)?;
         // All are read in either case, so that a bad value is never passed over.
-        let simulation = Simulation {
+        let simulation = BackupSimulation {
             records: params.integer("records")?.unwrap_or_default(),
             duration: params.duration("duration")?.unwrap_or_default(),
             failure_rate: params.probability("failure-rate")?.unwrap_or_default(),
@@ -75,14 +75,14 @@ impl Builtin for Backup {
 
 const RECORDS: (&str, &str) = ("records_processed", "Records that the last run backed up.");
 
-struct Simulation {
+struct BackupSimulation {
     records: u64,
     duration: Duration,
     failure_rate: f64,
     seed: Option<u64>,
 }
 
-impl Task for Simulation {
+impl Task for BackupSimulation {
     fn run(&mut self, context: &Context<'_>) -> Result<(), TaskError> {
         let records = context.gauge(RECORDS.0, RECORDS.1)?;
         let failure = self.failure();
@@ -103,7 +103,7 @@ impl Task for Simulation {
         })?;
         match failure {
             None => Ok(()),
-            Some(Failure { seed, .. }) => Err(TaskError(format!(
+            Some(BackupFailure { seed, .. }) => Err(TaskError(format!(
                 "simulated failure after {} of {} records (failure-rate {}, seed {seed})",
                 records.get(),
                 self.records,
@@ -114,26 +114,28 @@ impl Task for Simulation {
 }
 
 /// A failure that a simulation has drawn.
-struct Failure {
+struct BackupFailure {
     /// How much of the work is done by then, from 0 to 1.
     part: f64,
     /// What repeats it.
     seed: u64,
 }
 
-impl Simulation {
+impl BackupSimulation {
     /// Draws whether it fails. Most simulations cannot: then nothing is drawn, which saves the time
     /// that a random generator takes to set itself up.
-    fn failure(&self) -> Option<Failure> {
+    fn failure(&self) -> Option<BackupFailure> {
         if self.failure_rate == 0.0 {
             return None;
         }
         let seed = self.seed.unwrap_or_else(rand::random);
         let mut random = ChaCha8Rng::seed_from_u64(seed);
-        random.random_bool(self.failure_rate).then(|| Failure {
-            part: random.random(),
-            seed,
-        })
+        random
+            .random_bool(self.failure_rate)
+            .then(|| BackupFailure {
+                part: random.random(),
+                seed,
+            })
     }
 }
 

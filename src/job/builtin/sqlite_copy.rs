@@ -87,7 +87,7 @@ const STEP_BYTES: u64 = 4 * 1024 * 1024;
 const RESTARTS: u32 = 3;
 
 /// Gets the phase, and how much is done of how much (0: unknown). Returns whether to go on.
-type Progress<'a> = dyn FnMut(&'static str, u64, u64) -> bool + 'a;
+type CopyProgress<'a> = dyn FnMut(&'static str, u64, u64) -> bool + 'a;
 
 /// Copies the database `source` as it is at one moment, while other connections go on writing,
 /// checks the copy's integrity and puts it at `dest` in one step, as `placement` says, synced to disk.
@@ -98,7 +98,7 @@ pub fn copy(
     source: &Path,
     dest: &Path,
     placement: Placement,
-    progress: &mut Progress<'_>,
+    progress: &mut CopyProgress<'_>,
 ) -> Result<Copied, CopyError> {
     let source_file = check_source(source)?;
     let Placement {
@@ -266,7 +266,7 @@ fn beside(database: &Path, suffix: &str) -> PathBuf {
 fn copy_and_check(
     source: &Path,
     copy: &Path,
-    progress: &mut Progress<'_>,
+    progress: &mut CopyProgress<'_>,
 ) -> Result<u64, CopyError> {
     let failed = |error: rusqlite::Error| match error.sqlite_error_code() {
         Some(ErrorCode::NotADatabase) => CopyError::NoDatabase {
@@ -340,7 +340,7 @@ enum Transfer {
 fn transfer(
     from: &Connection,
     to: &mut Connection,
-    progress: &mut Progress<'_>,
+    progress: &mut CopyProgress<'_>,
 ) -> rusqlite::Result<Transfer> {
     let mut locked_since = None;
     // A lock is waited for here, and not in the library, so that an interruption ends the waiting.

@@ -9,8 +9,8 @@ use crate::job::schedule::{Missed, Plan, Schedule, Zone};
 /// The keys as far as they were given.
 #[derive(Default)]
 pub struct PlanKeys {
-    schedule: Option<Text>,
-    every: Option<Text>,
+    schedule: Option<PlanText>,
+    every: Option<PlanText>,
     timezone: Option<(Span, Option<Zone>)>,
     jitter: Option<Duration>,
     missed: Missed,
@@ -19,7 +19,7 @@ pub struct PlanKeys {
 }
 
 /// A string, unless it is something else, and where its key and itself stand.
-struct Text {
+struct PlanText {
     key: Span,
     span: Span,
     text: Option<String>,
@@ -43,8 +43,8 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn text(&mut self, key: &Key<'a>, value: &Value<'a>) -> Text {
-        Text {
+    fn text(&mut self, key: &Key<'a>, value: &Value<'a>) -> PlanText {
+        PlanText {
             key: key.span(),
             span: value.span(),
             text: self.string(key, value),
@@ -59,14 +59,14 @@ impl<'a> Reader<'a> {
                 self.problem(every.key, problem.into());
                 None
             }
-            (Some(Text { span, text, .. }), None) => {
+            (Some(PlanText { span, text, .. }), None) => {
                 // A name that is no zone's has been noted.
                 let zone = keys.timezone.and_then(|(_, zone)| zone);
                 let text = text?;
                 let schedule = Schedule::cron(&text, zone.unwrap_or_else(Zone::system));
                 self.checked("schedule", span, &text, schedule)
             }
-            (None, Some(Text { span, text, .. })) => {
+            (None, Some(PlanText { span, text, .. })) => {
                 if let Some((span, _)) = keys.timezone {
                     let problem = "timezone is for schedule: every is the same in all zones";
                     self.problem(span, problem.into());

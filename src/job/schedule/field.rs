@@ -1,7 +1,7 @@
 //! The fields of a cron expression.
 
 /// What a field of a cron expression counts.
-pub struct Unit {
+pub struct FieldUnit {
     name: &'static str,
     min: u8,
     max: u8,
@@ -9,28 +9,28 @@ pub struct Unit {
     names: &'static [&'static str],
 }
 
-pub const SECOND: Unit = Unit {
+pub const SECOND: FieldUnit = FieldUnit {
     name: "second",
     min: 0,
     max: 59,
     names: &[],
 };
-pub const MINUTE: Unit = Unit {
+pub const MINUTE: FieldUnit = FieldUnit {
     name: "minute",
     ..SECOND
 };
-pub const HOUR: Unit = Unit {
+pub const HOUR: FieldUnit = FieldUnit {
     name: "hour",
     max: 23,
     ..SECOND
 };
-pub const DAY_OF_MONTH: Unit = Unit {
+pub const DAY_OF_MONTH: FieldUnit = FieldUnit {
     name: "day of the month",
     min: 1,
     max: 31,
     names: &[],
 };
-pub const MONTH: Unit = Unit {
+pub const MONTH: FieldUnit = FieldUnit {
     name: "month",
     min: 1,
     max: 12,
@@ -39,7 +39,7 @@ pub const MONTH: Unit = Unit {
     ],
 };
 /// From Sunday, which is 7 too, as in crontab(5).
-pub const DAY_OF_WEEK: Unit = Unit {
+pub const DAY_OF_WEEK: FieldUnit = FieldUnit {
     name: "day of the week",
     min: 0,
     max: 7,
@@ -62,7 +62,7 @@ impl Field {
     /// # Errors
     ///
     /// What is wrong with one of them, beginning with the field's name.
-    pub fn parse(unit: &Unit, text: &str) -> Result<Field, String> {
+    pub fn parse(unit: &FieldUnit, text: &str) -> Result<Field, String> {
         let mut values = 0;
         for element in text.split(',') {
             values |= unit.element(element)?;
@@ -85,7 +85,7 @@ impl Field {
     }
 }
 
-impl Unit {
+impl FieldUnit {
     /// The bits of a value, a range or all values, with or without step.
     fn element(&self, text: &str) -> Result<u64, String> {
         let (range, step) = match text.split_once('/') {

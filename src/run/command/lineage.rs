@@ -24,13 +24,13 @@ pub struct Lineage {
 }
 
 /// One process for ever: its id, which is used again, and when it started, in clock ticks since the system was.
-pub type Identity = (i32, u64);
+pub type ProcessIdentity = (i32, u64);
 
 /// A living process of an attempt.
 #[derive(Debug)]
 pub struct Member {
     /// Its parent, group and name may change, and this does not.
-    pub identity: Identity,
+    pub identity: ProcessIdentity,
     parent: i32,
     pub group: i32,
     pub name: String,

@@ -39,7 +39,7 @@ pub use self::processes::reap_orphans;
 use super::attempt::Attempt;
 use super::events::{Events, METRICS_VARIABLE};
 use super::outcome::Outcome;
-use super::signals::{Received, Signals};
+use super::signals::{ReceivedSignal, Signals};
 use super::usage::Usage;
 use crate::job::metric_rule::OutputStream;
 use crate::job::{Command, Policy};
@@ -111,7 +111,7 @@ enum Ending {
 /// Who reads the output, and the ends of pipes that the command gets as its streams; `None` for the stream
 /// that we have.
 #[derive(Default)]
-struct Output {
+struct CommandOutput {
     passages: Vec<Passage>,
     captures: Vec<Capture>,
     stdout: Option<io::PipeWriter>,
@@ -128,7 +128,7 @@ impl Running {
         let tail = Arc::new(Mutex::new(Tail::new(command.tail)));
         // Before there is a process: where there can be no pipe it gets our own stream, and runs all
         // the same.
-        let output = Output::of(command, events, &tail);
+        let output = CommandOutput::of(command, events, &tail);
         signals
             .pass()
             .map_err(|error| not_started(command, &error))?;
@@ -274,7 +274,7 @@ impl Running {
         self.finish(end, ending, interrupted, command, policy, signals)
     }
 
-    fn pass_on(&mut self, received: Received) {
+    fn pass_on(&mut self, received: ReceivedSignal) {
         let have_it = received.is_from_kernel && self.processes.share_our_group();
         if received.is(SIGCHLD) {
             return;
@@ -296,7 +296,7 @@ impl Running {
         self,
         end: Option<End>,
         timeout: Option<Ending>,
-        interrupted: Option<Received>,
+        interrupted: Option<ReceivedSignal>,
         command: &Command,
         policy: &Policy,
         signals: &Signals,
@@ -346,10 +346,10 @@ fn outcome(status: ExitStatus, command: &Command) -> Outcome {
     }
 }
 
-impl Output {
+impl CommandOutput {
     /// What of the output is read along.
     fn of(command: &Command, events: &Arc<Events>, tail: &Arc<Mutex<Tail>>) -> Self {
-        let mut output = Output::default();
+        let mut output = CommandOutput::default();
         if events.reads(OutputStream::Stdout) {
             let watch = Watch::new(OutputStream::Stdout, events, None);
             match output.add(io::stdout, events, watch) {

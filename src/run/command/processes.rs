@@ -15,7 +15,7 @@ use nix::sys::signal::{Signal, killpg};
 use nix::sys::wait::{Id, WaitPidFlag, waitid};
 use nix::unistd::Pid;
 
-use super::lineage::{Identity, Lineage, Member, pidfd};
+use super::lineage::{Lineage, Member, ProcessIdentity, pidfd};
 use super::sigpipe;
 use crate::run::Usage;
 
@@ -36,7 +36,7 @@ pub struct Processes {
     end: Option<End>,
     lineage: Lineage,
     /// The names of those that we may not send signals to.
-    out_of_reach: BTreeMap<Identity, String>,
+    out_of_reach: BTreeMap<ProcessIdentity, String>,
     /// The reason why some of them may not have been found.
     blindness: Option<io::Error>,
 }

@@ -3,7 +3,7 @@
 use std::mem;
 use std::time::{Duration, Instant};
 
-use crate::run::lines::{End, parts};
+use crate::run::lines::{LineEnd, parts};
 
 /// Longer lines are cut to this length.
 pub const MAX_LINE: usize = 64 * 1024;
@@ -41,7 +41,7 @@ impl Rewritten {
     pub fn feed(&mut self, bytes: &[u8], mut each: impl FnMut(&[u8], Stage)) {
         let mut now = None;
         for (text, end) in parts(bytes) {
-            if end == Some(End::Feed) && self.line.is_empty() && self.since.is_none() {
+            if end == Some(LineEnd::Feed) && self.line.is_empty() && self.since.is_none() {
                 // Most lines are whole, and need no copy.
                 each(&text[..text.len().min(MAX_LINE)], Stage::Last);
                 continue;
@@ -50,8 +50,8 @@ impl Rewritten {
             self.line.extend_from_slice(&text[..text.len().min(room)]);
             match end {
                 None => {}
-                Some(End::Feed) => self.end_line(&mut each),
-                Some(End::Return) => {
+                Some(LineEnd::Feed) => self.end_line(&mut each),
+                Some(LineEnd::Return) => {
                     self.end_state(*now.get_or_insert_with(Instant::now), &mut each);
                 }
             }

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, HashMap};
 use sketches_ddsketch::{Config, DDSketch};
 
 use super::event::{Change, Event};
-use super::search::Found;
+use super::search::Hit;
 use crate::job::metric_rule::{DEFAULT_BUCKETS, MetricRule, Scale};
 use metricsjob_client::secrets::Secrets;
 use metricsjob_metrics::check::check_count;
@@ -30,22 +30,22 @@ const QUANTILE_ERROR: f64 = 0.005;
 pub struct Collector {
     /// Replaced in values of labels and in HELP texts.
     secrets: Secrets,
-    families: BTreeMap<String, Draft>,
+    families: BTreeMap<String, EventDraft>,
     series: usize,
 }
 
 /// A family while it comes in.
 #[derive(Clone, Default)]
-struct Draft {
+struct EventDraft {
     kind: Option<Kind>,
     help: String,
     scale: Option<Scale>,
     /// By their labels, without `le` and `quantile`.
-    series: HashMap<Labels, Series>,
+    series: HashMap<Labels, EventSeries>,
 }
 
 #[derive(Clone)]
-enum Series {
+enum EventSeries {
     Number(f64),
     Histogram {
         /// The number of observations in each bucket alone, the infinite one last.
@@ -86,7 +86,7 @@ impl Collector {
                 .is_some_and(|source| source.group_names().all(|group| group == "value"));
             if rule.kind == Kind::Counter && counts {
                 let labels = rule.labels.clone();
-                draft.series.insert(labels, Series::Number(0.0));
+                draft.series.insert(labels, EventSeries::Number(0.0));
                 collector.series += 1;
             }
         }
@@ -109,7 +109,7 @@ impl Collector {
     }
 
     /// Takes what a rule's pattern found in the output.
-    pub fn matched(&mut self, found: &Found<'_>) -> Result<(), String> {
+    pub fn matched(&mut self, found: &Hit<'_>) -> Result<(), String> {
         let rule = found.rule;
         let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
         let mut labels = rule.labels.clone();
@@ -172,27 +172,29 @@ impl Collector {
             return Err(format!("{name} is a {known} already, and not a {kind}"));
         }
         let series = self.series(&name, &labels, || match &scale {
-            Some(Scale::Buckets(bounds)) => Series::Histogram {
+            Some(Scale::Buckets(bounds)) => EventSeries::Histogram {
                 counts: vec![0; bounds.len() + 1],
                 sum: 0.0,
             },
-            Some(_) => Series::Summary {
+            Some(_) => EventSeries::Summary {
                 sketch: Box::new(DDSketch::new(Config::new(QUANTILE_ERROR, 4096, 1e-12))),
                 sum: 0.0,
             },
-            None => Series::Number(0.0),
+            None => EventSeries::Number(0.0),
         })?;
         match (series, &event.change) {
-            (Series::Number(value), Change::Inc(by)) if (*value + by).is_finite() => *value += by,
-            (Series::Number(_), Change::Inc(_)) => return Err(format!("{name} is too large")),
-            (Series::Number(value), Change::Set(to)) => *value = *to,
-            (Series::Histogram { counts, sum }, Change::Observe { value, .. }) => {
+            (EventSeries::Number(value), Change::Inc(by)) if (*value + by).is_finite() => {
+                *value += by
+            }
+            (EventSeries::Number(_), Change::Inc(_)) => return Err(format!("{name} is too large")),
+            (EventSeries::Number(value), Change::Set(to)) => *value = *to,
+            (EventSeries::Histogram { counts, sum }, Change::Observe { value, .. }) => {
                 if let Some(Scale::Buckets(bounds)) = &scale {
                     counts[bounds.partition_point(|bound| bound < value)] += 1;
                 }
                 *sum += value;
             }
-            (Series::Summary { sketch, sum }, Change::Observe { value, .. }) => {
+            (EventSeries::Summary { sketch, sum }, Change::Observe { value, .. }) => {
                 sketch.add(*value);
                 *sum += value;
             }
@@ -265,37 +267,37 @@ impl Collector {
                     family.name
                 ));
             }
-            let series = self.series(&family.name, &labels, || Series::Number(0.0))?;
-            let Series::Number(number) = series else {
+            let series = self.series(&family.name, &labels, || EventSeries::Number(0.0))?;
+            let EventSeries::Number(number) = series else {
                 return Err(format!("{} is not a number", family.name));
             };
             *number = value;
             return Ok(());
         };
         let bound = match part {
-            Part::Bound(label) => {
+            EventPart::Bound(label) => {
                 let bound = labels.remove(label);
                 let bound = bound.and_then(|bound| text::float(bound.as_bytes()));
                 let bound = bound.filter(|bound: &f64| !bound.is_nan());
                 Some(bound.ok_or(format!("{base} needs the label {label} here, a number"))?)
             }
-            Part::Count | Part::Sum => None,
+            EventPart::Count | EventPart::Sum => None,
         };
         if is_count(part) {
             check_count(value).map_err(|problem| format!("{} {problem}", family.name))?;
         }
-        let written = self.series(&base, &labels, || Series::Written {
+        let written = self.series(&base, &labels, || EventSeries::Written {
             count: None,
             sum: 0.0,
             parts: Vec::new(),
         })?;
-        let Series::Written { count, sum, parts } = written else {
+        let EventSeries::Written { count, sum, parts } = written else {
             return Err(format!("{base} is observed by events already"));
         };
         match (part, bound) {
-            (Part::Count, _) => *count = Some(value),
-            (Part::Sum, _) => *sum = value,
-            (Part::Bound(_), bound) => {
+            (EventPart::Count, _) => *count = Some(value),
+            (EventPart::Sum, _) => *sum = value,
+            (EventPart::Bound(_), bound) => {
                 let bound: f64 = bound.unwrap_or_default();
                 let known = parts.iter().position(|(known, _)| *known == bound);
                 match known {
@@ -314,15 +316,15 @@ impl Collector {
     }
 
     /// The histogram or summary that lines called `name` belong to, and what they say of it.
-    fn part_of(&self, name: &str) -> Option<(String, Part)> {
+    fn part_of(&self, name: &str) -> Option<(String, EventPart)> {
         let kind = |name: &str| self.families.get(name).and_then(|draft| draft.kind);
         if kind(name) == Some(Kind::Summary) {
-            return Some((name.to_owned(), Part::Bound("quantile")));
+            return Some((name.to_owned(), EventPart::Bound("quantile")));
         }
         for (suffix, part) in [
-            ("_count", Part::Count),
-            ("_sum", Part::Sum),
-            ("_bucket", Part::Bound("le")),
+            ("_count", EventPart::Count),
+            ("_sum", EventPart::Sum),
+            ("_bucket", EventPart::Bound("le")),
         ] {
             if let Some(base) = name.strip_suffix(suffix)
                 && kind(base).is_some_and(|kind| kind.suffixes().contains(&suffix))
@@ -338,8 +340,8 @@ impl Collector {
         &mut self,
         name: &str,
         labels: &Labels,
-        new: impl FnOnce() -> Series,
-    ) -> Result<&mut Series, String> {
+        new: impl FnOnce() -> EventSeries,
+    ) -> Result<&mut EventSeries, String> {
         let is_full = self.series >= MAX_SERIES;
         let redacted = redacted(&self.secrets, labels);
         let labels = redacted.as_ref().unwrap_or(labels);
@@ -380,22 +382,22 @@ impl Collector {
 
 /// What a line says of a histogram or summary.
 #[derive(Clone, Copy)]
-enum Part {
+enum EventPart {
     Count,
     Sum,
     /// A bucket or a quantile; the label has its bound.
     Bound(&'static str),
 }
 
-fn is_count(part: Part) -> bool {
-    matches!(part, Part::Count | Part::Bound("le"))
+fn is_count(part: EventPart) -> bool {
+    matches!(part, EventPart::Count | EventPart::Bound("le"))
 }
 
-impl Draft {
-    fn value(&self, series: &Series) -> Value {
+impl EventDraft {
+    fn value(&self, series: &EventSeries) -> Value {
         match series {
-            Series::Number(value) => Value::Number(*value),
-            Series::Histogram { counts, sum } => {
+            EventSeries::Number(value) => Value::Number(*value),
+            EventSeries::Histogram { counts, sum } => {
                 let Some(Scale::Buckets(bounds)) = &self.scale else {
                     return Value::zero(Kind::Histogram);
                 };
@@ -417,7 +419,7 @@ impl Draft {
                     native: None,
                 }
             }
-            Series::Summary { sketch, sum } => {
+            EventSeries::Summary { sketch, sum } => {
                 let quantiles = match &self.scale {
                     Some(Scale::Quantiles(quantiles)) => quantiles.as_slice(),
                     _ => &[],
@@ -434,7 +436,7 @@ impl Draft {
                         .collect(),
                 }
             }
-            Series::Written { count, sum, parts } => {
+            EventSeries::Written { count, sum, parts } => {
                 let infinite = parts.last().filter(|(bound, _)| *bound == f64::INFINITY);
                 let count = count.or(infinite.map(|(_, count)| *count));
                 let count = count.unwrap_or_default() as u64;

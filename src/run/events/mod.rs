@@ -18,7 +18,7 @@ use prometheus::Registry;
 
 use self::collector::Collector;
 use self::metrics_file::{MetricsFile, ReadError};
-use self::search::{Found, Search};
+use self::search::{Hit, Search};
 use crate::job::metric_rule::{MetricRule, OutputStream};
 use crate::job::{Job, Work};
 use metricsjob_client::secrets::Secrets;
@@ -45,7 +45,7 @@ pub struct Events {
     registry: Mutex<Registry>,
     /// Searches in the output of the attempt that goes on, one for each stream. Each is locked before `state`.
     searches: Mutex<Vec<Arc<Mutex<Search>>>>,
-    state: Mutex<State>,
+    state: Mutex<EventsState>,
 }
 
 /// A search for metrics in one stream of an attempt's output.
@@ -54,7 +54,7 @@ pub struct OutputSearch {
     search: Arc<Mutex<Search>>,
 }
 
-struct State {
+struct EventsState {
     collector: Collector,
     file: Option<MetricsFile>,
     warnings: Warnings,
@@ -82,7 +82,7 @@ impl Events {
             rules: rules.cloned().collect(),
             registry: Mutex::new(Registry::new()),
             searches: Mutex::default(),
-            state: Mutex::new(State {
+            state: Mutex::new(EventsState {
                 collector: Collector::new(&job.metrics, secrets),
                 file,
                 warnings,
@@ -158,7 +158,7 @@ impl Events {
         &self,
         is_final: bool,
         goes_on: impl Fn() -> bool,
-    ) -> (Vec<Family>, MutexGuard<'_, State>) {
+    ) -> (Vec<Family>, MutexGuard<'_, EventsState>) {
         let mut families = registry::gather(&locked(&self.registry));
         let searches = locked(&self.searches).clone();
         let mut searches: Vec<_> = searches.iter().map(|search| locked(search)).collect();
@@ -180,7 +180,7 @@ impl Events {
         (families, state)
     }
 
-    fn found(&self, found: &Found<'_>) {
+    fn found(&self, found: &Hit<'_>) {
         let mut state = self.state();
         if let Err(problem) = state.collector.matched(found) {
             let name = &found.rule.name;
@@ -190,7 +190,7 @@ impl Events {
         }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, EventsState> {
         locked(&self.state)
     }
 }
@@ -212,9 +212,9 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl State {
+impl EventsState {
     fn read_file(&mut self, is_final: bool, goes_on: impl Fn() -> bool) {
-        let State {
+        let EventsState {
             collector,
             file,
             warnings,

@@ -4,7 +4,7 @@ use regex_automata::util::captures::Captures;
 use regex_automata::{Input, PatternID, Span};
 
 use crate::job::metric_rule::{MetricRule, OutputStream};
-use crate::run::lines::{End, parts};
+use crate::run::lines::{LineEnd, parts};
 
 /// A longer line is searched in pieces of this length.
 const PIECE: usize = 64 * 1024;
@@ -30,19 +30,19 @@ pub struct Search {
 struct RuleSearch {
     rule: MetricRule,
     captures: Captures,
-    progress: Progress,
+    progress: SearchProgress,
 }
 
 /// How far a line was searched, as offsets in the line.
 #[derive(Clone, Copy, Default)]
-struct Progress {
+struct SearchProgress {
     from: usize,
     /// End of the last match. An empty match there would be a part of it.
     last_end: Option<usize>,
 }
 
 /// A match of a rule's pattern.
-pub struct Found<'a> {
+pub struct Hit<'a> {
     pub rule: &'a MetricRule,
     text: &'a [u8],
     /// Offset of the text in its line.
@@ -51,7 +51,7 @@ pub struct Found<'a> {
 }
 
 /// Text to be searched.
-struct Piece<'a> {
+struct TextPiece<'a> {
     text: &'a [u8],
     /// Offset of the text in its line.
     offset: usize,
@@ -70,7 +70,7 @@ impl Search {
             Some(RuleSearch {
                 captures: source.pattern.create_captures(),
                 rule: rule.clone(),
-                progress: Progress::default(),
+                progress: SearchProgress::default(),
             })
         });
         Search {
@@ -83,13 +83,14 @@ impl Search {
     }
 
     /// Gives the matches in the lines that `bytes` end to `found`.
-    pub fn feed(&mut self, bytes: &[u8], mut found: impl FnMut(Found<'_>)) {
+    pub fn feed(&mut self, bytes: &[u8], mut found: impl FnMut(Hit<'_>)) {
         if self.rules.is_empty() {
             return;
         }
         for (text, end) in parts(bytes) {
-            let is_second_half = self.is_after_return && text.is_empty() && end == Some(End::Feed);
-            self.is_after_return = end == Some(End::Return);
+            let is_second_half =
+                self.is_after_return && text.is_empty() && end == Some(LineEnd::Feed);
+            self.is_after_return = end == Some(LineEnd::Return);
             if is_second_half {
                 continue;
             }
@@ -106,7 +107,7 @@ impl Search {
     }
 
     /// Gives the remaining matches in a line that has ended.
-    pub fn finish(&mut self, mut found: impl FnMut(Found<'_>)) {
+    pub fn finish(&mut self, mut found: impl FnMut(Hit<'_>)) {
         if !self.line.is_empty() {
             end_line(&mut self.rules, &self.line, self.offset, &mut found);
             self.line.clear();
@@ -121,11 +122,11 @@ impl Search {
 
     /// Gives the matches in the line that has not ended, without regard to this when it ends. A number or a label at
     /// its very end may still become longer, and is not given.
-    pub fn peek(&mut self, mut found: impl FnMut(Found<'_>)) {
+    pub fn peek(&mut self, mut found: impl FnMut(Hit<'_>)) {
         let end = self.offset + self.line.len();
         // `$` must not match.
         self.line.push(b'\n');
-        let piece = Piece {
+        let piece = TextPiece {
             text: &self.line,
             offset: self.offset,
             end,
@@ -133,7 +134,7 @@ impl Search {
         };
         for rule in &mut self.rules {
             let progress = rule.progress;
-            rule.search(&piece, &mut |match_: Found<'_>| {
+            rule.search(&piece, &mut |match_: Hit<'_>| {
                 if match_.captured_end() < end {
                     found(match_);
                 }
@@ -143,7 +144,7 @@ impl Search {
         self.line.pop();
     }
 
-    fn extend(&mut self, mut text: &[u8], found: &mut impl FnMut(Found<'_>)) {
+    fn extend(&mut self, mut text: &[u8], found: &mut impl FnMut(Hit<'_>)) {
         while !text.is_empty() {
             let room = PIECE + CONTEXT - self.line.len();
             let (head, rest) = text.split_at(text.len().min(room));
@@ -156,9 +157,9 @@ impl Search {
     }
 
     /// Searches the line as far as it is there, and keeps of it what the next piece needs.
-    fn search_piece(&mut self, found: &mut impl FnMut(Found<'_>)) {
+    fn search_piece(&mut self, found: &mut impl FnMut(Hit<'_>)) {
         let end = self.offset + self.line.len() - CONTEXT;
-        let piece = Piece {
+        let piece = TextPiece {
             text: &self.line,
             offset: self.offset,
             end,
@@ -174,13 +175,8 @@ impl Search {
 }
 
 /// Searches the rest of a line, of which `text` is what is left from `offset` on.
-fn end_line(
-    rules: &mut [RuleSearch],
-    text: &[u8],
-    offset: usize,
-    found: &mut impl FnMut(Found<'_>),
-) {
-    let piece = Piece {
+fn end_line(rules: &mut [RuleSearch], text: &[u8], offset: usize, found: &mut impl FnMut(Hit<'_>)) {
+    let piece = TextPiece {
         text,
         offset,
         end: offset + text.len(),
@@ -188,12 +184,12 @@ fn end_line(
     };
     for rule in rules {
         rule.search(&piece, found);
-        rule.progress = Progress::default();
+        rule.progress = SearchProgress::default();
     }
 }
 
 impl RuleSearch {
-    fn search(&mut self, piece: &Piece<'_>, found: &mut impl FnMut(Found<'_>)) {
+    fn search(&mut self, piece: &TextPiece<'_>, found: &mut impl FnMut(Hit<'_>)) {
         let Some(source) = &self.rule.source else {
             return;
         };
@@ -218,11 +214,11 @@ impl RuleSearch {
                 break;
             }
             let end = span.end + piece.offset;
-            self.progress = Progress {
+            self.progress = SearchProgress {
                 from: end,
                 last_end: Some(end),
             };
-            found(Found {
+            found(Hit {
                 rule: &self.rule,
                 text: piece.text,
                 offset: piece.offset,
@@ -238,7 +234,7 @@ impl RuleSearch {
     }
 }
 
-impl Found<'_> {
+impl Hit<'_> {
     /// The number that was found: the group `value`, else the first group without a name that has matched, else the
     /// whole match.
     pub fn value(&self) -> &[u8] {
@@ -312,7 +308,7 @@ mod tests {
         Search::new(OutputStream::Stdout, &[rule])
     }
 
-    impl Found<'_> {
+    impl Hit<'_> {
         /// Where the match lies in its line.
         fn place(&self) -> (usize, usize) {
             let span = self.captures.get_group(0).unwrap();
@@ -320,7 +316,7 @@ mod tests {
         }
     }
 
-    fn value(found: &Found<'_>) -> String {
+    fn value(found: &Hit<'_>) -> String {
         String::from_utf8(found.value().to_vec()).unwrap()
     }
 

@@ -13,10 +13,10 @@ use tokio::task::spawn_blocking;
 use url::form_urlencoded;
 
 use super::answer::{answer, error};
-use super::app::App;
+use super::app::ServeApp;
 use super::changes::Changes;
 use super::json;
-use crate::serve::request::{Refusal, Request as RunRequest};
+use crate::serve::request::{Refusal, RunRequest};
 use metricsjob_state::StateError;
 use metricsjob_state::history::RecordedRun;
 use metricsjob_system::panics::point;
@@ -40,14 +40,14 @@ async fn answered_by<T: Send + 'static>(
 }
 
 /// The part of a path that names something.
-pub struct Named(String);
+pub struct NamedJob(String);
 
-impl<S: Send + Sync> FromRequestParts<S> for Named {
+impl<S: Send + Sync> FromRequestParts<S> for NamedJob {
     type Rejection = Response;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Response> {
         match Path::from_request_parts(parts, state).await {
-            Ok(Path(name)) => Ok(Named(name)),
+            Ok(Path(name)) => Ok(NamedJob(name)),
             // It is no text, so nothing is called so.
             Err(_) => Err(not_found().await),
         }
@@ -58,7 +58,7 @@ pub async fn openapi() -> Response {
     ([(CONTENT_TYPE, "application/json")], OPENAPI).into_response()
 }
 
-pub async fn jobs(State(app): State<Arc<App>>) -> Response {
+pub async fn jobs(State(app): State<Arc<ServeApp>>) -> Response {
     answered_by(
         move || {
             let board = app.scheduler.board();
@@ -71,7 +71,7 @@ pub async fn jobs(State(app): State<Arc<App>>) -> Response {
     .await
 }
 
-pub async fn job(State(app): State<Arc<App>>, Named(name): Named) -> Response {
+pub async fn job(State(app): State<Arc<ServeApp>>, NamedJob(name): NamedJob) -> Response {
     let board = app.scheduler.board();
     match board.jobs.get(&name) {
         Some(entry) => {
@@ -84,8 +84,8 @@ pub async fn job(State(app): State<Arc<App>>, Named(name): Named) -> Response {
 }
 
 pub async fn runs(
-    State(app): State<Arc<App>>,
-    Named(name): Named,
+    State(app): State<Arc<ServeApp>>,
+    NamedJob(name): NamedJob,
     RawQuery(query): RawQuery,
 ) -> Response {
     let limit = match limit(query.as_deref().unwrap_or_default()) {
@@ -121,7 +121,7 @@ pub async fn runs(
 }
 
 /// The job label of the job called `name`, and its runs that are not over with their ids, the newest first.
-fn unfinished(app: &App, name: &str) -> Option<(String, Vec<(String, Json)>)> {
+fn unfinished(app: &ServeApp, name: &str) -> Option<(String, Vec<(String, Json)>)> {
     let board = app.scheduler.board();
     let entry = board.jobs.get(name)?;
     let waiting = board.all_waiting();
@@ -141,7 +141,7 @@ fn unfinished(app: &App, name: &str) -> Option<(String, Vec<(String, Json)>)> {
 }
 
 /// The run with this id, if it is not over or was so lately.
-fn known(app: &App, id: &str) -> Option<Json> {
+fn known(app: &ServeApp, id: &str) -> Option<Json> {
     let board = app.scheduler.board();
     if let Some(run) = board.active.get(id) {
         return Some(json::running(&run.request, run.since));
@@ -155,7 +155,7 @@ fn known(app: &App, id: &str) -> Option<Json> {
         .map(|finished| json::finished(finished))
 }
 
-pub async fn run(State(app): State<Arc<App>>, Named(id): Named) -> Response {
+pub async fn run(State(app): State<Arc<ServeApp>>, NamedJob(id): NamedJob) -> Response {
     if let Some(found) = known(&app, &id) {
         return answer(StatusCode::OK, &found);
     }
@@ -171,7 +171,11 @@ pub async fn run(State(app): State<Arc<App>>, Named(id): Named) -> Response {
     .await
 }
 
-pub async fn start(State(app): State<Arc<App>>, Named(name): Named, request: Request) -> Response {
+pub async fn start(
+    State(app): State<Arc<ServeApp>>,
+    NamedJob(name): NamedJob,
+    request: Request,
+) -> Response {
     let (parts, body) = request.into_parts();
     if let Err(why) = app.permission.check(&parts.extensions) {
         return error(StatusCode::FORBIDDEN, why.to_string());
@@ -236,7 +240,7 @@ fn accepted(request: &RunRequest) -> Response {
     response
 }
 
-pub async fn reload(State(app): State<Arc<App>>, parts: Parts) -> Response {
+pub async fn reload(State(app): State<Arc<ServeApp>>, parts: Parts) -> Response {
     if let Err(why) = app.permission.check(&parts.extensions) {
         return error(StatusCode::FORBIDDEN, why.to_string());
     }
@@ -253,7 +257,7 @@ pub async fn reload(State(app): State<Arc<App>>, parts: Parts) -> Response {
     .await
 }
 
-pub async fn health(State(app): State<Arc<App>>) -> Response {
+pub async fn health(State(app): State<Arc<ServeApp>>) -> Response {
     let uptime = app.started.elapsed();
     answered_by(
         move || app.health.checks(&app.scheduler),
@@ -273,7 +277,7 @@ pub async fn healthy() -> &'static str {
     "metricsjob is healthy.\n"
 }
 
-pub async fn ready(State(app): State<Arc<App>>) -> Response {
+pub async fn ready(State(app): State<Arc<ServeApp>>) -> Response {
     match app.scheduler.board().is_ending {
         false => "metricsjob is ready.\n".into_response(),
         true => (StatusCode::SERVICE_UNAVAILABLE, "metricsjob is ending.\n").into_response(),

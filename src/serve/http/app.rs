@@ -15,14 +15,14 @@ use crate::serve::scheduler::Scheduler;
 use metricsjob_metrics::Family;
 use metricsjob_state::size_family;
 use metricsjob_web::instrumentation::HttpMetrics;
-use metricsjob_web::observe::Observer;
+use metricsjob_web::observe::ProcessCollector;
 use metricsjob_web::sending::Sendings;
 
 /// How many answers with all metrics are rendered at once.
 const SCRAPES: usize = 2;
 
 /// What all requests of a server share.
-pub struct App {
+pub struct ServeApp {
     pub scheduler: Arc<Scheduler>,
     pub health: Health,
     pub permission: Permission,
@@ -37,10 +37,10 @@ pub struct App {
     catalog: Catalog,
     with_demos: bool,
     http: Arc<HttpMetrics>,
-    observer: Observer,
+    observer: ProcessCollector,
 }
 
-/// What an [`App`] is made of.
+/// What an [`ServeApp`] is made of.
 pub struct Parts {
     pub scheduler: Arc<Scheduler>,
     pub catalog: Catalog,
@@ -52,10 +52,10 @@ pub struct Parts {
     pub runtime: tokio::runtime::Handle,
 }
 
-impl App {
-    pub fn new(parts: Parts) -> Arc<App> {
+impl ServeApp {
+    pub fn new(parts: Parts) -> Arc<ServeApp> {
         let start_time = SystemTime::now();
-        Arc::new(App {
+        Arc::new(ServeApp {
             health: Health::default(),
             permission: parts.permission,
             read_timeout: parts.read_timeout,
@@ -66,7 +66,7 @@ impl App {
             scrapes: Arc::new(Semaphore::new(SCRAPES)),
             catalog: parts.catalog,
             with_demos: parts.with_demos,
-            observer: Observer::new(start_time, parts.runtime),
+            observer: ProcessCollector::new(start_time, parts.runtime),
             http: parts.http,
             scheduler: parts.scheduler,
         })

@@ -4,8 +4,8 @@ use std::time::SystemTime;
 
 use serde_json::{Map, Value as Json, json};
 
-use crate::serve::entry::{Entry, Finished};
-use crate::serve::request::{Request, Trigger};
+use crate::serve::entry::{Finished, JobEntry};
+use crate::serve::request::{RunRequest, Trigger};
 use metricsjob_metrics::{json, unix_seconds};
 use metricsjob_state::history::RecordedRun;
 
@@ -28,7 +28,7 @@ impl Status {
 }
 
 /// A job, with what is known of it.
-pub fn job(entry: &Entry) -> Json {
+pub fn job(entry: &JobEntry) -> Json {
     let job = &entry.job;
     let plan = job.plan.as_ref();
     let zone = plan.and_then(|plan| plan.schedule.zone());
@@ -56,12 +56,12 @@ pub fn job(entry: &Entry) -> Json {
 }
 
 /// A run that waits for its turn.
-pub fn queued(request: &Request) -> Json {
+pub fn queued(request: &RunRequest) -> Json {
     unfinished(request, Status::Queued, None)
 }
 
 /// A run that began at `since`.
-pub fn running(request: &Request, since: SystemTime) -> Json {
+pub fn running(request: &RunRequest, since: SystemTime) -> Json {
     unfinished(request, Status::Running, Some(since))
 }
 
@@ -81,7 +81,7 @@ pub fn recorded(run: &RecordedRun, trigger: Option<Trigger>) -> Json {
     json.into()
 }
 
-fn unfinished(request: &Request, status: Status, since: Option<SystemTime>) -> Json {
+fn unfinished(request: &RunRequest, status: Status, since: Option<SystemTime>) -> Json {
     json!({
         "trigger": request.trigger.name(),
         "status": status.name(),

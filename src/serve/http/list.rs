@@ -8,8 +8,8 @@ use axum::http::{Extensions, StatusCode};
 use axum::response::{IntoResponse, Response};
 use tokio::task::spawn_blocking;
 
-use super::app::App;
-use crate::serve::entry::Entry;
+use super::app::ServeApp;
+use crate::serve::entry::JobEntry;
 use crate::serve::page::{self, Failure, JobView, Page, RunView, SHOWN};
 use metricsjob_metrics::unix_seconds;
 use metricsjob_system::panics::point;
@@ -18,7 +18,7 @@ use metricsjob_web::page::Query;
 
 /// Answers with the page.
 pub async fn page(
-    State(app): State<Arc<App>>,
+    State(app): State<Arc<ServeApp>>,
     RawQuery(query): RawQuery,
     extensions: Extensions,
 ) -> Response {
@@ -35,7 +35,7 @@ pub async fn page(
     }
 }
 
-fn render(app: &App, query: &Query, can_start: bool) -> String {
+fn render(app: &ServeApp, query: &Query, can_start: bool) -> String {
     let started = humantime::format_rfc3339_seconds(app.start_time).to_string();
     let version = env!("CARGO_PKG_VERSION").to_owned();
     let mut status = vec![("started", started), ("version", version)];
@@ -45,7 +45,7 @@ fn render(app: &App, query: &Query, can_start: bool) -> String {
     let board = app.scheduler.board();
     // With the lock that everything else needs.
     point("page");
-    let is_wanted = |entry: &&Entry| {
+    let is_wanted = |entry: &&JobEntry| {
         let plan = entry.job.plan.as_ref();
         let schedule = plan.map(|plan| plan.schedule.to_string());
         let description = entry.job.description.as_deref().unwrap_or_default();
@@ -58,7 +58,7 @@ fn render(app: &App, query: &Query, can_start: bool) -> String {
                 &query.search,
             )
     };
-    let wanted: Vec<&Entry> = board.jobs.values().filter(is_wanted).collect();
+    let wanted: Vec<&JobEntry> = board.jobs.values().filter(is_wanted).collect();
     let page_count = wanted.len().div_ceil(SHOWN).max(1);
     let page_number = query.page.clamp(1, page_count);
     let shown = wanted.iter().skip((page_number - 1) * SHOWN).take(SHOWN);
@@ -86,7 +86,7 @@ fn render(app: &App, query: &Query, can_start: bool) -> String {
     .render()
 }
 
-fn job_view(app: &App, entry: &Entry) -> JobView {
+fn job_view(app: &ServeApp, entry: &JobEntry) -> JobView {
     let job = &entry.job;
     let plan = job.plan.as_ref();
     let zone = plan.and_then(|plan| plan.schedule.zone());

@@ -1,6 +1,6 @@
 //! What `metricsjob serve` answers.
 //!
-//! - [`App`]: what all requests share; [`router`](router()): which of them goes where.
+//! - [`ServeApp`]: what all requests share; [`router`](router()): which of them goes where.
 //! - `api`: jobs and runs, with `json` for their shapes and `changes` for what a request may change of a run;
 //!   `openapi.json` describes it. `answer`: how it answers.
 //! - `scrape`: all metrics; `health`: whether the server does its work; `list`: the page.
@@ -18,6 +18,6 @@ mod router;
 mod scrape;
 
 pub use answer::error;
-pub use app::{App, Parts};
+pub use app::{Parts, ServeApp};
 pub use permission::Permission;
 pub use router::router;

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use axum::Router;
 use axum::routing::{get, post};
 
-use super::app::App;
+use super::app::ServeApp;
 use super::{api, list, scrape};
 
 /// All that the server answers.
-pub fn router(app: Arc<App>) -> Router {
+pub fn router(app: Arc<ServeApp>) -> Router {
     Router::new()
         .route("/", get(list::page))
         .route("/static/page.css", get(list::style))

@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use tokio::task::spawn_blocking;
 
-use super::app::App;
+use super::app::ServeApp;
 use crate::serve::exporter::Shown;
 use metricsjob_metrics::protobuf;
 use metricsjob_metrics::text::rendered::{openmetrics_pieces, text_pieces};
@@ -16,7 +16,7 @@ use metricsjob_system::panics::point;
 use metricsjob_web::negotiation::{self, Format, accepts_gzip, negotiate};
 
 /// Answers a scrape.
-pub async fn metrics(State(app): State<Arc<App>>, headers: HeaderMap) -> Response {
+pub async fn metrics(State(app): State<Arc<ServeApp>>, headers: HeaderMap) -> Response {
     let (format, _) = negotiate(&headers);
     let is_gzip = accepts_gzip(&headers);
     let Ok(turn) = Arc::clone(&app.scrapes).acquire_owned().await else {
@@ -41,7 +41,7 @@ pub async fn metrics(State(app): State<Arc<App>>, headers: HeaderMap) -> Respons
     }
 }
 
-fn render(app: &App, format: Format) -> Vec<Bytes> {
+fn render(app: &ServeApp, format: Format) -> Vec<Bytes> {
     let shown = Shown::of(&app.scheduler, app.own_families());
     match format {
         Format::Text => {

@@ -21,7 +21,7 @@ const MAX_KEYS: usize = 100;
 
 /// What one job reported last, for each grouping key that it ran with.
 #[derive(Default)]
-pub struct Series {
+pub struct RunSeries {
     /// The longest unchanged first.
     groups: Vec<(Labels, Arc<Vec<ShownFamily>>)>,
 }
@@ -64,7 +64,7 @@ impl ShownFamily {
     }
 }
 
-impl Series {
+impl RunSeries {
     /// Does with a report what a gateway does: a PUT replaces what was reported for the key, a POST the
     /// families of the same name. Families for which `is_ours` holds are left out.
     pub fn report(
@@ -130,7 +130,7 @@ mod tests {
         GroupingKey::new("j", labels).unwrap()
     }
 
-    fn lines(series: &Series) -> String {
+    fn lines(series: &RunSeries) -> String {
         let groups = series.groups();
         groups
             .flat_map(|group| {
@@ -144,7 +144,7 @@ mod tests {
 
     #[test]
     fn a_report_has_the_labels_of_its_key() {
-        let mut series = Series::default();
+        let mut series = RunSeries::default();
         let report = || vec![Family::gauge("a", "", 1.0), Family::gauge("ours", "", 1.0)];
         series.report(
             "n",
@@ -166,7 +166,7 @@ mod tests {
 
     #[test]
     fn no_series_stands_twice() {
-        let mut series = Series::default();
+        let mut series = RunSeries::default();
         let mut family = Family::gauge("m", "", 1.0);
         family.metrics[0].labels = Labels::from([("b", "1")]);
         let first = vec![family, Family::gauge("n", "", 1.0)];
@@ -183,7 +183,7 @@ mod tests {
 
     #[test]
     fn keys_are_bounded() {
-        let mut series = Series::default();
+        let mut series = RunSeries::default();
         for number in 0..MAX_KEYS + 5 {
             let key = key(&[("n", &number.to_string())]);
             let report = vec![Family::gauge("a", "", 1.0)];

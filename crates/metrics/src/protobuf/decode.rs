@@ -6,7 +6,7 @@ use super::message::{family, label, metric, number, quantile, summary};
 use super::wire::{Fields, Malformed, Payload, delimited};
 use crate::excerpt;
 use crate::family::{Family, Kind, Metric, Quantile, Value};
-use crate::index::Index;
+use crate::index::PairIndex;
 use crate::labels::Labels;
 use crate::text::Limits;
 
@@ -78,7 +78,7 @@ fn read(body: &[u8], limits: &Limits, memory: Memory) -> Result<Vec<Family>, Dec
     let room = decoder.memory.take::<(Family, usize)>(count);
     room.map_err(|error| refused(0, error))?;
     let mut families: Vec<Family> = Vec::with_capacity(count);
-    let mut names = Index::default();
+    let mut names = PairIndex::default();
     let mut rest = body;
     while !rest.is_empty() {
         let at = body.len() - rest.len();
@@ -251,7 +251,7 @@ impl<'a> Decoder<'a> {
                 sum,
                 buckets,
                 native,
-            } => histogram::Reader {
+            } => histogram::HistogramReader {
                 memory: &mut self.memory,
                 count,
                 sum,

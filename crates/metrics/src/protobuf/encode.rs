@@ -2,7 +2,7 @@
 //!
 //! In proto2 each field is optional, and what is set is sent even if it is zero.
 
-use super::message::histogram::Side;
+use super::message::histogram::MessageSide;
 use super::message::{
     bucket, exemplar, family, histogram, label, metric, number, quantile, span, summary, timestamp,
 };
@@ -132,7 +132,7 @@ fn put_native(out: &mut Vec<u8>, native: &NativeHistogram) {
     }
 }
 
-fn put_buckets(out: &mut Vec<u8>, fields: Side, buckets: &NativeBuckets) {
+fn put_buckets(out: &mut Vec<u8>, fields: MessageSide, buckets: &NativeBuckets) {
     for source in &buckets.spans {
         put_message(out, fields.span, |out| {
             put_zigzag(out, span::OFFSET, source.offset.into());

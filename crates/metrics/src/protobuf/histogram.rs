@@ -2,7 +2,7 @@
 
 use super::decode::{label_bytes, utf8};
 use super::memory::Memory;
-use super::message::histogram::{self as field, Side};
+use super::message::histogram::{self as field, MessageSide};
 use super::message::{bucket, exemplar, span, timestamp};
 use super::wire::{Fields, Malformed, Payload, double, from_zigzag, zigzag};
 use crate::count::Count;
@@ -14,7 +14,7 @@ use crate::native::{
 
 /// Reads a message into a histogram. A second one for the same series adds to it, as protobuf has
 /// it.
-pub struct Reader<'a> {
+pub struct HistogramReader<'a> {
     pub memory: &'a mut Memory,
     pub count: &'a mut Count,
     pub sum: &'a mut f64,
@@ -22,7 +22,7 @@ pub struct Reader<'a> {
     pub native: &'a mut Option<Box<NativeHistogram>>,
 }
 
-impl Reader<'_> {
+impl HistogramReader<'_> {
     pub fn read(mut self, message: &[u8]) -> Result<(), Malformed> {
         let mut count = CountFields::default();
         let mut zero_count = CountFields::default();
@@ -146,7 +146,7 @@ fn native<'a>(
 /// Reads a field of one side's buckets. Numbers may be packed: many in one field.
 fn buckets_field(
     memory: &mut Memory,
-    fields: Side,
+    fields: MessageSide,
     buckets: &mut NativeBuckets,
     field: u32,
     payload: Payload<'_>,

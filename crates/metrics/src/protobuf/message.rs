@@ -47,12 +47,12 @@ pub mod histogram {
     pub const ZERO_THRESHOLD: u32 = 6;
     pub const ZERO_COUNT: u32 = 7;
     pub const ZERO_COUNT_FLOAT: u32 = 8;
-    pub const NEGATIVE: Side = Side {
+    pub const NEGATIVE: MessageSide = MessageSide {
         span: 9,
         delta: 10,
         count: 11,
     };
-    pub const POSITIVE: Side = Side {
+    pub const POSITIVE: MessageSide = MessageSide {
         span: 12,
         delta: 13,
         count: 14,
@@ -62,7 +62,7 @@ pub mod histogram {
 
     /// The native buckets on one side of zero.
     #[derive(Clone, Copy)]
-    pub struct Side {
+    pub struct MessageSide {
         pub span: u32,
         pub delta: u32,
         pub count: u32,

@@ -7,7 +7,7 @@ use crate::check::{CheckError, check_count};
 use crate::count::Count;
 use crate::excerpt;
 use crate::family::{Bucket, Family, Kind, Metric, Quantile, Value};
-use crate::index::Index;
+use crate::index::PairIndex;
 use crate::labels::Labels;
 
 /// A family while it is read.
@@ -23,7 +23,7 @@ pub struct Draft {
 /// What was read already.
 #[derive(Default)]
 struct Seen {
-    series: Index,
+    series: PairIndex,
     /// The parts of summaries and histograms: the series, the part, and the bits of what selects a
     /// quantile or bucket.
     parts: HashSet<(usize, Part, Option<u64>)>,

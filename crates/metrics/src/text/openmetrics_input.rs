@@ -17,7 +17,7 @@ use super::remarks::Remarks;
 use crate::check::CheckError;
 use crate::excerpt;
 use crate::family::Kind;
-use crate::index::Index;
+use crate::index::PairIndex;
 use crate::labels::Labels;
 use crate::name::{Names, continues_metric_name, starts_metric_name};
 
@@ -30,13 +30,13 @@ use crate::name::{Names, continues_metric_name, starts_metric_name};
 pub fn parse(text: &[u8]) -> Result<Input, ParseError> {
     let text = input::significant(text);
     let limits = Limits::default();
-    let mut parser = Parser {
+    let mut parser = OpenMetricsParser {
         cursor: Cursor::new(&text),
         labels: LabelReader::new(&limits, Names::Legacy, Escapes::Any),
         families: Vec::new(),
-        by_name: Index::default(),
+        by_name: PairIndex::default(),
         drafts: Vec::new(),
-        draft_by_name: Index::default(),
+        draft_by_name: PairIndex::default(),
         last: None,
     };
     parser.run()?;
@@ -60,18 +60,18 @@ struct Target {
     declared: usize,
 }
 
-struct Parser<'a> {
+struct OpenMetricsParser<'a> {
     cursor: Cursor<'a>,
     labels: LabelReader<'a>,
     families: Vec<Declared>,
-    by_name: Index,
+    by_name: PairIndex,
     drafts: Vec<Target>,
-    draft_by_name: Index,
+    draft_by_name: PairIndex,
     /// The sample name of the line before, which is most likely the next one's too, and what it stands for.
     last: Option<(&'a str, usize, Role)>,
 }
 
-impl<'a> Parser<'a> {
+impl<'a> OpenMetricsParser<'a> {
     fn run(&mut self) -> Result<(), ParseError> {
         loop {
             self.cursor.skip_blanks();

@@ -14,7 +14,7 @@ use super::quoted::{self, Escapes};
 use super::remarks::Remarks;
 use crate::excerpt;
 use crate::family::{Family, Kind};
-use crate::index::Index;
+use crate::index::PairIndex;
 use crate::labels::Labels;
 use crate::name::{Names, continues_metric_name, starts_metric_name};
 
@@ -99,7 +99,7 @@ fn read<'a>(
         names,
         is_strict,
         families: Vec::new(),
-        by_name: Index::default(),
+        by_name: PairIndex::default(),
         current: 0,
         series: 0,
         labels: LabelReader::new(limits, names, Escapes::Known),
@@ -114,7 +114,7 @@ struct Parser<'a> {
     names: Names,
     is_strict: bool,
     families: Vec<Draft>,
-    by_name: Index,
+    by_name: PairIndex,
     /// The family of the line before, which is most likely the next one's too.
     current: usize,
     /// Number of series so far.

@@ -16,7 +16,7 @@ use super::san;
 
 /// `client_auth_type`, with the names that Go gives to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Policy {
+pub enum ClientAuthPolicy {
     NoClientCert,
     RequestClientCert,
     RequireAnyClientCert,
@@ -24,24 +24,31 @@ pub enum Policy {
     RequireAndVerifyClientCert,
 }
 
-impl Policy {
-    pub const ALL: [(&str, Policy); 6] = [
-        ("NoClientCert", Policy::NoClientCert),
-        ("RequestClientCert", Policy::RequestClientCert),
-        ("RequireAnyClientCert", Policy::RequireAnyClientCert),
-        ("VerifyClientCertIfGiven", Policy::VerifyClientCertIfGiven),
+impl ClientAuthPolicy {
+    pub const ALL: [(&str, ClientAuthPolicy); 6] = [
+        ("NoClientCert", ClientAuthPolicy::NoClientCert),
+        ("RequestClientCert", ClientAuthPolicy::RequestClientCert),
+        (
+            "RequireAnyClientCert",
+            ClientAuthPolicy::RequireAnyClientCert,
+        ),
+        (
+            "VerifyClientCertIfGiven",
+            ClientAuthPolicy::VerifyClientCertIfGiven,
+        ),
         (
             "RequireAndVerifyClientCert",
-            Policy::RequireAndVerifyClientCert,
+            ClientAuthPolicy::RequireAndVerifyClientCert,
         ),
         // An older name that the toolkit still takes.
-        ("RequireClientCert", Policy::RequireAnyClientCert),
+        ("RequireClientCert", ClientAuthPolicy::RequireAnyClientCert),
     ];
 
     pub fn verifies(self) -> bool {
         matches!(
             self,
-            Policy::VerifyClientCertIfGiven | Policy::RequireAndVerifyClientCert
+            ClientAuthPolicy::VerifyClientCertIfGiven
+                | ClientAuthPolicy::RequireAndVerifyClientCert
         )
     }
 }
@@ -49,7 +56,7 @@ impl Policy {
 /// The verifier for `policy`, which asks for a certificate. `authorities` are for the policies that
 /// verify; `sans` has the names one of which a certificate must have, if one is given at all.
 pub fn verifier(
-    policy: Policy,
+    policy: ClientAuthPolicy,
     authorities: RootCertStore,
     sans: Option<Vec<String>>,
     provider: &Arc<CryptoProvider>,
@@ -57,14 +64,14 @@ pub fn verifier(
     let chain =
         || WebPkiClientVerifier::builder_with_provider(Arc::new(authorities), Arc::clone(provider));
     let built = match policy {
-        Policy::RequireAndVerifyClientCert => Some(chain().build()),
-        Policy::VerifyClientCertIfGiven => Some(chain().allow_unauthenticated().build()),
+        ClientAuthPolicy::RequireAndVerifyClientCert => Some(chain().build()),
+        ClientAuthPolicy::VerifyClientCertIfGiven => Some(chain().allow_unauthenticated().build()),
         _ => None,
     };
     let verifier: Arc<dyn ClientCertVerifier> = match built {
         Some(built) => built.map_err(|error| Problem::Identity(error.to_string()))?,
         None => Arc::new(AnyCertificate {
-            is_mandatory: policy == Policy::RequireAnyClientCert,
+            is_mandatory: policy == ClientAuthPolicy::RequireAnyClientCert,
             provider: Arc::clone(provider),
         }),
     };

@@ -46,13 +46,13 @@ pub struct Config {
 
 /// What the file says. Whether there is TLS at all never changes.
 struct Current {
-    tls: Option<Tls>,
+    tls: Option<ServerTls>,
     gate: Option<Arc<Gate>>,
 }
 
 /// How a handshake goes.
 #[derive(Clone)]
-pub struct Tls {
+pub struct ServerTls {
     pub config: Arc<ServerConfig>,
     /// Whether each client has to show a certificate, which is verified.
     pub knows_clients: bool,
@@ -78,7 +78,7 @@ impl Config {
     }
 
     /// For the next handshake.
-    pub fn tls(&self) -> Option<Tls> {
+    pub fn tls(&self) -> Option<ServerTls> {
         let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
         current.tls.clone()
     }
@@ -157,7 +157,7 @@ fn interpreted(
         (file.tls_server_config.as_ref()).and_then(|tls| tls.value.client_auth_type.as_ref());
     let knows_clients = policy.is_some_and(|policy| policy.value == "RequireAndVerifyClientCert");
     Ok(Current {
-        tls: tls.map(|config| Tls {
+        tls: tls.map(|config| ServerTls {
             config: Arc::new(config),
             knows_clients,
         }),

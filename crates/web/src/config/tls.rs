@@ -12,7 +12,7 @@ use rustls::version::{TLS12, TLS13};
 use rustls::{RootCertStore, ServerConfig, SupportedCipherSuite, SupportedProtocolVersion, server};
 use serde_saphyr::Spanned;
 
-use super::client_auth::{Policy, verifier};
+use super::client_auth::{ClientAuthPolicy, verifier};
 use super::error::{Placed, Problem, Somewhere};
 use super::file::{Text, TlsSection, given};
 use super::files::Files;
@@ -178,11 +178,11 @@ fn client_auth(
 ) -> Result<Arc<dyn ClientCertVerifier>, Placed> {
     let given_policy = given(&section.client_auth_type);
     let policy = match given_policy {
-        Some(text) => named("client_auth_type", text, &Policy::ALL)?,
-        None => Policy::NoClientCert,
+        Some(text) => named("client_auth_type", text, &ClientAuthPolicy::ALL)?,
+        None => ClientAuthPolicy::NoClientCert,
     };
     let sans = section.client_allowed_sans.as_ref();
-    if policy == Policy::NoClientCert {
+    if policy == ClientAuthPolicy::NoClientCert {
         return match (client_ca, sans) {
             (Some(pem), _) => Err(pem.place.is_wrong(Problem::NoPolicy)),
             (None, Some(sans)) => Err(sans.is_wrong(Problem::UselessSans)),
@@ -197,7 +197,9 @@ fn client_auth(
     let authorities = match client_ca {
         Some(pem) => pem.authorities()?,
         None if policy.verifies() => {
-            let name = Policy::ALL.iter().find(|(_, found)| *found == policy);
+            let name = ClientAuthPolicy::ALL
+                .iter()
+                .find(|(_, found)| *found == policy);
             let name = name.map_or("", |(name, _)| name);
             return Err(wrong(Problem::NoAuthority(name)));
         }

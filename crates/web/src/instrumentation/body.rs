@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 use axum::body::{Body, Bytes};
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 
-use super::exchange::{Exchange, Progress};
+use super::exchange::{Exchange, ExchangeProgress};
 
 type Polled = Poll<Option<Result<Frame<Bytes>, axum::Error>>>;
 
@@ -22,11 +22,11 @@ fn size(polled: &Polled) -> usize {
 /// A request's body.
 pub struct ReceivedBody {
     body: Body,
-    progress: Arc<Progress>,
+    progress: Arc<ExchangeProgress>,
 }
 
 impl ReceivedBody {
-    pub fn new(body: Body, progress: Arc<Progress>) -> Self {
+    pub fn new(body: Body, progress: Arc<ExchangeProgress>) -> Self {
         ReceivedBody { body, progress }
     }
 }

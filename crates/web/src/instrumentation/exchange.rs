@@ -22,7 +22,7 @@ const GONE: u16 = 499;
 const UNNAMED: usize = usize::MAX;
 
 /// From the request's head to the last byte of the answer.
-pub struct Progress {
+pub struct ExchangeProgress {
     metrics: Arc<HttpMetrics>,
     start: Instant,
     method: usize,
@@ -54,9 +54,9 @@ pub fn name_endpoint(extensions: &Extensions, template: &str) {
 
 /// Among the extensions of a request whose endpoint is not known yet.
 #[derive(Clone)]
-struct Unnamed(Arc<Progress>);
+struct Unnamed(Arc<ExchangeProgress>);
 
-impl Progress {
+impl ExchangeProgress {
     fn name(&self, template: &str) {
         let endpoint = self.metrics.endpoint(template);
         self.endpoint.store(endpoint, Relaxed);
@@ -72,7 +72,7 @@ impl Progress {
 }
 
 /// Whoever answers a request has it. The exchange is over when it is dropped.
-pub struct Exchange(Arc<Progress>);
+pub struct Exchange(Arc<ExchangeProgress>);
 
 impl Exchange {
     /// A request that came at `start`. It is given back with what counts its bytes and takes its endpoint's
@@ -89,7 +89,7 @@ impl Exchange {
                 client: request.extensions().get().cloned(),
             })
         });
-        let progress = Arc::new(Progress {
+        let progress = Arc::new(ExchangeProgress {
             start,
             method: method(request.method()),
             endpoint: AtomicUsize::new(UNNAMED),
@@ -116,7 +116,7 @@ impl Exchange {
         response.map(|body| Body::new(SentBody::new(body, self)))
     }
 
-    pub fn progress(&self) -> &Progress {
+    pub fn progress(&self) -> &ExchangeProgress {
         &self.0
     }
 }

@@ -21,17 +21,17 @@ use metricsjob_metrics::Family;
 use system::System;
 
 /// What does not change, and what was read before where that matters.
-pub struct Observer {
+pub struct ProcessCollector {
     start_time: SystemTime,
     start: Instant,
     runtime: Handle,
     system: System,
 }
 
-impl Observer {
+impl ProcessCollector {
     /// For a process that started at `start_time` and serves in `runtime`.
     pub fn new(start_time: SystemTime, runtime: Handle) -> Self {
-        Observer {
+        ProcessCollector {
             start_time,
             start: Instant::now(),
             runtime,
@@ -60,7 +60,7 @@ mod tests {
     use metricsjob_metrics::{Kind, Value, text};
 
     /// The families, each with its first number.
-    fn observed(observer: &Observer) -> Vec<(String, Kind, f64)> {
+    fn observed(observer: &ProcessCollector) -> Vec<(String, Kind, f64)> {
         let families = observer.families();
         let exposed = text::parse(text::encode(&families).as_bytes()).unwrap();
         assert_eq!(exposed.len(), families.len());
@@ -73,7 +73,7 @@ mod tests {
 
     #[tokio::test]
     async fn all_of_it() {
-        let observer = Observer::new(SystemTime::now(), Handle::current());
+        let observer = ProcessCollector::new(SystemTime::now(), Handle::current());
         let observed = observed(&observer);
         let mut names: Vec<&str> = observed.iter().map(|(name, ..)| name.as_str()).collect();
         // Where the tests run there may be no file system on a disk.

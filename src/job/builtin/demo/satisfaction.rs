@@ -34,13 +34,15 @@ impl Builtin for Satisfaction {
 
     fn prepare(&self, params: &Params) -> Result<Box<dyn Task>, ParamError> {
         let params = params.read(self.name(), PARAMS)?;
-        Ok(Box::new(Survey(Simulation::read(&params, "answers")?)))
+        Ok(Box::new(SatisfactionSurvey(Simulation::read(
+            &params, "answers",
+        )?)))
     }
 }
 
-struct Survey(Simulation);
+struct SatisfactionSurvey(Simulation);
 
-impl Task for Survey {
+impl Task for SatisfactionSurvey {
     fn run(&mut self, context: &Context<'_>) -> Result<(), TaskError> {
         let scores = context.histograms(
             "satisfaction_score",

@@ -7,7 +7,7 @@ use reqwest::{RequestBuilder, StatusCode};
 use tokio::net::TcpStream;
 use url::Host;
 
-use super::endpoint::Endpoint;
+use super::endpoint::ProbeTarget;
 use super::status::ExpectedStatus;
 use crate::job::builtin::{Context, TaskError};
 use metricsjob_client::call::{self, Credentials, Runtime, innermost};
@@ -33,11 +33,11 @@ pub struct SetupError(String);
 
 /// What a check needs, made before its time begins to count.
 pub struct Check {
-    request: Request,
+    request: ProbeRequest,
     runtime: Runtime,
 }
 
-enum Request {
+enum ProbeRequest {
     Http(Box<RequestBuilder>, ExpectedStatus),
     Tcp(Host, u16),
 }
@@ -49,12 +49,12 @@ impl Check {
     /// # Errors
     ///
     /// The system has no roots, or there are too many open files.
-    pub fn new(endpoint: &Endpoint, expected: ExpectedStatus) -> Result<Self, SetupError> {
+    pub fn new(endpoint: &ProbeTarget, expected: ExpectedStatus) -> Result<Self, SetupError> {
         let setup = |error: &(dyn Error + 'static)| SetupError(innermost(error));
         Ok(Check {
             request: match endpoint {
-                Endpoint::Tcp { host, port } => Request::Tcp(host.clone(), *port),
-                Endpoint::Http { url, credentials } => {
+                ProbeTarget::Tcp { host, port } => ProbeRequest::Tcp(host.clone(), *port),
+                ProbeTarget::Http { url, credentials } => {
                     // Without a proxy: what one leads to is not what was to be checked.
                     let client = call::builder(url.scheme() == "https").no_proxy().build();
                     let request = client.map_err(|error| setup(&error))?.get(url.clone());
@@ -64,7 +64,7 @@ impl Check {
                         }
                         None => request,
                     };
-                    Request::Http(Box::new(request), expected)
+                    ProbeRequest::Http(Box::new(request), expected)
                 }
             },
             runtime: Runtime::new().map_err(|error| setup(&error))?,
@@ -83,14 +83,14 @@ impl Check {
         context: &Context<'_>,
     ) -> Result<Result<Duration, Down>, TaskError> {
         let what = match &self.request {
-            Request::Http(..) => "answer",
-            Request::Tcp(..) => "connection",
+            ProbeRequest::Http(..) => "answer",
+            ProbeRequest::Tcp(..) => "connection",
         };
         let work = async {
             let start = Instant::now();
             match self.request {
-                Request::Http(request, expected) => get(*request, expected).await,
-                Request::Tcp(host, port) => connect(&host, port).await,
+                ProbeRequest::Http(request, expected) => get(*request, expected).await,
+                ProbeRequest::Tcp(host, port) => connect(&host, port).await,
             }
             .map(|()| start.elapsed())
         };

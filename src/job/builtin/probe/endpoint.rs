@@ -8,7 +8,7 @@ use metricsjob_client::call::{Credentials, NotUtf8};
 
 /// An endpoint of a service. Credentials are kept apart from its URL, so that whatever shows the
 /// URL cannot leak them.
-pub enum Endpoint {
+pub enum ProbeTarget {
     Http {
         /// Without credentials; http or https.
         url: Url,
@@ -24,7 +24,7 @@ pub enum Endpoint {
 const FORMS: &str = "an endpoint is http://…, https://… or tcp://HOST:PORT \
                      (for example https://shop.example/health)";
 
-impl Endpoint {
+impl ProbeTarget {
     /// Reads `http://…`, `https://…` or `tcp://HOST:PORT`. The error follows the value in a message,
     /// and shows nothing of it.
     pub fn parse(text: &str) -> Result<Self, String> {
@@ -58,27 +58,27 @@ impl Endpoint {
     }
 
     pub fn is_tcp(&self) -> bool {
-        matches!(self, Endpoint::Tcp { .. })
+        matches!(self, ProbeTarget::Tcp { .. })
     }
 
     /// The host: a name, or an address without brackets.
     pub fn host(&self) -> String {
         match self {
-            Endpoint::Http { url, .. } => match url.host() {
+            ProbeTarget::Http { url, .. } => match url.host() {
                 Some(host) => plain(&host.to_owned()),
                 None => String::new(),
             },
-            Endpoint::Tcp { host, .. } => plain(host),
+            ProbeTarget::Tcp { host, .. } => plain(host),
         }
     }
 }
 
 /// The URL without credentials.
-impl fmt::Display for Endpoint {
+impl fmt::Display for ProbeTarget {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Endpoint::Http { url, .. } => url.fmt(f),
-            Endpoint::Tcp { host, port } => write!(f, "tcp://{host}:{port}"),
+            ProbeTarget::Http { url, .. } => url.fmt(f),
+            ProbeTarget::Tcp { host, port } => write!(f, "tcp://{host}:{port}"),
         }
     }
 }
@@ -90,17 +90,17 @@ fn plain(host: &Host) -> String {
     }
 }
 
-fn http(mut url: Url) -> Result<Endpoint, String> {
+fn http(mut url: Url) -> Result<ProbeTarget, String> {
     if url.fragment().is_some() {
         return Err("has a fragment (#…), which is never sent: remove it".into());
     }
     let credentials = Credentials::take(&mut url).map_err(|NotUtf8| {
         String::from("has a user or password that is not UTF-8 once its %-encoding is undone")
     })?;
-    Ok(Endpoint::Http { url, credentials })
+    Ok(ProbeTarget::Http { url, credentials })
 }
 
-fn tcp(url: &Url, host: Host) -> Result<Endpoint, String> {
+fn tcp(url: &Url, host: Host) -> Result<ProbeTarget, String> {
     let extra = [
         (
             !url.username().is_empty() || url.password().is_some(),
@@ -116,7 +116,7 @@ fn tcp(url: &Url, host: Host) -> Result<Endpoint, String> {
         ));
     }
     match url.port() {
-        Some(port) => Ok(Endpoint::Tcp { host, port }),
+        Some(port) => Ok(ProbeTarget::Tcp { host, port }),
         None => Err("has no port (for example tcp://db.example:5432)".into()),
     }
 }
@@ -126,7 +126,7 @@ mod tests {
     use super::*;
 
     fn host_and_url(text: &str) -> (String, String) {
-        let endpoint = Endpoint::parse(text).unwrap();
+        let endpoint = ProbeTarget::parse(text).unwrap();
         (endpoint.host(), endpoint.to_string())
     }
 
@@ -155,9 +155,9 @@ mod tests {
 
     #[test]
     fn credentials_are_kept_apart() {
-        let endpoint = Endpoint::parse("https://u%40x:p%2Fw@h:1/p").unwrap();
+        let endpoint = ProbeTarget::parse("https://u%40x:p%2Fw@h:1/p").unwrap();
         assert_eq!(endpoint.to_string(), "https://h:1/p");
-        let Endpoint::Http {
+        let ProbeTarget::Http {
             credentials: Some(credentials),
             ..
         } = endpoint
@@ -179,7 +179,7 @@ mod tests {
             "http://user:s3cret%ff@h",
             "tcp://user:s3cret@h:1",
         ] {
-            let message = Endpoint::parse(text).err().unwrap();
+            let message = ProbeTarget::parse(text).err().unwrap();
             assert!(
                 !message.contains("s3") && !message.contains("cret"),
                 "{message}"

@@ -11,7 +11,7 @@ mod status;
 use std::time::Duration;
 
 use self::check::Check;
-use self::endpoint::Endpoint;
+use self::endpoint::ProbeTarget;
 use self::status::ExpectedStatus;
 use super::{Builtin, Context, Task, TaskError};
 use crate::job::params::{Param, ParamError, Params};
@@ -60,8 +60,8 @@ impl Builtin for Probe {
             _ => Ok(text.to_owned()),
         })?;
         let timeout = params.positive_duration("timeout")?.unwrap_or_default();
-        let endpoint = params.parse("endpoint", Endpoint::parse)?;
-        let is_tcp = endpoint.as_ref().is_some_and(Endpoint::is_tcp);
+        let endpoint = params.parse("endpoint", ProbeTarget::parse)?;
+        let is_tcp = endpoint.as_ref().is_some_and(ProbeTarget::is_tcp);
         let status = params.parse("status", |text| match is_tcp {
             true => Err("is for an HTTP endpoint: what is reached over TCP has no status".into()),
             false => text.parse(),
@@ -79,7 +79,7 @@ impl Builtin for Probe {
 
 struct Probing {
     service: String,
-    endpoint: Endpoint,
+    endpoint: ProbeTarget,
     timeout: Duration,
     expected: ExpectedStatus,
 }

@@ -34,10 +34,10 @@ type Counts = [u64; STATES.len()];
 
 /// Remembers what was read last.
 pub struct Tcp {
-    last: Mutex<Option<Sample>>,
+    last: Mutex<Option<TcpSample>>,
 }
 
-struct Sample {
+struct TcpSample {
     counts: Counts,
     /// When it may be read again.
     due: Instant,
@@ -80,7 +80,7 @@ impl Tcp {
             .reduce(|a, b| std::array::from_fn(|at| a[at] + b[at]))?;
         let took = start.elapsed();
         let due = Instant::now() + took.saturating_mul(REST).min(Duration::from_secs(600));
-        *last = Some(Sample { counts, due });
+        *last = Some(TcpSample { counts, due });
         Some(counts)
     }
 }
