@@ -26,6 +26,7 @@ mod exec;
 mod exec_terminal;
 mod exit_codes;
 mod fault_proxy;
+mod fixed_names;
 mod fuzz_corpus;
 #[cfg(feature = "real-servers")]
 mod gateway_clients;
