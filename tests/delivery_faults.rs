@@ -251,9 +251,12 @@ impl Backlog {
     fn new() -> Self {
         let gateway = Server::pushgateway(&[]);
         let mut random = random(seed(), 0);
-        let proxy = FaultProxy::new(gateway.address(), move || match random.random_bool(0.1) {
-            true => Fault::Slow(Duration::from_millis(1)),
-            false => Fault::None,
+        let proxy = FaultProxy::new(gateway.address(), move || {
+            if random.random_bool(0.1) {
+                Fault::Slow(Duration::from_millis(1))
+            } else {
+                Fault::None
+            }
         });
         let backlog = Backlog {
             gateway,

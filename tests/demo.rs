@@ -180,9 +180,10 @@ fn the_flaky_one_fails_now_and_then() {
     // One run fails in four: that 60 do all the same is less likely than 1 in 10^7.
     for _ in 0..60 {
         let run = sandbox.run("run demo-flaky --gateway embedded");
-        match run.stderr().contains("too many clients") {
-            true => run.code(75),
-            false => run.code(0),
+        if run.stderr().contains("too many clients") {
+            run.code(75)
+        } else {
+            run.code(0)
         };
         let outcomes = sandbox.outcomes();
         if outcomes.iter().any(|o| o == "failure") && outcomes.iter().any(|o| o == "success") {

@@ -151,9 +151,10 @@ fn go_client_golang() {
         run("add", value);
         // In a value that it does not send as base64, this version writes a blank as `+`, which
         // is a plus in a path.
-        let value_sent = match value.contains('/') {
-            true => value.into(),
-            false => value.replace(' ', "+"),
+        let value_sent = if value.contains('/') {
+            value.into()
+        } else {
+            value.replace(' ', "+")
         };
         let series = |name: &str, rest: &str| {
             format!("{name}{{db=\"{value_sent}\",instance=\"\",job=\"go/job\"{rest}")

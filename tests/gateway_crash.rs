@@ -104,9 +104,10 @@ fn found(gateway: &OwnGateway) -> BTreeMap<usize, Values> {
         let (_, rest) = series.split_once("group=\"").unwrap();
         let id = rest.split_once('"').unwrap().0.parse().unwrap();
         let values = found.entry(id).or_default();
-        match series.starts_with("crash_a") {
-            true => values.a = Some(value as u64),
-            false => values.b = Some(value as u64),
+        if series.starts_with("crash_a") {
+            values.a = Some(value as u64)
+        } else {
+            values.b = Some(value as u64)
         }
     }
     found
@@ -129,9 +130,10 @@ fn campaign(load: &Load, rounds: usize, end: impl Fn(&mut OwnGateway)) -> tempfi
         let mut gateway = start_and_check(dir.path(), &mut clients, round);
         let address = gateway.address().to_owned();
         let millis = choices.random_range(1..=load.millis);
-        let idle = match load.idle.is_empty() {
-            true => None,
-            false => Some(choices.random_range(load.idle.clone())),
+        let idle = if load.idle.is_empty() {
+            None
+        } else {
+            Some(choices.random_range(load.idle.clone()))
         };
         let stop = AtomicBool::new(false);
         thread::scope(|scope| {

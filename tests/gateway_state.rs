@@ -175,9 +175,10 @@ fn left(is_killed: bool) -> Sandbox {
     let mut gateway = start(&sandbox);
     gateway.put("/metrics/job/a", "marker_of_a 123456\n");
     gateway.put("/metrics/job/b", "marker_of_b 123456\n");
-    match is_killed {
-        true => gateway.kill(),
-        false => assert_eq!(gateway.terminate(), Some(0)),
+    if is_killed {
+        gateway.kill()
+    } else {
+        assert_eq!(gateway.terminate(), Some(0))
     }
     let database = Connection::open(sandbox.state_db()).unwrap();
     database

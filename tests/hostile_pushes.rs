@@ -188,9 +188,10 @@ fn any_message(random: &mut impl Rng) -> Vec<u8> {
         if random.random_ratio(1, 4) {
             distort(random, &mut histogram);
         }
-        let value = match random.random_ratio(1, 8) {
-            true => String::new(),
-            false => at.to_string(),
+        let value = if random.random_ratio(1, 8) {
+            String::new()
+        } else {
+            at.to_string()
         };
         Metric {
             label: vec![LabelPair {
@@ -290,17 +291,18 @@ fn distort(random: &mut impl Rng, histogram: &mut Histogram) {
     let float = *FLOATS.choose(random).unwrap();
     let whole = *WHOLE.choose(random).unwrap();
     let offset = *OFFSETS.choose(random).unwrap();
-    let (spans, deltas, counts) = match random.random_ratio(1, 2) {
-        true => (
+    let (spans, deltas, counts) = if random.random_ratio(1, 2) {
+        (
             &mut histogram.positive_span,
             &mut histogram.positive_delta,
             &mut histogram.positive_count,
-        ),
-        false => (
+        )
+    } else {
+        (
             &mut histogram.negative_span,
             &mut histogram.negative_delta,
             &mut histogram.negative_count,
-        ),
+        )
     };
     match random.random_range(0..20) {
         0 => histogram.sample_count = Some(whole as u64),

@@ -11,9 +11,12 @@ fn push(options: &str) -> Finished {
 fn within_the_gateway_the_same_request_follows() {
     for status in ["307 Temporary Redirect", "308 Permanent Redirect"] {
         for relative in [true, false] {
-            let server = FakeServer::redirecting(status, |url| match relative {
-                true => "/pre/metrics/job/j".into(),
-                false => format!("{url}/pre/metrics/job/j"),
+            let server = FakeServer::redirecting(status, |url| {
+                if relative {
+                    "/pre/metrics/job/j".into()
+                } else {
+                    format!("{url}/pre/metrics/job/j")
+                }
             });
             let gateway = format!("me:s3cr%40t@{}", server.address());
             let push = push(&format!("--gateway {gateway} --header x:y"));

@@ -84,9 +84,10 @@ fn question(random: &mut impl Rng) -> Question {
     };
     let zone = *zones.choose(random).unwrap();
     let begin = random.random_range(50 * YEAR..68 * YEAR);
-    let length = match is_frequent || zone == "Australia/Lord_Howe" {
-        true => 2 * DAY,
-        false => YEAR,
+    let length = if is_frequent || zone == "Australia/Lord_Howe" {
+        2 * DAY
+    } else {
+        YEAR
     };
     let rules = TimeZone::get(zone).unwrap();
     let changes = rules.following(Timestamp::from_second(begin).unwrap());
@@ -111,9 +112,10 @@ fn fields(random: &mut impl Rng) -> Vec<String> {
     fields.push(field(random, 0, 59, &[]));
     // Those that clocks are changed in are of more interest.
     let hours = ["*", "*/2", "0-23", "0,2", "1", "1-3", "2", "2-4", "3"];
-    fields.push(match random.random_ratio(1, 2) {
-        true => (*hours.choose(random).unwrap()).to_owned(),
-        false => field(random, 0, 23, &[]),
+    fields.push(if random.random_ratio(1, 2) {
+        (*hours.choose(random).unwrap()).to_owned()
+    } else {
+        field(random, 0, 23, &[])
     });
     fields.push(day(random, 1, 31, &[]));
     fields.push(day(random, 1, 12, &["jan", "FEB", "Mar", "oct", "nov"]));
@@ -122,9 +124,10 @@ fn fields(random: &mut impl Rng) -> Vec<String> {
 }
 
 fn day(random: &mut impl Rng, min: u8, max: u8, names: &[&str]) -> String {
-    match random.random_ratio(1, 2) {
-        true => "*".to_owned(),
-        false => field(random, min, max, names),
+    if random.random_ratio(1, 2) {
+        "*".to_owned()
+    } else {
+        field(random, min, max, names)
     }
 }
 

@@ -122,9 +122,10 @@ fn files_hide_it(dir: &Path) {
     let entries: Vec<_> = fs::read_dir(dir).unwrap().map(Result::unwrap).collect();
     assert!(!entries.is_empty());
     for entry in entries {
-        match entry.file_type().unwrap().is_dir() {
-            true => files_hide_it(&entry.path()),
-            false => hides_it("a file", &fs::read(entry.path()).unwrap()),
+        if entry.file_type().unwrap().is_dir() {
+            files_hide_it(&entry.path())
+        } else {
+            hides_it("a file", &fs::read(entry.path()).unwrap())
         }
     }
 }

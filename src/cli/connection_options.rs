@@ -383,9 +383,10 @@ fn source(option: &str, path: &Path) -> String {
 
 /// Settings that contradict each other; `are_typed` if only the command line can be to blame.
 fn at_odds(are_typed: bool, problem: String) -> OptionProblem {
-    match are_typed {
-        true => OptionProblem::Typed(anyhow!(problem)),
-        false => OptionProblem::Elsewhere(anyhow!(problem)),
+    if are_typed {
+        OptionProblem::Typed(anyhow!(problem))
+    } else {
+        OptionProblem::Elsewhere(anyhow!(problem))
     }
 }
 
@@ -398,9 +399,10 @@ fn read(path: &Path, source: &str) -> Result<Vec<u8>, OptionProblem> {
         let mut bytes = Vec::new();
         let file = File::open(path)?;
         file.take(MAX_BYTES + 1).read_to_end(&mut bytes)?;
-        match bytes.len() as u64 > MAX_BYTES {
-            true => Err(io::Error::other("it is too large to be the right file")),
-            false => Ok(bytes),
+        if bytes.len() as u64 > MAX_BYTES {
+            Err(io::Error::other("it is too large to be the right file"))
+        } else {
+            Ok(bytes)
         }
     };
     read().map_err(|error| refused(source, format!("could not read the file: {error}")))

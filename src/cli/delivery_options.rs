@@ -103,9 +103,10 @@ impl DeliveryArgs {
     ) -> anyhow::Result<DeliveryPolicy> {
         let default = DeliveryPolicy::default();
         let deadline = self.push_deadline.get_or(default.deadline, strictness)?;
-        let window = match is_required {
-            true => deadline,
-            false => default.retry_window,
+        let window = if is_required {
+            deadline
+        } else {
+            default.retry_window
         };
         Ok(DeliveryPolicy {
             deadline,

@@ -72,8 +72,9 @@ pub fn main(args: ExecArgs) -> anyhow::Result<u8> {
 }
 
 fn prefix(text: &str) -> Result<String, String> {
-    match is_metric_name(text) {
-        true => Ok(text.to_owned()),
-        false => Err("it cannot begin a metric name ([a-zA-Z_:][a-zA-Z0-9_:]*)".into()),
+    if is_metric_name(text) {
+        Ok(text.to_owned())
+    } else {
+        Err("it cannot begin a metric name ([a-zA-Z_:][a-zA-Z0-9_:]*)".into())
     }
 }

@@ -350,9 +350,10 @@ impl GatewayServeArgs {
                 label_value: self.max_label_value_size,
                 name: self.max_name_size,
                 series: self.max_push_series,
-                names: match self.enable_utf8_names {
-                    true => Names::Utf8,
-                    false => Names::Legacy,
+                names: if self.enable_utf8_names {
+                    Names::Utf8
+                } else {
+                    Names::Legacy
                 },
                 read_timeout: self.web.settings().read_timeout,
             },
@@ -458,8 +459,9 @@ fn import(args: ImportArgs) -> anyhow::Result<u8> {
         let groups = count(imported.imported as u64, "a group", "groups");
         console::result(&format!("imported {groups} from {from}{kept}\n"))?;
     }
-    match imported.refused.is_empty() {
-        true => Ok(exit::SUCCESS),
-        false => Ok(exit::UNAVAILABLE),
+    if imported.refused.is_empty() {
+        Ok(exit::SUCCESS)
+    } else {
+        Ok(exit::UNAVAILABLE)
     }
 }

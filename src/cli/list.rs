@@ -74,9 +74,10 @@ fn text(found: &[Found]) -> String {
 /// What a job is for, and whether it is a demo.
 fn description(job: &Job) -> String {
     let text = job.description.as_deref().unwrap_or_default();
-    match job.is_demo {
-        true => format!("(demo) {text}"),
-        false => text.to_owned(),
+    if job.is_demo {
+        format!("(demo) {text}")
+    } else {
+        text.to_owned()
     }
 }
 
@@ -92,9 +93,10 @@ fn schedule(Plan { schedule, .. }: &Plan) -> String {
 fn shortened(runs: &str) -> String {
     let line = runs.lines().next().unwrap_or_default();
     let beginning: String = line.chars().take(MAX_RUNS).collect();
-    match beginning.len() < runs.len() {
-        true => beginning + "…",
-        false => beginning,
+    if beginning.len() < runs.len() {
+        beginning + "…"
+    } else {
+        beginning
     }
 }
 

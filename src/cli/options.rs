@@ -189,10 +189,7 @@ pub struct Targets {
 /// What is between the blanks, which no URL has; an empty text stays one.
 fn parts(given: &str) -> Vec<&str> {
     let parts: Vec<&str> = given.split_whitespace().collect();
-    match parts.is_empty() {
-        true => vec![given],
-        false => parts,
-    }
+    if parts.is_empty() { vec![given] } else { parts }
 }
 
 #[derive(Args)]

@@ -252,9 +252,10 @@ fn flush(args: &FlushArgs) -> anyhow::Result<u8> {
     let Some(mut state) = State::open_existing(&state_dir)? else {
         return flushed(form, &[], &[]);
     };
-    let (gateways, are_all) = match given.is_empty() {
-        true => with_entries(&mut state, &state_dir, args)?,
-        false => (given, true),
+    let (gateways, are_all) = if given.is_empty() {
+        with_entries(&mut state, &state_dir, args)?
+    } else {
+        (given, true)
     };
     if args.rejected {
         for gateway in &gateways {
@@ -347,9 +348,10 @@ fn flushed(
         }
     }
     let is_done = |flushed: &Flushed| flushed.waiting == 0 && flushed.rejected == 0;
-    Ok(match results.iter().all(is_done) {
-        true => exit::SUCCESS,
-        false => UNAVAILABLE,
+    Ok(if results.iter().all(is_done) {
+        exit::SUCCESS
+    } else {
+        UNAVAILABLE
     })
 }
 

@@ -163,9 +163,10 @@ pub fn main(mut job: Job, args: &PerformArgs, talk: Talk) -> anyhow::Result<u8> 
     let is_pushed = !args.dry_run && !args.no_push;
     let is_reported = is_reported(&performed) && !(is_pushed && is_any_left_out);
     let is_unreported = !is_reported && performed.run.outcome.is_success();
-    let code = match require_push && is_unreported {
-        true => UNAVAILABLE,
-        false => performed.run.outcome.exit_code(),
+    let code = if require_push && is_unreported {
+        UNAVAILABLE
+    } else {
+        performed.run.outcome.exit_code()
     };
     // The process ends now, and the system closes faster than we can.
     std::mem::forget(performed);

@@ -99,9 +99,10 @@ pub fn main(mut args: PushArgs) -> anyhow::Result<u8> {
     let policy = args.delivery.policy(false, Strict)?;
     let gateways = args.gateway.gateways()?;
     let is_stdin = args.file == Path::new("-");
-    let shown = match is_stdin {
-        true => "stdin".into(),
-        false => args.file.display().to_string(),
+    let shown = if is_stdin {
+        "stdin".into()
+    } else {
+        args.file.display().to_string()
     };
     let bytes = read(&args.file, is_stdin)
         .map_err(|error| usage(anyhow!("could not read {shown}: {error}")))?;
@@ -152,9 +153,10 @@ pub fn main(mut args: PushArgs) -> anyhow::Result<u8> {
             }
         }
     }
-    Ok(match is_delivered {
-        true => exit::SUCCESS,
-        false => UNAVAILABLE,
+    Ok(if is_delivered {
+        exit::SUCCESS
+    } else {
+        UNAVAILABLE
     })
 }
 

@@ -169,15 +169,16 @@ impl Catalog {
 /// `<(generate)`. One that is called `*.toml` is a file like those of a directory, by whose pattern it may have been
 /// named.
 pub fn load_given(path: &Path) -> Result<Job, CatalogError> {
-    match path.extension().is_some_and(|e| e == EXTENSION) {
-        true => load(path),
-        false => read(path, |path| {
+    if path.extension().is_some_and(|e| e == EXTENSION) {
+        load(path)
+    } else {
+        read(path, |path| {
             let file = File::open(path)?;
             if file.metadata()?.is_file() {
                 trust::check_for_root(path)?;
             }
             Ok(file)
-        }),
+        })
     }
 }
 

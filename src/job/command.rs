@@ -109,9 +109,10 @@ impl SuccessCodes {
     /// There is none.
     pub fn new(codes: impl IntoIterator<Item = u8>) -> Result<Self, String> {
         let codes: BTreeSet<u8> = codes.into_iter().collect();
-        match codes.is_empty() {
-            true => Err("names no exit code".into()),
-            false => Ok(SuccessCodes(codes)),
+        if codes.is_empty() {
+            Err("names no exit code".into())
+        } else {
+            Ok(SuccessCodes(codes))
         }
     }
 

@@ -363,9 +363,10 @@ impl<'a> Courier<'a> {
                 None => Ok(()),
                 Some((id, error)) => Err(Undelivered {
                     error,
-                    kept: match drained.dropped.contains(&id) {
-                        true => Kept::Dropped,
-                        false => self.kept(id),
+                    kept: if drained.dropped.contains(&id) {
+                        Kept::Dropped
+                    } else {
+                        self.kept(id)
                     },
                 }),
             },

@@ -81,10 +81,10 @@ impl<'a> Dispatch<'a> {
             return;
         }
         let flushed = self.each(state, |index, courier, state| {
-            let flushed = match to_do[index].is_anything_waiting {
-                // Whatever fails here fails again, and is told, when it is about a report of its own.
-                true => courier.flush(state, || until).ok(),
-                false => None,
+            let flushed = if to_do[index].is_anything_waiting {
+                courier.flush(state, || until).ok()
+            } else {
+                None
             };
             if to_do[index].are_stats_due {
                 courier.report_itself(state, until);

@@ -182,9 +182,10 @@ impl WaitingGroup<'_> {
     /// The part of `attempts` that the statistics count: pushes to the embedded gateway say nothing about the way to
     /// others.
     fn counted(&self, attempts: &Attempts) -> Attempts {
-        match self.client.is_http() {
-            true => *attempts,
-            false => Attempts::default(),
+        if self.client.is_http() {
+            *attempts
+        } else {
+            Attempts::default()
         }
     }
 

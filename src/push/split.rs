@@ -143,9 +143,10 @@ mod tests {
                 part.method().name(),
                 names.join(",")
             ));
-            match is_refused {
-                true => Err(GatewayError::refusal_for_tests()),
-                false => Ok(()),
+            if is_refused {
+                Err(GatewayError::refusal_for_tests())
+            } else {
+                Ok(())
             }
         });
         (split.expect("only refusals"), requests)

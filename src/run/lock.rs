@@ -141,10 +141,10 @@ impl Drop for Lock {
 fn substitute(state_dir: &Path) -> io::Result<PathBuf> {
     let user = Uid::effective();
     let temporary = env::temp_dir();
-    let places = match user.is_root() {
-        // Where nobody else can make anything.
-        true => [Path::new("/run"), &temporary],
-        false => [Path::new("/run/lock"), &temporary],
+    let places = if user.is_root() {
+        [Path::new("/run"), &temporary]
+    } else {
+        [Path::new("/run/lock"), &temporary]
     };
     let names = || {
         let numbers = (1..MAX_TAKEN).map(|number| format!("metricsjob-{user}.{number}"));
@@ -201,9 +201,12 @@ fn holder(path: &Path) -> Option<Holder> {
 
 /// The job's name as far as it can stand in a file name, and what tells keys apart.
 fn file_name(key: &GroupingKey) -> String {
-    let plain = |c: char| match c.is_ascii_alphanumeric() || "-_.".contains(c) {
-        true => c,
-        false => '_',
+    let plain = |c: char| {
+        if c.is_ascii_alphanumeric() || "-_.".contains(c) {
+            c
+        } else {
+            '_'
+        }
     };
     let job: String = key.job().chars().take(64).map(plain).collect();
     format!("{job}-{}.lock", hex(key.to_string().as_bytes()))

@@ -81,9 +81,12 @@ impl Publication {
             let has_ours = metric.labels.keys().any(|label| self.key.has_label(label));
             if has_ours {
                 let labels = metric.labels.iter();
-                let labels = labels.map(|(name, value)| match self.key.has_label(name) {
-                    true => (format!("exported_{name}"), value),
-                    false => (name.to_owned(), value),
+                let labels = labels.map(|(name, value)| {
+                    if self.key.has_label(name) {
+                        (format!("exported_{name}"), value)
+                    } else {
+                        (name.to_owned(), value)
+                    }
                 });
                 metric.labels = labels.collect::<Labels>();
             }

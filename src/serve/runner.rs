@@ -281,9 +281,10 @@ fn log_end(job: &str, run: &Run) {
             )
         };
     }
-    match run.outcome.is_success() {
-        true => ended!(info),
-        false => ended!(warn),
+    if run.outcome.is_success() {
+        ended!(info)
+    } else {
+        ended!(warn)
     }
 }
 

@@ -58,9 +58,10 @@ pub fn pushed(gateway: &Server) -> Samples {
         .map(|(series, value)| {
             let name = series.split('{').next().unwrap();
             let is_measured = name.ends_with("_seconds") || name.ends_with("_bytes");
-            let value = match is_measured && name != "push_failure_time_seconds" {
-                true => 1.0,
-                false => value,
+            let value = if is_measured && name != "push_failure_time_seconds" {
+                1.0
+            } else {
+                value
             };
             (series, value)
         })

@@ -62,19 +62,16 @@ fn scrape(server: &Server, headers: &[(&str, &str)]) -> Scrape {
         decoder.read_to_end(&mut body).unwrap();
     }
     let (mut lines, mut families) = (Vec::new(), Vec::new());
-    match content_type.starts_with("text/") {
-        true => {
-            let text = String::from_utf8(body).unwrap();
-            let of_groups = text.lines().filter(|line| line.contains("job=\""));
-            lines.extend(of_groups.map(|line| match line.strip_prefix("push_") {
-                Some(_) => line.rsplit_once(' ').unwrap().0.to_owned(),
-                None => line.to_owned(),
-            }));
-        }
-        false => {
-            let all = of_groups(schema::decode(&body).unwrap());
-            families.extend(all.iter().map(|family| format!("{family:?}")));
-        }
+    if content_type.starts_with("text/") {
+        let text = String::from_utf8(body).unwrap();
+        let of_groups = text.lines().filter(|line| line.contains("job=\""));
+        lines.extend(of_groups.map(|line| match line.strip_prefix("push_") {
+            Some(_) => line.rsplit_once(' ').unwrap().0.to_owned(),
+            None => line.to_owned(),
+        }));
+    } else {
+        let all = of_groups(schema::decode(&body).unwrap());
+        families.extend(all.iter().map(|family| format!("{family:?}")));
     }
     lines.sort();
     assert!(lines.len() + families.len() > 5, "{lines:?} {families:?}");

@@ -124,24 +124,26 @@ fn any_request(random: &mut impl Rng) -> Request {
         _ => {}
     }
     let body = any_body(random);
-    let push = match random.random_ratio(1, 2) {
-        true => put(group, &body),
-        false => post(group, &body),
+    let push = if random.random_ratio(1, 2) {
+        put(group, &body)
+    } else {
+        post(group, &body)
     };
-    let push = match random.random_ratio(1, 15) {
-        true => {
-            let length = random.random_range(0..=push.body.len());
-            push.cut(length)
-        }
-        false => push,
+    let push = if random.random_ratio(1, 15) {
+        let length = random.random_range(0..=push.body.len());
+        push.cut(length)
+    } else {
+        push
     };
-    let push = match random.random_ratio(1, 3) && text::parse(&push.body).is_ok() {
-        true => push.protobuf(),
-        false => push,
+    let push = if random.random_ratio(1, 3) && text::parse(&push.body).is_ok() {
+        push.protobuf()
+    } else {
+        push
     };
-    match random.random_ratio(1, 4) {
-        true => push.gzip(),
-        false => push,
+    if random.random_ratio(1, 4) {
+        push.gzip()
+    } else {
+        push
     }
 }
 
@@ -154,9 +156,10 @@ fn any_body(random: &mut impl Rng) -> String {
             continue;
         }
         let kinds = ["summary", "histogram", "counter", "gauge", "untyped"];
-        let kind = match random.random_ratio(1, 15) {
-            true => kinds.choose(random).unwrap(),
-            false => usual,
+        let kind = if random.random_ratio(1, 15) {
+            kinds.choose(random).unwrap()
+        } else {
+            usual
         };
         any_family(random, name, kind, &mut body);
     }

@@ -192,8 +192,9 @@ fn read_family(name: &str, family: &mut Map<String, Json>) {
 /// A number, however it is written, -0 as 0; of a time only whether it is one.
 fn number(text: &str, is_time: bool) -> String {
     let value: f64 = text.parse().unwrap_or_else(|_| panic!("{text}"));
-    match is_time {
-        true => if value == 0.0 { "never" } else { "once" }.into(),
-        false => format!("{:?}", value + 0.0),
+    if is_time {
+        if value == 0.0 { "never" } else { "once" }.into()
+    } else {
+        format!("{:?}", value + 0.0)
     }
 }

@@ -210,9 +210,10 @@ impl HttpGateway {
                 let is_kept = from.is_some_and(|from| {
                     stays_within_gateway(redirect.status(), from, redirect.url())
                 });
-                match is_kept && redirect.previous().len() <= REDIRECTS {
-                    true => redirect.follow(),
-                    false => redirect.stop(),
+                if is_kept && redirect.previous().len() <= REDIRECTS {
+                    redirect.follow()
+                } else {
+                    redirect.stop()
                 }
             }));
         if is_tls {

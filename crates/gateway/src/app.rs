@@ -184,9 +184,10 @@ impl App {
 
     /// The status of a push that was taken.
     pub(super) fn pushed_status(&self) -> StatusCode {
-        match self.options.disable_consistency_check {
-            true => StatusCode::ACCEPTED,
-            false => StatusCode::OK,
+        if self.options.disable_consistency_check {
+            StatusCode::ACCEPTED
+        } else {
+            StatusCode::OK
         }
     }
 

@@ -257,11 +257,14 @@ impl Receiver {
         let limits = self.limits.of_series();
         if !is_protobuf(headers) {
             let parsed = text::parse_names(&bytes, &limits, self.limits.names);
-            let families = parsed.map_err(|error| match error.has_too_many_series {
-                true => BodyError::TooManySeries {
-                    limit: limits.max_series,
-                },
-                false => BodyError::Text(error),
+            let families = parsed.map_err(|error| {
+                if error.has_too_many_series {
+                    BodyError::TooManySeries {
+                        limit: limits.max_series,
+                    }
+                } else {
+                    BodyError::Text(error)
+                }
             })?;
             return Ok((Body::Text(bytes), Ok(families)));
         }

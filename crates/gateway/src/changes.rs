@@ -109,27 +109,26 @@ async fn push(
         }
     };
     let is_compressed = parts.headers.contains_key(header::CONTENT_ENCODING);
-    let read = match size > LARGE || is_compressed {
-        false => Ok(read()),
-        true => {
-            let Some(turn) = app.large_body().await else {
-                return (failed(&NotKept::Ending), size);
-            };
-            let read = move || {
-                let _turn = turn;
-                read()
-            };
-            spawn_blocking(read).await.map_err(|error| error.is_panic())
-        }
+    let read = if !(size > LARGE || is_compressed) {
+        Ok(read())
+    } else {
+        let Some(turn) = app.large_body().await else {
+            return (failed(&NotKept::Ending), size);
+        };
+        let read = move || {
+            let _turn = turn;
+            read()
+        };
+        spawn_blocking(read).await.map_err(|error| error.is_panic())
     };
     let push = match read {
         Ok(Ok(push)) => push,
         Ok(Err(error)) => return (refused(error.status(), &error), size),
         Err(has_panicked) => {
-            let response = match has_panicked {
-                // The same push would do so again.
-                true => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
-                false => failed(&NotKept::Ending),
+            let response = if has_panicked {
+                StatusCode::INTERNAL_SERVER_ERROR.into_response()
+            } else {
+                failed(&NotKept::Ending)
             };
             return (response, size);
         }
@@ -144,9 +143,10 @@ async fn push(
         Err(PushFailure::Rejected(rejection)) => {
             app.own().rejected();
             debug!(path = parts.uri.path(), err = %rejection, "push refused");
-            match app.answers_rejections() {
-                true => rejected(&rejection),
-                false => app.pushed_status().into_response(),
+            if app.answers_rejections() {
+                rejected(&rejection)
+            } else {
+                app.pushed_status().into_response()
             }
         }
     };

@@ -42,9 +42,10 @@ impl Cors {
                 })
         };
         let origins: Vec<String> = values.iter().map(origin).collect::<Result<_, _>>()?;
-        Ok(match origins.is_empty() {
-            true => Cors::None,
-            false => Cors::Origins(origins),
+        Ok(if origins.is_empty() {
+            Cors::None
+        } else {
+            Cors::Origins(origins)
         })
     }
 

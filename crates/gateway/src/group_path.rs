@@ -86,9 +86,10 @@ pub fn parse(path: &str, limits: &Limits, names: Names) -> Result<GroupingKey, P
         Some(at) => rest.split_at(at),
         None => (rest, ""),
     };
-    let job = match name.ends_with(BASE64) {
-        true => from_base64(job).ok_or_else(|| PathError::JobBase64(cut(job)))?,
-        false => job.to_owned(),
+    let job = if name.ends_with(BASE64) {
+        from_base64(job).ok_or_else(|| PathError::JobBase64(cut(job)))?
+    } else {
+        job.to_owned()
     };
     let labels = pairs(labels, limits.max_labels, names)?;
     if labels.len() > limits.max_labels {
@@ -149,11 +150,10 @@ fn pairs(
                 Names::Utf8 => PathError::Utf8LabelName(name),
             });
         }
-        let value = match is_base64 {
-            true => {
-                from_base64(value).ok_or_else(|| PathError::LabelBase64(cut(value), cut(&name)))?
-            }
-            false => value.to_owned(),
+        let value = if is_base64 {
+            from_base64(value).ok_or_else(|| PathError::LabelBase64(cut(value), cut(&name)))?
+        } else {
+            value.to_owned()
         };
         pairs.retain(|(known, _)| *known != name);
         if name != "job" {

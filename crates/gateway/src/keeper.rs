@@ -356,9 +356,10 @@ impl StoreActor {
 
     /// Writes what was done, or takes it back, and tells those who wait.
     fn finish(&mut self, batch: Batch) {
-        let written = match batch.entries.is_empty() {
-            true => Ok(()),
-            false => self.write(batch.entries, batch.undos),
+        let written = if batch.entries.is_empty() {
+            Ok(())
+        } else {
+            self.write(batch.entries, batch.undos)
         };
         for (result, answer) in batch.pushes {
             // A client that has gone does not wait for it.

@@ -82,9 +82,10 @@ impl Distribution {
         let merged = all.merge(&self.recent).is_ok();
         let quantile = |quantile| Quantile {
             quantile,
-            value: match merged {
-                true => all.quantile(quantile).ok().flatten().unwrap_or(f64::NAN),
-                false => f64::NAN,
+            value: if merged {
+                all.quantile(quantile).ok().flatten().unwrap_or(f64::NAN)
+            } else {
+                f64::NAN
             },
         };
         Value::Summary {

@@ -50,9 +50,10 @@ impl Stats {
     }
 
     pub(super) fn committed(&self, took: Duration, is_ok: bool) {
-        let counter = match is_ok {
-            true => &self.commits,
-            false => &self.commit_failures,
+        let counter = if is_ok {
+            &self.commits
+        } else {
+            &self.commit_failures
         };
         counter.fetch_add(1, Relaxed);
         self.commit_nanoseconds

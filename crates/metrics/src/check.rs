@@ -151,12 +151,13 @@ fn check_counts(value: &Value) -> Result<(), String> {
             let of_buckets = buckets.iter().map(|bucket| bucket.count.to_f64());
             let largest = of_buckets.fold(0.0, f64::max);
             check_count(count.max(largest))?;
-            match largest > count {
-                true => Err(format!(
+            if largest > count {
+                Err(format!(
                     "counts {largest} in one of its buckets, and {count} in all: \
-                     its _count is missing or too small"
-                )),
-                false => Ok(()),
+                 its _count is missing or too small"
+                ))
+            } else {
+                Ok(())
             }
         }
     }
@@ -174,9 +175,10 @@ pub fn check_count(count: f64) -> Result<(), String> {
     }
     let mut shown = String::new();
     number(&mut shown, count);
-    Err(match is_whole {
-        true => format!("counts {shown}, and a gateway does not keep counts of 2^63 and more"),
-        false => format!("counts in whole numbers, not {shown}"),
+    Err(if is_whole {
+        format!("counts {shown}, and a gateway does not keep counts of 2^63 and more")
+    } else {
+        format!("counts in whole numbers, not {shown}")
     })
 }
 

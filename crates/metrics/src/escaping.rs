@@ -47,9 +47,10 @@ impl Escaping {
 
     /// The name of a metric.
     pub fn metric_name(self, name: &str) -> Cow<'_, str> {
-        match is_metric_name(name) {
-            true => Cow::Borrowed(name),
-            false => self.escape(name, |c| c == ':'),
+        if is_metric_name(name) {
+            Cow::Borrowed(name)
+        } else {
+            self.escape(name, |c| c == ':')
         }
     }
 
@@ -60,9 +61,10 @@ impl Escaping {
             return Cow::Borrowed(name);
         }
         let escaped = self.escape(name, |_| false);
-        match escaped.starts_with("__") && self != Escaping::AllowUtf8 {
-            true => Cow::Owned(format!("_{}", escaped.trim_start_matches('_'))),
-            false => escaped,
+        if escaped.starts_with("__") && self != Escaping::AllowUtf8 {
+            Cow::Owned(format!("_{}", escaped.trim_start_matches('_')))
+        } else {
+            escaped
         }
     }
 

@@ -27,9 +27,10 @@ impl NativeBucket {
 
     /// The absolute bounds, the one nearer to zero first.
     fn distances(&self) -> (f64, f64) {
-        match self.upper > 0.0 {
-            true => (self.lower, self.upper),
-            false => (-self.upper, -self.lower),
+        if self.upper > 0.0 {
+            (self.lower, self.upper)
+        } else {
+            (-self.upper, -self.lower)
         }
     }
 }
@@ -165,9 +166,10 @@ impl NativeBuckets {
     /// The index of each bucket, and the place of its count. Spans may promise more buckets than have a
     /// count.
     fn places(&self, is_float: bool) -> impl DoubleEndedIterator<Item = (i64, usize)> + use<> {
-        let mut left = match is_float {
-            true => self.counts.len(),
-            false => self.deltas.len(),
+        let mut left = if is_float {
+            self.counts.len()
+        } else {
+            self.deltas.len()
         };
         let (mut index, mut place) = (0, 0);
         let mut runs = Vec::new();
@@ -225,10 +227,10 @@ fn schema_of(bucket: &NativeBucket) -> Option<i32> {
 fn index_of(bucket: &NativeBucket, schema: i32) -> Option<i32> {
     let (near, far) = bucket.distances();
     let per_doubling = f64::from(schema).exp2();
-    let index = match far.is_finite() {
-        true => (far.log2() * per_doubling).round(),
-        // Infinite observations are in the bucket behind the last finite one.
-        false => (near.log2() * per_doubling).round() + 1.0,
+    let index = if far.is_finite() {
+        (far.log2() * per_doubling).round()
+    } else {
+        (near.log2() * per_doubling).round() + 1.0
     };
     let index = (index.abs() <= f64::from(i32::MAX / 2)).then_some(index as i32)?;
     let is_near = |a: f64, b: f64| a == b || (a - b).abs() <= a.abs() * 1e-9;

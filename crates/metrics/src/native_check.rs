@@ -85,9 +85,10 @@ impl NativeHistogram {
         let is_positive = |count: Count| matches!(count, Count::Float(float) if float > 0.0);
         let is_float = is_positive(count) || self.zero_count.is_some_and(is_positive);
         self.check_schema(is_float)?;
-        match is_float {
-            true => self.check_floats(count.to_f64_field()),
-            false => self.check_integers(count.to_integer_field(), sum),
+        if is_float {
+            self.check_floats(count.to_f64_field())
+        } else {
+            self.check_integers(count.to_integer_field(), sum)
         }
     }
 
@@ -166,12 +167,13 @@ impl NativeHistogram {
             }
             in_buckets += in_side;
         }
-        match in_buckets > count {
-            true => Err(NativeError::Sum {
+        if in_buckets > count {
+            Err(NativeError::Sum {
                 in_buckets: in_buckets.to_string(),
                 count: count.to_string(),
-            }),
-            false => Ok(()),
+            })
+        } else {
+            Ok(())
         }
     }
 
@@ -193,25 +195,28 @@ impl NativeHistogram {
             }
         }
         // Observations of NaN are in no bucket.
-        let is_right = match sum.is_nan() {
-            true => in_buckets <= count,
-            false => in_buckets == count,
+        let is_right = if sum.is_nan() {
+            in_buckets <= count
+        } else {
+            in_buckets == count
         };
-        match is_right {
-            true => Ok(()),
-            false => Err(NativeError::Sum {
+        if is_right {
+            Ok(())
+        } else {
+            Err(NativeError::Sum {
                 in_buckets: in_buckets.to_string(),
                 count: count.to_string(),
-            }),
+            })
         }
     }
 }
 
 impl NativeBuckets {
     fn len(&self, is_float: bool) -> usize {
-        match is_float {
-            true => self.counts.len(),
-            false => self.deltas.len(),
+        if is_float {
+            self.counts.len()
+        } else {
+            self.deltas.len()
         }
     }
 
@@ -259,13 +264,14 @@ impl NativeBuckets {
             length += u64::from(span.length);
         }
         let counts = self.len(is_float);
-        match length == counts as u64 {
-            true => Ok(()),
-            false => Err(NativeError::Spans {
+        if length == counts as u64 {
+            Ok(())
+        } else {
+            Err(NativeError::Spans {
                 side,
                 spans: length,
                 counts,
-            }),
+            })
         }
     }
 }

@@ -116,8 +116,9 @@ fn file_problems(connection: &Connection) -> rusqlite::Result<Vec<String>> {
 /// Refuses a database without a version that has tables: who made it was killed before all was carried over.
 fn unfinished(connection: &Connection) -> rusqlite::Result<()> {
     let has_tables = "SELECT EXISTS (SELECT 1 FROM sqlite_schema)";
-    match connection.query_row(has_tables, [], |row| row.get(0))? {
-        true => Err(corrupt("it has tables, but no version".into())),
-        false => Ok(()),
+    if connection.query_row(has_tables, [], |row| row.get(0))? {
+        Err(corrupt("it has tables, but no version".into()))
+    } else {
+        Ok(())
     }
 }

@@ -102,10 +102,10 @@ impl Entry {
 
     fn families(&self) -> Result<Vec<Family>, String> {
         let limits = Limits::default();
-        match self.is_protobuf {
-            true => protobuf::decode_again(&self.body).map_err(|error| error.to_string()),
-            false => text::parse_names(&self.body, &limits, Names::Utf8)
-                .map_err(|error| error.to_string()),
+        if self.is_protobuf {
+            protobuf::decode_again(&self.body).map_err(|error| error.to_string())
+        } else {
+            text::parse_names(&self.body, &limits, Names::Utf8).map_err(|error| error.to_string())
         }
     }
 }

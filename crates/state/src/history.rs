@@ -284,9 +284,10 @@ fn read(row: &Row<'_>) -> rusqlite::Result<RecordedRun> {
         max_rss: row.get(12)?,
         // One run that cannot be read must not hide the others.
         metrics: text::parse(metrics.as_bytes()).unwrap_or_default(),
-        tail: match tail.is_empty() {
-            true => Vec::new(),
-            false => tail.split('\n').map(str::to_owned).collect(),
+        tail: if tail.is_empty() {
+            Vec::new()
+        } else {
+            tail.split('\n').map(str::to_owned).collect()
         },
     })
 }

@@ -161,9 +161,10 @@ impl State {
             && !state.has_log()
             && state.make_immutable().is_ok()
             && schema::prepare(&mut state, None).is_ok();
-        match is_readable {
-            true => Ok(Some(state)),
-            false => Err(error),
+        if is_readable {
+            Ok(Some(state))
+        } else {
+            Err(error)
         }
     }
 

@@ -101,9 +101,10 @@ impl fmt::Display for Pruned {
                  and --tail)"
             ),
             Some((used, groups)) => {
-                let dropped = match dropped.is_empty() {
-                    true => "nothing in it may be dropped",
-                    false => &format!("{dropped}, and nothing else may be"),
+                let dropped = if dropped.is_empty() {
+                    "nothing in it may be dropped"
+                } else {
+                    &format!("{dropped}, and nothing else may be")
                 };
                 write!(
                     f,

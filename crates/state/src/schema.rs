@@ -276,11 +276,12 @@ pub(super) fn version(connection: &Connection) -> rusqlite::Result<i64> {
         (version, copy) = versions()?;
         snapshot.finish()?;
     }
-    match is_right(version, copy) {
-        true => Ok(version),
-        false => Err(corrupt(format!(
+    if is_right(version, copy) {
+        Ok(version)
+    } else {
+        Err(corrupt(format!(
             "the version of its schema is {version} in one place and {copy} in the other"
-        ))),
+        )))
     }
 }
 

@@ -128,9 +128,10 @@ impl State {
         // Others can write while this works, but not while the other does.
         checkpoint("PASSIVE")?;
         let log = self.log().metadata();
-        match log.is_ok_and(|log| log.len() > schema::MAX_LOG_BYTES) {
-            true => with_patience(&self.connection, CUT_PATIENCE, || checkpoint("TRUNCATE")),
-            false => Ok(()),
+        if log.is_ok_and(|log| log.len() > schema::MAX_LOG_BYTES) {
+            with_patience(&self.connection, CUT_PATIENCE, || checkpoint("TRUNCATE"))
+        } else {
+            Ok(())
         }
     }
 

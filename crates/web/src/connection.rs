@@ -190,9 +190,12 @@ async fn answer(
 ) -> Result<Response<AnswerBody>, Infallible> {
     let has_body = !request.body().is_end_stream();
     entry.requested(has_body);
-    let mut request = request.map(|body| match has_body {
-        true => Body::new(RequestBody::new(body, Arc::clone(&entry))),
-        false => Body::empty(),
+    let mut request = request.map(|body| {
+        if has_body {
+            Body::new(RequestBody::new(body, Arc::clone(&entry)))
+        } else {
+            Body::empty()
+        }
     });
     if let Some(client) = &client.text {
         request.extensions_mut().insert(Client(Arc::clone(client)));

@@ -13,9 +13,10 @@ pub fn connections(wanted: usize) -> usize {
     };
     let needed = wanted.saturating_add(RESERVE) as u64;
     let raised = needed.min(hard);
-    let limit = match soft < raised && setrlimit(Resource::RLIMIT_NOFILE, raised, hard).is_ok() {
-        true => raised,
-        false => soft,
+    let limit = if soft < raised && setrlimit(Resource::RLIMIT_NOFILE, raised, hard).is_ok() {
+        raised
+    } else {
+        soft
     };
     within(limit, wanted)
 }

@@ -151,9 +151,10 @@ pub fn from_systemd() -> Result<Vec<Listener>, ListenError> {
                 .map_err(|source| ListenError::SystemdSocket { number, source })
         })
         .collect::<Result<_, _>>()?;
-    match listeners.is_empty() {
-        true => Err(ListenError::NoSystemdSocket),
-        false => Ok(listeners),
+    if listeners.is_empty() {
+        Err(ListenError::NoSystemdSocket)
+    } else {
+        Ok(listeners)
     }
 }
 

@@ -154,9 +154,10 @@ impl Visit for LineFields {
     }
 
     fn record_f64(&mut self, field: &Field, value: f64) {
-        match value.is_finite() {
-            true => self.bare(field, &value.to_string()),
-            false => self.record_str(field, &value.to_string()),
+        if value.is_finite() {
+            self.bare(field, &value.to_string())
+        } else {
+            self.record_str(field, &value.to_string())
         }
     }
 
@@ -193,9 +194,10 @@ impl LogFormat {
             LogFormat::Logfmt => {
                 line.push_str(name);
                 line.push('=');
-                match is_plain(value) {
-                    true => line.push_str(value),
-                    false => quote(value, line),
+                if is_plain(value) {
+                    line.push_str(value)
+                } else {
+                    quote(value, line)
                 }
             }
             LogFormat::Json => {

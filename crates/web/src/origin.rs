@@ -133,9 +133,10 @@ fn host_of(header: &str) -> Option<Host> {
     let authority = header.parse::<Authority>().ok()?;
     let port = header.strip_prefix(authority.host())?;
     let port = port.strip_prefix(':').unwrap_or(port);
-    match port.bytes().all(|byte| byte.is_ascii_digit()) {
-        true => parse(authority.host()),
-        false => None,
+    if port.bytes().all(|byte| byte.is_ascii_digit()) {
+        parse(authority.host())
+    } else {
+        None
     }
 }
 

@@ -51,9 +51,10 @@ impl Server {
             Some(path) => Some(Arc::new(Config::read(path)?)),
             None => None,
         };
-        let listeners = match settings.systemd_socket {
-            true => listen::from_systemd()?,
-            false => listen::bind(&settings.listen_addresses)?,
+        let listeners = if settings.systemd_socket {
+            listen::from_systemd()?
+        } else {
+            listen::bind(&settings.listen_addresses)?
         };
         let address = |listener: &Listener| match listener {
             Listener::Tcp(listener) => listener.local_addr().ok(),
@@ -168,9 +169,10 @@ impl Server {
     }
 
     fn announce(&self) {
-        let message = match self.is_tls() {
-            true => "TLS is enabled.",
-            false => "TLS is disabled.",
+        let message = if self.is_tls() {
+            "TLS is enabled."
+        } else {
+            "TLS is disabled."
         };
         for (listener, _) in &self.listeners {
             let address = match listener {

@@ -86,9 +86,10 @@ impl Turns {
                     next => break next,
                 }
             };
-            match requests.is_empty() {
-                true => drop(waiting.remove(&client)),
-                false => order.push_back(client),
+            if requests.is_empty() {
+                drop(waiting.remove(&client))
+            } else {
+                order.push_back(client)
             }
             if next.is_some() {
                 return next;

@@ -99,10 +99,7 @@ impl Checker {
             is_right
         });
         let is_right = checked.await.unwrap_or(false) && is_user;
-        let mut digests = locked(match is_right {
-            true => &self.right,
-            false => &self.wrong,
-        });
+        let mut digests = locked(if is_right { &self.right } else { &self.wrong });
         if digests.len() >= REMEMBERED {
             digests.clear();
         }

@@ -66,8 +66,9 @@ pub fn main(args: StateCheckArgs) -> anyhow::Result<u8> {
             console::result(&text)?;
         }
     }
-    Ok(match problems.is_empty() {
-        true => exit::SUCCESS,
-        false => exit::FAILURE,
+    Ok(if problems.is_empty() {
+        exit::SUCCESS
+    } else {
+        exit::FAILURE
     })
 }

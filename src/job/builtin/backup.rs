@@ -93,9 +93,10 @@ impl Task for BackupSimulation {
             None => self.duration,
         };
         context.wait(duration, |elapsed| {
-            let done = match elapsed == duration {
-                true => part,
-                false => elapsed.as_secs_f64() / self.duration.as_secs_f64(),
+            let done = if elapsed == duration {
+                part
+            } else {
+                elapsed.as_secs_f64() / self.duration.as_secs_f64()
             };
             let processed = (self.records as f64 * done).floor();
             records.set(processed);

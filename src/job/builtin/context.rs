@@ -104,9 +104,10 @@ impl<'a> Context<'a> {
     /// See [`Progress::update`]. It fails once the task is to end.
     pub fn progress(&self, phase: &'static str, done: u64, total: u64) -> Result<(), TaskError> {
         self.progress.update(phase, done, total);
-        match (self.is_interrupted)() {
-            true => Err(TaskError("it was interrupted".into())),
-            false => Ok(()),
+        if (self.is_interrupted)() {
+            Err(TaskError("it was interrupted".into()))
+        } else {
+            Ok(())
         }
     }
 

@@ -133,10 +133,10 @@ pub fn copy(
         fs::set_permissions(&copy, Permissions::from_mode(mode))?;
         let file = File::open(&copy)?;
         file.sync_all()?;
-        match may_replace {
-            true => fs::rename(&copy, &dest)?,
-            // It may have been made meanwhile.
-            false => TempPath::try_from_path(&copy)?.persist_noclobber(&dest)?,
+        if may_replace {
+            fs::rename(&copy, &dest)?
+        } else {
+            TempPath::try_from_path(&copy)?.persist_noclobber(&dest)?
         }
         File::open(parent)?.sync_all()?;
         Ok(file.metadata()?.len())

@@ -59,9 +59,10 @@ impl Cron {
     pub fn new(text: &str, zone: Zone) -> Result<Cron, String> {
         let written: Vec<&str> = text.split_whitespace().collect();
         let text = written.join(" ");
-        let fields: Vec<&str> = match text.starts_with('@') {
-            true => nicknamed(&text)?.split(' ').collect(),
-            false => written,
+        let fields: Vec<&str> = if text.starts_with('@') {
+            nicknamed(&text)?.split(' ').collect()
+        } else {
+            written
         };
         let (second, fields) = match *fields {
             [minute, hour, day, month, weekday] => ("0", [minute, hour, day, month, weekday]),
@@ -113,9 +114,10 @@ impl Cron {
     pub fn next_after(&self, after: Timestamp) -> Option<Timestamp> {
         let second = after.as_nanosecond().div_euclid(1_000_000_000);
         let after = Timestamp::from_second(i64::try_from(second).ok()?).ok()?;
-        match self.is_at_particular_times() {
-            true => self.next_particular_time(after),
-            false => self.next_of_the_clock(after),
+        if self.is_at_particular_times() {
+            self.next_particular_time(after)
+        } else {
+            self.next_of_the_clock(after)
         }
     }
 
@@ -194,9 +196,10 @@ impl Cron {
         let by_month = self.day_of_month.has(date.day());
         let by_week = self.day_of_week.has(date.weekday().to_sunday_zero_offset());
         // crontab(5): if both are restricted, which is not to begin with *, either will do.
-        match self.day_of_month.begins_with_star || self.day_of_week.begins_with_star {
-            true => by_month && by_week,
-            false => by_month || by_week,
+        if self.day_of_month.begins_with_star || self.day_of_week.begins_with_star {
+            by_month && by_week
+        } else {
+            by_month || by_week
         }
     }
 

@@ -154,9 +154,10 @@ impl FieldUnit {
 
     /// The end of a range: the week of `fri-sun` ends with its Sunday.
     fn last_value(&self, element: &str, text: &str) -> Result<u8, String> {
-        match text.eq_ignore_ascii_case(DAY_OF_WEEK.names[0]) && self.max == DAY_OF_WEEK.max {
-            true => Ok(self.max),
-            false => self.value(element, text),
+        if text.eq_ignore_ascii_case(DAY_OF_WEEK.names[0]) && self.max == DAY_OF_WEEK.max {
+            Ok(self.max)
+        } else {
+            self.value(element, text)
         }
     }
 }

@@ -152,9 +152,10 @@ impl Running {
             for (end, is_stdout) in [(&output.stdout, true), (&output.stderr, false)] {
                 let Some(end) = end else { continue };
                 let end = end.try_clone()?;
-                match is_stdout {
-                    true => child.stdout(end),
-                    false => child.stderr(end),
+                if is_stdout {
+                    child.stdout(end)
+                } else {
+                    child.stderr(end)
                 };
             }
             if signals.are_told() {
@@ -280,9 +281,10 @@ impl Running {
             return;
         }
         if let (false, Ok(signal)) = (have_it, Signal::try_from(i32::from(received.number))) {
-            match received.is_ending() {
-                true => self.processes.end(signal),
-                false => self.processes.signal(signal),
+            if received.is_ending() {
+                self.processes.end(signal)
+            } else {
+                self.processes.signal(signal)
             }
         }
         if received.is(SIGTSTP) {
@@ -401,9 +403,10 @@ fn in_path(program: &OsStr) -> OsString {
     let name = Path::new(program);
     let path = env::var_os("PATH").unwrap_or_default();
     let mut places = env::split_paths(&path).map(|dir| dir.join(name));
-    match program.as_encoded_bytes().contains(&b'/') {
-        true => None,
-        false => places.find(|place| place.is_file()),
+    if program.as_encoded_bytes().contains(&b'/') {
+        None
+    } else {
+        places.find(|place| place.is_file())
     }
     .map_or_else(|| program.to_owned(), PathBuf::into_os_string)
 }

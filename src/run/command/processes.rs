@@ -84,15 +84,14 @@ impl Processes {
         // ours and does not stay as a zombie where there is no init. Old kernels cannot.
         let _ = prctl::set_child_subreaper(true);
         // It is waited for by `reap`, because `Child` does not tell the usage.
-        let (leader, leader_fd) = match are_among_others {
-            false => (command.spawn()?.id() as i32, None),
-            true => {
-                // What looks for orphans meanwhile would take it for one.
-                let _birth = BIRTHS.read().unwrap_or_else(PoisonError::into_inner);
-                let leader = command.spawn()?.id() as i32;
-                leaders().insert(leader);
-                (leader, pidfd(leader))
-            }
+        let (leader, leader_fd) = if !are_among_others {
+            (command.spawn()?.id() as i32, None)
+        } else {
+            // What looks for orphans meanwhile would take it for one.
+            let _birth = BIRTHS.read().unwrap_or_else(PoisonError::into_inner);
+            let leader = command.spawn()?.id() as i32;
+            leaders().insert(leader);
+            (leader, pidfd(leader))
         };
         Ok(Processes {
             leader: Pid::from_raw(leader),

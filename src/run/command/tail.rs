@@ -21,10 +21,10 @@ impl Tail {
     }
 
     pub fn push(&mut self, line: &[u8]) {
-        let mut kept = match self.lines.len() < self.capacity {
-            true => Vec::new(),
-            // Its memory is used again.
-            false => self.lines.pop_front().unwrap_or_default(),
+        let mut kept = if self.lines.len() < self.capacity {
+            Vec::new()
+        } else {
+            self.lines.pop_front().unwrap_or_default()
         };
         kept.clear();
         kept.extend_from_slice(&line[..line.len().min(MAX_LINE)]);

@@ -101,9 +101,10 @@ impl Readers {
     }
 
     fn line(&self, line: &[u8], stage: Stage) {
-        let line = &*match line.len() < MAX_LINE {
-            true => self.secrets.redact(line),
-            false => self.secrets.redact_cut(line),
+        let line = &*if line.len() < MAX_LINE {
+            self.secrets.redact(line)
+        } else {
+            self.secrets.redact_cut(line)
         };
         if let (Some(log), Stage::Passing | Stage::Last) = (&self.log, stage) {
             log(self.stream, line);

@@ -262,9 +262,10 @@ pub async fn health(State(app): State<Arc<ServeApp>>) -> Response {
     answered_by(
         move || app.health.checks(&app.scheduler),
         |checks| {
-            let status = match checks.are_ok() {
-                true => StatusCode::OK,
-                false => StatusCode::SERVICE_UNAVAILABLE,
+            let status = if checks.are_ok() {
+                StatusCode::OK
+            } else {
+                StatusCode::SERVICE_UNAVAILABLE
             };
             answer(status, &checks.json(uptime))
         },
@@ -278,9 +279,10 @@ pub async fn healthy() -> &'static str {
 }
 
 pub async fn ready(State(app): State<Arc<ServeApp>>) -> Response {
-    match app.scheduler.board().is_ending {
-        false => "metricsjob is ready.\n".into_response(),
-        true => (StatusCode::SERVICE_UNAVAILABLE, "metricsjob is ending.\n").into_response(),
+    if !app.scheduler.board().is_ending {
+        "metricsjob is ready.\n".into_response()
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, "metricsjob is ending.\n").into_response()
     }
 }
 

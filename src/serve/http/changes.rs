@@ -58,12 +58,13 @@ impl Changes {
             let why = "the body did not come in time";
             return Err(error(StatusCode::REQUEST_TIMEOUT, why));
         };
-        let body = body.map_err(|failure| match is_too_large(&failure) {
-            true => {
+        let body = body.map_err(|failure| {
+            if is_too_large(&failure) {
                 let why = format!("the body is larger than {MAX_BODY} bytes");
                 error(StatusCode::PAYLOAD_TOO_LARGE, why)
+            } else {
+                error(StatusCode::BAD_REQUEST, "the body was cut off")
             }
-            false => error(StatusCode::BAD_REQUEST, "the body was cut off"),
         })?;
         let media_type = headers
             .get(CONTENT_TYPE)

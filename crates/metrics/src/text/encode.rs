@@ -117,14 +117,13 @@ pub enum Opening<'a> {
 
 impl<'a> Opening<'a> {
     pub fn of(name: &'a str) -> Self {
-        match is_metric_name(name) {
-            true => Opening::Plain(name),
-            false => {
-                let mut opening = String::with_capacity(name.len() + 4);
-                opening.push_str("{\"");
-                escape(&mut opening, name, true);
-                Opening::Quoted(opening)
-            }
+        if is_metric_name(name) {
+            Opening::Plain(name)
+        } else {
+            let mut opening = String::with_capacity(name.len() + 4);
+            opening.push_str("{\"");
+            escape(&mut opening, name, true);
+            Opening::Quoted(opening)
         }
     }
 
@@ -186,9 +185,10 @@ pub fn series(
 
 /// Appends `name="value"`, escaped; the name in quotes, if it is none of the text format 0.0.4.
 pub fn label(out: &mut String, name: &str, value: &str) {
-    match is_label_name(name) {
-        true => legacy_label(out, name, value),
-        false => quoted_label(out, name, value),
+    if is_label_name(name) {
+        legacy_label(out, name, value)
+    } else {
+        quoted_label(out, name, value)
     }
 }
 

@@ -42,9 +42,10 @@ impl InputFormat {
             .any(|extension| file.extension() == Some(OsStr::new(extension)));
         let text = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text);
         let last_line = text.trim_ascii_end().rsplit(|byte| *byte == b'\n').next();
-        match is_named_so || last_line == Some(EOF) {
-            true => InputFormat::OpenMetrics,
-            false => InputFormat::Text,
+        if is_named_so || last_line == Some(EOF) {
+            InputFormat::OpenMetrics
+        } else {
+            InputFormat::Text
         }
     }
 }

@@ -390,11 +390,12 @@ impl Declared {
             ));
         }
         let before = self.name.strip_suffix(unit);
-        match before.is_some_and(|before| before.ends_with('_')) {
-            true => Ok(()),
-            false => Err(format!(
+        if before.is_some_and(|before| before.ends_with('_')) {
+            Ok(())
+        } else {
+            Err(format!(
                 "{name} has the UNIT {unit_shown}, and its name must end in _ and that"
-            )),
+            ))
         }
     }
 }

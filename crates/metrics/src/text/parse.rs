@@ -331,10 +331,7 @@ impl<'a> Parser<'a> {
     }
 
     fn carriage_return<T>(&self) -> Result<T, ParseError> {
-        self.cursor.fail(match self.is_strict {
-            true => "carriage return within the line: lines end in a line feed, or both (convert the text, for example with tr '\\r' '\\n')".into(),
-            false => "carriage return: lines end in a line feed alone (convert the text, for example with tr -d '\\r')".into(),
-        })
+        self.cursor.fail(if self.is_strict { "carriage return within the line: lines end in a line feed, or both (convert the text, for example with tr '\\r' '\\n')".into() } else { "carriage return: lines end in a line feed alone (convert the text, for example with tr -d '\\r')".into() })
     }
 
     /// The family that a line with `name` belongs to, made if it is new. `name_count`, `name_sum`

@@ -39,9 +39,10 @@ pub enum Escapes {
 #[cold]
 pub fn name<'a>(cursor: &mut Cursor<'a>) -> Result<Cow<'a, str>, ParseError> {
     let name = read(cursor, Quoted::Name, Escapes::Known)?;
-    match name.is_empty() {
-        true => cursor.fail("there is no name between the quotes".into()),
-        false => Ok(name),
+    if name.is_empty() {
+        cursor.fail("there is no name between the quotes".into())
+    } else {
+        Ok(name)
     }
 }
 

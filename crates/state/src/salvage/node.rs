@@ -100,9 +100,10 @@ impl Cell {
             bytes = &bytes[size..];
         }
         let local = local_length(length, layout);
-        let overflow = match local < length {
-            true => Some(word(bytes.get(local..local + 4)?, 0)),
-            false => None,
+        let overflow = if local < length {
+            Some(word(bytes.get(local..local + 4)?, 0))
+        } else {
+            None
         };
         let record = Record {
             local: bytes.get(..local)?.to_vec(),

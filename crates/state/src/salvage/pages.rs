@@ -156,9 +156,12 @@ pub fn word(bytes: &[u8], offset: usize) -> u32 {
 /// The log's checksum, after further `bytes`.
 fn add([mut first, mut second]: [u32; 2], bytes: &[u8], is_big_endian: bool) -> [u32; 2] {
     for pair in bytes.chunks_exact(8) {
-        let [a, b] = [word(pair, 0), word(pair, 4)].map(|word| match is_big_endian {
-            true => word,
-            false => word.swap_bytes(),
+        let [a, b] = [word(pair, 0), word(pair, 4)].map(|word| {
+            if is_big_endian {
+                word
+            } else {
+                word.swap_bytes()
+            }
         });
         first = first.wrapping_add(a).wrapping_add(second);
         second = second.wrapping_add(b).wrapping_add(first);

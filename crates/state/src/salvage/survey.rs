@@ -63,9 +63,10 @@ pub fn survey(pages: &Pages<'_>, tables: &[&'static Table]) -> Survey {
     let schema = schema_of(pages);
     let usual = schema::roots().unwrap_or_default();
     for table in tables {
-        let layout = match table.has_rowid {
-            true => Layout::Numbers,
-            false => Layout::Contents,
+        let layout = if table.has_rowid {
+            Layout::Numbers
+        } else {
+            Layout::Contents
         };
         let root = schema.get(table.name);
         walk.is_whole &= root.is_some() || is_old;

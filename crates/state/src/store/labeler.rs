@@ -82,9 +82,10 @@ impl Labeler {
             }
             separate(out);
             has_empty |= is_none((name, value));
-            match is_legacy {
-                true => encode::legacy_label(out, name, value),
-                false => encode::label(out, name, value),
+            if is_legacy {
+                encode::legacy_label(out, name, value)
+            } else {
+                encode::label(out, name, value)
             }
         }
         for (_, label) in keys {

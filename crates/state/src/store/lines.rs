@@ -48,12 +48,11 @@ pub fn series(name: &str, labels: &str) -> String {
 /// the same as none. `instance` stays, as each series has it.
 pub fn compared(labels: &str) -> Cow<'_, str> {
     let is_compared = |label: &&str| !label.ends_with("=\"\"") || *label == "instance=\"\"";
-    match split(labels).all(|label| is_compared(&label)) {
-        true => Cow::Borrowed(labels),
-        false => {
-            let labels: Vec<&str> = split(labels).filter(is_compared).collect();
-            Cow::Owned(labels.join(","))
-        }
+    if split(labels).all(|label| is_compared(&label)) {
+        Cow::Borrowed(labels)
+    } else {
+        let labels: Vec<&str> = split(labels).filter(is_compared).collect();
+        Cow::Owned(labels.join(","))
     }
 }
 

@@ -143,9 +143,10 @@ impl Report {
                 }
                 labels.clear();
                 let has_empty = labeler.write(&mut labels, &metric.labels, has_legacy_labels);
-                report.series.push(match has_empty {
-                    true => hash(hasher, &family.name, &lines::compared(&labels)),
-                    false => hash(hasher, &family.name, &labels),
+                report.series.push(if has_empty {
+                    hash(hasher, &family.name, &lines::compared(&labels))
+                } else {
+                    hash(hasher, &family.name, &labels)
                 });
                 let line = family.name.len() + labels.len() + LINE;
                 let needed = line.saturating_mul(lines::count(&metric.value));

@@ -181,9 +181,10 @@ fn as_if_all_groups_were_checked() {
                     is_consistent,
                     "{key}: {body}{result:?} {model:?}"
                 );
-                match is_consistent {
-                    true => taken += 1,
-                    false => refused += 1,
+                if is_consistent {
+                    taken += 1
+                } else {
+                    refused += 1
                 }
                 if undone {
                     undo.into_iter().for_each(|undo| store.undo(undo));

@@ -162,9 +162,10 @@ impl ClientCertVerifier for Named {
             .verifier
             .verify_client_cert(end_entity, intermediates, now)?;
         let names = san::names(end_entity);
-        match names.iter().any(|name| self.allowed.contains(name)) {
-            true => Ok(verified),
-            false => Err(CertificateError::ApplicationVerificationFailure.into()),
+        if names.iter().any(|name| self.allowed.contains(name)) {
+            Ok(verified)
+        } else {
+            Err(CertificateError::ApplicationVerificationFailure.into())
         }
     }
 

@@ -110,17 +110,18 @@ impl Problem {
     /// Of what is at `place` in the file `path`.
     pub fn at(self, path: &Path, place: Location) -> ConfigError {
         let path = path.to_owned();
-        match place == Location::UNKNOWN {
-            true => ConfigError::Somewhere {
+        if place == Location::UNKNOWN {
+            ConfigError::Somewhere {
                 path,
                 problem: self,
-            },
-            false => ConfigError::At {
+            }
+        } else {
+            ConfigError::At {
                 path,
                 line: place.line(),
                 column: place.column(),
                 problem: self,
-            },
+            }
         }
     }
 }

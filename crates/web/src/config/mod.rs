@@ -111,9 +111,10 @@ impl Config {
         let kept = "Could not use the changed web config file; what it said before stays in force";
         match read(&self.path, &self.checker, &mut read_files) {
             Ok(new) if new.tls.is_some() != self.is_tls => {
-                let reason = match self.is_tls {
-                    true => "it has no TLS any more: that takes a restart",
-                    false => "it has TLS now: that takes a restart",
+                let reason = if self.is_tls {
+                    "it has no TLS any more: that takes a restart"
+                } else {
+                    "it has TLS now: that takes a restart"
                 };
                 error!(file = %path, err = reason, "{kept}");
             }

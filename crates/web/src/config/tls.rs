@@ -318,11 +318,12 @@ fn cipher_suites(section: &TlsSection) -> Result<Vec<SupportedCipherSuite>, Plac
         }
     }
     let is_13_off = given(&section.max_version).is_some_and(|max| max.value == "TLS12");
-    match is_13_off && suites.iter().all(|suite| suite.tls13().is_some()) {
-        true => Err(list.is_wrong(Problem::NoCipher(
+    if is_13_off && suites.iter().all(|suite| suite.tls13().is_some()) {
+        Err(list.is_wrong(Problem::NoCipher(
             "max_version is TLS12, and cipher_suites has none of TLS 1.2",
-        ))),
-        false => Ok(suites),
+        )))
+    } else {
+        Ok(suites)
     }
 }
 

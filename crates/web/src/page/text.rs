@@ -22,9 +22,12 @@ pub fn visible(text: &str) -> Cow<'_, str> {
     if !text.contains(deceives) {
         return Cow::Borrowed(text);
     }
-    let escape = |c: char| match deceives(c) {
-        true => c.escape_unicode().to_string(),
-        false => c.to_string(),
+    let escape = |c: char| {
+        if deceives(c) {
+            c.escape_unicode().to_string()
+        } else {
+            c.to_string()
+        }
     };
     Cow::Owned(text.chars().map(escape).collect())
 }

@@ -28,10 +28,7 @@ pub fn age(time: f64, now: SystemTime) -> Markup {
 /// The same for what is to happen at `time`, which is `now` from then on.
 pub fn due(time: f64, now: SystemTime) -> Markup {
     let age = unix_seconds(now) - time;
-    let text = match age > -1.0 {
-        true => "now".into(),
-        false => words(age),
-    };
+    let text = if age > -1.0 { "now".into() } else { words(age) };
     match exact(time) {
         Some(exact) => html! { time datetime=(exact) title=(exact) data-due { (text) } },
         None => html! { (text) },
@@ -66,9 +63,10 @@ fn words(age: f64) -> String {
         return "just now".into();
     }
     let length = length(age.abs());
-    match age < 0.0 {
-        true => format!("in {length}"),
-        false => format!("{length} ago"),
+    if age < 0.0 {
+        format!("in {length}")
+    } else {
+        format!("{length} ago")
     }
 }
 

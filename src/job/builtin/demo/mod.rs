@@ -74,9 +74,10 @@ impl Simulation {
         let total = random.random_range(self.steps / 2..=self.steps);
         let duration = self.duration.mul_f64(random.random_range(0.5..=1.0));
         let fails = random.random_bool(self.failure_rate);
-        let last = match fails {
-            true => random.random_range(0..total.max(1)),
-            false => total,
+        let last = if fails {
+            random.random_range(0..total.max(1))
+        } else {
+            total
         };
         let duration = match total {
             0 => duration,
@@ -84,9 +85,10 @@ impl Simulation {
         };
         let mut done = 0;
         context.wait(duration, |elapsed| {
-            let due = match elapsed == duration {
-                true => last,
-                false => (last as f64 * elapsed.div_duration_f64(duration)) as u64,
+            let due = if elapsed == duration {
+                last
+            } else {
+                (last as f64 * elapsed.div_duration_f64(duration)) as u64
             };
             while done < due {
                 step(&mut random);
@@ -95,12 +97,13 @@ impl Simulation {
             }
             context.progress(phase, done, total)
         })?;
-        match fails {
-            false => Ok(()),
-            true => Err(TaskError(format!(
+        if !fails {
+            Ok(())
+        } else {
+            Err(TaskError(format!(
                 "{failure} after {done} of {total} {phase} (simulated: failure-rate {}, seed {seed})",
                 self.failure_rate,
-            ))),
+            )))
         }
     }
 }

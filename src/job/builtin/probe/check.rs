@@ -107,9 +107,10 @@ async fn get(request: RequestBuilder, expected: ExpectedStatus) -> Result<(), Do
     let status = answer
         .map_err(|error| Down::Failed(innermost(&error)))?
         .status();
-    match expected.includes(status.as_u16()) {
-        true => Ok(()),
-        false => Err(Down::Status { status, expected }),
+    if expected.includes(status.as_u16()) {
+        Ok(())
+    } else {
+        Err(Down::Status { status, expected })
     }
 }
 

@@ -62,9 +62,12 @@ impl Builtin for Probe {
         let timeout = params.positive_duration("timeout")?.unwrap_or_default();
         let endpoint = params.parse("endpoint", ProbeTarget::parse)?;
         let is_tcp = endpoint.as_ref().is_some_and(ProbeTarget::is_tcp);
-        let status = params.parse("status", |text| match is_tcp {
-            true => Err("is for an HTTP endpoint: what is reached over TCP has no status".into()),
-            false => text.parse(),
+        let status = params.parse("status", |text| {
+            if is_tcp {
+                Err("is for an HTTP endpoint: what is reached over TCP has no status".into())
+            } else {
+                text.parse()
+            }
         })?;
         // The last, so that the others are checked where the endpoint is still to be given.
         let endpoint = endpoint.ok_or_else(|| params.required("endpoint"))?;
