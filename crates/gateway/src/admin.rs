@@ -22,11 +22,11 @@ pub async fn wipe(app: &App) -> Response {
 
 /// 200, but for the time in which pushes cannot be written.
 pub fn healthy(app: &App) -> Response {
-    if !app.stats().is_failing.load(Relaxed) {
-        "OK".into_response()
-    } else {
+    if app.stats().is_failing.load(Relaxed) {
         let text = "the last change could not be written: see the gateway's log\n";
         (StatusCode::SERVICE_UNAVAILABLE, text).into_response()
+    } else {
+        "OK".into_response()
     }
 }
 

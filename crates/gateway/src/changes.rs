@@ -109,9 +109,7 @@ async fn push(
         }
     };
     let is_compressed = parts.headers.contains_key(header::CONTENT_ENCODING);
-    let read = if !(size > LARGE || is_compressed) {
-        Ok(read())
-    } else {
+    let read = if size > LARGE || is_compressed {
         let Some(turn) = app.large_body().await else {
             return (failed(&NotKept::Ending), size);
         };
@@ -120,6 +118,8 @@ async fn push(
             read()
         };
         spawn_blocking(read).await.map_err(|error| error.is_panic())
+    } else {
+        Ok(read())
     };
     let push = match read {
         Ok(Ok(push)) => push,

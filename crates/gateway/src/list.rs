@@ -54,12 +54,12 @@ pub async fn answer(app: &Arc<App>, parts: &Parts) -> Response {
             (!query.only_failed || group.last_push_failed()) && page::matches(group, &query.search)
         };
         let has_filter = query.only_failed || !query.search.trim().is_empty();
-        let wanted: Vec<_> = if !has_filter {
-            sorted
-        } else {
+        let wanted: Vec<_> = if has_filter {
             (sorted.into_iter())
                 .filter(|group| is_wanted(&group.outline()))
                 .collect()
+        } else {
+            sorted
         };
         let page_count = wanted.len().div_ceil(SHOWN).max(1);
         let page_number = query.page.clamp(1, page_count);
