@@ -12,7 +12,7 @@ use crate::job::builtin::Progress;
 pub struct Bar(RefCell<Option<(&'static str, ProgressBar)>>);
 
 impl Bar {
-    /// Whether a bar would be seen.
+    /// Returns true if a bar would be seen.
     pub fn is_visible() -> bool {
         stderr().is_terminal()
     }

@@ -80,7 +80,7 @@ impl fmt::Display for Command {
     }
 }
 
-/// Whether a process can be given the environment variable `name`.
+/// Checks that a process can be given the environment variable `name`.
 pub fn check_env(name: &str, value: &str) -> Result<(), String> {
     if name.is_empty() || name.contains(['=', '\0']) {
         Err("is not the name of an environment variable".into())

@@ -20,7 +20,7 @@ pub struct Policy {
     pub lock: LockPolicy,
     /// A random part of this goes by before the run begins.
     pub splay: Duration,
-    /// Whether the beginning of a run is reported too.
+    /// True if the beginning of a run is reported too.
     pub push_start: bool,
     /// How often a run is reported while it goes on.
     pub push_interval: Option<Duration>,

@@ -64,12 +64,12 @@ pub struct Flushed {
     pub rejections: Vec<GatewayError>,
     /// What failed first, of all that may pass.
     pub failure: Option<GatewayError>,
-    /// Whether the gateway is to get the statistics.
+    /// True if the gateway is to get the statistics.
     pub are_stats_due: bool,
 }
 
 impl Flushed {
-    /// Whether nothing waited.
+    /// Returns true if nothing waited.
     pub fn is_empty(&self) -> bool {
         self.delivered + self.rejected + self.waiting == 0
     }

@@ -147,7 +147,7 @@ impl GatewayError {
         self.http().is_some_and(HttpError::is_of_sender)
     }
 
-    /// Whether it may be about this push alone: the gateway has answered, and takes what we send.
+    /// Returns true if it may be about this push alone: the gateway has answered, and takes what we send.
     pub fn may_be_of_push(&self) -> bool {
         matches!(self.http(), Some(HttpError::Status { .. })) && !self.is_of_sender()
     }
@@ -157,7 +157,7 @@ impl GatewayError {
         self.http().and_then(HttpError::retry_after)
     }
 
-    /// Whether it is the state database that failed.
+    /// Returns true if it is the state database that failed.
     pub fn is_of_state(&self) -> bool {
         matches!(
             self,
@@ -285,7 +285,7 @@ impl GatewayClient {
         &self.name
     }
 
-    /// Whether the gateway is behind a URL.
+    /// Returns true if the gateway is behind a URL.
     pub fn is_http(&self) -> bool {
         matches!(self.client, Transport::Http(_))
     }

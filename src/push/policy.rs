@@ -13,7 +13,7 @@ pub struct DeliveryPolicy {
     pub outbox_limit: u64,
     /// How large the state may be, in bytes.
     pub state_limit: u64,
-    /// Whether gateways get metrics about their deliveries too.
+    /// True if gateways get metrics about their deliveries too.
     pub self_metrics: bool,
 }
 

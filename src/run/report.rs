@@ -97,7 +97,7 @@ pub fn start_timestamp(prefix: &str, started_at: SystemTime) -> Family {
     )
 }
 
-/// Whether a run goes on.
+/// Returns true if a run goes on.
 pub fn running(prefix: &str, is_running: bool) -> Family {
     Family::gauge(
         format!("{prefix}_running"),

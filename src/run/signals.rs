@@ -36,7 +36,7 @@ pub struct Signals {
     shared: Arc<Shared>,
     pipe: OnceLock<PipeReader>,
     is_holding: AtomicBool,
-    /// Whether they come from a [`Teller`], and not from the system.
+    /// True if they come from a [`Teller`], and not from the system.
     is_told: bool,
 }
 
@@ -53,7 +53,7 @@ impl Teller {
 
 #[derive(Default)]
 struct Shared {
-    /// Whether signals go into the pipe, one by one, for [`Signals::wait`].
+    /// True if signals go into the pipe, one by one, for [`Signals::wait`].
     is_passing: AtomicBool,
     /// The number of the first signal that was held back; 0 for none.
     held: AtomicU8,
@@ -64,13 +64,13 @@ struct Shared {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ReceivedSignal {
     pub number: u8,
-    /// Whether the kernel sent it, for example for a key that was pressed on the terminal: then all
+    /// True if the kernel sent it, for example for a key that was pressed on the terminal: then all
     /// processes of the foreground group got it.
     pub is_from_kernel: bool,
 }
 
 impl ReceivedSignal {
-    /// Whether it asks a process to end.
+    /// Returns true if it asks a process to end.
     pub fn is_ending(self) -> bool {
         ENDING.contains(&self.number.into())
     }
@@ -98,7 +98,7 @@ impl Signals {
         Ok((signals, teller))
     }
 
-    /// Whether the run shares its process with others.
+    /// Returns true if the run shares its process with others.
     pub fn are_told(&self) -> bool {
         self.is_told
     }

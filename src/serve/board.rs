@@ -27,7 +27,7 @@ pub struct Board {
     pub queue: VecDeque<RunRequest>,
     /// Runs that do not take place, and why: that is still to be recorded.
     pub skipped: VecDeque<(RunRequest, String)>,
-    /// Whether a thread records them.
+    /// True if a thread records them.
     pub is_recording_skipped: bool,
     /// The runs that go on, by their ids.
     pub active: HashMap<String, Active>,
@@ -149,7 +149,7 @@ impl Board {
         }
     }
 
-    /// Whether all runs are over, and recorded.
+    /// Returns true if all runs are over, and recorded.
     pub fn is_at_rest(&self) -> bool {
         self.active.is_empty()
             && self.queue.is_empty()

@@ -92,7 +92,7 @@ impl JobEntry {
         }
     }
 
-    /// Whether a run of it goes on or waits for a slot.
+    /// Returns true if a run of it goes on or waits for a slot.
     pub fn is_busy(&self) -> bool {
         self.queued > 0 || !self.running.is_empty()
     }
@@ -143,7 +143,7 @@ impl JobEntry {
         self.uniform = Arc::new(uniform);
     }
 
-    /// Whether what the run reports is called as it is since the job file was last read: else it would stay beside
+    /// Returns true if what the run reports is called as it is since the job file was last read: else it would stay beside
     /// that for ever.
     pub fn shows(&self, request: &RunRequest) -> bool {
         let key = request.job.key(Vec::new());

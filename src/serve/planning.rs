@@ -94,7 +94,7 @@ pub fn after_correction(
     }
 }
 
-/// Whether a due time went by between a run that began at `last_run` and `now`, when nobody was there to see
+/// Returns true if a due time went by between a run that began at `last_run` and `now`, when nobody was there to see
 /// it.
 pub fn went_by(plan: &Plan, last_run: SystemTime, now: SystemTime) -> bool {
     let due = plan.schedule.next_after(last_run);

@@ -29,7 +29,7 @@ pub struct Options {
     pub telemetry_path: String,
     pub enable_admin_api: bool,
     pub enable_lifecycle: bool,
-    /// Whether an inconsistent push is answered like any other. It is refused all the same.
+    /// True if an inconsistent push is answered like any other. It is refused all the same.
     pub disable_consistency_check: bool,
     pub ttl: Option<std::time::Duration>,
     pub limits: PushLimits,
@@ -191,7 +191,7 @@ impl App {
         }
     }
 
-    /// Whether an inconsistent push is told so.
+    /// Returns true if an inconsistent push is told so.
     pub(super) fn answers_rejections(&self) -> bool {
         !self.options.disable_consistency_check
     }

@@ -375,7 +375,7 @@ impl Received {
     }
 }
 
-/// Whether the body is delimited protobuf, by the rules of the Pushgateway: whatever is not exactly that is
+/// Returns true if the body is delimited protobuf, by the rules of the Pushgateway: whatever is not exactly that is
 /// text.
 fn is_protobuf(headers: &HeaderMap) -> bool {
     let Some(media_type) = headers

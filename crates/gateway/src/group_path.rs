@@ -52,7 +52,7 @@ pub enum PathError {
     TooLong(String),
 }
 
-/// Whether the percent-decoded `path` names a group: `/metrics/job/…` or `/metrics/job@base64/…`.
+/// Returns true if the percent-decoded `path` names a group: `/metrics/job/…` or `/metrics/job@base64/…`.
 pub fn names_group(path: &str) -> bool {
     let rest = path.strip_prefix("/metrics/job");
     let rest = rest.map(|rest| rest.strip_prefix(BASE64).unwrap_or(rest));

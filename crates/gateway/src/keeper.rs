@@ -172,7 +172,7 @@ struct StoreActor {
     writer: GroupWriter,
     expiry: Option<Expiry>,
     stats: Arc<Stats>,
-    /// Whether the last transaction has failed.
+    /// True if the last transaction has failed.
     has_failed: bool,
     has_fold_failed: bool,
     lost: Arc<Notify>,

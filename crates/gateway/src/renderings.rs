@@ -37,7 +37,7 @@ pub enum Shape {
 #[derive(Debug, Clone)]
 pub struct Rendered {
     pub sending: Sending,
-    /// Whether names had to be escaped or quoted.
+    /// True if names had to be escaped or quoted.
     pub has_utf8_names: bool,
 }
 

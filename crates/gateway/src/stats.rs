@@ -23,7 +23,7 @@ pub struct Stats {
     pub commits: AtomicU64,
     pub commit_failures: AtomicU64,
     pub commit_nanoseconds: AtomicU64,
-    /// Whether the last commit has failed.
+    /// True if the last commit has failed.
     pub is_failing: AtomicBool,
 }
 

@@ -63,11 +63,11 @@ const NEVER: u64 = u64::MAX;
 pub struct ConnectionState {
     start: Instant,
     moment: AtomicU64,
-    /// Whether the answer is handed over, if perhaps not yet sent.
+    /// True if the answer is handed over, if perhaps not yet sent.
     is_answered: AtomicBool,
-    /// Whether something of ours still reads the request's body.
+    /// True if something of ours still reads the request's body.
     has_reader: AtomicBool,
-    /// Whether some of it was left unread.
+    /// True if some of it was left unread.
     has_rest: AtomicBool,
     /// The connection ends if it is still in this moment.
     close_in: AtomicU64,
@@ -170,12 +170,12 @@ impl ConnectionState {
         self.has_rest.store(!whole, Relaxed);
     }
 
-    /// Whether some of the request's body was left unread.
+    /// Returns true if some of the request's body was left unread.
     pub fn has_rest(&self) -> bool {
         self.has_rest.load(Relaxed)
     }
 
-    /// Whether the client may be sending what will not be read: a body that is of no interest, or what
+    /// Returns true if the client may be sending what will not be read: a body that is of no interest, or what
     /// follows a head that is none.
     pub fn may_be_sent_to(&self) -> bool {
         self.has_rest() || self.moment().phase() == Phase::Head

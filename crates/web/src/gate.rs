@@ -22,12 +22,12 @@ pub struct Gate {
 }
 
 impl Gate {
-    /// Whether it lets everything through as it is.
+    /// Returns true if it lets everything through as it is.
     pub fn is_open(&self) -> bool {
         self.headers.is_empty() && self.users.is_empty() && self.rate_limit.is_none()
     }
 
-    /// Whether a request with these headers, from this address, is let in; otherwise the answer to it.
+    /// Lets in a request with these headers, from this address, or returns the response to it.
     pub async fn admit(&self, client: Option<IpAddr>, headers: &HeaderMap) -> Result<(), Response> {
         let limit = self.rate_limit.as_ref();
         if limit.is_some_and(|limit| !limit.admits(Instant::now())) {

@@ -15,7 +15,7 @@ pub enum Listener {
 }
 
 impl Listener {
-    /// Whether only programs of this machine reach it, by addresses that it has for itself.
+    /// Returns true if only programs of this machine reach it, by addresses that it has for itself.
     pub fn is_loopback(&self) -> bool {
         match self {
             Listener::Tcp(listener) => listener

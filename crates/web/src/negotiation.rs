@@ -78,7 +78,7 @@ pub fn negotiate(headers: &HeaderMap) -> (Format, Escaping) {
     best
 }
 
-/// Whether the answer may be compressed by gzip.
+/// Returns true if the answer may be compressed by gzip.
 pub fn accepts_gzip(headers: &HeaderMap) -> bool {
     let encodings = headers.get_all(ACCEPT_ENCODING).iter();
     let mut encodings = encodings

@@ -110,7 +110,7 @@ impl OriginPolicy {
             || external.is_some_and(|external| external.to_owned() == host)
     }
 
-    /// Whether the page was served by `host`, or by the URL under which we are reached from outside.
+    /// Returns true if the page was served by `host`, or by the URL under which we are reached from outside.
     fn is_own_page(&self, page: &Url, host: &str) -> bool {
         if !matches!(page.scheme(), "http" | "https") {
             return false;

@@ -89,7 +89,7 @@ impl Server {
         self.config.as_ref().is_some_and(|config| config.is_tls())
     }
 
-    /// Whether no other machine can reach it.
+    /// Returns true if no other machine can reach it.
     pub fn is_loopback(&self) -> bool {
         let is_of_this_machine =
             |listener: &Listener| listener.is_loopback() || matches!(listener, Listener::Unix(_));

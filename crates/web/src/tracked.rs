@@ -174,7 +174,7 @@ pub struct RequestBody {
     body: Incoming,
     entry: Arc<ConnectionState>,
     pace: Pace,
-    /// Whether its end was seen.
+    /// True if its end was seen.
     has_ended: bool,
 }
 
@@ -188,7 +188,7 @@ impl RequestBody {
         }
     }
 
-    /// Whether no more of it is to come, after nobody wants it any more.
+    /// Returns true if no more of it is to come, after nobody wants it any more.
     fn is_whole(&mut self) -> bool {
         if self.has_ended || self.body.is_end_stream() {
             return true;

@@ -67,7 +67,7 @@ impl Checker {
         }
     }
 
-    /// Whether the request, which came from the address `client`, is from one of `users`. Passwords that are not known
+    /// Returns true if the request, which came from the address `client`, is from one of `users`. Passwords that are not known
     /// yet to be right or wrong wait for their turn, one of each address.
     pub async fn admits(&self, users: &Users, client: Option<IpAddr>, headers: &HeaderMap) -> bool {
         let Some((user, password)) = credentials(headers) else {

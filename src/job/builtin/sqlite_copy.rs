@@ -240,7 +240,7 @@ fn resolve(dest: &Path, source_file: &fs::Metadata, source: &Path) -> Result<Pat
     Ok(dest)
 }
 
-/// Whether nobody has `dest` open as a database, as far as files show it. Whoever has would go on
+/// Checks that nobody has `dest` open as a database, as far as files show it. Whoever has would go on
 /// with what is beside the file, and SQLite would apply that to the new database.
 fn check_unused(dest: &Path) -> Result<(), CopyError> {
     for suffix in BESIDE {

@@ -227,7 +227,7 @@ fn reason(error: &BuildError) -> String {
     reason.strip_prefix("error: ").unwrap_or(reason).to_owned()
 }
 
-/// Whether a job's metric can have the label `name`.
+/// Returns true if a job's metric can have the label `name`.
 fn is_own_label(name: &str) -> bool {
     is_label_name(name) && !name.starts_with("__") && name != "job"
 }

@@ -101,7 +101,7 @@ impl Cron {
         &self.zone
     }
 
-    /// Whether it has no `*` in hour or minute.
+    /// Returns true if it has no `*` in hour or minute.
     pub fn is_at_particular_times(&self) -> bool {
         !self.minute.begins_with_star && !self.hour.begins_with_star
     }
@@ -191,7 +191,7 @@ impl Cron {
         None
     }
 
-    /// Whether it is due on this day of one of its months.
+    /// Returns true if it is due on this day of one of its months.
     fn is_on(&self, date: Date) -> bool {
         let by_month = self.day_of_month.has(date.day());
         let by_week = self.day_of_week.has(date.weekday().to_sunday_zero_offset());

@@ -51,7 +51,7 @@ pub const DAY_OF_WEEK: FieldUnit = FieldUnit {
 pub struct Field {
     /// A bit for each value.
     values: u64,
-    /// Whether it begins with `*`, which cron's rules for days and for clock changes ask for: even
+    /// True if it begins with `*`, which cron's rules for days and for clock changes ask for: even
     /// `*/2` counts as unrestricted there.
     pub begins_with_star: bool,
 }

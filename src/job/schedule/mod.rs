@@ -82,7 +82,7 @@ impl Schedule {
         }
     }
 
-    /// Whether the times are particular ones of a day, so that none of them must come twice when the clock is
+    /// Returns true if the times are particular ones of a day, so that none of them must come twice when the clock is
     /// set back.
     pub fn is_at_particular_times(&self) -> bool {
         matches!(self, Schedule::Cron(cron) if cron.is_at_particular_times())

@@ -29,7 +29,7 @@ pub struct Processes {
     /// The process that was started.
     leader: Pid,
     shares_our_group: bool,
-    /// Whether this process has other children, which others wait for.
+    /// True if this process has other children, which others wait for.
     are_among_others: bool,
     /// What can be read once the leader has ended, if that is known otherwise than by SIGCHLD.
     leader_fd: Option<OwnedFd>,
@@ -113,12 +113,12 @@ impl Processes {
         }
     }
 
-    /// Whether nothing tells of the leader's end.
+    /// Returns true if nothing tells of the leader's end.
     pub fn must_be_polled(&self) -> bool {
         self.are_among_others && self.leader_fd.is_none()
     }
 
-    /// Whether a signal that the kernel sent to our process group came to them too.
+    /// Returns true if a signal that the kernel sent to our process group came to them too.
     pub fn share_our_group(&self) -> bool {
         self.shares_our_group
     }
@@ -289,7 +289,7 @@ fn wait4(pid: i32) -> (i32, End) {
     (pid, End { status, usage })
 }
 
-/// Whether this process has a controlling terminal.
+/// Returns true if this process has a controlling terminal.
 fn has_terminal() -> bool {
     File::open("/dev/tty").is_ok()
 }

@@ -102,13 +102,13 @@ impl Events {
         self.state().file.as_ref().map(|file| use_path(file.path()))
     }
 
-    /// Whether anybody reads `stream`.
+    /// Returns true if anybody reads `stream`.
     pub fn reads(&self, stream: OutputStream) -> bool {
         let mut sources = self.rules.iter().filter_map(|rule| rule.source.as_ref());
         self.takes_lines() || sources.any(|source| source.stream.includes(stream))
     }
 
-    /// Whether somebody gets the output in place of our own stdout and stderr.
+    /// Returns true if somebody gets the output in place of our own stdout and stderr.
     pub fn takes_lines(&self) -> bool {
         self.lines.is_some()
     }

@@ -9,7 +9,7 @@ use crate::serve::request::{RunRequest, Trigger};
 use metricsjob_metrics::{json, unix_seconds};
 use metricsjob_state::history::RecordedRun;
 
-/// Whether a run has begun, and has ended.
+/// How far a run is.
 #[derive(Clone, Copy)]
 enum Status {
     Queued,

@@ -7,9 +7,9 @@ use metricsjob_web::Known;
 
 /// The rules for who may change something.
 pub struct Permission {
-    /// Whether the command line allows it to everybody.
+    /// True if the command line allows it to everybody.
     pub is_allowed: bool,
-    /// Whether no other machine can reach the server.
+    /// True if no other machine can reach the server.
     pub is_loopback: bool,
     /// True if the server has more rights than the users of this machine, who all reach it.
     pub is_root: bool,

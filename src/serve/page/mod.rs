@@ -59,12 +59,12 @@ pub struct Page<'a> {
     /// Which page of the list this is (`?page=`), from 1.
     pub page_number: usize,
     pub page_count: usize,
-    /// Whether only jobs whose last run failed are shown (`?failed=1`).
+    /// True if only jobs whose last run failed are shown (`?failed=1`).
     pub only_failed: bool,
     pub now: SystemTime,
-    /// Whether jobs may be run from here.
+    /// True if jobs may be run from here.
     pub can_start: bool,
-    /// Whether the scheduler is ending, and begins no further run.
+    /// True if the scheduler is ending, and begins no further run.
     pub is_ending: bool,
     /// What is wrong, such as a job file that cannot be read: a text of one or more lines each.
     pub problems: &'a [String],
@@ -132,13 +132,13 @@ impl JobView {
         self.last.as_ref().filter(|run| run.was_skipped())
     }
 
-    /// Whether its last run that took place failed, as `?failed=1` has it.
+    /// Returns true if its last run that took place failed, as `?failed=1` has it.
     pub fn last_failed(&self) -> bool {
         self.last_begun().is_some_and(RunView::has_failed)
     }
 }
 
-/// Whether a job of this name, description and schedule has every word of `search`, in any case.
+/// Returns true if a job of this name, description and schedule has every word of `search`, in any case.
 pub fn matches(name: &str, description: &str, schedule: Option<&str>, search: &str) -> bool {
     let text = [name, description, schedule.unwrap_or_default()].join("\n");
     has_words(&text, search)

@@ -13,7 +13,7 @@ pub const NEXT_RUN: &str = "batch_job_next_run_timestamp_seconds";
 pub const LAST_RUN: &str = "metricsjob_last_run_timestamp_seconds";
 pub const MISSED_RUNS: &str = "metricsjob_missed_runs_total";
 
-/// Whether a family is one of these, and so never one of a job's own.
+/// Returns true if a family is one of these, and so never one of a job's own.
 pub fn is_uniform(name: &str) -> bool {
     [
         RUN_DURATION,

@@ -53,7 +53,7 @@ pub struct Page<'a> {
     /// Which page of the list this is (`?page=`), from 1.
     pub page_number: usize,
     pub page_count: usize,
-    /// Whether only groups whose last push failed are shown (`?failed=1`).
+    /// True if only groups whose last push failed are shown (`?failed=1`).
     pub only_failed: bool,
     pub now: SystemTime,
     /// Build, start time, flags and the like, as name and value.

@@ -11,7 +11,7 @@ use metricsjob_web::page::time;
 /// Times before this one, in seconds since the epoch, are taken for durations: 1973-03-03.
 const EARLIEST: f64 = 1e8;
 
-/// Whether the family counts something, or has a unit.
+/// The unit of a family's values, as its name tells.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Unit {
     /// Seconds since the epoch.

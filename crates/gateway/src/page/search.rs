@@ -5,7 +5,7 @@ use std::fmt::Write;
 use metricsjob_metrics::Group;
 use metricsjob_web::page::has_words;
 
-/// Whether the group has every word of `search`, in any case, within its job, a label's name or
+/// Returns true if the group has every word of `search`, in any case, within its job, a label's name or
 /// value, `name=value` or `name="value"`, or a family's name. `job` is a label here too.
 pub fn matches(group: &Group, search: &str) -> bool {
     let mut text = String::new();

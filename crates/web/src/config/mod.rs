@@ -54,7 +54,7 @@ struct Current {
 #[derive(Clone)]
 pub struct ServerTls {
     pub config: Arc<ServerConfig>,
-    /// Whether each client has to show a certificate, which is verified.
+    /// True if each client has to show a certificate, which is verified.
     pub knows_clients: bool,
 }
 

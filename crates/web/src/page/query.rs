@@ -31,7 +31,7 @@ impl Query {
     }
 }
 
-/// Whether each word of `search` is in `text`, in any case. A word has no blank in it, so none is found
+/// Returns true if each word of `search` is in `text`, in any case. A word has no blank in it, so none is found
 /// across two lines.
 pub fn has_words(text: &str, search: &str) -> bool {
     let search = search.to_lowercase();
