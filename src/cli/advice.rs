@@ -3,7 +3,7 @@
 use metricsjob_client::{CertificateFailure, HttpError};
 use reqwest::StatusCode;
 
-use crate::push::GatewayError;
+use metricsjob::push::GatewayError;
 
 /// The text of `error`, with what to do about it where an option does.
 pub fn with_advice(error: &GatewayError) -> String {

@@ -9,8 +9,8 @@ use super::exit::{USAGE, usage};
 use super::options::{JobsArgs, Output, OutputArgs};
 use super::setting::Strictness::Strict;
 use super::{console, json};
-use crate::job::DefinedIn;
-use crate::job::catalog::{Found, load_given};
+use metricsjob::job::DefinedIn;
+use metricsjob::job::catalog::{Found, load_given};
 
 /// Validate job files
 ///

@@ -13,7 +13,7 @@ use reqwest::header::{AUTHORIZATION, HeaderMap};
 
 use super::exit::usage;
 use super::setting::{Setting, Strictness, setting};
-use crate::job::duration::parse_positive;
+use metricsjob::job::duration::parse_positive;
 use metricsjob_client::credentials::{Authorization, CredentialsError, Secret, parse_header};
 use metricsjob_client::encoding::{self, Encoding};
 use metricsjob_client::tls::{self, Tls};

@@ -6,7 +6,7 @@ use super::console::count;
 use super::options::{GatewayArgs, GroupArgs, QuietArgs};
 use super::setting::Strictness::Strict;
 use super::{console, exit};
-use crate::push;
+use metricsjob::push;
 
 /// Delete a group from the gateway
 ///

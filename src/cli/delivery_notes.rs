@@ -2,7 +2,7 @@
 
 use super::advice::with_advice;
 use super::console::{self, count};
-use crate::push::{Delivery, Gateway, Kept, Undelivered};
+use metricsjob::push::{Delivery, Gateway, Kept, Undelivered};
 use metricsjob_state::StateError;
 
 /// Says what did not go as it should with the deliveries of one push to `gateways`. `state_failure` is why

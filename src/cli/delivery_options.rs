@@ -6,9 +6,9 @@ use clap::Args;
 use clap::builder::BoolishValueParser;
 
 use super::setting::{Setting, Strictness, setting};
-use crate::job::duration;
-use crate::job::size::parse_size;
-use crate::push::DeliveryPolicy;
+use metricsjob::job::duration;
+use metricsjob::job::size::parse_size;
+use metricsjob::push::DeliveryPolicy;
 
 const DELIVERY: &str = "Delivery";
 

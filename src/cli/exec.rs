@@ -6,8 +6,8 @@ use clap::Args;
 
 use super::exit::usage;
 use super::perform::{self, PerformArgs, Talk};
-use crate::job::command::Command;
-use crate::job::{DEFAULT_PREFIX, DefinedIn, Job, Overlap, Policy, Work};
+use metricsjob::job::command::Command;
+use metricsjob::job::{DEFAULT_PREFIX, DefinedIn, Job, Overlap, Policy, Work};
 use metricsjob_metrics::{Labels, Method, is_metric_name};
 
 /// Run any command as a job and report how it went

@@ -5,7 +5,7 @@ use std::io;
 
 use super::advice::with_advice;
 use super::console;
-use crate::push::GatewayError;
+use metricsjob::push::GatewayError;
 
 pub const SUCCESS: u8 = 0;
 

@@ -7,7 +7,7 @@ use clap::Args;
 use super::options::{Output, OutputArgs, StateArgs};
 use super::setting::Strictness::Strict;
 use super::{console, exit, json};
-use crate::run::Outcome;
+use metricsjob::run::Outcome;
 use metricsjob_state::State;
 use metricsjob_state::history::RecordedRun;
 

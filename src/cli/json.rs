@@ -4,7 +4,7 @@ use serde_json::{Value as Json, json};
 
 use super::advice::with_advice;
 use super::console;
-use crate::push::{Delivery, Gateway, Kept};
+use metricsjob::push::{Delivery, Gateway, Kept};
 use metricsjob_metrics::GroupingKey;
 pub use metricsjob_metrics::json::{family, number};
 

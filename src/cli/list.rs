@@ -6,10 +6,10 @@ use serde_json::json;
 use super::options::{JobsArgs, Output, OutputArgs};
 use super::setting::Strictness::Strict;
 use super::{console, exit, json};
-use crate::job::catalog::Found;
-use crate::job::params::Param;
-use crate::job::schedule::Zone;
-use crate::job::{Job, Plan, Work};
+use metricsjob::job::catalog::Found;
+use metricsjob::job::params::Param;
+use metricsjob::job::schedule::Zone;
+use metricsjob::job::{Job, Plan, Work};
 
 /// How many characters of what a job runs are shown.
 const MAX_RUNS: usize = 60;

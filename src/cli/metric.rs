@@ -8,8 +8,8 @@ use clap::{ArgAction, Args, Subcommand};
 
 use super::exit::{self, usage};
 use super::options::name_and_value;
-use crate::job::metric_rule::Scale;
-use crate::run::events::{Change, Event, METRICS_VARIABLE, check_names};
+use metricsjob::job::metric_rule::Scale;
+use metricsjob::run::events::{Change, Event, METRICS_VARIABLE, check_names};
 use metricsjob_metrics::Labels;
 
 /// Report a metric from inside a running job

@@ -14,7 +14,7 @@ use super::exit::{self, UNAVAILABLE};
 use super::options::{GatewayArgs, Output, OutputArgs, QuietArgs, StateArgs};
 use super::setting::Strictness::Strict;
 use super::{console, json};
-use crate::push::{Dispatch, Flushed, Gateway, GatewayError};
+use metricsjob::push::{Dispatch, Flushed, Gateway, GatewayError};
 use metricsjob_client::call::redacted;
 use metricsjob_client::{Connection, GatewayUrl, Stop};
 use metricsjob_metrics::unix_seconds;

@@ -17,10 +17,10 @@ use super::run_summary::Summary;
 use super::setting::Strictness::Lenient;
 use super::setting::{Setting, setting};
 use super::{console, delivery_notes, json};
-use crate::job::builtin::{NoProgress, Progress};
-use crate::job::{Job, Work};
-use crate::push::Gateway;
-use crate::run::{
+use metricsjob::job::builtin::{NoProgress, Progress};
+use metricsjob::job::{Job, Work};
+use metricsjob::push::Gateway;
+use metricsjob::run::{
     Attempt, Observer, Outcome, PerformError, Performed, Reporting, Run, RunSpec, Signals, perform,
 };
 use metricsjob_metrics::Method;

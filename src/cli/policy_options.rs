@@ -8,9 +8,9 @@ use clap::builder::BoolishValueParser;
 
 use super::exit::usage;
 use super::options::name_and_value;
-use crate::job::command::{Command, MAX_TAIL, SuccessCodes, check_env};
-use crate::job::size::parse_size;
-use crate::job::{Backoff, Job, LockPolicy, Work, duration, parse_backoff};
+use metricsjob::job::command::{Command, MAX_TAIL, SuccessCodes, check_env};
+use metricsjob::job::size::parse_size;
+use metricsjob::job::{Backoff, Job, LockPolicy, Work, duration, parse_backoff};
 
 const RUNNING: &str = "Running";
 const REPORTING: &str = "Reporting";

@@ -5,7 +5,7 @@ use std::io::{IsTerminal, stderr};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::job::builtin::Progress;
+use metricsjob::job::builtin::Progress;
 
 /// Shows a bar on stderr from the first update on.
 #[derive(Default)]

@@ -16,7 +16,7 @@ use super::options::{GatewayArgs, GroupArgs, Output, OutputArgs, QuietArgs, meth
 use super::setting::Strictness::Strict;
 use super::setting::{Setting, setting};
 use super::{console, delivery_notes, json};
-use crate::push::{Delivery, DeliveryPolicy, Dispatch, Gateway};
+use metricsjob::push::{Delivery, DeliveryPolicy, Dispatch, Gateway};
 use metricsjob_client::Stop;
 use metricsjob_metrics::text::input::{self, Input};
 use metricsjob_metrics::{Method, Push};

@@ -5,7 +5,7 @@ use clap::Args;
 use super::exit::usage;
 use super::options::{JobsArgs, name_and_value};
 use super::perform::{self, PerformArgs, Talk};
-use crate::job::{Job, Work};
+use metricsjob::job::{Job, Work};
 
 /// Run a job and report how it went
 ///

@@ -6,9 +6,9 @@ use serde_json::json;
 
 use super::console::count;
 use super::{console, json};
-use crate::job::Job;
-use crate::push::{Delivery, Gateway};
-use crate::run::{Outcome, Performed};
+use metricsjob::job::Job;
+use metricsjob::push::{Delivery, Gateway};
+use metricsjob::run::{Outcome, Performed};
 use metricsjob_metrics::{Family, GroupingKey, Value, series_name, unix_seconds};
 
 /// All that there is to tell about a run.

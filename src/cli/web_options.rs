@@ -8,7 +8,7 @@ use clap::builder::{OsStringValueParser, PossibleValuesParser, TypedValueParser}
 use tracing::level_filters::LevelFilter;
 use url::Host;
 
-use crate::job::duration::parse_positive;
+use metricsjob::job::duration::parse_positive;
 use metricsjob_web::Settings;
 use metricsjob_web::log::{self, LogFormat};
 use metricsjob_web::origin::parse_allowed_host;

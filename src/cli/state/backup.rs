@@ -12,7 +12,7 @@ use crate::cli::exit::{self, usage};
 use crate::cli::options::{Output, OutputArgs, QuietArgs, StateArgs};
 use crate::cli::setting::Strictness::Strict;
 use crate::cli::{console, json};
-use crate::job::builtin::sqlite_copy::{CopyError, Placement, copy};
+use metricsjob::job::builtin::sqlite_copy::{CopyError, Placement, copy};
 use metricsjob_state::FILE_NAME;
 
 /// Copy the state database while others use it
