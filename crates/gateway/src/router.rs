@@ -1,5 +1,7 @@
-//! Which request goes where.
+//! Routes: one table of the paths that name no group, and groups for all else.
 
+use std::future::ready;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use axum::Router;
@@ -13,13 +15,13 @@ use super::{admin, api, changes, group_path, list, page, scrape};
 use metricsjob_web::files;
 use metricsjob_web::instrumentation::name_endpoint;
 
-/// All that the gateway answers.
+/// Router of a gateway, below the prefix that its options give it.
 pub fn router(app: Arc<App>) -> Router {
     let prefix = app.options().route_prefix.as_str().into();
     below(prefix, app)
 }
 
-/// The same without the prefix, for processes of this machine, which do not know it.
+/// Router without the prefix, for processes of this machine, which do not know it.
 pub fn local_router(app: Arc<App>) -> Router {
     below("".into(), app)
 }
@@ -28,42 +30,100 @@ fn below(prefix: Arc<str>, app: Arc<App>) -> Router {
     Router::new().fallback(route).with_state((app, prefix))
 }
 
-/// What is behind the paths that name no group.
-#[derive(Clone, Copy)]
-enum PageFile {
-    List,
-    Style,
-    Script,
-    Icon,
-    Metrics,
-    ApiMetrics,
-    ApiStatus,
-    Wipe,
-    Healthy,
-    Ready,
-    Quit,
+type Responding<'a> = Pin<Box<dyn Future<Output = Response> + Send + 'a>>;
+
+/// A path that names no group, and the response there.
+struct Route {
+    /// The path without the prefix. [`TELEMETRY`] stands for that of [`Options::telemetry_path`].
+    path: &'static str,
+    /// The value of `Allow`.
+    methods: &'static str,
+    /// The label `endpoint` of its requests.
+    endpoint: &'static str,
+    /// The label `handler` of its requests in the Pushgateway's metrics; `None` if they are not counted there.
+    handler: Option<&'static str>,
+    /// It is part of the API, which pages of allowed origins may read.
+    is_api: bool,
+    respond: for<'a> fn(&'a Arc<App>, &'a Parts) -> Responding<'a>,
 }
 
-/// The page at a path, which is without the prefix.
-fn page_at(path: &str, options: &Options) -> Option<PageFile> {
-    Some(match path {
-        "/" | "/status" => PageFile::List,
-        "/static/page.css" => PageFile::Style,
-        "/static/page.js" => PageFile::Script,
-        "/static/icon.svg" => PageFile::Icon,
-        "/api/v1/metrics" => PageFile::ApiMetrics,
-        "/api/v1/status" => PageFile::ApiStatus,
-        "/api/v1/admin/wipe" if options.enable_admin_api => PageFile::Wipe,
-        "/-/healthy" => PageFile::Healthy,
-        "/-/ready" => PageFile::Ready,
-        "/-/quit" => PageFile::Quit,
-        path if path == options.telemetry_path => PageFile::Metrics,
-        _ => return None,
-    })
+/// The path of the metrics in [`ROUTES`].
+const TELEMETRY: &str = "";
+
+const READ: &str = "GET, OPTIONS";
+const STATIC: &str = "/static/*";
+const WIPE: &str = "/api/v1/admin/wipe";
+const QUIT: &str = "/-/quit";
+
+/// The label `endpoint` of requests to groups.
+const GROUP: &str = "/metrics/job/{job}/*labels";
+
+#[rustfmt::skip]
+const ROUTES: [Route; 12] = [
+    Route { path: "/", methods: READ, endpoint: "/", handler: Some("status"), is_api: false,
+        respond: |app, parts| Box::pin(list::answer(app, parts)) },
+    Route { path: "/status", methods: READ, endpoint: "/", handler: Some("status"), is_api: false,
+        respond: |app, parts| Box::pin(list::answer(app, parts)) },
+    Route { path: "/static/page.css", methods: READ, endpoint: STATIC, handler: Some("static"), is_api: false,
+        respond: |_, _| Box::pin(ready(files::style(page::STYLE))) },
+    Route { path: "/static/page.js", methods: READ, endpoint: STATIC, handler: Some("static"), is_api: false,
+        respond: |_, _| Box::pin(ready(files::script(page::SCRIPT))) },
+    Route { path: "/static/icon.svg", methods: READ, endpoint: STATIC, handler: Some("static"), is_api: false,
+        respond: |_, _| Box::pin(ready(files::icon(page::ICON))) },
+    Route { path: "/api/v1/metrics", methods: READ, endpoint: "/api/v1/metrics", handler: Some("api/v1/metrics"), is_api: true,
+        respond: |app, _| Box::pin(api::metrics(app)) },
+    Route { path: "/api/v1/status", methods: READ, endpoint: "/api/v1/status", handler: Some("api/v1/status"), is_api: true,
+        respond: |app, _| Box::pin(ready(api::status(app))) },
+    Route { path: WIPE, methods: "OPTIONS, PUT", endpoint: WIPE, handler: Some("api/v1/admin/wipe"), is_api: true,
+        respond: |app, _| Box::pin(admin::wipe(app)) },
+    Route { path: "/-/healthy", methods: READ, endpoint: "/-/healthy", handler: Some("healthy"), is_api: false,
+        respond: |app, _| Box::pin(ready(admin::healthy(app))) },
+    Route { path: "/-/ready", methods: READ, endpoint: "/-/ready", handler: Some("ready"), is_api: false,
+        respond: |app, _| Box::pin(ready(admin::ready(app))) },
+    Route { path: QUIT, methods: "OPTIONS, POST, PUT", endpoint: QUIT, handler: Some("quit"), is_api: false,
+        respond: |app, _| Box::pin(ready(admin::quit(app))) },
+    // Last, so that it cannot take the path of another. It is not counted, as at the Pushgateway.
+    Route { path: TELEMETRY, methods: READ, endpoint: TELEMETRY, handler: None, is_api: false,
+        respond: |app, parts| Box::pin(scrape::answer(app, parts)) },
+];
+
+impl Route {
+    /// Returns the route at `path`, which is without the prefix.
+    fn at(path: &str, options: &Options) -> Option<&'static Route> {
+        let is_there = |route: &&Route| match route.path {
+            TELEMETRY => path == options.telemetry_path,
+            WIPE => path == WIPE && options.enable_admin_api,
+            named => path == named,
+        };
+        ROUTES.iter().find(is_there)
+    }
+
+    /// The label `endpoint` of its requests.
+    fn endpoint<'a>(&self, options: &'a Options) -> &'a str {
+        if self.path == TELEMETRY {
+            &options.telemetry_path
+        } else {
+            self.endpoint
+        }
+    }
+
+    fn allows(&self, method: &Method) -> bool {
+        let mut methods = self.methods.split(", ");
+        methods.any(|allowed| allowed == method.as_str())
+    }
+
+    /// Lets pages of other origins read the response, if it is of the API and they may.
+    fn with_cors(&self, app: &App, parts: &Parts, mut response: Response) -> Response {
+        if self.is_api {
+            app.options().cors.allow(&parts.headers, &mut response);
+        }
+        response
+    }
 }
 
 async fn route(State((app, prefix)): State<(Arc<App>, Arc<str>)>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
+    let options = app.options();
     let path = parts.uri.path();
     let Some(path) = path.strip_prefix(&*prefix) else {
         return match path {
@@ -74,98 +134,42 @@ async fn route(State((app, prefix)): State<(Arc<App>, Arc<str>)>, request: Reque
     if path.is_empty() {
         return Redirect::temporary(&format!("{prefix}/")).into_response();
     }
-    let Some(page) = page_at(path, app.options()) else {
+    let Some(route) = Route::at(path, options) else {
         let decoded = group_path::decode(path);
-        // One that cannot be decoded is told why, if it looks like a group's.
+        // A path that cannot be decoded gets the reason, if it looks like a group's.
         if group_path::names_group(decoded.as_deref().unwrap_or(path)) {
             name_endpoint(&parts.extensions, GROUP);
             return changes::answer(app, parts, body, decoded).await;
         }
         let meant = without_slashes_too_many(path);
-        return match page_at(&meant, app.options()) {
+        return match Route::at(&meant, options) {
             // The Pushgateway redirects all such requests, but of others clients make reads.
-            Some(page) if parts.method == Method::GET => {
-                name_endpoint(&parts.extensions, template(page, app.options()));
+            Some(route) if parts.method == Method::GET => {
+                name_endpoint(&parts.extensions, route.endpoint(options));
                 moved(&format!("{prefix}{meant}"))
             }
             _ => not_found(),
         };
     };
-    name_endpoint(&parts.extensions, template(page, app.options()));
-    let allowed = allowed(page);
+    name_endpoint(&parts.extensions, route.endpoint(options));
+    let allow = [(header::ALLOW, route.methods)];
     if parts.method == Method::OPTIONS {
-        let response = [(header::ALLOW, allowed)].into_response();
-        return with_cors(&app, page, &parts, response);
+        return route.with_cors(&app, &parts, allow.into_response());
     }
-    if !allowed
-        .split(", ")
-        .any(|method| method == parts.method.as_str())
-    {
-        let text = match page {
-            PageFile::Quit => "Only POST or PUT requests allowed.",
+    if !route.allows(&parts.method) {
+        let text = match route.path {
+            QUIT => "Only POST or PUT requests allowed.",
             _ => "Method Not Allowed\n",
         };
-        let allow = [(header::ALLOW, allowed)];
         return (StatusCode::METHOD_NOT_ALLOWED, allow, text).into_response();
     }
-    let (handler, response) = match page {
-        PageFile::List => ("status", list::answer(&app, &parts).await),
-        PageFile::Style => ("static", files::style(page::STYLE)),
-        PageFile::Script => ("static", files::script(page::SCRIPT)),
-        PageFile::Icon => ("static", files::icon(page::ICON)),
-        // Not counted, as at the Pushgateway.
-        PageFile::Metrics => return scrape::answer(&app, &parts).await,
-        PageFile::ApiMetrics => ("api/v1/metrics", api::metrics(&app).await),
-        PageFile::ApiStatus => ("api/v1/status", api::status(&app)),
-        PageFile::Wipe => ("api/v1/admin/wipe", admin::wipe(&app).await),
-        PageFile::Healthy => ("healthy", admin::healthy(&app)),
-        PageFile::Ready => ("ready", admin::ready(&app)),
-        PageFile::Quit => ("quit", admin::quit(&app)),
+    let response = (route.respond)(&app, &parts).await;
+    let Some(handler) = route.handler else {
+        return response;
     };
     let method = parts.method.as_str().to_ascii_lowercase();
     app.own().answered(handler, &method, response.status());
-    with_cors(&app, page, &parts, response)
-}
-
-/// Lets pages of other origins read the response, if it is of the API and they may.
-fn with_cors(app: &App, page: PageFile, parts: &Parts, mut response: Response) -> Response {
-    if page_is_api(page) {
-        let cors = &app.options().cors;
-        cors.allow(&parts.headers, &mut response);
-    }
-    response
-}
-
-fn allowed(page: PageFile) -> &'static str {
-    match page {
-        PageFile::Wipe => "OPTIONS, PUT",
-        PageFile::Quit => "OPTIONS, POST, PUT",
-        _ => "GET, OPTIONS",
-    }
-}
-
-/// What the requests for a page are counted by. The ones for groups are all in [`GROUP`].
-fn template(page: PageFile, options: &Options) -> &str {
-    match page {
-        PageFile::List => "/",
-        PageFile::Style | PageFile::Script | PageFile::Icon => "/static/*",
-        PageFile::Metrics => &options.telemetry_path,
-        PageFile::ApiMetrics => "/api/v1/metrics",
-        PageFile::ApiStatus => "/api/v1/status",
-        PageFile::Wipe => "/api/v1/admin/wipe",
-        PageFile::Healthy => "/-/healthy",
-        PageFile::Ready => "/-/ready",
-        PageFile::Quit => "/-/quit",
-    }
-}
-
-const GROUP: &str = "/metrics/job/{job}/*labels";
-
-fn page_is_api(page: PageFile) -> bool {
-    matches!(
-        page,
-        PageFile::ApiMetrics | PageFile::ApiStatus | PageFile::Wipe
-    )
+    route.with_cors(&app, &parts, response)
 }
 
 /// The path with single slashes, and with none at its end.
