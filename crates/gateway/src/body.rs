@@ -5,7 +5,6 @@ use std::hint::black_box;
 use std::io::Read;
 use std::mem;
 use std::pin::pin;
-use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -16,13 +15,13 @@ use bytes::Bytes;
 use flate2::read::MultiGzDecoder;
 use http_body_util::BodyExt;
 use hyper::body::Frame;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
 use metricsjob_metrics::protobuf::{self, DecodeError};
 use metricsjob_metrics::text;
 use metricsjob_metrics::{Family, Names};
 use metricsjob_state::group_log::Body;
+use metricsjob_web::byte_budget::{ByteBudget, Reservation};
 use metricsjob_web::content_encoding::{ContentEncoding, content_encoding};
 use metricsjob_web::pace::Pace;
 
@@ -132,28 +131,20 @@ impl BodyError {
 /// Takes bodies as far as all of them together keep within the limit.
 pub struct Receiver {
     limits: PushLimits,
-    /// How many units of bytes may be pending.
-    units: usize,
-    /// A permit is one of them.
-    pending: Arc<Semaphore>,
+    pending: ByteBudget,
 }
-
-/// The unit in which pending bytes are counted.
-const UNIT: usize = 1024;
 
 /// A body as it came, and its part of what may be pending.
 pub struct Received {
     bytes: Bytes,
-    reserved: Option<OwnedSemaphorePermit>,
+    reserved: Reservation,
 }
 
 impl Receiver {
     pub fn new(limits: PushLimits) -> Self {
-        let units = (limits.pending / UNIT).min(Semaphore::MAX_PERMITS);
         Receiver {
+            pending: ByteBudget::new(limits.pending),
             limits,
-            units,
-            pending: Arc::new(Semaphore::new(units)),
         }
     }
 
@@ -173,12 +164,12 @@ impl Receiver {
         if announced.is_some_and(|length| length > limit) {
             return Err(too_large);
         }
-        if announced.is_some_and(|length| length.div_ceil(UNIT) > self.units) {
+        if announced.is_some_and(|length| length > self.pending.bytes()) {
             return Err(BodyError::OverPending(self.limits.pending));
         }
         let mut received = Received {
             bytes: Bytes::new(),
-            reserved: None,
+            reserved: Reservation::default(),
         };
         let mut more: Option<Vec<u8>> = None;
         let most = announced.unwrap_or(limit);
@@ -282,7 +273,7 @@ impl Receiver {
         &self,
         encoding: &'static str,
         mut from: impl Read,
-        reserved: &mut Option<OwnedSemaphorePermit>,
+        reserved: &mut Reservation,
     ) -> Result<Bytes, BodyError> {
         let limit = self.limits.body;
         let mut out = Vec::new();
@@ -313,22 +304,16 @@ impl Receiver {
         &self,
         length: usize,
         counted: &mut usize,
-        reserved: &mut Option<OwnedSemaphorePermit>,
+        reserved: &mut Reservation,
     ) -> Result<(), BodyError> {
-        let units = length.saturating_sub(*counted).div_ceil(UNIT);
-        if units > 0 {
-            let held = (reserved.as_ref()).map_or(0, OwnedSemaphorePermit::num_permits);
-            if held + units > self.units {
+        let needed = length.saturating_sub(*counted);
+        if needed > 0 {
+            if reserved.bytes() + needed > self.pending.bytes() {
                 return Err(BodyError::OverPending(self.limits.pending));
             }
-            let count = u32::try_from(units).unwrap_or(u32::MAX);
-            let more = self.pending.clone().try_acquire_many_owned(count);
-            let more = more.map_err(|_| BodyError::Busy)?;
-            match reserved {
-                Some(reserved) => reserved.merge(more),
-                None => *reserved = Some(more),
-            }
-            *counted += units * UNIT;
+            let more = self.pending.reserve(needed).ok_or(BodyError::Busy)?;
+            *counted += more.bytes();
+            reserved.merge(more);
         }
         Ok(())
     }
@@ -365,8 +350,7 @@ fn is_free(bytes: usize) -> bool {
 impl Received {
     /// How many bytes are reserved for it, those decompressed included.
     pub fn reserved(&self) -> usize {
-        let reserved = self.reserved.as_ref();
-        UNIT * reserved.map_or(0, OwnedSemaphorePermit::num_permits)
+        self.reserved.bytes()
     }
 
     /// How many bytes came.
@@ -459,7 +443,7 @@ mod tests {
     fn read(encoding: &'static str, bytes: Vec<u8>) -> Result<Vec<Family>, BodyError> {
         let receiver = Receiver::new(PushLimits {
             body: 2048,
-            pending: 4 * UNIT,
+            pending: 4 * 1024,
             labels: 3,
             label_value: 10,
             name: 10,
@@ -471,7 +455,7 @@ mod tests {
         headers.insert(CONTENT_ENCODING, HeaderValue::from_static(encoding));
         let mut received = Received {
             bytes: bytes.into(),
-            reserved: None,
+            reserved: Reservation::default(),
         };
         let (_, families) = receiver.read(&headers, &mut received)?;
         Ok(families.unwrap())

@@ -23,6 +23,7 @@
 
 mod accept;
 mod access;
+pub mod byte_budget;
 mod config;
 mod connection;
 pub mod content_encoding;

@@ -4,7 +4,6 @@ use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::mem;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use axum::body::Body as HttpBody;
@@ -13,14 +12,12 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use http_body_util::combinators::UnsyncBoxBody;
 use hyper::body::{Body, Frame, SizeHint};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::byte_budget::{ByteBudget, Reservation};
 
 /// How many bytes of answers may wait for their readers, all together. One that is larger may do so as long
 /// as no other does.
 const MOST: usize = 256 * 1024 * 1024;
-
-/// The unit in which they are counted.
-const UNIT: usize = 1024;
 
 /// What is freed at once. Less is sent at once anyway.
 const PIECE: usize = 64 * 1024;
@@ -29,34 +26,19 @@ const PIECE: usize = 64 * 1024;
 const TINY: usize = 4096;
 
 /// Bounds what all answers hold that are being sent.
-pub struct Sendings {
-    units: usize,
-    free: Arc<Semaphore>,
-}
+pub struct Sendings(ByteBudget);
 
 impl Default for Sendings {
     fn default() -> Self {
-        Sendings::of(MOST)
+        Sendings(ByteBudget::new(MOST))
     }
 }
 
 impl Sendings {
-    fn of(most: usize) -> Self {
-        let units = most / UNIT;
-        Sendings {
-            units,
-            free: Arc::new(Semaphore::new(units)),
-        }
-    }
-
     /// An answer, if it can be held. Large pieces are copied, so it is for threads that may take long.
     pub fn begin(&self, pieces: Vec<Bytes>) -> Result<Sending, TooMany> {
         let left: usize = pieces.iter().map(Bytes::len).sum();
-        let count = left.div_ceil(UNIT).min(self.units);
-        let count = u32::try_from(count).unwrap_or(u32::MAX);
-        let reserved = Arc::clone(&self.free)
-            .try_acquire_many_owned(count)
-            .map_err(|_| TooMany)?;
+        let reserved = self.0.reserve(left.min(self.0.bytes())).ok_or(TooMany)?;
         Ok(Sending {
             pieces: held(cut(pieces), reserved),
             left,
@@ -92,11 +74,10 @@ fn cut(pieces: Vec<Bytes>) -> Vec<Bytes> {
 }
 
 /// The pieces, each with its part of what is reserved. Where that is less than all, the last ones have it.
-fn held(pieces: Vec<Bytes>, mut reserved: OwnedSemaphorePermit) -> VecDeque<Bytes> {
+fn held(pieces: Vec<Bytes>, mut reserved: Reservation) -> VecDeque<Bytes> {
     let mut all = VecDeque::with_capacity(pieces.len());
     for bytes in pieces.into_iter().rev() {
-        let units = bytes.len().div_ceil(UNIT).min(reserved.num_permits());
-        let _reserved = reserved.split(units);
+        let _reserved = reserved.split(bytes.len());
         all.push_front(Bytes::from_owner(Held { bytes, _reserved }));
     }
     all
@@ -105,7 +86,7 @@ fn held(pieces: Vec<Bytes>, mut reserved: OwnedSemaphorePermit) -> VecDeque<Byte
 /// A piece that is free once nobody has to send it any more.
 struct Held {
     bytes: Bytes,
-    _reserved: Option<OwnedSemaphorePermit>,
+    _reserved: Reservation,
 }
 
 impl AsRef<[u8]> for Held {
@@ -166,12 +147,12 @@ mod tests {
 
     #[test]
     fn what_is_held() {
-        let sendings = Sendings::of(512 * 1024);
+        let sendings = Sendings(ByteBudget::new(512 * 1024));
         let begin = |sizes: &[usize]| {
             let pieces = sizes.iter().map(|&size| Bytes::from(vec![b'x'; size]));
             sendings.begin(pieces.collect())
         };
-        let free = || sendings.free.available_permits();
+        let free = || sendings.0.free() / 1024;
         let mut cx = Context::from_waker(Waker::noop());
         let mut next = |sending: &mut Sending| match Pin::new(sending).poll_frame(&mut cx) {
             Poll::Ready(Some(Ok(frame))) => frame.into_data().unwrap().len(),
