@@ -15,7 +15,7 @@ use metricsjob_system::{files, trust};
 /// Where jobs for all users are.
 const SYSTEM_DIR: &str = "/etc/metricsjob/jobs";
 
-/// What a job file's name ends with.
+/// Extension of a job file's name.
 const EXTENSION: &str = "toml";
 
 /// A job file that is larger is not one. It also bounds the work for a file full of mistakes, each of

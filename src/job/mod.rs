@@ -8,7 +8,7 @@
 //! - [`schedule`]: when a job runs by itself.
 //! - [`mod@file`]: definitions from TOML, with errors that name line and column.
 //! - [`catalog`]: where definitions are found.
-//! - [`params`]: what a built-in can be told.
+//! - [`params`]: parameters of a built-in.
 //! - [`builtin`]: the jobs that ship in the binary.
 
 pub mod builtin;

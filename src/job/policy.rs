@@ -22,7 +22,7 @@ pub struct Policy {
     pub splay: Duration,
     /// True if the beginning of a run is reported too.
     pub push_start: bool,
-    /// How often a run is reported while it goes on.
+    /// How often a run is reported while it is running.
     pub push_interval: Option<Duration>,
     /// How many runs of the job the history keeps.
     pub keep: u32,
@@ -45,7 +45,7 @@ impl Default for Policy {
     }
 }
 
-/// What happens while another run of the same job and grouping key goes on.
+/// Behaviour while another run of the same job and grouping key is running.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LockPolicy {
     /// Both run.

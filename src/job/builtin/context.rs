@@ -1,4 +1,4 @@
-//! What a built-in gets while it runs.
+//! Context of a running built-in: its metrics, its progress and the request to end.
 
 use std::pin::pin;
 use std::thread::sleep;

@@ -16,7 +16,7 @@ use super::params::{Param, ParamError, Params};
 
 /// A job written in Rust.
 pub trait Builtin: Sync {
-    /// What a job file's `builtin` calls it.
+    /// Name of the built-in, as a job file's `builtin` has it.
     fn name(&self) -> &'static str;
 
     /// The parameters it takes.

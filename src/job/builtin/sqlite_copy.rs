@@ -15,7 +15,7 @@ use tempfile::{TempDir, TempPath};
 
 use metricsjob_system::files;
 
-/// What a copy holds.
+/// Size of a finished copy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Copied {
     /// In all its tables but SQLite's own and virtual ones.
@@ -61,7 +61,7 @@ pub enum CopyError {
 /// How a copy takes its place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Placement {
-    /// Only the owner may read it, whoever may read the source.
+    /// Only the owner may read it, regardless of the mode of the source.
     pub is_private: bool,
     /// It may take the place of a file.
     pub may_replace: bool,
@@ -86,10 +86,10 @@ const STEP_BYTES: u64 = 4 * 1024 * 1024;
 /// a single one, which they have to wait for.
 const RESTARTS: u32 = 3;
 
-/// Gets the phase, and how much is done of how much (0: unknown). Returns whether to go on.
+/// Gets the phase, and how much is done of how much (0: unknown). Returns false to abort the copy.
 type CopyProgress<'a> = dyn FnMut(&'static str, u64, u64) -> bool + 'a;
 
-/// Copies the database `source` as it is at one moment, while other connections go on writing,
+/// Copies the database `source` as it is at one moment, while other connections continue to write,
 /// checks the copy's integrity and puts it at `dest` in one step, as `placement` says, synced to disk.
 ///
 /// A source in WAL mode is read in one snapshot and its writers never wait. In the rollback modes a
@@ -125,7 +125,8 @@ pub fn copy(
     let rows = copy_and_check(source, &copy, progress)?;
 
     check_unused(&dest)?;
-    // Who cannot read the source must not read its copy, whoever has made the file that it replaces.
+    // A user who cannot read the source must not be able to read its copy, regardless of the mode of the
+    // file that it replaces.
     let of_source = source_file.mode();
     let mode = fs::metadata(&dest).map_or(of_source, |old| old.mode() & of_source);
     let mode = if is_private { 0o600 } else { mode & 0o777 };
@@ -240,8 +241,8 @@ fn resolve(dest: &Path, source_file: &fs::Metadata, source: &Path) -> Result<Pat
     Ok(dest)
 }
 
-/// Checks that nobody has `dest` open as a database, as far as files show it. Whoever has would go on
-/// with what is beside the file, and SQLite would apply that to the new database.
+/// Checks that nobody has `dest` open as a database, as far as files show it. Such a process would
+/// continue with the files beside it, and SQLite would apply those to the new database.
 fn check_unused(dest: &Path) -> Result<(), CopyError> {
     for suffix in BESIDE {
         let beside = beside(dest, suffix);
@@ -401,14 +402,15 @@ fn begin(from: &Connection) -> rusqlite::Result<u64> {
     from.query_row("PRAGMA page_size", [], |row| row.get(0))
 }
 
-/// Waits a moment. Returns whether it is worth to try again, as `since` was too long ago or not.
+/// Waits a moment. Returns true if another try is worth it, because the first one at `since` is not too
+/// long ago.
 fn wait_for_lock(since: &mut Option<Instant>) -> bool {
     sleep(LOCK_PAUSE);
     since.get_or_insert_with(Instant::now).elapsed() < LOCK_TIMEOUT
 }
 
-/// What is wrong with the file. Rows that break a constraint of the schema are the application's
-/// matter: a copy that has them is a good copy.
+/// Finds the first problem of the file, `None` if it is sound. Rows that break a constraint of the
+/// schema are the application's matter: a copy that has them is a good copy.
 fn integrity_problem(database: &Connection) -> rusqlite::Result<Option<String>> {
     let is_constraint = |problem: &str| {
         problem.starts_with("CHECK constraint failed in ") || problem.starts_with("NULL value in ")

@@ -226,7 +226,7 @@ impl<'a> Reader<'a> {
         })
     }
 
-    /// What runs, from all that was said about it.
+    /// Builds the work from all the keys about it; `None` after a problem.
     fn work(&mut self, keys: WorkKeys, has_unknown_key: bool) -> Option<Work> {
         match (keys.builtin, keys.command) {
             (Some((span, name)), None) => {

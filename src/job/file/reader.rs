@@ -151,7 +151,7 @@ impl<'a> Reader<'a> {
         )
     }
 
-    /// What was made of the value `text`, which stands at `span`.
+    /// Unwraps `result`, which the value `text` at `span` was parsed to; an error becomes a problem.
     pub fn checked<T>(
         &mut self,
         key: &str,

@@ -22,7 +22,7 @@ impl Zone {
         Zone(TimeZone::UTC)
     }
 
-    /// What is in the time zone files about it.
+    /// Rules of the zone, from the time zone files.
     pub(super) fn rules(&self) -> &TimeZone {
         &self.0
     }

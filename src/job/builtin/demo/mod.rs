@@ -39,7 +39,7 @@ const SEED: Param = Param {
     help: "Makes a run repeatable (a whole number; default: another one each time)",
 };
 
-/// What all demos are told.
+/// Parameters that all demos have in common.
 struct Simulation {
     /// How many steps a run has at most.
     steps: u64,
@@ -70,7 +70,7 @@ impl Simulation {
     ) -> Result<(), TaskError> {
         let seed = self.seed.unwrap_or_else(rand::random);
         let mut random = ChaCha8Rng::seed_from_u64(seed);
-        // Between half and all of what it was told, so that the numbers go up and down.
+        // Between half and all of the given steps, so that the numbers go up and down.
         let total = random.random_range(self.steps / 2..=self.steps);
         let duration = self.duration.mul_f64(random.random_range(0.5..=1.0));
         let fails = random.random_bool(self.failure_rate);
