@@ -19,19 +19,19 @@ use metricsjob_state::outbox::{Left, OutboxEntry};
 use metricsjob_state::push_stats::Attempts;
 use metricsjob_state::{LazyState, StateError};
 
-/// What became of a push to one gateway.
+/// Outcome of a push to one gateway.
 #[derive(Debug)]
 pub struct Delivery {
     pub result: Result<(), Undelivered>,
-    /// How many older reports were delivered too.
+    /// Number of older reports delivered as well.
     pub late: u64,
-    /// How many older reports were rejected meanwhile.
+    /// Number of older reports rejected meanwhile.
     pub late_rejected: u64,
-    /// How many of the oldest entries were dropped, because the outbox was full.
+    /// Number of the oldest entries that were dropped, because the outbox was full.
     pub dropped: u64,
-    /// What was left to do at the gateway then, as far as that is known.
+    /// Work left at the gateway after the delivery, as far as that is known.
     pub left_there: Option<Left>,
-    /// Why the outbox does not know what became of the push.
+    /// Why the outcome of the push is not in the outbox.
     pub state_failure: Option<StateError>,
 }
 
@@ -53,7 +53,7 @@ pub enum Kept {
     Dropped,
 }
 
-/// What became of the entries that waited for a gateway.
+/// Outcome for the entries that waited for a gateway.
 #[derive(Debug, Default)]
 pub struct Flushed {
     pub delivered: u64,
@@ -62,7 +62,7 @@ pub struct Flushed {
     pub waiting: u64,
     /// Why the gateway has rejected entries, or parts of them.
     pub rejections: Vec<GatewayError>,
-    /// What failed first, of all that may pass.
+    /// First of the failures that may pass.
     pub failure: Option<GatewayError>,
     /// True if the gateway is to get the statistics.
     pub are_stats_due: bool,
@@ -118,7 +118,7 @@ impl<'a> Courier<'a> {
         let Some(id) = entry else {
             return self.deliver_unkept(push, state, until);
         };
-        // Whoever has the lock may deliver this one too.
+        // The process or thread that has the lock may deliver this one too.
         let waits = || {
             let ids = state
                 .get()
@@ -166,7 +166,7 @@ impl<'a> Courier<'a> {
     /// Delivers what waits for the gateway, the oldest first, but for groups that others are delivering to.
     /// Ends when the gateway cannot be reached, or when it is stopped.
     ///
-    /// `until` is asked for each group, for when it must be done.
+    /// `until` is called for each group, for the time by which it must be done.
     pub fn flush(
         &self,
         state: &mut LazyState,
@@ -253,7 +253,7 @@ impl<'a> Courier<'a> {
         }
     }
 
-    /// The path of the entry `id`, for whoever has to be told where it is.
+    /// Place of the entry `id` in the outbox, for messages that say where it is.
     fn kept(&self, id: i64) -> Kept {
         Kept::InOutbox {
             id,
@@ -340,7 +340,7 @@ impl<'a> Courier<'a> {
         delivery
     }
 
-    /// What became of the entry `id`, which was among those that were `drained`, or among those that
+    /// Outcome of the entry `id`, which was among those that were `drained`, or among those that
     /// another process has dealt with.
     fn fate(&self, push: &Push, id: i64, drained: Drained, state: &mut LazyState) -> Delivery {
         let is_delivered = drained.delivered.contains(&id);

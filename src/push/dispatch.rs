@@ -166,7 +166,7 @@ impl<'a> Dispatch<'a> {
     }
 }
 
-/// What is to be done at a gateway after a delivery.
+/// Work left at a gateway after a delivery.
 fn to_do(delivery: &Delivery) -> Left {
     let all = Left {
         is_anything_waiting: true,

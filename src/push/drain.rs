@@ -13,7 +13,7 @@ use metricsjob_state::outbox::Left;
 use metricsjob_state::push_stats::Attempts;
 use metricsjob_state::{LazyState, StateError};
 
-/// What became of the entries of a group.
+/// Outcome for the entries of a group.
 #[derive(Debug, Default)]
 pub struct Drained {
     pub delivered: Vec<i64>,
@@ -22,15 +22,15 @@ pub struct Drained {
     pub failure: Option<GatewayError>,
     /// The oldest entries, which were dropped because the outbox was full.
     pub dropped: Vec<i64>,
-    /// Why the outbox does not know what became of them.
+    /// Why their outcome is not in the outbox.
     pub state_failure: Option<StateError>,
-    /// What was left to do at the gateway after the last delivery.
+    /// Work left at the gateway after the last delivery.
     pub left_there: Option<Left>,
     /// Attempts that the statistics do not count yet.
     uncounted: Attempts,
 }
 
-/// A group to deliver to. Whoever has it has its lock.
+/// A group to deliver to. Its owner holds the group's lock.
 pub struct WaitingGroup<'a> {
     pub client: &'a GatewayClient,
     pub key: &'a GroupingKey,

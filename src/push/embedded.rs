@@ -26,7 +26,7 @@ pub fn push(
     stop: &Stop,
 ) -> Result<(), GatewayError> {
     let deadline = Instant::now() + limit;
-    // Where there can be no state, that is what has to be told.
+    // Where there can be no state, that is the error to report.
     state.get()?;
     change(
         dir,

@@ -41,7 +41,7 @@ pub enum GatewayError {
     Serving { dir: PathBuf, source: HttpError },
     #[error("another process is delivering an older report of this group")]
     Busy,
-    /// What another process was told.
+    /// The error that another process got.
     #[error("{0}")]
     Elsewhere(String),
     /// The gateway took the other families of the push.
@@ -147,7 +147,7 @@ impl GatewayError {
         self.http().is_some_and(HttpError::is_of_sender)
     }
 
-    /// Returns true if it may be about this push alone: the gateway has answered, and takes what we send.
+    /// Returns true if it may be about this push alone: the gateway has responded, and accepts us as a sender.
     pub fn may_be_of_push(&self) -> bool {
         matches!(self.http(), Some(HttpError::Status { .. })) && !self.is_of_sender()
     }
@@ -221,7 +221,7 @@ impl Gateway {
         )
     }
 
-    /// What pushes to it.
+    /// Creates a client that pushes to it.
     pub fn client(&self) -> GatewayClient {
         GatewayClient {
             name: self.to_string(),
@@ -246,8 +246,8 @@ impl Gateway {
         }
     }
 
-    /// All groups, sorted by key. Of a gateway behind a URL it asks the API of the Pushgateway, and reads an answer of
-    /// `most` bytes at most.
+    /// All groups, sorted by key. A gateway behind a URL is queried by the API of the Pushgateway, and a response of
+    /// `most` bytes at most is read.
     pub fn groups(&self, most: usize) -> Result<Vec<Group>, GatewayError> {
         match self {
             Gateway::Embedded(dir) => match State::open_existing(dir)? {
@@ -298,7 +298,7 @@ impl GatewayClient {
         }
     }
 
-    /// Pushes once, and waits for the answer until `limit` at most, and not once the `stop` is wanted. `state`
+    /// Pushes once, and waits for the response until `limit` at most, and not once the `stop` is wanted. `state`
     /// is where the embedded gateway is.
     pub fn push(
         &self,

@@ -1,8 +1,8 @@
-//! What a delivery may take.
+//! Limits of a delivery.
 
 use std::time::{Duration, Instant};
 
-/// What a delivery may take.
+/// Limits of a delivery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DeliveryPolicy {
     /// How long all of it may take, what else waits for the gateway included.

@@ -1,4 +1,4 @@
-//! What metricsjob reports of itself: how its pushing goes.
+//! Metrics of metricsjob itself: how its pushing goes.
 
 use std::time::SystemTime;
 
@@ -29,7 +29,7 @@ pub fn push(attempts: &Attempts, outbox: &OutboxSize, now: SystemTime) -> Option
     Push::new(key, Method::Put, families(attempts, outbox), now).ok()
 }
 
-/// The same as families.
+/// Builds the families of such a report.
 pub fn families(attempts: &Attempts, outbox: &OutboxSize) -> Vec<Family> {
     vec![
         by_label(

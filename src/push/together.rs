@@ -1,4 +1,4 @@
-//! What waits for many groups of the embedded gateway, delivered in one step.
+//! Delivery, in one step, of the entries that wait for many groups of the embedded gateway.
 //!
 //! Each change of its groups reads all of them, to check it against them: for a hundred groups in turn that
 //! would be a hundred times as much.

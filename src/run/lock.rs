@@ -32,7 +32,7 @@ pub struct Lock {
     _file: File,
 }
 
-/// What came of the wish for a lock.
+/// Outcome of the attempt to take a lock.
 pub enum Locking {
     Locked(Lock),
     /// Another run has it.
@@ -41,14 +41,14 @@ pub enum Locking {
     Interrupted(ReceivedSignal),
 }
 
-/// Who has a lock.
+/// Holder of a lock.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Holder {
     pub pid: u32,
     pub run_id: String,
 }
 
-/// Why there is no telling whether another run goes on.
+/// Why it is unknown whether another run is running.
 #[derive(Debug, thiserror::Error)]
 #[error("could not lock {path}: {source} (choose another directory with --state-dir)")]
 pub struct LockError {
@@ -113,11 +113,12 @@ impl Lock {
     }
 }
 
-/// Who has the lock of `key` in `state_dir` now, if it is known.
+/// Current holder of the lock of `key` in `state_dir`, if it is known.
 pub fn holder_of(state_dir: &Path, key: &GroupingKey) -> Option<Holder> {
     let path = state_dir.join("locks").join(file_name(key));
     let file = files::open_to_read(&path).ok()?;
-    // Whoever has it has written there that he has. Whoever is about to lock it must find it free.
+    // A lock file with a holder is not empty. An empty one is not probed: a run that is about to lock it must
+    // find it free.
     if file.metadata().ok()?.len() == 0 {
         return None;
     }
@@ -180,7 +181,7 @@ fn try_lock(path: &Path) -> io::Result<Option<File>> {
             Err(TryLockError::Error(error)) => return Err(error),
             Ok(()) => {}
         }
-        // Whoever had it may have removed the file after we opened it: then it locks nothing.
+        // The previous holder may have removed the file after we opened it: then it locks nothing.
         let opened = file.metadata()?;
         match fs::metadata(path) {
             Ok(there) if (there.dev(), there.ino()) == (opened.dev(), opened.ino()) => {
@@ -212,7 +213,7 @@ fn file_name(key: &GroupingKey) -> String {
     format!("{job}-{}.lock", hex(key.to_string().as_bytes()))
 }
 
-/// What tells `bytes` from others, in 16 hexadecimal digits.
+/// Hash of `bytes`, in 16 hexadecimal digits.
 fn hex(bytes: &[u8]) -> String {
     let digest = digest::digest(&digest::SHA256, bytes);
     let bytes = digest.as_ref()[..8].iter();

@@ -11,9 +11,9 @@
 //! - [`events`]: metrics from inside the running job.
 //! - [`report`]: a run as metric families.
 //! - `lines`: line ends in a command's output.
-//! - `live`: reports while it goes on.
-//! - [`lock`]: what keeps runs of a job apart.
-//! - [`Signals`]: what becomes of the signals that a run gets.
+//! - `live`: reports during a run.
+//! - [`lock`]: locks that keep runs of a job apart.
+//! - [`Signals`]: handling of the signals that a run gets.
 
 mod attempt;
 mod builtin;
@@ -60,7 +60,7 @@ const EXIT_SOFTWARE: u8 = 70;
 /// A finished run.
 #[derive(Debug, Clone)]
 pub struct Run {
-    /// What tells it from all others: 16 hexadecimal digits.
+    /// Unique id: 16 hexadecimal digits.
     pub id: String,
     pub outcome: Outcome,
     /// Why it did not succeed, as far as that is known beyond the outcome.
@@ -73,7 +73,7 @@ pub struct Run {
     pub usage: Usage,
     /// The job's own.
     pub metrics: Vec<Family>,
-    /// What of them was left out, and why.
+    /// Metrics that were left out, and why.
     pub warnings: Vec<String>,
     /// The last lines that its last attempt wrote to stderr, if they were to be kept.
     pub tail: Vec<String>,
@@ -82,7 +82,7 @@ pub struct Run {
 }
 
 impl Run {
-    /// A run that was not begun, because another one goes on.
+    /// A run that was not begun, because another one is running.
     pub fn skipped(id: String, why: String) -> Self {
         Run::without_attempt(id, Outcome::Skipped, why)
     }
@@ -219,7 +219,7 @@ pub fn run(
     })
 }
 
-/// What a command finds in its environment.
+/// Variables that a command finds in its environment.
 fn variables(job: &Job, id: &str, events: &Events) -> Vec<(&'static str, OsString)> {
     let mut variables = vec![
         ("METRICSJOB_JOB", job.job.clone().into()),

@@ -13,7 +13,7 @@ pub enum Outcome {
     Signal(u8),
     /// Ended because it took too long.
     Timeout,
-    /// Not begun, because another run of the job goes on.
+    /// Not begun, because another run of the job is running.
     Skipped,
 }
 

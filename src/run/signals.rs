@@ -23,14 +23,14 @@ use metricsjob_client::Stop;
 /// The signals that ask a process to end.
 const ENDING: [i32; 4] = [SIGINT, SIGTERM, SIGHUP, SIGQUIT];
 
-/// The further signals that are passed on to a command, and what tells of its end.
+/// The further signals that are passed on to a command, and SIGCHLD, which reports its end.
 const PASSED_ON: [i32; 5] = [SIGUSR1, SIGUSR2, SIGTSTP, SIGCONT, SIGCHLD];
 
-/// What becomes of the signals that a run gets.
+/// Handling of the signals that a run gets.
 ///
-/// That of [`default`](Self::default) is for a process that is there for one run: they are the signals of
-/// the process, and at first they do what they always do. It catches them for as long as the process lives,
-/// so there is one of it. That of [`told`](Self::told) is for one of many runs in a process.
+/// The one of [`default`](Self::default) is for a process that is there for one run: they are the signals of
+/// the process, and at first they have their default effect. It catches them for as long as the process lives,
+/// so there is only one of it. The one of [`told`](Self::told) is for one of many runs in a process.
 #[derive(Default)]
 pub struct Signals {
     shared: Arc<Shared>,
@@ -81,8 +81,8 @@ impl ReceivedSignal {
 }
 
 impl Signals {
-    /// Those of a run that shares its process with others: only what the [`Teller`] tells. The run's commands
-    /// get neither our terminal nor our stdin.
+    /// Creates the signals of a run that shares its process with others: it gets only the signals that are sent
+    /// by the [`Teller`]. The run's commands get neither our terminal nor our stdin.
     ///
     /// # Errors
     ///
@@ -140,7 +140,7 @@ impl Signals {
     pub fn pass(&self) -> io::Result<()> {
         if self.pipe.get().is_none() {
             self.open()?;
-            // Blocked by whoever started us, the end of a command would go unnoticed.
+            // If our parent process blocked it, the end of a command would go unnoticed.
             let _ = SigSet::from(Signal::SIGCHLD).thread_unblock();
             if !self.is_holding.load(Ordering::Relaxed) {
                 self.catch(&ENDING);

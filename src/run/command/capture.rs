@@ -11,8 +11,8 @@ use super::watch::Watch;
 /// How much is read at a time.
 const PIECE: usize = 64 * 1024;
 
-/// One stream of a command. Unlike a [`Passage`](super::output::Passage) it needs no thread: nobody can hold it
-/// up, so that whoever waits for the command reads it too.
+/// One stream of a command. Unlike a [`Passage`](super::output::Passage) it needs no thread: nothing can hold it
+/// up, so the thread that waits for the command reads it too.
 pub struct Capture {
     /// `None` once all of it is read.
     source: Option<PipeReader>,
@@ -33,7 +33,7 @@ impl Capture {
         Ok((capture, end))
     }
 
-    /// What can be read when there is something to read; `None` if there never will be.
+    /// File descriptor that becomes readable when there is something to read; `None` if there never will be.
     pub fn fd(&self) -> Option<BorrowedFd<'_>> {
         self.source.as_ref().map(AsFd::as_fd)
     }

@@ -17,7 +17,7 @@ use crate::run::Signals;
 /// How often a wait for output looks for signals.
 const TICK: Duration = Duration::from_millis(50);
 
-/// Passes one stream on, in a thread of its own: whoever reads our output may be slow, and that must
+/// Passes one stream on, in a thread of its own: the reader of our output may be slow, and that must
 /// hold up the command, as it would without us, but neither its timeout nor its signals.
 pub struct Passage {
     /// Closed when the thread is to end with what is there.
@@ -79,7 +79,7 @@ impl Passage {
     }
 }
 
-/// Writes all of `bytes`, also where whoever gave us `sink` does not want it to wait for room.
+/// Writes all of `bytes`, also where we inherited `sink` in non-blocking mode.
 fn write_all(sink: &mut File, mut bytes: &[u8]) -> io::Result<()> {
     while !bytes.is_empty() {
         match sink.write(bytes) {

@@ -31,7 +31,7 @@ pub struct Processes {
     shares_our_group: bool,
     /// True if this process has other children, which others wait for.
     are_among_others: bool,
-    /// What can be read once the leader has ended, if that is known otherwise than by SIGCHLD.
+    /// File descriptor that becomes readable once the leader has ended, if that is not known by SIGCHLD.
     leader_fd: Option<OwnedFd>,
     end: Option<End>,
     lineage: Lineage,
@@ -105,7 +105,8 @@ impl Processes {
         })
     }
 
-    /// What can be read once the leader has ended. Without it, SIGCHLD tells of that, or nothing does.
+    /// File descriptor that becomes readable once the leader has ended. Without it, SIGCHLD reports that, or
+    /// nothing does.
     pub fn end_fd(&self) -> Option<BorrowedFd<'_>> {
         match self.end {
             None => self.leader_fd.as_ref().map(AsFd::as_fd),
@@ -113,7 +114,7 @@ impl Processes {
         }
     }
 
-    /// Returns true if nothing tells of the leader's end.
+    /// Returns true if nothing reports the leader's end.
     pub fn must_be_polled(&self) -> bool {
         self.are_among_others && self.leader_fd.is_none()
     }
@@ -253,7 +254,7 @@ pub fn reap_orphans() -> usize {
             return count;
         };
         // The system names the first one that has ended, and does so until that one was waited for, which
-        // whoever started it is about to do. The others come after that.
+        // the thread that started it is about to do. The others come after that.
         if leaders().contains(&pid.as_raw()) {
             return count;
         }

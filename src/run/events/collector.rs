@@ -18,14 +18,14 @@ use metricsjob_metrics::{
 /// A job with more series is thought to be mistaken: it would fill the memory, and the gateway's.
 const MAX_SERIES: usize = 10_000;
 
-/// The same for the buckets or quantiles of one series.
+/// Limit of the buckets or quantiles of one series, for the same reason.
 const MAX_PARTS: usize = 1000;
 
 /// How far a quantile is from the observation that it stands for, at most, as a part of it.
 const QUANTILE_ERROR: f64 = 0.005;
 
 /// A job's own metrics while they come in: events, lines of the text format, matches in its output.
-/// What is refused changes nothing.
+/// A refused one changes nothing.
 #[derive(Clone, Default)]
 pub struct Collector {
     /// Replaced in values of labels and in HELP texts.
@@ -355,7 +355,7 @@ impl Collector {
         Ok(draft.series.entry(labels.clone()).or_insert_with(new))
     }
 
-    /// What came in so far, sorted by name and labels.
+    /// Families that came in so far, sorted by name and labels.
     pub fn families(&self) -> Vec<Family> {
         let families = self.families.iter().map(|(name, draft)| {
             let mut series: Vec<_> = draft.series.iter().collect();
@@ -380,7 +380,7 @@ impl Collector {
     }
 }
 
-/// What a line says of a histogram or summary.
+/// Part of a histogram or summary that one line gives.
 #[derive(Clone, Copy)]
 enum EventPart {
     Count,

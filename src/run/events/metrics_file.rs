@@ -65,10 +65,11 @@ impl MetricsFile {
         &self.path
     }
 
-    /// Gives each line that is new, with its number from 1, to `each`; `None` is one that is too long. The last one is not given
-    /// before it has a line feed, unless it `is_final`. A file that has become shorter, because it
-    /// was written anew, is read from its beginning. What is appended meanwhile is for another time, because who
-    /// appends may never end. It `goes_on` is asked now and then.
+    /// Passes each new line, with its number from 1, to `each`; `None` stands for one that is too long. The last
+    /// one is not passed before it has a line feed, unless the call `is_final`. A file that has become shorter,
+    /// because it was written anew, is read from its beginning. Data that is appended meanwhile is left to the
+    /// next call, because a writer may never stop appending. `goes_on` is called now and then; reading ends once
+    /// it returns false.
     pub fn read(
         &mut self,
         is_final: bool,
@@ -135,7 +136,7 @@ impl MetricsFile {
     }
 }
 
-/// What of `piece` there is room for, and whether that is not all.
+/// The beginning of `piece` that there is room for, and true if that is not all of it.
 fn piece_split(piece: &[u8], room: usize) -> (&[u8], bool) {
     (&piece[..piece.len().min(room)], piece.len() > room)
 }

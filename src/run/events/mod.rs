@@ -37,13 +37,13 @@ pub type LineSink = dyn Fn(OutputStream, &[u8]) + Send + Sync;
 pub struct Events {
     /// Replaced in what the job writes, where that is shown or stored.
     secrets: Secrets,
-    /// Who gets the output, line by line, in place of our own stdout and stderr.
+    /// Receiver of the output, line by line, in place of our own stdout and stderr.
     lines: Option<Arc<LineSink>>,
     /// The rules that read the command's output.
     rules: Vec<MetricRule>,
-    /// What a built-in registers.
+    /// Registry for the metrics of a built-in.
     registry: Mutex<Registry>,
-    /// Searches in the output of the attempt that goes on, one for each stream. Each is locked before `state`.
+    /// Searches in the output of the running attempt, one for each stream. Each is locked before `state`.
     searches: Mutex<Vec<Arc<Mutex<Search>>>>,
     state: Mutex<EventsState>,
 }
@@ -208,7 +208,7 @@ impl OutputSearch {
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // Whoever panicked had not begun to change it.
+    // A thread that panicked had not begun to change it.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
