@@ -1,4 +1,4 @@
-//! What is written to the terminal, and how.
+//! Output to the terminal, and its format.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -46,7 +46,7 @@ pub fn result(text: &str) -> io::Result<()> {
     out.flush()
 }
 
-/// Writes `text` to stderr, unless whoever reads it has stalled.
+/// Writes `text` to stderr, unless its reader has stalled.
 pub fn side_note(text: &str) {
     let stderr = io::stderr();
     let mut fds = [PollFd::new(stderr.as_fd(), PollFlags::POLLOUT)];

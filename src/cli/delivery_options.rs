@@ -95,7 +95,7 @@ fn state_limit(text: &str) -> Result<u64, String> {
 }
 
 impl DeliveryArgs {
-    /// What the options say, for a delivery that `is_required`, so that retries are worth the wait.
+    /// Policy from the options, for a delivery that may be required (`is_required`), so that retries are worth the wait.
     pub fn policy(
         &self,
         is_required: bool,

@@ -43,7 +43,7 @@ pub fn report(error: &anyhow::Error) -> u8 {
             .is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
     };
     if error.chain().any(broken_pipe) {
-        // Whoever read our output has seen enough.
+        // The reader of our output has seen enough.
         return SUCCESS;
     }
     // An error's own text says why, so its sources would say it again.

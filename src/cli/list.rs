@@ -71,7 +71,7 @@ fn text(found: &[Found]) -> String {
     text
 }
 
-/// What a job is for, and whether it is a demo.
+/// Description of a job, marked if it is a demo.
 fn description(job: &Job) -> String {
     let text = job.description.as_deref().unwrap_or_default();
     if job.is_demo {
@@ -100,7 +100,7 @@ fn shortened(runs: &str) -> String {
     }
 }
 
-/// What can be set of a job, a row each.
+/// Parameters of a job that can be set, a row each.
 fn params(job: &Job) -> Vec<Vec<String>> {
     let Work::Builtin(builtin, params) = &job.work else {
         return Vec::new();

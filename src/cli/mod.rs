@@ -5,12 +5,12 @@
 //!
 //! - `options`, `connection_options`, `delivery_options`, `policy_options`: the options that several
 //!   subcommands share; `web_options`: those that every server has.
-//! - `delivery_notes`: what is said about deliveries.
-//! - `perform`: what `run` and `exec` have in common.
-//! - `exit`: which error ends with which exit code.
-//! - `setting`: what becomes of settings from the environment that are wrong.
+//! - `delivery_notes`: messages about deliveries.
+//! - `perform`: the common part of `run` and `exec`.
+//! - `exit`: the exit code of each error.
+//! - `setting`: handling of bad settings from the environment.
 //! - `size`: sizes on the command line.
-//! - `console`: what is written to the terminal, and how.
+//! - `console`: output to the terminal, and its format.
 //! - `json`: the shapes of `--output json`.
 
 mod advice;

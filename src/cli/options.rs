@@ -186,7 +186,7 @@ pub struct Targets {
     unusable: Option<String>,
 }
 
-/// What is between the blanks, which no URL has; an empty text stays one.
+/// Splits `given` at blanks, which no URL has; an empty text stays one.
 fn parts(given: &str) -> Vec<&str> {
     let parts: Vec<&str> = given.split_whitespace().collect();
     if parts.is_empty() { vec![given] } else { parts }

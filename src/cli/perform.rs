@@ -1,4 +1,4 @@
-//! What `run` and `exec` have in common: a job that is run and reported, and what is said about it.
+//! Common part of `run` and `exec`: runs a job, reports it, and prints its result.
 
 use std::io::IsTerminal;
 use std::time::Duration;
@@ -78,9 +78,9 @@ pub struct PerformArgs {
 /// How much is said about a run when it is over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Talk {
-    /// What happened.
+    /// The result of the run.
     Always,
-    /// On a terminal what happened, elsewhere only what went wrong.
+    /// On a terminal the result of the run, elsewhere only its problems.
     OnTerminal,
 }
 
@@ -88,7 +88,7 @@ pub enum Talk {
 pub fn main(mut job: Job, args: &PerformArgs, talk: Talk) -> anyhow::Result<u8> {
     args.policy.apply(&mut job)?;
     let key = job.key(args.grouping.labels()).map_err(usage)?;
-    // How the job is watched, which must not keep it from running where it is not the command line that is wrong.
+    // Settings of monitoring: a bad one that is not from the command line must not keep the job from running.
     if let Some(method) = &args.method {
         job.method = method.get_or(job.method, Lenient)?;
     }
@@ -210,12 +210,12 @@ fn is_failure(outcome: Outcome) -> bool {
 }
 
 /// Where a terminal's Ctrl-C has ended the command, it ends this process too, as it would have
-/// without us: a shell that runs a script goes on with the next command after an exit code of 130,
+/// without us: a shell that runs a script continues with the next command after an exit code of 130,
 /// but not after a death by SIGINT.
 fn end_as_interrupted(run: &Run) {
     let by_terminal = run.interrupted.is_some_and(|signal| signal.is_from_kernel);
     if by_terminal && run.outcome == Outcome::Signal(SIGINT as u8) {
-        // If it does not, the exit code tells the same.
+        // If it does not, the exit code says the same.
         let _ = emulate_default_handler(SIGINT);
     }
 }

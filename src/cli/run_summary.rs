@@ -1,4 +1,4 @@
-//! What `metricsjob run` and `exec` say about a run.
+//! Summary of a run, which `metricsjob run` and `exec` print.
 
 use std::fmt::Write;
 
@@ -62,7 +62,7 @@ impl Summary<'_> {
         text
     }
 
-    /// What went wrong, with the last lines that the job wrote.
+    /// Failure of the run, with the last lines that the job wrote.
     pub fn failure_text(&self) -> String {
         let run = &self.performed.run;
         let mut text = match &run.failure {

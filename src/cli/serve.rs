@@ -248,7 +248,7 @@ struct GatewayPart {
 
 impl GatewayPart {
     /// Serves it. `is_lost` is notified where it ends by itself: to run jobs whose reports go nowhere would be of
-    /// little use, and whoever supervises the server can start it again.
+    /// little use, and a supervisor can start the server again.
     fn start(
         claim: Claim,
         server: Server,
@@ -375,7 +375,7 @@ impl ServeSignals {
     }
 }
 
-/// What goes on besides serving.
+/// Threads that run besides serving.
 struct Threads {
     scheduler: thread::JoinHandle<()>,
     delivery: Deliverer,
@@ -407,7 +407,7 @@ impl Threads {
             Some(interval) => {
                 let scheduler = Arc::clone(&app.scheduler);
                 let log = move || {
-                    // Whoever reads the log may be slow: the board must be free by then.
+                    // The reader of the log may be slow: the board must be free by then.
                     let window = std::mem::take(&mut scheduler.board().window);
                     window.log();
                 };
@@ -463,14 +463,14 @@ impl ServeArgs {
             ..self.web.settings()
         };
         let server = Server::bind(&settings).map_err(|error| {
-            // A listener does not know by which option it was told its address.
+            // A listener does not know which option its address came from.
             let text = error.to_string();
             anyhow::anyhow!(text.replace("--web.listen-address", "--gateway-listen"))
         })?;
         Ok(Some(server))
     }
 
-    /// What the page shows of the options.
+    /// Options as the page shows them.
     fn flags(&self, state_dir: &std::path::Path) -> Vec<(String, String)> {
         let settings = self.web.settings();
         let config = settings.config_file.unwrap_or_default();

@@ -27,7 +27,7 @@ pub struct StatusArgs {
     output: OutputArgs,
 }
 
-/// How many bytes of a gateway's answer are read.
+/// How many bytes of a gateway's response are read.
 const MAX_ANSWER: usize = 64 << 20;
 
 pub fn main(args: StatusArgs) -> anyhow::Result<u8> {

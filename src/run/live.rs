@@ -130,7 +130,7 @@ impl<'a> Live<'a> {
             report::start_timestamp(&job.prefix, started_at),
         ];
         let runners_own = report::names(&families);
-        // The final report tells what is left out.
+        // The final report warns of what is left out.
         add_pushable(key, &mut families, own);
         match Push::new((*key).clone(), Method::Post, families, SystemTime::now()) {
             Ok(push) => {

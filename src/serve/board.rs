@@ -19,17 +19,17 @@ const MAX_QUEUE: usize = 10_000;
 /// How many runs that are over are remembered whole, besides the last of each job.
 const REMEMBERED: usize = 64;
 
-/// All that is known.
+/// State of the scheduler: all that it knows of jobs and runs.
 pub struct Board {
     pub jobs: BTreeMap<String, JobEntry>,
-    /// What is wrong with job files: each a text of one or more lines.
+    /// Problems of job files: each a text of one or more lines.
     pub problems: Vec<String>,
     pub queue: VecDeque<RunRequest>,
     /// Runs that do not take place, and why: that is still to be recorded.
     pub skipped: VecDeque<(RunRequest, String)>,
     /// True if a thread records them.
     pub is_recording_skipped: bool,
-    /// The runs that go on, by their ids.
+    /// Runs in progress, by their ids.
     pub active: HashMap<String, Active>,
     pub remembered: VecDeque<Arc<Finished>>,
     pub lag: Lag,
@@ -41,7 +41,7 @@ pub struct Board {
     generation: u64,
 }
 
-/// A run that goes on.
+/// A run in progress.
 pub struct Active {
     pub request: RunRequest,
     pub since: SystemTime,
@@ -57,7 +57,7 @@ struct Due {
 }
 
 impl Board {
-    /// Nothing yet.
+    /// An empty board.
     pub fn new() -> Self {
         Board {
             jobs: BTreeMap::new(),
@@ -177,7 +177,7 @@ impl Board {
             .collect()
     }
 
-    /// Gives `signal` to all runs that go on.
+    /// Passes `signal` to all runs in progress.
     pub fn tell_all(&self, signal: i32) {
         for run in self.active.values() {
             run.teller.tell(signal);

@@ -2,8 +2,8 @@
 
 use metricsjob_state::LazyState;
 
-/// Logs that a corrupt database was replaced, if `state` has done that: whoever of us comes upon it first is the only
-/// one who knows.
+/// Logs that a corrupt database was replaced, if `state` has done that: only the thread that comes upon it first
+/// knows of it.
 pub fn tell_damage(state: &mut LazyState) {
     if let Some(damage) = state.take_damage() {
         tracing::error!(err = %damage, "the state was replaced");

@@ -17,7 +17,7 @@ use metricsjob_system::panics::{point, restarting};
 /// urgent.
 const GATHER: Duration = Duration::from_millis(250);
 
-/// What other processes leave in the outbox is found so soon.
+/// Interval of looking for entries that other processes leave in the outbox.
 const LOOK: Duration = Duration::from_secs(15);
 
 /// How long a gateway is left alone that could not be reached.

@@ -9,18 +9,18 @@ use super::series::{JOB_NAME, ShownFamily};
 use metricsjob_metrics::text::rendered::RenderedFamily;
 use metricsjob_metrics::{Family, Kind, Labels, Value, unix_seconds};
 
-/// All metrics at one moment. Merging them is left to whoever wants them.
+/// All metrics at one moment. Merging them is left to the caller.
 pub struct Shown {
     /// The server's own.
     own: Vec<Family>,
-    /// Those of each job that are called the same for all.
+    /// Metrics of each job that have the same names for all jobs.
     uniform: Vec<Arc<Uniform>>,
-    /// What jobs have reported.
+    /// Families that jobs have reported.
     reported: Vec<Arc<Vec<ShownFamily>>>,
 }
 
 impl Shown {
-    /// What `scheduler` knows now, and `further` families of the server.
+    /// Collects the current metrics of `scheduler`, and `further` families of the server.
     pub fn of(scheduler: &Scheduler, further: Vec<Family>) -> Self {
         let board = scheduler.board();
         let of_job = |name: &str| Labels::from([(JOB_NAME, name)]);
@@ -178,7 +178,7 @@ fn number(count: usize) -> Value {
     Value::Number(count as f64)
 }
 
-/// What has a name and a kind.
+/// A family, rendered or not: it has a name and a kind.
 trait NamedFamily {
     fn name(&self) -> &str;
     fn kind(&self) -> Kind;

@@ -19,7 +19,7 @@ use metricsjob_metrics::GroupingKey;
 /// How many of the last lines of stderr are kept of a command, if its job does not say.
 const TAIL: usize = 20;
 
-/// What loading the job files came to.
+/// Result of loading the job files.
 #[derive(Debug)]
 pub struct Reloaded {
     pub jobs: usize,
@@ -73,7 +73,7 @@ impl Scheduler {
     }
 }
 
-/// What the job files say.
+/// Content of the job files.
 struct LoadedJobs {
     /// By their names, with the grouping key of a run without labels of its own.
     jobs: BTreeMap<String, (Arc<Job>, GroupingKey)>,

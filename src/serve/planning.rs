@@ -6,7 +6,7 @@ use super::entry::Next;
 use super::request::Trigger;
 use crate::job::schedule::{Missed, Plan};
 
-/// What is seen to be due so late was missed: whoever should have started it was stopped, or not there.
+/// A run that is noticed this long after it was due was missed: the server was stopped, or not there.
 const TOLERANCE: Duration = Duration::from_secs(5);
 
 /// How many due times are counted that went by.
@@ -16,7 +16,7 @@ const MAX_COUNTED: u64 = 10_000;
 /// as Debian's cron(8) has it.
 const SMALL_CORRECTION: Duration = Duration::from_secs(3 * 60 * 60);
 
-/// What is to be done about a due time that has come.
+/// Consequences of a due time that has come.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Passed {
     /// The run that is to begin, and when it should have begun.

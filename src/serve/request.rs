@@ -1,4 +1,4 @@
-//! What asks for a run.
+//! A requested run, and why it begins or is refused.
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -30,7 +30,7 @@ impl Trigger {
 pub struct RunRequest {
     /// The run's id.
     pub id: String,
-    /// As it was defined when the run was asked for.
+    /// As it was defined when the run was requested.
     pub job: Arc<Job>,
     pub key: GroupingKey,
     pub trigger: Trigger,

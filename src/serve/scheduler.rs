@@ -1,6 +1,6 @@
-//! Starts runs when they are due or asked for, as many at a time as there are slots.
+//! Starts runs when they are due or requested, as many at a time as there are slots.
 //!
-//! All that is known is behind one lock, which nobody holds while anything is waited for. A thread of its own
+//! All state is behind one lock, which no thread holds while it waits for anything else. A thread of its own
 //! ([`Scheduler::watch`]) sees due times pass; each run has a thread too, and starts what waits for its slot
 //! when it is over.
 

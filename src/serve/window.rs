@@ -7,7 +7,7 @@ use sketches_ddsketch::{Config, DDSketch};
 
 use metricsjob_state::history::RecordedRun;
 
-/// What happened since the window began.
+/// Events since the window began.
 pub struct Window {
     since: Instant,
     /// By job, and then by outcome.
