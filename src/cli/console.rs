@@ -31,7 +31,7 @@ pub fn warning(text: &str) {
 }
 
 fn note(word: &str, style: Style, text: &str) {
-    // In one piece, so that it stays one beside what other processes write.
+    // Written in one piece, so that the output of other processes does not split it.
     let mut note = String::new();
     for line in text.lines() {
         let _ = writeln!(note, "{style}{word}:{style:#} {}", visible(line));
@@ -53,7 +53,7 @@ pub fn side_note(text: &str) {
     if poll(&mut fds, STALLED) == Ok(0) {
         return;
     }
-    // With stderr closed there is nobody left to tell.
+    // With stderr closed there is no one left to read it.
     let _ = anstream::stderr().lock().write_all(text.as_bytes());
 }
 
@@ -78,7 +78,7 @@ pub fn table<const N: usize>(
     text
 }
 
-/// `text` with control characters shown as escapes: it may come from anybody, and must not steer
+/// `text` with control characters shown as escapes: it may come from any source, and must not control
 /// the terminal.
 pub fn visible(text: &str) -> Cow<'_, str> {
     if !text.contains(char::is_control) {

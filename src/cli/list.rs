@@ -11,7 +11,7 @@ use crate::job::params::Param;
 use crate::job::schedule::Zone;
 use crate::job::{Job, Plan, Work};
 
-/// How many characters of what a job runs are shown.
+/// How many characters of a job's work are shown.
 const MAX_RUNS: usize = 60;
 
 /// List the jobs: when and what they run, and where they are defined
@@ -89,7 +89,7 @@ fn schedule(Plan { schedule, .. }: &Plan) -> String {
     }
 }
 
-/// The beginning of what a job runs: a command can hold a whole script.
+/// The beginning of a job's work: a command can hold a whole script.
 fn shortened(runs: &str) -> String {
     let line = runs.lines().next().unwrap_or_default();
     let beginning: String = line.chars().take(MAX_RUNS).collect();

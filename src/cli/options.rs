@@ -165,7 +165,7 @@ impl GatewayArgs {
         self.state.dir()
     }
 
-    /// The command that shows what is at `gateway`.
+    /// The command that shows the groups at `gateway`.
     pub fn status_command(&self, gateway: &Gateway) -> String {
         match gateway {
             Gateway::Http(url, _) => format!("metricsjob status --gateway {url}"),

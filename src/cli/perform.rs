@@ -131,7 +131,7 @@ pub fn main(mut job: Job, args: &PerformArgs, talk: Talk) -> anyhow::Result<u8> 
     warn(&job, &gateways, &performed);
     if let (Some(Ok(push)), true) = (&performed.push, args.dry_run) {
         for gateway in &gateways {
-            // The job's end is what counts: what cannot be printed here changes nothing.
+            // The end of the job matters: a failure to print changes nothing.
             drop(console::result(&gateway.request_text(push)));
         }
     }
@@ -180,7 +180,7 @@ fn is_reported(performed: &Performed<'_>) -> bool {
     is_pushable && deliveries.all(|delivery| delivery.result.is_ok())
 }
 
-/// Says on stderr what went wrong besides the outcome.
+/// Warns on stderr of problems besides the outcome.
 fn warn(job: &Job, gateways: &[Gateway], performed: &Performed<'_>) {
     let Performed {
         push,

@@ -11,7 +11,7 @@ use crate::push::{Delivery, Gateway};
 use crate::run::{Outcome, Performed};
 use metricsjob_metrics::{Family, GroupingKey, Value, series_name, unix_seconds};
 
-/// All that there is to tell about a run.
+/// Data for the summary of a run.
 pub struct Summary<'a> {
     pub job: &'a Job,
     pub key: &'a GroupingKey,
@@ -20,7 +20,7 @@ pub struct Summary<'a> {
 }
 
 impl Summary<'_> {
-    /// For people. `status_command` is what shows a gateway's groups.
+    /// Summary for people. `status_command` returns the command that shows a gateway's groups.
     pub fn text(&self, status_command: impl Fn(&Gateway) -> String) -> String {
         let run = &self.performed.run;
         let mut text = format!("{}\n", self.head());

@@ -176,7 +176,7 @@ pub fn main(args: ServeArgs) -> anyhow::Result<u8> {
         .enable_all()
         .build()
         .context("could not start the threads that serve")?;
-    // Before anything can run that they would end, or anybody is served.
+    // Before any run that they would end, and before any client is served.
     let mut signals = {
         let _context = runtime.enter();
         ServeSignals::catch()?
@@ -285,7 +285,7 @@ struct ServeEnd<'a> {
     grace: Duration,
     signals: &'a mut ServeSignals,
     gateway_is_lost: &'a Notify,
-    /// Set once somebody has asked twice.
+    /// Set once the end was requested twice.
     is_cut_short: &'a AtomicBool,
 }
 
@@ -351,7 +351,7 @@ impl ServeSignals {
         }
     }
 
-    /// Waits for what ends the server, and returns what it is. Until then, each SIGHUP has the job files read again.
+    /// Waits for a reason to end the server, and returns it. Until then, each SIGHUP has the job files read again.
     async fn wait_for_end(
         &mut self,
         app: &Arc<ServeApp>,
@@ -369,7 +369,7 @@ impl ServeSignals {
                 return reason;
             }
             let app = Arc::clone(app);
-            // What fails is logged, and changes nothing.
+            // A failure is logged, and changes nothing.
             let _ = spawn_blocking(move || app.reload()).await;
         }
     }

@@ -20,7 +20,7 @@ pub struct Job {
     /// Name of the job for `run`: the file's name without `.toml`.
     pub name: String,
     pub description: Option<String>,
-    /// True if it is there to be looked at, and what it reports is made up.
+    /// True if it is a demonstration, whose reports are made up.
     pub is_demo: bool,
     /// The `job` label of its grouping key; not empty.
     pub job: String,

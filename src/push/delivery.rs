@@ -305,7 +305,7 @@ impl<'a> Courier<'a> {
         }
     }
 
-    /// Pushes what is in no outbox, in its turn as far as the outbox can be read.
+    /// Delivers a push that is in no outbox, in its turn as far as the outbox can be read.
     fn deliver_unkept(&self, push: &Push, state: &mut LazyState, until: Instant) -> Delivery {
         Delivery {
             result: self
@@ -322,8 +322,8 @@ impl<'a> Courier<'a> {
         }
     }
 
-    /// Another process has the group's lock, and has delivered this one too; or it has it for so long that
-    /// there is no time left, and it will look once more for what waits.
+    /// Outcome where another process has the group's lock: it has delivered this entry too; or it has had the lock for
+    /// so long that there is no time left, and it will look once more for waiting entries.
     fn leave_to_others(&self, push: &Push, id: i64, state: &mut LazyState) -> Delivery {
         let mut delivery = self.fate(push, id, Drained::default(), state);
         if delivery.result.is_err() {

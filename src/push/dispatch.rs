@@ -72,8 +72,8 @@ impl<'a> Dispatch<'a> {
             .collect()
     }
 
-    /// Delivers what else waits for the gateways that have taken or rejected the push of `deliveries`, and
-    /// tells them how pushing goes. Another gateway is in trouble, and is left alone.
+    /// Delivers the other entries that wait for the gateways that have taken or rejected the push of `deliveries`,
+    /// and sends them the statistics of pushing. Any other gateway is in trouble, and is left alone.
     pub fn finish(&self, deliveries: &mut [Delivery], state: &mut LazyState, until: Instant) {
         let to_do: Vec<Left> = deliveries.iter().map(to_do).collect();
         let is_done = |left: &Left| !left.is_anything_waiting && !left.are_stats_due;
@@ -113,7 +113,7 @@ impl<'a> Dispatch<'a> {
             .collect()
     }
 
-    /// Pushes to each gateway what need not be kept. Returns the first error.
+    /// Pushes to each gateway a push that need not be kept. Returns the first error.
     pub fn push_unkept(&self, push: &Push, state: &mut LazyState) -> Result<(), GatewayError> {
         let until = self.until();
         let results = self.each(state, |_, courier, state| {

@@ -114,8 +114,8 @@ impl WaitingGroup<'_> {
         }
     }
 
-    /// Delivers what the gateway takes of `push`, which is the entry `id` and was refused by `whole`. What it
-    /// refuses stays as a rejected entry. Returns whether the gateway can take more.
+    /// Delivers the families of `push` that the gateway takes; `push` is the entry `id` and was refused with the error
+    /// `whole`. The refused families stay as a rejected entry. Returns whether the gateway can take more.
     fn deliver_parts(
         &self,
         push: &Push,
@@ -189,7 +189,7 @@ impl WaitingGroup<'_> {
         }
     }
 
-    /// Notes what became of the entries `ids`.
+    /// Notes the outcome of the entries `ids`.
     fn settle(
         &self,
         ids: &[i64],

@@ -27,7 +27,7 @@ pub enum Gateway {
     Http(GatewayUrl, Box<Connection>),
 }
 
-/// A gateway that did not do what it should.
+/// Failure of a request to a gateway.
 #[derive(Debug, thiserror::Error)]
 pub enum GatewayError {
     #[error(transparent)]
@@ -142,7 +142,7 @@ impl GatewayError {
         }
     }
 
-    /// Returns true if the gateway did not take it because of who sent it. See [`HttpError::is_of_sender`].
+    /// Returns true if the gateway did not take it because of its sender. See [`HttpError::is_of_sender`].
     pub fn is_of_sender(&self) -> bool {
         self.http().is_some_and(HttpError::is_of_sender)
     }
@@ -235,7 +235,7 @@ impl Gateway {
     }
 
     /// Deletes the group of exactly this key. Returns whether there was one, where that is known: a
-    /// Pushgateway does not tell.
+    /// Pushgateway does not report it.
     pub fn delete(&self, key: &GroupingKey) -> Result<Option<bool>, GatewayError> {
         match self {
             Gateway::Embedded(dir) => embedded::delete(dir, key),

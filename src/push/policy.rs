@@ -18,7 +18,7 @@ pub struct DeliveryPolicy {
 }
 
 impl Default for DeliveryPolicy {
-    /// The retry window is what a job can wait without anybody noticing: a reset connection or a proxy
+    /// The retry window is a wait of the job that is too short to be noticed: a reset connection or a proxy
     /// that reloads is over by then. A gateway that is down is not, so more would only hold the job up;
     /// the outbox has the report, and the next run brings it.
     fn default() -> Self {
@@ -32,7 +32,7 @@ impl Default for DeliveryPolicy {
     }
 }
 
-/// Longer than anybody waits, and not too long for a clock.
+/// Longer than any useful wait, and not too long for a clock.
 const FOREVER: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
 
 impl DeliveryPolicy {

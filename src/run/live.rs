@@ -85,7 +85,7 @@ impl<'a> Live<'a> {
         failure.get_or_insert(why);
     }
 
-    /// Why not all reports were delivered, and what had to be replaced of the state.
+    /// Why not all reports were delivered, and the damage of the state, if it had to be replaced.
     pub fn into_failures(self) -> (Option<String>, Option<Damage>) {
         (
             self.failure
@@ -116,7 +116,8 @@ impl<'a> Live<'a> {
         }
     }
 
-    /// Whatever the job's method is: what an earlier run reported must stay until this one's end.
+    /// Pushes by POST, regardless of the job's method: the metrics of an earlier run must stay until the end of
+    /// this one.
     fn push(
         &self,
         started_at: SystemTime,

@@ -21,7 +21,7 @@ use metricsjob_system::files;
 /// How many names other users can take before us.
 const MAX_TAKEN: u32 = 16;
 
-/// How often it is looked whether a lock is free.
+/// How often we check whether a lock is free.
 const TICK: Duration = Duration::from_millis(50);
 
 /// The lock of a job and its grouping key, held. The kernel frees it when this process ends, however
@@ -137,8 +137,8 @@ impl Drop for Lock {
 
 /// The directory for the locks of `state_dir` where the state cannot be written.
 ///
-/// It is this user's alone, so that nobody else can hold our locks, and does not depend on who started the run: a
-/// cron job has no `XDG_RUNTIME_DIR`, and must find the locks of what was started by hand.
+/// It belongs to this user alone, so that no other user can hold our locks, and does not depend on how the run was
+/// started: a cron job has no `XDG_RUNTIME_DIR`, and must find the locks of runs that were started by hand.
 fn substitute(state_dir: &Path) -> io::Result<PathBuf> {
     let user = Uid::effective();
     let temporary = env::temp_dir();
@@ -200,7 +200,7 @@ fn holder(path: &Path) -> Option<Holder> {
     serde_json::from_str(&text).ok()
 }
 
-/// The job's name as far as it can stand in a file name, and what tells keys apart.
+/// The job's name as far as it can stand in a file name, and a hash that distinguishes keys.
 fn file_name(key: &GroupingKey) -> String {
     let plain = |c: char| {
         if c.is_ascii_alphanumeric() || "-_.".contains(c) {

@@ -1,10 +1,11 @@
-//! Running a job, and what there is to report about it.
+//! Running a job, and its report.
 //!
-//! It may use [`crate::job`], [`crate::push`], [`metricsjob_system::files`], [`metricsjob_state`] and [`metricsjob_metrics`].
+//! It may use [`crate::job`], [`crate::push`], [`metricsjob_system::files`], [`metricsjob_state`] and
+//! [`metricsjob_metrics`].
 //!
-//! - [`perform`](perform()): one run from the wait for its turn to its report, which is what the
-//!   command line does. Who has several at a time does [`take_turn`] for each, in a thread of its own, and
-//!   then [`conclude`].
+//! - [`perform`](perform()): one run from the wait for its turn to its report, as the command line does it. A
+//!   caller with several runs at a time calls [`take_turn`] for each, in a thread of its own, and then
+//!   [`conclude`].
 //! - [`run`](run()): the run itself, of one or more attempts; `command` and `builtin` are one
 //!   attempt each.
 //! - [`Outcome`], [`Usage`]: how it ended, what it used.
@@ -112,7 +113,7 @@ impl Run {
     }
 }
 
-/// Learns what happens during a run. Each method does nothing by default.
+/// Observer of the events of a run. Each method does nothing by default.
 pub trait Observer {
     /// The first attempt begins.
     fn begins(&self, _at: SystemTime) {}
@@ -176,7 +177,7 @@ pub fn run(
     };
 
     if let Work::Command(_) = job.work {
-        // Before anybody learns that the run has begun; without it, the attempt will fail and tell.
+        // Before the observer learns that the run has begun; if it fails, the attempt will fail and report that.
         let _ = signals.pass();
     }
     let (started_at, start) = (SystemTime::now(), Instant::now());

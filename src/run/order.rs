@@ -27,7 +27,7 @@ pub struct RunSpec<'a> {
 pub enum Reporting {
     /// It is recorded in the history and pushed.
     Push,
-    /// It is recorded in the history, and put into the outbox, from where somebody else delivers it.
+    /// It is recorded in the history, and put into the outbox, from where another thread or process delivers it.
     Enqueue,
     /// It is recorded in the history only.
     Record,

@@ -60,7 +60,7 @@ pub fn perform<'a>(
     observer: &dyn Observer,
 ) -> Result<Performed<'a>, PerformError> {
     let mut state = match (&order.job.work, order.reporting) {
-        // A command has a processor of its own; what a built-in does would only be disturbed.
+        // A command has a processor of its own; a built-in would only be disturbed.
         (Work::Command(_), Reporting::Push | Reporting::Record) => {
             LazyState::opening(order.state_dir)
         }
@@ -255,7 +255,7 @@ pub struct Concluded {
     pub entries: Option<Vec<i64>>,
 }
 
-/// Records a run, and puts its report into the outbox, in one step: whatever is seen as finished is also
+/// Records a run, and puts its report into the outbox, in one step: a run that is seen as finished is also
 /// reported, even if this process ends here. `gateways` are named as the outbox names them.
 pub fn conclude(
     order: &RunSpec<'_>,

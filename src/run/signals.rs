@@ -1,4 +1,4 @@
-//! The signals that a run gets, and what becomes of them.
+//! The signals that a run gets, and their handling.
 
 use std::io::{self, PipeReader, PipeWriter, Read, Write};
 use std::iter;
@@ -104,7 +104,7 @@ impl Signals {
     }
 
     /// From now on holds back the first signal that asks this process to end, so that a run can be
-    /// cleaned up and reported. A second one does what it does by default.
+    /// cleaned up and reported. A second one has its default effect.
     pub fn hold(&self) {
         self.shared.is_passing.store(false, Ordering::Relaxed);
         if self.is_told {
@@ -165,13 +165,13 @@ impl Signals {
         Ok(())
     }
 
-    /// Waits for signals until `timeout` is over, without one for ever. It returns at once with what
-    /// has come since the last call, and may return early with nothing.
+    /// Waits for signals until `timeout` is over, without one for ever. It returns at once with the signals
+    /// that have come since the last call, and may return early with none.
     pub fn wait(&self, timeout: Option<Duration>) -> Vec<ReceivedSignal> {
         self.wait_beside(timeout, iter::empty())
     }
 
-    /// The same, but returns when one of `others` can be read, too.
+    /// Waits like [`wait`](Self::wait), but returns when one of `others` can be read, too.
     pub fn wait_beside<'a>(
         &'a self,
         timeout: Option<Duration>,

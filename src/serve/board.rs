@@ -1,4 +1,4 @@
-//! All that is known: jobs, what waits, what runs, and what was.
+//! State of the scheduler: jobs, and the runs that wait, are in progress, or are over.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, HashMap, VecDeque};

@@ -108,7 +108,7 @@ fn deliver(scheduler: &Scheduler, place: usize, is_ending: &AtomicBool, stop: St
     }
 }
 
-/// Counts what was delivered; returns why not all of it was.
+/// Counts delivered reports; returns why not all of them were delivered.
 fn count(
     scheduler: &Scheduler,
     courier: &Courier<'_>,

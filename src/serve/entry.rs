@@ -45,7 +45,7 @@ pub struct JobEntry {
     /// How many runs ended so, in the order of [`Outcome::NAMES`].
     pub outcomes: [u64; Outcome::NAMES.len()],
     pub durations: Durations,
-    /// How many due times went by while nobody could start it.
+    /// Number of due times that went by while no server could start it.
     pub missed: u64,
     pub series: RunSeries,
     /// The numbers and durations of its runs as metrics.
@@ -143,14 +143,14 @@ impl JobEntry {
         self.uniform = Arc::new(uniform);
     }
 
-    /// Returns true if what the run reports is called as it is since the job file was last read: else it would stay beside
-    /// that for ever.
+    /// Returns true if the run reports with the job's current prefix and grouping key. With those from before the job
+    /// file was last read, its metrics would stay beside the current ones for ever.
     pub fn shows(&self, request: &RunRequest) -> bool {
         let key = request.job.key(Vec::new());
         request.job.prefix == self.job.prefix && key.is_ok_and(|key| key == self.key)
     }
 
-    /// Shows what a run reported.
+    /// Takes the report of a run into the metrics.
     pub fn report(&mut self, key: &GroupingKey, method: Method, families: Vec<Family>) {
         let name = &self.job.name;
         self.series.report(name, key, method, families, is_uniform);

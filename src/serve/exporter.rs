@@ -204,7 +204,7 @@ impl NamedFamily for RenderedFamily {
     }
 }
 
-/// Families by their names. Jobs know nothing of each other: of what does not fit together, the first stays.
+/// Families by their names. Jobs know nothing of each other: of families that conflict, the first stays.
 struct MergedFamily<F> {
     families: Vec<F>,
     places: HashMap<String, usize>,
@@ -251,7 +251,7 @@ impl<F: NamedFamily> MergedFamily<F> {
         self.ours = self.families.len();
     }
 
-    /// Without families of jobs whose series are called like those of another family.
+    /// The families, without those of jobs whose series have names of another family's series.
     fn into_sorted(self) -> Vec<F> {
         let kind_of = |name: &str| Some(self.families[*self.places.get(name)?].kind());
         let collides = |family: &F| {

@@ -1,4 +1,4 @@
-//! When a job runs next, and what becomes of the due times that went by.
+//! The next run of a job, and the handling of due times that went by.
 
 use std::time::{Duration, SystemTime};
 
@@ -94,8 +94,8 @@ pub fn after_correction(
     }
 }
 
-/// Returns true if a due time went by between a run that began at `last_run` and `now`, when nobody was there to see
-/// it.
+/// Returns true if a due time went by between a run that began at `last_run` and `now`, while no server was there to
+/// notice it.
 pub fn went_by(plan: &Plan, last_run: SystemTime, now: SystemTime) -> bool {
     let due = plan.schedule.next_after(last_run);
     due.is_some_and(|due| due + TOLERANCE < now)

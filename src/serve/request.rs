@@ -10,7 +10,7 @@ use metricsjob_metrics::GroupingKey;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Trigger {
     Schedule,
-    /// One for all due times that went by while nobody could start it.
+    /// One run for all due times that went by while no server could start it.
     Missed,
     Http,
 }

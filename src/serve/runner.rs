@@ -48,7 +48,7 @@ pub struct Runner {
 /// A run that is over, and recorded if that was possible.
 pub struct Settled {
     pub run: RecordedRun,
-    /// How its report changes what is shown.
+    /// Change of the shown metrics by its report.
     pub report: Option<(Method, Vec<Family>)>,
 }
 
@@ -102,7 +102,7 @@ impl Runner {
         &self.bells
     }
 
-    /// Reads what is in the state. It may take a while.
+    /// Reads from the state. It may take a while.
     pub fn read<T>(
         &self,
         read: impl FnOnce(&mut State) -> Result<T, StateError>,
@@ -174,8 +174,8 @@ impl Runner {
         }
     }
 
-    /// Records the run, and has its report delivered. What cannot be put into the outbox is delivered here, unless
-    /// `stop` is wanted; without it, it is not.
+    /// Records the run, and has its report delivered. A report that cannot be put into the outbox is delivered here,
+    /// unless `stop` is wanted; without `stop` it is not.
     fn conclude(&self, order: &RunSpec<'_>, turn: RunTurn, stop: Option<Stop>) -> Settled {
         point("conclude");
         let RunTurn {

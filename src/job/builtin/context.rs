@@ -88,7 +88,7 @@ impl<'a> Context<'a> {
     }
 
     /// A new gauge with the labels `labels`, 0 so far. `name` is its full name, without the prefix:
-    /// for metrics that are called the same in all jobs.
+    /// for metrics that have the same name in all jobs.
     pub fn labelled_gauge(
         &self,
         name: &str,

@@ -28,7 +28,7 @@ pub trait Builtin: Sync {
 
 /// A built-in that has its parameters.
 pub trait Task {
-    /// Does the work. What it registered in `context` is reported, also when it fails.
+    /// Does the work. Metrics that it registered in `context` are reported, also when it fails.
     fn run(&mut self, context: &Context<'_>) -> Result<(), TaskError>;
 }
 

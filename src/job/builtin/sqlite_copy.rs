@@ -24,7 +24,7 @@ pub struct Copied {
     pub bytes: u64,
 }
 
-/// Why there is no new copy. What stood at the destination stands there still.
+/// Why there is no new copy. The destination is unchanged.
 #[derive(Debug, thiserror::Error)]
 pub enum CopyError {
     #[error("could not read the source {path}: {source}")]
@@ -149,8 +149,8 @@ pub fn copy(
     Ok(Copied { rows, bytes })
 }
 
-/// Where a copy is made: a directory, so that whatever SQLite puts beside the copy goes with it; in
-/// the file system of the destination, so that the copy can be renamed.
+/// Directory in which a copy is made, so that the files that SQLite puts beside the copy are removed with
+/// it; in the file system of the destination, so that the copy can be renamed.
 struct WorkDir {
     dir: TempDir,
     /// Locked for as long as the copy is made.
@@ -161,7 +161,7 @@ impl WorkDir {
     const PREFIX: &str = ".metricsjob-backup-";
     const LOCK: &str = "lock";
 
-    /// A new one in `parent`. What killed processes left there is removed.
+    /// A new one in `parent`. Directories that killed processes left there are removed.
     fn new(parent: &Path) -> io::Result<Self> {
         for entry in fs::read_dir(parent)?.flatten() {
             let name = entry.file_name();
@@ -210,7 +210,7 @@ fn check_source(path: &Path) -> Result<fs::Metadata, CopyError> {
     }
 }
 
-/// The file that is to be replaced: what `dest` is a link to, if it is one.
+/// The file that is to be replaced: the target of `dest`, if that is a link.
 fn resolve(dest: &Path, source_file: &fs::Metadata, source: &Path) -> Result<PathBuf, CopyError> {
     let failed = |source| CopyError::Dest {
         path: dest.to_owned(),

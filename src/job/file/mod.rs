@@ -76,7 +76,7 @@ impl fmt::Display for JobFileError {
     }
 }
 
-/// Reads a job file. `shown` is how messages name it, `name` what the job is called.
+/// Reads a job file. `shown` is its path for messages, `name` the name of the job.
 ///
 /// # Errors
 ///
@@ -105,7 +105,7 @@ pub fn parse(
     }
 }
 
-/// The keys that say what runs, as far as they were given.
+/// Keys for the work of the job, as far as they were given.
 #[derive(Default)]
 struct WorkKeys {
     builtin: Option<(Span, Option<String>)>,

@@ -1,4 +1,4 @@
-//! A command's output that goes to nobody but those who read along.
+//! A command's output that is only read along, and not passed on.
 
 use std::io::{self, PipeReader, Read};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -21,7 +21,7 @@ pub struct Capture {
 }
 
 impl Capture {
-    /// Shows to `watch` what is written to the end of a pipe that is returned.
+    /// Shows to `watch` all data that is written to the returned end of a pipe.
     pub fn start(watch: Watch) -> io::Result<(Self, io::PipeWriter)> {
         let (source, end) = io::pipe()?;
         fcntl(&source, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;

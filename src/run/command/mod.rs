@@ -1,9 +1,10 @@
 //! One attempt of a command.
 //!
-//! - `sigpipe`: what SIGPIPE was set to when this process began.
-//! - `processes`: starting it, signals to all that comes from it, its end and its usage; `lineage`: what comes from it.
-//! - `output`: its output on the way to ours; `capture`: the same, if it goes nowhere.
-//! - `watch`: those who read it along; `rewritten`, `tail`: its lines, and the last of them.
+//! - `sigpipe`: the disposition of SIGPIPE when this process began.
+//! - `processes`: starting it, signals to all its processes, its end and its usage; `lineage`: finds the processes
+//!   that come from it.
+//! - `output`: its output on the way to ours; `capture`: its output, if it is not passed on.
+//! - `watch`: the readers of its output; `rewritten`, `tail`: its lines, and the last of them.
 
 mod capture;
 mod lineage;
@@ -45,7 +46,7 @@ use crate::job::metric_rule::OutputStream;
 use crate::job::{Command, Policy};
 use crate::push::secrets::withheld;
 
-/// The variables of an attempt that tell its processes from all others.
+/// Variables of an attempt that distinguish its processes from all others.
 pub const ATTEMPT_VARIABLE: &str = "METRICSJOB_ATTEMPT";
 pub const RUN_VARIABLE: &str = "METRICSJOB_RUN_ID";
 const TAG: [&str; 2] = [RUN_VARIABLE, ATTEMPT_VARIABLE];
@@ -242,7 +243,7 @@ impl Running {
                     Some(give_up_at)
                 }
             };
-            // The last ones may not be children of ours, so that nothing tells of their end.
+            // The last ones may not be children of ours, so that nothing reports their end.
             let next = match end {
                 Some(_) if self.processes.is_group_alive() => Some(now + TICK),
                 Some(_) => Some(now + WALK),

@@ -41,7 +41,7 @@ pub struct Processes {
     blindness: Option<io::Error>,
 }
 
-/// How often it is looked for more of them while new ones are found.
+/// Limit of the searches for more of them while new ones are found.
 const MAX_WALKS: usize = 20;
 
 /// The leaders that have not been waited for, of processes among others.
@@ -80,14 +80,14 @@ impl Processes {
                 });
             }
         }
-        // What outlives its parent comes to us and not to init, so that it is found in `/proc` as
+        // A process that outlives its parent comes to us and not to init, so that it is found in `/proc` as
         // ours and does not stay as a zombie where there is no init. Old kernels cannot.
         let _ = prctl::set_child_subreaper(true);
-        // It is waited for by `reap`, because `Child` does not tell the usage.
+        // It is waited for by `reap`, because `Child` does not return the usage.
         let (leader, leader_fd) = if !are_among_others {
             (command.spawn()?.id() as i32, None)
         } else {
-            // What looks for orphans meanwhile would take it for one.
+            // A search for orphans meanwhile would take it for one.
             let _birth = BIRTHS.read().unwrap_or_else(PoisonError::into_inner);
             let leader = command.spawn()?.id() as i32;
             leaders().insert(leader);
@@ -136,13 +136,13 @@ impl Processes {
         }
     }
 
-    /// Sends `signal`, by which they are to end, to all of them: to the process group first, then to whatever has left
-    /// it.
+    /// Sends `signal`, by which they are to end, to all of them: to the process group first, then to those that have
+    /// left it.
     pub fn end(&mut self, signal: Signal) {
         if !self.shares_our_group {
             let _ = killpg(self.leader, signal);
         }
-        // What is stopped can bring forth nothing more while it is looked for.
+        // A stopped process cannot start others during the search.
         let first = match signal {
             Signal::SIGKILL => Signal::SIGSTOP,
             signal => signal,
@@ -238,8 +238,8 @@ impl Processes {
     }
 }
 
-/// Takes notice of the end of a child that nobody waits for: one that outlived its parent, and came to us
-/// because we are its subreaper or the init of a container. Returns how many there were.
+/// Reaps children that no thread waits for: they outlived their parents, and came to us because we are their
+/// subreaper or the init of a container. Returns how many there were.
 ///
 /// For a process that starts commands among others.
 pub fn reap_orphans() -> usize {
@@ -264,7 +264,8 @@ pub fn reap_orphans() -> usize {
 }
 
 impl Drop for Processes {
-    /// One that was given up, because not even SIGKILL ended it, has nobody else to wait for it when it ends at last.
+    /// Leaves a process that was given up, because not even SIGKILL ended it, to [`reap_orphans`]: nothing else waits
+    /// for it when it ends at last.
     fn drop(&mut self) {
         if self.are_among_others && self.end.is_none() {
             leaders().remove(&self.leader.as_raw());

@@ -66,7 +66,7 @@ enum EventSeries {
 }
 
 impl Collector {
-    /// A collector that knows what `rules` say about metrics, and shows no one of our `secrets`.
+    /// A collector that knows the metrics of `rules`, and shows none of our `secrets`.
     pub fn new(rules: &[MetricRule], secrets: Secrets) -> Self {
         let mut collector = Collector {
             secrets,
@@ -209,7 +209,7 @@ impl Collector {
         Ok(())
     }
 
-    /// A HELP or TYPE line, or a comment that says nothing.
+    /// Takes a HELP or TYPE line, or a comment, which is ignored.
     fn comment(&mut self, line: &str) -> Result<(), String> {
         let mut words = line.trim_start_matches([' ', '\t', '#']).split([' ', '\t']);
         let line = match words.next() {
@@ -315,7 +315,7 @@ impl Collector {
         Ok(())
     }
 
-    /// The histogram or summary that lines called `name` belong to, and what they say of it.
+    /// The histogram or summary that lines named `name` belong to, and the part of it that they give.
     fn part_of(&self, name: &str) -> Option<(String, EventPart)> {
         let kind = |name: &str| self.families.get(name).and_then(|draft| draft.kind);
         if kind(name) == Some(Kind::Summary) {

@@ -121,7 +121,7 @@ impl MetricsFile {
         if unread > 0 && self.left == 0 {
             return Err(ReadError::TooLarge(unread));
         }
-        // Of a line that is cut off nobody knows what it would have said.
+        // The content of a line that was cut off is unknown.
         if is_final && !self.line.is_empty() {
             self.end_line(&mut each);
         }

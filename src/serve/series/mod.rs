@@ -1,6 +1,6 @@
 //! The metrics that jobs reported last, rendered as a scrape shows them.
 //!
-//! - [`uniform`]: those that are called the same for all jobs; `durations` is the histogram among them.
+//! - [`uniform`]: those that have the same names for all jobs; `durations` is the histogram among them.
 //! - [`lag`]: how late runs began.
 
 pub mod durations;
@@ -65,8 +65,8 @@ impl ShownFamily {
 }
 
 impl RunSeries {
-    /// Does with a report what a gateway does: a PUT replaces what was reported for the key, a POST the
-    /// families of the same name. Families for which `is_ours` holds are left out.
+    /// Applies a report as a gateway does: a PUT replaces all families of the key, a POST the families of
+    /// the same name. Families for which `is_ours` holds are left out.
     pub fn report(
         &mut self,
         job: &str,

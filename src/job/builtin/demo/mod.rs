@@ -1,4 +1,4 @@
-//! The demos: jobs whose metrics are random and look like a shop's, to see what is made of them.
+//! The demos: jobs whose metrics are random and look like a shop's, to try out reports and dashboards.
 //!
 //! - `orders`: counters of orders and revenue.
 //! - `satisfaction`: a histogram of scores.
@@ -59,8 +59,8 @@ impl Simulation {
         })
     }
 
-    /// Does `step` again and again, spread over the time that the run takes. `phase` is what the steps
-    /// are called, `failure` what goes wrong in a run that fails.
+    /// Does `step` repeatedly, spread over the time that the run takes. `phase` is the name of the steps,
+    /// `failure` the message of a run that fails.
     fn run(
         &self,
         context: &Context<'_>,
