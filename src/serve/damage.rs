@@ -10,8 +10,8 @@ pub fn tell_damage(state: &mut LazyState) {
     }
 }
 
-/// Brings the log of `state` into the database if it is long, and logs which rows were dropped to keep it below
-/// `limit` bytes.
+/// Brings the log of `state` into the database if it is long, and logs what was dropped because both were larger
+/// than `limit` bytes.
 pub fn shorten_log(state: &mut LazyState, limit: u64) {
     if let Some(pruned) = state.shorten_log(limit) {
         tracing::warn!(err = %pruned, "the state is full");

@@ -198,7 +198,7 @@
     return { refusal: reason || `the server refused (${answer.status}).` };
   }
 
-  // Gets a run from the server: undefined if the server cannot be reached now, null if there is no such run.
+  // Gets a run from the server: undefined if it does not respond properly now, null if there is no such run.
   async function ask(id) {
     const { runs } = document.querySelector("main").dataset;
     try {
