@@ -1,4 +1,4 @@
-//! Which error ends with which exit code.
+//! Exit codes of errors.
 
 use std::fmt;
 use std::io;
@@ -9,7 +9,7 @@ use crate::push::GatewayError;
 
 pub const SUCCESS: u8 = 0;
 
-/// Whatever has no code of its own.
+/// Any error without a code of its own.
 pub const FAILURE: u8 = 1;
 
 /// Wrong usage or a bad job file; nothing has run and nothing was sent.

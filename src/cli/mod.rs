@@ -70,7 +70,7 @@ Exit codes: the job's own (128+n for signal n, 124 it took too long, 126 not exe
 found); 2 wrong usage or bad job file, before anything runs; 69 push, delete, status or outbox flush
 could not do it at the gateway, or run and exec with --require-push; 1 anything else.";
 
-// Only the subcommand that is called is set up: the others are known by what is said of them here.
+// Only the subcommand that is called is set up: the others are known by their descriptions here.
 #[derive(Subcommand)]
 #[command(defer = true)]
 enum CliCommand {
@@ -126,7 +126,7 @@ fn ignore_empty_variables() {
     }
 }
 
-/// Does what the command line says; the result is the process's exit code.
+/// Runs the command line; the result is the process's exit code.
 pub fn main() -> u8 {
     // A heap for each thread would take longer to set up and to give back than the few allocations of our
     // second thread can gain.

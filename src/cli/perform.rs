@@ -75,7 +75,7 @@ pub struct PerformArgs {
     output: OutputArgs,
 }
 
-/// How much is said about a run when it is over.
+/// How much is printed about a run when it is over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Talk {
     /// The result of the run.
@@ -228,7 +228,7 @@ fn progress(quiet: bool) -> Box<dyn Progress> {
     }
 }
 
-/// Says on stderr that an attempt is followed by another one.
+/// Prints to stderr that an attempt is followed by another one.
 struct Notices<'a> {
     job: &'a Job,
     quiet: bool,

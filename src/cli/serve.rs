@@ -1,4 +1,4 @@
-//! `metricsjob serve`: run jobs by their schedules, and show what happened.
+//! `metricsjob serve`: run jobs by their schedules, and show their results.
 
 use std::env;
 use std::io;
@@ -343,7 +343,7 @@ impl ServeSignals {
         })
     }
 
-    /// The name of the next signal that asks for the end.
+    /// Waits for the next signal that asks for the end, and returns its name.
     async fn next_ending(&mut self) -> &'static str {
         tokio::select! {
             _ = self.terminate.recv() => "SIGTERM",
@@ -423,9 +423,9 @@ impl Threads {
         })
     }
 
-    /// Delivers and pushes what is left, and waits for that.
+    /// Delivers and pushes the remaining reports and metrics, and waits for that.
     fn end(self) {
-        // It does not panic: what does in it is started again.
+        // It does not panic: the scheduler is restarted after a panic.
         let _ = self.scheduler.join();
         self.delivery.end();
         Periodic::end(self.publications);

@@ -35,7 +35,7 @@ pub struct Job {
     pub policy: Policy,
     /// When it runs by itself; `None` if it only runs on request.
     pub plan: Option<Plan>,
-    /// Not part of the plan, because a run can be asked for at any time.
+    /// Not part of the plan, because a run can be requested at any time.
     pub overlap: Overlap,
     /// Rules for the job's own metrics, known before it runs.
     pub metrics: Vec<MetricRule>,

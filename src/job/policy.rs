@@ -8,13 +8,13 @@ use metricsjob_client::Backoff;
 /// How a job is run and reported, besides what it runs.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Policy {
-    /// How long an attempt may take; `None` for as long as it likes.
+    /// How long an attempt may take; `None` for no limit.
     pub timeout: Option<Duration>,
     /// How long after the timeout's SIGTERM the SIGKILL follows.
     pub kill_after: Duration,
     /// How many bytes of the job's metrics file are read, over all attempts.
     pub metrics_limit: usize,
-    /// How often it is tried again when an attempt does not succeed.
+    /// Number of retries when an attempt does not succeed.
     pub retries: u32,
     pub backoff: Backoff,
     pub lock: LockPolicy,

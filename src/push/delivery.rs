@@ -1,4 +1,4 @@
-//! One push, by way of the outbox: whatever fails, it is delivered or kept.
+//! One push, by way of the outbox, so that it is delivered or kept in spite of failures.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -58,7 +58,7 @@ pub enum Kept {
 pub struct Flushed {
     pub delivered: u64,
     pub rejected: u64,
-    /// How many wait still.
+    /// Number of entries that still wait.
     pub waiting: u64,
     /// Why the gateway has rejected entries, or parts of them.
     pub rejections: Vec<GatewayError>,
@@ -106,7 +106,7 @@ impl<'a> Courier<'a> {
         self.client.name()
     }
 
-    /// Delivers `push`, which is `entry` in the outbox, after what else waits there for its group. Without
+    /// Delivers `push`, which is `entry` in the outbox, after the other entries that wait for its group. Without
     /// an entry, because the state could not be written, it is just pushed.
     pub fn deliver(
         &self,
@@ -142,8 +142,8 @@ impl<'a> Courier<'a> {
         }
     }
 
-    /// Pushes what need not be kept, after what waits for its group: it would otherwise be overwritten by
-    /// that later.
+    /// Pushes a push that need not be kept, after the entries that wait for its group, which would otherwise
+    /// overwrite it later.
     pub fn push_unkept(
         &self,
         push: &Push,
@@ -163,8 +163,8 @@ impl<'a> Courier<'a> {
         self.just_push(push, state, until)
     }
 
-    /// Delivers what waits for the gateway, the oldest first, but for groups that others are delivering to.
-    /// Ends when the gateway cannot be reached, or when it is stopped.
+    /// Delivers the entries that wait for the gateway, the oldest first, but for groups that others are delivering
+    /// to. Ends when the gateway cannot be reached, or when it is stopped.
     ///
     /// `until` is called for each group, for the time by which it must be done.
     pub fn flush(
@@ -208,7 +208,7 @@ impl<'a> Courier<'a> {
         Ok(flushed)
     }
 
-    /// Delivers all that waits for the gateway, as long as it takes what it gets. Waits for others that are
+    /// Delivers all entries that wait for the gateway, for as long as it takes them. Waits for others that are
     /// delivering too.
     pub fn flush_all(&self, state: &mut LazyState) -> Result<Flushed, StateError> {
         let deadline = self.policy.deadline;
@@ -236,7 +236,7 @@ impl<'a> Courier<'a> {
         }
     }
 
-    /// Tells the gateway how pushing goes. Nobody waits for it, and nothing is kept.
+    /// Sends the gateway the statistics of pushing. No caller depends on the result, and nothing is kept.
     pub fn report_itself(&self, state: &mut LazyState, until: Instant) {
         let left = until.saturating_duration_since(Instant::now());
         if !self.policy.self_metrics || !self.client.is_http() || left.is_zero() {

@@ -21,7 +21,7 @@ pub struct Dispatch<'a> {
 }
 
 impl<'a> Dispatch<'a> {
-    /// To make it takes some time of its own, before there is anything to push.
+    /// Creates a client for each gateway. That takes a while, so it is done before there is anything to push.
     pub fn new(
         gateways: &'a [Gateway],
         state_dir: &'a Path,
@@ -98,7 +98,7 @@ impl<'a> Dispatch<'a> {
         }
     }
 
-    /// Delivers all that waits for each gateway.
+    /// Delivers all entries that wait for each gateway.
     pub fn flush(&self, state: &mut LazyState) -> Vec<Result<Flushed, GatewayError>> {
         let flushed = self.each(state, |_, courier, state| {
             let flushed = courier.flush_all(state)?;
@@ -177,7 +177,7 @@ fn to_do(delivery: &Delivery) -> Left {
         are_stats_due: false,
     };
     match &delivery.result {
-        // What the outbox cannot forget would be delivered again.
+        // Entries that cannot be removed from the outbox would be delivered again.
         _ if delivery.state_failure.is_some() => nothing,
         Ok(()) => delivery.left_there.unwrap_or(all),
         Err(undelivered) if undelivered.error.is_rejection() => all,

@@ -1,4 +1,4 @@
-//! All that waits in the outbox for one group, delivered in order.
+//! Delivery, in order, of all entries that wait in the outbox for one group.
 
 use std::borrow::Cow;
 use std::time::{Instant, SystemTime};

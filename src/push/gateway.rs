@@ -266,7 +266,7 @@ impl Gateway {
     }
 }
 
-/// Pushes to one gateway. To make it takes some time of its own, before there is anything to push.
+/// Pushes to one gateway. Creating it takes a while, so it is done before there is anything to push.
 pub struct GatewayClient {
     name: String,
     client: Transport,

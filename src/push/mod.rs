@@ -10,8 +10,8 @@
 //!   gateway, `retry` one push that is tried again; `group_lock` keeps deliveries to one group apart.
 //! - [`DeliveryPolicy`]: limits of a delivery.
 //! - [`Dispatch`]: one push to several gateways.
-//! - [`delete`]: deleting a group, with what waits for it.
-//! - [`secrets`]: secrets of this process, kept out of what others write.
+//! - [`delete`]: deletes a group, with the entries that wait for it.
+//! - [`secrets`]: secrets of this process, kept out of the output of jobs.
 //! - [`self_report`]: how pushing goes, as metrics.
 
 mod deletion;

@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 /// Limits of a delivery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DeliveryPolicy {
-    /// How long all of it may take, what else waits for the gateway included.
+    /// How long the whole delivery may take, including the other entries that wait for the gateway.
     pub deadline: Duration,
-    /// How long a push is tried again that failed for a reason that may pass, from its first failure on.
+    /// How long a push that failed for a transient reason is retried, from its first failure on.
     pub retry_window: Duration,
     /// How many entries the outbox may hold.
     pub outbox_limit: u64,

@@ -1,4 +1,4 @@
-//! Secrets of this process, kept out of what jobs write and we show or store.
+//! Secrets of this process, kept out of the output of jobs that we show or store.
 
 use std::env;
 

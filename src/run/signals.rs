@@ -108,7 +108,7 @@ impl Signals {
     pub fn hold(&self) {
         self.shared.is_passing.store(false, Ordering::Relaxed);
         if self.is_told {
-            // None is lost that nobody has waited for.
+            // A signal that was not waited for is not lost.
             for received in self.wait(Some(Duration::ZERO)) {
                 self.shared.take(received.number, false);
             }
@@ -216,7 +216,7 @@ impl Signals {
             let action = move |info: &siginfo_t| shared.handle(signal, info);
             // SAFETY: `handle` does nothing that a signal handler must not do.
             let registered = unsafe { signal_hook_registry::register_sigaction(signal, action) };
-            // The system does not refuse these; if it did, the signal would do what it always does.
+            // The system does not refuse these; if it did, the signal would have its default effect.
             drop(registered);
         }
     }

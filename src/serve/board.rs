@@ -25,7 +25,7 @@ pub struct Board {
     /// Problems of job files: each a text of one or more lines.
     pub problems: Vec<String>,
     pub queue: VecDeque<RunRequest>,
-    /// Runs that do not take place, and why: that is still to be recorded.
+    /// Skipped runs that are still to be recorded, each with the reason.
     pub skipped: VecDeque<(RunRequest, String)>,
     /// True if a thread records them.
     pub is_recording_skipped: bool,
@@ -34,7 +34,7 @@ pub struct Board {
     pub remembered: VecDeque<Arc<Finished>>,
     pub lag: Lag,
     pub window: Window,
-    /// When the scheduler last looked.
+    /// Time of the scheduler's last look at the clock.
     pub heartbeat: Instant,
     pub is_ending: bool,
     due: BinaryHeap<Reverse<Due>>,
@@ -48,7 +48,7 @@ pub struct Active {
     pub teller: Teller,
 }
 
-/// When which job is due. It is void once the job has another generation.
+/// Due time of a job. It is void once the job has another generation.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 struct Due {
     at: SystemTime,
@@ -98,7 +98,7 @@ impl Board {
         self.due.peek().map(|Reverse(due)| due.at)
     }
 
-    /// The name of a job that is due at `now`, and since when. It is to be planned anew.
+    /// Takes a job that is due at `now`: its name, and its due time. The caller must plan it anew.
     pub fn take_due(&mut self, now: SystemTime) -> Option<(String, Next)> {
         while self.next_due()? <= now {
             let Reverse(due) = self.due.pop()?;
@@ -124,7 +124,7 @@ impl Board {
         })
     }
 
-    /// Why the run cannot even wait.
+    /// Why the run is refused, if it cannot even wait.
     pub fn refusal(&self, request: &RunRequest) -> Option<Refusal> {
         let entry = self.jobs.get(&request.job.name)?;
         if self.queue.len() >= MAX_QUEUE {

@@ -31,7 +31,7 @@ pub struct JobEntry {
     pub last_due: Option<SystemTime>,
     /// Number of the current plan: due times of an older one are void.
     pub generation: u64,
-    /// Start times of its running runs, by their ids.
+    /// Start times of its runs in progress, by their ids.
     pub running: BTreeMap<String, SystemTime>,
     /// How many of its runs wait for a free slot.
     pub queued: usize,

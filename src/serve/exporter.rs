@@ -1,4 +1,4 @@
-//! All metrics that there are to show, at one moment.
+//! All metrics of the server, at one moment.
 
 use std::collections::HashMap;
 use std::sync::Arc;

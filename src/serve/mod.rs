@@ -1,8 +1,8 @@
-//! `metricsjob serve`: runs jobs by their schedules, and shows over HTTP what happened.
+//! `metricsjob serve`: runs jobs by their schedules, and shows their results over HTTP.
 //!
 //! Each run is done by the steps of [`crate::run`], in a thread of its own. It may use [`crate::run`],
-//! [`crate::push`], [`metricsjob_web`], [`metricsjob_web::observe`], [`metricsjob_web::page`], [`crate::job`], [`metricsjob_state`] and
-//! [`metricsjob_metrics`].
+//! [`crate::push`], [`metricsjob_web`], [`metricsjob_web::observe`], [`metricsjob_web::page`], [`crate::job`],
+//! [`metricsjob_state`] and [`metricsjob_metrics`].
 //!
 //! - [`Scheduler`]: starts runs. `board` is its state: the jobs that are due, and the runs that wait or are
 //!   running; `entry` the state of one job; `request` a requested run.

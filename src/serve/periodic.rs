@@ -31,7 +31,7 @@ impl Periodic {
                 rung.wait(interval);
                 // Read first: a request to end that comes during the work leads to one more round.
                 let is_last = ending.load(Relaxed);
-                // The next time may be well.
+                // The next round may succeed.
                 if let Err(message) = panics::caught(&mut work) {
                     let thread = thread::current();
                     let thread = thread.name().unwrap_or_default();
@@ -57,7 +57,7 @@ impl Periodic {
             periodic.bell.ring();
         }
         for periodic in all {
-            // It does not panic: what does in it is caught.
+            // It does not panic: panics of the work are caught.
             let _ = periodic.thread.join();
         }
     }

@@ -9,7 +9,7 @@ use crate::job::schedule::{Missed, Plan};
 /// A run that is noticed this long after it was due was missed: the server was stopped, or not there.
 const TOLERANCE: Duration = Duration::from_secs(5);
 
-/// How many due times are counted that went by.
+/// How many due times that went by are counted.
 const MAX_COUNTED: u64 = 10_000;
 
 /// A clock that was set back by less than this does not make a job run again that runs at a particular time:

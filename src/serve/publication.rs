@@ -21,7 +21,7 @@ pub struct Publication {
     gateway: String,
     client: GatewayClient,
     state: LazyState,
-    /// True if the last one failed, which is said once.
+    /// True if the last one failed, which is logged once.
     has_failed: bool,
     stop: Stop,
 }

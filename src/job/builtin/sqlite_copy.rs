@@ -176,7 +176,7 @@ impl WorkDir {
         let dir = tempfile::Builder::new()
             .prefix(Self::PREFIX)
             .tempdir_in(parent)?;
-        // Locked before it has its name, so that nobody finds it unlocked.
+        // Locked before it has its name, so that no process finds it unlocked.
         let mut lock = tempfile::NamedTempFile::new_in(dir.path())?;
         lock.as_file_mut().lock()?;
         let lock = lock.persist(dir.path().join(Self::LOCK))?;
@@ -241,7 +241,7 @@ fn resolve(dest: &Path, source_file: &fs::Metadata, source: &Path) -> Result<Pat
     Ok(dest)
 }
 
-/// Checks that nobody has `dest` open as a database, as far as files show it. Such a process would
+/// Checks that no process has `dest` open as a database, as far as files show it. Such a process would
 /// continue with the files beside it, and SQLite would apply those to the new database.
 fn check_unused(dest: &Path) -> Result<(), CopyError> {
     for suffix in BESIDE {
@@ -301,7 +301,7 @@ fn copy_and_check(
     }
     let from = Connection::open_with_flags(absolute, flags).map_err(failed)?;
     let mut to = Connection::open(copy).map_err(failed)?;
-    // Until it is renamed nobody needs it, and before that it is synced as a whole.
+    // It is not needed before it is renamed, and before that it is synced as a whole.
     to.execute_batch("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF;")
         .map_err(failed)?;
     match transfer(&from, &mut to, progress).map_err(failed)? {

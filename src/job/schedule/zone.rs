@@ -17,7 +17,7 @@ impl Zone {
         Zone(TimeZone::try_system().unwrap_or(TimeZone::UTC))
     }
 
-    /// The one of no time zone file.
+    /// UTC, which needs no time zone file.
     pub fn utc() -> Zone {
         Zone(TimeZone::UTC)
     }

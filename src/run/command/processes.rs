@@ -23,8 +23,7 @@ use crate::run::Usage;
 ///
 /// Without a terminal they are a process group of their own. On a terminal they stay in ours, so
 /// that the keys (Ctrl-C, Ctrl-Z), job control of the shell and reading from the terminal are as
-/// without us, in pipelines too; which processes they are is then read from `/proc`, as it is of those that have left
-/// the process group.
+/// without us, in pipelines too; they are then found in `/proc`, like those that have left the process group.
 pub struct Processes {
     /// The process that was started.
     leader: Pid,
@@ -212,7 +211,7 @@ impl Processes {
         left.chain(blind).collect()
     }
 
-    /// Takes notice of those that have ended; returns the end of the one that was started.
+    /// Reaps those that have ended; returns the end of the one that was started.
     pub fn reap(&mut self) -> Option<End> {
         if self.are_among_others {
             if self.end.is_none() {
@@ -277,7 +276,7 @@ fn leaders() -> MutexGuard<'static, BTreeSet<i32>> {
     LEADERS.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Takes notice of the end of the child `pid`, or of any for -1. Returns its id, 0 if none has ended, and -1
+/// Reaps the child `pid` if it has ended, or any child for -1. Returns its id, 0 if none has ended, and -1
 /// if there is none.
 fn wait4(pid: i32) -> (i32, End) {
     let mut status = 0;

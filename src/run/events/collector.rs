@@ -108,7 +108,7 @@ impl Collector {
         }
     }
 
-    /// Takes what a rule's pattern found in the output.
+    /// Takes a match of a rule's pattern in the output.
     pub fn matched(&mut self, found: &Hit<'_>) -> Result<(), String> {
         let rule = found.rule;
         let text = |bytes| String::from_utf8_lossy(bytes).into_owned();

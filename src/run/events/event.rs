@@ -72,7 +72,7 @@ impl Event {
         let mut file = files::open(path, OpenOptions::new().append(true))?;
         let written = file.write(line.as_bytes())?;
         if written < line.len() {
-            // The disk is full: what is there must not swallow the next event.
+            // The disk is full: the part that was written must not swallow the next event.
             let _ = file.write(b"\n");
             return Err(io::ErrorKind::StorageFull.into());
         }

@@ -42,7 +42,7 @@ pub fn sweep(dir: &Path) {
             }
             io::Result::Ok(())
         };
-        // What is not removed now the next run removes.
+        // Files that are not removed now are removed by the next run.
         let _ = thread::Builder::new().name("leftovers".into()).spawn(sweep);
     });
 }

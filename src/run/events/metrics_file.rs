@@ -43,7 +43,8 @@ pub enum ReadError {
 }
 
 impl MetricsFile {
-    /// Makes one in the directory for temporary files, for this user alone. What killed runs left there is removed.
+    /// Makes one in the directory for temporary files, for this user alone. Files that killed runs left there are
+    /// removed.
     ///
     /// No more than `limit` bytes will be read.
     pub fn create(limit: usize) -> io::Result<Self> {

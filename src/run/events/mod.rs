@@ -196,7 +196,7 @@ impl Events {
 }
 
 impl OutputSearch {
-    /// Takes what the command has written next.
+    /// Takes the next output of the command.
     pub fn feed(&self, bytes: &[u8]) {
         locked(&self.search).feed(bytes, |found| self.events.found(&found));
     }

@@ -7,7 +7,7 @@ use metricsjob_web::Known;
 
 /// Rules for the clients that may change something.
 pub struct Permission {
-    /// True if the command line allows it to everybody.
+    /// True if the command line allows it to every client.
     pub is_allowed: bool,
     /// True if no other machine can reach the server.
     pub is_loopback: bool,
