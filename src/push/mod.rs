@@ -1,7 +1,7 @@
 //! Getting a report to a gateway, or keeping it.
 //!
-//! It may use [`metricsjob_client`], [`metricsjob_system`], [`metricsjob_metrics`] and [`metricsjob_state`]; it knows no
-//! jobs and no runs.
+//! It may use [`metricsjob_client`], [`metricsjob_system`], [`metricsjob_metrics`] and [`metricsjob_state`]; it knows
+//! no jobs and no runs.
 //!
 //! - [`Gateway`]: where pushes go, and the other requests to it; [`GatewayClient`]: pushes to it.
 //! - `embedded`: changes of the embedded gateway.

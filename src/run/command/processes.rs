@@ -58,7 +58,7 @@ pub struct End {
 }
 
 impl Processes {
-    /// Starts `command`, which gets each of `tag` (`NAME=value`) in its environment. Among others are those of a process
+    /// Starts `command`, which gets each of `tag` (`NAME=value`) in its environment. `are_among_others` is for a process
     /// that has several at a time.
     pub fn start(
         command: &mut Command,
