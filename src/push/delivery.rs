@@ -399,7 +399,7 @@ impl<'a> Courier<'a> {
         });
         let entry = match found {
             Ok(found) => found?,
-            // Nobody knows.
+            // The outcome is unknown.
             Err(error) => return Some((id, error.into())),
         };
         let error = entry

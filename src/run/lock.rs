@@ -172,7 +172,7 @@ fn substitute(state_dir: &Path) -> io::Result<PathBuf> {
     Ok(ours.join(hex(state_dir.as_os_str().as_bytes())))
 }
 
-/// The locked file at `path`, or `None` if somebody else has it locked.
+/// The locked file at `path`, or `None` if another process or thread has it locked.
 fn try_lock(path: &Path) -> io::Result<Option<File>> {
     loop {
         let file = files::open_or_make(path, OpenOptions::new().read(true).append(true))?;

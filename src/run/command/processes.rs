@@ -58,8 +58,8 @@ pub struct End {
 }
 
 impl Processes {
-    /// Starts `command`, which gets each of `tag` (`NAME=value`) in its environment. `are_among_others` is for a process
-    /// that has several at a time.
+    /// Starts `command`, which gets each of `tag` (`NAME=value`) in its environment. `are_among_others` is for a
+    /// process that has several at a time.
     pub fn start(
         command: &mut Command,
         tag: Vec<Vec<u8>>,
