@@ -42,7 +42,7 @@ pub struct PushLimits {
     pub series: usize,
     /// Names allowed for metrics and labels, including those of the grouping key.
     pub names: Names,
-    /// How long a body may keep the server waiting; see [`Pace`].
+    /// Maximum time that a body may keep the server waiting; see [`Pace`].
     pub read_timeout: Duration,
 }
 

@@ -22,7 +22,7 @@ use metricsjob_state::serving::{ServingLock, lock_for_serving};
 use metricsjob_state::{FILE_NAME, State, StateError};
 use metricsjob_web::{HttpMetrics, Server};
 
-/// How long to wait for a process that is changing the groups.
+/// Maximum time to wait for a process that is changing the groups.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Time for requests in flight to finish when the gateway ends.

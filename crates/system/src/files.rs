@@ -42,7 +42,7 @@ pub fn open(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
 ///
 /// # Errors
 ///
-/// Those of [`open`], or the file cannot be created.
+/// The file cannot be created, or [`open`] fails.
 pub fn open_or_make(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
     for _ in 0..MAX_REMOVALS {
         match open(path, options) {

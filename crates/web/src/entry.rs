@@ -1,5 +1,4 @@
-//! State of a connection in the pool, and since when it has been in it: written by the connection, read by
-//! the pool.
+//! Phase of a connection and the time when it began: written by the connection, read by the pool.
 
 use std::future::poll_fn;
 use std::pin::pin;
@@ -8,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::task::{Poll, Waker};
 use std::time::Instant;
 
-/// The next event in the life cycle of a connection, and therefore what it is waiting for.
+/// Phase in the life cycle of a connection, named after the event that it is waiting for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Phase {
     /// The TLS handshake, or the first byte.

@@ -46,7 +46,7 @@ impl Gate {
         Err(answer)
     }
 
-    /// Adds the configured headers to `answer`, except those that it already has.
+    /// Adds the configured headers to the response `answer`, except those that it already has.
     pub fn with_headers(&self, mut answer: Response) -> Response {
         for (name, value) in &self.headers {
             let entry = answer.headers_mut().entry(name);

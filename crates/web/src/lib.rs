@@ -74,11 +74,12 @@ pub struct Settings {
     /// Maximum number of concurrent connections. Further ones wait, and the connections that have been
     /// waiting for their clients for the longest are closed to make room.
     pub max_connections: usize,
-    /// How long a client may keep the server waiting: for the TLS handshake, for a request head after its
-    /// first byte, and for accepting more of a response. For a request body, the code that reads it enforces
-    /// this limit as soon as the [`pace`] is that far behind, because it can still send an error response.
+    /// Maximum time that a client may keep the server waiting: for the TLS handshake, for a request head
+    /// after its first byte, and for accepting more of a response. For a request body, the code that reads it
+    /// enforces this limit as soon as the [`pace`] is that far behind, because it can still send an error
+    /// response.
     pub read_timeout: Duration,
-    /// How long a connection may stay open between two requests.
+    /// Maximum time that a connection may stay open between two requests.
     pub idle_timeout: Duration,
     /// Further names that the server is reached by; see [`origin`].
     pub allowed_hosts: Vec<Host>,

@@ -18,8 +18,7 @@ use super::entry::ConnectionState;
 use super::pace::Pace;
 use super::stream::Stream;
 
-/// How many bytes of an unwanted body are read from a client before the connection is closed, and for how
-/// long.
+/// Limits, in bytes and in time, on reading an unwanted body before the connection is closed.
 const MAX_REST: usize = 64 * 1024 * 1024;
 const PATIENCE: Duration = Duration::from_secs(1);
 

@@ -82,7 +82,7 @@ pub fn verifier(
     })
 }
 
-/// Accepts any certificate whose key the client holds, whoever issued it.
+/// Accepts any certificate whose key the client holds, regardless of its issuer.
 #[derive(Debug)]
 struct AnyCertificate {
     is_mandatory: bool,
