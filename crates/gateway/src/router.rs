@@ -1,4 +1,4 @@
-//! Which request goes where.
+//! Routing of requests.
 
 use std::sync::Arc;
 
@@ -13,13 +13,13 @@ use super::{admin, api, changes, group_path, list, page, scrape};
 use metricsjob_web::files;
 use metricsjob_web::instrumentation::name_endpoint;
 
-/// All that the gateway answers.
+/// Returns the router for all requests of the gateway.
 pub fn router(app: Arc<App>) -> Router {
     let prefix = app.options().route_prefix.as_str().into();
     below(prefix, app)
 }
 
-/// The same without the prefix, for processes of this machine, which do not know it.
+/// Returns the router without the prefix, for processes of this machine, which do not know it.
 pub fn local_router(app: Arc<App>) -> Router {
     below("".into(), app)
 }
@@ -28,7 +28,7 @@ fn below(prefix: Arc<str>, app: Arc<App>) -> Router {
     Router::new().fallback(route).with_state((app, prefix))
 }
 
-/// What is behind the paths that name no group.
+/// Resource at a path that does not name a group.
 #[derive(Clone, Copy)]
 enum PageFile {
     List,
@@ -44,7 +44,7 @@ enum PageFile {
     Quit,
 }
 
-/// The page at a path, which is without the prefix.
+/// Returns the page at a path without the prefix.
 fn page_at(path: &str, options: &Options) -> Option<PageFile> {
     Some(match path {
         "/" | "/status" => PageFile::List,
@@ -76,14 +76,14 @@ async fn route(State((app, prefix)): State<(Arc<App>, Arc<str>)>, request: Reque
     }
     let Some(page) = page_at(path, app.options()) else {
         let decoded = group_path::decode(path);
-        // One that cannot be decoded is told why, if it looks like a group's.
+        // If it looks like the path of a group but cannot be decoded, the response says why.
         if group_path::names_group(decoded.as_deref().unwrap_or(path)) {
             name_endpoint(&parts.extensions, GROUP);
             return changes::answer(app, parts, body, decoded).await;
         }
         let meant = without_slashes_too_many(path);
         return match page_at(&meant, app.options()) {
-            // The Pushgateway redirects all such requests, but of others clients make reads.
+            // The Pushgateway redirects all such requests, but clients turn the others into reads.
             Some(page) if parts.method == Method::GET => {
                 name_endpoint(&parts.extensions, template(page, app.options()));
                 moved(&format!("{prefix}{meant}"))
@@ -113,7 +113,7 @@ async fn route(State((app, prefix)): State<(Arc<App>, Arc<str>)>, request: Reque
         PageFile::Style => ("static", files::style(page::STYLE)),
         PageFile::Script => ("static", files::script(page::SCRIPT)),
         PageFile::Icon => ("static", files::icon(page::ICON)),
-        // Not counted, as at the Pushgateway.
+        // Not counted, as in the Pushgateway.
         PageFile::Metrics => return scrape::answer(&app, &parts).await,
         PageFile::ApiMetrics => ("api/v1/metrics", api::metrics(&app).await),
         PageFile::ApiStatus => ("api/v1/status", api::status(&app)),
@@ -127,7 +127,7 @@ async fn route(State((app, prefix)): State<(Arc<App>, Arc<str>)>, request: Reque
     with_cors(&app, page, &parts, response)
 }
 
-/// Lets pages of other origins read the response, if it is of the API and they may.
+/// Allows pages of other origins to read the response, if it belongs to the API and they are permitted.
 fn with_cors(app: &App, page: PageFile, parts: &Parts, mut response: Response) -> Response {
     if page_is_api(page) {
         let cors = &app.options().cors;
@@ -144,7 +144,7 @@ fn allowed(page: PageFile) -> &'static str {
     }
 }
 
-/// What the requests for a page are counted by. The ones for groups are all in [`GROUP`].
+/// Returns the endpoint label for requests of a page. All requests for groups have [`GROUP`].
 fn template(page: PageFile, options: &Options) -> &str {
     match page {
         PageFile::List => "/",
@@ -168,7 +168,7 @@ fn page_is_api(page: PageFile) -> bool {
     )
 }
 
-/// The path with single slashes, and with none at its end.
+/// Returns the path with single slashes, and without one at its end.
 fn without_slashes_too_many(path: &str) -> String {
     let parts = path.split('/').filter(|part| !part.is_empty());
     parts.fold(String::new(), |path, part| path + "/" + part)

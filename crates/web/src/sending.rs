@@ -1,4 +1,5 @@
-//! Answers with all groups, while they are sent: what slow readers hold is bounded, and freed bit by bit.
+//! Large responses while they are being sent: the memory that slow readers hold is bounded, and freed piece
+//! by piece.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -15,20 +16,20 @@ use http_body_util::combinators::UnsyncBoxBody;
 use hyper::body::{Body, Frame, SizeHint};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// How many bytes of answers may wait for their readers, all together. One that is larger may do so as long
-/// as no other does.
+/// Maximum number of bytes that all responses together may hold for their readers. A larger response is sent
+/// only while no other holds any.
 const MOST: usize = 256 * 1024 * 1024;
 
-/// The unit in which they are counted.
+/// Unit in which these bytes are counted.
 const UNIT: usize = 1024;
 
-/// What is freed at once. Less is sent at once anyway.
+/// Size of the pieces that are freed one by one. Anything smaller is sent in one go anyway.
 const PIECE: usize = 64 * 1024;
 
-/// Pieces that are smaller are joined: to send each by itself takes longer, and more memory than it has bytes.
+/// Smaller pieces are joined: sending each by itself takes longer, and takes more memory than it has bytes.
 const TINY: usize = 4096;
 
-/// Bounds what all answers hold that are being sent.
+/// Bounds the memory of all responses that are being sent.
 pub struct Sendings {
     units: usize,
     free: Arc<Semaphore>,
@@ -49,7 +50,8 @@ impl Sendings {
         }
     }
 
-    /// An answer, if it can be held. Large pieces are copied, so it is for threads that may take long.
+    /// Begins a response, if there is room for it. Large pieces are copied, so this should run on a thread
+    /// that may block.
     pub fn begin(&self, pieces: Vec<Bytes>) -> Result<Sending, TooMany> {
         let left: usize = pieces.iter().map(Bytes::len).sum();
         let count = left.div_ceil(UNIT).min(self.units);
@@ -64,7 +66,7 @@ impl Sendings {
     }
 }
 
-/// The pieces, none of them empty or large; tiny ones that follow each other are one.
+/// Cuts the pieces so that none is empty or large, and joins tiny ones that follow each other.
 fn cut(pieces: Vec<Bytes>) -> Vec<Bytes> {
     let mut cut = Vec::with_capacity(pieces.len());
     let mut joined = Vec::new();
@@ -81,7 +83,7 @@ fn cut(pieces: Vec<Bytes>) -> Vec<Bytes> {
         match piece.len() {
             0..TINY => {}
             TINY..=PIECE => cut.push(piece),
-            // A part of it would keep all of it.
+            // A slice of the piece would keep all of it in memory.
             _ => cut.extend(piece.chunks(PIECE).map(Bytes::copy_from_slice)),
         }
     }
@@ -91,7 +93,7 @@ fn cut(pieces: Vec<Bytes>) -> Vec<Bytes> {
     cut
 }
 
-/// The pieces, each with its part of what is reserved. Where that is less than all, the last ones have it.
+/// Gives each piece its share of the reservation. If that does not cover all pieces, it covers the last ones.
 fn held(pieces: Vec<Bytes>, mut reserved: OwnedSemaphorePermit) -> VecDeque<Bytes> {
     let mut all = VecDeque::with_capacity(pieces.len());
     for bytes in pieces.into_iter().rev() {
@@ -102,7 +104,7 @@ fn held(pieces: Vec<Bytes>, mut reserved: OwnedSemaphorePermit) -> VecDeque<Byte
     all
 }
 
-/// A piece that is free once nobody has to send it any more.
+/// A piece whose share of the reservation is released once nothing has to send it any more.
 struct Held {
     bytes: Bytes,
     _reserved: Option<OwnedSemaphorePermit>,
@@ -114,7 +116,7 @@ impl AsRef<[u8]> for Held {
     }
 }
 
-/// Too much waits for other readers.
+/// Error: other responses already hold too many bytes for their readers.
 #[derive(Debug, Clone)]
 pub struct TooMany;
 
@@ -127,7 +129,7 @@ impl IntoResponse for TooMany {
     }
 }
 
-/// A body of pieces that follow each other. Its clones share them.
+/// A body made of consecutive pieces. Its clones share them.
 #[derive(Debug, Clone)]
 pub struct Sending {
     pieces: VecDeque<Bytes>,
@@ -207,11 +209,11 @@ mod tests {
         assert!(next(&mut tiny) > PIECE / 2);
         drop(tiny);
 
-        // However large it is, one can be.
+        // A response of any size can be sent, but only one.
         let mut large = begin(&[400 * 1024, 400 * 1024]).unwrap();
         assert_eq!(free(), 0);
         assert!(begin(&[1]).is_err());
-        // Its first 400 KiB are seven pieces; then it needs less than all.
+        // Its first 400 KiB are seven pieces; after them, the rest needs less than the whole reservation.
         for _ in 0..7 {
             next(&mut large);
         }
