@@ -1,4 +1,4 @@
-//! The commit and the compiler that the binary says it was built from.
+//! Determines the git commit and the compiler version that the binary reports.
 
 use std::env;
 use std::path::PathBuf;
@@ -12,8 +12,8 @@ fn main() {
     println!("cargo::rustc-env=METRICSJOB_RUSTVERSION={version}");
 }
 
-/// The commit that is checked out, if the workspace is a git checkout's own; one around it is of something
-/// else.
+/// Returns the commit that is checked out, if the workspace is a git checkout of its own; a checkout around
+/// it belongs to something else.
 fn revision() -> Option<String> {
     let dir = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR")?).join("../..");
     if !dir.join(".git").exists() {
@@ -30,8 +30,9 @@ fn revision() -> Option<String> {
         Some(String::from_utf8(answer.stdout).ok()?.trim().to_owned())
     };
     let revision = git(&["rev-parse", "HEAD"])?;
-    // What changes with it: which branch it is, where that is, and where it is once they are packed. Of a
-    // file that is not there cargo would say each time that it has changed.
+    // The files that change with the commit: the one that names the branch, the branch's own file, and the
+    // one with packed refs. A missing file is left out, because cargo would report it as changed on every
+    // build.
     let branch = git(&["symbolic-ref", "--quiet", "HEAD"]);
     for name in ["HEAD", "packed-refs"].into_iter().chain(branch.as_deref()) {
         let path = git(&["rev-parse", "--git-path", name])?;
@@ -43,7 +44,7 @@ fn revision() -> Option<String> {
     Some(revision)
 }
 
-/// `rustc 1.95.0 (… …)` is 1.95.0. Cargo runs this again for another compiler.
+/// Returns 1.95.0 for `rustc 1.95.0 (… …)`. Cargo runs this script again when the compiler changes.
 fn rust_version() -> Option<String> {
     let answer = Command::new(env::var_os("RUSTC")?)
         .arg("-V")

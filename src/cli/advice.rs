@@ -1,11 +1,11 @@
-//! Advice on errors of gateways: which option mends what.
+//! Advice on errors of gateways: the options that mend them.
 
 use metricsjob_client::{CertificateFailure, HttpError};
 use reqwest::StatusCode;
 
 use metricsjob::push::GatewayError;
 
-/// The text of `error`, with what to do about it where an option does.
+/// The text of `error`, with advice where an option can mend it.
 pub fn with_advice(error: &GatewayError) -> String {
     let advice = error.http().and_then(advice).unwrap_or_default();
     format!("{error}{advice}")

@@ -33,7 +33,7 @@ pub struct CheckArgs {
     output: OutputArgs,
 }
 
-/// A job file, and what is wrong in it.
+/// A job file, and its problem.
 struct Checked {
     file: String,
     error: Option<String>,

@@ -1,4 +1,4 @@
-//! The options that say how a gateway is reached.
+//! Options for reaching a gateway.
 
 use std::env;
 use std::fs::File;
@@ -19,7 +19,7 @@ use metricsjob_client::encoding::{self, Encoding};
 use metricsjob_client::tls::{self, Tls};
 use metricsjob_client::{Connection, Timeouts};
 
-/// The heading of the options that say where reports go.
+/// Heading of the options for the destination of reports.
 pub const GATEWAY: &str = "Gateway";
 
 #[derive(Args)]
@@ -199,7 +199,7 @@ impl ConnectionArgs {
         }
     }
 
-    /// `connection` with whom to trust and who we are there.
+    /// `connection` with the trusted certificates, our credentials and headers.
     fn identified(&self, connection: Connection) -> Result<Connection, OptionProblem> {
         let (headers, custom) = self.headers()?;
         Ok(Connection {

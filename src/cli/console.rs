@@ -1,4 +1,4 @@
-//! What is written to the terminal, and how.
+//! Output to the terminal, and its format.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -31,7 +31,7 @@ pub fn warning(text: &str) {
 }
 
 fn note(word: &str, style: Style, text: &str) {
-    // In one piece, so that it stays one beside what other processes write.
+    // Written in one piece, so that the output of other processes does not split it.
     let mut note = String::new();
     for line in text.lines() {
         let _ = writeln!(note, "{style}{word}:{style:#} {}", visible(line));
@@ -46,14 +46,14 @@ pub fn result(text: &str) -> io::Result<()> {
     out.flush()
 }
 
-/// Writes `text` to stderr, unless whoever reads it has stalled.
+/// Writes `text` to stderr, unless its reader has stalled.
 pub fn side_note(text: &str) {
     let stderr = io::stderr();
     let mut fds = [PollFd::new(stderr.as_fd(), PollFlags::POLLOUT)];
     if poll(&mut fds, STALLED) == Ok(0) {
         return;
     }
-    // With stderr closed there is nobody left to tell.
+    // With stderr closed there is no one left to read it.
     let _ = anstream::stderr().lock().write_all(text.as_bytes());
 }
 
@@ -78,7 +78,7 @@ pub fn table<const N: usize>(
     text
 }
 
-/// `text` with control characters shown as escapes: it may come from anybody, and must not steer
+/// `text` with control characters shown as escapes: it may come from any source, and must not control
 /// the terminal.
 pub fn visible(text: &str) -> Cow<'_, str> {
     if !text.contains(char::is_control) {

@@ -1,12 +1,12 @@
-//! What is said on stderr about deliveries.
+//! Messages on stderr about deliveries.
 
 use super::advice::with_advice;
 use super::console::{self, count};
 use metricsjob::push::{Delivery, Gateway, Kept, Undelivered};
 use metricsjob_state::StateError;
 
-/// Says what did not go as it should with the deliveries of one push to `gateways`. `state_failure` is why
-/// it could not be put into the outbox. Returns whether that was said.
+/// Warns of the problems of the deliveries of one push to `gateways`. `state_failure` is why
+/// it could not be put into the outbox. Returns whether that was reported.
 pub fn warn(
     gateways: &[Gateway],
     deliveries: &[Delivery],

@@ -1,4 +1,4 @@
-//! The options that say what a delivery may take.
+//! Options for the limits of a delivery.
 
 use std::time::Duration;
 
@@ -83,7 +83,7 @@ pub struct DeliveryArgs {
     self_metrics: Setting<bool>,
 }
 
-/// Less would be full with what must be kept.
+/// A smaller limit would be used up by the data that must be kept.
 const MIN_STATE_LIMIT: u64 = 1024 * 1024;
 
 fn state_limit(text: &str) -> Result<u64, String> {
@@ -95,7 +95,8 @@ fn state_limit(text: &str) -> Result<u64, String> {
 }
 
 impl DeliveryArgs {
-    /// What the options say, for a delivery that `is_required`, so that retries are worth the wait.
+    /// Policy from the options. A delivery that `is_required` is retried up to its deadline by default, because it is
+    /// worth the wait.
     pub fn policy(
         &self,
         is_required: bool,

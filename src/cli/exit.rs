@@ -1,4 +1,4 @@
-//! Which error ends with which exit code.
+//! Exit codes of errors.
 
 use std::fmt;
 use std::io;
@@ -9,7 +9,7 @@ use metricsjob::push::GatewayError;
 
 pub const SUCCESS: u8 = 0;
 
-/// Whatever has no code of its own.
+/// Any error without a code of its own.
 pub const FAILURE: u8 = 1;
 
 /// Wrong usage or a bad job file; nothing has run and nothing was sent.
@@ -43,7 +43,7 @@ pub fn report(error: &anyhow::Error) -> u8 {
             .is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
     };
     if error.chain().any(broken_pipe) {
-        // Whoever read our output has seen enough.
+        // The reader of our output has seen enough.
         return SUCCESS;
     }
     // An error's own text says why, so its sources would say it again.

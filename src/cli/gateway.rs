@@ -363,7 +363,7 @@ impl GatewayServeArgs {
         })
     }
 
-    /// What the API shows of the options.
+    /// Options as the API shows them.
     fn flags(&self) -> Vec<(String, String)> {
         let web = self.web.settings();
         let config = web.config_file.unwrap_or_default();

@@ -83,7 +83,7 @@ fn bar(duration: f64, longest: f64) -> String {
         return String::new();
     }
     let eighths = (duration / longest * WIDTH * 8.0).round() as usize;
-    // Whatever took any time at all is seen.
+    // A run that took any time at all is visible.
     let eighths = eighths.max(usize::from(duration > 0.0));
     "█".repeat(eighths / 8) + EIGHTHS[eighths % 8]
 }

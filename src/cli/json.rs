@@ -13,7 +13,7 @@ pub fn print(value: &Json) -> std::io::Result<()> {
     console::result(&format!("{value:#}\n"))
 }
 
-/// What became of a push at each gateway: `[{"gateway", "url", "delivered", "error", "outbox_entry",
+/// Outcome of a push at each gateway: `[{"gateway", "url", "delivered", "error", "outbox_entry",
 /// "refused_families", "is_rejected", "older_reports_delivered", "older_reports_rejected", "reports_dropped"}]`.
 pub fn deliveries(gateways: &[Gateway], key: &GroupingKey, deliveries: &[Delivery]) -> Json {
     let pairs = gateways.iter().zip(deliveries);

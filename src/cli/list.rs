@@ -11,7 +11,7 @@ use metricsjob::job::params::Param;
 use metricsjob::job::schedule::Zone;
 use metricsjob::job::{Job, Plan, Work};
 
-/// How many characters of what a job runs are shown.
+/// How many characters of a job's work are shown.
 const MAX_RUNS: usize = 60;
 
 /// List the jobs: when and what they run, and where they are defined
@@ -71,7 +71,7 @@ fn text(found: &[Found]) -> String {
     text
 }
 
-/// What a job is for, and whether it is a demo.
+/// Description of a job, marked if it is a demo.
 fn description(job: &Job) -> String {
     let text = job.description.as_deref().unwrap_or_default();
     if job.is_demo {
@@ -89,7 +89,7 @@ fn schedule(Plan { schedule, .. }: &Plan) -> String {
     }
 }
 
-/// The beginning of what a job runs: a command can hold a whole script.
+/// The beginning of a job's work: a command can hold a whole script.
 fn shortened(runs: &str) -> String {
     let line = runs.lines().next().unwrap_or_default();
     let beginning: String = line.chars().take(MAX_RUNS).collect();
@@ -100,7 +100,7 @@ fn shortened(runs: &str) -> String {
     }
 }
 
-/// What can be set of a job, a row each.
+/// Parameters of a job that can be set, a row each.
 fn params(job: &Job) -> Vec<Vec<String>> {
     let Work::Builtin(builtin, params) = &job.work else {
         return Vec::new();

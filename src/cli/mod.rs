@@ -5,12 +5,12 @@
 //!
 //! - `options`, `connection_options`, `delivery_options`, `policy_options`: the options that several
 //!   subcommands share; `web_options`: those that every server has.
-//! - `delivery_notes`: what is said about deliveries.
-//! - `perform`: what `run` and `exec` have in common.
-//! - `exit`: which error ends with which exit code.
-//! - `setting`: what becomes of settings from the environment that are wrong.
+//! - `delivery_notes`: messages about deliveries.
+//! - `perform`: the common part of `run` and `exec`.
+//! - `exit`: the exit code of each error.
+//! - `setting`: handling of bad settings from the environment.
 //! - `size`: sizes on the command line.
-//! - `console`: what is written to the terminal, and how.
+//! - `console`: output to the terminal, and its format.
 //! - `json`: the shapes of `--output json`.
 
 mod advice;
@@ -70,7 +70,7 @@ Exit codes: the job's own (128+n for signal n, 124 it took too long, 126 not exe
 found); 2 wrong usage or bad job file, before anything runs; 69 push, delete, status or outbox flush
 could not do it at the gateway, or run and exec with --require-push; 1 anything else.";
 
-// Only the subcommand that is called is set up: the others are known by what is said of them here.
+// Only the subcommand that is called is set up: the others are known by their descriptions here.
 #[derive(Subcommand)]
 #[command(defer = true)]
 enum CliCommand {
@@ -126,7 +126,7 @@ fn ignore_empty_variables() {
     }
 }
 
-/// Does what the command line says; the result is the process's exit code.
+/// Runs the command line; the result is the process's exit code.
 pub fn main() -> u8 {
     // A heap for each thread would take longer to set up and to give back than the few allocations of our
     // second thread can gain.

@@ -165,7 +165,7 @@ impl GatewayArgs {
         self.state.dir()
     }
 
-    /// The command that shows what is at `gateway`.
+    /// The command that shows the groups at `gateway`.
     pub fn status_command(&self, gateway: &Gateway) -> String {
         match gateway {
             Gateway::Http(url, _) => format!("metricsjob status --gateway {url}"),
@@ -186,7 +186,7 @@ pub struct Targets {
     unusable: Option<String>,
 }
 
-/// What is between the blanks, which no URL has; an empty text stays one.
+/// Splits `given` at blanks, which no URL has; an empty text stays one.
 fn parts(given: &str) -> Vec<&str> {
     let parts: Vec<&str> = given.split_whitespace().collect();
     if parts.is_empty() { vec![given] } else { parts }

@@ -300,7 +300,7 @@ fn with_entries(
     Ok((gateways, are_all))
 }
 
-/// Says what became of the entries.
+/// Prints the outcome of the entries.
 fn flushed(
     (output, quiet): (Output, bool),
     gateways: &[Gateway],

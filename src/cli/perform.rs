@@ -1,4 +1,4 @@
-//! What `run` and `exec` have in common: a job that is run and reported, and what is said about it.
+//! Common part of `run` and `exec`: runs a job, reports it, and prints its result.
 
 use std::io::IsTerminal;
 use std::time::Duration;
@@ -75,12 +75,12 @@ pub struct PerformArgs {
     output: OutputArgs,
 }
 
-/// How much is said about a run when it is over.
+/// How much is printed about a run when it is over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Talk {
-    /// What happened.
+    /// The result of the run.
     Always,
-    /// On a terminal what happened, elsewhere only what went wrong.
+    /// On a terminal the result of the run, elsewhere only its problems.
     OnTerminal,
 }
 
@@ -88,7 +88,7 @@ pub enum Talk {
 pub fn main(mut job: Job, args: &PerformArgs, talk: Talk) -> anyhow::Result<u8> {
     args.policy.apply(&mut job)?;
     let key = job.key(args.grouping.labels()).map_err(usage)?;
-    // How the job is watched, which must not keep it from running where it is not the command line that is wrong.
+    // Settings of monitoring: a bad one that is not from the command line must not keep the job from running.
     if let Some(method) = &args.method {
         job.method = method.get_or(job.method, Lenient)?;
     }
@@ -131,7 +131,7 @@ pub fn main(mut job: Job, args: &PerformArgs, talk: Talk) -> anyhow::Result<u8> 
     warn(&job, &gateways, &performed);
     if let (Some(Ok(push)), true) = (&performed.push, args.dry_run) {
         for gateway in &gateways {
-            // The job's end is what counts: what cannot be printed here changes nothing.
+            // The end of the job matters: a failure to print changes nothing.
             drop(console::result(&gateway.request_text(push)));
         }
     }
@@ -180,7 +180,7 @@ fn is_reported(performed: &Performed<'_>) -> bool {
     is_pushable && deliveries.all(|delivery| delivery.result.is_ok())
 }
 
-/// Says on stderr what went wrong besides the outcome.
+/// Warns on stderr of problems besides the outcome.
 fn warn(job: &Job, gateways: &[Gateway], performed: &Performed<'_>) {
     let Performed {
         push,
@@ -210,12 +210,12 @@ fn is_failure(outcome: Outcome) -> bool {
 }
 
 /// Where a terminal's Ctrl-C has ended the command, it ends this process too, as it would have
-/// without us: a shell that runs a script goes on with the next command after an exit code of 130,
+/// without us: a shell that runs a script continues with the next command after an exit code of 130,
 /// but not after a death by SIGINT.
 fn end_as_interrupted(run: &Run) {
     let by_terminal = run.interrupted.is_some_and(|signal| signal.is_from_kernel);
     if by_terminal && run.outcome == Outcome::Signal(SIGINT as u8) {
-        // If it does not, the exit code tells the same.
+        // If it does not, the exit code says the same.
         let _ = emulate_default_handler(SIGINT);
     }
 }
@@ -228,7 +228,7 @@ fn progress(quiet: bool) -> Box<dyn Progress> {
     }
 }
 
-/// Says on stderr that an attempt is followed by another one.
+/// Prints to stderr that an attempt is followed by another one.
 struct Notices<'a> {
     job: &'a Job,
     quiet: bool,

@@ -98,7 +98,7 @@ pub struct PolicyArgs {
 }
 
 impl PolicyArgs {
-    /// Changes what `job` says where an option was given.
+    /// Overrides the definition of `job` where an option was given.
     pub fn apply(&self, job: &mut Job) -> anyhow::Result<()> {
         match &mut job.work {
             Work::Command(command) => self.apply_to_command(command)?,

@@ -44,7 +44,7 @@ impl Progress for Bar {
     }
 }
 
-/// What is written next begins on a clear line.
+/// Clears the bar, so that the next output begins on a clear line.
 impl Drop for Bar {
     fn drop(&mut self) {
         if let Some((_, bar)) = self.0.borrow_mut().take() {

@@ -1,4 +1,4 @@
-//! What `metricsjob run` and `exec` say about a run.
+//! Summary of a run, which `metricsjob run` and `exec` print.
 
 use std::fmt::Write;
 
@@ -11,7 +11,7 @@ use metricsjob::push::{Delivery, Gateway};
 use metricsjob::run::{Outcome, Performed};
 use metricsjob_metrics::{Family, GroupingKey, Value, series_name, unix_seconds};
 
-/// All that there is to tell about a run.
+/// Data for the summary of a run.
 pub struct Summary<'a> {
     pub job: &'a Job,
     pub key: &'a GroupingKey,
@@ -20,7 +20,7 @@ pub struct Summary<'a> {
 }
 
 impl Summary<'_> {
-    /// For people. `status_command` is what shows a gateway's groups.
+    /// Summary for people. `status_command` returns the command that shows a gateway's groups.
     pub fn text(&self, status_command: impl Fn(&Gateway) -> String) -> String {
         let run = &self.performed.run;
         let mut text = format!("{}\n", self.head());
@@ -62,7 +62,7 @@ impl Summary<'_> {
         text
     }
 
-    /// What went wrong, with the last lines that the job wrote.
+    /// Failure of the run, with the last lines that the job wrote.
     pub fn failure_text(&self) -> String {
         let run = &self.performed.run;
         let mut text = match &run.failure {

@@ -1,4 +1,4 @@
-//! `metricsjob serve`: run jobs by their schedules, and show what happened.
+//! `metricsjob serve`: run jobs by their schedules, and show their results.
 
 use std::env;
 use std::io;
@@ -176,7 +176,7 @@ pub fn main(args: ServeArgs) -> anyhow::Result<u8> {
         .enable_all()
         .build()
         .context("could not start the threads that serve")?;
-    // Before anything can run that they would end, or anybody is served.
+    // Before any run that they would end, and before any client is served.
     let mut signals = {
         let _context = runtime.enter();
         ServeSignals::catch()?
@@ -248,7 +248,7 @@ struct GatewayPart {
 
 impl GatewayPart {
     /// Serves it. `is_lost` is notified where it ends by itself: to run jobs whose reports go nowhere would be of
-    /// little use, and whoever supervises the server can start it again.
+    /// little use, and a supervisor can start the server again.
     fn start(
         claim: Claim,
         server: Server,
@@ -285,7 +285,7 @@ struct ServeEnd<'a> {
     grace: Duration,
     signals: &'a mut ServeSignals,
     gateway_is_lost: &'a Notify,
-    /// Set once somebody has asked twice.
+    /// Set once the end was requested twice.
     is_cut_short: &'a AtomicBool,
 }
 
@@ -343,7 +343,7 @@ impl ServeSignals {
         })
     }
 
-    /// The name of the next signal that asks for the end.
+    /// Waits for the next signal that asks for the end, and returns its name.
     async fn next_ending(&mut self) -> &'static str {
         tokio::select! {
             _ = self.terminate.recv() => "SIGTERM",
@@ -351,7 +351,7 @@ impl ServeSignals {
         }
     }
 
-    /// Waits for what ends the server, and returns what it is. Until then, each SIGHUP has the job files read again.
+    /// Waits for a reason to end the server, and returns it. Until then, each SIGHUP has the job files read again.
     async fn wait_for_end(
         &mut self,
         app: &Arc<ServeApp>,
@@ -369,13 +369,13 @@ impl ServeSignals {
                 return reason;
             }
             let app = Arc::clone(app);
-            // What fails is logged, and changes nothing.
+            // A failure is logged, and changes nothing.
             let _ = spawn_blocking(move || app.reload()).await;
         }
     }
 }
 
-/// What goes on besides serving.
+/// Threads that run besides serving.
 struct Threads {
     scheduler: thread::JoinHandle<()>,
     delivery: Deliverer,
@@ -407,7 +407,7 @@ impl Threads {
             Some(interval) => {
                 let scheduler = Arc::clone(&app.scheduler);
                 let log = move || {
-                    // Whoever reads the log may be slow: the board must be free by then.
+                    // The reader of the log may be slow: the board must be free by then.
                     let window = std::mem::take(&mut scheduler.board().window);
                     window.log();
                 };
@@ -423,9 +423,9 @@ impl Threads {
         })
     }
 
-    /// Delivers and pushes what is left, and waits for that.
+    /// Delivers and pushes the remaining reports and metrics, and waits for that.
     fn end(self) {
-        // It does not panic: what does in it is started again.
+        // It does not panic: the scheduler is restarted after a panic.
         let _ = self.scheduler.join();
         self.delivery.end();
         Periodic::end(self.publications);
@@ -463,14 +463,14 @@ impl ServeArgs {
             ..self.web.settings()
         };
         let server = Server::bind(&settings).map_err(|error| {
-            // A listener does not know by which option it was told its address.
+            // A listener does not know which option its address came from.
             let text = error.to_string();
             anyhow::anyhow!(text.replace("--web.listen-address", "--gateway-listen"))
         })?;
         Ok(Some(server))
     }
 
-    /// What the page shows of the options.
+    /// Options as the page shows them.
     fn flags(&self, state_dir: &std::path::Path) -> Vec<(String, String)> {
         let settings = self.web.settings();
         let config = settings.config_file.unwrap_or_default();

@@ -1,8 +1,8 @@
-//! Settings of delivery and monitoring, which can come from the environment too, and what becomes of a bad one.
+//! Settings of delivery and monitoring, which can come from the environment too, and the handling of a bad one.
 //!
 //! A mistake on the command line is wrong usage. But a variable is set for many jobs at once, often by somebody else,
-//! and a job must not stay undone because of how it is monitored: `run` and `exec` warn of a bad variable, and go on as
-//! if it were not set.
+//! and a job must not stay undone because of how it is monitored: `run` and `exec` warn of a bad variable, and continue
+//! as if it were not set.
 
 use std::error::Error;
 use std::ffi::OsStr;

@@ -27,7 +27,7 @@ pub struct StatusArgs {
     output: OutputArgs,
 }
 
-/// How many bytes of a gateway's answer are read.
+/// How many bytes of a gateway's response are read.
 const MAX_ANSWER: usize = 64 << 20;
 
 pub fn main(args: StatusArgs) -> anyhow::Result<u8> {
@@ -91,8 +91,8 @@ fn group_json(group: &Group) -> serde_json::Value {
     })
 }
 
-/// The runner's metric `name` of the group, whatever the job's prefix is: every report has the time
-/// of completion, and what stands before it there is the prefix.
+/// The runner's metric `name` of the group, regardless of the job's prefix: every report has the time
+/// of completion, whose name begins with the prefix.
 fn runner_metric(group: &Group, name: &str) -> Option<f64> {
     let prefix = group.families.iter().find_map(|family| {
         family

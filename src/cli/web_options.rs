@@ -13,7 +13,7 @@ use metricsjob_web::Settings;
 use metricsjob_web::log::{self, LogFormat};
 use metricsjob_web::origin::parse_allowed_host;
 
-/// The heading of the options that say how a server is reached.
+/// Heading of the options for reaching a server.
 const WEB: &str = "Web";
 
 /// How long a connection may stay open between two requests; scrapes are often a minute apart.

@@ -15,7 +15,7 @@ use metricsjob_system::{files, trust};
 /// Where jobs for all users are.
 const SYSTEM_DIR: &str = "/etc/metricsjob/jobs";
 
-/// What a job file's name ends with.
+/// Extension of a job file's name.
 const EXTENSION: &str = "toml";
 
 /// A job file that is larger is not one. It also bounds the work for a file full of mistakes, each of
@@ -27,7 +27,7 @@ const MAX_BYTES: u64 = 128 * 1024;
 #[derive(Debug, Clone)]
 pub struct Catalog {
     dirs: Vec<PathBuf>,
-    /// True if the first one was asked for, so that it must be there.
+    /// True if the first one was given explicitly, so that it must exist.
     is_first_given: bool,
 }
 
@@ -234,7 +234,7 @@ fn compiled_in(name: &str, text: &str) -> Result<Job, CatalogError> {
     )?)
 }
 
-/// Returns true if there is nothing at a path, as far as anybody can tell.
+/// Returns true if the error means that there is nothing at a path.
 fn is_absent(error: &io::Error) -> bool {
     use io::ErrorKind::{NotADirectory, NotFound};
     matches!(error.kind(), NotFound | NotADirectory)

@@ -14,17 +14,17 @@ use metricsjob_metrics::{GroupingKey, GroupingKeyError, Labels, Method};
 /// The prefix of the runner's metrics when a job names none.
 pub const DEFAULT_PREFIX: &str = "batch_job";
 
-/// What to run, and how to report it.
+/// Definition of a job: the work to run, and how to report it.
 #[derive(Clone)]
 pub struct Job {
-    /// What `run` calls it: the file's name without `.toml`.
+    /// Name of the job for `run`: the file's name without `.toml`.
     pub name: String,
     pub description: Option<String>,
-    /// True if it is there to be looked at, and what it reports is made up.
+    /// True if it is a demonstration, whose reports are made up.
     pub is_demo: bool,
     /// The `job` label of its grouping key; not empty.
     pub job: String,
-    /// What the names of its metrics begin with.
+    /// Prefix of the names of the runner's metrics.
     pub prefix: String,
     pub method: Method,
     /// The other labels of its grouping key.
@@ -33,11 +33,11 @@ pub struct Job {
     /// The parameters of a built-in that may be set over HTTP.
     pub http_params: Vec<String>,
     pub policy: Policy,
-    /// When it runs by itself; `None` if it only runs when told to.
+    /// When it runs by itself; `None` if it only runs on request.
     pub plan: Option<Plan>,
-    /// Not part of the plan, because a run can be asked for at any time.
+    /// Not part of the plan, because a run can be requested at any time.
     pub overlap: Overlap,
-    /// What is known of the job's own metrics before it runs.
+    /// Rules for the job's own metrics, known before it runs.
     pub metrics: Vec<MetricRule>,
     pub defined_in: DefinedIn,
 }
@@ -52,10 +52,10 @@ impl Job {
     }
 }
 
-/// What a job runs.
+/// Work of a job.
 #[derive(Clone)]
 pub enum Work {
-    /// A job that ships in the binary, and what it is told.
+    /// A job that ships in the binary, and its parameters.
     Builtin(&'static dyn Builtin, Params),
     Command(Command),
 }

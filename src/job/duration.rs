@@ -8,7 +8,7 @@ pub fn parse(text: &str) -> Result<Duration, String> {
         .map_err(|error| format!("is not a duration: {error} (for example 500ms or 1h 30m)"))
 }
 
-/// The same, for what must be longer than 0.
+/// Parses a duration that must be longer than 0.
 pub fn parse_positive(text: &str) -> Result<Duration, String> {
     match parse(text)? {
         Duration::ZERO => Err("must be longer than 0".into()),

@@ -1,4 +1,4 @@
-//! What a job file says about one of the job's own metrics.
+//! Rule of a job file for one of the job's own metrics.
 
 use regex_automata::PatternID;
 use regex_automata::meta::Regex;
@@ -6,16 +6,16 @@ use serde::{Deserialize, Serialize};
 
 use metricsjob_metrics::{Kind, Labels};
 
-/// What is known of one of a job's metrics before it runs, and how it is read from the output.
+/// Rule for one of a job's metrics: its definition before the run, and how it is read from the output.
 #[derive(Debug, Clone)]
 pub struct MetricRule {
     pub name: String,
     pub kind: Kind,
     pub help: String,
     pub labels: Labels,
-    /// What is observed.
+    /// Buckets or quantiles of a metric that takes observations.
     pub scale: Scale,
-    /// For a counter: whether it goes on from run to run.
+    /// True for a counter that accumulates from run to run.
     pub is_cumulative: bool,
     pub source: Option<OutputPattern>,
 }
@@ -89,7 +89,7 @@ pub struct OutputPattern {
     pub stream: OutputStream,
 }
 
-/// What is read of a command's output.
+/// Streams of a command's output that are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OutputStream {
     Stdout,

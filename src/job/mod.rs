@@ -1,14 +1,14 @@
-//! Jobs: what to run and how to report it.
+//! Jobs: definitions of the work to run, and of how to report it.
 //!
-//! It may use [`metricsjob_client`], [`metricsjob_system::files`], [`metricsjob_metrics`] and nothing else of ours: a job knows neither how it is run nor
-//! where its report goes.
+//! It may use [`metricsjob_client`], [`metricsjob_system::files`], [`metricsjob_metrics`] and nothing else of ours: a
+//! job knows neither how it is run nor where its report goes.
 //!
 //! - [`Job`], [`Work`]: the definition.
 //! - [`command`], [`Policy`], [`metric_rule`]: the parts of it that have rules of their own.
 //! - [`schedule`]: when a job runs by itself.
 //! - [`mod@file`]: definitions from TOML, with errors that name line and column.
 //! - [`catalog`]: where definitions are found.
-//! - [`params`]: what a built-in can be told.
+//! - [`params`]: parameters of a built-in.
 //! - [`builtin`]: the jobs that ship in the binary.
 
 pub mod builtin;

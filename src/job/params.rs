@@ -1,4 +1,4 @@
-//! What a built-in can be told: parameters with defaults, from a job file or `--set`.
+//! Parameters of a built-in, with defaults, from a job file or `--set`.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -14,7 +14,7 @@ use metricsjob_client::call::redacted;
 #[derive(Debug, Clone, Copy)]
 pub struct Param {
     pub name: &'static str,
-    /// What holds when it is not given, in the same form; `None` if then there is no value.
+    /// Value when it is not given, in the same form; `None` if then there is no value.
     pub default: Option<&'static str>,
     pub help: &'static str,
 }
@@ -173,7 +173,7 @@ impl ParamReader<'_> {
         }
     }
 
-    /// What `parse` makes of the value. Its error follows the value in a message.
+    /// Reads the value with `parse`, whose error follows the value in a message.
     pub fn parse<T>(
         &self,
         name: &'static str,

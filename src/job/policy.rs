@@ -8,13 +8,13 @@ use metricsjob_client::Backoff;
 /// How a job is run and reported, besides what it runs.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Policy {
-    /// How long an attempt may take; `None` for as long as it likes.
+    /// How long an attempt may take; `None` for no limit.
     pub timeout: Option<Duration>,
     /// How long after the timeout's SIGTERM the SIGKILL follows.
     pub kill_after: Duration,
     /// How many bytes of the job's metrics file are read, over all attempts.
     pub metrics_limit: usize,
-    /// How often it is tried again when an attempt does not succeed.
+    /// Number of retries when an attempt does not succeed.
     pub retries: u32,
     pub backoff: Backoff,
     pub lock: LockPolicy,
@@ -22,7 +22,7 @@ pub struct Policy {
     pub splay: Duration,
     /// True if the beginning of a run is reported too.
     pub push_start: bool,
-    /// How often a run is reported while it goes on.
+    /// How often a run is reported while it is running.
     pub push_interval: Option<Duration>,
     /// How many runs of the job the history keeps.
     pub keep: u32,
@@ -45,7 +45,7 @@ impl Default for Policy {
     }
 }
 
-/// What happens while another run of the same job and grouping key goes on.
+/// Behaviour while another run of the same job and grouping key is running.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LockPolicy {
     /// Both run.

@@ -1,4 +1,4 @@
-//! The known name that somebody may have meant.
+//! Suggestions for a misspelt name.
 
 /// The one of `known` that is most like `name`, if one is much like it.
 pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
@@ -10,7 +10,7 @@ pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Opti
         .map(|(_, candidate)| candidate)
 }
 
-/// ` (did you mean "…"?)`, or the list of what is known.
+/// ` (did you mean "…"?)`, or the list of known names.
 pub fn hint<'a>(name: &str, known: impl IntoIterator<Item = &'a str> + Clone) -> String {
     match nearest(name, known.clone()) {
         Some(candidate) => format!(" (did you mean {candidate:?}?)"),

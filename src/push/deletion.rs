@@ -12,8 +12,8 @@ use metricsjob_state::outbox::Selection;
 /// How long to wait for others that are delivering to the group.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Deletes the group of exactly this key from `gateway`, and what waits for it in the outbox, which would
-/// bring it back. Returns whether there was a group, where that is known, and how many entries waited.
+/// Deletes the group of exactly this key from `gateway`, and the entries that wait for it in the outbox, which
+/// would bring it back. Returns whether there was a group, where that is known, and how many entries waited.
 ///
 /// # Errors
 ///
@@ -28,10 +28,10 @@ pub fn delete(
     let _lock = match GroupLocks::acquire(state_dir, &name, key, until, || true) {
         Ok(Some(lock)) => Some(lock),
         Ok(None) => return Err(GatewayError::Busy),
-        // Without state there is nothing that could bring it back, and nobody to wait for.
+        // Without state there is nothing that could bring it back, and no other delivery to wait for.
         Err(_) => None,
     };
-    // What comes into the outbox from now on is newer than the deletion.
+    // Entries that come into the outbox from now on are newer than the deletion.
     let waiting = match State::open_existing(state_dir)? {
         Some(mut state) => state.waiting_ids(&name, key)?,
         None => Vec::new(),

@@ -1,4 +1,4 @@
-//! One push, by way of the outbox: whatever fails, it is delivered or kept.
+//! One push, by way of the outbox, so that it is delivered or kept in spite of failures.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -19,19 +19,19 @@ use metricsjob_state::outbox::{Left, OutboxEntry};
 use metricsjob_state::push_stats::Attempts;
 use metricsjob_state::{LazyState, StateError};
 
-/// What became of a push to one gateway.
+/// Outcome of a push to one gateway.
 #[derive(Debug)]
 pub struct Delivery {
     pub result: Result<(), Undelivered>,
-    /// How many older reports were delivered too.
+    /// Number of older reports delivered as well.
     pub late: u64,
-    /// How many older reports were rejected meanwhile.
+    /// Number of older reports rejected meanwhile.
     pub late_rejected: u64,
-    /// How many of the oldest entries were dropped, because the outbox was full.
+    /// Number of the oldest entries that were dropped, because the outbox was full.
     pub dropped: u64,
-    /// What was left to do at the gateway then, as far as that is known.
+    /// Work left at the gateway after the delivery, as far as that is known.
     pub left_there: Option<Left>,
-    /// Why the outbox does not know what became of the push.
+    /// Why the outcome of the push is not in the outbox.
     pub state_failure: Option<StateError>,
 }
 
@@ -53,16 +53,16 @@ pub enum Kept {
     Dropped,
 }
 
-/// What became of the entries that waited for a gateway.
+/// Outcome for the entries that waited for a gateway.
 #[derive(Debug, Default)]
 pub struct Flushed {
     pub delivered: u64,
     pub rejected: u64,
-    /// How many wait still.
+    /// Number of entries that still wait.
     pub waiting: u64,
     /// Why the gateway has rejected entries, or parts of them.
     pub rejections: Vec<GatewayError>,
-    /// What failed first, of all that may pass.
+    /// First of the failures that may pass.
     pub failure: Option<GatewayError>,
     /// True if the gateway is to get the statistics.
     pub are_stats_due: bool,
@@ -106,7 +106,7 @@ impl<'a> Courier<'a> {
         self.client.name()
     }
 
-    /// Delivers `push`, which is `entry` in the outbox, after what else waits there for its group. Without
+    /// Delivers `push`, which is `entry` in the outbox, after the other entries that wait for its group. Without
     /// an entry, because the state could not be written, it is just pushed.
     pub fn deliver(
         &self,
@@ -118,7 +118,7 @@ impl<'a> Courier<'a> {
         let Some(id) = entry else {
             return self.deliver_unkept(push, state, until);
         };
-        // Whoever has the lock may deliver this one too.
+        // The process or thread that has the lock may deliver this one too.
         let waits = || {
             let ids = state
                 .get()
@@ -142,8 +142,8 @@ impl<'a> Courier<'a> {
         }
     }
 
-    /// Pushes what need not be kept, after what waits for its group: it would otherwise be overwritten by
-    /// that later.
+    /// Pushes a push that need not be kept, after the entries that wait for its group, which would otherwise
+    /// overwrite it later.
     pub fn push_unkept(
         &self,
         push: &Push,
@@ -163,10 +163,10 @@ impl<'a> Courier<'a> {
         self.just_push(push, state, until)
     }
 
-    /// Delivers what waits for the gateway, the oldest first, but for groups that others are delivering to.
-    /// Ends when the gateway cannot be reached, or when it is stopped.
+    /// Delivers the entries that wait for the gateway, the oldest first, but for groups that others are delivering
+    /// to. Ends when the gateway cannot be reached, or when it is stopped.
     ///
-    /// `until` is asked for each group, for when it must be done.
+    /// `until` is called for each group, for the time by which it must be done.
     pub fn flush(
         &self,
         state: &mut LazyState,
@@ -208,7 +208,7 @@ impl<'a> Courier<'a> {
         Ok(flushed)
     }
 
-    /// Delivers all that waits for the gateway, as long as it takes what it gets. Waits for others that are
+    /// Delivers all entries that wait for the gateway, for as long as it takes them. Waits for others that are
     /// delivering too.
     pub fn flush_all(&self, state: &mut LazyState) -> Result<Flushed, StateError> {
         let deadline = self.policy.deadline;
@@ -236,7 +236,7 @@ impl<'a> Courier<'a> {
         }
     }
 
-    /// Tells the gateway how pushing goes. Nobody waits for it, and nothing is kept.
+    /// Sends the gateway the statistics of pushing. No caller depends on the result, and nothing is kept.
     pub fn report_itself(&self, state: &mut LazyState, until: Instant) {
         let left = until.saturating_duration_since(Instant::now());
         if !self.policy.self_metrics || !self.client.is_http() || left.is_zero() {
@@ -253,7 +253,7 @@ impl<'a> Courier<'a> {
         }
     }
 
-    /// The path of the entry `id`, for whoever has to be told where it is.
+    /// Place of the entry `id` in the outbox, for messages that say where it is.
     fn kept(&self, id: i64) -> Kept {
         Kept::InOutbox {
             id,
@@ -305,7 +305,7 @@ impl<'a> Courier<'a> {
         }
     }
 
-    /// Pushes what is in no outbox, in its turn as far as the outbox can be read.
+    /// Delivers a push that is in no outbox, in its turn as far as the outbox can be read.
     fn deliver_unkept(&self, push: &Push, state: &mut LazyState, until: Instant) -> Delivery {
         Delivery {
             result: self
@@ -322,8 +322,8 @@ impl<'a> Courier<'a> {
         }
     }
 
-    /// Another process has the group's lock, and has delivered this one too; or it has it for so long that
-    /// there is no time left, and it will look once more for what waits.
+    /// Outcome where another process has the group's lock: it has delivered this entry too; or it has had the lock for
+    /// so long that there is no time left, and it will look once more for waiting entries.
     fn leave_to_others(&self, push: &Push, id: i64, state: &mut LazyState) -> Delivery {
         let mut delivery = self.fate(push, id, Drained::default(), state);
         if delivery.result.is_err() {
@@ -340,7 +340,7 @@ impl<'a> Courier<'a> {
         delivery
     }
 
-    /// What became of the entry `id`, which was among those that were `drained`, or among those that
+    /// Outcome of the entry `id`, which was among those that were `drained`, or among those that
     /// another process has dealt with.
     fn fate(&self, push: &Push, id: i64, drained: Drained, state: &mut LazyState) -> Delivery {
         let is_delivered = drained.delivered.contains(&id);
@@ -399,7 +399,7 @@ impl<'a> Courier<'a> {
         });
         let entry = match found {
             Ok(found) => found?,
-            // Nobody knows.
+            // The outcome is unknown.
             Err(error) => return Some((id, error.into())),
         };
         let error = entry

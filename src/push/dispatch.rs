@@ -21,7 +21,7 @@ pub struct Dispatch<'a> {
 }
 
 impl<'a> Dispatch<'a> {
-    /// To make it takes some time of its own, before there is anything to push.
+    /// Creates a client for each gateway. That takes a while, so it is done before there is anything to push.
     pub fn new(
         gateways: &'a [Gateway],
         state_dir: &'a Path,
@@ -72,8 +72,8 @@ impl<'a> Dispatch<'a> {
             .collect()
     }
 
-    /// Delivers what else waits for the gateways that have taken or rejected the push of `deliveries`, and
-    /// tells them how pushing goes. Another gateway is in trouble, and is left alone.
+    /// Delivers the other entries that wait for the gateways that have taken or rejected the push of `deliveries`,
+    /// and sends them the statistics of pushing. Any other gateway is in trouble, and is left alone.
     pub fn finish(&self, deliveries: &mut [Delivery], state: &mut LazyState, until: Instant) {
         let to_do: Vec<Left> = deliveries.iter().map(to_do).collect();
         let is_done = |left: &Left| !left.is_anything_waiting && !left.are_stats_due;
@@ -98,7 +98,7 @@ impl<'a> Dispatch<'a> {
         }
     }
 
-    /// Delivers all that waits for each gateway.
+    /// Delivers all entries that wait for each gateway.
     pub fn flush(&self, state: &mut LazyState) -> Vec<Result<Flushed, GatewayError>> {
         let flushed = self.each(state, |_, courier, state| {
             let flushed = courier.flush_all(state)?;
@@ -113,7 +113,7 @@ impl<'a> Dispatch<'a> {
             .collect()
     }
 
-    /// Pushes to each gateway what need not be kept. Returns the first error.
+    /// Pushes to each gateway a push that need not be kept. Returns the first error.
     pub fn push_unkept(&self, push: &Push, state: &mut LazyState) -> Result<(), GatewayError> {
         let until = self.until();
         let results = self.each(state, |_, courier, state| {
@@ -166,7 +166,7 @@ impl<'a> Dispatch<'a> {
     }
 }
 
-/// What is to be done at a gateway after a delivery.
+/// Work left at a gateway after a delivery.
 fn to_do(delivery: &Delivery) -> Left {
     let all = Left {
         is_anything_waiting: true,
@@ -177,7 +177,7 @@ fn to_do(delivery: &Delivery) -> Left {
         are_stats_due: false,
     };
     match &delivery.result {
-        // What the outbox cannot forget would be delivered again.
+        // Entries that cannot be removed from the outbox would be delivered again.
         _ if delivery.state_failure.is_some() => nothing,
         Ok(()) => delivery.left_there.unwrap_or(all),
         Err(undelivered) if undelivered.error.is_rejection() => all,

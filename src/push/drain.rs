@@ -1,4 +1,4 @@
-//! All that waits in the outbox for one group, delivered in order.
+//! Delivery, in order, of all entries that wait in the outbox for one group.
 
 use std::borrow::Cow;
 use std::time::{Instant, SystemTime};
@@ -13,7 +13,7 @@ use metricsjob_state::outbox::Left;
 use metricsjob_state::push_stats::Attempts;
 use metricsjob_state::{LazyState, StateError};
 
-/// What became of the entries of a group.
+/// Outcome for the entries of a group.
 #[derive(Debug, Default)]
 pub struct Drained {
     pub delivered: Vec<i64>,
@@ -22,15 +22,15 @@ pub struct Drained {
     pub failure: Option<GatewayError>,
     /// The oldest entries, which were dropped because the outbox was full.
     pub dropped: Vec<i64>,
-    /// Why the outbox does not know what became of them.
+    /// Why their outcome is not in the outbox.
     pub state_failure: Option<StateError>,
-    /// What was left to do at the gateway after the last delivery.
+    /// Work left at the gateway after the last delivery.
     pub left_there: Option<Left>,
     /// Attempts that the statistics do not count yet.
     uncounted: Attempts,
 }
 
-/// A group to deliver to. Whoever has it has its lock.
+/// A group to deliver to. Its owner holds the group's lock.
 pub struct WaitingGroup<'a> {
     pub client: &'a GatewayClient,
     pub key: &'a GroupingKey,
@@ -114,8 +114,8 @@ impl WaitingGroup<'_> {
         }
     }
 
-    /// Delivers what the gateway takes of `push`, which is the entry `id` and was refused by `whole`. What it
-    /// refuses stays as a rejected entry. Returns whether the gateway can take more.
+    /// Delivers the families of `push` that the gateway takes; `push` is the entry `id` and was refused with the error
+    /// `whole`. The refused families stay as a rejected entry. Returns whether the gateway can take more.
     fn deliver_parts(
         &self,
         push: &Push,
@@ -189,7 +189,7 @@ impl WaitingGroup<'_> {
         }
     }
 
-    /// Notes what became of the entries `ids`.
+    /// Notes the outcome of the entries `ids`.
     fn settle(
         &self,
         ids: &[i64],

@@ -26,7 +26,7 @@ pub fn push(
     stop: &Stop,
 ) -> Result<(), GatewayError> {
     let deadline = Instant::now() + limit;
-    // Where there can be no state, that is what has to be told.
+    // Where there can be no state, that is the error to report.
     state.get()?;
     change(
         dir,
@@ -43,7 +43,7 @@ pub fn push(
 }
 
 /// Deletes a group of the embedded gateway in `dir`. Returns whether there was one, where that is known: a
-/// gateway that serves it does not tell.
+/// gateway that serves it does not report it.
 pub fn delete(dir: &Path, key: &GroupingKey) -> Result<Option<bool>, GatewayError> {
     let Some(mut state) = State::open_existing(dir)? else {
         return Ok(Some(false));

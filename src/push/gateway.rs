@@ -27,7 +27,7 @@ pub enum Gateway {
     Http(GatewayUrl, Box<Connection>),
 }
 
-/// A gateway that did not do what it should.
+/// Failure of a request to a gateway.
 #[derive(Debug, thiserror::Error)]
 pub enum GatewayError {
     #[error(transparent)]
@@ -41,7 +41,7 @@ pub enum GatewayError {
     Serving { dir: PathBuf, source: HttpError },
     #[error("another process is delivering an older report of this group")]
     Busy,
-    /// What another process was told.
+    /// The error that another process got.
     #[error("{0}")]
     Elsewhere(String),
     /// The gateway took the other families of the push.
@@ -142,12 +142,12 @@ impl GatewayError {
         }
     }
 
-    /// Returns true if the gateway did not take it because of who sent it. See [`HttpError::is_of_sender`].
+    /// Returns true if the gateway did not take it because of its sender. See [`HttpError::is_of_sender`].
     pub fn is_of_sender(&self) -> bool {
         self.http().is_some_and(HttpError::is_of_sender)
     }
 
-    /// Returns true if it may be about this push alone: the gateway has answered, and takes what we send.
+    /// Returns true if it may be about this push alone: the gateway has responded, and accepts us as a sender.
     pub fn may_be_of_push(&self) -> bool {
         matches!(self.http(), Some(HttpError::Status { .. })) && !self.is_of_sender()
     }
@@ -221,7 +221,7 @@ impl Gateway {
         )
     }
 
-    /// What pushes to it.
+    /// Creates a client that pushes to it.
     pub fn client(&self) -> GatewayClient {
         GatewayClient {
             name: self.to_string(),
@@ -235,7 +235,7 @@ impl Gateway {
     }
 
     /// Deletes the group of exactly this key. Returns whether there was one, where that is known: a
-    /// Pushgateway does not tell.
+    /// Pushgateway does not report it.
     pub fn delete(&self, key: &GroupingKey) -> Result<Option<bool>, GatewayError> {
         match self {
             Gateway::Embedded(dir) => embedded::delete(dir, key),
@@ -246,8 +246,8 @@ impl Gateway {
         }
     }
 
-    /// All groups, sorted by key. Of a gateway behind a URL it asks the API of the Pushgateway, and reads an answer of
-    /// `most` bytes at most.
+    /// All groups, sorted by key. A gateway behind a URL is queried by the API of the Pushgateway, and a response of
+    /// `most` bytes at most is read.
     pub fn groups(&self, most: usize) -> Result<Vec<Group>, GatewayError> {
         match self {
             Gateway::Embedded(dir) => match State::open_existing(dir)? {
@@ -266,7 +266,7 @@ impl Gateway {
     }
 }
 
-/// Pushes to one gateway. To make it takes some time of its own, before there is anything to push.
+/// Pushes to one gateway. Creating it takes a while, so it is done before there is anything to push.
 pub struct GatewayClient {
     name: String,
     client: Transport,
@@ -298,7 +298,7 @@ impl GatewayClient {
         }
     }
 
-    /// Pushes once, and waits for the answer until `limit` at most, and not once the `stop` is wanted. `state`
+    /// Pushes once, and waits for the response until `limit` at most, and not once the `stop` is wanted. `state`
     /// is where the embedded gateway is.
     pub fn push(
         &self,

@@ -1,5 +1,5 @@
-//! What keeps deliveries to one group apart, those of other processes included: a push that is under
-//! way must not be overtaken by a newer one.
+//! Locks that keep deliveries to one group apart, those of other processes included: a push that is
+//! under way must not be overtaken by a newer one.
 
 use std::fs::{File, OpenOptions};
 use std::io;

@@ -1,17 +1,17 @@
 //! Getting a report to a gateway, or keeping it.
 //!
-//! It may use [`metricsjob_client`], [`metricsjob_system`], [`metricsjob_metrics`] and [`metricsjob_state`]; it knows no
-//! jobs and no runs.
+//! It may use [`metricsjob_client`], [`metricsjob_system`], [`metricsjob_metrics`] and [`metricsjob_state`]; it knows
+//! no jobs and no runs.
 //!
-//! - [`Gateway`]: where pushes go, and what can be asked there; [`GatewayClient`]: pushes to it.
+//! - [`Gateway`]: where pushes go, and the other requests to it; [`GatewayClient`]: pushes to it.
 //! - `embedded`: changes of the embedded gateway.
-//! - [`Courier`]: delivers to one gateway by way of the outbox. `drain` is all that waits for one group,
-//!   `split` a push that is refused, in parts, `together` what waits for many groups of the embedded gateway,
-//!   `retry` one push that is tried again, `group_lock` what keeps deliveries to one group apart.
-//! - [`DeliveryPolicy`]: what a delivery may take.
+//! - [`Courier`]: delivers to one gateway by way of the outbox. `drain` delivers all entries that wait for one
+//!   group, `split` a push that is refused, in parts, `together` the entries of many groups of the embedded
+//!   gateway, `retry` one push that is tried again; `group_lock` keeps deliveries to one group apart.
+//! - [`DeliveryPolicy`]: limits of a delivery.
 //! - [`Dispatch`]: one push to several gateways.
-//! - [`delete`]: deleting a group, with what waits for it.
-//! - [`secrets`]: secrets of this process, kept out of what others write.
+//! - [`delete`]: deletes a group, with the entries that wait for it.
+//! - [`secrets`]: secrets of this process, kept out of the output of jobs.
 //! - [`self_report`]: how pushing goes, as metrics.
 
 mod deletion;

@@ -1,13 +1,13 @@
-//! What a delivery may take.
+//! Limits of a delivery.
 
 use std::time::{Duration, Instant};
 
-/// What a delivery may take.
+/// Limits of a delivery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DeliveryPolicy {
-    /// How long all of it may take, what else waits for the gateway included.
+    /// How long the whole delivery may take, including the other entries that wait for the gateway.
     pub deadline: Duration,
-    /// How long a push is tried again that failed for a reason that may pass, from its first failure on.
+    /// How long a push that failed for a transient reason is retried, from its first failure on.
     pub retry_window: Duration,
     /// How many entries the outbox may hold.
     pub outbox_limit: u64,
@@ -18,7 +18,7 @@ pub struct DeliveryPolicy {
 }
 
 impl Default for DeliveryPolicy {
-    /// The retry window is what a job can wait without anybody noticing: a reset connection or a proxy
+    /// The retry window is a wait of the job that is too short to be noticed: a reset connection or a proxy
     /// that reloads is over by then. A gateway that is down is not, so more would only hold the job up;
     /// the outbox has the report, and the next run brings it.
     fn default() -> Self {
@@ -32,7 +32,7 @@ impl Default for DeliveryPolicy {
     }
 }
 
-/// Longer than anybody waits, and not too long for a clock.
+/// Longer than any useful wait, and not too long for a clock.
 const FOREVER: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
 
 impl DeliveryPolicy {

@@ -1,4 +1,4 @@
-//! Secrets of this process, kept out of what jobs write and we show or store.
+//! Secrets of this process, kept out of the output of jobs that we show or store.
 
 use std::env;
 
@@ -10,7 +10,7 @@ use super::gateway::Gateway;
 
 /// Environment variables that hold credentials, and nothing else.
 const CREDENTIALS: [&str; 2] = ["METRICSJOB_BEARER_TOKEN", "METRICSJOB_BASIC_AUTH"];
-/// The one that can hold credentials beside what else it says.
+/// The variable that can hold credentials besides its other content.
 const GATEWAY: &str = "METRICSJOB_GATEWAY";
 const PROXIES: [&str; 6] = [
     "http_proxy",
@@ -32,7 +32,7 @@ pub fn of_process(gateways: &[Gateway]) -> Secrets {
     Secrets::new(forms)
 }
 
-/// Secrets in our environment, whatever of it is in use.
+/// Secrets in our environment, in use or not.
 fn of_environment() -> Vec<String> {
     let value = |name| env::var(name).unwrap_or_default();
     let [token, pair] = CREDENTIALS.map(value);
@@ -64,7 +64,7 @@ fn of_url(text: &str) -> Vec<String> {
     forms
 }
 
-/// Variables of our environment that hold credentials, each with the value that who must not have them gets in
+/// Variables of our environment that hold credentials, each with the value without them that a process gets in
 /// its place, if there is one.
 pub fn withheld() -> Vec<(&'static str, Option<String>)> {
     let mut variables: Vec<_> = CREDENTIALS.map(|name| (name, None)).into();

@@ -1,4 +1,4 @@
-//! What metricsjob reports of itself: how its pushing goes.
+//! Metrics of metricsjob itself: how its pushing goes.
 
 use std::time::SystemTime;
 
@@ -11,8 +11,8 @@ use metricsjob_state::push_stats::Attempts;
 /// The job label of the group that it goes to.
 const JOB: &str = "metricsjob";
 
-/// The report of all `attempts` and of what is in the `outbox`, to a group of this host and user. `None` if it cannot
-/// be made, which harms nobody.
+/// The report of all `attempts` and of the size of the `outbox`, to a group of this host and user. `None` if it
+/// cannot be made, which does no harm.
 pub fn push(attempts: &Attempts, outbox: &OutboxSize, now: SystemTime) -> Option<Push> {
     let host = gethostname().ok()?;
     let uid = Uid::effective();
@@ -29,7 +29,7 @@ pub fn push(attempts: &Attempts, outbox: &OutboxSize, now: SystemTime) -> Option
     Push::new(key, Method::Put, families(attempts, outbox), now).ok()
 }
 
-/// The same as families.
+/// Builds the families of such a report.
 pub fn families(attempts: &Attempts, outbox: &OutboxSize) -> Vec<Family> {
     vec![
         by_label(

@@ -1,4 +1,4 @@
-//! A push that a gateway refuses, in parts: what it takes of it arrives.
+//! A push that a gateway refuses, in parts, so that the families that it takes arrive.
 //!
 //! A gateway refuses a push as a whole, for one metric of the job that conflicts with another group's. That must not
 //! keep the outcome of the run from arriving, or no alert could fire.
@@ -80,7 +80,7 @@ impl<F: FnMut(&Push) -> Result<(), GatewayError>> Splitter<'_, F> {
         if families.is_empty() {
             return Ok(());
         }
-        // The last one is for what ends well.
+        // The last one is reserved for a part that is taken.
         if self.requests_left <= 1 {
             self.refused.extend(families);
             return Ok(());
@@ -102,7 +102,7 @@ impl<F: FnMut(&Push) -> Result<(), GatewayError>> Splitter<'_, F> {
         }
     }
 
-    /// Offers both halves of what was refused.
+    /// Offers both halves of the refused families.
     fn halve(&mut self, mut families: Vec<Family>) -> Result<(), GatewayError> {
         if families.len() < 2 {
             self.refused.extend(families);

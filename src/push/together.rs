@@ -1,4 +1,4 @@
-//! What waits for many groups of the embedded gateway, delivered in one step.
+//! Delivery, in one step, of the entries that wait for many groups of the embedded gateway.
 //!
 //! Each change of its groups reads all of them, to check it against them: for a hundred groups in turn that
 //! would be a hundred times as much.
@@ -15,15 +15,15 @@ use metricsjob_state::{LazyState, StateError};
 /// How many groups are delivered in one step.
 const MOST: usize = 1000;
 
-/// All that waits for one group, as one push.
+/// All entries that wait for one group, as one push.
 struct Waiting {
     push: Push,
     ids: Vec<i64>,
 }
 
-/// Delivers what waits for the embedded gateway in `dir`, which the outbox knows as `name`, if nobody serves it
-/// and more than one group waits. `state_dir` has the locks of the groups. Returns how many reports were
-/// delivered. What is rejected, or others are delivering, is left.
+/// Delivers the entries that wait for the embedded gateway in `dir`, which the outbox knows as `name`, if no process
+/// serves it and more than one group waits. `state_dir` has the locks of the groups. Returns how many reports were
+/// delivered. Entries that are rejected, or that others are delivering, are left.
 pub fn deliver(
     name: &str,
     dir: &Path,
@@ -34,7 +34,7 @@ pub fn deliver(
     if keys.len() < 2 {
         return Ok(0);
     }
-    // What cannot be locked is not delivered here.
+    // Groups that cannot be locked are not delivered here.
     let Ok(locks) = GroupLocks::open(state_dir) else {
         return Ok(0);
     };

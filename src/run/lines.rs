@@ -14,7 +14,7 @@ pub enum LineEnd {
     Feed,
 }
 
-/// Splits `bytes` behind each line end. The last text has none where its line goes on in the bytes that follow.
+/// Splits `bytes` behind each line end. The last text has none where its line continues in the bytes that follow.
 pub fn parts(mut bytes: &[u8]) -> impl Iterator<Item = (&[u8], Option<LineEnd>)> {
     iter::from_fn(move || {
         if bytes.is_empty() {

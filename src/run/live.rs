@@ -1,4 +1,4 @@
-//! Reports while a run goes on.
+//! Reports during a run.
 
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
@@ -13,7 +13,7 @@ use metricsjob_metrics::{Family, Method, Push};
 use metricsjob_state::{Damage, LazyState};
 use metricsjob_system::panics::point;
 
-/// The reports of a run while it goes on, as its policy wants them.
+/// Reports of a run while it is running, as its policy asks for.
 pub struct Live<'a> {
     order: &'a RunSpec<'a>,
     events: Arc<Events>,
@@ -56,7 +56,7 @@ impl<'a> Live<'a> {
         let Some(interval) = policy.push_interval else {
             return;
         };
-        // What the counters that go on over runs begin with.
+        // Initial values of the counters that accumulate over runs.
         let totals = state.get().and_then(|state| state.counters(self.order.key));
         let totals = totals.ok();
         while self.goes_on_for(interval) {
@@ -85,7 +85,7 @@ impl<'a> Live<'a> {
         failure.get_or_insert(why);
     }
 
-    /// Why not all reports were delivered, and what had to be replaced of the state.
+    /// Why not all reports were delivered, and the damage of the state, if it had to be replaced.
     pub fn into_failures(self) -> (Option<String>, Option<Damage>) {
         (
             self.failure
@@ -97,7 +97,7 @@ impl<'a> Live<'a> {
         )
     }
 
-    /// Waits; returns whether the run still goes on after `interval`.
+    /// Waits; returns true if the run is still running after `interval`.
     fn goes_on_for(&self, interval: Duration) -> bool {
         let start = Instant::now();
         let mut has_ended = self
@@ -116,7 +116,8 @@ impl<'a> Live<'a> {
         }
     }
 
-    /// Whatever the job's method is: what an earlier run reported must stay until this one's end.
+    /// Pushes by POST, regardless of the job's method: the metrics of an earlier run must stay until the end of
+    /// this one.
     fn push(
         &self,
         started_at: SystemTime,
@@ -130,7 +131,7 @@ impl<'a> Live<'a> {
             report::start_timestamp(&job.prefix, started_at),
         ];
         let runners_own = report::names(&families);
-        // The final report tells what is left out.
+        // The final report warns of what is left out.
         add_pushable(key, &mut families, own);
         match Push::new((*key).clone(), Method::Post, families, SystemTime::now()) {
             Ok(push) => {
@@ -144,8 +145,8 @@ impl<'a> Live<'a> {
     }
 }
 
-/// What such a report may take: the end of the run waits for one that is under way, and the final one tells
-/// the same. A connection that was idle too long is made again.
+/// Limits of such a report: the end of the run waits for one that is under way, and the final report says
+/// the same anyway. A connection that was idle too long is opened again.
 fn brief(policy: &DeliveryPolicy) -> DeliveryPolicy {
     DeliveryPolicy {
         deadline: policy.deadline.min(Duration::from_secs(1)),

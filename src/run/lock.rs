@@ -21,7 +21,7 @@ use metricsjob_system::files;
 /// How many names other users can take before us.
 const MAX_TAKEN: u32 = 16;
 
-/// How often it is looked whether a lock is free.
+/// How often we check whether a lock is free.
 const TICK: Duration = Duration::from_millis(50);
 
 /// The lock of a job and its grouping key, held. The kernel frees it when this process ends, however
@@ -32,7 +32,7 @@ pub struct Lock {
     _file: File,
 }
 
-/// What came of the wish for a lock.
+/// Outcome of the attempt to take a lock.
 pub enum Locking {
     Locked(Lock),
     /// Another run has it.
@@ -41,14 +41,14 @@ pub enum Locking {
     Interrupted(ReceivedSignal),
 }
 
-/// Who has a lock.
+/// Holder of a lock.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Holder {
     pub pid: u32,
     pub run_id: String,
 }
 
-/// Why there is no telling whether another run goes on.
+/// Why it is unknown whether another run is running.
 #[derive(Debug, thiserror::Error)]
 #[error("could not lock {path}: {source} (choose another directory with --state-dir)")]
 pub struct LockError {
@@ -113,11 +113,12 @@ impl Lock {
     }
 }
 
-/// Who has the lock of `key` in `state_dir` now, if it is known.
+/// Current holder of the lock of `key` in `state_dir`, if it is known.
 pub fn holder_of(state_dir: &Path, key: &GroupingKey) -> Option<Holder> {
     let path = state_dir.join("locks").join(file_name(key));
     let file = files::open_to_read(&path).ok()?;
-    // Whoever has it has written there that he has. Whoever is about to lock it must find it free.
+    // A lock file with a holder is not empty. An empty one is not probed: a run that is about to lock it must
+    // find it free.
     if file.metadata().ok()?.len() == 0 {
         return None;
     }
@@ -136,8 +137,8 @@ impl Drop for Lock {
 
 /// The directory for the locks of `state_dir` where the state cannot be written.
 ///
-/// It is this user's alone, so that nobody else can hold our locks, and does not depend on who started the run: a
-/// cron job has no `XDG_RUNTIME_DIR`, and must find the locks of what was started by hand.
+/// It belongs to this user alone, so that no other user can hold our locks, and does not depend on how the run was
+/// started: a cron job has no `XDG_RUNTIME_DIR`, and must find the locks of runs that were started by hand.
 fn substitute(state_dir: &Path) -> io::Result<PathBuf> {
     let user = Uid::effective();
     let temporary = env::temp_dir();
@@ -171,7 +172,7 @@ fn substitute(state_dir: &Path) -> io::Result<PathBuf> {
     Ok(ours.join(hex(state_dir.as_os_str().as_bytes())))
 }
 
-/// The locked file at `path`, or `None` if somebody else has it locked.
+/// The locked file at `path`, or `None` if another process or thread has it locked.
 fn try_lock(path: &Path) -> io::Result<Option<File>> {
     loop {
         let file = files::open_or_make(path, OpenOptions::new().read(true).append(true))?;
@@ -180,7 +181,7 @@ fn try_lock(path: &Path) -> io::Result<Option<File>> {
             Err(TryLockError::Error(error)) => return Err(error),
             Ok(()) => {}
         }
-        // Whoever had it may have removed the file after we opened it: then it locks nothing.
+        // The previous holder may have removed the file after we opened it: then it locks nothing.
         let opened = file.metadata()?;
         match fs::metadata(path) {
             Ok(there) if (there.dev(), there.ino()) == (opened.dev(), opened.ino()) => {
@@ -199,7 +200,7 @@ fn holder(path: &Path) -> Option<Holder> {
     serde_json::from_str(&text).ok()
 }
 
-/// The job's name as far as it can stand in a file name, and what tells keys apart.
+/// The job's name as far as it can stand in a file name, and a hash that distinguishes keys.
 fn file_name(key: &GroupingKey) -> String {
     let plain = |c: char| {
         if c.is_ascii_alphanumeric() || "-_.".contains(c) {
@@ -212,7 +213,7 @@ fn file_name(key: &GroupingKey) -> String {
     format!("{job}-{}.lock", hex(key.to_string().as_bytes()))
 }
 
-/// What tells `bytes` from others, in 16 hexadecimal digits.
+/// Hash of `bytes`, in 16 hexadecimal digits.
 fn hex(bytes: &[u8]) -> String {
     let digest = digest::digest(&digest::SHA256, bytes);
     let bytes = digest.as_ref()[..8].iter();

@@ -1,19 +1,20 @@
-//! Running a job, and what there is to report about it.
+//! Running a job, and its report.
 //!
-//! It may use [`crate::job`], [`crate::push`], [`metricsjob_system::files`], [`metricsjob_state`] and [`metricsjob_metrics`].
+//! It may use [`crate::job`], [`crate::push`], [`metricsjob_system::files`], [`metricsjob_state`] and
+//! [`metricsjob_metrics`].
 //!
-//! - [`perform`](perform()): one run from the wait for its turn to its report, which is what the
-//!   command line does. Who has several at a time does [`take_turn`] for each, in a thread of its own, and
-//!   then [`conclude`].
+//! - [`perform`](perform()): one run from the wait for its turn to its report, as the command line does it. A
+//!   caller with several runs at a time calls [`take_turn`] for each, in a thread of its own, and then
+//!   [`conclude`].
 //! - [`run`](run()): the run itself, of one or more attempts; `command` and `builtin` are one
 //!   attempt each.
 //! - [`Outcome`], [`Usage`]: how it ended, what it used.
 //! - [`events`]: metrics from inside the running job.
 //! - [`report`]: a run as metric families.
 //! - `lines`: line ends in a command's output.
-//! - `live`: reports while it goes on.
-//! - [`lock`]: what keeps runs of a job apart.
-//! - [`Signals`]: what becomes of the signals that a run gets.
+//! - `live`: reports during a run.
+//! - [`lock`]: locks that keep runs of a job apart.
+//! - [`Signals`]: handling of the signals that a run gets.
 
 mod attempt;
 mod builtin;
@@ -60,7 +61,7 @@ const EXIT_SOFTWARE: u8 = 70;
 /// A finished run.
 #[derive(Debug, Clone)]
 pub struct Run {
-    /// What tells it from all others: 16 hexadecimal digits.
+    /// Unique id: 16 hexadecimal digits.
     pub id: String,
     pub outcome: Outcome,
     /// Why it did not succeed, as far as that is known beyond the outcome.
@@ -73,7 +74,7 @@ pub struct Run {
     pub usage: Usage,
     /// The job's own.
     pub metrics: Vec<Family>,
-    /// What of them was left out, and why.
+    /// Metrics that were left out, and why.
     pub warnings: Vec<String>,
     /// The last lines that its last attempt wrote to stderr, if they were to be kept.
     pub tail: Vec<String>,
@@ -82,7 +83,7 @@ pub struct Run {
 }
 
 impl Run {
-    /// A run that was not begun, because another one goes on.
+    /// A run that was not begun, because another one is running.
     pub fn skipped(id: String, why: String) -> Self {
         Run::without_attempt(id, Outcome::Skipped, why)
     }
@@ -112,7 +113,7 @@ impl Run {
     }
 }
 
-/// Learns what happens during a run. Each method does nothing by default.
+/// Observer of the events of a run. Each method does nothing by default.
 pub trait Observer {
     /// The first attempt begins.
     fn begins(&self, _at: SystemTime) {}
@@ -176,7 +177,7 @@ pub fn run(
     };
 
     if let Work::Command(_) = job.work {
-        // Before anybody learns that the run has begun; without it, the attempt will fail and tell.
+        // Before the observer learns that the run has begun; if it fails, the attempt will fail and report that.
         let _ = signals.pass();
     }
     let (started_at, start) = (SystemTime::now(), Instant::now());
@@ -219,7 +220,7 @@ pub fn run(
     })
 }
 
-/// What a command finds in its environment.
+/// Variables that a command finds in its environment.
 fn variables(job: &Job, id: &str, events: &Events) -> Vec<(&'static str, OsString)> {
     let mut variables = vec![
         ("METRICSJOB_JOB", job.job.clone().into()),

@@ -1,4 +1,4 @@
-//! What is to run, and where it is reported.
+//! Specification of a run: the job, and where it is reported.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use crate::job::Job;
 use crate::push::{DeliveryPolicy, Gateway};
 use metricsjob_metrics::GroupingKey;
 
-/// What is to run, and where it is reported.
+/// Specification of a run: the job, and where it is reported.
 pub struct RunSpec<'a> {
     pub job: &'a Job,
     pub key: &'a GroupingKey,
@@ -18,16 +18,16 @@ pub struct RunSpec<'a> {
     /// Where the history, the outbox and the locks are.
     pub state_dir: &'a Path,
     pub reporting: Reporting,
-    /// Who gets what a command writes, line by line, in place of our own stdout and stderr.
+    /// Receiver of a command's output, line by line, in place of our own stdout and stderr.
     pub lines: Option<Arc<LineSink>>,
 }
 
-/// What becomes of a run's report.
+/// Destination of a run's report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reporting {
     /// It is recorded in the history and pushed.
     Push,
-    /// It is recorded in the history, and put into the outbox, from where somebody else delivers it.
+    /// It is recorded in the history, and put into the outbox, from where another thread or process delivers it.
     Enqueue,
     /// It is recorded in the history only.
     Record,

@@ -13,7 +13,7 @@ pub enum Outcome {
     Signal(u8),
     /// Ended because it took too long.
     Timeout,
-    /// Not begun, because another run of the job goes on.
+    /// Not begun, because another run of the job is running.
     Skipped,
 }
 
@@ -48,8 +48,8 @@ impl Outcome {
         }
     }
 
-    /// The outcome of this name and exit code, which are what the history keeps of it; `None` if there is none
-    /// of that name.
+    /// The outcome of this name and exit code, as the history keeps them; `None` if there is none of that
+    /// name.
     pub fn recorded(name: &str, exit_code: u8) -> Option<Self> {
         let [success, failure, signal, timeout, skipped] = Outcome::NAMES;
         Some(match name {

@@ -12,7 +12,7 @@ pub fn pause(duration: Duration, signals: &Signals) -> Option<ReceivedSignal> {
     if duration.is_zero() {
         return None;
     }
-    // Without it, a signal does what it always does.
+    // If it fails, a signal has its default effect.
     let _ = signals.pass();
     let deadline = Instant::now().checked_add(duration);
     loop {

@@ -25,18 +25,18 @@ use metricsjob_state::history::{Recorded, RecordedRun};
 use metricsjob_state::{LazyState, State, StateError};
 use metricsjob_system::panics;
 
-/// A run that is over, and what became of its report.
+/// A run that is over, and the fate of its report.
 pub struct Performed<'a> {
     pub run: Run,
     /// The report, or why it is none that a gateway could take; `None` if none was wanted.
     pub push: Option<Result<Push, CheckError>>,
-    /// What became of it at each gateway; none if nothing was sent.
+    /// Outcome of the push at each gateway; empty if nothing was sent.
     pub deliveries: Vec<Delivery>,
     /// Why the run is not in the history, and its report not in the outbox.
     pub state_failure: Option<StateError>,
-    /// What else did not go as it should.
+    /// Other problems of the run or its record.
     pub warnings: Vec<String>,
-    /// What was used for it. To close it takes a while, which a process that ends can do without.
+    /// Resources of the run. Closing them takes a while, which a process that ends can do without.
     _open: (LazyState, Option<Dispatch<'a>>),
 }
 
@@ -60,7 +60,7 @@ pub fn perform<'a>(
     observer: &dyn Observer,
 ) -> Result<Performed<'a>, PerformError> {
     let mut state = match (&order.job.work, order.reporting) {
-        // A command has a processor of its own; what a built-in does would only be disturbed.
+        // A command has a processor of its own; a built-in would only be disturbed.
         (Work::Command(_), Reporting::Push | Reporting::Record) => {
             LazyState::opening(order.state_dir)
         }
@@ -111,7 +111,7 @@ pub struct RunTurn {
     pub run: Run,
     /// The job's lock, if it has one: its next run begins once this is dropped.
     pub lock: Option<Lock>,
-    /// What did not go as it should.
+    /// Problems that did not keep the job from running.
     pub warnings: Vec<String>,
 }
 
@@ -182,7 +182,7 @@ fn run_guarded(
     })
 }
 
-/// Runs the job, and reports it while it goes on, if that is wanted.
+/// Runs the job, and reports it while it is running, if that is wanted.
 fn run_live(
     order: &RunSpec<'_>,
     id: String,
@@ -244,7 +244,7 @@ impl Observer for Reported<'_, '_, '_> {
     }
 }
 
-/// What became of a run once it was over.
+/// A run that is over, with its report and its record.
 pub struct Concluded {
     pub run: Run,
     pub push: Option<Result<Push, CheckError>>,
@@ -255,7 +255,7 @@ pub struct Concluded {
     pub entries: Option<Vec<i64>>,
 }
 
-/// Records a run, and puts its report into the outbox, in one step: whatever is seen as finished is also
+/// Records a run, and puts its report into the outbox, in one step: a run that is seen as finished is also
 /// reported, even if this process ends here. `gateways` are named as the outbox names them.
 pub fn conclude(
     order: &RunSpec<'_>,
@@ -344,11 +344,11 @@ fn push_of(
     let job = order.job;
     let mut families = report::runner(run, job, totals);
     let runners_own = report::names(&families);
-    // A skipped run must not erase what the run that goes on reports.
+    // A skipped run must not erase the metrics of the running one.
     let mut method = Method::Post;
     if run.outcome != Outcome::Skipped {
         let own = report::with_totals(run.metrics.clone(), &job.metrics, totals);
-        // What it leaves out was left out of the run before, and has been told.
+        // The metrics that it leaves out were left out of the run before, with a warning.
         add_pushable(order.key, &mut families, own);
         method = job.method;
     }

@@ -8,8 +8,8 @@ use crate::job::metric_rule::MetricRule;
 use metricsjob_metrics::{Family, Kind, Labels, Metric, Value, unix_seconds};
 use metricsjob_state::counters::Counter;
 
-/// What the runner reports of `run`. Its counter of runs is what `totals` say, and left out without
-/// them: a counter that begins anew would be wrong. Of a run that was skipped that counter is all.
+/// Families that the runner reports of `run`. Its counter of runs has the value of `totals`, and is left out
+/// without them: a counter that begins anew would be wrong. For a skipped run that counter is all.
 pub fn runner(run: &Run, job: &Job, totals: Option<&[Counter]>) -> Vec<Family> {
     let prefix = &job.prefix;
     let mut families = match run.outcome {
@@ -97,7 +97,7 @@ pub fn start_timestamp(prefix: &str, started_at: SystemTime) -> Family {
     )
 }
 
-/// Returns true if a run goes on.
+/// Gauge that is 1 while a run is running, else 0.
 pub fn running(prefix: &str, is_running: bool) -> Family {
     Family::gauge(
         format!("{prefix}_running"),
@@ -128,8 +128,8 @@ pub fn runs_total(prefix: &str, totals: &[Counter]) -> Family {
     }
 }
 
-/// By how much `run` makes the counters go up that go on over runs: the one of runs, and those of the
-/// job that `rules` name.
+/// Increments by `run` of the counters that accumulate over runs: the counter of runs, and those of the job
+/// that `rules` name.
 pub fn increments(run: &Run, prefix: &str, rules: &[MetricRule]) -> Vec<Counter> {
     let mut increments = increments_of(&run.metrics, rules);
     increments.push(Counter {
@@ -140,7 +140,7 @@ pub fn increments(run: &Run, prefix: &str, rules: &[MetricRule]) -> Vec<Counter>
     increments
 }
 
-/// Those of `own` that go on over runs.
+/// Increments by the families of `own` that accumulate over runs.
 pub fn increments_of(own: &[Family], rules: &[MetricRule]) -> Vec<Counter> {
     let mut increments = Vec::new();
     for family in own.iter().filter(|family| is_cumulative(family, rules)) {
@@ -157,7 +157,7 @@ pub fn increments_of(own: &[Family], rules: &[MetricRule]) -> Vec<Counter> {
     increments
 }
 
-/// The job's own families, where the counters that go on over runs have the value of `totals`.
+/// The job's own families, where the counters that accumulate over runs have the value of `totals`.
 /// Without totals they are left out: a value that begins anew would be wrong.
 pub fn with_totals(
     own: Vec<Family>,
@@ -193,7 +193,7 @@ pub fn with_totals(
     families
 }
 
-/// What `totals` will be once `increments` are added.
+/// Adds `increments` to `totals`.
 pub fn sum(mut totals: Vec<Counter>, increments: Vec<Counter>) -> Vec<Counter> {
     for increment in increments {
         let same =

@@ -1,4 +1,4 @@
-//! The signals that a run gets, and what becomes of them.
+//! The signals that a run gets, and their handling.
 
 use std::io::{self, PipeReader, PipeWriter, Read, Write};
 use std::iter;
@@ -23,14 +23,14 @@ use metricsjob_client::Stop;
 /// The signals that ask a process to end.
 const ENDING: [i32; 4] = [SIGINT, SIGTERM, SIGHUP, SIGQUIT];
 
-/// The further signals that are passed on to a command, and what tells of its end.
+/// The further signals that are passed on to a command, and SIGCHLD, which reports its end.
 const PASSED_ON: [i32; 5] = [SIGUSR1, SIGUSR2, SIGTSTP, SIGCONT, SIGCHLD];
 
-/// What becomes of the signals that a run gets.
+/// Handling of the signals that a run gets.
 ///
-/// That of [`default`](Self::default) is for a process that is there for one run: they are the signals of
-/// the process, and at first they do what they always do. It catches them for as long as the process lives,
-/// so there is one of it. That of [`told`](Self::told) is for one of many runs in a process.
+/// The one of [`default`](Self::default) is for a process that is there for one run: they are the signals of
+/// the process, and at first they have their default effect. It catches them for as long as the process lives,
+/// so there is only one of it. The one of [`told`](Self::told) is for one of many runs in a process.
 #[derive(Default)]
 pub struct Signals {
     shared: Arc<Shared>,
@@ -81,8 +81,8 @@ impl ReceivedSignal {
 }
 
 impl Signals {
-    /// Those of a run that shares its process with others: only what the [`Teller`] tells. The run's commands
-    /// get neither our terminal nor our stdin.
+    /// Creates the signals of a run that shares its process with others: it gets only the signals that are sent
+    /// by the [`Teller`]. The run's commands get neither our terminal nor our stdin.
     ///
     /// # Errors
     ///
@@ -104,11 +104,11 @@ impl Signals {
     }
 
     /// From now on holds back the first signal that asks this process to end, so that a run can be
-    /// cleaned up and reported. A second one does what it does by default.
+    /// cleaned up and reported. A second one has its default effect.
     pub fn hold(&self) {
         self.shared.is_passing.store(false, Ordering::Relaxed);
         if self.is_told {
-            // None is lost that nobody has waited for.
+            // A signal that was not waited for is not lost.
             for received in self.wait(Some(Duration::ZERO)) {
                 self.shared.take(received.number, false);
             }
@@ -140,7 +140,7 @@ impl Signals {
     pub fn pass(&self) -> io::Result<()> {
         if self.pipe.get().is_none() {
             self.open()?;
-            // Blocked by whoever started us, the end of a command would go unnoticed.
+            // If our parent process blocked it, the end of a command would go unnoticed.
             let _ = SigSet::from(Signal::SIGCHLD).thread_unblock();
             if !self.is_holding.load(Ordering::Relaxed) {
                 self.catch(&ENDING);
@@ -165,13 +165,13 @@ impl Signals {
         Ok(())
     }
 
-    /// Waits for signals until `timeout` is over, without one for ever. It returns at once with what
-    /// has come since the last call, and may return early with nothing.
+    /// Waits for signals until `timeout` is over, without one for ever. It returns at once with the signals
+    /// that have come since the last call, and may return early with none.
     pub fn wait(&self, timeout: Option<Duration>) -> Vec<ReceivedSignal> {
         self.wait_beside(timeout, iter::empty())
     }
 
-    /// The same, but returns when one of `others` can be read, too.
+    /// Waits like [`wait`](Self::wait), but returns when one of `others` can be read, too.
     pub fn wait_beside<'a>(
         &'a self,
         timeout: Option<Duration>,
@@ -216,7 +216,7 @@ impl Signals {
             let action = move |info: &siginfo_t| shared.handle(signal, info);
             // SAFETY: `handle` does nothing that a signal handler must not do.
             let registered = unsafe { signal_hook_registry::register_sigaction(signal, action) };
-            // The system does not refuse these; if it did, the signal would do what it always does.
+            // The system does not refuse these; if it did, the signal would have its default effect.
             drop(registered);
         }
     }

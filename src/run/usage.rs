@@ -1,4 +1,4 @@
-//! What a run used of the machine.
+//! Resource usage of a run.
 
 use std::ops::AddAssign;
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use nix::libc;
 use nix::sys::resource::{UsageWho, getrusage};
 
-/// What a run used of the machine.
+/// Resource usage of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Usage {
     pub cpu_user: Duration,
@@ -15,7 +15,7 @@ pub struct Usage {
     pub max_rss: u64,
 }
 
-/// That of two attempts, one after the other.
+/// Adds up two attempts, one after the other.
 impl AddAssign for Usage {
     fn add_assign(&mut self, other: Usage) {
         self.cpu_user += other.cpu_user;
@@ -24,7 +24,7 @@ impl AddAssign for Usage {
     }
 }
 
-/// What wait4(2) tells of a process that has ended, and of those that it waited for.
+/// Usage from wait4(2): of a process that has ended, and of those that it waited for.
 impl From<&libc::rusage> for Usage {
     fn from(usage: &libc::rusage) -> Self {
         Usage {
@@ -46,7 +46,7 @@ impl Meter {
         Meter { cpu_before: cpu() }
     }
 
-    /// What was used since the start.
+    /// Returns the usage since the start.
     pub fn stop(self) -> Usage {
         let (user, system) = cpu();
         Usage {

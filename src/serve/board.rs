@@ -1,4 +1,4 @@
-//! All that is known: jobs, what waits, what runs, and what was.
+//! State of the scheduler: jobs, and the runs that wait, are in progress, or are over.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, HashMap, VecDeque};
@@ -19,36 +19,36 @@ const MAX_QUEUE: usize = 10_000;
 /// How many runs that are over are remembered whole, besides the last of each job.
 const REMEMBERED: usize = 64;
 
-/// All that is known.
+/// State of the scheduler: all that it knows of jobs and runs.
 pub struct Board {
     pub jobs: BTreeMap<String, JobEntry>,
-    /// What is wrong with job files: each a text of one or more lines.
+    /// Problems of job files: each a text of one or more lines.
     pub problems: Vec<String>,
     pub queue: VecDeque<RunRequest>,
-    /// Runs that do not take place, and why: that is still to be recorded.
+    /// Skipped runs that are still to be recorded, each with the reason.
     pub skipped: VecDeque<(RunRequest, String)>,
     /// True if a thread records them.
     pub is_recording_skipped: bool,
-    /// The runs that go on, by their ids.
+    /// Runs in progress, by their ids.
     pub active: HashMap<String, Active>,
     pub remembered: VecDeque<Arc<Finished>>,
     pub lag: Lag,
     pub window: Window,
-    /// When the scheduler last looked.
+    /// Time of the scheduler's last look at the clock.
     pub heartbeat: Instant,
     pub is_ending: bool,
     due: BinaryHeap<Reverse<Due>>,
     generation: u64,
 }
 
-/// A run that goes on.
+/// A run in progress.
 pub struct Active {
     pub request: RunRequest,
     pub since: SystemTime,
     pub teller: Teller,
 }
 
-/// When which job is due. It is void once the job has another generation.
+/// Due time of a job. It is void once the job has another generation.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 struct Due {
     at: SystemTime,
@@ -57,7 +57,7 @@ struct Due {
 }
 
 impl Board {
-    /// Nothing yet.
+    /// An empty board.
     pub fn new() -> Self {
         Board {
             jobs: BTreeMap::new(),
@@ -98,7 +98,7 @@ impl Board {
         self.due.peek().map(|Reverse(due)| due.at)
     }
 
-    /// The name of a job that is due at `now`, and since when. It is to be planned anew.
+    /// Takes a job that is due at `now`: its name, and its due time. The caller must plan it anew.
     pub fn take_due(&mut self, now: SystemTime) -> Option<(String, Next)> {
         while self.next_due()? <= now {
             let Reverse(due) = self.due.pop()?;
@@ -124,7 +124,7 @@ impl Board {
         })
     }
 
-    /// Why the run cannot even wait.
+    /// Why the run is refused, if it cannot even wait.
     pub fn refusal(&self, request: &RunRequest) -> Option<Refusal> {
         let entry = self.jobs.get(&request.job.name)?;
         if self.queue.len() >= MAX_QUEUE {
@@ -177,7 +177,7 @@ impl Board {
             .collect()
     }
 
-    /// Gives `signal` to all runs that go on.
+    /// Passes `signal` to all runs in progress.
     pub fn tell_all(&self, signal: i32) {
         for run in self.active.values() {
             run.teller.tell(signal);

@@ -13,14 +13,14 @@ use metricsjob_client::Stop;
 use metricsjob_state::LazyState;
 use metricsjob_system::panics::{point, restarting};
 
-/// How long a report waits for others that come at the same time: to begin the runs of that time is more
+/// How long a report waits for others that come at the same time: beginning the runs of that time is more
 /// urgent.
 const GATHER: Duration = Duration::from_millis(250);
 
-/// What other processes leave in the outbox is found so soon.
+/// Interval of looking for entries that other processes leave in the outbox.
 const LOOK: Duration = Duration::from_secs(15);
 
-/// How long a gateway is left alone that could not be reached.
+/// Pauses after failures to reach a gateway.
 const PAUSES: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(60));
 
 /// The threads that deliver.
@@ -53,14 +53,14 @@ impl Deliverer {
         })
     }
 
-    /// Delivers once more what waits, and ends.
+    /// Delivers the waiting entries once more, and ends.
     pub fn end(self) {
         self.is_ending.store(true, Relaxed);
         for bell in self.scheduler.runner().bells() {
             bell.ring();
         }
         for thread in self.threads {
-            // It does not panic: what does in it is started again.
+            // It does not panic: delivery is restarted after a panic.
             let _ = thread.join();
         }
     }
@@ -108,7 +108,7 @@ fn deliver(scheduler: &Scheduler, place: usize, is_ending: &AtomicBool, stop: St
     }
 }
 
-/// Counts what was delivered; returns why not all of it was.
+/// Counts delivered reports; returns why not all of them were delivered.
 fn count(
     scheduler: &Scheduler,
     courier: &Courier<'_>,

@@ -1,4 +1,4 @@
-//! What is known of one job: when it is due, what runs, and how it went.
+//! State of one job: when it is due, its runs, and how they went.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -17,25 +17,25 @@ use metricsjob_state::history::RecordedRun;
 /// How many of the last runs are remembered in brief.
 pub const RECENT: usize = 30;
 
-/// How many runs of one job may wait for the one that goes on.
+/// How many runs of one job may wait for the running one.
 pub const MAX_PENDING: usize = 100;
 
-/// What is known of one job.
+/// State of one job.
 pub struct JobEntry {
     pub job: Arc<Job>,
-    /// That of a run without labels of its own.
+    /// Grouping key of a run without labels of its own.
     pub key: GroupingKey,
     /// When it runs next, if it has a schedule.
     pub next: Option<Next>,
     /// The due time that was last seen to pass.
     pub last_due: Option<SystemTime>,
-    /// What was planned before it changed is void.
+    /// Number of the current plan: due times of an older one are void.
     pub generation: u64,
-    /// When its runs began that go on, by their ids.
+    /// Start times of its runs in progress, by their ids.
     pub running: BTreeMap<String, SystemTime>,
     /// How many of its runs wait for a free slot.
     pub queued: usize,
-    /// Those that wait until no other run of it goes on.
+    /// Runs that wait until no other run of the job is running.
     pub pending: VecDeque<RunRequest>,
     /// Without those that were skipped, the oldest first.
     pub recent: VecDeque<RunView>,
@@ -45,10 +45,10 @@ pub struct JobEntry {
     /// How many runs ended so, in the order of [`Outcome::NAMES`].
     pub outcomes: [u64; Outcome::NAMES.len()],
     pub durations: Durations,
-    /// How many due times went by while nobody could start it.
+    /// Number of due times that went by while no server could start it.
     pub missed: u64,
     pub series: RunSeries,
-    /// The same numbers of runs as metrics.
+    /// The numbers and durations of its runs as metrics.
     pub uniform: Arc<Uniform>,
 }
 
@@ -92,7 +92,7 @@ impl JobEntry {
         }
     }
 
-    /// Returns true if a run of it goes on or waits for a slot.
+    /// Returns true if a run of it is running or waits for a slot.
     pub fn is_busy(&self) -> bool {
         self.queued > 0 || !self.running.is_empty()
     }
@@ -143,14 +143,14 @@ impl JobEntry {
         self.uniform = Arc::new(uniform);
     }
 
-    /// Returns true if what the run reports is called as it is since the job file was last read: else it would stay beside
-    /// that for ever.
+    /// Returns true if the run reports with the job's current prefix and grouping key. With those from before the job
+    /// file was last read, its metrics would stay beside the current ones for ever.
     pub fn shows(&self, request: &RunRequest) -> bool {
         let key = request.job.key(Vec::new());
         request.job.prefix == self.job.prefix && key.is_ok_and(|key| key == self.key)
     }
 
-    /// Shows what a run reported.
+    /// Takes the report of a run into the metrics.
     pub fn report(&mut self, key: &GroupingKey, method: Method, families: Vec<Family>) {
         let name = &self.job.name;
         self.series.report(name, key, method, families, is_uniform);

@@ -1,4 +1,4 @@
-//! All metrics that there are to show, at one moment.
+//! All metrics of the server, at one moment.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -9,18 +9,18 @@ use super::series::{JOB_NAME, ShownFamily};
 use metricsjob_metrics::text::rendered::RenderedFamily;
 use metricsjob_metrics::{Family, Kind, Labels, Value, unix_seconds};
 
-/// All metrics at one moment. Merging them is left to whoever wants them.
+/// All metrics at one moment. Merging them is left to the caller.
 pub struct Shown {
     /// The server's own.
     own: Vec<Family>,
-    /// Those of each job that are called the same for all.
+    /// Metrics of each job that have the same names for all jobs.
     uniform: Vec<Arc<Uniform>>,
-    /// What jobs have reported.
+    /// Families that jobs have reported.
     reported: Vec<Arc<Vec<ShownFamily>>>,
 }
 
 impl Shown {
-    /// What `scheduler` knows now, and `further` families of the server.
+    /// Collects the current metrics of `scheduler`, and `further` families of the server.
     pub fn of(scheduler: &Scheduler, further: Vec<Family>) -> Self {
         let board = scheduler.board();
         let of_job = |name: &str| Labels::from([(JOB_NAME, name)]);
@@ -178,7 +178,7 @@ fn number(count: usize) -> Value {
     Value::Number(count as f64)
 }
 
-/// What has a name and a kind.
+/// A family, rendered or not: it has a name and a kind.
 trait NamedFamily {
     fn name(&self) -> &str;
     fn kind(&self) -> Kind;
@@ -204,7 +204,7 @@ impl NamedFamily for RenderedFamily {
     }
 }
 
-/// Families by their names. Jobs know nothing of each other: of what does not fit together, the first stays.
+/// Families by their names. Jobs know nothing of each other: of families that conflict, the first stays.
 struct MergedFamily<F> {
     families: Vec<F>,
     places: HashMap<String, usize>,
@@ -251,7 +251,7 @@ impl<F: NamedFamily> MergedFamily<F> {
         self.ours = self.families.len();
     }
 
-    /// Without families of jobs whose series are called like those of another family.
+    /// The families, without those of jobs whose series have names of another family's series.
     fn into_sorted(self) -> Vec<F> {
         let kind_of = |name: &str| Some(self.families[*self.places.get(name)?].kind());
         let collides = |family: &F| {

@@ -1,4 +1,4 @@
-//! Job files into what is known, at the start and again.
+//! Loads the job files into the board, at the start and on a reload.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, PoisonError};
@@ -19,7 +19,7 @@ use metricsjob_metrics::GroupingKey;
 /// How many of the last lines of stderr are kept of a command, if its job does not say.
 const TAIL: usize = 20;
 
-/// What loading the job files came to.
+/// Result of loading the job files.
 #[derive(Debug)]
 pub struct Reloaded {
     pub jobs: usize,
@@ -73,7 +73,7 @@ impl Scheduler {
     }
 }
 
-/// What the job files say.
+/// Content of the job files.
 struct LoadedJobs {
     /// By their names, with the grouping key of a run without labels of its own.
     jobs: BTreeMap<String, (Arc<Job>, GroupingKey)>,
@@ -134,8 +134,8 @@ impl Board {
         gone
     }
 
-    /// Takes the job as it is defined now; `restored` is what the history knows of a new one. Returns whether
-    /// a run is to make up for what was due while nobody was there.
+    /// Takes the job as it is defined now; `restored` is the state of a new one from the history. Returns true if
+    /// a run is to make up for due times that went by while no server was there.
     fn take(
         &mut self,
         name: &str,
@@ -158,7 +158,7 @@ impl Board {
         }
         let is_planned_anew = is_new || entry.job.plan != job.plan;
         if entry.job.prefix != job.prefix || entry.key != key {
-            // What it is called now would stand beside what it was.
+            // Metrics with the new names would stand beside those with the old ones.
             entry.series = RunSeries::default();
         }
         (entry.job, entry.key) = (job, key);

@@ -1,18 +1,19 @@
-//! `metricsjob serve`: runs jobs by their schedules, and shows over HTTP what happened.
+//! `metricsjob serve`: runs jobs by their schedules, and shows their results over HTTP.
 //!
 //! Each run is done by the steps of [`crate::run`], in a thread of its own. It may use [`crate::run`],
-//! [`crate::push`], [`metricsjob_web`], [`metricsjob_web::observe`], [`metricsjob_web::page`], [`crate::job`], [`metricsjob_state`] and
-//! [`metricsjob_metrics`].
+//! [`crate::push`], [`metricsjob_web`], [`metricsjob_web::observe`], [`metricsjob_web::page`], [`crate::job`],
+//! [`metricsjob_state`] and [`metricsjob_metrics`].
 //!
-//! - [`Scheduler`]: starts runs. `board` is all that is known: what is due, waits and runs; `entry` what is known
-//!   of one job; `request` what asks for a run.
-//! - `loading`: job files into the board; `restore`: what the history knows of a job; [`planning`]: when a job
-//!   is due next.
-//! - [`Runner`]: one run, and its record; `damage`: what is lost with a corrupt database. [`Deliverer`] brings the reports to the gateways.
-//! - `series`: what jobs reported, as metrics; [`exporter`]: all metrics at one moment; [`Publication`]: the
-//!   same, pushed; `window`: the log of the last seconds.
+//! - [`Scheduler`]: starts runs. `board` is its state: the jobs that are due, and the runs that wait or are
+//!   running; `entry` the state of one job; `request` a requested run.
+//! - `loading`: job files into the board; `restore`: the state of a job from the history; [`planning`]: when a
+//!   job is due next.
+//! - [`Runner`]: one run, and its record; `damage`: losses of a corrupt database, logged. [`Deliverer`] brings the
+//!   reports to the gateways.
+//! - `series`: reports of jobs as metrics; [`exporter`]: all metrics at one moment; [`Publication`]: pushes
+//!   them; `window`: the log of the last seconds.
 //! - [`http`]: API, health, metrics and page over HTTP; [`page`]: the page as a function of data.
-//! - [`Periodic`]: what is done again and again; `bell`: what wakes a thread.
+//! - [`Periodic`]: work that is done periodically; `bell`: wakes a thread.
 
 mod bell;
 mod board;

@@ -1,4 +1,4 @@
-//! What is done again and again, and once more at the end.
+//! Work that is done periodically, and once more at the end.
 
 use std::io;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::bell::Bell;
 use metricsjob_system::panics;
 
-/// Work that a thread does again and again.
+/// Work that a thread does periodically.
 pub struct Periodic {
     thread: JoinHandle<()>,
     bell: Arc<Bell>,
@@ -29,9 +29,9 @@ impl Periodic {
         let thread = thread::Builder::new().name(name.into()).spawn(move || {
             loop {
                 rung.wait(interval);
-                // Asked before: what comes while it works is for another time.
+                // Read first: a request to end that comes during the work leads to one more round.
                 let is_last = ending.load(Relaxed);
-                // The next time may be well.
+                // The next round may succeed.
                 if let Err(message) = panics::caught(&mut work) {
                     let thread = thread::current();
                     let thread = thread.name().unwrap_or_default();
@@ -57,7 +57,7 @@ impl Periodic {
             periodic.bell.ring();
         }
         for periodic in all {
-            // It does not panic: what does in it is caught.
+            // It does not panic: panics of the work are caught.
             let _ = periodic.thread.join();
         }
     }

@@ -1,4 +1,4 @@
-//! When a job runs next, and what becomes of the due times that went by.
+//! The next run of a job, and the handling of due times that went by.
 
 use std::time::{Duration, SystemTime};
 
@@ -6,17 +6,17 @@ use super::entry::Next;
 use super::request::Trigger;
 use crate::job::schedule::{Missed, Plan};
 
-/// What is seen to be due so late was missed: whoever should have started it was stopped, or not there.
+/// A run that is noticed this long after it was due was missed: the server was stopped, or not there.
 const TOLERANCE: Duration = Duration::from_secs(5);
 
-/// How many due times are counted that went by.
+/// How many due times that went by are counted.
 const MAX_COUNTED: u64 = 10_000;
 
 /// A clock that was set back by less than this does not make a job run again that runs at a particular time:
 /// as Debian's cron(8) has it.
 const SMALL_CORRECTION: Duration = Duration::from_secs(3 * 60 * 60);
 
-/// What is to be done about a due time that has come.
+/// Consequences of a due time that has come.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Passed {
     /// The run that is to begin, and when it should have begun.
@@ -94,8 +94,8 @@ pub fn after_correction(
     }
 }
 
-/// Returns true if a due time went by between a run that began at `last_run` and `now`, when nobody was there to see
-/// it.
+/// Returns true if a due time went by between a run that began at `last_run` and `now`, while no server was there to
+/// notice it.
 pub fn went_by(plan: &Plan, last_run: SystemTime, now: SystemTime) -> bool {
     let due = plan.schedule.next_after(last_run);
     due.is_some_and(|due| due + TOLERANCE < now)

@@ -1,4 +1,4 @@
-//! All metrics of the server, pushed to the gateways: for where nobody can scrape it.
+//! All metrics of the server, pushed to the gateways: for servers that cannot be scraped.
 
 use std::time::SystemTime;
 
@@ -21,7 +21,7 @@ pub struct Publication {
     gateway: String,
     client: GatewayClient,
     state: LazyState,
-    /// True if the last one failed, which is said once.
+    /// True if the last one failed, which is logged once.
     has_failed: bool,
     stop: Stop,
 }
@@ -46,7 +46,7 @@ impl Publication {
         Ok(runner.gateways().iter().map(to).collect())
     }
 
-    /// Pushes what `scheduler` knows now, and `further` families of the server.
+    /// Pushes the current metrics of `scheduler`, and `further` families of the server.
     pub fn push(&mut self, scheduler: &Scheduler, further: Vec<Family>) {
         let all = Shown::of(scheduler, further).families();
         let all = all
@@ -74,7 +74,7 @@ impl Publication {
         self.tell(result.and(left_out.map_or(Ok(()), Err)));
     }
 
-    /// The family as it can be in the group: labels that the group has are called as Prometheus calls those
+    /// The family as it can be in the group: labels that the group has are renamed as Prometheus renames those
     /// that its target has.
     fn pushable(&self, mut family: Family) -> Family {
         for metric in &mut family.metrics {

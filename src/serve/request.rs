@@ -1,4 +1,4 @@
-//! What asks for a run.
+//! A requested run, and why it begins or is refused.
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -10,7 +10,7 @@ use metricsjob_metrics::GroupingKey;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Trigger {
     Schedule,
-    /// One for all due times that went by while nobody could start it.
+    /// One run for all due times that went by while no server could start it.
     Missed,
     Http,
 }
@@ -30,7 +30,7 @@ impl Trigger {
 pub struct RunRequest {
     /// The run's id.
     pub id: String,
-    /// As it was defined when the run was asked for.
+    /// As it was defined when the run was requested.
     pub job: Arc<Job>,
     pub key: GroupingKey,
     pub trigger: Trigger,

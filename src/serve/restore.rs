@@ -1,4 +1,4 @@
-//! What the history knows of a job from before this process began.
+//! State of a job from before this process began, read from the history.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -11,21 +11,21 @@ use metricsjob_state::counters::Counter;
 use metricsjob_state::history::RecordedRun;
 use metricsjob_state::{State, StateError};
 
-/// What the history knows of a job.
+/// State of a job as the history has it.
 #[derive(Default)]
 pub struct Restored {
     /// The last runs, the oldest first.
     runs: Vec<RecordedRun>,
     /// The last one that did not succeed.
     last_failure: Option<RecordedRun>,
-    /// What was reported last, for each run whose report is still to be seen.
+    /// Families that were reported last, for each run whose report is still to be seen.
     reports: Vec<(GroupingKey, Method, Vec<Family>)>,
     /// All runs so far with the job's own key, by outcome.
     outcomes: [u64; Outcome::NAMES.len()],
 }
 
 impl Restored {
-    /// Asks the history.
+    /// Reads it from the history.
     pub fn of(state: &mut State, job: &Job, key: &GroupingKey) -> Result<Self, StateError> {
         let mut runs = state.runs_of(&job.name, &job.job, RECENT as u32)?;
         runs.reverse();
@@ -88,7 +88,7 @@ fn runs_so_far(prefix: &str, outcome: &str, totals: &[Counter]) -> u64 {
     }
 }
 
-/// What the run reported, as far as the history knows.
+/// Families that the run reported, as far as the history has them.
 fn report_of(run: &RecordedRun, job: &Job, totals: Option<&[Counter]>) -> Vec<Family> {
     let outcome = Outcome::recorded(&run.outcome, run.exit_code);
     let seconds = |seconds| Duration::try_from_secs_f64(seconds).unwrap_or_default();

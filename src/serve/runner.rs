@@ -1,5 +1,5 @@
 //! One run, in a thread of its own: the same steps as those of `metricsjob run`, but for the delivery of its
-//! report, which others do.
+//! report, which is left to other threads.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -32,11 +32,12 @@ pub struct Runner {
     names: Vec<String>,
     delivery: DeliveryPolicy,
     state_dir: PathBuf,
-    /// What all runs are recorded by, one after the other.
+    /// Connection by which all runs are recorded, one after the other.
     recording: Mutex<LazyState>,
-    /// What is asked while others record.
+    /// Connection for reads, which need not wait for recording.
     reading: Mutex<LazyState>,
-    /// What tries whether it can be written: that waits for other processes that write, which no scrape must.
+    /// Connection for the check whether the state can be written: that waits for other writing processes, and no
+    /// scrape may wait for those.
     probing: Mutex<LazyState>,
     /// Since when the last run could not be recorded, and why.
     failure: Mutex<Option<(Instant, String)>>,
@@ -47,7 +48,7 @@ pub struct Runner {
 /// A run that is over, and recorded if that was possible.
 pub struct Settled {
     pub run: RecordedRun,
-    /// How its report changes what is shown.
+    /// Change of the shown metrics by its report.
     pub report: Option<(Method, Vec<Family>)>,
 }
 
@@ -101,7 +102,7 @@ impl Runner {
         &self.bells
     }
 
-    /// Reads what is in the state. It may take a while.
+    /// Reads from the state. It may take a while.
     pub fn read<T>(
         &self,
         read: impl FnOnce(&mut State) -> Result<T, StateError>,
@@ -118,7 +119,7 @@ impl Runner {
         failure.or(unrecorded.map(|(_, why)| why))
     }
 
-    /// What the history knows of a job; nothing, if it cannot be asked.
+    /// Restores the state of a job from the history; an empty one if the history cannot be read.
     pub fn restore(&self, job: &Job, key: &GroupingKey) -> Restored {
         let restored = self.read(|state| Restored::of(state, job, key));
         restored.unwrap_or_else(|error| {
@@ -128,7 +129,7 @@ impl Runner {
         })
     }
 
-    /// Who has the lock of the job, if it is one that does not wait for others.
+    /// Holder of the job's lock, if the job is one that does not wait for others.
     pub fn holder(&self, job: &Job, key: &GroupingKey) -> Option<Holder> {
         match job.policy.lock {
             LockPolicy::Wait(Duration::ZERO) => lock::holder_of(&self.state_dir, key),
@@ -173,8 +174,8 @@ impl Runner {
         }
     }
 
-    /// Records the run, and has its report delivered. What cannot be put into the outbox is delivered here, unless
-    /// `stop` is wanted; without it, it is not.
+    /// Records the run, and has its report delivered. A report that cannot be put into the outbox is delivered here,
+    /// unless `stop` is wanted; without `stop` it is not.
     fn conclude(&self, order: &RunSpec<'_>, turn: RunTurn, stop: Option<Stop>) -> Settled {
         point("conclude");
         let RunTurn {
@@ -288,7 +289,7 @@ fn log_end(job: &str, run: &Run) {
     }
 }
 
-/// What a command writes becomes a part of the log.
+/// Sink that makes the lines of a command a part of the log.
 fn logged_lines(job: &str, run_id: &str) -> Arc<run::events::LineSink> {
     let (job, run_id) = (job.to_owned(), run_id.to_owned());
     Arc::new(move |stream, line| {

@@ -1,6 +1,6 @@
-//! Starts runs when they are due or asked for, as many at a time as there are slots.
+//! Starts runs when they are due or requested, as many at a time as there are slots.
 //!
-//! All that is known is behind one lock, which nobody holds while anything is waited for. A thread of its own
+//! All state is behind one lock, which no thread holds while it waits for anything else. A thread of its own
 //! ([`Scheduler::watch`]) sees due times pass; each run has a thread too, and starts what waits for its slot
 //! when it is over.
 
@@ -19,7 +19,7 @@ use crate::job::schedule::Overlap;
 use crate::run::{self, Signals};
 use metricsjob_system::panics::{point, restarting};
 
-/// How long nobody looks at the clock, at most: it may be set meanwhile.
+/// Longest time between two looks at the clock: it may be set meanwhile.
 const TICK: Duration = Duration::from_secs(1);
 
 /// A clock that goes back by more than this was set.
@@ -33,7 +33,7 @@ const ENDED: &str = "the server ended before it began";
 
 pub struct Scheduler {
     board: Mutex<Board>,
-    /// Held while the job files are loaded: what was read first must not be taken last.
+    /// Held while the job files are loaded: an older reading of them must not overwrite a newer one.
     pub(super) reloading: Mutex<()>,
     /// Something is due earlier than it was, or the end has come.
     pub(super) changed: Condvar,
@@ -69,7 +69,7 @@ impl Scheduler {
         self.concurrency
     }
 
-    /// Starts what is due, until the end.
+    /// Starts runs that are due, until the end.
     pub fn watch(self: &Arc<Self>) {
         restarting("schedule", || self.watch_clock());
     }
@@ -129,8 +129,8 @@ impl Scheduler {
         Ok(request)
     }
 
-    /// Starts nothing more, waits for `grace` until what runs is over, then passes on SIGTERM, and waits for
-    /// the rest. What waited is skipped.
+    /// Starts no further run, waits for `grace` until the runs in progress are over, then passes SIGTERM on to
+    /// the rest, and waits for them. Waiting runs are skipped.
     pub fn end(self: &Arc<Self>, grace: Duration) {
         let mut board = self.board();
         board.is_ending = true;
@@ -245,8 +245,8 @@ impl Scheduler {
         self.record_skipped(board);
     }
 
-    /// Has a thread record what is skipped, one after the other: there may be thousands, which must not have a thread
-    /// each. If there is none to be had, the next call tries again, a second later at most.
+    /// Has a thread record the skipped runs, one after the other: there may be thousands, which must not have a thread
+    /// each. If no thread can be started, the next call tries again, a second later at most.
     fn record_skipped(self: &Arc<Self>, board: &mut Board) {
         if board.skipped.is_empty() || board.is_recording_skipped {
             return;

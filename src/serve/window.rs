@@ -7,7 +7,7 @@ use sketches_ddsketch::{Config, DDSketch};
 
 use metricsjob_state::history::RecordedRun;
 
-/// What happened since the window began.
+/// Events since the window began.
 pub struct Window {
     since: Instant,
     /// By job, and then by outcome.
@@ -45,7 +45,7 @@ impl Window {
         self.retries += u64::from(retries);
     }
 
-    /// Logs the window; what happens from now on is in another one.
+    /// Logs the window; later events belong to another one.
     pub fn log(self) {
         let all: u64 = self.runs.values().flat_map(BTreeMap::values).sum();
         let by_job = serde_json::to_string(&self.runs).unwrap_or_default();

@@ -12,12 +12,15 @@ use crate::tls::Tls;
 /// `Debug`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Connection {
+    /// Limits on waiting.
     pub timeouts: Timeouts,
+    /// Settings of TLS.
     pub tls: Tls,
     /// For gateways whose URL has no user and password.
     pub authorization: Option<Authorization>,
     /// Further headers of each request, marked as sensitive.
     pub headers: HeaderMap,
+    /// The encoding of pushes.
     pub encoding: Encoding,
     /// The reason why nothing must be sent: our credentials, or the authorities to trust, could not be read.
     pub unusable: Option<String>,

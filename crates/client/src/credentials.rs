@@ -36,22 +36,31 @@ impl fmt::Debug for Secret {
 /// the text but a header's name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CredentialsError {
+    /// An empty value.
     #[error("it is empty")]
     Empty,
+    /// A control character.
     #[error("it has a control character in it, such as a line break: remove that")]
     Control,
+    /// A character outside ASCII.
     #[error("it has a character in it that is not ASCII, which a token has not")]
     NotAscii,
+    /// A blank.
     #[error("it has a blank in it, which a token has not")]
     Blank,
+    /// A missing password.
     #[error("it has no colon: the form is user:password")]
     NoPassword,
+    /// A missing value.
     #[error("it has no colon: the form is NAME: VALUE")]
     NoValue,
+    /// A name that no header can have.
     #[error("what stands before its colon is no header's name")]
     HeaderName,
+    /// A value that the header cannot have.
     #[error("the value of {0} has a control character in it")]
     HeaderValue(HeaderName),
+    /// A header that the client sets itself.
     #[error("{0} is set by metricsjob itself: leave it out")]
     OwnHeader(HeaderName),
 }
@@ -111,6 +120,7 @@ impl Authorization {
         }
     }
 
+    /// Returns the value of the header.
     pub fn value(&self) -> &HeaderValue {
         &self.value
     }

@@ -10,23 +10,29 @@ use metricsjob_metrics::{Push, protobuf, text};
 /// How the body of a push is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Encoding {
+    /// The format of the families.
     pub format: Format,
+    /// The compression of the body.
     pub compression: Compression,
 }
 
 /// The format of the families in a body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Format {
+    /// The text format 0.0.4.
     #[default]
     Text,
+    /// The protobuf format.
     Protobuf,
 }
 
 /// What becomes of a body before it is sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Compression {
+    /// No compression.
     #[default]
     None,
+    /// Compression by gzip.
     Gzip,
 }
 

@@ -22,6 +22,7 @@ use metricsjob_metrics::{GroupingKey, Method, Push};
 /// A request to a gateway that did not do what it should.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum HttpError {
+    /// A client that could not be set up.
     #[error("could not set up the HTTP client: {0}")]
     Setup(String),
     /// A variable or a file that describes the connection cannot be used.
@@ -30,29 +31,59 @@ pub enum HttpError {
     /// There is no connection.
     #[error("could not connect to {url}: {reason}")]
     Connect {
+        /// The URL, without credentials.
         url: String,
+        /// The reason, in words.
         reason: String,
         /// What was wrong with the certificates, where it was that.
         certificates: Option<CertificateFailure>,
     },
+    /// A complete answer that took too long.
     #[error("{url} gave no answer within {}", rounded(*.limit))]
     Timeout {
+        /// The URL, without credentials.
         url: String,
+        /// The time limit.
         limit: Duration,
         /// The caller's limit is over, and not that of [`Timeouts`](crate::Timeouts).
         is_of_caller: bool,
     },
+    /// A connection that took too long.
     #[error("no connection to {url} within {}", humantime::format_duration(*.limit))]
-    ConnectTimeout { url: String, limit: Duration },
+    ConnectTimeout {
+        /// The URL, without credentials.
+        url: String,
+        /// The time limit.
+        limit: Duration,
+    },
+    /// A request that was stopped early.
     #[error("{url} had not answered yet when this process was asked to end")]
-    Stopped { url: String },
+    Stopped {
+        /// The URL, without credentials.
+        url: String,
+    },
+    /// An answer that is too large.
     #[error("{url} sends an answer of more than {most} bytes, or than there is memory for")]
-    TooLarge { url: String, most: usize },
+    TooLarge {
+        /// The URL, without credentials.
+        url: String,
+        /// The most bytes that are read.
+        most: usize,
+    },
+    /// An answer that broke off.
     #[error("the connection to {url} broke: {reason}")]
-    Broken { url: String, reason: String },
+    Broken {
+        /// The URL, without credentials.
+        url: String,
+        /// The reason, in words.
+        reason: String,
+    },
+    /// An answer with a status other than success.
     #[error("{url} answered {status}{}{}", said(.message), advised(.cure))]
     Status {
+        /// The URL, without credentials.
         url: String,
+        /// The status of the answer.
         status: StatusCode,
         /// What the gateway wrote, made fit for a terminal. May be empty.
         message: String,

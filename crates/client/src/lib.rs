@@ -36,6 +36,8 @@
 //! - [`secrets`]: credentials kept out of what a server writes.
 //! - [`call`]: what everything shares that calls a URL: credentials, proxies, a runtime.
 
+#![warn(missing_docs)]
+
 pub mod api;
 mod backoff;
 pub mod call;

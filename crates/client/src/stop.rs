@@ -12,10 +12,12 @@ impl Stop {
         Stop(Arc::new(is_wanted))
     }
 
+    /// Never wanted.
     pub fn never() -> Self {
         Stop::when(|| false)
     }
 
+    /// Returns true if deliveries are to stop waiting.
     pub fn is_wanted(&self) -> bool {
         (self.0)()
     }

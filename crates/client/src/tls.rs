@@ -39,16 +39,27 @@ pub const PLAIN: &str = "if it speaks plain HTTP, give its URL with http://";
 /// Why PEM files cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum PemError {
+    /// A file without a certificate.
     #[error("it holds no certificate in PEM form (-----BEGIN CERTIFICATE-----)")]
     NoCertificate,
+    /// A file that is not PEM.
     #[error("it is not well-formed PEM")]
     Syntax,
+    /// A certificate that cannot be used.
     #[error("certificate {number} in it is no X.509 certificate that can be used: {reason}")]
-    Certificate { number: usize, reason: String },
+    Certificate {
+        /// The certificate's number in the file.
+        number: usize,
+        /// The reason, in words.
+        reason: String,
+    },
+    /// A file without a private key.
     #[error("it holds no private key in PEM form; one that is encrypted must be decrypted first")]
     NoKey,
+    /// A private key that cannot be used.
     #[error("the private key in it cannot be used: {0}")]
     Key(String),
+    /// A private key that does not match the certificate.
     #[error("the key in it is not the one of the client certificate")]
     OtherKey,
 }

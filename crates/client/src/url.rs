@@ -19,31 +19,59 @@ pub struct GatewayUrl {
 /// Why a text is not the URL of a gateway. The texts in it have their credentials removed.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum GatewayUrlError {
+    /// An empty text.
     #[error("the gateway is empty: give a URL such as http://127.0.0.1:9091, or \"embedded\"")]
     Empty,
+    /// A text that is no URL.
     #[error("gateway {url:?} is not a URL: {source} (for example http://127.0.0.1:9091)")]
     Syntax {
+        /// The URL, without credentials.
         url: String,
+        /// The parser's error.
         source: url::ParseError,
     },
+    /// A scheme other than http and https.
     #[error("gateway {url:?} has the scheme {scheme:?}: only http and https are spoken")]
-    Scheme { url: String, scheme: String },
+    Scheme {
+        /// The URL, without credentials.
+        url: String,
+        /// The scheme.
+        scheme: String,
+    },
+    /// A part that a base URL must not have.
     #[error("gateway {url:?} has {what}, which a gateway's base URL has not: remove it")]
-    Extra { url: String, what: &'static str },
+    Extra {
+        /// The URL, without credentials.
+        url: String,
+        /// The name of that part.
+        what: &'static str,
+    },
+    /// The URL of a group rather than of a gateway.
     #[error(
         "gateway {url:?} names a group: give the gateway's base URL alone, \
          the path of the group is made from the grouping key"
     )]
-    GroupPath { url: String },
+    GroupPath {
+        /// The URL, without credentials.
+        url: String,
+    },
+    /// A stray `@`.
     #[error(
         "gateway {url:?} has an @, but no user and password before its host: is it mistyped? \
          The form is http://USER:PASSWORD@HOST:PORT; elsewhere, and in a password, an @ is %40"
     )]
-    StrayAt { url: String },
+    StrayAt {
+        /// The URL, without credentials.
+        url: String,
+    },
+    /// Credentials that are not UTF-8.
     #[error(
         "gateway {url:?} has a user or password that is not UTF-8 once its %-encoding is undone"
     )]
-    Credentials { url: String },
+    Credentials {
+        /// The URL, without credentials.
+        url: String,
+    },
 }
 
 impl GatewayUrl {
@@ -109,10 +137,12 @@ impl GatewayUrl {
         Url::parse(&self.base).is_ok_and(|url| call::is_excepted(&url))
     }
 
+    /// The user and password of the URL.
     pub fn credentials(&self) -> Option<&Credentials> {
         self.credentials.as_ref()
     }
 
+    /// Returns true if the scheme is https.
     pub fn is_https(&self) -> bool {
         self.is_https
     }

@@ -1,4 +1,4 @@
-//! Whether the gateway is well, and what an administrator may do.
+//! Health of the gateway, and actions for an administrator.
 
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -20,7 +20,7 @@ pub async fn wipe(app: &App) -> Response {
     }
 }
 
-/// 200, but for the time in which pushes cannot be written.
+/// Responds with 200, except while pushes cannot be written.
 pub fn healthy(app: &App) -> Response {
     if app.stats().is_failing.load(Relaxed) {
         let text = "the last change could not be written: see the gateway's log\n";
@@ -30,7 +30,7 @@ pub fn healthy(app: &App) -> Response {
     }
 }
 
-/// It listens only once all groups are there.
+/// Responds as [`healthy`] does: the gateway listens only once all groups have been loaded.
 pub fn ready(app: &App) -> Response {
     healthy(app)
 }

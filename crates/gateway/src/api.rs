@@ -1,4 +1,4 @@
-//! The JSON API, in the Pushgateway's shapes.
+//! JSON API, in the format of the Pushgateway.
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ use metricsjob_metrics::{
 use metricsjob_state::store::{Snapshot, exposition};
 use metricsjob_web::observe::build;
 
-/// All groups.
+/// Responds with all groups.
 pub async fn metrics(app: &Arc<App>) -> Response {
     match rendered(app, Shape::Api).await {
         Ok(rendered) => answer(rendered.sending.body()),
@@ -26,7 +26,7 @@ pub async fn metrics(app: &Arc<App>) -> Response {
     }
 }
 
-/// The build, the flags and the start.
+/// Responds with the build, the flags and the start time.
 pub fn status(app: &App) -> Response {
     let flags: Map<String, Json> = (app.options().flags.iter())
         .map(|(name, value)| (name.clone(), value.clone().into()))
@@ -42,7 +42,8 @@ pub fn status(app: &App) -> Response {
     answer(status.to_string().into())
 }
 
-/// The Pushgateway's fields. It is built by Go; clients expect some compiler's version there.
+/// Returns the fields that the Pushgateway has. It is built by Go, so clients expect the version of some
+/// compiler.
 fn build_information() -> Json {
     json!({
         "branch": "unknown",
@@ -63,8 +64,8 @@ fn answer(body: HttpBody) -> Response {
     (headers, body).into_response()
 }
 
-/// The response with all groups, serialized without a tree in between: a native bucket takes a byte or two of a
-/// push, and several allocations in a tree.
+/// Serializes all groups without a tree in between: a native bucket takes a byte or two in a push, but
+/// several allocations in a tree.
 pub(super) fn metrics_json(snapshot: Snapshot) -> serde_json::Result<Vec<u8>> {
     let mut out = Vec::from(br#"{"status":"success","data":["#);
     for (at, group) in snapshot.sorted().iter().enumerate() {
@@ -88,7 +89,7 @@ impl Serialize for GroupJson<'_> {
         let time = humantime::format_rfc3339_nanos(time).to_string();
         let times = exposition::time_families(group);
         let families = || times.iter().chain(&group.families);
-        // As in a Pushgateway, a family of this name takes the place.
+        // As in the Pushgateway, a family of this name takes precedence.
         let is_free = |name: &str| families().all(|family| family.name != name);
         let mut json = serializer.serialize_map(None)?;
         if is_free("labels") {
@@ -175,8 +176,8 @@ impl Serialize for MetricJson<'_> {
     }
 }
 
-/// The native buckets of a histogram with this count, in the Pushgateway's way: boundaries, lower and upper
-/// bound, count. They take the place of the classic ones.
+/// Native buckets of a histogram with this count, in the format of the Pushgateway: boundaries, lower and
+/// upper bound, count. They replace the classic ones.
 struct NativeJson<'a>(&'a NativeHistogram, Count);
 
 impl Serialize for NativeJson<'_> {

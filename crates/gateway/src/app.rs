@@ -1,4 +1,4 @@
-//! What all requests of a gateway share.
+//! State shared by all requests of a gateway.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -20,27 +20,28 @@ use metricsjob_web::HttpMetrics;
 use metricsjob_web::observe::ProcessCollector;
 use metricsjob_web::sending::Sendings;
 
-/// How a gateway behaves.
+/// Options of a gateway.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// Below which path everything is: empty, or with a slash at its start and none at its end.
+    /// Prefix of all paths: empty, or with a slash at its start and none at its end.
     pub route_prefix: String,
-    /// Where the metrics are, below the prefix.
+    /// Path of the metrics, below the prefix.
     pub telemetry_path: String,
     pub enable_admin_api: bool,
     pub enable_lifecycle: bool,
-    /// True if an inconsistent push is answered like any other. It is refused all the same.
+    /// True if the response to an inconsistent push is the same as to any other. The push is refused
+    /// nevertheless.
     pub disable_consistency_check: bool,
     pub ttl: Option<std::time::Duration>,
     pub limits: PushLimits,
     pub cors: Cors,
-    /// How many series all groups may have, with two for the push times of each.
+    /// Maximum number of series in all groups together, including two for the push times of each group.
     pub max_series: usize,
-    /// The command line's options and their values, as the API shows them.
+    /// The options of the command line and their values, as shown by the API.
     pub flags: Vec<(String, String)>,
 }
 
-/// Those of a gateway that is told nothing.
+/// Options of a gateway without any on its command line.
 impl Default for Options {
     fn default() -> Self {
         Options {
@@ -58,10 +59,10 @@ impl Default for Options {
     }
 }
 
-/// About a gigabyte of memory.
+/// Number of series that takes about a gigabyte of memory.
 pub const MAX_SERIES: usize = 5_000_000;
 
-/// What all requests of a gateway share.
+/// State shared by all requests of a gateway.
 pub struct App {
     options: Options,
     state_dir: PathBuf,
@@ -80,18 +81,20 @@ pub struct App {
     quit: Arc<Notify>,
 }
 
-/// How many large bodies are read at once: each keeps a processor busy and needs several times its size.
+/// Maximum number of large bodies read at once: each keeps a processor busy and needs several times its size
+/// in memory.
 const LARGE_BODIES: usize = 2;
 
-/// How many scrapes are rendered at once.
+/// Maximum number of scrapes rendered at once.
 const SCRAPES: usize = 2;
 
-/// How many pages may wait for their turn; each has a search of its own, so they share nothing.
+/// Maximum number of pages that may be in progress; each has a search of its own, so they cannot share a
+/// rendering.
 const PAGES: usize = 64;
 
 impl App {
-    /// For a gateway that serves the groups in `state_dir` by `runtime` and whose requests `http` counts. `quit` is
-    /// notified when it was asked to end.
+    /// Returns the state of a gateway that serves the groups in `state_dir`, with metrics of `runtime` and of
+    /// the requests that `http` counts. `quit` is notified when a request asks the gateway to end.
     pub fn new(
         options: Options,
         state_dir: PathBuf,
@@ -133,18 +136,18 @@ impl App {
         &self.receiver
     }
 
-    /// Waits for the turn of a large body. It belongs to the thread that reads it: it is not over when the
-    /// client goes away, but when the work is done. `None` if the gateway is ending.
+    /// Waits for permission to read a large body, which belongs to the reading thread: it ends with the work,
+    /// and not when the client goes away. Returns `None` if the gateway is ending.
     pub(super) async fn large_body(&self) -> Option<OwnedSemaphorePermit> {
         Arc::clone(&self.large_bodies).acquire_owned().await.ok()
     }
 
-    /// The same for an answer with all groups.
+    /// Waits for permission to render all groups, on the terms of [`Self::large_body`].
     pub(super) async fn scrape(&self) -> Option<OwnedSemaphorePermit> {
         Arc::clone(&self.scrapes).acquire_owned().await.ok()
     }
 
-    /// A place among the pages that wait, if there is one.
+    /// Reserves a place for a page, if one is free.
     pub(super) fn page(&self) -> Option<OwnedSemaphorePermit> {
         Arc::clone(&self.pages).try_acquire_owned().ok()
     }
@@ -161,7 +164,7 @@ impl App {
         &self.own
     }
 
-    /// Everything that the gateway says of itself, now. It blocks: see [`ProcessCollector::families`].
+    /// Returns all current metrics of the gateway itself. It blocks: see [`ProcessCollector::families`].
     pub(super) fn families(&self) -> Vec<Family> {
         let mut families = self.own.families(&self.stats);
         families.extend(self.http.families());
@@ -182,7 +185,7 @@ impl App {
         self.quit.notify_one();
     }
 
-    /// The status of a push that was taken.
+    /// Returns the status for an accepted push.
     pub(super) fn pushed_status(&self) -> StatusCode {
         if self.options.disable_consistency_check {
             StatusCode::ACCEPTED
@@ -191,7 +194,7 @@ impl App {
         }
     }
 
-    /// Returns true if an inconsistent push is told so.
+    /// Returns true if the response to an inconsistent push says so.
     pub(super) fn answers_rejections(&self) -> bool {
         !self.options.disable_consistency_check
     }

@@ -1,4 +1,4 @@
-//! The body of a push: received, decompressed and read, within limits.
+//! Body of a push: received, decompressed and parsed, within limits.
 
 use std::future::poll_fn;
 use std::hint::black_box;
@@ -25,23 +25,23 @@ use metricsjob_web::byte_budget::{ByteBudget, Reservation};
 use metricsjob_web::content_encoding::{ContentEncoding, content_encoding};
 use metricsjob_web::pace::Pace;
 
-/// What a push may be.
+/// Limits for pushes.
 #[derive(Debug, Clone, Copy)]
 pub struct PushLimits {
-    /// Of one push, in bytes, decompressed.
+    /// Size of one push in bytes, decompressed.
     pub body: usize,
-    /// Of all pushes that are being received or done, in bytes.
+    /// Total size in bytes of all pushes that are being received or processed.
     pub pending: usize,
-    /// Of one series.
+    /// Number of labels of one series.
     pub labels: usize,
-    /// In bytes.
+    /// Size of a label value in bytes.
     pub label_value: usize,
     pub name: usize,
-    /// Of one push, in series; a summary or histogram is one.
+    /// Number of series in one push; a summary or histogram counts as one.
     pub series: usize,
-    /// Which ones metrics and labels may have, those of the grouping key too.
+    /// Names allowed for metrics and labels, including those of the grouping key.
     pub names: Names,
-    /// For how long a body may keep us waiting; see [`Pace`].
+    /// Maximum time that a body may keep the server waiting; see [`Pace`].
     pub read_timeout: Duration,
 }
 
@@ -62,7 +62,7 @@ impl Default for PushLimits {
 }
 
 impl PushLimits {
-    /// What one series may have, and the grouping key.
+    /// Returns the limits for one series, which also apply to the grouping key.
     pub fn of_series(&self) -> text::Limits {
         text::Limits {
             max_labels: self.labels,
@@ -73,7 +73,7 @@ impl PushLimits {
     }
 }
 
-/// Why a body was not read. Nothing has changed.
+/// Reason why a body was not read. Nothing has changed.
 #[derive(Debug, thiserror::Error)]
 pub enum BodyError {
     #[error("the body has more than {limit} bytes{}: push less at once, or raise --push.max-body-size", if *.is_compressed { " once it is decompressed" } else { "" })]
@@ -128,13 +128,13 @@ impl BodyError {
     }
 }
 
-/// Takes bodies as far as all of them together keep within the limit.
+/// Receives bodies as long as all of them together stay within the limit.
 pub struct Receiver {
     limits: PushLimits,
     pending: ByteBudget,
 }
 
-/// A body as it came, and its part of what may be pending.
+/// A body as received, with its share of the pending bytes.
 pub struct Received {
     bytes: Bytes,
     reserved: Reservation,
@@ -191,7 +191,7 @@ impl Receiver {
                 return Err(too_large);
             }
             self.reserve(length, &mut counted, &mut received.reserved)?;
-            // Most bodies come in one piece.
+            // Most bodies arrive in one piece.
             match &mut more {
                 Some(more) => append(more, &data, most)?,
                 None if received.bytes.is_empty() => received.bytes = data,
@@ -216,7 +216,7 @@ impl Receiver {
         pace: &mut Pace,
     ) -> Result<Option<Result<Frame<Bytes>, axum::Error>>, BodyError> {
         let mut next = pin!(body.frame());
-        // Most bodies are there with their heads, and need neither clock nor timer.
+        // Most bodies arrive with their heads, and need neither clock nor timer.
         if let Poll::Ready(frame) = poll_fn(|cx| Poll::Ready(next.as_mut().poll(cx))).await {
             return Ok(frame);
         }
@@ -226,7 +226,7 @@ impl Receiver {
         frame.map_err(|_| BodyError::Slow(patience))
     }
 
-    /// Decompresses and reads what was received. Returns it decompressed, too.
+    /// Decompresses and parses a received body. Also returns it decompressed.
     pub fn read(
         &self,
         headers: &HeaderMap,
@@ -298,8 +298,8 @@ impl Receiver {
         }
     }
 
-    /// Reserves as much as `length` bytes take, of which `counted` are. They may grow by little at a time.
-    /// `reserved` is all of this push.
+    /// Reserves the units for `length` bytes, of which `counted` are covered already, because a body may grow
+    /// by little at a time. `reserved` is the whole reservation of this push.
     fn reserve(
         &self,
         length: usize,
@@ -319,15 +319,17 @@ impl Receiver {
     }
 }
 
-/// Memory that a growing body must leave: what else is allocated meanwhile cannot fail without ending the process.
-/// More than the C library ever takes from its heap, so that to look for it changes nothing there.
+/// Memory in bytes that a growing body must leave free, because other allocations abort the process if they
+/// fail. It is more than the C library ever takes from its heap, so that checking for it leaves the heap
+/// unchanged.
 const LEFT: usize = 40 << 20;
 
-/// Appends a piece of a body that will have `most` bytes at most. Memory grows with what came, whatever was announced.
+/// Appends a piece to a body that will have at most `most` bytes. Its memory grows with the bytes received,
+/// regardless of the announced length.
 fn append(body: &mut Vec<u8>, piece: &[u8], most: usize) -> Result<(), BodyError> {
     let length = body.len() + piece.len();
     if length > body.capacity() {
-        // Twice as much each time, so that to move it takes no longer than to receive it.
+        // The capacity doubles each time, so that moving the bytes takes no longer than receiving them.
         let capacity = length.max(body.capacity().saturating_mul(2).min(most));
         let more = body.try_reserve_exact(capacity - body.len());
         if more.is_err() || !is_free(LEFT) {
@@ -338,29 +340,28 @@ fn append(body: &mut Vec<u8>, piece: &[u8], most: usize) -> Result<(), BodyError
     Ok(())
 }
 
-/// Returns true if so much memory could be had.
+/// Returns true if `bytes` bytes of memory can be allocated.
 fn is_free(bytes: usize) -> bool {
     let mut memory = Vec::<u8>::new();
     let result = memory.try_reserve_exact(bytes);
-    // The compiler must not find that nobody needs it.
+    // This prevents the compiler from removing the unused allocation.
     black_box(memory.as_ptr());
     result.is_ok()
 }
 
 impl Received {
-    /// How many bytes are reserved for it, those decompressed included.
+    /// Returns the number of bytes reserved for the body, including decompressed ones.
     pub fn reserved(&self) -> usize {
         self.reserved.bytes()
     }
 
-    /// How many bytes came.
+    /// Returns the number of bytes received.
     pub fn size(&self) -> usize {
         self.bytes.len()
     }
 }
 
-/// Returns true if the body is delimited protobuf, by the rules of the Pushgateway: whatever is not exactly that is
-/// text.
+/// Returns true if the body is delimited protobuf by the rules of the Pushgateway: everything else is text.
 fn is_protobuf(headers: &HeaderMap) -> bool {
     let Some(media_type) = headers
         .get(CONTENT_TYPE)
@@ -382,8 +383,8 @@ fn is_protobuf(headers: &HeaderMap) -> bool {
     has("encoding", "delimited") && has("proto", "io.prometheus.client.MetricFamily")
 }
 
-/// The parameters of a media type, `; NAME=VALUE` each, as Go's `mime.ParseMediaType` reads them. `None` if
-/// it refuses them.
+/// Returns the parameters of a media type, `; NAME=VALUE` each, as Go's `mime.ParseMediaType` parses them.
+/// Returns `None` if it would refuse them.
 fn media_type_parameters(mut rest: &str) -> Option<Vec<(&str, String)>> {
     let mut parameters: Vec<(&str, String)> = Vec::new();
     while !matches!(rest.trim(), "" | ";") {
@@ -407,14 +408,14 @@ fn media_type_parameters(mut rest: &str) -> Option<Vec<(&str, String)>> {
     Some(parameters)
 }
 
-/// How long the token is that the text starts with; `None` if it does not.
+/// Returns the length of the token that the text starts with, or `None` if there is none.
 fn token_length(text: &str) -> Option<usize> {
     let is_of_token = |byte: u8| byte.is_ascii_graphic() && !b"()<>@,;:\\\"/[]?=".contains(&byte);
     let length = text.bytes().take_while(|&byte| is_of_token(byte)).count();
     (length > 0).then_some(length)
 }
 
-/// A text up to its closing quote, and what follows it.
+/// Returns a text up to its closing quote, and the rest after it.
 fn unquote(text: &str) -> Option<(String, &str)> {
     let mut value = String::new();
     let mut characters = text.char_indices();
@@ -439,7 +440,7 @@ mod tests {
 
     use super::*;
 
-    /// Of a gateway where four kilobytes may be pending.
+    /// Reads a body in a gateway where four kilobytes may be pending.
     fn read(encoding: &'static str, bytes: Vec<u8>) -> Result<Vec<Family>, BodyError> {
         let receiver = Receiver::new(PushLimits {
             body: 2048,

@@ -17,10 +17,10 @@ use super::keeper::{NotKept, PendingPush, PushFailure};
 use metricsjob_metrics::{GroupingKey, Method};
 use metricsjob_state::store::{Rejection, Report};
 
-/// A larger body is read beside the threads that serve the others.
+/// A larger body is read outside of the threads that serve the other requests.
 const LARGE: usize = 64 * 1024;
 
-/// Answers a request to a path that names a group: `path` is percent-decoded, without the route prefix.
+/// Responds to a request for a path that names a group. `path` is percent-decoded and has no route prefix.
 pub async fn answer(
     app: Arc<App>,
     parts: Parts,
@@ -68,7 +68,7 @@ async fn delete(app: &App, key: Result<GroupingKey, PathError>) -> Response {
     response
 }
 
-/// Returns how many bytes came, too.
+/// Also returns the number of bytes received.
 async fn push(
     app: &Arc<App>,
     method: Method,
@@ -169,7 +169,7 @@ fn refused(status: StatusCode, error: &dyn std::error::Error) -> Response {
     }
 }
 
-/// What was asked for was not done.
+/// Returns the response to a request for a change that was not made.
 pub(super) fn failed(not_kept: &NotKept) -> Response {
     let status = match not_kept {
         NotKept::State(_) => StatusCode::INTERNAL_SERVER_ERROR,

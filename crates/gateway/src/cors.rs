@@ -1,4 +1,4 @@
-//! Pages of other origins that may read the API.
+//! Access to the API for pages of other origins.
 
 use axum::http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
@@ -8,18 +8,18 @@ use axum::http::{HeaderMap, HeaderValue};
 use axum::response::Response;
 use url::Url;
 
-/// The origins whose pages may read the API; none by default.
+/// Origins whose pages may read the API; none by default.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Cors {
     #[default]
     None,
     Any,
-    /// As browsers send them.
+    /// The origins, as browsers send them.
     Origins(Vec<String>),
 }
 
 impl Cors {
-    /// Reads the values of `--web.cors.origin`: `*`, or origins such as `https://ui.example`.
+    /// Parses the values of `--web.cors.origin`: `*`, or origins such as `https://ui.example`.
     ///
     /// # Errors
     ///
@@ -49,7 +49,7 @@ impl Cors {
         })
     }
 
-    /// Lets the page that sent `request` read `response`, if it may.
+    /// Allows the page that sent `request` to read `response`, if it is permitted.
     pub fn allow(&self, request: &HeaderMap, response: &mut Response) {
         let headers = response.headers_mut();
         let allowed = match self {
@@ -69,7 +69,7 @@ impl Cors {
             }
         };
         headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, allowed);
-        // As the Pushgateway has them.
+        // Those that the Pushgateway sends.
         for (name, value) in [
             (
                 ACCESS_CONTROL_ALLOW_HEADERS,

@@ -1,4 +1,4 @@
-//! Which groups have grown too old.
+//! Expiry of groups.
 
 use std::time::{Duration, Instant, SystemTime};
 
@@ -7,15 +7,15 @@ use tracing::warn;
 use metricsjob_metrics::{GroupingKey, unix_seconds};
 use metricsjob_state::store::Store;
 
-/// A clock that moves against the monotonic one by more than this was set.
+/// Drift from the monotonic clock above which the system clock must have been set.
 const MAX_DRIFT: Duration = Duration::from_secs(60);
 
-/// Finds groups whose last push, successful or not, is too long ago.
+/// Finds groups whose last push, successful or not, was too long ago.
 pub struct Expiry {
     ttl: Duration,
     looked_at: Instant,
     clock: SystemTime,
-    /// When the clock was set.
+    /// Time when the clock was set.
     set_at: Option<Instant>,
 }
 
@@ -29,18 +29,19 @@ impl Expiry {
         }
     }
 
-    /// How often to look: a group lives longer than it should by this at most.
+    /// Returns the interval between two checks, which is the most that a group may outlive its TTL.
     fn interval(&self) -> Duration {
         (self.ttl / 20).clamp(Duration::from_millis(100), Duration::from_secs(60))
     }
 
-    /// When to look next.
+    /// Returns the time until the next check.
     pub fn due_in(&self) -> Duration {
         self.interval().saturating_sub(self.looked_at.elapsed())
     }
 
-    /// The groups that are too old, if it is time to look. None if the clock was set less than a TTL ago: what
-    /// is old by it then may be new, and is pushed to again until then if it is in use.
+    /// Returns the groups that are too old, if a check is due. There are none if the clock was set less than
+    /// a TTL ago: a group that looks old may be new, and if it is in use, it will be pushed again within that
+    /// time.
     pub fn expired(&mut self, store: &Store, now: SystemTime) -> Vec<GroupingKey> {
         let elapsed = self.looked_at.elapsed();
         if elapsed < self.interval() {

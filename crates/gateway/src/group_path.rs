@@ -1,4 +1,4 @@
-//! The group that a URL path names, as the Pushgateway reads it.
+//! Group named by a URL path, by the rules of the Pushgateway.
 
 use std::borrow::Cow;
 
@@ -11,10 +11,10 @@ use metricsjob_metrics::escaping;
 use metricsjob_metrics::text::Limits;
 use metricsjob_metrics::{GroupingKey, GroupingKeyError, Names};
 
-/// What a label's name ends in whose value is in base64.
+/// Suffix of the name of a label whose value is in base64.
 const BASE64: &str = "@base64";
 
-/// Without padding, which is cut off before; bits that are left over are ignored.
+/// Decodes without padding, which is removed beforehand; excess bits are ignored.
 const DECODER: GeneralPurpose = GeneralPurpose::new(
     &URL_SAFE,
     GeneralPurposeConfig::new()
@@ -22,7 +22,7 @@ const DECODER: GeneralPurpose = GeneralPurpose::new(
         .with_decode_allow_trailing_bits(true),
 );
 
-/// Why a path names no group. The texts in it are cut, however long the path is.
+/// Reason why a path does not name a group. The quoted texts are cut, however long the path is.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum PathError {
     #[error("the path has an invalid percent-encoding (% and two hexadecimal digits)")]
@@ -59,7 +59,7 @@ pub fn names_group(path: &str) -> bool {
     rest.is_some_and(|rest| rest.len() > 1 && rest.starts_with('/'))
 }
 
-/// Undoes the percent-encoding of a path. A slash that was encoded separates like any other, as at the
+/// Undoes the percent-encoding of a path. An encoded slash is a separator like any other, as in the
 /// Pushgateway.
 pub fn decode(path: &str) -> Result<String, PathError> {
     let bytes = path.as_bytes();
@@ -74,11 +74,11 @@ pub fn decode(path: &str) -> Result<String, PathError> {
     }
 }
 
-/// The group that a path, see [`names_group`], names.
+/// Returns the group that a path names; see [`names_group`].
 ///
-/// It may have what a series may have within `limits`, with these `names`: any UTF-8 is escaped as
-/// [`escaping::from_values`] undoes it, where a path cannot hold it. Of a label that is given twice, the
-/// last value counts; `job` among the labels loses to the path's.
+/// Its labels must be within the `limits` for a series, and its names must be allowed by `names`: UTF-8 that
+/// a path cannot hold is escaped in the way that [`escaping::from_values`] undoes. If a label is given twice,
+/// the last value counts; a label `job` gives way to the job in the path.
 pub fn parse(path: &str, limits: &Limits, names: Names) -> Result<GroupingKey, PathError> {
     let path = path.strip_prefix("/metrics/").unwrap_or(path);
     let (name, rest) = path.split_once('/').unwrap_or((path, ""));
@@ -113,7 +113,7 @@ pub fn parse(path: &str, limits: &Limits, names: Names) -> Result<GroupingKey, P
     })
 }
 
-/// The labels in `/NAME/VALUE/…`; each name once.
+/// Returns the labels in `/NAME/VALUE/…`, each name once.
 fn pairs(
     labels: &str,
     max_labels: usize,
@@ -163,7 +163,7 @@ fn pairs(
     Ok(pairs)
 }
 
-/// Line ends in it are skipped, as in Go: tools that write base64 break its lines.
+/// Line breaks in `text` are skipped, as in Go, because tools that write base64 break its lines.
 fn from_base64(text: &str) -> Option<String> {
     let text = text.trim_end_matches('=');
     let bytes = match memchr::memchr2(b'\r', b'\n', text.as_bytes()) {
@@ -173,7 +173,7 @@ fn from_base64(text: &str) -> Option<String> {
     String::from_utf8(bytes).ok()
 }
 
-/// The start of a text, for a message.
+/// Returns the start of a text, for a message.
 fn cut(text: &str) -> String {
     match text.char_indices().nth(80) {
         Some((end, _)) => format!("{}…", &text[..end]),
@@ -211,7 +211,7 @@ mod tests {
             ("/metrics/job/a/instance/", r#"job="a",instance="""#),
             ("/metrics/job@base64/YS9i/x@base64/=", r#"job="a/b",x="""#),
             ("/metrics/job@base64/YQ==/x@base64/4pyT", r#"job="a",x="✓""#),
-            // Bits are left over.
+            // With excess bits.
             ("/metrics/job@base64/YR", r#"job="a""#),
             ("/metrics/job@base64/Y%0D%0AS9i%0A", r#"job="a/b""#),
         ] {

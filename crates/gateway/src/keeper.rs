@@ -1,4 +1,4 @@
-//! The thread that owns the groups: it does all changes in their order, and many in one transaction.
+//! Thread that owns the groups: it makes all changes in their order, and many in one transaction.
 
 use std::hash::RandomState;
 use std::sync::Arc;
@@ -21,24 +21,24 @@ use metricsjob_state::group_writer::GroupWriter;
 use metricsjob_state::store::{Rejection, Report, Snapshot, Store, Undo};
 use metricsjob_system::panics;
 
-/// How many orders one transaction does, and how many bytes it has of pushes and of what they replace.
+/// Maximum number of orders in one transaction, and of bytes in its pushes and in the data that they replace.
 const MAX_ORDERS: usize = 4096;
 const MAX_BYTES: usize = 16 * 1024 * 1024;
 
-/// Without orders for so long, the log is folded into the groups' rows.
+/// The log is folded into the rows of the groups after this long without orders.
 const IDLE: Duration = Duration::from_secs(1);
 
-/// A push, as it came.
+/// A push, as received.
 pub struct PendingPush {
     pub key: GroupingKey,
     pub method: Method,
     pub report: Result<Report, Rejection>,
     pub body: Body,
-    /// Has its part of what may be pending, even if the client has gone.
+    /// Holds the push's share of the pending bytes, even if the client has gone.
     pub received: Received,
 }
 
-/// Why a push was not taken.
+/// Reason why a push was not accepted.
 #[derive(Debug, thiserror::Error)]
 pub enum PushFailure {
     #[error(transparent)]
@@ -47,7 +47,7 @@ pub enum PushFailure {
     NotKept(#[from] NotKept),
 }
 
-/// A change was not written, so it has not happened.
+/// Error: a change was not written, and therefore has not been made.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum NotKept {
     #[error("it could not be written: {0}")]
@@ -66,22 +66,22 @@ enum Order {
     End,
 }
 
-/// Gives orders to the thread. All clones give them to the same.
+/// Sends orders to the thread. All clones share the same thread.
 #[derive(Clone)]
 pub struct Keeper {
     orders: Sender<Order>,
     hasher: RandomState,
 }
 
-/// Ends the thread, once all clones of the [`Keeper`] are of no use any more.
+/// Ends the thread, once no clone of the [`Keeper`] is needed any more.
 pub struct KeeperThread {
     orders: Sender<Order>,
     thread: JoinHandle<()>,
 }
 
 impl Keeper {
-    /// Starts the thread. `lost` is notified when the gateway has to end, because the state directory has gone or
-    /// the thread has panicked.
+    /// Starts the thread. `lost` is notified when the gateway has to end, because the state directory has
+    /// gone or the thread has panicked.
     pub fn start(
         store: Store,
         writer: GroupWriter,
@@ -104,8 +104,8 @@ impl Keeper {
         let thread = thread::Builder::new()
             .name("keeper".into())
             .spawn(move || {
-                // What is in memory may be half changed, while the database has all that was answered: to begin
-                // anew takes a new process.
+                // The groups in memory may be half changed, while the database has all acknowledged changes,
+                // so only a new process can start afresh.
                 if let Err(message) = panics::caught(move || work.run(&orders)) {
                     error!(
                         err = message,
@@ -125,33 +125,33 @@ impl Keeper {
         Ok((keeper, thread))
     }
 
-    /// What [`Report::new`] needs.
+    /// Returns the hasher for [`Report::new`].
     pub fn hasher(&self) -> &RandomState {
         &self.hasher
     }
 
-    /// Pushes, and waits until that is kept.
+    /// Applies a push, and waits until it has been written.
     pub async fn push(&self, push: PendingPush) -> Result<(), PushFailure> {
         let (answer, result) = oneshot::channel();
         let _ = self.orders.send(Order::Push(Box::new(push), answer));
         result.await.unwrap_or(Err(NotKept::Ending.into()))
     }
 
-    /// Deletes the group with exactly this key. Returns whether there was one.
+    /// Deletes the group with exactly this key. Returns true if it existed.
     pub async fn delete(&self, key: GroupingKey) -> Result<bool, NotKept> {
         let (answer, result) = oneshot::channel();
         let _ = self.orders.send(Order::Delete(key, answer));
         result.await.unwrap_or(Err(NotKept::Ending))
     }
 
-    /// Deletes all groups. Returns how many there were.
+    /// Deletes all groups and returns their number.
     pub async fn wipe(&self) -> Result<usize, NotKept> {
         let (answer, result) = oneshot::channel();
         let _ = self.orders.send(Order::Wipe(answer));
         result.await.unwrap_or(Err(NotKept::Ending))
     }
 
-    /// All groups, after all that was ordered before.
+    /// Returns all groups, after all earlier orders.
     pub async fn snapshot(&self) -> Result<Snapshot, NotKept> {
         let (answer, snapshot) = oneshot::channel();
         let _ = self.orders.send(Order::Snapshot(answer));
@@ -160,7 +160,7 @@ impl Keeper {
 }
 
 impl KeeperThread {
-    /// Waits until all that was ordered is done and the groups' rows are written.
+    /// Waits until all orders are done and the rows of the groups are written.
     pub fn end(self) {
         let _ = self.orders.send(Order::End);
         let _ = self.thread.join();
@@ -172,13 +172,13 @@ struct StoreActor {
     writer: GroupWriter,
     expiry: Option<Expiry>,
     stats: Arc<Stats>,
-    /// True if the last transaction has failed.
+    /// True if the last transaction failed.
     has_failed: bool,
     has_fold_failed: bool,
     lost: Arc<Notify>,
 }
 
-/// How far folding is.
+/// Progress of folding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Fold {
     Done,
@@ -186,7 +186,7 @@ enum Fold {
     Failed,
 }
 
-/// What one transaction does, and who waits for it.
+/// Contents of one transaction, and the requests that wait for it.
 #[derive(Default)]
 struct Batch {
     entries: Vec<Entry>,
@@ -207,7 +207,7 @@ impl StoreActor {
         let mut last_try = Instant::now();
         let mut slack = Slack::default();
         loop {
-            // Nothing expires while nothing can be written, so that it is due is no reason to hurry.
+            // Nothing expires while nothing can be written, so an expiry that is due is no reason to wake up.
             let expiry = self.expiry.as_ref().filter(|_| !self.has_failed);
             let until_expiry = expiry.map(Expiry::due_in);
             let patience = until_expiry.unwrap_or(IDLE).min(IDLE);
@@ -233,7 +233,8 @@ impl StoreActor {
             self.expire(&mut batch);
             if self.has_failed && batch.entries.is_empty() && last_try.elapsed() >= IDLE {
                 last_try = Instant::now();
-                // Perhaps the disk has room again, and nobody pushes before the gateway says that it is ready.
+                // The disk may have room again, and nobody pushes before the gateway reports that it is
+                // ready.
                 if self.writer.probe(&self.store).is_ok() {
                     self.recovered();
                 }
@@ -248,7 +249,7 @@ impl StoreActor {
         while self.fold() == Fold::More {}
     }
 
-    /// Folds until there is an order, which is taken. Returns whether there is more to fold.
+    /// Folds until an order arrives, which is then taken. Returns true if there is more to fold.
     fn fold_while_idle(&mut self, orders: &Receiver<Order>, batch: &mut Batch) -> bool {
         loop {
             match self.fold() {
@@ -294,7 +295,7 @@ impl StoreActor {
         }
     }
 
-    /// Does an order in memory.
+    /// Carries out an order in memory.
     fn take(&mut self, batch: &mut Batch, order: Order) {
         match order {
             Order::Push(push, answer) => {
@@ -342,7 +343,7 @@ impl StoreActor {
         true
     }
 
-    /// Removes the groups that have grown too old.
+    /// Removes the groups that are too old.
     fn expire(&mut self, batch: &mut Batch) {
         let Some(expiry) = self.expiry.as_mut().filter(|_| !self.has_failed) else {
             return;
@@ -354,7 +355,7 @@ impl StoreActor {
         }
     }
 
-    /// Writes what was done, or takes it back, and tells those who wait.
+    /// Writes the changes or undoes them, and replies to the requests that wait.
     fn finish(&mut self, batch: Batch) {
         let written = if batch.entries.is_empty() {
             Ok(())
@@ -362,7 +363,7 @@ impl StoreActor {
             self.write(batch.entries, batch.undos)
         };
         for (result, answer) in batch.pushes {
-            // A client that has gone does not wait for it.
+            // A client that has disconnected is no longer waiting.
             let _ = answer.send(match &written {
                 Ok(()) => result.map_err(PushFailure::from),
                 Err(not_kept) => Err(not_kept.clone().into()),
@@ -425,7 +426,8 @@ impl StoreActor {
     }
 }
 
-/// Drops what was replaced. A large group takes long, and nobody has to wait for it.
+/// Drops replaced data, a large amount in a thread of its own: that takes long, and nobody has to wait for
+/// it.
 fn let_go(undos: Vec<Undo>, stats: &Arc<Stats>) {
     const MUCH: usize = 1024 * 1024;
     let bytes = undos.iter().map(Undo::bytes).sum::<usize>();
@@ -433,10 +435,10 @@ fn let_go(undos: Vec<Undo>, stats: &Arc<Stats>) {
         let stats = Arc::clone(stats);
         let dropper = move || {
             drop(undos);
-            // Memory may have been given back while these still had theirs.
+            // Memory may have been given back to the system while this data still held its own.
             stats.churned(bytes);
         };
-        // Where no thread can be started, that drops it.
+        // If no thread can be started, the data is dropped here.
         let _ = thread::Builder::new().name("dropper".into()).spawn(dropper);
     }
 }

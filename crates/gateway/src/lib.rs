@@ -1,19 +1,19 @@
 //! `metricsjob gateway`: the embedded gateway over HTTP, as the Pushgateway's clients and Prometheus know it.
 //!
-//! A request becomes a grouping key and a checked report, on whichever thread it came; the keeper's thread
-//! does the changes in their order, many in one transaction, and then they are answered. A scrape gets the
-//! groups of one moment and renders them by itself. It may use [`metricsjob_web`], [`metricsjob_state`],
+//! A request becomes a grouping key and a checked report in the thread that received it; the keeper's thread
+//! makes the changes in their order, many in one transaction, and then the responses are sent. A scrape takes
+//! a snapshot of the groups and renders it by itself. It may use [`metricsjob_web`], [`metricsjob_state`],
 //! [`metricsjob_state::store`], [`metricsjob_web::observe`] and [`metricsjob_metrics`]; it knows no jobs.
 //!
-//! - [`router`]: which request goes where; [`App`]: what all of them share.
-//! - [`Keeper`]: the thread that owns the groups. `expiry` says which are too old.
-//! - [`group_path`], [`body`]: what a request says: its group, and what is pushed to it.
-//! - `changes`: pushes and deletions; [`Cors`]: which other pages may read the API.
+//! - [`router`]: routing of requests; [`App`]: the state that they share.
+//! - [`Keeper`]: the thread that owns the groups; `expiry`: finds those that are too old.
+//! - [`group_path`], [`body`]: contents of a request: the group, and the data pushed to it.
+//! - `changes`: pushes and deletions; [`Cors`]: the other pages that may read the API.
 //! - `renderings`: renderings of all groups, which equal requests share.
-//! - `scrape`, `api`, `admin`, `list`: what can be read and done besides.
-//! - `slack`: memory that is given back after large pushes and deletions.
-//! - [`service`]: a gateway from the claim on its state directory to its end.
-//! - `stats`, `own_metrics`: what the gateway says of itself.
+//! - `scrape`, `api`, `admin`, `list`: the other requests.
+//! - `slack`: return of memory to the system after large pushes and deletions.
+//! - [`service`]: life cycle of a gateway, from the claim on its state directory to its end.
+//! - `stats`, `own_metrics`: metrics of the gateway itself.
 //! - [`page`]: the page for people.
 
 mod admin;

@@ -1,4 +1,4 @@
-//! The page's list: which groups it shows.
+//! List of groups on the page.
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -19,10 +19,10 @@ use metricsjob_system::panics::point;
 use metricsjob_web::files;
 use metricsjob_web::page::Query;
 
-/// How many groups a page shows.
+/// Number of groups on a page.
 const SHOWN: usize = 50;
 
-/// Answers with the page.
+/// Responds with the page.
 pub async fn answer(app: &Arc<App>, parts: &Parts) -> Response {
     let query = Query::of(parts.uri.query().unwrap_or_default());
     let Some(_place) = app.page() else {

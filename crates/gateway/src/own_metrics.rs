@@ -1,4 +1,4 @@
-//! What the gateway says of itself: names, help and labels are the Pushgateway's, where that has them.
+//! Metrics of the gateway itself: names, help and labels are those of the Pushgateway, if it has them.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering::Relaxed;
@@ -12,10 +12,10 @@ use super::stats::Stats;
 use metricsjob_metrics::{Family, Kind, Labels, Quantile, Value};
 use metricsjob_state::store::own;
 
-/// Tells it from a Pushgateway.
+/// Distinguishes this implementation from the Pushgateway.
 pub const IMPLEMENTATION: &str = "metricsjob";
 
-/// What this was built from.
+/// Build information.
 pub const BUILD: [(&str, &str); 4] = [
     ("goarch", std::env::consts::ARCH),
     ("goos", std::env::consts::OS),
@@ -25,7 +25,7 @@ pub const BUILD: [(&str, &str); 4] = [
 
 const QUANTILES: [f64; 3] = [0.1, 0.5, 0.9];
 
-/// The quantiles are those of the last ten to twenty minutes.
+/// Half of the window that quantiles cover: the last ten to twenty minutes.
 const WINDOW: Duration = Duration::from_secs(600);
 
 /// Counts requests.
@@ -34,9 +34,9 @@ pub struct OwnMetrics {
 }
 
 struct Counted {
-    /// By status, handler and method.
+    /// Number of requests by status, handler and method.
     requests: BTreeMap<(u16, &'static str, String), u64>,
-    /// By method.
+    /// Durations of pushes by method.
     durations: BTreeMap<&'static str, Distribution>,
     sizes: BTreeMap<&'static str, Distribution>,
     rejected: u64,
@@ -112,13 +112,13 @@ impl OwnMetrics {
         self.counted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Counts an answer.
+    /// Counts a response.
     pub fn answered(&self, handler: &'static str, method: &str, status: StatusCode) {
         let key = (status.as_u16(), handler, method.to_owned());
         *self.counted().requests.entry(key).or_default() += 1;
     }
 
-    /// Counts the answer of a push of `size` bytes.
+    /// Counts the response to a push of `size` bytes.
     pub fn pushed(&self, method: &'static str, status: StatusCode, took: Duration, size: usize) {
         let key = (status.as_u16(), "push", method.to_owned());
         let mut counted = self.counted();
@@ -131,12 +131,12 @@ impl OwnMetrics {
         sizes.or_insert_with(Distribution::new).add(size as f64);
     }
 
-    /// Counts a push that was inconsistent.
+    /// Counts an inconsistent push.
     pub fn rejected(&self) {
         self.counted().rejected += 1;
     }
 
-    /// All of them, now.
+    /// Returns all current metrics.
     pub fn families(&self, stats: &Stats) -> Vec<Family> {
         let mut counted = self.counted();
         let seconds = Duration::from_nanos(stats.commit_nanoseconds.load(Relaxed)).as_secs_f64();
@@ -257,7 +257,7 @@ mod tests {
         let own_metrics = OwnMetrics::new();
         own_metrics.pushed("put", StatusCode::OK, Duration::from_millis(1), 5);
         let mut families = own_metrics.families(&Stats::default());
-        // Of the process those that the Pushgateway has too.
+        // Of the process metrics, only those that the Pushgateway has too.
         families.extend(ProcessCollector::new(SystemTime::now(), Handle::current()).families());
         families.retain(|family| {
             family.name.contains("gateway_")

@@ -1,4 +1,5 @@
-//! Renderings of all groups: equal requests that wait share one, and nothing is rendered for clients that have gone.
+//! Renderings of all groups: equal waiting requests share one, and nothing is rendered for clients that have
+//! gone.
 
 use std::collections::HashMap;
 use std::io;
@@ -19,10 +20,10 @@ use metricsjob_state::store::Snapshot;
 use metricsjob_web::negotiation::Format;
 use metricsjob_web::sending::{Sending, TooMany};
 
-/// How many requests may wait for renderings.
+/// Maximum number of requests waiting for renderings.
 const MOST_WAITING: usize = 1024;
 
-/// All that tells one rendering of the same groups from another.
+/// Parameters by which two renderings of the same groups differ.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Shape {
     Metrics {
@@ -33,7 +34,7 @@ pub enum Shape {
     Api,
 }
 
-/// A rendering that can be sent, to as many clients as asked for it.
+/// A rendering, which can be sent to all clients that asked for it.
 #[derive(Debug, Clone)]
 pub struct Rendered {
     pub sending: Sending,
@@ -41,7 +42,7 @@ pub struct Rendered {
     pub has_utf8_names: bool,
 }
 
-/// Why there is no rendering.
+/// Reason why there is no rendering.
 #[derive(Debug, Clone)]
 pub enum Failure {
     NotKept(NotKept),
@@ -70,8 +71,8 @@ impl IntoResponse for Failure {
 
 type Waiter = oneshot::Sender<Result<Rendered, Failure>>;
 
-/// The requests that wait for a rendering whose snapshot is not taken yet: whoever comes later must see what was
-/// pushed before, so it waits for the next one.
+/// Requests waiting for a rendering whose snapshot has not been taken yet. A later request must see all
+/// earlier pushes, so it waits for the next rendering.
 #[derive(Default)]
 pub struct Renderings {
     waiting: Mutex<HashMap<Shape, Vec<Waiter>>>,
@@ -82,7 +83,7 @@ impl Renderings {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds a waiter. Returns whether it is the first one, for which a rendering has to be begun.
+    /// Adds a waiter. Returns true if it is the first one, for which a rendering has to be started.
     fn add(&self, shape: Shape, waiter: Waiter) -> Result<bool, Failure> {
         let mut waiting = self.waiting();
         let count = |waiting: &HashMap<Shape, Vec<Waiter>>| -> usize {
@@ -104,17 +105,18 @@ impl Renderings {
     }
 }
 
-/// Removes the waiters that have gone. Returns whether any is left.
+/// Removes the waiters that have gone, and returns true if any are left.
 fn has_anybody(waiters: &mut Vec<Waiter>) -> bool {
     waiters.retain(|waiter| !waiter.is_closed());
     !waiters.is_empty()
 }
 
-/// All groups in this shape, as they are after the call.
+/// Returns all groups in this shape, in a state no older than the call.
 pub async fn rendered(app: &Arc<App>, shape: Shape) -> Result<Rendered, Failure> {
     let (waiter, rendered) = oneshot::channel();
     if app.renderings().add(shape, waiter)? {
-        // Of its own, so that the others have it even if the client of the first one goes.
+        // A separate task, so that the other requests get the rendering even if the client of the first one
+        // disconnects.
         tokio::spawn(render(Arc::clone(app), shape));
     }
     rendered.await.unwrap_or(Err(Failure::Unrendered))
@@ -134,10 +136,10 @@ async fn render(app: Arc<App>, shape: Shape) {
         Ok(snapshot) => snapshot,
         Err(not_kept) => return tell(waiters, &Err(Failure::NotKept(not_kept))),
     };
-    // A panic drops the waiters, which tells them.
+    // A panic drops the waiters, which notifies their requests.
     let _ = spawn_blocking(move || {
         let _turn = turn;
-        // A dropped handler would not end this.
+        // Dropping the handler would not cancel this closure.
         if has_anybody(&mut waiters) {
             let rendered = now(&app, shape, snapshot);
             tell(waiters, &rendered);

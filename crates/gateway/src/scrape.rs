@@ -1,4 +1,4 @@
-//! The metrics of all groups, and the gateway's own.
+//! Metrics of all groups, and of the gateway itself.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use metricsjob_state::store::Snapshot;
 use metricsjob_state::store::exposition::{self, Exposition};
 use metricsjob_web::negotiation::{self, Format, accepts_gzip, negotiate};
 
-/// Answers a scrape.
+/// Responds to a scrape.
 pub async fn answer(app: &Arc<App>, parts: &Parts) -> Response {
     let (format, escaping) = negotiate(&parts.headers);
     let is_gzip = accepts_gzip(&parts.headers);
@@ -30,12 +30,12 @@ pub async fn answer(app: &Arc<App>, parts: &Parts) -> Response {
         Ok(rendered) => rendered,
         Err(failure) => return failure.into_response(),
     };
-    // Where there can be no such names, it is what it has always been.
+    // Without such names, the content type remains what it has always been.
     let has_escaping = has_utf8_names || app.options().limits.names == Names::Utf8;
     negotiation::response(sending, format, has_escaping.then_some(escaping), is_gzip)
 }
 
-/// Returns whether there are names that are none of the text format 0.0.4, too.
+/// Also returns true if there are names that are not valid in the text format 0.0.4.
 pub(super) fn render(
     snapshot: &Snapshot,
     own: &[Family],

@@ -1,4 +1,4 @@
-//! A gateway from the claim on its state directory to its end.
+//! Life cycle of a gateway, from the claim on its state directory to its end.
 
 use std::io;
 use std::os::unix::net::UnixListener;
@@ -22,13 +22,13 @@ use metricsjob_state::serving::{ServingLock, lock_for_serving};
 use metricsjob_state::{FILE_NAME, State, StateError};
 use metricsjob_web::{HttpMetrics, Server};
 
-/// How long a process that is just changing the groups is waited for.
+/// Maximum time to wait for a process that is changing the groups.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// How long requests in flight have when the gateway ends.
+/// Time for requests in flight to finish when the gateway ends.
 const GRACE: Duration = Duration::from_secs(10);
 
-/// Why there is no gateway.
+/// Reason why a gateway cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum ServiceError {
     #[error(
@@ -45,14 +45,14 @@ pub enum ServiceError {
     Listen(io::Error),
 }
 
-/// The sole right to change the groups of a state directory.
+/// Exclusive right to change the groups of a state directory.
 pub struct Claim {
     dir: PathBuf,
     lock: Arc<ServingLock>,
 }
 
 impl Claim {
-    /// Claims the state directory; waits a little for who is just changing something.
+    /// Claims the state directory; waits briefly for a process that is changing something.
     pub fn on(dir: &Path) -> Result<Claim, ServiceError> {
         let start = Instant::now();
         loop {
@@ -70,7 +70,7 @@ impl Claim {
     }
 }
 
-/// A gateway that has its groups.
+/// A gateway that has loaded its groups.
 pub struct Service {
     app: Arc<App>,
     http: Arc<HttpMetrics>,
@@ -82,7 +82,7 @@ pub struct Service {
 }
 
 impl Service {
-    /// Loads the groups. `runtime` is where it will be served.
+    /// Loads the groups. `runtime` will serve the gateway.
     pub fn open(
         claim: Claim,
         options: Options,
@@ -134,12 +134,12 @@ impl Service {
         })
     }
 
-    /// Notified once a request asks for the end.
+    /// Returns the notification that a request asks the gateway to end.
     pub fn quit(&self) -> Arc<Notify> {
         self.quit.clone()
     }
 
-    /// Notified once the state directory has gone, or what writes has panicked.
+    /// Returns the notification that the state directory has gone, or that the writing thread has panicked.
     pub fn lost(&self) -> Arc<Notify> {
         self.lost.clone()
     }
@@ -160,7 +160,7 @@ impl Service {
     }
 }
 
-/// A gateway that is served no more.
+/// A gateway that is no longer being served.
 #[must_use]
 pub struct Served {
     thread: KeeperThread,
@@ -168,7 +168,7 @@ pub struct Served {
 }
 
 impl Served {
-    /// Writes what is left, and gives up the claim. The runtime should have ended by then.
+    /// Writes all remaining changes and gives up the claim. The runtime should have ended by then.
     pub fn end(self) {
         self.thread.end();
         info!("the gateway has ended");

@@ -1,4 +1,4 @@
-//! Memory that large pushes and deletions have left, given back to the system.
+//! Return of memory to the system after large pushes and deletions.
 
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
@@ -7,28 +7,29 @@ use super::stats::Stats;
 use metricsjob_state::store::Store;
 use metricsjob_web::give_back_memory;
 
-/// How much less is worth it, in bytes of groups and of large pushes.
+/// Minimum reduction that makes it worthwhile, in bytes of groups or of large pushes.
 const MUCH: usize = 1024 * 1024;
 
-/// What else a series and a group take, about.
+/// Approximate additional size of a series and of a group.
 const SERIES: usize = 64;
 const GROUP: usize = 512;
 
-/// How long after it was noticed: more often than that it is not done.
+/// Delay between noticing free memory and giving it back, and thus the minimum interval.
 const DELAY: Duration = Duration::from_secs(2);
 
-/// Looks for memory that was freed and is still ours: the allocator keeps what lies between blocks in use, and
+/// Detects freed memory that the process still holds: the allocator keeps memory between blocks in use, and
 /// maps do not shrink by themselves.
 #[derive(Default)]
 pub struct Slack {
-    /// The most that the groups took since memory was last given back.
+    /// Maximum size of the groups since memory was last given back.
     peak: usize,
-    /// When there was enough of it first.
+    /// Time when there was first enough to give back.
     since: Option<Instant>,
 }
 
 impl Slack {
-    /// Gives it back, if there is enough. It has to be called again and again, while nothing is left to be undone.
+    /// Gives back memory, if there is enough. It has to be called regularly, at times when no change may
+    /// still be undone.
     pub fn give_back(&mut self, store: &mut Store, stats: &Stats) {
         let size = store.bytes() + SERIES * store.series() + GROUP * store.len();
         self.peak = self.peak.max(size);

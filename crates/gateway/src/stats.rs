@@ -1,14 +1,14 @@
-//! What a gateway counts about itself.
+//! Statistics of a gateway.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
 use metricsjob_state::store::Store;
 
-/// A push with fewer bytes leaves no memory that is worth giving back.
+/// A smaller push does not leave enough memory to be worth giving back.
 const LARGE: usize = 64 * 1024;
 
-/// What the keeper counts. Each number by itself is right; two of them may be of different moments.
+/// Statistics of the keeper. Each number is exact by itself, but two of them may be of different moments.
 #[derive(Debug, Default)]
 pub struct Stats {
     pub groups: AtomicUsize,
@@ -16,14 +16,15 @@ pub struct Stats {
     pub store_bytes: AtomicUsize,
     pub database_bytes: AtomicU64,
     pub expired_groups: AtomicU64,
-    /// How many series there may be; see [`Options::max_series`](super::Options::max_series).
+    /// Maximum number of series; see [`Options::max_series`](super::Options::max_series).
     pub max_series: AtomicUsize,
-    /// How many bytes of large pushes were read or dropped since memory was last given back to the system.
+    /// Number of bytes of large pushes that were read or dropped since memory was last given back to the
+    /// system.
     pub churned: AtomicUsize,
     pub commits: AtomicU64,
     pub commit_failures: AtomicU64,
     pub commit_nanoseconds: AtomicU64,
-    /// True if the last commit has failed.
+    /// True if the last commit failed.
     pub is_failing: AtomicBool,
 }
 
@@ -34,7 +35,7 @@ impl Stats {
         self.store_bytes.store(store.bytes(), Relaxed);
     }
 
-    /// Takes note that a push of so many bytes was read, or what it had brought was dropped.
+    /// Records that a push of `bytes` bytes was read, or that the data of one was dropped.
     pub(super) fn churned(&self, bytes: usize) {
         if bytes > LARGE {
             self.churned.fetch_add(bytes, Relaxed);

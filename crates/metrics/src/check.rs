@@ -20,58 +20,103 @@ use super::text::encode::number;
 /// push it has no more than excerpts.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CheckError {
+    /// A name that no metric can have.
     #[error("{0:?} is not a metric name ([a-zA-Z_:][a-zA-Z0-9_:]*)")]
     MetricName(String),
+    /// A metric without a name.
     #[error("a metric has no name")]
     NoMetricName,
+    /// Two families of one name.
     #[error("the metric {0} stands twice: one push has one family of a name")]
     DuplicateFamily(String),
+    /// A label name that cannot be pushed.
     #[error("{series} has the label {label}, which {reason}")]
     LabelName {
+        /// The series, as an excerpt.
         series: String,
+        /// The label's name.
         label: String,
+        /// The rule that it breaks.
         reason: &'static str,
     },
+    /// A label that the grouping key sets.
     #[error(
         "{series} carries the label {label}, which the grouping key sets: \
          remove it from the metric, or from the grouping key"
     )]
-    GroupingLabel { series: String, label: String },
+    GroupingLabel {
+        /// The series, as an excerpt.
+        series: String,
+        /// The label's name.
+        label: String,
+    },
+    /// A series with a timestamp.
     #[error(
         "{series} has a timestamp: pushed metrics must not have any, because a gateway keeps showing the value"
     )]
-    Timestamp { series: String },
+    Timestamp {
+        /// The series, as an excerpt.
+        series: String,
+    },
+    /// A series that stands twice.
     #[error("{series} stands twice")]
-    DuplicateSeries { series: String },
+    DuplicateSeries {
+        /// The series, as an excerpt.
+        series: String,
+    },
+    /// A name that a summary or histogram uses for its series.
     #[error("the metric {name} collides with the {kind} {base}, whose series have this name too")]
     Suffix {
+        /// The metric's name.
         name: String,
+        /// The kind of the other family.
         kind: Kind,
+        /// The other family's name.
         base: String,
     },
+    /// A metric that a gateway makes itself.
     #[error(
         "the metric {0} is a gateway's own, which overwrites what is pushed by this name: \
          rename it"
     )]
     GatewaysOwn(&'static str),
+    /// Two series that only empty labels tell apart.
     #[error(
         "{series} and {other} are one series, because an empty label is the same as none: \
          remove one of them"
     )]
-    EmptyLabel { series: String, other: String },
+    EmptyLabel {
+        /// One series, as an excerpt.
+        series: String,
+        /// The other series, as an excerpt.
+        other: String,
+    },
+    /// A count that a gateway would change.
     #[error("{series} {problem}")]
-    Count { series: String, problem: String },
+    Count {
+        /// The series, as an excerpt.
+        series: String,
+        /// The problem, in words.
+        problem: String,
+    },
+    /// Two quantiles or buckets at one number.
     #[error(
         "{series} has {label}=\"{value}\" twice, which is compared as a number: remove one of them"
     )]
     DuplicateBound {
+        /// The series, as an excerpt.
         series: String,
+        /// The label `quantile` or `le`.
         label: &'static str,
+        /// The label's value.
         value: String,
     },
+    /// A native histogram that breaks a rule.
     #[error("{series} is no native histogram that Prometheus takes: {problem}")]
     Native {
+        /// The series, as an excerpt.
         series: String,
+        /// The rule that it breaks.
         problem: NativeError,
     },
 }

@@ -10,7 +10,9 @@ use super::text::encode;
 /// the rate of another histogram or a part of it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Count {
+    /// A whole number.
     Integer(u64),
+    /// A number that may have a fraction.
     Float(f64),
 }
 
@@ -44,6 +46,7 @@ impl Count {
         }
     }
 
+    /// Returns the nearest float.
     pub fn to_f64(self) -> f64 {
         match self {
             Count::Integer(integer) => integer as f64,
@@ -51,6 +54,7 @@ impl Count {
         }
     }
 
+    /// Returns true if the count is a [`Count::Float`].
     pub fn is_float(self) -> bool {
         matches!(self, Count::Float(_))
     }

@@ -36,6 +36,7 @@ impl Escaping {
             .find(|scheme| scheme.name() == name)
     }
 
+    /// The scheme's name in the parameter `escaping` of a media type.
     pub fn name(self) -> &'static str {
         match self {
             Escaping::AllowUtf8 => "allow-utf-8",

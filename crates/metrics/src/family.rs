@@ -10,10 +10,13 @@ use super::text::encode;
 /// All series of one metric name.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Family {
+    /// The metric name.
     pub name: String,
     /// The HELP text, unescaped; empty when there is none.
     pub help: String,
+    /// The family's TYPE.
     pub kind: Kind,
+    /// The series.
     pub metrics: Vec<Metric>,
 }
 
@@ -54,14 +57,20 @@ impl Family {
 /// A family's TYPE.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Kind {
+    /// A value that only grows.
     Counter,
+    /// A value that goes up and down.
     Gauge,
+    /// Quantiles, a count and a sum.
     Summary,
+    /// Buckets, a count and a sum.
     Histogram,
+    /// A value of no stated kind.
     Untyped,
 }
 
 impl Kind {
+    /// All kinds.
     pub const ALL: [Kind; 5] = [
         Kind::Counter,
         Kind::Gauge,
@@ -107,7 +116,9 @@ impl fmt::Display for Kind {
 /// One series and its value.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Metric {
+    /// The series' labels.
     pub labels: Labels,
+    /// The series' value.
     pub value: Value,
     /// Milliseconds since the epoch. Pushes must not carry one.
     pub timestamp_ms: Option<i64>,
@@ -118,13 +129,20 @@ pub struct Metric {
 pub enum Value {
     /// Counter, gauge, untyped.
     Number(f64),
+    /// The value of a summary.
     Summary {
+        /// The number of observations.
         count: u64,
+        /// The sum of the observations.
         sum: f64,
+        /// The quantiles, in the order they were given.
         quantiles: Vec<Quantile>,
     },
+    /// The value of a histogram.
     Histogram {
+        /// The number of observations.
         count: Count,
+        /// The sum of the observations.
         sum: f64,
         /// Cumulative, in the order they were given.
         buckets: Vec<Bucket>,
@@ -156,14 +174,18 @@ impl Value {
 /// A quantile of a summary: `quantile` is in 0 to 1.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Quantile {
+    /// The rank, from 0 to 1.
     pub quantile: f64,
+    /// The observation at that rank.
     pub value: f64,
 }
 
 /// A bucket of a histogram: `count` observations were at most `upper_bound`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Bucket {
+    /// The largest observation that the bucket counts.
     pub upper_bound: f64,
+    /// The number of observations up to the bound.
     pub count: Count,
 }
 

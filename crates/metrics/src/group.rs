@@ -7,6 +7,7 @@ use super::labels::Labels;
 /// The families that were pushed under one grouping key.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Group {
+    /// The grouping key.
     pub key: GroupingKey,
     /// When the last push succeeded, in seconds since the epoch; 0 for never.
     pub push_time: f64,
@@ -26,7 +27,7 @@ impl Group {
         labels.chain([("job", self.key.job())]).collect()
     }
 
-    /// Whether the last push to it was refused.
+    /// Returns true if the last push to it was refused.
     pub fn last_push_failed(&self) -> bool {
         self.push_failure_time > self.push_time
     }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::labels::Labels;
 use super::name::Names;
 
-/// What names a group: the `job` label and further labels. Two keys are equal when their labels
+/// The name of a group: the `job` label and further labels. Two keys are equal when their labels
 /// are, in whatever order they were given. Serialized it is one map of all labels, `job` first.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct GroupingKey {
@@ -19,16 +19,21 @@ pub struct GroupingKey {
 /// Why labels are no grouping key.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum GroupingKeyError {
+    /// An empty job.
     #[error("the job of a grouping key must not be empty")]
     EmptyJob,
+    /// A name that no label can have.
     #[error(
         "grouping label {0:?} is not a label name ([a-zA-Z_][a-zA-Z0-9_]*, for example db or instance)"
     )]
     LabelName(String),
+    /// A name that starts with `__`.
     #[error("grouping label {0:?} starts with __, which is reserved for Prometheus itself")]
     ReservedLabelName(String),
+    /// The label `job`, given as a further one.
     #[error("grouping label \"job\" is the grouping key's own: give the job by its name instead")]
     JobLabel,
+    /// A label that is given twice.
     #[error("grouping label {0:?} is given twice")]
     DuplicateLabel(String),
 }
@@ -80,7 +85,7 @@ impl GroupingKey {
         &self.labels
     }
 
-    /// Whether series pushed under this key get the label `name` from it.
+    /// Returns true if series pushed under this key get the label `name` from it.
     pub fn has_label(&self, name: &str) -> bool {
         name == "job" || self.labels.contains_key(name)
     }

@@ -40,10 +40,12 @@ impl Labels {
         }
     }
 
+    /// Returns true if there are no labels.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
+    /// Returns the number of labels.
     pub fn len(&self) -> usize {
         self.iter().count()
     }
@@ -58,19 +60,23 @@ impl Labels {
         Iter(&self.0)
     }
 
+    /// Returns the names, sorted.
     pub fn keys(&self) -> impl Iterator<Item = &str> + Clone {
         self.iter().map(|(name, _)| name)
     }
 
+    /// Returns the values, sorted by name.
     pub fn values(&self) -> impl Iterator<Item = &str> + Clone {
         self.iter().map(|(_, value)| value)
     }
 
+    /// Returns the value of the label `name`.
     pub fn get(&self, name: &str) -> Option<&str> {
         self.iter()
             .find_map(|(own, value)| (own == name).then_some(value))
     }
 
+    /// Returns true if there is a label `name`.
     pub fn contains_key(&self, name: &str) -> bool {
         self.get(name).is_some()
     }

@@ -25,6 +25,8 @@
 //! - [`path`]: a grouping key as the path of a URL.
 //! - [`registry`]: the bridge from a [`prometheus::Registry`].
 
+#![warn(missing_docs)]
+
 pub mod check;
 mod count;
 pub mod escaping;

@@ -3,7 +3,7 @@
 /// Which names metrics and labels may have: the `ValidationScheme` of Prometheus' `common/model`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Names {
-    /// Those of the text format 0.0.4: [`is_metric_name`] and [`is_label_name`].
+    /// The names of the text format 0.0.4: [`is_metric_name`] and [`is_label_name`].
     #[default]
     Legacy,
     /// Any UTF-8 that is not empty, as in Prometheus 3. Text has the others in quotes.
@@ -11,18 +11,18 @@ pub enum Names {
 }
 
 impl Names {
-    /// Whether a metric may have the name.
+    /// Returns true if a metric may have the name.
     pub fn allow_metric(self, name: &str) -> bool {
         is_metric_name(name) || (self == Names::Utf8 && !name.is_empty())
     }
 
-    /// Whether a label may have the name, if it is not reserved.
+    /// Returns true if a label may have the name, if it is not reserved.
     pub fn allow_label(self, name: &str) -> bool {
         is_label_name(name) || (self == Names::Utf8 && !name.is_empty())
     }
 }
 
-/// Whether `name` is `[a-zA-Z_:][a-zA-Z0-9_:]*`, the metric names of the text format 0.0.4.
+/// Returns true if `name` is `[a-zA-Z_:][a-zA-Z0-9_:]*`, the metric names of the text format 0.0.4.
 pub fn is_metric_name(name: &str) -> bool {
     let starts = name.bytes().next().is_some_and(starts_metric_name);
     // All bytes, because for names of that length it takes less time than a branch for each.
@@ -32,7 +32,7 @@ pub fn is_metric_name(name: &str) -> bool {
             .fold(true, |all, byte| all & continues_metric_name(byte))
 }
 
-/// Whether `name` is `[a-zA-Z_][a-zA-Z0-9_]*`, the label names of the text format 0.0.4. Names
+/// Returns true if `name` is `[a-zA-Z_][a-zA-Z0-9_]*`, the label names of the text format 0.0.4. Names
 /// that start with `__` match too: where they are reserved, the caller refuses them.
 pub fn is_label_name(name: &str) -> bool {
     let mut bytes = name.bytes();

@@ -7,16 +7,21 @@ use super::native::{BucketSpan, NativeBuckets, NativeHistogram};
 /// to the zero bucket.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct NativeBucket {
+    /// The lower bound.
     pub lower: f64,
+    /// The upper bound.
     pub upper: f64,
+    /// The number of observations between the bounds.
     pub count: Count,
 }
 
 impl NativeBucket {
+    /// Returns true if the lower bound belongs to the bucket.
     pub fn includes_lower(&self) -> bool {
         self.lower < 0.0 || self.is_zero_bucket()
     }
 
+    /// Returns true if the upper bound belongs to the bucket.
     pub fn includes_upper(&self) -> bool {
         self.upper > 0.0 || self.is_zero_bucket()
     }

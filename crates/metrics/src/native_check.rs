@@ -17,36 +17,75 @@ const MAX_INDEX: i64 = (i32::MAX / 2) as i64;
 /// A rule that a native histogram breaks.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NativeError {
+    /// A schema that does not exist.
     #[error("schema {0} is neither one of -4 to 8 nor that of custom bounds, -53")]
     Schema(i32),
+    /// More spans or buckets than are allowed.
     #[error("{found} {what} are more than {MAX_BUCKETS} on one side")]
-    TooMany { found: usize, what: &'static str },
+    TooMany {
+        /// The number there are.
+        found: usize,
+        /// The things that are too many.
+        what: &'static str,
+    },
+    /// Spans that do not match the counts.
     #[error("its {side} spans are of {spans} buckets, and it has counts of {counts}")]
     Spans {
+        /// The side of zero.
         side: Side,
+        /// The number of buckets in the spans.
         spans: u64,
+        /// The number of counts.
         counts: usize,
     },
+    /// A negative offset after the first span.
     #[error("the offset of {side} span {number} is {offset}, below 0")]
     Offset {
+        /// The side of zero.
         side: Side,
+        /// The span's number.
         number: usize,
+        /// The offset.
         offset: i32,
     },
+    /// A span beyond the largest number.
     #[error("{side} span {number} is further from zero than any number")]
-    Index { side: Side, number: usize },
+    Index {
+        /// The side of zero.
+        side: Side,
+        /// The span's number.
+        number: usize,
+    },
+    /// A bucket with an impossible count.
     #[error("{side} bucket {number} counts {count}")]
     Bucket {
+        /// The side of zero.
         side: Side,
+        /// The bucket's number.
         number: usize,
+        /// The count.
         count: String,
     },
+    /// An impossible count of the histogram.
     #[error("{what} is {count}")]
-    Count { what: &'static str, count: String },
+    Count {
+        /// The name of the count.
+        what: &'static str,
+        /// The count.
+        count: String,
+    },
+    /// Counts that overflow 64 bits.
     #[error("the counts of its buckets add up to more than 64 bits hold")]
     Overflow,
+    /// Bucket counts that do not add up to the total.
     #[error("its buckets count {in_buckets}, and it counts {count} in all")]
-    Sum { in_buckets: String, count: String },
+    Sum {
+        /// The sum of the buckets' counts.
+        in_buckets: String,
+        /// The histogram's count.
+        count: String,
+    },
+    /// A part that does not go with custom bounds.
     #[error("with custom bounds (schema -53) it has {0}")]
     Custom(&'static str),
 }

@@ -77,14 +77,17 @@ impl Push {
         }
     }
 
+    /// The key of the group it goes to.
     pub fn key(&self) -> &GroupingKey {
         &self.key
     }
 
+    /// The method of the push.
     pub fn method(&self) -> Method {
         self.method
     }
 
+    /// The families that are pushed.
     pub fn families(&self) -> &[Family] {
         &self.families
     }

@@ -1,7 +1,9 @@
-//! Opening and making files in places where anybody may have put something else: a FIFO, whose opening waits for a
-//! process at its other end, or a link to a file that is not to be touched. It may use [`crate::trust`].
+//! Opening and creating files in places where other users may have put something else: a FIFO, which blocks
+//! until another process opens its other end, or a link to a file that must not be touched. It may use
+//! [`crate::trust`].
 //!
-//! Files that a person names on the command line may be pipes and are opened as usual: a signal ends the wait.
+//! Files that a person names on the command line may be pipes and are opened as usual: a signal ends the
+//! wait.
 
 use std::fs::{DirBuilder, File, FileType, OpenOptions, Permissions};
 use std::io;
@@ -15,32 +17,32 @@ use nix::unistd::{Gid, Uid};
 
 use crate::trust::{self, Place};
 
-/// How often a file is opened that others keep removing.
+/// Maximum number of attempts to open a file that others keep removing.
 const MAX_REMOVALS: u32 = 100;
 
-/// A path leads to something that is not a regular file.
+/// Error: a path leads to something that is not a regular file.
 #[derive(Debug, thiserror::Error)]
 #[error("it is {what}, not a regular file")]
 struct NotRegular {
     what: &'static str,
 }
 
-/// Opens the regular file at `path` to write to it, as `options` say, without waiting for anybody.
+/// Opens the regular file at `path` for writing, with `options`, without ever blocking.
 ///
 /// # Errors
 ///
-/// It cannot be opened, it is not a regular file, or another user decides what `path` leads to.
+/// It cannot be opened, it is not a regular file, or another user controls where `path` leads.
 pub fn open(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
     let path = trust::resolve(path)?;
     trust::place(parent(&path))?;
     open_resolved(&path, options, OFlag::O_NOFOLLOW)
 }
 
-/// Opens the file as [`open`] does, and makes it first, for this user alone, where there is none.
+/// Opens the file as [`open`] does; if there is none, creates it first, for this user alone.
 ///
 /// # Errors
 ///
-/// As [`open`]; also, it cannot be made.
+/// The file cannot be created, or [`open`] fails.
 pub fn open_or_make(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
     for _ in 0..MAX_REMOVALS {
         match open(path, options) {
@@ -48,18 +50,18 @@ pub fn open_or_make(path: &Path, options: &mut OpenOptions) -> io::Result<File> 
             opened => return opened,
         }
     }
-    // A link to nothing, for example.
+    // Reached for a dangling link, for example.
     open(path, options)
 }
 
-/// Makes an empty file, for the owner of its directory alone, unless it exists.
+/// Creates an empty file, for the owner of its directory alone, unless it exists.
 ///
-/// One that exists is not opened: to close a database frees all locks that this process has on it
-/// (see fcntl(2)), another connection's too.
+/// An existing file is not opened, because closing a database file releases all locks that this process has
+/// on it (see fcntl(2)), including those of another connection.
 ///
 /// # Errors
 ///
-/// It cannot be made there, or another user decides what is there.
+/// It cannot be created there, or another user controls where the path leads.
 pub fn make_private(path: &Path) -> io::Result<()> {
     let Place { dir, owner } = trust::place(parent(path))?;
     let made = OpenOptions::new()
@@ -69,7 +71,7 @@ pub fn make_private(path: &Path) -> io::Result<()> {
         .open(dir.join(path.file_name().unwrap_or_default()));
     match made {
         Ok(file) => {
-            // A umask may have taken away what we need ourselves.
+            // The umask may have removed permissions that we need ourselves.
             file.set_permissions(Permissions::from_mode(0o600))?;
             give(&file, owner);
             Ok(())
@@ -79,12 +81,12 @@ pub fn make_private(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Makes the directory, and those on the way to it, for the owner of the first one that exists alone. One that exists
-/// stays as it is.
+/// Creates the directory and its missing parents, for the owner of the closest existing one alone. An
+/// existing directory is not changed.
 ///
 /// # Errors
 ///
-/// It cannot be made there, or another user decides what is there.
+/// It cannot be created there, or another user controls where the path leads.
 pub fn make_dir(dir: &Path) -> io::Result<()> {
     if dir.is_dir() {
         return Ok(());
@@ -118,20 +120,20 @@ pub fn make_dir(dir: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Gives what root has made to the `owner` of the directory that it is in.
+/// Gives a file that root has created to the `owner` of its directory.
 fn give(file: &File, owner: Option<(Uid, Gid)>) {
     if let Some((user, group)) = owner {
-        // Where that cannot be, as in a container that does not know the user, it stays root's.
+        // If that is not possible, as in a container that does not know the user, it remains root's.
         let _ = fchown(file, Some(user.as_raw()), Some(group.as_raw()));
     }
 }
 
-/// Gives the socket at `path`, which this process has made, to the owner of the directory that it is in, if this is
+/// Gives the socket at `path`, which this process has created, to the owner of its directory, if this is
 /// root.
 ///
 /// # Errors
 ///
-/// Another user decides what is there.
+/// Another user controls where the path leads.
 pub fn give_socket(path: &Path) -> io::Result<()> {
     if let Some((user, group)) = trust::place(parent(path))?.owner {
         let _ = lchown(path, Some(user.as_raw()), Some(group.as_raw()));
@@ -139,7 +141,7 @@ pub fn give_socket(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// The directory that the file at `path` is in.
+/// Returns the directory that contains the file at `path`.
 fn parent(path: &Path) -> &Path {
     match path.parent() {
         Some(dir) if dir != Path::new("") => dir,
@@ -148,11 +150,11 @@ fn parent(path: &Path) -> &Path {
 }
 
 fn open_resolved(path: &Path, options: &mut OpenOptions, flags: OFlag) -> io::Result<File> {
-    // Before, because even to open a FIFO or a device may have an effect.
+    // Checked before opening, because even opening a FIFO or a device may have an effect.
     if let Ok(found) = path.metadata() {
         check(found.file_type())?;
     }
-    // It may be replaced meanwhile.
+    // It may have been replaced since.
     let flags = flags | OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
     let file = options.custom_flags(flags.bits()).open(path)?;
     check(file.metadata()?.file_type())?;
@@ -161,7 +163,7 @@ fn open_resolved(path: &Path, options: &mut OpenOptions, flags: OFlag) -> io::Re
     Ok(file)
 }
 
-/// Opens the regular file at `path` for reading, without waiting for anybody.
+/// Opens the regular file at `path` for reading, without ever blocking.
 ///
 /// # Errors
 ///
@@ -170,7 +172,7 @@ pub fn open_to_read(path: &Path) -> io::Result<File> {
     open_resolved(path, OpenOptions::new().read(true), OFlag::empty())
 }
 
-/// Refuses what is at `path` if it is anything but a regular file, for a library that will open it.
+/// Refuses anything at `path` that is not a regular file, on behalf of a library that will open it.
 ///
 /// # Errors
 ///

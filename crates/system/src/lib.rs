@@ -1,8 +1,9 @@
-//! What the operating system and the compiler leave to a careful program.
+//! Safeguards that the operating system and the compiler leave to the program.
 //!
-//! - [`files`]: opening and making files where another user may have put a link, a pipe or a socket in the way.
-//! - [`trust`]: whether anybody but root and the user who runs us could have changed a file.
-//! - [`panics`]: work that outlives a panic.
+//! - [`files`]: opening and creating files where another user may have put a link, a pipe or a socket in the
+//!   way.
+//! - [`trust`]: checks that nobody but root and the current user could have changed a file.
+//! - [`panics`]: work that survives a panic.
 //!
 //! It imports nothing of ours.
 

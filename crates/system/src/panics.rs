@@ -1,7 +1,7 @@
-//! Panics: what they say, work that outlives them, and panics on demand for the tests.
+//! Panics: their messages, work that survives them, and panics on demand for the tests.
 //!
-//! A panic is a bug of ours, and the default hook says where it
-//! was; here is what keeps one from taking along more than the work that it struck.
+//! A panic is a bug of ours, and the default hook reports where it happened; this module limits its effect to
+//! the work in which it occurred.
 
 use std::any::Any;
 use std::env;
@@ -13,11 +13,11 @@ use std::task::Poll;
 use std::thread;
 use std::time::Duration;
 
-/// How long work that panicked is left alone before it is started again: twice as long after each panic.
+/// First and longest pause before work that panicked is started again; the pause doubles after each panic.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
-/// Does `work`. What it has shared with others must be right also where it stopped halfway.
+/// Runs `work`. The state that it shares with others must be valid even if it is interrupted halfway.
 ///
 /// # Errors
 ///
@@ -41,7 +41,7 @@ pub async fn caught_async<F: Future>(future: F) -> Result<F::Output, String> {
     .await
 }
 
-/// Does `work` until it returns, and again after each panic: `name` is what the log calls it.
+/// Runs `work` until it returns, and again after each panic; `name` is its name in the log.
 pub fn restarting<T>(name: &str, mut work: impl FnMut() -> T) -> T {
     let mut panics = 0;
     loop {
@@ -72,7 +72,7 @@ fn pause(name: &str, message: &str, panics: &mut u32) -> Duration {
         .min(LONGEST_PAUSE)
 }
 
-/// The message of a panic, as `panic!` and failed assertions make it.
+/// Returns the message of a panic, as made by `panic!` and failed assertions.
 pub fn message(panic: &(dyn Any + Send)) -> String {
     if let Some(text) = panic.downcast_ref::<&str>() {
         (*text).to_owned()
@@ -83,13 +83,13 @@ pub fn message(panic: &(dyn Any + Send)) -> String {
     }
 }
 
-/// The environment variable that names the [`point`] to panic at.
+/// Environment variable that names the [`point`] to panic at.
 const VARIABLE: &str = "METRICSJOB_PANIC_AT";
 
 /// Panics when it is reached for the first time, if the environment variable `METRICSJOB_PANIC_AT` names it.
 ///
-/// It is part of the release build: what becomes of a panic depends on how that is built and linked, and only a
-/// test of that binary shows it. Who sets our environment can end us anyway.
+/// It is part of the release build: the effect of a panic depends on how that is built and linked, and only a
+/// test of that binary shows it. A process that can set our environment can end this one anyway.
 pub fn point(name: &str) {
     static IS_OFF: AtomicBool = AtomicBool::new(false);
     static WANTED: Mutex<Option<String>> = Mutex::new(None);

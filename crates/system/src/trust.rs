@@ -1,8 +1,8 @@
-//! Who else decides what a path leads to.
+//! Checks which other users control where a path leads.
 //!
-//! The owner of a directory can put a link or another file wherever something is to be opened in it. So links are
-//! followed only if they are this user's or root's, and root neither writes where others can, nor does what others can
-//! write.
+//! The owner of a directory can replace anything in it by a link or another file. Therefore, links are
+//! followed only if they belong to this user or root, and root neither writes where others can write, nor
+//! obeys files that others can write.
 
 use std::collections::VecDeque;
 use std::ffi::OsString;
@@ -13,12 +13,12 @@ use std::path::{Component, Path, PathBuf, absolute};
 
 use nix::unistd::{Gid, Uid, User};
 
-/// As many links as Linux follows in one path.
+/// Maximum number of links in one path, as in Linux.
 const MAX_LINKS: usize = 40;
 
 const STICKY: u32 = 0o1000;
 
-/// A path that another user decides about.
+/// Error: another user controls where a path leads.
 #[derive(Debug, thiserror::Error)]
 enum Distrust {
     #[error("{path} is a link of {owner}, and only one's own are followed")]
@@ -47,19 +47,21 @@ impl From<Distrust> for io::Error {
 /// A directory to write in.
 #[derive(Debug)]
 pub struct Place {
-    /// Without links.
+    /// Path without links.
     pub dir: PathBuf,
-    /// Whose it is, where root writes for another user. What is made there has to be given to them.
+    /// Owner of the directory, if root writes on behalf of another user. Files created there have to be given
+    /// to that user.
     pub owner: Option<(Uid, Gid)>,
 }
 
-/// Looks at the directory `dir`, or at what there is on the way to it, before something is written or made there.
+/// Checks the directory `dir`, or the existing part of the path to it, before something is written or created
+/// there.
 ///
 /// Root may write where only root and one other user can.
 ///
 /// # Errors
 ///
-/// A link on the way belongs to somebody else, or this is root and others can write there.
+/// A link on the way belongs to another user, or this is root and others can write there.
 pub fn place(dir: &Path) -> io::Result<Place> {
     if !Uid::effective().is_root() {
         let (dir, owner) = (resolve(dir)?, None);
@@ -71,7 +73,7 @@ pub fn place(dir: &Path) -> io::Result<Place> {
         let uid = found.uid();
         let is_other = uid != 0 && *user.get_or_insert(uid) != uid;
         owner = (uid != 0).then(|| (Uid::from_raw(uid), Gid::from_raw(found.gid())));
-        // In a sticky directory, such as /tmp, others can neither remove nor rename what is root's.
+        // In a sticky directory, such as /tmp, others can neither remove nor rename files of root.
         let writers = match uid {
             0 if found.mode() & STICKY != 0 => 0,
             0 => 0o002,
@@ -89,16 +91,16 @@ pub fn place(dir: &Path) -> io::Result<Place> {
     Ok(Place { dir, owner })
 }
 
-/// Returns `path` without links. What is not there is not looked at.
+/// Returns `path` without links. Components that do not exist are not checked.
 ///
 /// # Errors
 ///
-/// A link on the way belongs to somebody else.
+/// A link on the way belongs to another user.
 pub fn resolve(path: &Path) -> io::Result<PathBuf> {
     walk(path, |_, _| Ok(()))
 }
 
-/// Refuses, for root, a file that others can change or put another one in place of.
+/// Refuses, for root, a file that others can change or replace.
 ///
 /// # Errors
 ///
@@ -127,8 +129,8 @@ pub fn check_for_root(path: &Path) -> io::Result<()> {
     .map(|_| ())
 }
 
-/// Goes to `path` step by step, shows `each` directory or file on the way that is no link, and returns the last one's
-/// path. From the first one that does not exist the path is as it was given.
+/// Follows `path` component by component, calls `each` for every directory or file on the way that is not a
+/// link, and returns the resolved path. From the first missing component on, the path is returned as given.
 fn walk(
     path: &Path,
     mut each: impl FnMut(&Path, &Metadata) -> Result<(), Distrust>,
@@ -183,7 +185,7 @@ fn walk(
     Ok(real)
 }
 
-/// A user's name, or number where it has none.
+/// Returns a user's name, or the number if there is none.
 fn name(uid: u32) -> String {
     let user = User::from_uid(Uid::from_raw(uid)).ok().flatten();
     user.map_or_else(|| format!("uid {uid}"), |user| user.name)

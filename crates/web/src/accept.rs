@@ -1,4 +1,4 @@
-//! The loop that takes connections.
+//! Accept loop of a listener.
 
 use std::io;
 use std::net::SocketAddr;
@@ -13,7 +13,7 @@ use super::connection::{self, Peer, Site};
 use super::stream::Stream;
 use metricsjob_system::panics::point;
 
-/// A listener within the runtime.
+/// A listener registered with the runtime.
 pub enum Acceptor {
     Tcp(TcpListener),
     Unix(UnixListener),
@@ -24,7 +24,7 @@ impl Acceptor {
         match self {
             Acceptor::Tcp(listener) => {
                 let (stream, client) = listener.accept().await?;
-                // An answer is one write; it fails on a connection that is closed already.
+                // A response is a single write. The call fails if the connection is already closed.
                 let _ = stream.set_nodelay(true);
                 Ok((Stream::Tcp(stream), Some(client)))
             }
@@ -36,13 +36,13 @@ impl Acceptor {
     }
 }
 
-/// How long to wait when there are too many open files.
+/// Pause after a failed accept, such as for too many open files.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// At most one line in such a time says that no connection can be taken.
+/// Minimum time between two log lines about connections that cannot be accepted.
 const SAID_EVERY: Duration = Duration::from_secs(10);
 
-/// Takes connections until it is dropped.
+/// Accepts connections until the future is dropped.
 pub async fn accept(site: &Arc<Site>, acceptor: &Acceptor) {
     let mut said: Option<Instant> = None;
     loop {
@@ -61,7 +61,7 @@ pub async fn accept(site: &Arc<Site>, acceptor: &Acceptor) {
         };
         let client = Peer {
             address: client.map(|client| client.ip()),
-            // Only the debug log shows it.
+            // Shown by the debug log only.
             text: client
                 .filter(|_| enabled!(Level::DEBUG))
                 .map(|client| client.to_string().into()),
@@ -72,7 +72,8 @@ pub async fn accept(site: &Arc<Site>, acceptor: &Acceptor) {
     }
 }
 
-/// Errors that accept(2) passes on from the connection, which is over; the next one may be well.
+/// Returns true for errors that accept(2) passes on from a single connection: that one is over, but the next
+/// may be fine.
 fn is_of_one_connection(error: &io::Error) -> bool {
     let number = error.raw_os_error().map(Errno::from_raw);
     matches!(

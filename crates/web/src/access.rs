@@ -1,8 +1,9 @@
-//! Whether it is known who sent a request.
+//! Marker for requests whose sender is known.
 
-/// An extension of the requests of clients that had to show who they are, by a password or a certificate that
-/// was verified, and have.
+/// Extension of requests whose client had to identify itself, by a password or a verified certificate, and
+/// did.
 ///
-/// It is of the request, and not of the server: the web config file may change while a connection is open.
+/// It belongs to the request and not to the server, because the web config file may change while a connection
+/// is open.
 #[derive(Debug, Clone, Copy)]
 pub struct Known;

@@ -1,4 +1,4 @@
-//! One connection, from its handshake to its end.
+//! Life cycle of one connection, from its handshake to its end.
 
 use std::convert::Infallible;
 use std::net::IpAddr;
@@ -31,13 +31,13 @@ use super::server::Refuse;
 use super::stream::Stream;
 use super::tracked::{AnswerBody, RequestBody, TrackedStream};
 
-/// The largest head of a request in bytes, and about the most that is held of a body.
+/// Maximum size of a request head in bytes, and roughly the most that is buffered of a body.
 const MAX_HEAD: usize = 64 * 1024;
 
-/// What all connections of a listener share.
+/// State shared by all connections of a listener.
 pub struct Site {
     pub app: TowerToHyperService<Router>,
-    /// The web config file, where it is for these connections.
+    /// The web config file, if it applies to these connections.
     pub config: Option<Arc<Config>>,
     pub http: http1::Builder,
     pub pool: Arc<Pool>,
@@ -59,10 +59,10 @@ impl Site {
         http.max_headers(128)
             .max_header_size(MAX_HEAD)
             .max_buf_size(MAX_HEAD)
-            // Who has sent all may say so (`nc -N`), and waits for the answer. That it is not there any more is
-            // noticed when it is written to.
+            // A client may shut down its sending side after the request (`nc -N`) and still wait for the
+            // response. If it has gone away, writing to it will show that.
             .half_close(true)
-            // The pool does it for all connections, and tells heads that take long from idle ones.
+            // The pool handles this for all connections, and distinguishes slow heads from idle connections.
             .header_read_timeout(None);
         Site {
             app: TowerToHyperService::new(app.layer(metrics.layer())),
@@ -75,7 +75,7 @@ impl Site {
         }
     }
 
-    /// The answer to a request that the application is not to see.
+    /// Returns the error response to a request that must not reach the application, or `None`.
     fn refusal<B>(&self, request: &Request<B>) -> Option<Response> {
         let headers = request.headers();
         if let Err(bad) = framing::check(request.version(), headers) {
@@ -86,7 +86,7 @@ impl Site {
         Some((self.refuse)(foreign.status(), foreign.to_string()))
     }
 
-    /// Answers without the application, by which all others are counted.
+    /// Responds without the application, which would have counted the request.
     fn refuse(&self, start: Instant, request: Request<Body>, refusal: Response) -> Response {
         let (exchange, request) = Exchange::begin(Arc::clone(&self.metrics), start, request);
         drop(request);
@@ -94,11 +94,11 @@ impl Site {
     }
 }
 
-/// Who is at the other end of a connection.
+/// The client at the other end of a connection.
 pub struct Peer {
-    /// None of a Unix socket.
+    /// `None` on a Unix socket.
     pub address: Option<IpAddr>,
-    /// Address and port for the debug log, if there is one.
+    /// Address and port for the debug log, if it is on.
     pub text: Option<Arc<str>>,
 }
 
@@ -109,7 +109,7 @@ pub async fn serve(site: Arc<Site>, place: Seat, stream: Stream, client: Peer) {
     let knows_client = tls.as_ref().is_some_and(|tls| tls.knows_clients);
     let stream = match tls {
         None => stream,
-        // Boxed, so that what it needs is there for as long as it takes only.
+        // Boxed, so that the memory for a handshake is held only while it lasts.
         Some(tls) => match Box::pin(handshake(tls.config, entry, stream)).await {
             Ok(stream) => stream,
             Err(reason) => {
@@ -120,7 +120,7 @@ pub async fn serve(site: Arc<Site>, place: Seat, stream: Stream, client: Peer) {
         },
     };
     let mut stream = TrackedStream::new(stream, Arc::clone(entry));
-    // Without memory for HTTP while nothing is sent.
+    // No memory for HTTP is held while the client sends nothing.
     while let Doing::Done(true) = entry.unless_told(false, stream.is_sent_to()).await {
         match speak(&site, entry, &client, knows_client, stream).await {
             Some(parked) => stream = parked,
@@ -146,11 +146,11 @@ async fn handshake(
     }
 }
 
-/// What Go's servers say to who does not speak TLS.
+/// Response to a client that does not speak TLS, as Go's servers send it.
 const NO_TLS: &[u8] = b"HTTP/1.0 400 Bad Request\r\nContent-Type: text/plain\r\n\r\n\
     Client sent an HTTP request to an HTTPS server.\n";
 
-/// Speaks HTTP until the connection ends, or is to be parked: then the stream is given back.
+/// Speaks HTTP until the connection ends or has to be parked; in the latter case, returns the stream.
 async fn speak(
     site: &Arc<Site>,
     entry: &Arc<ConnectionState>,
@@ -172,7 +172,7 @@ async fn speak(
             Doing::Park => {
                 let parts = connection.into_parts();
                 let mut stream = parts.io;
-                // Copied, as even an empty one holds the whole buffer.
+                // Copied, because even an empty slice holds on to the whole buffer.
                 stream.unread(&parts.read_buf);
                 entry.parked();
                 return Some(stream);
@@ -201,7 +201,7 @@ async fn answer(
         request.extensions_mut().insert(Client(Arc::clone(client)));
     }
     let gate = site.config.as_ref().and_then(|config| config.gate());
-    // They are asked below, if there are any.
+    // If there are users, the request is checked against them below.
     let has_users = gate.as_ref().is_some_and(|gate| !gate.users.is_empty());
     if knows_client || has_users {
         request.extensions_mut().insert(Known);
@@ -223,8 +223,8 @@ async fn answer(
             gate.with_headers(answer)
         }
     };
-    // The rest would be taken for the next request, so the connection ends. A client that is not told
-    // sends that in vain.
+    // The unread rest would be taken for the next request, so the connection ends. Without this header the
+    // client would send another request in vain.
     if entry.has_rest() {
         let headers = answer.headers_mut();
         headers.insert(CONNECTION, HeaderValue::from_static("close"));

@@ -1,11 +1,11 @@
-//! The encoding of a request's body.
+//! Content encoding of a request's body.
 
 use axum::http::HeaderMap;
 use axum::http::header::CONTENT_ENCODING;
 
 use super::framing::all_values;
 
-/// An encoding that is known.
+/// A supported encoding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ContentEncoding {
     Identity,
@@ -13,11 +13,11 @@ pub enum ContentEncoding {
     Snappy,
 }
 
-/// Reads the header `Content-Encoding`; an empty one says nothing.
+/// Reads the header `Content-Encoding`; an empty one is ignored.
 ///
 /// # Errors
 ///
-/// The header's value, with an encoding that is not known, or with several.
+/// The header's value, if it names an unknown encoding or more than one.
 pub fn content_encoding(headers: &HeaderMap) -> Result<ContentEncoding, String> {
     let mut encoding = ContentEncoding::Identity;
     for value in headers.get_all(CONTENT_ENCODING) {
@@ -25,7 +25,7 @@ pub fn content_encoding(headers: &HeaderMap) -> Result<ContentEncoding, String> 
             let name = name.trim_ascii().to_ascii_lowercase();
             let next = match name.as_slice() {
                 b"" | b"identity" => continue,
-                // The same thing by its older name (RFC 9110, section 8.4.1.3).
+                // The older name of gzip (RFC 9110, section 8.4.1.3).
                 b"gzip" | b"x-gzip" => ContentEncoding::Gzip,
                 b"snappy" => ContentEncoding::Snappy,
                 _ => return Err(all_values(headers, CONTENT_ENCODING)),

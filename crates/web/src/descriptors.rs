@@ -1,12 +1,13 @@
-//! How many files may be open.
+//! Limit of open files.
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
-/// Left for whatever is not a connection of the network: the database, listeners, local connections.
+/// File descriptors reserved for everything except network connections: the database, listeners, local
+/// connections.
 const RESERVE: usize = 64 + super::server::LOCAL_CONNECTIONS;
 
-/// How many of `wanted` connections can be open at once. The process's soft limit is raised for them
-/// as far as the hard one allows, and no further: what it starts inherits the limit.
+/// Returns how many of the `wanted` connections can be open at once. Raises the process's soft limit for
+/// them, up to the hard limit but never beyond the need, because child processes inherit it.
 pub fn connections(wanted: usize) -> usize {
     let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else {
         return wanted;
@@ -21,10 +22,10 @@ pub fn connections(wanted: usize) -> usize {
     within(limit, wanted)
 }
 
-/// Raises the process's soft limit by what is open besides connections, as far as the hard one allows.
+/// Raises the soft limit by `files`, which are open in addition to connections, up to the hard limit.
 pub fn make_room(files: u64) {
     if let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) {
-        // Where it is refused, whoever opens one too many says so.
+        // If this is refused, opening one file too many reports the error.
         let _ = setrlimit(
             Resource::RLIMIT_NOFILE,
             soft.saturating_add(files).min(hard),

@@ -1,4 +1,4 @@
-//! What a connection waits for, and since when: written by the connection, read by the pool.
+//! Phase of a connection and the time when it began: written by the connection, read by the pool.
 
 use std::future::poll_fn;
 use std::pin::pin;
@@ -7,22 +7,22 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::task::{Poll, Waker};
 use std::time::Instant;
 
-/// What a connection waits for.
+/// Phase in the life cycle of a connection, named after the event that it is waiting for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Phase {
     /// The TLS handshake, or the first byte.
     Opening,
     /// The next request.
     Idle,
-    /// The next request, holding as little memory as possible.
+    /// The next request, while holding as little memory as possible.
     Parked,
-    /// The rest of a request's head.
+    /// The rest of a request head.
     Head,
-    /// Us.
+    /// The server itself.
     Busy,
-    /// More of a request's body.
+    /// More of a request body.
     Body,
-    /// The client, that it takes more of an answer.
+    /// The client, to accept more of a response.
     Stalled,
 }
 
@@ -37,7 +37,8 @@ const PHASES: [Phase; 8] = [
     Phase::Stalled,
 ];
 
-/// A phase and since when it is: milliseconds from the pool's start, and the phase in the lowest bits.
+/// A phase and when it began, packed: milliseconds since the start of the pool, with the phase in the lowest
+/// bits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Moment(u64);
 
@@ -50,51 +51,51 @@ impl Moment {
         PHASES[(self.0 & 7) as usize]
     }
 
-    /// Milliseconds from the pool's start.
+    /// Milliseconds since the start of the pool.
     pub fn since(self) -> u64 {
         self.0 >> 3
     }
 }
 
-/// A moment that no connection is in.
+/// A moment that no connection is ever in.
 const NEVER: u64 = u64::MAX;
 
-/// One connection.
+/// State of one connection.
 pub struct ConnectionState {
     start: Instant,
     moment: AtomicU64,
-    /// True if the answer is handed over, if perhaps not yet sent.
+    /// True if the response has been handed over for sending, though perhaps not sent yet.
     is_answered: AtomicBool,
-    /// True if something of ours still reads the request's body.
+    /// True if the request body is still being read.
     has_reader: AtomicBool,
-    /// True if some of it was left unread.
+    /// True if part of the request body was left unread.
     has_rest: AtomicBool,
-    /// The connection ends if it is still in this moment.
+    /// The connection is closed if it is still in this moment.
     close_in: AtomicU64,
-    /// Likewise, it is parked.
+    /// The connection is parked if it is still in this moment.
     park_in: AtomicU64,
-    /// It ends when the request at hand is answered, if there is one.
+    /// The connection ends after the current request, if there is one.
     is_draining: AtomicBool,
-    /// It ends, whatever it does.
+    /// The connection ends immediately, whatever it is doing.
     is_killed: AtomicBool,
     waker: OnceLock<Waker>,
 }
 
-/// What became of what a connection was doing.
+/// Outcome of an operation that the pool may interrupt.
 pub enum Doing<T> {
     Done(T),
-    /// It has to make way.
+    /// The connection has to be closed.
     Ended,
-    /// It is to be parked.
+    /// The connection has to be parked.
     Park,
-    /// No further request is to be taken.
+    /// The connection must not accept another request.
     Drain,
 }
 
-// All fields are written by the connection's own task or read by it after it was woken, which orders
-// them; so they can be relaxed.
+// All fields are either written by the connection's own task, or read by it after a wake-up, which orders the
+// accesses. That is why they can be relaxed.
 impl ConnectionState {
-    /// For a pool that started at `start`.
+    /// Returns the state of a new connection in a pool that started at `start`.
     pub fn new(start: Instant) -> Self {
         let entry = ConnectionState {
             start,
@@ -129,7 +130,7 @@ impl ConnectionState {
         self.moment.store(moment.0, Relaxed);
     }
 
-    /// Something was received.
+    /// Records that bytes were received.
     pub fn received(&self) {
         if matches!(
             self.moment().phase(),
@@ -139,54 +140,54 @@ impl ConnectionState {
         }
     }
 
-    /// A request's head is complete.
+    /// Records that a request head is complete.
     pub fn requested(&self, has_body: bool) {
         self.is_answered.store(false, Relaxed);
         self.has_reader.store(has_body, Relaxed);
         self.has_rest.store(false, Relaxed);
-        // How long it takes is up to whoever answers.
+        // The application decides how long it may take to respond.
         self.set(Moment::new(Phase::Busy, 0));
     }
 
-    /// More of the request's body is waited for. `since` is asked only where that is news: whoever looks
-    /// again for it has not waited anew.
+    /// Records that the connection is waiting for more of the request body. `since` is called only if it was
+    /// not waiting already: polling again does not restart the wait.
     pub fn awaits_body(&self, since: impl FnOnce() -> Instant) {
         if self.moment().phase() == Phase::Busy {
             self.enter_at(Phase::Body, since());
         }
     }
 
-    /// It came, or is not waited for any more.
+    /// Records that more of the body has arrived or is no longer needed.
     pub fn has_body(&self) {
         if self.moment().phase() == Phase::Body {
             self.set(Moment::new(Phase::Busy, 0));
         }
     }
 
-    /// The request's body is read, or its rest of no interest.
+    /// Records that the request body has been read, or, unless `whole`, that the rest of it is not wanted.
     pub fn read(&self, whole: bool) {
         self.has_body();
         self.has_reader.store(false, Relaxed);
         self.has_rest.store(!whole, Relaxed);
     }
 
-    /// Returns true if some of the request's body was left unread.
+    /// Returns true if part of the request body was left unread.
     pub fn has_rest(&self) -> bool {
         self.has_rest.load(Relaxed)
     }
 
-    /// Returns true if the client may be sending what will not be read: a body that is of no interest, or what
-    /// follows a head that is none.
+    /// Returns true if the client may be sending bytes that will not be read: the rest of an unwanted body,
+    /// or whatever follows an invalid head.
     pub fn may_be_sent_to(&self) -> bool {
         self.has_rest() || self.moment().phase() == Phase::Head
     }
 
-    /// The answer is handed over to be sent.
+    /// Records that the response has been handed over for sending.
     pub fn answered(&self) {
         self.is_answered.store(true, Relaxed);
     }
 
-    /// The client took something of the answer, or did not.
+    /// Records that the client accepted part of the response, or that it did not.
     pub fn wrote(&self, something: bool) {
         let phase = self.moment().phase();
         match something {
@@ -196,7 +197,7 @@ impl ConnectionState {
         }
     }
 
-    /// All that was written is sent.
+    /// Records that everything written has been sent.
     pub fn flushed(&self) {
         if self.moment().phase() == Phase::Busy
             && self.is_answered.load(Relaxed)
@@ -206,30 +207,30 @@ impl ConnectionState {
         }
     }
 
-    /// Nothing is held for it any more.
+    /// Records that the memory of the connection has been freed.
     pub fn parked(&self) {
         self.set(Moment::new(Phase::Parked, self.moment().since()));
     }
 
-    /// Has the connection end if it is still in `moment` then.
+    /// Closes the connection, if it is still in `moment` by the time it is woken.
     pub fn close_in(&self, moment: Moment) {
         self.close_in.store(moment.0, Relaxed);
         self.wake();
     }
 
-    /// Has it parked if it is still in `moment` then.
+    /// Parks the connection, if it is still in `moment` by the time it is woken.
     pub fn park_in(&self, moment: Moment) {
         self.park_in.store(moment.0, Relaxed);
         self.wake();
     }
 
-    /// Has it end after the request at hand.
+    /// Ends the connection after the current request.
     pub fn drain(&self) {
         self.is_draining.store(true, Relaxed);
         self.wake();
     }
 
-    /// Has it end.
+    /// Ends the connection immediately.
     pub fn kill(&self) {
         self.is_killed.store(true, Relaxed);
         self.wake();
@@ -241,8 +242,8 @@ impl ConnectionState {
         }
     }
 
-    /// Waits for `future`, or until the pool wants something. It has to be called by one task only.
-    /// `is_drained` says that the latter is known already.
+    /// Waits for `future`, or until the pool wants something of the connection. Only one task may call it.
+    /// `is_drained` says that the connection is already draining.
     pub async fn unless_told<T>(
         &self,
         is_drained: bool,
@@ -250,9 +251,9 @@ impl ConnectionState {
     ) -> Doing<T> {
         let mut future = pin!(future);
         poll_fn(|cx| {
-            // A task has one waker for all of its life.
+            // A task keeps the same waker for its whole life.
             self.waker.get_or_init(|| cx.waker().clone());
-            // What has arrived meanwhile counts.
+            // Polled first, so that bytes that have just arrived still count.
             if let Poll::Ready(value) = future.as_mut().poll(cx) {
                 return Poll::Ready(Doing::Done(value));
             }

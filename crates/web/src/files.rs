@@ -1,12 +1,12 @@
-//! A page, and the files that belong to it.
+//! Responses with a page, and with the files that belong to it.
 
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 
 use super::sending::Sending;
 
-/// The answer with a page, which may load no more than `content_security_policy` says. It is not to be kept:
-/// it counts ages from its own time.
+/// Returns the response with a page that may load only what `content_security_policy` allows. It must not be
+/// cached, because its ages count from the time of the response.
 pub fn page(sending: Sending, content_security_policy: &'static str) -> Response {
     let headers = [
         (header::CONTENT_TYPE, "text/html; charset=utf-8"),
@@ -17,7 +17,7 @@ pub fn page(sending: Sending, content_security_policy: &'static str) -> Response
     (headers, sending.body()).into_response()
 }
 
-/// The answer with a file that is compiled in. Its URL is the same in the next version.
+/// Returns the response with a file that is compiled in. Its URL stays the same in the next version.
 fn file(media_type: &'static str, text: &'static str) -> Response {
     let headers = [
         (header::CONTENT_TYPE, media_type),

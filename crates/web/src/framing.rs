@@ -1,9 +1,9 @@
-//! Heads of requests that hyper takes, and HTTP/1.1 does not.
+//! Request heads that hyper accepts although HTTP/1.1 does not.
 
 use axum::http::header::{HOST, TRANSFER_ENCODING};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version};
 
-/// Why a request's head is not taken.
+/// Reason why a request head is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BadHead {
     #[error("the request has no Host header, which HTTP/1.1 needs")]
@@ -23,7 +23,7 @@ impl BadHead {
     }
 }
 
-/// Checks what Go's servers check, too.
+/// Performs the checks that Go's servers perform, too.
 pub fn check(version: Version, headers: &HeaderMap) -> Result<(), BadHead> {
     let mut hosts = headers.get_all(HOST).iter();
     match (hosts.next(), hosts.next()) {
@@ -36,7 +36,7 @@ pub fn check(version: Version, headers: &HeaderMap) -> Result<(), BadHead> {
     match (encodings.next(), encodings.next()) {
         (None, _) => Ok(()),
         (Some(only), None) if is_chunked(only) => Ok(()),
-        // Hyper looks at the end of the last one only, and would hand over what is still encoded.
+        // Hyper looks only at the end of the last value, and would hand over a body that is still encoded.
         _ => Err(BadHead::TransferEncoding(all_values(
             headers,
             TRANSFER_ENCODING,
@@ -44,7 +44,7 @@ pub fn check(version: Version, headers: &HeaderMap) -> Result<(), BadHead> {
     }
 }
 
-/// The values of a header that may stand several times, as a message shows them.
+/// Returns all values of a header that may occur more than once, in the form that a message shows.
 pub fn all_values(headers: &HeaderMap, name: HeaderName) -> String {
     let values = headers.get_all(name).iter();
     let values: Vec<_> = values

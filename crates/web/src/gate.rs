@@ -1,4 +1,5 @@
-//! What the web config file wants of each request, and adds to each answer.
+//! Rules of the web config file for requests: the checks that each has to pass, and the headers added to each
+//! response.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -15,19 +16,19 @@ use super::users::{Checker, Users};
 
 pub struct Gate {
     pub headers: Vec<(HeaderName, HeaderValue)>,
-    /// If there are none, everyone is let in.
+    /// If this is empty, everyone is admitted.
     pub users: Users,
     pub checker: Arc<Checker>,
     pub rate_limit: Option<RateLimit>,
 }
 
 impl Gate {
-    /// Returns true if it lets everything through as it is.
+    /// Returns true if it passes every request and response through unchanged.
     pub fn is_open(&self) -> bool {
         self.headers.is_empty() && self.users.is_empty() && self.rate_limit.is_none()
     }
 
-    /// Lets in a request with these headers, from this address, or returns the response to it.
+    /// Admits a request with these headers from this address, or returns the response that refuses it.
     pub async fn admit(&self, client: Option<IpAddr>, headers: &HeaderMap) -> Result<(), Response> {
         let limit = self.rate_limit.as_ref();
         if limit.is_some_and(|limit| !limit.admits(Instant::now())) {
@@ -45,7 +46,7 @@ impl Gate {
         Err(answer)
     }
 
-    /// `answer` with the headers that it has not itself.
+    /// Adds the configured headers to the response `answer`, except those that it already has.
     pub fn with_headers(&self, mut answer: Response) -> Response {
         for (name, value) in &self.headers {
             let entry = answer.headers_mut().entry(name);

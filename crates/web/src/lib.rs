@@ -1,25 +1,27 @@
-//! What every server of ours shares: listeners, connections, TLS and users from a web config file,
-//! what counts the requests, and the log.
+//! Common base of all our servers: listeners, connections, TLS and users from a web config file, request
+//! metrics, and the log.
 //!
-//! It may use [`metricsjob_system::files`] and [`metricsjob_metrics`] only. A [`Server`] is bound first, so that whatever is wrong with an address
-//! or the config file is found before anything else is done; then it serves an [`axum::Router`].
+//! It may use [`metricsjob_system::files`] and [`metricsjob_metrics`] only. A [`Server`] is bound first, so
+//! that an invalid address or config file is found before anything else is done; then it serves an
+//! [`axum::Router`].
 //!
-//! - `listen`: addresses and sockets of systemd; `descriptors`: how many files may be open.
-//! - `server`: from the bound listeners to the end of the last connection; `accept`: the loop that
-//!   takes connections.
-//! - `pool`: which connections there are, what each waits for, and which ones have to go; `entry` is
-//!   one of them.
-//! - `connection`: one of them from its handshake on; `stream`: what it is carried by; `tracked`:
-//!   what is told to `entry` on the way.
-//! - [`content_encoding`]: how a body is compressed; [`pace`]: how fast a body has to come.
-//! - [`Known`]: whether it is known who sent a request.
-//! - [`origin`]: the names we are reached by, and whose pages may change something; `framing`: heads that are none.
-//! - `config`: the web config file; `gate`: what it wants of each request; `users`: who may;
-//!   `rate_limit`: how many may.
+//! - `listen`: addresses, and sockets passed by systemd; `descriptors`: the limit of open files.
+//! - `server`: from the bound listeners to the end of the last connection; `accept`: the loop that accepts
+//!   connections.
+//! - `pool`: the open connections, what each is waiting for, and which have to be closed; `entry`: the state
+//!   of one of them.
+//! - `connection`: one connection from its handshake on; `stream`: its transport; `tracked`: how it reports
+//!   its progress to `entry`.
+//! - [`content_encoding`]: the compression of a request body; [`pace`]: the minimum speed of a body.
+//! - [`Known`]: marks requests whose sender is known.
+//! - [`origin`]: the names that a server is reached by, and the sites whose pages may change something;
+//!   `framing`: invalid request heads.
+//! - `config`: the web config file; `gate`: its rules for requests; `users`: authentication; `rate_limit`:
+//!   the rate limit.
 //! - [`instrumentation`]: metrics of the requests.
-//! - [`files`]: a page, and the files that belong to it.
+//! - [`files`]: responses with a page, and with the files that belong to it.
 //! - [`log`]: the events of [`tracing`] as lines on stderr.
-//! - [`negotiation`]: in which format metrics are wanted; [`sending`]: large answers on their way.
+//! - [`negotiation`]: the format in which a client wants metrics; [`sending`]: large responses in flight.
 
 mod accept;
 mod access;
@@ -61,27 +63,28 @@ pub use instrumentation::HttpMetrics;
 pub use listen::ListenError;
 pub use server::{Refuse, Server, give_back_memory};
 
-/// What a server is told on its command line.
+/// Options of a server on its command line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
-    /// `HOST:PORT`, where no host means all interfaces and port 0 a free one.
+    /// `HOST:PORT`; without a host it means all interfaces, and port 0 means any free port.
     pub listen_addresses: Vec<String>,
     /// The web config file, in the format of Prometheus' exporter-toolkit.
     pub config_file: Option<PathBuf>,
     /// Takes the listeners from systemd instead.
     pub systemd_socket: bool,
-    /// How many connections there may be at once. More wait, and the ones that have waited for
-    /// their client for longest are closed for them.
+    /// Maximum number of concurrent connections. Further ones wait, and the connections that have been
+    /// waiting for their clients for the longest are closed to make room.
     pub max_connections: usize,
-    /// For how long a client may keep us waiting: with the TLS handshake, with the head of a request
-    /// from its first byte on, and with taking any more of an answer. Whoever reads a body ends it when its
-    /// [`pace`] is so far behind, as a server can answer that.
+    /// Maximum time that a client may keep the server waiting: for the TLS handshake, for a request head
+    /// after its first byte, and for accepting more of a response. For a request body, the code that reads it
+    /// enforces this limit as soon as the [`pace`] is that far behind, because it can still send an error
+    /// response.
     pub read_timeout: Duration,
-    /// How long a connection may stay open between two requests.
+    /// Maximum time that a connection may stay open between two requests.
     pub idle_timeout: Duration,
     /// Further names that the server is reached by; see [`origin`].
     pub allowed_hosts: Vec<Host>,
-    /// The URL under which it is reached from outside.
+    /// The URL under which the server is reached from outside.
     pub external_url: Option<Url>,
 }
 
@@ -101,7 +104,7 @@ impl Settings {
     }
 }
 
-/// Why a server cannot start.
+/// Reason why a server cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum WebError {
     #[error(transparent)]

@@ -1,4 +1,4 @@
-//! Where connections come from: addresses of the command line, or sockets that systemd passes.
+//! Listeners: bound to addresses of the command line, or passed as sockets by systemd.
 
 use std::io::{self, ErrorKind};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, ToSocketAddrs};
@@ -8,14 +8,14 @@ use std::os::unix::net::UnixListener;
 use listenfd::ListenFd;
 use nix::libc;
 
-/// A socket that connections arrive at, non-blocking.
+/// A non-blocking socket that accepts connections.
 pub enum Listener {
     Tcp(TcpListener),
     Unix(UnixListener),
 }
 
 impl Listener {
-    /// Returns true if only programs of this machine reach it, by addresses that it has for itself.
+    /// Returns true if only programs of this machine can reach it, through a loopback address.
     pub fn is_loopback(&self) -> bool {
         match self {
             Listener::Tcp(listener) => listener
@@ -26,7 +26,7 @@ impl Listener {
     }
 }
 
-/// Why nothing can be listened on.
+/// Reason why a server cannot listen.
 #[derive(Debug, thiserror::Error)]
 pub enum ListenError {
     #[error(
@@ -76,8 +76,7 @@ pub fn bind(addresses: &[String]) -> Result<Vec<Listener>, ListenError> {
     }
     let bound = |address: &String| {
         let listener = bind_one(address)?;
-        // The standard library's backlog of 128 is soon full when many clients come at once.
-        // SAFETY: listen(2) on a socket that we own touches no memory of ours.
+        // The standard library's backlog of 128 fills up quickly when many clients connect at once.
         unsafe { libc::listen(listener.as_raw_fd(), 4096) };
         Ok(Listener::Tcp(listener))
     };
@@ -95,7 +94,7 @@ fn bind_one(address: &str) -> Result<TcpListener, ListenError> {
         Ok(listener)
     };
     let bound = match host {
-        // IPv6 sockets take IPv4 connections too, where there is IPv6 at all.
+        // An IPv6 socket accepts IPv4 connections too, if the system has IPv6 at all.
         "" => match listen((Ipv6Addr::UNSPECIFIED, port).into()) {
             Err(error) if error.kind() != ErrorKind::AddrInUse => {
                 listen((Ipv4Addr::UNSPECIFIED, port).into())
@@ -113,7 +112,7 @@ fn bind_one(address: &str) -> Result<TcpListener, ListenError> {
     })
 }
 
-/// The host, without brackets, and the port.
+/// Splits `address` into the host, without brackets, and the port.
 fn split(address: &str) -> Result<(&str, u16), &'static str> {
     if address.contains("://") {
         return Err("it is a URL");
@@ -132,7 +131,7 @@ fn split(address: &str) -> Result<(&str, u16), &'static str> {
     }
 }
 
-/// The address of a host that has several is an IPv4 one, as other Prometheus servers choose it.
+/// Resolves `host`. If it has several addresses, an IPv4 one is chosen, as other Prometheus servers do.
 fn resolve(host: &str, port: u16) -> io::Result<SocketAddr> {
     let all: Vec<SocketAddr> = (host, port).to_socket_addrs()?.collect();
     all.iter()
@@ -142,7 +141,7 @@ fn resolve(host: &str, port: u16) -> io::Result<SocketAddr> {
         .ok_or_else(|| io::Error::other("it has no address"))
 }
 
-/// The sockets that systemd passes; the variables that name them are removed.
+/// Returns the sockets that systemd passed, and removes the variables that name them.
 pub fn from_systemd() -> Result<Vec<Listener>, ListenError> {
     let mut passed = ListenFd::from_env();
     let listeners: Vec<Listener> = (0..passed.len())
@@ -160,7 +159,7 @@ pub fn from_systemd() -> Result<Vec<Listener>, ListenError> {
 
 fn take(passed: &mut ListenFd, number: usize) -> io::Result<Listener> {
     let taken = || io::Error::other("it is taken already");
-    // The former fails on a Unix socket, and leaves it.
+    // The first call fails on a Unix socket, but leaves it in place.
     if let Ok(listener) = passed.take_tcp_listener(number) {
         let listener = listener.ok_or_else(taken)?;
         listener.set_nonblocking(true)?;

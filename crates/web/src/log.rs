@@ -1,5 +1,5 @@
-//! A log on stderr like that of Prometheus' servers: one line for each event of [`tracing`], of pairs that
-//! programs can read.
+//! A log on stderr like that of Prometheus' servers: one line for each event of [`tracing`], made of
+//! machine-readable pairs.
 
 use std::fmt::{self, Write as _};
 use std::io::{self, Write as _};
@@ -25,20 +25,20 @@ fn name(level: tracing::Level) -> &'static str {
     }
 }
 
-/// How a line is written.
+/// Format of a log line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogFormat {
     Logfmt,
     Json,
 }
 
-/// Writes events of `least` and above to stderr, from here to the end of the process.
+/// Writes events of level `least` and above to stderr from now on.
 pub fn install(least: LevelFilter, format: LogFormat) {
     let subscriber = subscriber(least, format, |line| {
-        // There is no other place to say so.
+        // If this fails, there is no other place to report it.
         let _ = io::stderr().write_all(line);
     });
-    // It fails where there is one already, which then is somebody's own.
+    // This fails if a subscriber is already set, which then belongs to someone else.
     let _ = tracing::subscriber::set_global_default(subscriber);
     panic::set_hook(Box::new(|info| {
         let thread = thread::current();
@@ -52,7 +52,7 @@ pub fn install(least: LevelFilter, format: LogFormat) {
     }));
 }
 
-/// Gives each line, with its line break, to `sink`.
+/// Returns a subscriber that passes each line, including its line break, to `sink`.
 pub fn subscriber(
     least: LevelFilter,
     format: LogFormat,
@@ -65,14 +65,14 @@ pub fn subscriber(
     })
 }
 
-/// Makes a line of each event. Spans are none of it.
+/// Formats each event as a line, and ignores spans.
 struct Lines<S> {
     least: LevelFilter,
     format: LogFormat,
     sink: S,
 }
 
-/// Libraries write what they do for their own developers.
+/// Returns true for events of our own crates: libraries log for their own developers.
 fn is_ours(metadata: &Metadata) -> bool {
     let crate_name = metadata.target().split("::").next();
     crate_name.is_some_and(|name| name == "metricsjob" || name.starts_with("metricsjob_"))
@@ -83,7 +83,7 @@ impl<S: Subscriber, F: Fn(&[u8]) + 'static> Layer<S> for Lines<F> {
         *metadata.level() <= self.least && is_ours(metadata)
     }
 
-    /// So that others cost next to nothing.
+    /// Makes disabled events cost next to nothing.
     fn max_level_hint(&self) -> Option<LevelFilter> {
         Some(self.least)
     }
@@ -110,8 +110,8 @@ impl<S: Subscriber, F: Fn(&[u8]) + 'static> Layer<S> for Lines<F> {
     }
 }
 
-/// What an event says, and how far its line is written. The fields' names are plain words, and their values
-/// can be anything.
+/// Message and fields of an event, the fields formatted as part of the line. Field names are plain words, but
+/// values can be any text.
 struct LineFields {
     format: LogFormat,
     message: String,
@@ -119,7 +119,7 @@ struct LineFields {
 }
 
 impl LineFields {
-    /// A value that JSON has without quotes.
+    /// Records a value that JSON writes without quotes.
     fn bare(&mut self, field: &Field, value: &str) {
         match self.format {
             LogFormat::Logfmt => self.record_str(field, value),
@@ -138,7 +138,7 @@ impl Visit for LineFields {
         match field.name() {
             "message" => value.clone_into(&mut self.message),
             name => {
-                // Others stand before it.
+                // This field follows others in the line.
                 self.line.push_str(self.format.separator());
                 self.format.value(name, value, &mut self.line);
             }
@@ -165,7 +165,7 @@ impl Visit for LineFields {
         self.bare(field, &value.to_string());
     }
 
-    /// What is given by its `Display` comes here too.
+    /// Values that are recorded by their `Display` arrive here too.
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
         self.record_str(field, &format!("{value:?}"));
     }
@@ -218,7 +218,7 @@ fn is_plain(value: &str) -> bool {
     !value.is_empty() && value.chars().all(is_plain)
 }
 
-/// Nothing in it ends the quotes or the line, or steers a terminal.
+/// Quotes `value` so that nothing in it ends the quotes or the line, or controls a terminal.
 fn quote(value: &str, line: &mut String) {
     line.push('"');
     for c in value.chars() {
@@ -229,10 +229,10 @@ fn quote(value: &str, line: &mut String) {
             '\t' => line.push_str("\\t"),
             ' '..='~' => line.push(c),
             _ if c.is_alphanumeric() => line.push(c),
-            // As Go and JSON write it.
+            // The escape that Go and JSON use.
             _ => {
                 for unit in c.encode_utf16(&mut [0; 2]) {
-                    // Writing to a string does not fail.
+                    // Writing to a string cannot fail.
                     let _ = write!(line, "\\u{unit:04x}");
                 }
             }
@@ -248,7 +248,7 @@ mod tests {
 
     use tracing::{debug, error, info, trace, warn};
 
-    /// What is logged, without the time.
+    /// Returns the log lines of `write`, without the time.
     fn logged(least: LevelFilter, format: LogFormat, write: impl Fn()) -> String {
         let lines = Arc::new(Mutex::new(String::new()));
         let kept = Arc::clone(&lines);

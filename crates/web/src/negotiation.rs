@@ -1,4 +1,4 @@
-//! In which format a scrape is answered: content negotiation for metrics.
+//! Content negotiation for metrics: the format of the response to a scrape.
 
 use std::io::Write;
 
@@ -31,8 +31,8 @@ impl Format {
     }
 }
 
-/// The format that is preferred by `Accept` (RFC 9110, section 12.5.1), among those we have, and how its
-/// reader wants names that are none of the text format 0.0.4: as its media range says in `escaping`.
+/// Returns the format that `Accept` prefers (RFC 9110, section 12.5.1) among the supported ones, and how the
+/// client wants names that are not valid in the text format 0.0.4, which its media range says by `escaping`.
 pub fn negotiate(headers: &HeaderMap) -> (Format, Escaping) {
     let mut best = (Format::Text, Escaping::default());
     let mut best_quality = 0.0;
@@ -78,7 +78,7 @@ pub fn negotiate(headers: &HeaderMap) -> (Format, Escaping) {
     best
 }
 
-/// Returns true if the answer may be compressed by gzip.
+/// Returns true if the response may be compressed with gzip.
 pub fn accepts_gzip(headers: &HeaderMap) -> bool {
     let encodings = headers.get_all(ACCEPT_ENCODING).iter();
     let mut encodings = encodings
@@ -95,7 +95,7 @@ pub fn accepts_gzip(headers: &HeaderMap) -> bool {
     })
 }
 
-/// The pieces as one, compressed.
+/// Joins the pieces and compresses them.
 pub fn gzipped(pieces: &[Bytes]) -> std::io::Result<Bytes> {
     let mut out = GzEncoder::new(Vec::new(), Compression::fast());
     for piece in pieces {
@@ -104,7 +104,7 @@ pub fn gzipped(pieces: &[Bytes]) -> std::io::Result<Bytes> {
     Ok(out.finish()?.into())
 }
 
-/// The answer of a scrape. `escaping` is told to who should know.
+/// Returns the response to a scrape. Its content type names `escaping`, if one is given.
 pub fn response(
     sending: Sending,
     format: Format,
@@ -173,7 +173,7 @@ mod tests {
                 "text/plain;escaping=values,application/openmetrics-text;escaping=dots;q=0.5",
                 Escaping::Values,
             ),
-            // Prometheus 3, and one whose format is not known here.
+            // Prometheus 3, and one whose format is not supported here.
             (
                 "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.5,application/openmetrics-text;version=0.0.1;q=0.4,text/plain;version=1.0.0;escaping=allow-utf-8;q=0.3,text/plain;version=0.0.4;q=0.2,*/*;q=0.1",
                 Escaping::AllowUtf8,

@@ -1,7 +1,8 @@
-//! The names that a listener is reached by, and the sites whose pages may change something.
+//! Names that a listener is reached by, and sites whose pages may change something.
 //!
-//! Browsers send requests for any page that they show. A page of another site is told by its `Origin`; one that reaches
-//! us by a name of its own, which it has rebound to our address, by its `Host`.
+//! Browsers send requests on behalf of any page that they show. A page of another site is recognized by its
+//! `Origin`, and one that reaches the server by a domain name of its own, rebound to the server's address, by
+//! its `Host`.
 
 use std::sync::Arc;
 
@@ -12,15 +13,16 @@ use url::{Host, Url};
 
 use super::Settings;
 
-/// The rules for `Host` and `Origin` on one listener.
+/// Rules for `Host` and `Origin` on one listener.
 #[derive(Debug, Clone)]
 pub struct OriginPolicy {
-    /// Besides loopback names and that of the external URL; `None` if any name is taken.
+    /// Hosts allowed in addition to loopback names and the host of the external URL; `None` if every name is
+    /// allowed.
     allowed_hosts: Option<Arc<[Host]>>,
     external_url: Option<Url>,
 }
 
-/// A request that is not taken from a page of another site.
+/// A request refused because it may come from a page of another site.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Foreign {
     #[error(
@@ -39,10 +41,10 @@ impl Foreign {
 }
 
 impl OriginPolicy {
-    /// The rules for a listener that is reached by loopback addresses alone, or for another one.
+    /// Returns the rules for a listener, depending on whether it is reached by loopback addresses alone.
     pub fn new(settings: &Settings, is_loopback: bool) -> Self {
         let allowed = &settings.allowed_hosts;
-        // Elsewhere nobody can know by which names it is reached.
+        // By which names any other listener is reached cannot be known.
         let is_checked = is_loopback || !allowed.is_empty();
         OriginPolicy {
             allowed_hosts: is_checked.then(|| allowed.as_slice().into()),
@@ -50,7 +52,7 @@ impl OriginPolicy {
         }
     }
 
-    /// The rules for a socket that no browser opens.
+    /// Returns the rules for a socket that no browser can open.
     pub fn local() -> Self {
         OriginPolicy {
             allowed_hosts: None,
@@ -58,12 +60,15 @@ impl OriginPolicy {
         }
     }
 
+    /// Checks the `Host` and the `Origin` of a request.
+    ///
     /// # Errors
     ///
-    /// The request has a `Host` that is none of ours, or would change something for a page of another site.
+    /// The `Host` is not a name of this server, or the request would change something on behalf of a page of
+    /// another site.
     pub fn check(&self, method: &Method, uri: &Uri, headers: &HeaderMap) -> Result<(), Foreign> {
         let host = match uri.authority() {
-            // It goes before the header (RFC 9112, section 3.2.2).
+            // It takes precedence over the header (RFC 9112, section 3.2.2).
             Some(authority) => Some(authority.as_str().as_bytes()),
             // Only programs leave it out, and only in HTTP/1.0.
             None => headers.get(HOST).map(|host| host.as_bytes()),
@@ -95,7 +100,7 @@ impl OriginPolicy {
             return false;
         };
         let (name, port) = host.rsplit_once(':').unwrap_or((host, ""));
-        // Nearly all requests have one of these, and need no parsing.
+        // Nearly all requests use one of these names, which need no parsing.
         if matches!(name, "127.0.0.1" | "localhost")
             && port.bytes().all(|byte| byte.is_ascii_digit())
         {
@@ -110,23 +115,24 @@ impl OriginPolicy {
             || external.is_some_and(|external| external.to_owned() == host)
     }
 
-    /// Returns true if the page was served by `host`, or by the URL under which we are reached from outside.
+    /// Returns true if the page was served by `host`, or by the URL under which the server is reached from
+    /// outside.
     fn is_own_page(&self, page: &Url, host: &str) -> bool {
         if !matches!(page.scheme(), "http" | "https") {
             return false;
         }
         let origin = page.origin();
         let external = self.external_url.as_ref();
-        // With the page's scheme, because something before us may speak TLS.
+        // The page's scheme is assumed, because a proxy in front of the server may speak TLS.
         let ours = Url::parse(&format!("{}://{host}/", page.scheme()));
         ours.is_ok_and(|ours| ours.origin() == origin)
             || external.is_some_and(|external| external.origin() == origin)
     }
 }
 
-/// The host of a `Host` header.
+/// Returns the host named by a `Host` header.
 fn host_of(header: &str) -> Option<Host> {
-    // No browser and no program sends a user there.
+    // Neither browsers nor programs send user information in it.
     if header.contains('@') {
         return None;
     }
@@ -140,7 +146,8 @@ fn host_of(header: &str) -> Option<Host> {
     }
 }
 
-/// A name, in lower case and without the dot that may stand at its end, or an address; IPv6 in brackets.
+/// Parses a name, which is returned in lower case and without a trailing dot, or an address; IPv6 in
+/// brackets.
 fn parse(text: &str) -> Option<Host> {
     match Host::parse(text).ok()? {
         Host::Domain(name) => {
@@ -159,12 +166,12 @@ fn is_loopback(host: &Host) -> bool {
     }
 }
 
-/// Reads an entry of `--web.allowed-hosts`: a name or an address, without a port.
+/// Parses an entry of `--web.allowed-hosts`: a name or an address, without a port.
 pub fn parse_allowed_host(text: &str) -> Result<Host, String> {
     if let Ok(address) = text.parse() {
         return Ok(Host::Ipv6(address));
     }
-    // There are no patterns.
+    // Patterns are not supported.
     if let Some(host) = parse(text).filter(|_| !text.contains('*')) {
         return Ok(host);
     }

@@ -1,28 +1,28 @@
-//! How fast a body has to come.
+//! Minimum speed of a request body.
 
 use std::time::{Duration, Instant};
 
-/// 10 kB a second: less than any line has that is of use, and more than who only wants to hold a connection
-/// likes to spend.
+/// 10 kB a second: slower than any line that is of use, but more than a client that only wants to hold a
+/// connection likes to spend.
 const PER_BYTE: Duration = Duration::from_micros(100);
 
-/// Since when a body keeps us waiting. What comes makes up for waiting before, but not for what follows:
-/// nobody earns an hour by a large beginning.
+/// Tracks for how long a body has kept the server waiting. Bytes make up for earlier waiting, but not for
+/// later: a large beginning does not earn an hour of silence.
 #[derive(Default)]
 pub struct Pace {
     since: Option<Instant>,
 }
 
 impl Pace {
-    /// There is nothing yet of what comes next. Returns since when it is waited for, which is later the
-    /// more has come meanwhile.
+    /// Records that the next bytes are not there yet. Returns since when they are waited for, which moves
+    /// forward as bytes arrive.
     pub fn waits(&mut self) -> Instant {
         *self.since.get_or_insert_with(Instant::now)
     }
 
-    /// So many bytes came.
+    /// Records that `bytes` bytes arrived.
     pub fn came(&mut self, bytes: usize) {
-        // Nothing to be done for what was there before it was waited for.
+        // Bytes that were there before the first wait earn nothing.
         if let Some(since) = &mut self.since {
             let worth = PER_BYTE.saturating_mul(bytes.try_into().unwrap_or(u32::MAX));
             let now = Instant::now();

@@ -1,4 +1,4 @@
-//! Which connections there are, what each waits for, and which ones have to go.
+//! Pool of the open connections: knows what each is waiting for, and closes those that have to go.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,20 +10,20 @@ use tokio::time::timeout;
 
 use super::entry::{ConnectionState, Moment, Phase};
 
-/// A connection that is idle for so long gives back its memory.
+/// An idle connection gives back its memory after this long.
 const PARKED_AFTER: Duration = Duration::from_secs(1);
 
-/// A connection that waits for its client for so long can be closed for another one.
+/// A connection that has been waiting for its client for this long may be closed to make room for a new one.
 const EVICTED_AFTER: Duration = Duration::from_millis(100);
 
-/// What a connection's client may keep us waiting for; see [`super::Settings`].
+/// Limits on how long a client may keep the server waiting; see [`super::Settings`].
 #[derive(Clone, Copy)]
 pub struct PoolTimeouts {
     pub read: Duration,
     pub idle: Duration,
 }
 
-/// A bounded number of connections.
+/// A bounded set of connections.
 pub struct Pool {
     start: Instant,
     timeouts: PoolTimeouts,
@@ -33,7 +33,7 @@ pub struct Pool {
     next: AtomicU64,
 }
 
-/// A connection's place in the pool, until it is dropped.
+/// A connection's place in the pool, held until it is dropped.
 pub struct Seat {
     pool: Arc<Pool>,
     id: u64,
@@ -53,7 +53,8 @@ impl Drop for Seat {
     }
 }
 
-/// What a thread that panicked holds is as it should be: each change is one step.
+/// Locks `mutex`. Data that a panicking thread has held is still consistent, because each change is a single
+/// step.
 pub fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -71,8 +72,8 @@ impl Pool {
         }
     }
 
-    /// Waits for a place. Where there is none, the connections that have waited for their clients for
-    /// longest make way.
+    /// Waits for a place. If there is none, the connections that have been waiting for their clients for the
+    /// longest are closed to make room.
     pub async fn enter(self: &Arc<Self>) -> Seat {
         let permit = loop {
             if let Ok(permit) = Arc::clone(&self.free).try_acquire_owned() {
@@ -95,7 +96,8 @@ impl Pool {
         }
     }
 
-    /// Has some connections closed for new ones.
+    /// Closes some of the connections that have waited the longest for their clients, to make room for new
+    /// ones.
     pub fn evict(&self) {
         let newest = self.millis().saturating_sub(millis(EVICTED_AFTER));
         let mut waiting: Vec<(Moment, Arc<ConnectionState>)> = locked(&self.entries)
@@ -104,7 +106,7 @@ impl Pool {
             .filter(|(moment, _)| moment.phase() != Phase::Busy && moment.since() <= newest)
             .map(|(moment, entry)| (moment, Arc::clone(entry)))
             .collect();
-        // Several at once, as all had to be looked at.
+        // Several at once, because all of them had to be looked at.
         let count = (self.capacity as usize / 64).clamp(1, waiting.len().max(1));
         if count < waiting.len() {
             waiting.select_nth_unstable_by_key(count - 1, |(moment, _)| moment.since());
@@ -114,8 +116,8 @@ impl Pool {
         }
     }
 
-    /// Has the connections closed whose clients keep us waiting for too long, and the idle ones
-    /// parked: how many of those there are is the result. It has to be called again and again.
+    /// Closes the connections whose clients have kept the server waiting for too long, and parks the idle
+    /// ones; returns the number of the latter. It has to be called regularly.
     pub fn sweep(&self) -> usize {
         let mut count = 0;
         let now = self.millis();
@@ -126,7 +128,8 @@ impl Pool {
             let moment = entry.moment();
             let age = now.saturating_sub(moment.since());
             match moment.phase() {
-                // How long a body may take is up to whoever reads it, as that can be answered.
+                // The code that reads a body limits how long it may take, because it can still respond with
+                // an error.
                 Phase::Busy | Phase::Body => {}
                 Phase::Opening | Phase::Head | Phase::Stalled if age >= read => {
                     entry.close_in(moment);
@@ -142,14 +145,14 @@ impl Pool {
         count
     }
 
-    /// How often to sweep, so that no timeout is exceeded by much.
+    /// Interval between two sweeps, short enough that no timeout is exceeded by much.
     pub fn sweep_interval(&self) -> Duration {
         let shortest = self.timeouts.read.min(self.timeouts.idle);
         (shortest / 4).clamp(Duration::from_millis(10), PARKED_AFTER)
     }
 
-    /// Has all connections end as soon as their requests are answered, waits for that for `grace`, and
-    /// then ends the others: how many there were is the result.
+    /// Ends each connection as soon as its current request is done, waits at most `grace` for that, and then
+    /// ends the remaining ones; returns their number.
     pub async fn drain(&self, grace: Duration) -> usize {
         let tell = |what: fn(&ConnectionState)| {
             let entries = locked(&self.entries);
@@ -161,13 +164,13 @@ impl Pool {
             return 0;
         }
         let left = tell(ConnectionState::kill);
-        // They only have to be dropped, unless one of them never yields.
+        // They only have to be dropped, which takes no time unless one of them never yields.
         let _ = timeout(Duration::from_secs(1), self.emptied()).await;
         left
     }
 
     async fn emptied(&self) {
-        // It fails on a closed semaphore only, and this one never is.
+        // This fails only on a closed semaphore, and this one is never closed.
         let _ = self.free.acquire_many(self.capacity).await;
     }
 

@@ -1,11 +1,11 @@
-//! How many requests are answered at all.
+//! Rate limit of all requests together.
 
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use super::pool::locked;
 
-/// A bucket that holds up to `burst` tokens and gets a new one each `interval`; a request takes one.
+/// A token bucket: it holds up to `burst` tokens and gains one every `interval`; a request takes one.
 pub struct RateLimit {
     interval: Duration,
     burst: f64,
@@ -18,7 +18,7 @@ struct TokenBucket {
 }
 
 impl RateLimit {
-    /// `interval` is more than zero.
+    /// `interval` must be greater than zero.
     pub fn new(interval: Duration, burst: u32) -> Self {
         RateLimit {
             interval,
@@ -30,7 +30,7 @@ impl RateLimit {
         }
     }
 
-    /// Takes a token, if there is one.
+    /// Takes a token, if there is one, and returns true if so.
     pub fn admits(&self, now: Instant) -> bool {
         let mut bucket = locked(&self.bucket);
         let passed = now.saturating_duration_since(bucket.filled);

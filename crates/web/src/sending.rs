@@ -1,4 +1,5 @@
-//! Answers with all groups, while they are sent: what slow readers hold is bounded, and freed bit by bit.
+//! Large responses while they are being sent: the memory that slow readers hold is bounded, and freed piece
+//! by piece.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -15,14 +16,14 @@ use hyper::body::{Body, Frame, SizeHint};
 
 use crate::byte_budget::{ByteBudget, Reservation};
 
-/// How many bytes of answers may wait for their readers, all together. One that is larger may do so as long
-/// as no other does.
+/// Maximum number of bytes that all responses together may hold for their readers. A larger response is sent
+/// only while no other holds any.
 const MOST: usize = 256 * 1024 * 1024;
 
 /// What is freed at once. Less is sent at once anyway.
 const PIECE: usize = 64 * 1024;
 
-/// Pieces that are smaller are joined: to send each by itself takes longer, and more memory than it has bytes.
+/// Smaller pieces are joined: sending each by itself takes longer, and takes more memory than it has bytes.
 const TINY: usize = 4096;
 
 /// Bounds what all answers hold that are being sent.
@@ -46,7 +47,7 @@ impl Sendings {
     }
 }
 
-/// The pieces, none of them empty or large; tiny ones that follow each other are one.
+/// Cuts the pieces so that none is empty or large, and joins tiny ones that follow each other.
 fn cut(pieces: Vec<Bytes>) -> Vec<Bytes> {
     let mut cut = Vec::with_capacity(pieces.len());
     let mut joined = Vec::new();
@@ -63,7 +64,7 @@ fn cut(pieces: Vec<Bytes>) -> Vec<Bytes> {
         match piece.len() {
             0..TINY => {}
             TINY..=PIECE => cut.push(piece),
-            // A part of it would keep all of it.
+            // A slice of the piece would keep all of it in memory.
             _ => cut.extend(piece.chunks(PIECE).map(Bytes::copy_from_slice)),
         }
     }
@@ -83,7 +84,7 @@ fn held(pieces: Vec<Bytes>, mut reserved: Reservation) -> VecDeque<Bytes> {
     all
 }
 
-/// A piece that is free once nobody has to send it any more.
+/// A piece whose share of the reservation is released once nothing has to send it any more.
 struct Held {
     bytes: Bytes,
     _reserved: Reservation,
@@ -95,7 +96,7 @@ impl AsRef<[u8]> for Held {
     }
 }
 
-/// Too much waits for other readers.
+/// Error: other responses already hold too many bytes for their readers.
 #[derive(Debug, Clone)]
 pub struct TooMany;
 
@@ -108,7 +109,7 @@ impl IntoResponse for TooMany {
     }
 }
 
-/// A body of pieces that follow each other. Its clones share them.
+/// A body made of consecutive pieces. Its clones share them.
 #[derive(Debug, Clone)]
 pub struct Sending {
     pieces: VecDeque<Bytes>,
@@ -188,11 +189,11 @@ mod tests {
         assert!(next(&mut tiny) > PIECE / 2);
         drop(tiny);
 
-        // However large it is, one can be.
+        // A response of any size can be sent, but only one.
         let mut large = begin(&[400 * 1024, 400 * 1024]).unwrap();
         assert_eq!(free(), 0);
         assert!(begin(&[1]).is_err());
-        // Its first 400 KiB are seven pieces; then it needs less than all.
+        // Its first 400 KiB are seven pieces; after them, the rest needs less than the whole reservation.
         for _ in 0..7 {
             next(&mut large);
         }

@@ -1,4 +1,4 @@
-//! From the bound listeners to the end of the last connection.
+//! Life cycle of a server, from the bound listeners to the end of the last connection.
 
 use std::io;
 use std::net::SocketAddr;
@@ -23,16 +23,16 @@ use super::pool::{Pool, PoolTimeouts};
 use super::{Settings, WebError, descriptors};
 use metricsjob_system::panics::{point, restarting_async};
 
-/// How many connections the local sockets may have at once. They have places of their own, so that
-/// the network cannot lock them out.
+/// Maximum number of concurrent connections of the local sockets. They have places of their own, so that
+/// clients on the network cannot lock them out.
 pub const LOCAL_CONNECTIONS: usize = 256;
 
-/// The response to a request that does not get as far as the application, with the reason for it.
+/// Makes the response to a request that does not reach the application, from its status and the reason.
 pub type Refuse = fn(StatusCode, String) -> Response;
 
-/// A server that listens, and does not accept anything yet.
+/// A server that is bound but does not accept connections yet.
 pub struct Server {
-    /// With the rules for their requests.
+    /// The listeners, each with the rules for its requests.
     listeners: Vec<(Listener, OriginPolicy)>,
     addresses: Vec<SocketAddr>,
     config: Option<Arc<Config>>,
@@ -44,8 +44,8 @@ pub struct Server {
 }
 
 impl Server {
-    /// Reads the config file and binds everything. It needs no runtime, and raises the process's
-    /// limit of open files as far as it needs.
+    /// Reads the config file and binds all listeners. It needs no runtime, and raises the process's limit of
+    /// open files as far as necessary.
     pub fn bind(settings: &Settings) -> Result<Server, WebError> {
         let config = match &settings.config_file {
             Some(path) => Some(Arc::new(Config::read(path)?)),
@@ -80,7 +80,7 @@ impl Server {
         })
     }
 
-    /// Where it listens on the network, with the real port for port 0.
+    /// Returns the addresses that the server listens on, with the actual port for port 0.
     pub fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
     }
@@ -89,7 +89,7 @@ impl Server {
         self.config.as_ref().is_some_and(|config| config.is_tls())
     }
 
-    /// Returns true if no other machine can reach it.
+    /// Returns true if no other machine can reach the server.
     pub fn is_loopback(&self) -> bool {
         let is_of_this_machine =
             |listener: &Listener| listener.is_loopback() || matches!(listener, Listener::Unix(_));
@@ -97,19 +97,20 @@ impl Server {
         listeners.all(is_of_this_machine)
     }
 
-    /// Has requests refused in the form that the application's own errors have; as text by default.
+    /// Sets the form of the responses that refuse a request, so that they look like the application's own
+    /// errors; the default is plain text.
     pub fn refuse_by(&mut self, refuse: Refuse) {
         self.refuse = refuse;
     }
 
-    /// Serves `app` on a Unix socket too, without what the web config file says: who may open it is
-    /// decided by its file's permissions.
+    /// Serves `app` on a Unix socket too, without the rules of the web config file: the permissions of the
+    /// socket's file decide who may connect.
     pub fn add_local(&mut self, listener: UnixListener, app: Router) {
         self.local.push((listener, app));
     }
 
-    /// Serves `app` until `shutdown` is ready. Then it stops accepting, lets requests in flight end
-    /// for at most `grace`, and returns. `http` counts the requests, those on local sockets too.
+    /// Serves `app` until `shutdown` is ready. Then it stops accepting, waits at most `grace` for the
+    /// requests in flight, and returns. `http` counts the requests, including those on local sockets.
     pub async fn serve(
         self,
         app: Router,
@@ -127,9 +128,9 @@ impl Server {
         self.announce();
         let public = Arc::new(Pool::new(self.max_connections, self.timeouts));
         let local = Arc::new(Pool::new(LOCAL_CONNECTIONS, self.timeouts));
-        // Dropped, it ends the tasks in it.
+        // Dropping it ends its tasks.
         let mut tasks = JoinSet::new();
-        // Nobody would notice the end of one of them.
+        // They restart after a panic, because nobody would notice that one of them has ended.
         for pool in [&public, &local] {
             let pool = Arc::clone(pool);
             tasks.spawn(async move { restarting_async("sweep", || sweep(&pool)).await });
@@ -195,7 +196,7 @@ async fn sweep(pool: &Pool) {
     let mut parked = 0;
     loop {
         ticks.tick().await;
-        // The ones of the last sweep have freed their memory meanwhile.
+        // By now, the connections parked in the last sweep have freed their memory.
         if parked >= MANY_PARKED {
             give_back_memory();
             parked = 0;
@@ -205,10 +206,10 @@ async fn sweep(pool: &Pool) {
     }
 }
 
-/// So many connections hold about 16 MiB for HTTP.
+/// This many connections hold about 16 MiB for HTTP.
 const MANY_PARKED: usize = 1000;
 
-/// Gives memory back to the system that is free between blocks in use, which only this does.
+/// Returns free memory between blocks in use to the system, which the allocator does not do by itself.
 pub fn give_back_memory() {
     // SAFETY: malloc_trim(3) may be called at any time, and touches free memory only.
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
@@ -217,7 +218,7 @@ pub fn give_back_memory() {
     }
 }
 
-/// The listener within the runtime.
+/// Registers the listener with the runtime.
 fn registered(listener: Listener) -> io::Result<Acceptor> {
     Ok(match listener {
         Listener::Tcp(listener) => Acceptor::Tcp(tokio::net::TcpListener::from_std(listener)?),

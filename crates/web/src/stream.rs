@@ -1,4 +1,4 @@
-//! What a connection is carried by.
+//! Transport of a connection.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -8,7 +8,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::server::TlsStream;
 
-/// One type for all, so that what is built on it is compiled once.
+/// A single type for all transports, so that the code built on it is compiled only once.
 pub enum Stream {
     Tcp(TcpStream),
     Unix(UnixStream),
@@ -16,30 +16,30 @@ pub enum Stream {
 }
 
 impl Stream {
-    /// Waits for the first byte, and is whether that is text, as in plain HTTP: TLS starts with 22.
+    /// Waits for the first byte, and returns true if it is text, as in plain HTTP; TLS starts with 22.
     pub async fn is_plain(&self) -> bool {
         let mut byte = [0];
         match self {
             Stream::Tcp(stream) => {
                 matches!(stream.peek(&mut byte).await, Ok(1)) && byte[0].is_ascii_alphabetic()
             }
-            // Nothing can be looked at here without taking it.
+            // These cannot be peeked at without consuming the byte.
             Stream::Unix(_) | Stream::Tls(_) => false,
         }
     }
 
-    /// Sends what can be sent at once, to who does not speak TLS.
+    /// Sends as much of `text` as fits at once, to a client that does not speak TLS.
     pub fn refuse(&self, text: &[u8]) {
         if let Stream::Tcp(stream) = self {
-            // What is not read when the connection is closed resets it, and the text can get lost.
-            // It is a kindness only, so nothing has to become of errors.
+            // Unread bytes would reset the connection when it is closed, and the text could be lost. This is
+            // only a courtesy, so errors are ignored.
             let _ = stream.try_read(&mut [0; 4096]);
             let _ = stream.try_write(text);
         }
     }
 }
 
-/// Calls a method of whichever stream it is.
+/// Calls a method of the underlying stream.
 macro_rules! each {
     ($stream:expr, $method:ident($($argument:expr),*)) => {
         match $stream.get_mut() {

@@ -1,4 +1,4 @@
-//! A connection's stream and bodies, which tell its entry how far it is.
+//! Stream and bodies of a connection that report its progress to its entry in the pool.
 
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
@@ -18,7 +18,7 @@ use super::entry::ConnectionState;
 use super::pace::Pace;
 use super::stream::Stream;
 
-/// How long a client is listened to that is still sending what nobody wants, and how many bytes of it.
+/// Limits, in bytes and in time, on reading an unwanted body before the connection is closed.
 const MAX_REST: usize = 64 * 1024 * 1024;
 const PATIENCE: Duration = Duration::from_secs(1);
 
@@ -26,9 +26,10 @@ const PATIENCE: Duration = Duration::from_secs(1);
 pub struct TrackedStream {
     stream: TokioIo<Stream>,
     entry: Arc<ConnectionState>,
-    /// What was read of it and is to be read again.
+    /// Bytes that were read from the stream and have to be read again.
     first: Bytes,
-    /// Until when its end waits for the client, and how much that has sent since.
+    /// While the connection is lingering before its end: the deadline, and how many bytes the client has sent
+    /// since.
     lingers: Option<(Pin<Box<Sleep>>, usize)>,
 }
 
@@ -42,13 +43,13 @@ impl TrackedStream {
         }
     }
 
-    /// Has `bytes`, which were read of it, read again.
+    /// Puts back `bytes`, which were read from the stream, so that they are read again.
     pub fn unread(&mut self, bytes: &[u8]) {
         self.first = Bytes::copy_from_slice(bytes);
     }
 
-    /// Waits until the client sends something, and is `false` where it has closed the connection. A
-    /// byte of it is read: only so TLS tells.
+    /// Waits until the client sends something; returns `false` if it has closed the connection. This reads a
+    /// byte, because there is no other way to know with TLS.
     pub async fn is_sent_to(&mut self) -> bool {
         if self.first.is_empty() {
             let mut byte = [0];
@@ -74,7 +75,7 @@ impl Read for TrackedStream {
         if !self.first.is_empty() {
             let count = self.first.len().min(buffer.remaining());
             buffer.put_slice(&self.first.split_to(count));
-            // Usually the rest has arrived too. An error comes again with the next call.
+            // Usually the rest has arrived as well. An error will be returned again by the next call.
             if buffer.remaining() > 0 {
                 let _ = Pin::new(&mut self.stream).poll_read(cx, buffer);
             }
@@ -89,8 +90,8 @@ impl Read for TrackedStream {
 }
 
 impl TrackedStream {
-    /// Takes what the client still sends, for a while: what is not read when a connection is closed resets
-    /// it, and the client loses the answer.
+    /// Reads and discards what the client is still sending, for a while: unread bytes would reset the
+    /// connection when it is closed, and the client would lose the response.
     fn poll_linger(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let (deadline, taken) = self
             .lingers
@@ -148,7 +149,7 @@ impl Write for TrackedStream {
                 self.entry.wrote(true);
                 self.entry.flushed();
             }
-            // With TLS there can be something left.
+            // With TLS, bytes may remain in its buffer.
             Poll::Pending => self.entry.wrote(false),
             Poll::Ready(Err(_)) => {}
         }
@@ -169,12 +170,12 @@ impl Write for TrackedStream {
     }
 }
 
-/// A request's body. While there is one, the connection is not idle, even if it is answered.
+/// A request body. While it exists, the connection is not idle, even if the response has been sent.
 pub struct RequestBody {
     body: Incoming,
     entry: Arc<ConnectionState>,
     pace: Pace,
-    /// True if its end was seen.
+    /// True if the end of the body has been seen.
     has_ended: bool,
 }
 
@@ -188,12 +189,12 @@ impl RequestBody {
         }
     }
 
-    /// Returns true if no more of it is to come, after nobody wants it any more.
+    /// Returns true if the whole body has been received, once it is no longer wanted.
     fn is_whole(&mut self) -> bool {
         if self.has_ended || self.body.is_end_stream() {
             return true;
         }
-        // What came with the head is there, even if nobody asked for it.
+        // Bytes that came with the head are available, even if nobody has asked for them.
         let mut nobody = Context::from_waker(Waker::noop());
         let next = Pin::new(&mut self.body).poll_frame(&mut nobody);
         matches!(next, Poll::Ready(None)) || self.body.is_end_stream()
@@ -240,7 +241,7 @@ impl Body for RequestBody {
     }
 }
 
-/// An answer's body, which is dropped when all of it is handed over to be sent.
+/// A response body, which is dropped once all of it has been handed over for sending.
 pub struct AnswerBody {
     body: axum::body::Body,
     entry: Arc<ConnectionState>,

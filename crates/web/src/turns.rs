@@ -1,4 +1,4 @@
-//! Turns at something that takes long, which clients take one after the other.
+//! Fair queue for slow work that clients have to take turns at.
 
 use std::collections::{HashMap, VecDeque};
 use std::net::{IpAddr, Ipv6Addr};
@@ -8,25 +8,26 @@ use tokio::sync::oneshot;
 
 use super::pool::locked;
 
-/// A number of turns at once. Where more are wanted, the addresses that want some get them one after the other, so
-/// that an address with many requests delays the first one of another by a turn, and not by all of its own.
+/// A limited number of concurrent turns. If more are wanted, the waiting addresses are served round-robin, so
+/// that an address with many requests delays the first request of another by one turn, and not by all of its
+/// own.
 pub struct Turns(Mutex<TurnsState>);
 
 struct TurnsState {
     free: usize,
-    /// Requests that wait, by the address they come from; none is empty.
+    /// Waiting requests by the address that they come from; no queue is empty.
     waiting: HashMap<Option<IpAddr>, VecDeque<oneshot::Sender<Permit>>>,
-    /// Addresses of those, the next one first.
+    /// The addresses of the waiting requests, the next one first.
     order: VecDeque<Option<IpAddr>>,
 }
 
-/// A turn, until it is dropped.
+/// A turn, which ends when it is dropped.
 pub struct Permit {
     turns: Arc<Turns>,
 }
 
 impl Turns {
-    /// As many at once.
+    /// Allows `count` concurrent turns.
     pub fn new(count: usize) -> Arc<Self> {
         Arc::new(Turns(Mutex::new(TurnsState {
             free: count,
@@ -35,7 +36,7 @@ impl Turns {
         })))
     }
 
-    /// Waits for a turn of a request from `client`; without an address it came over a Unix socket.
+    /// Waits for a turn for a request from `client`, or from a Unix socket if there is no address.
     pub async fn take(self: &Arc<Self>, client: Option<IpAddr>) -> Permit {
         loop {
             let turn = {
@@ -54,7 +55,7 @@ impl Turns {
                 requests.push_back(sender);
                 turn
             };
-            // A sender is dropped only with the turn given.
+            // A sender is dropped only after a turn has been sent through it.
             if let Ok(turn) = turn.await {
                 return turn;
             }
@@ -67,7 +68,7 @@ impl Turns {
         }
     }
 
-    /// The request whose turn it is.
+    /// Removes and returns the next request, or frees the turn if none is waiting.
     fn next(&self) -> Option<oneshot::Sender<Permit>> {
         let mut state = locked(&self.0);
         let TurnsState {
@@ -79,7 +80,7 @@ impl Turns {
             let Some(requests) = waiting.get_mut(&client) else {
                 continue;
             };
-            // Those whose clients have gone do not get one.
+            // Requests whose clients have gone are skipped.
             let next = loop {
                 match requests.pop_front() {
                     Some(request) if request.is_closed() => {}
@@ -100,7 +101,8 @@ impl Turns {
     }
 }
 
-/// The address as a client is told from others by it: of an IPv6 address one can have all of the last 64 bits.
+/// Returns the part of an address that identifies a client: one client can have all addresses that share the
+/// first 64 bits of an IPv6 address.
 fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
@@ -111,7 +113,7 @@ fn network(address: IpAddr) -> IpAddr {
 impl Drop for Permit {
     fn drop(&mut self) {
         if let Some(next) = self.turns.next() {
-            // Where it has gone meanwhile, the turn is dropped, and the next one gets it.
+            // If that request has gone meanwhile, its turn is dropped and passes to the next one.
             let _ = next.send(self.turns.turn());
         }
     }
@@ -154,7 +156,7 @@ mod tests {
         let mut other = wait(&turns, 2);
         assert!(polled(&mut other).await.is_none());
         let mut flood = flood.into_iter();
-        // One that has gone gets none.
+        // A request that has gone gets no turn.
         drop(flood.next());
         for waiting in [flood.next().unwrap(), other] {
             let mut waiting = waiting;

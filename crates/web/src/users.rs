@@ -1,4 +1,4 @@
-//! Who may send requests: basic authentication (RFC 7617) against bcrypt hashes.
+//! Authentication of requests: basic authentication (RFC 7617) against bcrypt hashes.
 
 use std::collections::{BTreeMap, HashSet};
 use std::net::IpAddr;
@@ -12,7 +12,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use ring::hmac;
 
-/// At most so many passwords are remembered to be right, and as many to be wrong.
+/// Maximum number of passwords remembered as right, and as wrong.
 const REMEMBERED: usize = 4096;
 
 /// Users and the bcrypt hashes of their passwords.
@@ -20,7 +20,7 @@ const REMEMBERED: usize = 4096;
 pub struct Users(BTreeMap<String, String>);
 
 impl Users {
-    /// Each of the hashes is one.
+    /// Each value of `hashes` must be a valid bcrypt hash.
     pub fn new(hashes: BTreeMap<String, String>) -> Self {
         Users(hashes)
     }
@@ -29,12 +29,12 @@ impl Users {
         self.0.is_empty()
     }
 
-    /// The user's hash. Who is none gets the one that takes longest to check, and `false`, so that the
-    /// time that it takes does not tell who is one.
+    /// Returns the user's hash and `true`. For an unknown user, returns the hash that takes longest to check
+    /// and `false`, so that the response time does not reveal which users exist.
     fn hash(&self, user: &str) -> Option<(&str, bool)> {
         match self.0.get(user) {
             Some(hash) => Some((hash, true)),
-            // Between `$2y$` and the next `$` there is the cost.
+            // The cost is between `$2y$` and the next `$`.
             None => self
                 .0
                 .values()
@@ -44,14 +44,14 @@ impl Users {
     }
 }
 
-/// Checks passwords, which is made to take long, and remembers what came out.
+/// Checks passwords, which is slow by design, and remembers the results.
 pub struct Checker {
-    /// Of this process only, so that what is remembered tells nothing.
+    /// Random key of this process, so that the remembered digests reveal nothing.
     key: hmac::Key,
     right: Mutex<HashSet<[u8; 32]>>,
-    /// Apart, so that wrong passwords do not displace right ones.
+    /// Kept separately, so that wrong passwords do not displace right ones.
     wrong: Mutex<HashSet<[u8; 32]>>,
-    /// How many are checked at once, and whose is next.
+    /// Limits how many passwords are checked at once, and decides whose is next.
     checks: Arc<Turns>,
 }
 
@@ -62,13 +62,13 @@ impl Checker {
             key: hmac::Key::new(hmac::HMAC_SHA256, &rand::random::<[u8; 32]>()),
             right: Mutex::default(),
             wrong: Mutex::default(),
-            // Others need processors too.
+            // The rest of the server needs processors too.
             checks: Turns::new((processors / 2).max(1)),
         }
     }
 
-    /// Returns true if the request, which came from the address `client`, is from one of `users`. Passwords that are not known
-    /// yet to be right or wrong wait for their turn, one of each address.
+    /// Returns true if the request, which came from the address `client`, authenticates one of `users`.
+    /// Passwords not yet known to be right or wrong wait for their turn, which goes from address to address.
     pub async fn admits(&self, users: &Users, client: Option<IpAddr>, headers: &HeaderMap) -> bool {
         let Some((user, password)) = credentials(headers) else {
             return false;
@@ -87,14 +87,14 @@ impl Checker {
             return is_right;
         }
         let turn = self.checks.take(client).await;
-        // Meanwhile another request with the same password may have been checked.
+        // Another request with the same password may have been checked meanwhile.
         if let Some(is_right) = self.remembered(&digest) {
             return is_right;
         }
         let hash = hash.to_owned();
         let checked = tokio::task::spawn_blocking(move || {
             let is_right = bcrypt::verify(&password, &hash).unwrap_or(false);
-            // The turn is not over when the client goes away, but when the work is done.
+            // The turn ends with the work, and not when the client goes away.
             drop(turn);
             is_right
         });
@@ -117,7 +117,7 @@ impl Checker {
     fn digest(&self, parts: [&[u8]; 4]) -> [u8; 32] {
         let mut context = hmac::Context::with_key(&self.key);
         for part in parts {
-            // So that no two lists of parts are the same.
+            // The lengths make sure that no two lists of parts have the same digest.
             context.update(&(part.len() as u64).to_le_bytes());
             context.update(part);
         }
@@ -127,7 +127,7 @@ impl Checker {
     }
 }
 
-/// The user and password of the request. A password can be any bytes; no user's name can.
+/// Returns the user and password of the request. A password can be any bytes, but a user name must be UTF-8.
 fn credentials(headers: &HeaderMap) -> Option<(String, Vec<u8>)> {
     let value = headers.get(AUTHORIZATION)?.as_bytes();
     let (scheme, encoded) = value.split_at_checked(6)?;

@@ -1,4 +1,4 @@
-//! `metricsjob state check`: whether the database is as it was written.
+//! `metricsjob state check`: a check that the database is as it was written.
 
 use std::path::PathBuf;
 

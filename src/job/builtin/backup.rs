@@ -118,7 +118,7 @@ impl Task for BackupSimulation {
 struct BackupFailure {
     /// How much of the work is done by then, from 0 to 1.
     part: f64,
-    /// What repeats it.
+    /// Seed of the random generator, which makes the failure repeatable.
     seed: u64,
 }
 

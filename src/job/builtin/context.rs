@@ -1,4 +1,4 @@
-//! What a built-in gets while it runs.
+//! Context of a running built-in: its metrics, its progress and the request to end.
 
 use std::pin::pin;
 use std::thread::sleep;
@@ -88,7 +88,7 @@ impl<'a> Context<'a> {
     }
 
     /// A new gauge with the labels `labels`, 0 so far. `name` is its full name, without the prefix:
-    /// for metrics that are called the same in all jobs.
+    /// for metrics that have the same name in all jobs.
     pub fn labelled_gauge(
         &self,
         name: &str,

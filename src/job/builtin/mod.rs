@@ -16,7 +16,7 @@ use super::params::{Param, ParamError, Params};
 
 /// A job written in Rust.
 pub trait Builtin: Sync {
-    /// What a job file's `builtin` calls it.
+    /// Name of the built-in, as a job file's `builtin` has it.
     fn name(&self) -> &'static str;
 
     /// The parameters it takes.
@@ -28,7 +28,7 @@ pub trait Builtin: Sync {
 
 /// A built-in that has its parameters.
 pub trait Task {
-    /// Does the work. What it registered in `context` is reported, also when it fails.
+    /// Does the work. Metrics that it registered in `context` are reported, also when it fails.
     fn run(&mut self, context: &Context<'_>) -> Result<(), TaskError>;
 }
 

@@ -15,7 +15,7 @@ use tempfile::{TempDir, TempPath};
 
 use metricsjob_system::files;
 
-/// What a copy holds.
+/// Size of a finished copy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Copied {
     /// In all its tables but SQLite's own and virtual ones.
@@ -24,7 +24,7 @@ pub struct Copied {
     pub bytes: u64,
 }
 
-/// Why there is no new copy. What stood at the destination stands there still.
+/// Why there is no new copy. The destination is unchanged.
 #[derive(Debug, thiserror::Error)]
 pub enum CopyError {
     #[error("could not read the source {path}: {source}")]
@@ -61,7 +61,7 @@ pub enum CopyError {
 /// How a copy takes its place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Placement {
-    /// Only the owner may read it, whoever may read the source.
+    /// Only the owner may read it, regardless of the mode of the source.
     pub is_private: bool,
     /// It may take the place of a file.
     pub may_replace: bool,
@@ -86,10 +86,10 @@ const STEP_BYTES: u64 = 4 * 1024 * 1024;
 /// a single one, which they have to wait for.
 const RESTARTS: u32 = 3;
 
-/// Gets the phase, and how much is done of how much (0: unknown). Returns whether to go on.
+/// Gets the phase, and how much is done of how much (0: unknown). Returns false to abort the copy.
 type CopyProgress<'a> = dyn FnMut(&'static str, u64, u64) -> bool + 'a;
 
-/// Copies the database `source` as it is at one moment, while other connections go on writing,
+/// Copies the database `source` as it is at one moment, while other connections continue to write,
 /// checks the copy's integrity and puts it at `dest` in one step, as `placement` says, synced to disk.
 ///
 /// A source in WAL mode is read in one snapshot and its writers never wait. In the rollback modes a
@@ -125,7 +125,8 @@ pub fn copy(
     let rows = copy_and_check(source, &copy, progress)?;
 
     check_unused(&dest)?;
-    // Who cannot read the source must not read its copy, whoever has made the file that it replaces.
+    // A user who cannot read the source must not be able to read its copy, regardless of the mode of the
+    // file that it replaces.
     let of_source = source_file.mode();
     let mode = fs::metadata(&dest).map_or(of_source, |old| old.mode() & of_source);
     let mode = if is_private { 0o600 } else { mode & 0o777 };
@@ -148,8 +149,8 @@ pub fn copy(
     Ok(Copied { rows, bytes })
 }
 
-/// Where a copy is made: a directory, so that whatever SQLite puts beside the copy goes with it; in
-/// the file system of the destination, so that the copy can be renamed.
+/// Directory in which a copy is made, so that the files that SQLite puts beside the copy are removed with
+/// it; in the file system of the destination, so that the copy can be renamed.
 struct WorkDir {
     dir: TempDir,
     /// Locked for as long as the copy is made.
@@ -160,7 +161,7 @@ impl WorkDir {
     const PREFIX: &str = ".metricsjob-backup-";
     const LOCK: &str = "lock";
 
-    /// A new one in `parent`. What killed processes left there is removed.
+    /// A new one in `parent`. Directories that killed processes left there are removed.
     fn new(parent: &Path) -> io::Result<Self> {
         for entry in fs::read_dir(parent)?.flatten() {
             let name = entry.file_name();
@@ -175,7 +176,7 @@ impl WorkDir {
         let dir = tempfile::Builder::new()
             .prefix(Self::PREFIX)
             .tempdir_in(parent)?;
-        // Locked before it has its name, so that nobody finds it unlocked.
+        // Locked before it has its name, so that no process finds it unlocked.
         let mut lock = tempfile::NamedTempFile::new_in(dir.path())?;
         lock.as_file_mut().lock()?;
         let lock = lock.persist(dir.path().join(Self::LOCK))?;
@@ -209,7 +210,7 @@ fn check_source(path: &Path) -> Result<fs::Metadata, CopyError> {
     }
 }
 
-/// The file that is to be replaced: what `dest` is a link to, if it is one.
+/// The file that is to be replaced: the target of `dest`, if that is a link.
 fn resolve(dest: &Path, source_file: &fs::Metadata, source: &Path) -> Result<PathBuf, CopyError> {
     let failed = |source| CopyError::Dest {
         path: dest.to_owned(),
@@ -240,8 +241,8 @@ fn resolve(dest: &Path, source_file: &fs::Metadata, source: &Path) -> Result<Pat
     Ok(dest)
 }
 
-/// Checks that nobody has `dest` open as a database, as far as files show it. Whoever has would go on
-/// with what is beside the file, and SQLite would apply that to the new database.
+/// Checks that no process has `dest` open as a database, as far as files show it. Such a process would
+/// continue with the files beside it, and SQLite would apply those to the new database.
 fn check_unused(dest: &Path) -> Result<(), CopyError> {
     for suffix in BESIDE {
         let beside = beside(dest, suffix);
@@ -300,7 +301,7 @@ fn copy_and_check(
     }
     let from = Connection::open_with_flags(absolute, flags).map_err(failed)?;
     let mut to = Connection::open(copy).map_err(failed)?;
-    // Until it is renamed nobody needs it, and before that it is synced as a whole.
+    // It is not needed before it is renamed, and before that it is synced as a whole.
     to.execute_batch("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF;")
         .map_err(failed)?;
     match transfer(&from, &mut to, progress).map_err(failed)? {
@@ -401,14 +402,15 @@ fn begin(from: &Connection) -> rusqlite::Result<u64> {
     from.query_row("PRAGMA page_size", [], |row| row.get(0))
 }
 
-/// Waits a moment. Returns whether it is worth to try again, as `since` was too long ago or not.
+/// Waits a moment. Returns true if another try is worth it, because the first one at `since` is not too
+/// long ago.
 fn wait_for_lock(since: &mut Option<Instant>) -> bool {
     sleep(LOCK_PAUSE);
     since.get_or_insert_with(Instant::now).elapsed() < LOCK_TIMEOUT
 }
 
-/// What is wrong with the file. Rows that break a constraint of the schema are the application's
-/// matter: a copy that has them is a good copy.
+/// Finds the first problem of the file, `None` if it is sound. Rows that break a constraint of the
+/// schema are the application's matter: a copy that has them is a good copy.
 fn integrity_problem(database: &Connection) -> rusqlite::Result<Option<String>> {
     let is_constraint = |problem: &str| {
         problem.starts_with("CHECK constraint failed in ") || problem.starts_with("NULL value in ")

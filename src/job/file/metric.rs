@@ -1,4 +1,4 @@
-//! The entries `[[metric]]`: what is known of the job's own metrics.
+//! The entries `[[metric]]`: rules for the job's own metrics.
 
 use regex_automata::meta::{BuildError, Regex};
 use regex_automata::util::syntax;
@@ -221,7 +221,7 @@ fn reason(error: &BuildError) -> String {
     let Some(error) = error.syntax_error() else {
         return error.to_string();
     };
-    // Its last line says what is wrong; those before draw the pattern.
+    // Its last line names the problem; those before draw the pattern.
     let text = error.to_string();
     let reason = text.lines().last().unwrap_or_default();
     reason.strip_prefix("error: ").unwrap_or(reason).to_owned()

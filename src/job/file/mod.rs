@@ -76,7 +76,7 @@ impl fmt::Display for JobFileError {
     }
 }
 
-/// Reads a job file. `shown` is how messages name it, `name` what the job is called.
+/// Reads a job file. `shown` is its path for messages, `name` the name of the job.
 ///
 /// # Errors
 ///
@@ -105,7 +105,7 @@ pub fn parse(
     }
 }
 
-/// The keys that say what runs, as far as they were given.
+/// Keys for the work of the job, as far as they were given.
 #[derive(Default)]
 struct WorkKeys {
     builtin: Option<(Span, Option<String>)>,
@@ -226,7 +226,7 @@ impl<'a> Reader<'a> {
         })
     }
 
-    /// What runs, from all that was said about it.
+    /// Builds the work from all the keys about it; `None` after a problem.
     fn work(&mut self, keys: WorkKeys, has_unknown_key: bool) -> Option<Work> {
         match (keys.builtin, keys.command) {
             (Some((span, name)), None) => {

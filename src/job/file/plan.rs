@@ -51,7 +51,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// When the job runs, from all that was said about it.
+    /// Builds the plan from all the keys about it.
     pub fn plan(&mut self, keys: PlanKeys, has_unknown_key: bool) -> Option<Plan> {
         let schedule = match (keys.schedule, keys.every) {
             (Some(_), Some(every)) => {

@@ -1,4 +1,4 @@
-//! Reads values of a job file and notes what is wrong with them.
+//! Reads values of a job file and notes their problems.
 
 use std::ops::Range;
 use std::path::Path;
@@ -21,7 +21,7 @@ pub type Value<'a> = Spanned<DeValue<'a>>;
 /// Where in the text something stands.
 pub type Span = Range<usize>;
 
-/// Each method returns `None` where the value is not what it must be, which is then noted.
+/// Reader of values. Each method returns `None` for a bad value, after noting the problem.
 pub struct Reader<'a> {
     pub text: &'a str,
     pub shown: &'a Path,
@@ -151,7 +151,7 @@ impl<'a> Reader<'a> {
         )
     }
 
-    /// What was made of the value `text`, which stands at `span`.
+    /// Unwraps `result`, which the value `text` at `span` was parsed to; an error becomes a problem.
     pub fn checked<T>(
         &mut self,
         key: &str,

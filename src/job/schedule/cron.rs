@@ -55,7 +55,7 @@ impl Cron {
     ///
     /// # Errors
     ///
-    /// What is wrong, to follow the expression in a message; a date that never comes is wrong too.
+    /// The problem, to follow the expression in a message; a date that never comes is one too.
     pub fn new(text: &str, zone: Zone) -> Result<Cron, String> {
         let written: Vec<&str> = text.split_whitespace().collect();
         let text = written.join(" ");

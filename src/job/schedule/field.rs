@@ -1,6 +1,6 @@
 //! The fields of a cron expression.
 
-/// What a field of a cron expression counts.
+/// Unit of a field of a cron expression.
 pub struct FieldUnit {
     name: &'static str,
     min: u8,
@@ -61,7 +61,7 @@ impl Field {
     ///
     /// # Errors
     ///
-    /// What is wrong with one of them, beginning with the field's name.
+    /// The problem of one of them, beginning with the field's name.
     pub fn parse(unit: &FieldUnit, text: &str) -> Result<Field, String> {
         let mut values = 0;
         for element in text.split(',') {

@@ -5,7 +5,7 @@
 //! - [`Zone`]: time zones, from this machine's time zone files.
 //! - `field`: one field of a cron expression.
 //!
-//! What is here reads no clock: [`Schedule::next_after`] is told the time.
+//! Nothing here reads a clock: [`Schedule::next_after`] takes the time as an argument.
 
 mod cron;
 mod field;
@@ -109,7 +109,7 @@ impl fmt::Display for Schedule {
     }
 }
 
-/// What becomes of a run that is due or asked for while another of the job goes on.
+/// Fate of a run that is due or requested while another one of the job is running.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Overlap {
     /// It does not take place.
@@ -141,7 +141,7 @@ impl FromStr for Overlap {
     }
 }
 
-/// What becomes of runs that were due while nobody was there to start them.
+/// Fate of runs that were due while no scheduler was there to start them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Missed {
     /// They do not take place.

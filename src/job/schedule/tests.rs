@@ -1,4 +1,4 @@
-//! What cron(8) says about changes of the clock, on the changes of three zones; syntax; intervals.
+//! Rules of cron(8) for changes of the clock, on the changes of three zones; syntax; intervals.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -111,7 +111,7 @@ fn repeated_hour_in_berlin() {
     assert_eq!(due("*/40 2 * * *").len(), 4);
 }
 
-/// Who asks within the second pass gets nothing that the first one had.
+/// A query within the second pass of the hour returns no time that the first one had.
 #[test]
 fn asked_in_the_repeated_hour() {
     let due = |text| {

@@ -17,12 +17,12 @@ impl Zone {
         Zone(TimeZone::try_system().unwrap_or(TimeZone::UTC))
     }
 
-    /// The one of no time zone file.
+    /// UTC, which needs no time zone file.
     pub fn utc() -> Zone {
         Zone(TimeZone::UTC)
     }
 
-    /// What is in the time zone files about it.
+    /// Rules of the zone, from the time zone files.
     pub(super) fn rules(&self) -> &TimeZone {
         &self.0
     }

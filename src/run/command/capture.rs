@@ -1,4 +1,4 @@
-//! A command's output that goes to nobody but those who read along.
+//! A command's output that is only read along, and not passed on.
 
 use std::io::{self, PipeReader, Read};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -11,8 +11,8 @@ use super::watch::Watch;
 /// How much is read at a time.
 const PIECE: usize = 64 * 1024;
 
-/// One stream of a command. Unlike a [`Passage`](super::output::Passage) it needs no thread: nobody can hold it
-/// up, so that whoever waits for the command reads it too.
+/// One stream of a command. Unlike a [`Passage`](super::output::Passage) it needs no thread: nothing can hold it
+/// up, so the thread that waits for the command reads it too.
 pub struct Capture {
     /// `None` once all of it is read.
     source: Option<PipeReader>,
@@ -21,7 +21,7 @@ pub struct Capture {
 }
 
 impl Capture {
-    /// Shows to `watch` what is written to the end of a pipe that is returned.
+    /// Shows to `watch` all data that is written to the returned end of a pipe.
     pub fn start(watch: Watch) -> io::Result<(Self, io::PipeWriter)> {
         let (source, end) = io::pipe()?;
         fcntl(&source, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
@@ -33,7 +33,7 @@ impl Capture {
         Ok((capture, end))
     }
 
-    /// What can be read when there is something to read; `None` if there never will be.
+    /// File descriptor that becomes readable when there is something to read; `None` if there never will be.
     pub fn fd(&self) -> Option<BorrowedFd<'_>> {
         self.source.as_ref().map(AsFd::as_fd)
     }

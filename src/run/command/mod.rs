@@ -1,9 +1,10 @@
 //! One attempt of a command.
 //!
-//! - `sigpipe`: what SIGPIPE was set to when this process began.
-//! - `processes`: starting it, signals to all that comes from it, its end and its usage; `lineage`: what comes from it.
-//! - `output`: its output on the way to ours; `capture`: the same, if it goes nowhere.
-//! - `watch`: those who read it along; `rewritten`, `tail`: its lines, and the last of them.
+//! - `sigpipe`: the disposition of SIGPIPE when this process began.
+//! - `processes`: starting it, signals to all its processes, its end and its usage; `lineage`: finds the processes
+//!   that come from it.
+//! - `output`: its output on the way to ours; `capture`: its output, if it is not passed on.
+//! - `watch`: the readers of its output; `rewritten`, `tail`: its lines, and the last of them.
 
 mod capture;
 mod lineage;
@@ -45,7 +46,7 @@ use crate::job::metric_rule::OutputStream;
 use crate::job::{Command, Policy};
 use crate::push::secrets::withheld;
 
-/// The variables of an attempt that tell its processes from all others.
+/// Variables of an attempt that distinguish its processes from all others.
 pub const ATTEMPT_VARIABLE: &str = "METRICSJOB_ATTEMPT";
 pub const RUN_VARIABLE: &str = "METRICSJOB_RUN_ID";
 const TAG: [&str; 2] = [RUN_VARIABLE, ATTEMPT_VARIABLE];
@@ -58,11 +59,11 @@ const NOT_FOUND: u8 = 127;
 /// network file system cannot be killed.
 const DYING: Duration = Duration::from_secs(2);
 
-/// How often it is looked whether a process is left of those that were told to end.
+/// How often we check whether a process is left of those that were signalled to end.
 const TICK: Duration = Duration::from_millis(10);
 
-/// The time after which it is looked again for those that are in no process group of their own, for which all of
-/// `/proc` is read.
+/// Time between two searches for those that are in no process group of their own, for which all of `/proc`
+/// is read.
 const WALK: Duration = Duration::from_millis(50);
 
 /// Runs `command` with `variables` in its environment and waits for its end, or for its timeout's.
@@ -94,7 +95,7 @@ struct Running {
     started: Instant,
 }
 
-/// What was done to end the processes.
+/// Steps that were taken to end the processes.
 #[derive(Clone, Copy)]
 enum Ending {
     Not,
@@ -108,8 +109,8 @@ enum Ending {
     },
 }
 
-/// Who reads the output, and the ends of pipes that the command gets as its streams; `None` for the stream
-/// that we have.
+/// Readers of the output, and the ends of pipes that the command gets as its streams; `None` for a stream
+/// that it inherits from us.
 #[derive(Default)]
 struct CommandOutput {
     passages: Vec<Passage>,
@@ -209,7 +210,7 @@ impl Running {
             }
             let next = match ending {
                 Ending::Not => {
-                    // Once the command has ended by a signal, what is left of it is not to go on.
+                    // Once the command was ended by a signal, its remaining processes must not continue.
                     let has_timed_out = deadline.is_some_and(|deadline| now >= deadline);
                     if has_timed_out || end.is_some() {
                         is_timeout = end.is_none();
@@ -242,7 +243,7 @@ impl Running {
                     Some(give_up_at)
                 }
             };
-            // The last ones may not be children of ours, so that nothing tells of their end.
+            // The last ones may not be children of ours, so that nothing reports their end.
             let next = match end {
                 Some(_) if self.processes.is_group_alive() => Some(now + TICK),
                 Some(_) => Some(now + WALK),
@@ -349,7 +350,7 @@ fn outcome(status: ExitStatus, command: &Command) -> Outcome {
 }
 
 impl CommandOutput {
-    /// What of the output is read along.
+    /// Sets up readers for the streams that are read for metrics or for the tail.
     fn of(command: &Command, events: &Arc<Events>, tail: &Arc<Mutex<Tail>>) -> Self {
         let mut output = CommandOutput::default();
         if events.reads(OutputStream::Stdout) {
@@ -387,7 +388,7 @@ impl CommandOutput {
     }
 }
 
-/// Keeps the server's own credentials from a job: whoever writes one need not know them. The job's own `env` can set
+/// Keeps the server's own credentials from a job: the author of one need not know them. The job's own `env` can set
 /// the same variables.
 fn withhold_credentials(child: &mut process::Command) {
     for (name, instead) in withheld() {

@@ -1,4 +1,4 @@
-//! A command's output on its way to ours, where somebody reads along.
+//! A command's output on its way to ours, where it is read along.
 
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -17,17 +17,17 @@ use crate::run::Signals;
 /// How often a wait for output looks for signals.
 const TICK: Duration = Duration::from_millis(50);
 
-/// Passes one stream on, in a thread of its own: whoever reads our output may be slow, and that must
+/// Passes one stream on, in a thread of its own: the reader of our output may be slow, and that must
 /// hold up the command, as it would without us, but neither its timeout nor its signals.
 pub struct Passage {
-    /// Closed when the thread is to end with what is there.
+    /// Closed when the thread is to end with the data that is there.
     stop: io::PipeWriter,
     /// Closed by the thread when it has ended.
     ended: Receiver<()>,
 }
 
 impl Passage {
-    /// Passes on to `sink` what is written to the end of a pipe that is returned, byte by byte as it
+    /// Passes on to `sink` all data that is written to the returned end of a pipe, byte by byte as it
     /// is, and shows it to `watch`.
     pub fn start(sink: impl AsFd, mut watch: Watch) -> io::Result<(Self, io::PipeWriter)> {
         let (to_stop, stop) = io::pipe()?;
@@ -79,7 +79,7 @@ impl Passage {
     }
 }
 
-/// Writes all of `bytes`, also where whoever gave us `sink` does not want it to wait for room.
+/// Writes all of `bytes`, also where we inherited `sink` in non-blocking mode.
 fn write_all(sink: &mut File, mut bytes: &[u8]) -> io::Result<()> {
     while !bytes.is_empty() {
         match sink.write(bytes) {
@@ -95,8 +95,8 @@ fn write_all(sink: &mut File, mut bytes: &[u8]) -> io::Result<()> {
     Ok(())
 }
 
-/// Waits until there is something to read from `source`; `false` if nothing is there and nothing
-/// will be waited for any more. Sets `left` to what `source` can hold once that is so.
+/// Waits until there is something to read from `source`; `false` if nothing is there and the thread is
+/// to end. Once it is to end, sets `left` to the number of bytes that `source` can hold.
 fn is_readable(
     source: &io::PipeReader,
     to_stop: &io::PipeReader,

@@ -23,15 +23,14 @@ use crate::run::Usage;
 ///
 /// Without a terminal they are a process group of their own. On a terminal they stay in ours, so
 /// that the keys (Ctrl-C, Ctrl-Z), job control of the shell and reading from the terminal are as
-/// without us, in pipelines too; which processes they are is then read from `/proc`, as it is of those that have left
-/// the process group.
+/// without us, in pipelines too; they are then found in `/proc`, like those that have left the process group.
 pub struct Processes {
     /// The process that was started.
     leader: Pid,
     shares_our_group: bool,
     /// True if this process has other children, which others wait for.
     are_among_others: bool,
-    /// What can be read once the leader has ended, if that is known otherwise than by SIGCHLD.
+    /// File descriptor that becomes readable once the leader has ended, if that is not known by SIGCHLD.
     leader_fd: Option<OwnedFd>,
     end: Option<End>,
     lineage: Lineage,
@@ -41,7 +40,7 @@ pub struct Processes {
     blindness: Option<io::Error>,
 }
 
-/// How often it is looked for more of them while new ones are found.
+/// Limit of the searches for more of them while new ones are found.
 const MAX_WALKS: usize = 20;
 
 /// The leaders that have not been waited for, of processes among others.
@@ -59,8 +58,8 @@ pub struct End {
 }
 
 impl Processes {
-    /// Starts `command`, which gets each of `tag` (`NAME=value`) in its environment. Among others are those of a process
-    /// that has several at a time.
+    /// Starts `command`, which gets each of `tag` (`NAME=value`) in its environment. `are_among_others` is for a
+    /// process that has several at a time.
     pub fn start(
         command: &mut Command,
         tag: Vec<Vec<u8>>,
@@ -80,14 +79,14 @@ impl Processes {
                 });
             }
         }
-        // What outlives its parent comes to us and not to init, so that it is found in `/proc` as
+        // A process that outlives its parent comes to us and not to init, so that it is found in `/proc` as
         // ours and does not stay as a zombie where there is no init. Old kernels cannot.
         let _ = prctl::set_child_subreaper(true);
-        // It is waited for by `reap`, because `Child` does not tell the usage.
+        // It is waited for by `reap`, because `Child` does not return the usage.
         let (leader, leader_fd) = if !are_among_others {
             (command.spawn()?.id() as i32, None)
         } else {
-            // What looks for orphans meanwhile would take it for one.
+            // A search for orphans meanwhile would take it for one.
             let _birth = BIRTHS.read().unwrap_or_else(PoisonError::into_inner);
             let leader = command.spawn()?.id() as i32;
             leaders().insert(leader);
@@ -105,7 +104,8 @@ impl Processes {
         })
     }
 
-    /// What can be read once the leader has ended. Without it, SIGCHLD tells of that, or nothing does.
+    /// File descriptor that becomes readable once the leader has ended. Without it, SIGCHLD reports that, or
+    /// nothing does.
     pub fn end_fd(&self) -> Option<BorrowedFd<'_>> {
         match self.end {
             None => self.leader_fd.as_ref().map(AsFd::as_fd),
@@ -113,7 +113,7 @@ impl Processes {
         }
     }
 
-    /// Returns true if nothing tells of the leader's end.
+    /// Returns true if nothing reports the leader's end.
     pub fn must_be_polled(&self) -> bool {
         self.are_among_others && self.leader_fd.is_none()
     }
@@ -135,13 +135,13 @@ impl Processes {
         }
     }
 
-    /// Sends `signal`, by which they are to end, to all of them: to the process group first, then to whatever has left
-    /// it.
+    /// Sends `signal`, by which they are to end, to all of them: to the process group first, then to those that have
+    /// left it.
     pub fn end(&mut self, signal: Signal) {
         if !self.shares_our_group {
             let _ = killpg(self.leader, signal);
         }
-        // What is stopped can bring forth nothing more while it is looked for.
+        // A stopped process cannot start others during the search.
         let first = match signal {
             Signal::SIGKILL => Signal::SIGSTOP,
             signal => signal,
@@ -211,7 +211,7 @@ impl Processes {
         left.chain(blind).collect()
     }
 
-    /// Takes notice of those that have ended; returns the end of the one that was started.
+    /// Reaps those that have ended; returns the end of the one that was started.
     pub fn reap(&mut self) -> Option<End> {
         if self.are_among_others {
             if self.end.is_none() {
@@ -237,8 +237,8 @@ impl Processes {
     }
 }
 
-/// Takes notice of the end of a child that nobody waits for: one that outlived its parent, and came to us
-/// because we are its subreaper or the init of a container. Returns how many there were.
+/// Reaps children that no thread waits for: they outlived their parents, and came to us because we are their
+/// subreaper or the init of a container. Returns how many there were.
 ///
 /// For a process that starts commands among others.
 pub fn reap_orphans() -> usize {
@@ -253,7 +253,7 @@ pub fn reap_orphans() -> usize {
             return count;
         };
         // The system names the first one that has ended, and does so until that one was waited for, which
-        // whoever started it is about to do. The others come after that.
+        // the thread that started it is about to do. The others come after that.
         if leaders().contains(&pid.as_raw()) {
             return count;
         }
@@ -263,7 +263,8 @@ pub fn reap_orphans() -> usize {
 }
 
 impl Drop for Processes {
-    /// One that was given up, because not even SIGKILL ended it, has nobody else to wait for it when it ends at last.
+    /// Leaves a process that was given up, because not even SIGKILL ended it, to [`reap_orphans`]: nothing else waits
+    /// for it when it ends at last.
     fn drop(&mut self) {
         if self.are_among_others && self.end.is_none() {
             leaders().remove(&self.leader.as_raw());
@@ -275,7 +276,7 @@ fn leaders() -> MutexGuard<'static, BTreeSet<i32>> {
     LEADERS.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Takes notice of the end of the child `pid`, or of any for -1. Returns its id, 0 if none has ended, and -1
+/// Reaps the child `pid` if it has ended, or any child for -1. Returns its id, 0 if none has ended, and -1
 /// if there is none.
 fn wait4(pid: i32) -> (i32, End) {
     let mut status = 0;

@@ -19,7 +19,7 @@ pub struct Watch {
     has_panicked: bool,
 }
 
-/// People who read the lines.
+/// Readers of the lines.
 struct Readers {
     stream: OutputStream,
     secrets: Secrets,
@@ -43,7 +43,7 @@ impl Watch {
         }
     }
 
-    /// Takes what the command has written next.
+    /// Takes the next output of the command.
     pub fn feed(&mut self, bytes: &[u8]) {
         self.guarded(|watch| {
             panics::point("watch");

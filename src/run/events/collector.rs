@@ -18,14 +18,14 @@ use metricsjob_metrics::{
 /// A job with more series is thought to be mistaken: it would fill the memory, and the gateway's.
 const MAX_SERIES: usize = 10_000;
 
-/// The same for the buckets or quantiles of one series.
+/// Limit of the buckets or quantiles of one series, for the same reason.
 const MAX_PARTS: usize = 1000;
 
 /// How far a quantile is from the observation that it stands for, at most, as a part of it.
 const QUANTILE_ERROR: f64 = 0.005;
 
 /// A job's own metrics while they come in: events, lines of the text format, matches in its output.
-/// What is refused changes nothing.
+/// A refused one changes nothing.
 #[derive(Clone, Default)]
 pub struct Collector {
     /// Replaced in values of labels and in HELP texts.
@@ -66,7 +66,7 @@ enum EventSeries {
 }
 
 impl Collector {
-    /// A collector that knows what `rules` say about metrics, and shows no one of our `secrets`.
+    /// A collector that knows the metrics of `rules`, and shows none of our `secrets`.
     pub fn new(rules: &[MetricRule], secrets: Secrets) -> Self {
         let mut collector = Collector {
             secrets,
@@ -108,7 +108,7 @@ impl Collector {
         }
     }
 
-    /// Takes what a rule's pattern found in the output.
+    /// Takes a match of a rule's pattern in the output.
     pub fn matched(&mut self, found: &Hit<'_>) -> Result<(), String> {
         let rule = found.rule;
         let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
@@ -209,7 +209,7 @@ impl Collector {
         Ok(())
     }
 
-    /// A HELP or TYPE line, or a comment that says nothing.
+    /// Takes a HELP or TYPE line, or a comment, which is ignored.
     fn comment(&mut self, line: &str) -> Result<(), String> {
         let mut words = line.trim_start_matches([' ', '\t', '#']).split([' ', '\t']);
         let line = match words.next() {
@@ -315,7 +315,7 @@ impl Collector {
         Ok(())
     }
 
-    /// The histogram or summary that lines called `name` belong to, and what they say of it.
+    /// The histogram or summary that lines named `name` belong to, and the part of it that they give.
     fn part_of(&self, name: &str) -> Option<(String, EventPart)> {
         let kind = |name: &str| self.families.get(name).and_then(|draft| draft.kind);
         if kind(name) == Some(Kind::Summary) {
@@ -355,7 +355,7 @@ impl Collector {
         Ok(draft.series.entry(labels.clone()).or_insert_with(new))
     }
 
-    /// What came in so far, sorted by name and labels.
+    /// Families that came in so far, sorted by name and labels.
     pub fn families(&self) -> Vec<Family> {
         let families = self.families.iter().map(|(name, draft)| {
             let mut series: Vec<_> = draft.series.iter().collect();
@@ -380,7 +380,7 @@ impl Collector {
     }
 }
 
-/// What a line says of a histogram or summary.
+/// Part of a histogram or summary that one line gives.
 #[derive(Clone, Copy)]
 enum EventPart {
     Count,

@@ -10,8 +10,8 @@ use crate::job::metric_rule::Scale;
 use metricsjob_metrics::Labels;
 use metricsjob_system::files;
 
-/// What a line of the metrics file that is an event begins with: a comment for any other reader of
-/// the text format.
+/// Prefix of a line of the metrics file that is an event: a comment for any other reader of the text
+/// format.
 const MARK: &str = "# metricsjob ";
 
 /// Something that happened to one of a job's metrics.
@@ -27,7 +27,7 @@ pub struct Event {
     pub help: String,
 }
 
-/// What happened.
+/// Change of a metric.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Change {
@@ -72,7 +72,7 @@ impl Event {
         let mut file = files::open(path, OpenOptions::new().append(true))?;
         let written = file.write(line.as_bytes())?;
         if written < line.len() {
-            // The disk is full: what is there must not swallow the next event.
+            // The disk is full: the part that was written must not swallow the next event.
             let _ = file.write(b"\n");
             return Err(io::ErrorKind::StorageFull.into());
         }

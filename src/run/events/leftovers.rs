@@ -17,9 +17,9 @@ const PREFIX: &str = "metricsjob-metrics-";
 
 /// Makes an empty file in `dir` and locks it: it is in use until the returned file is closed.
 pub fn make(dir: &Path) -> io::Result<(TempPath, File)> {
-    // Locked before it has its name, so that nobody finds it unlocked.
+    // Locked before it has its name, so that no process finds it unlocked.
     let file = NamedTempFile::with_prefix_in(".metricsjob-", dir)?;
-    // Without locks nobody removes it.
+    // Without locks no process removes it.
     let _ = file.as_file().try_lock_shared();
     let name = file.path().file_name().unwrap_or_default();
     let name = name.to_string_lossy().replacen(".metricsjob-", PREFIX, 1);
@@ -42,7 +42,7 @@ pub fn sweep(dir: &Path) {
             }
             io::Result::Ok(())
         };
-        // What is not removed now the next run removes.
+        // Files that are not removed now are removed by the next run.
         let _ = thread::Builder::new().name("leftovers".into()).spawn(sweep);
     });
 }

@@ -43,7 +43,8 @@ pub enum ReadError {
 }
 
 impl MetricsFile {
-    /// Makes one in the directory for temporary files, for this user alone. What killed runs left there is removed.
+    /// Makes one in the directory for temporary files, for this user alone. Files that killed runs left there are
+    /// removed.
     ///
     /// No more than `limit` bytes will be read.
     pub fn create(limit: usize) -> io::Result<Self> {
@@ -65,10 +66,11 @@ impl MetricsFile {
         &self.path
     }
 
-    /// Gives each line that is new, with its number from 1, to `each`; `None` is one that is too long. The last one is not given
-    /// before it has a line feed, unless it `is_final`. A file that has become shorter, because it
-    /// was written anew, is read from its beginning. What is appended meanwhile is for another time, because who
-    /// appends may never end. It `goes_on` is asked now and then.
+    /// Passes each new line, with its number from 1, to `each`; `None` stands for one that is too long. The last
+    /// one is not passed before it has a line feed, unless the call `is_final`. A file that has become shorter,
+    /// because it was written anew, is read from its beginning. Data that is appended meanwhile is left to the
+    /// next call, because a writer may never stop appending. `goes_on` is called now and then; reading ends once
+    /// it returns false.
     pub fn read(
         &mut self,
         is_final: bool,
@@ -120,7 +122,7 @@ impl MetricsFile {
         if unread > 0 && self.left == 0 {
             return Err(ReadError::TooLarge(unread));
         }
-        // Of a line that is cut off nobody knows what it would have said.
+        // The content of a line that was cut off is unknown.
         if is_final && !self.line.is_empty() {
             self.end_line(&mut each);
         }
@@ -135,7 +137,7 @@ impl MetricsFile {
     }
 }
 
-/// What of `piece` there is room for, and whether that is not all.
+/// The beginning of `piece` that there is room for, and true if that is not all of it.
 fn piece_split(piece: &[u8], room: usize) -> (&[u8], bool) {
     (&piece[..piece.len().min(room)], piece.len() > room)
 }

@@ -1,9 +1,9 @@
 //! Metrics from inside a running job: the file that it appends to, and its output.
 //!
-//! - [`Event`]: what `metricsjob metric` appends.
-//! - `metrics_file`: the file, and `leftovers` what becomes of those of killed runs.
+//! - [`Event`]: an event that `metricsjob metric` appends.
+//! - `metrics_file`: the file; `leftovers`: removal of the files of killed runs.
 //! - `search`: the output, line by line, for matches of the job's patterns.
-//! - `collector`: what all of them come to.
+//! - `collector`: collects the metrics of all of them.
 
 mod collector;
 mod event;
@@ -37,13 +37,13 @@ pub type LineSink = dyn Fn(OutputStream, &[u8]) + Send + Sync;
 pub struct Events {
     /// Replaced in what the job writes, where that is shown or stored.
     secrets: Secrets,
-    /// Who gets the output, line by line, in place of our own stdout and stderr.
+    /// Receiver of the output, line by line, in place of our own stdout and stderr.
     lines: Option<Arc<LineSink>>,
     /// The rules that read the command's output.
     rules: Vec<MetricRule>,
-    /// What a built-in registers.
+    /// Registry for the metrics of a built-in.
     registry: Mutex<Registry>,
-    /// Searches in the output of the attempt that goes on, one for each stream. Each is locked before `state`.
+    /// Searches in the output of the running attempt, one for each stream. Each is locked before `state`.
     searches: Mutex<Vec<Arc<Mutex<Search>>>>,
     state: Mutex<EventsState>,
 }
@@ -61,8 +61,8 @@ struct EventsState {
 }
 
 impl Events {
-    /// None so far, of a run of `job`. `lines` gets what its command writes, if it is there. No one of our `secrets` is
-    /// shown.
+    /// Events of a run of `job`, none so far. `lines` gets the output of its command, if it is there. None of our
+    /// `secrets` is shown.
     pub fn new(job: &Job, lines: Option<Arc<LineSink>>, secrets: Secrets) -> Self {
         let mut warnings = Warnings::default();
         let file = match &job.work {
@@ -102,13 +102,13 @@ impl Events {
         self.state().file.as_ref().map(|file| use_path(file.path()))
     }
 
-    /// Returns true if anybody reads `stream`.
+    /// Returns true if `stream` is read.
     pub fn reads(&self, stream: OutputStream) -> bool {
         let mut sources = self.rules.iter().filter_map(|rule| rule.source.as_ref());
         self.takes_lines() || sources.any(|source| source.stream.includes(stream))
     }
 
-    /// Returns true if somebody gets the output in place of our own stdout and stderr.
+    /// Returns true if a sink gets the output in place of our own stdout and stderr.
     pub fn takes_lines(&self) -> bool {
         self.lines.is_some()
     }
@@ -140,8 +140,8 @@ impl Events {
         self.gather(false, || true).0
     }
 
-    /// All metrics of the job, which has ended, and what is to be warned about. Of its file no more is read once it no
-    /// longer `goes_on`.
+    /// All metrics of the job, which has ended, and the warnings. Reading its file stops once `goes_on` returns
+    /// false.
     pub fn finish(&self, goes_on: impl Fn() -> bool) -> (Vec<Family>, Vec<String>) {
         let (families, mut state) = self.gather(true, goes_on);
         let warnings = std::mem::take(&mut state.warnings).into_lines();
@@ -149,7 +149,7 @@ impl Events {
         (families, warnings.into_iter().map(redact).collect())
     }
 
-    /// Notes what the user is to be warned about.
+    /// Adds a warning for the user.
     pub fn warn(&self, warning: String) {
         self.state().warnings.add(warning);
     }
@@ -168,7 +168,7 @@ impl Events {
         if searches.is_empty() {
             families.extend(state.collector.families());
         } else {
-            // What is in a line that has not ended counts for now. It is found again when the line ends.
+            // A match in a line that has not ended counts for now. It is found again when the line ends.
             let mut so_far = state.collector.clone();
             for search in &mut searches {
                 search.peek(|found| {
@@ -196,7 +196,7 @@ impl Events {
 }
 
 impl OutputSearch {
-    /// Takes what the command has written next.
+    /// Takes the next output of the command.
     pub fn feed(&self, bytes: &[u8]) {
         locked(&self.search).feed(bytes, |found| self.events.found(&found));
     }
@@ -208,7 +208,7 @@ impl OutputSearch {
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // Whoever panicked had not begun to change it.
+    // A thread that panicked had not begun to change it.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

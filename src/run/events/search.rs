@@ -174,7 +174,7 @@ impl Search {
     }
 }
 
-/// Searches the rest of a line, of which `text` is what is left from `offset` on.
+/// Searches the rest of a line; `text` is its part from `offset` on.
 fn end_line(rules: &mut [RuleSearch], text: &[u8], offset: usize, found: &mut impl FnMut(Hit<'_>)) {
     let piece = TextPiece {
         text,

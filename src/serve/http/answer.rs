@@ -1,11 +1,11 @@
-//! Answers in JSON.
+//! Responses in JSON.
 
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value as Json, json};
 
-/// An answer that says why it is none.
+/// An error response that says why.
 pub fn error(status: StatusCode, why: impl Into<String>) -> Response {
     answer(status, &json!({ "error": why.into() }))
 }

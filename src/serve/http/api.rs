@@ -21,14 +21,14 @@ use metricsjob_state::StateError;
 use metricsjob_state::history::RecordedRun;
 use metricsjob_system::panics::point;
 
-/// What describes the API.
+/// Description of the API.
 const OPENAPI: &str = include_str!("openapi.json");
 
 /// How many runs are listed if the request does not say.
 const DEFAULT_LIMIT: u32 = 30;
 const MAX_LIMIT: u32 = 1000;
 
-/// Does what may take a while, and answers with its result.
+/// Does work that may take a while on a blocking thread, and responds with its result.
 async fn answered_by<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
     answer: impl FnOnce(T) -> Response,

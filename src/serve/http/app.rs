@@ -1,4 +1,4 @@
-//! What all requests of a server share.
+//! State that all requests of a server share.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -18,10 +18,10 @@ use metricsjob_web::instrumentation::HttpMetrics;
 use metricsjob_web::observe::ProcessCollector;
 use metricsjob_web::sending::Sendings;
 
-/// How many answers with all metrics are rendered at once.
+/// How many responses with all metrics are rendered at once.
 const SCRAPES: usize = 2;
 
-/// What all requests of a server share.
+/// State that all requests of a server share.
 pub struct ServeApp {
     pub scheduler: Arc<Scheduler>,
     pub health: Health,
@@ -40,7 +40,7 @@ pub struct ServeApp {
     observer: ProcessCollector,
 }
 
-/// What an [`ServeApp`] is made of.
+/// Parts of a [`ServeApp`].
 pub struct Parts {
     pub scheduler: Arc<Scheduler>,
     pub catalog: Catalog,
@@ -72,7 +72,7 @@ impl ServeApp {
         })
     }
 
-    /// Returns true if runs of the job may be asked for: it is of a job file, or shown on purpose.
+    /// Returns true if runs of the job may be requested: it is of a job file, or shown on purpose.
     pub fn offers(&self, job: &Job) -> bool {
         self.with_demos || job.defined_in != DefinedIn::CompiledIn
     }

@@ -1,4 +1,4 @@
-//! What the body of a request changes of a run.
+//! Changes of a run by the body of a request.
 
 use std::error::Error;
 use std::time::Duration;
@@ -40,7 +40,7 @@ impl Unfit {
     }
 }
 
-/// What a request may change of a run.
+/// Changes of a run that a request may ask for.
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Changes {
@@ -51,8 +51,8 @@ pub struct Changes {
 }
 
 impl Changes {
-    /// Reads them, from a body that has `limit` to come; the error is the answer that says what is wrong with
-    /// the request.
+    /// Reads them from a body, which has to arrive within `limit`; the error is the response that says what is
+    /// wrong with the request.
     pub async fn read(headers: &HeaderMap, body: Body, limit: Duration) -> Result<Self, Response> {
         let Ok(body) = timeout(limit, to_bytes(body, MAX_BODY)).await else {
             let why = "the body did not come in time";

@@ -1,4 +1,4 @@
-//! Whether the server does its work.
+//! Health of the server.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -7,19 +7,19 @@ use serde_json::{Value as Json, json};
 
 use crate::serve::scheduler::Scheduler;
 
-/// For how long an answer about the state is good, so that whoever asks often costs little.
+/// How long the result of a check of the state is reused, so that frequent requests cost little.
 const GOOD_FOR: Duration = Duration::from_secs(2);
 
 /// The scheduler looks at the clock each second.
 const STALLED: Duration = Duration::from_secs(15);
 
-/// Remembers what was found out about the state.
+/// Cache for the result of the last check of the state.
 #[derive(Default)]
 pub struct Health {
     state: Mutex<Option<(Instant, Option<String>)>>,
 }
 
-/// What was checked: `None` where all is well, else what is wrong.
+/// Results of the checks: `None` where all is well, else the problem.
 pub struct Checks {
     pub state: Option<String>,
     pub scheduler: Option<String>,

@@ -27,7 +27,7 @@ impl Status {
     }
 }
 
-/// A job, with what is known of it.
+/// A job, with its state.
 pub fn job(entry: &JobEntry) -> Json {
     let job = &entry.job;
     let plan = job.plan.as_ref();

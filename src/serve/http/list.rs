@@ -1,4 +1,4 @@
-//! The page, with the jobs that were asked for.
+//! The page, with the requested jobs.
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -16,7 +16,7 @@ use metricsjob_system::panics::point;
 use metricsjob_web::files;
 use metricsjob_web::page::Query;
 
-/// Answers with the page.
+/// Responds with the page.
 pub async fn page(
     State(app): State<Arc<ServeApp>>,
     RawQuery(query): RawQuery,

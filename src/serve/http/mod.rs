@@ -1,10 +1,10 @@
-//! What `metricsjob serve` answers.
+//! HTTP interface of `metricsjob serve`.
 //!
-//! - [`ServeApp`]: what all requests share; [`router`](router()): which of them goes where.
-//! - `api`: jobs and runs, with `json` for their shapes and `changes` for what a request may change of a run;
-//!   `openapi.json` describes it. `answer`: how it answers.
-//! - `scrape`: all metrics; `health`: whether the server does its work; `list`: the page.
-//! - [`Permission`]: who may change something.
+//! - [`ServeApp`]: the state that all requests share; [`router`](router()): the routes.
+//! - `api`: jobs and runs, with `json` for their shapes and `changes` for the changes of a run by a request;
+//!   `openapi.json` describes it. `answer`: its responses.
+//! - `scrape`: all metrics; `health`: the health of the server; `list`: the page.
+//! - [`Permission`]: the clients that may change something.
 
 mod answer;
 mod api;

@@ -1,13 +1,13 @@
-//! Who may change something over HTTP: start a run, or have the job files read again. That no page of another site does
-//! is the matter of [`metricsjob_web::origin`].
+//! Permission to change something over HTTP: to start a run, or to have the job files read again. Keeping pages of
+//! other sites from it is the matter of [`metricsjob_web::origin`].
 
 use axum::http::Extensions;
 
 use metricsjob_web::Known;
 
-/// The rules for who may change something.
+/// Rules for the clients that may change something.
 pub struct Permission {
-    /// True if the command line allows it to everybody.
+    /// True if the command line allows it to every client.
     pub is_allowed: bool,
     /// True if no other machine can reach the server.
     pub is_loopback: bool,

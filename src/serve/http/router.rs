@@ -1,4 +1,4 @@
-//! Which request goes where.
+//! Routing of requests.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use axum::routing::{get, post};
 use super::app::ServeApp;
 use super::{api, list, scrape};
 
-/// All that the server answers.
+/// Routes of the server.
 pub fn router(app: Arc<ServeApp>) -> Router {
     Router::new()
         .route("/", get(list::page))

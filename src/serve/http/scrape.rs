@@ -1,4 +1,4 @@
-//! The metrics, as they were asked for.
+//! The metrics, in the requested format.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use metricsjob_metrics::text::rendered::{openmetrics_pieces, text_pieces};
 use metricsjob_system::panics::point;
 use metricsjob_web::negotiation::{self, Format, accepts_gzip, negotiate};
 
-/// Answers a scrape.
+/// Responds to a scrape.
 pub async fn metrics(State(app): State<Arc<ServeApp>>, headers: HeaderMap) -> Response {
     let (format, _) = negotiate(&headers);
     let is_gzip = accepts_gzip(&headers);

@@ -12,10 +12,10 @@ const STEP: usize = 9;
 const BAR: usize = 7;
 const HEIGHT: f64 = 44.0;
 
-/// Whatever took no time is seen.
+/// Minimum height of a bar, so that a run that took no time is visible.
 const LEAST: f64 = 2.0;
 
-/// What the bars of all charts refer to: the stripes of those that failed.
+/// Definitions that the bars of all charts refer to: the stripes of failed runs.
 pub fn definitions() -> Markup {
     html! {
         svg .unseen aria-hidden="true" focusable="false" width="0" height="0" {

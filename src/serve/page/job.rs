@@ -38,7 +38,7 @@ pub fn item(page: &Page<'_>, job: &JobView) -> Markup {
     }
 }
 
-/// What it does now, how its last run ended, and whether one was skipped since.
+/// Badges for its current state, for the end of its last run, and for a run that was skipped since.
 fn state(job: &JobView) -> Markup {
     html! {
         span .state {

@@ -46,7 +46,7 @@ const PROBLEM_LINES: usize = 10;
 
 const TITLE: &str = "metricsjob serve";
 
-/// What the page shows.
+/// Data that the page shows.
 pub struct Page<'a> {
     /// The jobs of this page of the list, already filtered and sorted.
     pub jobs: &'a [JobView],
@@ -66,7 +66,7 @@ pub struct Page<'a> {
     pub can_start: bool,
     /// True if the scheduler is ending, and begins no further run.
     pub is_ending: bool,
-    /// What is wrong, such as a job file that cannot be read: a text of one or more lines each.
+    /// Problems, such as a job file that cannot be read: a text of one or more lines each.
     pub problems: &'a [String],
     /// Build, start time, flags and the like, as name and value.
     pub status: &'a [(&'a str, String)],
@@ -79,7 +79,7 @@ pub struct Page<'a> {
 pub struct JobView {
     pub name: String,
     pub description: String,
-    /// What it runs: a command, or a built-in.
+    /// Work that it runs: a command, or a built-in.
     pub what: String,
     /// `*/5 * * * *`, or `every 30s`.
     pub schedule: Option<String>,
@@ -90,7 +90,7 @@ pub struct JobView {
     /// How many of its runs wait for their turn.
     pub queued: usize,
     pub is_demo: bool,
-    /// True if runs of it may be asked for at all.
+    /// True if runs of it may be requested at all.
     pub can_start: bool,
     pub last: Option<RunView>,
     /// Its last runs, up to [`BARS`], the oldest first.
@@ -234,7 +234,7 @@ fn no_jobs() -> Markup {
     }
 }
 
-/// What the script has to say: of the server, and of what was done.
+/// Place for the notices of the script: about the server, and about finished actions.
 fn notices() -> Markup {
     html! {
         div .notices {

@@ -1,10 +1,10 @@
-// What the page does beyond HTML: it runs jobs, and shows what has become of them.
+// Script of the page: it runs jobs, and shows their results.
 "use strict";
 
 (() => {
   const { whole } = base;
 
-  // How often the page looks for what is new, and how long it waits for an answer, in milliseconds.
+  // How often the page refreshes itself, and how long it waits for a response, in milliseconds.
   const EVERY = 5000;
   const PATIENCE = 30000;
 
@@ -14,7 +14,7 @@
   let opener = null;
 
   function tell(element, text) {
-    // What is said twice would be read out twice.
+    // A text that is set twice would be read out twice.
     if (element.textContent !== text) {
       element.textContent = text;
     }
@@ -24,7 +24,7 @@
     return new Promise((resolve) => setTimeout(resolve, length));
   }
 
-  // Waits until somebody looks.
+  // Waits until the page is visible.
   function looked() {
     return new Promise((resolve) => {
       if (!document.hidden) {
@@ -51,7 +51,7 @@
     }
   }
 
-  // Whether `old` can become `fresh` and stay the same to whoever looks at it.
+  // Returns true if `old` can become `fresh` and remain the same item for the user.
   function isSame(old, fresh) {
     if (old.nodeName !== fresh.nodeName) {
       return false;
@@ -64,7 +64,7 @@
       && (key !== undefined || old.getAttribute("class") === fresh.getAttribute("class"));
   }
 
-  // Makes `fresh` of `old` by the fewest changes: what stays keeps its focus, selection and scrolling,
+  // Turns `old` into `fresh` by the fewest changes: parts that stay keep their focus, selection and scrolling,
   // and details stay open.
   function become(old, fresh) {
     if (old.nodeType !== Node.ELEMENT_NODE) {
@@ -142,7 +142,7 @@
   async function refresh() {
     clearTimeout(timer);
     if (isLoading) {
-      // What is under way may be too old.
+      // The response that is under way may be too old.
       isStale = true;
       return;
     }
@@ -198,7 +198,7 @@
     return { refusal: reason || `the server refused (${answer.status}).` };
   }
 
-  // What the server knows of a run: nothing if it cannot be asked now, null if there is no such run.
+  // Gets a run from the server: undefined if it does not respond properly now, null if there is no such run.
   async function ask(id) {
     const { runs } = document.querySelector("main").dataset;
     try {

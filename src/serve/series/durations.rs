@@ -17,7 +17,7 @@ const SCHEMA: i32 = 3;
 /// Native buckets of one power of two.
 const PER_DOUBLING: f64 = 8.0;
 
-/// What takes less is in the zero bucket, in seconds.
+/// Upper bound of the zero bucket, in seconds.
 const ZERO_THRESHOLD: f64 = 1e-6;
 
 /// Two runs of buckets with fewer empty ones between them are written as one.

@@ -1,6 +1,6 @@
 //! The metrics that jobs reported last, rendered as a scrape shows them.
 //!
-//! - [`uniform`]: those that are called the same for all jobs; `durations` is the histogram among them.
+//! - [`uniform`]: those that have the same names for all jobs; `durations` is the histogram among them.
 //! - [`lag`]: how late runs began.
 
 pub mod durations;
@@ -16,10 +16,10 @@ use metricsjob_metrics::{Family, GroupingKey, Labels, Method};
 /// The label that names a job. It is not `job`, because that is what Prometheus calls the target.
 pub const JOB_NAME: &str = "job_name";
 
-/// How many grouping keys of one job are shown. Whoever starts runs by HTTP can give each another one.
+/// How many grouping keys of one job are shown. A client can start each run over HTTP with another one.
 const MAX_KEYS: usize = 100;
 
-/// What one job reported last, for each grouping key that it ran with.
+/// Last reports of one job, for each grouping key that it ran with.
 #[derive(Default)]
 pub struct RunSeries {
     /// The longest unchanged first.
@@ -31,13 +31,13 @@ pub struct RunSeries {
 pub struct ShownFamily {
     /// With all labels.
     pub family: Family,
-    /// The same as lines.
+    /// The family, rendered as lines.
     pub rendered: RenderedFamily,
 }
 
 impl ShownFamily {
-    /// The family with `labels` added to each series, which overwrite its own. What becomes the same by that
-    /// is left out.
+    /// The family with `labels` added to each series, which overwrite its own. Series that become duplicates
+    /// by that are left out.
     pub fn new(mut family: Family, labels: &Labels) -> Self {
         let mut seen = HashSet::new();
         family.metrics.retain_mut(|metric| {
@@ -65,8 +65,8 @@ impl ShownFamily {
 }
 
 impl RunSeries {
-    /// Does with a report what a gateway does: a PUT replaces what was reported for the key, a POST the
-    /// families of the same name. Families for which `is_ours` holds are left out.
+    /// Applies a report as a gateway does: a PUT replaces all families of the key, a POST the families of
+    /// the same name. Families for which `is_ours` holds are left out.
     pub fn report(
         &mut self,
         job: &str,
@@ -115,7 +115,7 @@ impl RunSeries {
         }
     }
 
-    /// What is shown, for each key.
+    /// Families to show, for each key.
     pub fn groups(&self) -> impl Iterator<Item = Arc<Vec<ShownFamily>>> {
         self.groups.iter().map(|(_, families)| Arc::clone(families))
     }

@@ -1,4 +1,4 @@
-//! The metrics that are called the same for all jobs, whatever their prefix is.
+//! Metrics that have the same names for all jobs, regardless of their prefixes.
 
 use super::JOB_NAME;
 use super::durations::Durations;
@@ -26,7 +26,7 @@ pub fn is_uniform(name: &str) -> bool {
     .contains(&name)
 }
 
-/// Those of one job that change only when one of its runs ends, rendered then.
+/// Metrics of one job that change only when one of its runs ends, rendered then.
 pub struct Uniform {
     pub durations: Family,
     pub duration_lines: String,

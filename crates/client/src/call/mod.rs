@@ -16,7 +16,9 @@ pub use proxy::{Proxy, is_excepted, proxy};
 /// User and password of HTTP basic authentication.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Credentials {
+    /// The user's name.
     pub user: String,
+    /// The password.
     pub password: String,
 }
 
@@ -107,6 +109,7 @@ impl Runtime {
             .map(|runtime| Runtime(Some(runtime)))
     }
 
+    /// Runs `future` to its end and returns its output.
     pub fn block_on<F: Future>(&self, future: F) -> F::Output {
         self.0
             .as_ref()

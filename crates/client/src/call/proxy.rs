@@ -9,9 +9,11 @@ use super::Credentials;
 
 /// A proxy that the environment names.
 pub struct Proxy {
+    /// The environment variable that names it.
     pub variable: &'static str,
     /// True if the proxy itself is reached over TLS.
     pub is_tls: bool,
+    /// The user and password for the proxy.
     pub credentials: Option<Credentials>,
 }
 

@@ -8,10 +8,10 @@ use super::quantity::number;
 use metricsjob_metrics::text::encode;
 use metricsjob_metrics::{Count, NativeBucket, NativeHistogram, Value};
 
-/// How many buckets or quantiles of a series are shown.
+/// Maximum number of buckets or quantiles shown of a series.
 const ROWS: usize = 100;
 
-/// Buckets or quantiles of one series of `family`, with count and sum. Nothing for a number.
+/// Returns the buckets or quantiles of one series of `family`, with count and sum. A number has no table.
 pub fn table(family: &str, value: &Value, now: SystemTime) -> Markup {
     match value {
         Value::Number(_) => html! {},
@@ -64,8 +64,8 @@ pub fn table(family: &str, value: &Value, now: SystemTime) -> Markup {
     }
 }
 
-/// The buckets of a native histogram with this count. Their bounds are powers of roots of 2, which no unit
-/// would make more readable.
+/// Returns the buckets of a native histogram with this count. Their bounds are powers of roots of 2, which no
+/// unit would make more readable.
 fn native_buckets(native: &NativeHistogram, count: Count) -> Markup {
     let mut buckets = native.buckets(count);
     let shown: Vec<_> = buckets.by_ref().take(ROWS).collect();
@@ -85,7 +85,7 @@ fn native_buckets(native: &NativeHistogram, count: Count) -> Markup {
     }
 }
 
-/// `(1, 2]`: a bracket stands at a bound that belongs to the bucket.
+/// Formats an interval, such as `(1, 2]`: a square bracket marks a bound that belongs to the bucket.
 fn interval(bucket: &NativeBucket) -> String {
     let mut out = String::from(if bucket.includes_lower() { "[" } else { "(" });
     encode::number(&mut out, bucket.lower);

@@ -11,10 +11,10 @@ use super::room::Room;
 use metricsjob_metrics::{Family, Group, Metric, Value};
 use metricsjob_web::page::text::cut;
 
-/// How many series of a family are shown.
+/// Maximum number of series shown of a family.
 const SERIES: usize = 200;
 
-/// Name, type, HELP and series of the family. What it writes is taken from `room`.
+/// Returns name, type, HELP and series of the family. Its size is taken from `room`.
 pub fn section(group: &Group, family: &Family, now: SystemTime, room: &mut Room) -> Markup {
     let head = html! {
         h4 { bdi { (cut(&family.name)) } }
@@ -72,7 +72,7 @@ pub fn section(group: &Group, family: &Family, now: SystemTime, room: &mut Room)
     }
 }
 
-/// The labels that are not the group's own.
+/// Returns the labels that are not the group's own.
 fn labels(group: &Group, metric: &Metric) -> Markup {
     let own = |(name, _): &(&str, &str)| !group.key.has_label(name);
     chips(metric.labels.iter().filter(own))

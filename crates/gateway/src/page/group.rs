@@ -10,7 +10,7 @@ use metricsjob_metrics::path::group_path;
 use metricsjob_web::page::text::{count, cut};
 use metricsjob_web::page::time;
 
-/// The group as an item of the list: what it is and when it was pushed, and under that the rest.
+/// Returns the group as an item of the list: its name and push time, and below them the details.
 pub fn item(page: &Page<'_>, group: &Group, room: &mut Room) -> Markup {
     html! {
         li .group {

@@ -6,10 +6,10 @@ use metricsjob_metrics::GroupingKey;
 use metricsjob_metrics::text::encode;
 use metricsjob_web::page::text::{cut, visible};
 
-/// How many labels of one series or group are shown.
+/// Maximum number of labels shown of a series or group.
 const LABELS: usize = 30;
 
-/// Labels as chips, each `name="value"`.
+/// Returns the labels as chips, each `name="value"`.
 pub fn chips<'a>(labels: impl Iterator<Item = (&'a str, &'a str)>) -> Markup {
     let mut labels = labels.enumerate().peekable();
     html! {
@@ -23,7 +23,7 @@ pub fn chips<'a>(labels: impl Iterator<Item = (&'a str, &'a str)>) -> Markup {
     }
 }
 
-/// All of a grouping key: `job="…",db="…"`. Where a label is written from right to left, it moves no
+/// Returns a complete grouping key: `job="…",db="…"`. A label with right-to-left text does not move any
 /// other.
 pub fn whole(key: &GroupingKey) -> Markup {
     html! {

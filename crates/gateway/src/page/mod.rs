@@ -1,4 +1,4 @@
-//! The gateway's page: its groups, to look at, search and delete.
+//! Web page of the gateway: lists, searches and deletes its groups.
 //!
 //! The page works without script; the script adds deletion, copying and ages that keep counting.
 
@@ -24,14 +24,14 @@ use room::Room;
 pub use metricsjob_web::page::{CONTENT_SECURITY_POLICY, ICON};
 pub use search::matches;
 
-/// The page's style sheet, to be served at `{base}/static/page.css`.
+/// Style sheet of the page, to be served at `{base}/static/page.css`.
 pub const STYLE: &str = concat!(
     include_str!("../../../web/src/page/base.css"),
     "\n",
     include_str!("page.css")
 );
 
-/// The page's script, to be served at `{base}/static/page.js`.
+/// Script of the page, to be served at `{base}/static/page.js`.
 pub const SCRIPT: &str = concat!(
     include_str!("../../../web/src/page/base.js"),
     "\n",
@@ -40,32 +40,32 @@ pub const SCRIPT: &str = concat!(
 
 const TITLE: &str = "metricsjob gateway";
 
-/// What the page shows.
+/// Contents of the page.
 pub struct Page<'a> {
-    /// The groups of this page of the list, already filtered and sorted.
+    /// The groups on this page of the list, already filtered and sorted.
     pub groups: &'a [Group],
-    /// How many groups the gateway has.
+    /// Total number of groups in the gateway.
     pub total: usize,
-    /// How many of them match the search, and `only_failed`.
+    /// Number of groups that match the search and `only_failed`.
     pub matching: usize,
-    /// The text searched for (`?search=`), as it came; empty for none.
+    /// The text searched for (`?search=`), as received; empty for none.
     pub search: &'a str,
-    /// Which page of the list this is (`?page=`), from 1.
+    /// Number of this page of the list (`?page=`), from 1.
     pub page_number: usize,
     pub page_count: usize,
     /// True if only groups whose last push failed are shown (`?failed=1`).
     pub only_failed: bool,
     pub now: SystemTime,
-    /// Build, start time, flags and the like, as name and value.
+    /// Build, start time, flags and so on, as names and values.
     pub status: &'a [(&'a str, String)],
-    /// The route prefix before every path: `""`, or `/prefix`.
+    /// The route prefix of every path: `""`, or `/prefix`.
     pub base: &'a str,
-    /// How long after its last push a group is removed.
+    /// Time after its last push at which a group is removed.
     pub ttl: Option<Duration>,
 }
 
 impl Page<'_> {
-    /// The whole HTML document. It is bounded: some megabytes, however much was pushed.
+    /// Renders the whole HTML document. Its size is bounded to a few megabytes, however much was pushed.
     pub fn render(&self) -> String {
         let list = self.list();
         html! {
@@ -138,7 +138,7 @@ impl Page<'_> {
     }
 }
 
-/// The dialog which the script fills and opens.
+/// Returns the dialog that the script fills and opens.
 fn deletion_dialog() -> Markup {
     html! {
         dialog #deletion aria-labelledby="deletion-title" aria-describedby="deletion-text deletion-key" {

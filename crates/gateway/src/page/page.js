@@ -1,4 +1,4 @@
-// What the page does beyond HTML: whole push URLs, copying them, deletion.
+// Script of the gateway's page: completes push URLs, copies them, and deletes groups.
 "use strict";
 
 (() => {
@@ -14,7 +14,7 @@
 
   const said = document.getElementById("said");
 
-  // Browsers give the clipboard to pages from a safe origin only.
+  // Browsers allow access to the clipboard only to pages from a secure origin.
   for (const button of document.querySelectorAll("[data-copy]")) {
     button.hidden = !navigator.clipboard;
   }
@@ -48,7 +48,7 @@
     const key = button.closest(".group").querySelector(".name").cloneNode(true);
     dialog.querySelector("code").replaceChildren(...key.childNodes);
     dialog.showModal();
-    // What cannot be undone must not be one blind key press away.
+    // An irreversible action must not be one blind key press away.
     cancelButton.focus();
   }
 
@@ -65,7 +65,7 @@
     405: "This gateway does not allow deletion (405).",
   };
 
-  // Why the group is still there, or nothing when it is gone.
+  // Deletes a group. Returns why it is still there, or nothing if it is gone.
   async function remove(path) {
     let answer;
     try {
@@ -114,7 +114,7 @@
     if (next) {
       next.querySelector("summary").focus();
     } else {
-      // The next page of the list has moved up, or the list is empty: the server knows.
+      // The next page of the list has moved up, or the list is empty: the server knows which.
       location.reload();
     }
   }

@@ -1,4 +1,4 @@
-//! Numbers, for people, as far as a family's name tells their unit.
+//! Human-readable numbers, if the name of a family tells their unit.
 
 use std::time::SystemTime;
 
@@ -8,10 +8,10 @@ use metricsjob_metrics::text::encode;
 use metricsjob_web::page::quantity::{self, short};
 use metricsjob_web::page::time;
 
-/// Times before this one, in seconds since the epoch, are taken for durations: 1973-03-03.
+/// Times before this one, in seconds since the epoch, are assumed to be durations: 1973-03-03.
 const EARLIEST: f64 = 1e8;
 
-/// The unit of a family's values, as its name tells.
+/// Unit of a family's values, according to its name.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Unit {
     /// Seconds since the epoch.
@@ -20,13 +20,14 @@ enum Unit {
     Bytes,
 }
 
-/// `value` as the text format has it and, if the name of its family tells the unit, readable.
+/// Returns `value` as in the text format and, if the name of its family tells the unit, in a readable form
+/// too.
 pub fn number(family: &str, value: f64, now: SystemTime) -> Markup {
     let mut raw = String::new();
     encode::number(&mut raw, value);
     let readable = match unit(family, value) {
         Some(Unit::Timestamp) => Some(time::exact_and_age(value, now)),
-        // From 1 to 60 seconds it is readable as it is.
+        // From 1 to 60 seconds, the raw number is readable enough.
         Some(Unit::Seconds) if (1.0..60.0).contains(&value.abs()) => None,
         Some(Unit::Seconds) => quantity::duration(value).map(|text| html! { (text) }),
         Some(Unit::Bytes) => bytes(value).map(|text| html! { (text) }),
@@ -44,7 +45,7 @@ fn unit(family: &str, value: f64) -> Option<Unit> {
         if value >= EARLIEST && time::exact(value).is_some() {
             return Some(Unit::Timestamp);
         }
-        // `_time_seconds` is a duration too, such as the processor's; a time stamp of 0 is nothing.
+        // `_time_seconds` can be a duration too, such as processor time; a time stamp of 0 means nothing.
         return name.ends_with("_time_seconds").then_some(Unit::Seconds);
     }
     if name.ends_with("_seconds") {
@@ -53,7 +54,7 @@ fn unit(family: &str, value: f64) -> Option<Unit> {
     name.ends_with("_bytes").then_some(Unit::Bytes)
 }
 
-/// `1.5 MiB`; nothing below 1 KiB.
+/// Formats a number of bytes: `1.5 MiB`. Returns `None` below 1 KiB.
 fn bytes(bytes: f64) -> Option<String> {
     const UNITS: [&str; 6] = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
     let mut size = bytes / 1024.0;

@@ -1,14 +1,14 @@
-//! How much one page may hold.
+//! Size limit of a page.
 
 use maud::Markup;
 
-/// What a page has room for: it counts down as the series of its groups are written.
+/// Remaining size of a page: it counts down as the series of the groups are written.
 pub struct Room {
     bytes: usize,
 }
 
 impl Room {
-    /// Enough for about 20,000 series with a few labels each. Browsers stay quick with that.
+    /// Enough for about 20,000 series with a few labels each, with which browsers remain fast.
     pub fn new() -> Self {
         Room { bytes: 4 << 20 }
     }
@@ -17,7 +17,7 @@ impl Room {
         self.bytes > 0
     }
 
-    /// The same markup, counted.
+    /// Returns `markup` unchanged, after subtracting its size.
     pub fn take(&mut self, markup: Markup) -> Markup {
         self.bytes = self.bytes.saturating_sub(markup.0.len());
         markup

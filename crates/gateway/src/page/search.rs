@@ -1,12 +1,12 @@
-//! Finding groups.
+//! Search for groups.
 
 use std::fmt::Write;
 
 use metricsjob_metrics::Group;
 use metricsjob_web::page::has_words;
 
-/// Returns true if the group has every word of `search`, in any case, within its job, a label's name or
-/// value, `name=value` or `name="value"`, or a family's name. `job` is a label here too.
+/// Returns true if the group contains every word of `search`, ignoring case: in its job, a label name or
+/// value, `name=value`, `name="value"`, or a family name. `job` counts as a label here.
 pub fn matches(group: &Group, search: &str) -> bool {
     let mut text = String::new();
     let mut label = |name: &str, value: &str| {

@@ -1,4 +1,4 @@
-//! The page as a whole.
+//! Tests of the whole page.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -39,7 +39,7 @@ fn key(job: &str, labels: &[(&str, &str)]) -> GroupingKey {
     .unwrap()
 }
 
-/// A group that was pushed three minutes ago.
+/// Returns a group that was pushed three minutes ago.
 fn group(job: &str, labels: &[(&str, &str)], families: Vec<Family>) -> Group {
     Group {
         key: key(job, labels),
@@ -73,7 +73,7 @@ fn assert_has(html: &str, parts: &[&str]) {
     }
 }
 
-/// The text of the page, without tags.
+/// Returns the text of the page, without tags.
 fn text(html: &str) -> String {
     let parts = html
         .split('<')
@@ -81,7 +81,7 @@ fn text(html: &str) -> String {
     parts.collect()
 }
 
-/// Whose label and HELP are `text`.
+/// Returns a family whose label and HELP are `text`.
 fn gauge(text: &str) -> Family {
     let labels: &[(&str, &str)] = &[("own", text)];
     Family {
@@ -120,14 +120,14 @@ fn hostile_text_stays_text() {
             "=\"javascript:",
         ] {
             let expected = match part {
-                // The search has to come back as it was sent.
+                // The search must be returned as it was sent.
                 "\0" | "\u{202e}" => text.matches(part).count(),
                 "=\"javascript:" => usize::from(text.starts_with("javascript:")),
                 _ => 0,
             };
             assert_eq!(html.matches(part).count(), expected, "{part:?} in {html}");
         }
-        // No attribute and no tag came with it, but those of the status and the filter.
+        // The text has added no attributes or tags; only those of the status and the filter are there.
         for tag in [
             "<li",
             "<details",
@@ -172,7 +172,7 @@ fn nothing_runs_but_the_script_file() {
     let groups = [group("j", &[], vec![])];
     let html = page(&groups).render();
     assert_eq!(html.matches("<script").count(), 1);
-    // What only the script can do is not offered without it.
+    // Actions that need the script are hidden without it.
     assert_has(&html, &["<div class=\"actions\" hidden>"]);
     assert_has(&html, &["<script src=\"/static/page.js\" defer></script>"]);
     for inline in [
@@ -281,7 +281,7 @@ fn series_show_their_own_labels() {
             "size_bytes gauge2048 2 KiB",
         ],
     );
-    // In the summary; the grouping key is a text of its own.
+    // Once in the summary; the grouping key is a separate text.
     assert_eq!(
         html.matches("<bdi class=\"chip\" dir=\"ltr\">db=").count(),
         1,

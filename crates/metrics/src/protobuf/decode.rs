@@ -18,15 +18,22 @@ pub enum DecodeError {
     Syntax {
         /// Where the family's message begins.
         at: usize,
+        /// The problem, in words.
         problem: String,
     },
     /// The body can be read, but not be a report: a Pushgateway answers 400 and notes that a push
     /// to the group failed.
     #[error("{problem}")]
-    Inconsistent { problem: String },
+    Inconsistent {
+        /// The problem, in words.
+        problem: String,
+    },
     /// The body has more series, or more families, than [`Limits::max_series`].
     #[error("more than {limit} series")]
-    TooManySeries { limit: usize },
+    TooManySeries {
+        /// The most series that are allowed.
+        limit: usize,
+    },
 }
 
 /// Reads delimited `io.prometheus.client.MetricFamily` messages as the Pushgateway does. Takes

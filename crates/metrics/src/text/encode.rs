@@ -110,12 +110,14 @@ pub fn name(name: &str) -> Cow<'_, str> {
 /// The name of a metric, as its sample lines begin: `name{`, or `{"name",` if it is none of the text
 /// format 0.0.4.
 pub enum Opening<'a> {
+    /// A name of the text format 0.0.4.
     Plain(&'a str),
     /// `{"name`, without the closing quote, which stands behind a suffix.
     Quoted(String),
 }
 
 impl<'a> Opening<'a> {
+    /// Returns the opening of the metric `name`.
     pub fn of(name: &'a str) -> Self {
         if is_metric_name(name) {
             Opening::Plain(name)
@@ -135,6 +137,7 @@ impl<'a> Opening<'a> {
         }
     }
 
+    /// Returns true if the name is one of the text format 0.0.4.
     pub fn is_plain(&self) -> bool {
         matches!(self, Opening::Plain(_))
     }

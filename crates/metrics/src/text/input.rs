@@ -25,7 +25,9 @@ pub enum InputFormat {
 /// The families of a text, and how they differ from it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Input {
+    /// The families that were read.
     pub families: Vec<Family>,
+    /// Remarks on what was read.
     pub remarks: Remarks,
 }
 

@@ -23,7 +23,9 @@ use crate::name::{Names, continues_metric_name, starts_metric_name};
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("line {line}: {problem}")]
 pub struct ParseError {
+    /// The line number.
     pub line: usize,
+    /// The problem, in words.
     pub problem: String,
     /// Set when the text is within the format and beyond [`Limits::max_series`].
     pub has_too_many_series: bool,

@@ -6,10 +6,13 @@ use crate::{Family, Kind};
 /// A family whose samples are lines already, without timestamps.
 #[derive(Debug, Clone)]
 pub struct RenderedFamily {
+    /// The family's name.
     pub name: String,
+    /// The family's TYPE.
     pub kind: Kind,
     /// The HELP text, unescaped; empty when there is none.
     pub help: String,
+    /// The lines of its samples.
     pub lines: String,
 }
 

@@ -1,4 +1,4 @@
-//! What is wanted of clients' certificates.
+//! Requirements for client certificates.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use rustls::{
 use super::error::Problem;
 use super::san;
 
-/// `client_auth_type`, with the names that Go gives to it.
+/// Values of `client_auth_type`, with the names that Go gives to them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ClientAuthPolicy {
     NoClientCert,
@@ -40,7 +40,7 @@ impl ClientAuthPolicy {
             "RequireAndVerifyClientCert",
             ClientAuthPolicy::RequireAndVerifyClientCert,
         ),
-        // An older name that the toolkit still takes.
+        // An older name that the toolkit still accepts.
         ("RequireClientCert", ClientAuthPolicy::RequireAnyClientCert),
     ];
 
@@ -53,8 +53,9 @@ impl ClientAuthPolicy {
     }
 }
 
-/// The verifier for `policy`, which asks for a certificate. `authorities` are for the policies that
-/// verify; `sans` has the names one of which a certificate must have, if one is given at all.
+/// Returns the verifier for `policy`, which must be one that asks for a certificate. `authorities` are used
+/// by the policies that verify; if `sans` is given, a certificate must have one of these names, if the client
+/// sends one at all.
 pub fn verifier(
     policy: ClientAuthPolicy,
     authorities: RootCertStore,
@@ -81,7 +82,7 @@ pub fn verifier(
     })
 }
 
-/// Takes any certificate whose key the client has, from whatever authority.
+/// Accepts any certificate whose key the client holds, regardless of its issuer.
 #[derive(Debug)]
 struct AnyCertificate {
     is_mandatory: bool,
@@ -132,7 +133,7 @@ impl ClientCertVerifier for AnyCertificate {
     }
 }
 
-/// Takes what `verifier` takes, if one of its names is allowed.
+/// Accepts the certificates that `verifier` accepts, if one of their names is allowed.
 #[derive(Debug)]
 struct Named {
     verifier: Arc<dyn ClientCertVerifier>,

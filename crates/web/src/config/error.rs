@@ -1,16 +1,16 @@
-//! Why a web config file cannot be used.
+//! Reasons why a web config file cannot be used.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
 use serde_saphyr::{Location, Spanned};
 
-/// Why a web config file cannot be used. It shows no passwords, hashes or keys.
+/// Reason why a web config file cannot be used. It never shows passwords, hashes or keys.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     #[error("could not read {}: {source} (--web.config.file)", .path.display())]
     Read { path: PathBuf, source: io::Error },
-    /// With line and column, from 1.
+    /// A problem at a line and column, both from 1.
     #[error("{}:{line}:{column}: {problem}", .path.display())]
     At {
         path: PathBuf,
@@ -22,7 +22,7 @@ pub enum ConfigError {
     Somewhere { path: PathBuf, problem: Problem },
 }
 
-/// What is wrong in the file.
+/// A problem in the file.
 #[derive(Debug, thiserror::Error)]
 pub enum Problem {
     #[error("{0}")]
@@ -107,7 +107,7 @@ pub enum Problem {
 }
 
 impl Problem {
-    /// Of what is at `place` in the file `path`.
+    /// Locates the problem at `place` in the file `path`.
     pub fn at(self, path: &Path, place: Location) -> ConfigError {
         let path = path.to_owned();
         if place == Location::UNKNOWN {
@@ -126,10 +126,10 @@ impl Problem {
     }
 }
 
-/// A problem and where it is.
+/// A problem and its location.
 pub type Placed = (Problem, Location);
 
-/// A value that is somewhere in the file.
+/// A value with a location in the file.
 pub trait Somewhere {
     fn place(&self) -> Location;
 

@@ -1,4 +1,4 @@
-//! The keys of a web config file, as they are written.
+//! Keys of a web config file, as they are written.
 
 use std::collections::BTreeMap;
 
@@ -7,10 +7,10 @@ use serde_saphyr::{Location, Spanned, UserMessageFormatter};
 
 use super::error::{Placed, Problem};
 
-/// A text and where it is in the file.
+/// A text and its location in the file.
 pub type Text = Spanned<String>;
 
-/// All of it can be left out. It is not shown by `Debug`, as there are secrets in it.
+/// Contents of the file. All of it is optional. It does not implement `Debug`, because it contains secrets.
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields)]
 pub struct File {
@@ -41,7 +41,7 @@ pub struct TlsSection {
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields)]
 pub struct HttpSection {
-    /// Only HTTP/1.1 is spoken, which any client of HTTP/2 falls back to.
+    /// Ignored: only HTTP/1.1 is served, which every client of HTTP/2 can fall back to.
     #[serde(rename = "http2")]
     pub _http2: Option<bool>,
     pub headers: Option<BTreeMap<String, Text>>,
@@ -54,9 +54,9 @@ pub struct RateLimitSection {
     pub burst: Option<Spanned<u32>>,
 }
 
-/// What `text` says.
+/// Parses the text of a web config file.
 pub fn parse(text: &str) -> Result<File, Placed> {
-    // An empty file is none at all.
+    // An empty file is the same as none.
     match serde_saphyr::from_str::<Option<File>>(text) {
         Ok(file) => Ok(file.unwrap_or_default()),
         Err(error) => {
@@ -71,7 +71,7 @@ pub fn parse(text: &str) -> Result<File, Placed> {
     }
 }
 
-/// The text, unless it is empty, which says nothing as in YAML's `key:`.
+/// Returns the text, unless it is empty, which means unset, as in YAML's `key:`.
 pub fn given(text: &Option<Text>) -> Option<&Text> {
     text.as_ref().filter(|text| !text.value.is_empty())
 }

@@ -1,4 +1,4 @@
-//! The files that a configuration is made of, and whether one has changed.
+//! Files that a configuration consists of, and detection of changes to them.
 
 use std::fs::{self, Metadata};
 use std::io::{self, Read};
@@ -7,13 +7,13 @@ use std::path::{Path, PathBuf};
 
 use metricsjob_system::files;
 
-/// What a file was when it was read: it changes with the file.
+/// Metadata of a file when it was read, which changes whenever the file does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Version {
     file: (u64, u64),
     size: u64,
     modified: (i64, i64),
-    /// Also of its name, owner and mode, and nobody can set it.
+    /// Time of the last change, including changes of name, owner and mode; it cannot be set by anybody.
     changed: (i64, i64),
 }
 
@@ -28,16 +28,16 @@ impl From<Metadata> for Version {
     }
 }
 
-/// The files that were read, as they were before that; `None` is one that is missing.
+/// The files that were read, with their metadata from before reading; `None` for a missing file.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Files(Vec<(PathBuf, Option<Version>)>);
 
 impl Files {
     pub fn read(&mut self, path: &Path) -> io::Result<Vec<u8>> {
-        // Before, so that a change in between is seen as one later.
+        // Taken before reading, so that a change in between is noticed later.
         self.0.push((path.to_owned(), version(path)));
         let mut bytes = Vec::new();
-        // It is read again whenever it changes, which a pipe cannot be.
+        // The file is read again whenever it changes, which is not possible with a pipe.
         files::open_to_read(path)?.read_to_end(&mut bytes)?;
         Ok(bytes)
     }

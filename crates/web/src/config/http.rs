@@ -14,7 +14,7 @@ use crate::gate::Gate;
 use crate::rate_limit::RateLimit;
 use crate::users::{Checker, Users};
 
-/// The headers that can be configured, and their values where those are an enumeration.
+/// The configurable headers, and their allowed values if they are an enumeration.
 const HEADERS: [(&str, HeaderName, &[&str]); 5] = [
     ("Content-Security-Policy", CONTENT_SECURITY_POLICY, &[]),
     ("X-Frame-Options", X_FRAME_OPTIONS, &["deny", "sameorigin"]),
@@ -40,7 +40,7 @@ pub fn gate(file: &File, checker: &Arc<Checker>) -> Result<Gate, Placed> {
         .flat_map(|section| &section.headers)
         .flatten()
     {
-        // A blank one is unset.
+        // An empty value means unset.
         if !value.value.is_empty() {
             let header = header(name, &value.value).map_err(|problem| value.is_wrong(problem))?;
             gate.headers.push(header);
@@ -81,7 +81,7 @@ fn check_user(user: &str, hash: &Text) -> Result<(), Placed> {
         return Err(hash.is_wrong(Problem::User(user.into())));
     }
     match hash.value.parse::<bcrypt::HashParts>() {
-        // bcrypt's own range.
+        // The range of bcrypt itself.
         Ok(parts) if (4..=31).contains(&parts.get_cost()) => Ok(()),
         _ => Err(hash.is_wrong(Problem::Hash(user.into()))),
     }
@@ -94,7 +94,7 @@ fn rate_limit(section: &RateLimitSection) -> Result<Option<RateLimit>, Placed> {
     let duration = duration(&interval.value)
         .ok_or_else(|| interval.is_wrong(Problem::Interval(interval.value.clone())))?;
     match &section.burst {
-        // It is not limited at all.
+        // The rate is unlimited.
         _ if duration.is_zero() => Ok(None),
         Some(burst) if burst.value > 0 => Ok(Some(RateLimit::new(duration, burst.value))),
         Some(burst) => Err(burst.is_wrong(Problem::Burst)),
@@ -102,7 +102,7 @@ fn rate_limit(section: &RateLimitSection) -> Result<Option<RateLimit>, Placed> {
     }
 }
 
-/// As Go reads durations: `1m30s`, `1.5s`, or nanoseconds without a unit. None is negative.
+/// Parses a duration as Go does: `1m30s`, `1.5s`, or nanoseconds without a unit; it cannot be negative.
 fn duration(text: &str) -> Option<Duration> {
     if let Ok(nanos) = text.parse() {
         return Some(Duration::from_nanos(nanos));

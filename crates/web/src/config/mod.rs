@@ -1,12 +1,12 @@
-//! The web config file, in the format of Prometheus' exporter-toolkit, while a server runs.
+//! The web config file, in the format of Prometheus' exporter-toolkit, reloaded while a server is running.
 //!
-//! - `file`: its keys; `error`: what can be wrong with them.
-//! - `http`: headers, users and the rate limit of it.
-//! - `tls`: TLS; `client_auth`: clients' certificates, and `san` the names in one.
-//! - `files`: whether one has changed.
+//! - `file`: its keys; `error`: problems in them.
+//! - `http`: its headers, users and rate limit.
+//! - `tls`: TLS; `client_auth`: client certificates, and `san` the names in one.
+//! - `files`: detection of changes to files.
 //!
-//! The source is `docs/web-configuration.md` and `web/*.go` of exporter-toolkit at v0.17.1. Other than
-//! there, what would be without effect is an error.
+//! The source is `docs/web-configuration.md` and `web/*.go` of exporter-toolkit at v0.17.1. Unlike there,
+//! settings that would have no effect are an error.
 
 mod client_auth;
 mod error;
@@ -31,35 +31,35 @@ pub use error::{ConfigError, Problem};
 use files::Files;
 use metricsjob_system::trust;
 
-/// How often to look whether a file has changed.
+/// Interval between two checks for changed files.
 const LOOKED_EVERY: Duration = Duration::from_secs(1);
 
-/// A web config file and what it says now.
+/// A web config file and its current contents.
 pub struct Config {
     path: PathBuf,
     is_tls: bool,
     checker: Arc<Checker>,
     current: RwLock<Current>,
-    /// The files that the last attempt read, whether it could use them or not.
+    /// The files that the last attempt read, even if it could not use them.
     files: Mutex<Files>,
 }
 
-/// What the file says. Whether there is TLS at all never changes.
+/// Settings currently in force. TLS cannot be switched on or off by a change.
 struct Current {
     tls: Option<ServerTls>,
     gate: Option<Arc<Gate>>,
 }
 
-/// How a handshake goes.
+/// Settings for a TLS handshake.
 #[derive(Clone)]
 pub struct ServerTls {
     pub config: Arc<ServerConfig>,
-    /// True if each client has to show a certificate, which is verified.
+    /// True if each client has to present a certificate, which is verified.
     pub knows_clients: bool,
 }
 
 impl Config {
-    /// Reads the file and all that it names.
+    /// Reads the file and all files that it names.
     pub fn read(path: &Path) -> Result<Self, ConfigError> {
         let checker = Arc::new(Checker::new());
         let mut files = Files::default();
@@ -77,26 +77,26 @@ impl Config {
         self.is_tls
     }
 
-    /// For the next handshake.
+    /// Returns the TLS settings for the next handshake.
     pub fn tls(&self) -> Option<ServerTls> {
         let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
         current.tls.clone()
     }
 
-    /// For the next request.
+    /// Returns the rules for the next request.
     pub fn gate(&self) -> Option<Arc<Gate>> {
         let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
         current.gate.clone()
     }
 
-    /// Looks again and again whether a file has changed, until it is dropped.
+    /// Checks for changed files periodically, until the future is dropped.
     pub async fn watch(self: Arc<Self>) {
         let mut ticks = interval(LOOKED_EVERY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
             let config = Arc::clone(&self);
-            // A file system can take its time. If it panics, the next look may not.
+            // A file system can be slow. After a panic, the next check may succeed.
             let _ = tokio::task::spawn_blocking(move || config.look()).await;
         }
     }

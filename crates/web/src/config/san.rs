@@ -1,9 +1,9 @@
-//! The names in a certificate: its subject alternative names (RFC 5280, 4.2.1.6).
+//! Names in a certificate: its subject alternative names (RFC 5280, 4.2.1.6).
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-/// DNS names, e-mail addresses, IP addresses and URIs in the certificate, as text. One that is not
-/// well-formed has none.
+/// Returns the DNS names, e-mail addresses, IP addresses and URIs in the certificate as text. A malformed
+/// certificate has none.
 pub fn names(certificate: &[u8]) -> Vec<String> {
     alternative_names(certificate).unwrap_or_default()
 }
@@ -12,10 +12,10 @@ const SEQUENCE: u8 = 0x30;
 const OBJECT_IDENTIFIER: u8 = 0x06;
 const OCTET_STRING: u8 = 0x04;
 const BOOLEAN: u8 = 0x01;
-/// `[3]` of a TBSCertificate.
+/// Tag `[3]` of a TBSCertificate.
 const EXTENSIONS: u8 = 0xa3;
 
-/// 2.5.29.17.
+/// Object identifier 2.5.29.17.
 const SUBJECT_ALT_NAME: [u8; 3] = [0x55, 0x1d, 0x11];
 
 fn alternative_names(certificate: &[u8]) -> Option<Vec<String>> {
@@ -29,7 +29,7 @@ fn alternative_names(certificate: &[u8]) -> Option<Vec<String>> {
         }
         let (tag, mut value) = extension.next()?;
         if tag == BOOLEAN {
-            // Whether it is critical.
+            // The value before this one was the `critical` flag.
             value = extension.expect(OCTET_STRING)?;
         }
         let names = Der(Der(value).expect(SEQUENCE)?);
@@ -52,11 +52,11 @@ fn as_text(tag: u8, name: &[u8]) -> Option<String> {
     }
 }
 
-/// Values of DER, one after the other (X.690, 8.1): tag, length, content.
+/// A sequence of DER values (X.690, 8.1): tag, length, content.
 struct Der<'a>(&'a [u8]);
 
 impl<'a> Der<'a> {
-    /// The content of the next value, which has this tag.
+    /// Returns the content of the next value, if it has this tag.
     fn expect(&mut self, tag: u8) -> Option<&'a [u8]> {
         self.next()
             .filter(|(found, _)| *found == tag)
@@ -71,7 +71,7 @@ impl<'a> Iterator for Der<'a> {
         let (&[tag, first], rest) = self.0.split_first_chunk()?;
         let (length, rest) = match first {
             0..=0x7f => (first.into(), rest),
-            // The length itself takes so many bytes; no certificate needs more than three.
+            // The length itself takes this many bytes; no certificate needs more than three.
             0x81..=0x83 => {
                 let (bytes, rest) = rest.split_at_checked((first & 0x7f).into())?;
                 let length = bytes
@@ -118,7 +118,7 @@ mod tests {
                 "2001:db8::1"
             ]
         );
-        // Wherever it is cut off, or a byte is another one.
+        // For every truncation and every changed byte.
         for end in 0..der.len() {
             names(&der[..end]);
             let mut other = der.clone();

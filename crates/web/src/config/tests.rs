@@ -1,4 +1,4 @@
-//! What is said of files that cannot be used.
+//! Error messages for unusable files.
 
 use super::*;
 use rcgen::{CertificateParams, KeyPair};
@@ -7,7 +7,7 @@ use tempfile::TempDir;
 struct Dir(TempDir);
 
 impl Dir {
-    /// With certificates and keys of `one` and `other` in it.
+    /// Makes a directory with the certificates and keys of `one` and `other`.
     fn new() -> Self {
         let dir = Dir(tempfile::tempdir().unwrap());
         for name in ["one", "other"] {
@@ -92,7 +92,7 @@ rate_limit:
     assert_eq!(config.gate().unwrap().headers.len(), 5);
     let tls = config.tls().unwrap().config;
     assert!(!tls.ignore_client_order);
-    // The three of TLS 1.3, and the one.
+    // The three of TLS 1.3, and the configured one.
     assert_eq!(tls.crypto_provider().cipher_suites.len(), 4);
     let inline = |key: &str, file: &str| {
         let text = std::fs::read_to_string(dir.0.path().join(file)).unwrap();

@@ -1,4 +1,4 @@
-//! TLS of a web config file.
+//! TLS settings of a web config file.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -17,7 +17,8 @@ use super::error::{Placed, Problem, Somewhere};
 use super::file::{Text, TlsSection, given};
 use super::files::Files;
 
-/// What the section says; `None` if it says nothing. Paths in it are relative to `dir`.
+/// Returns the TLS configuration of the section, or `None` if nothing in it is set. Its paths are relative to
+/// `dir`.
 pub fn server_config(
     spanned: &Spanned<TlsSection>,
     dir: &Path,
@@ -78,16 +79,16 @@ fn says_nothing(section: &TlsSection) -> bool {
         && section.prefer_server_cipher_suites.is_none()
 }
 
-/// PEM of the file itself or of another one.
+/// PEM text from the config file itself or from another file.
 struct Pem<'a> {
-    /// For messages.
+    /// Name for messages.
     name: String,
     place: &'a Text,
     bytes: Vec<u8>,
 }
 
 impl<'a> Pem<'a> {
-    /// What `key` or `key_file` gives.
+    /// Reads the value of `key`, or the file named by `key_file`.
     fn read(
         key: &'static str,
         text: &'a Option<Text>,
@@ -158,7 +159,7 @@ impl<'a> Pem<'a> {
     }
 }
 
-/// The value that `text` names among `known`.
+/// Returns the value that `text` names among `known`.
 fn named<T: Copy>(key: &'static str, text: &Text, known: &[(&str, T)]) -> Result<T, Placed> {
     let found = known.iter().find(|(name, _)| *name == text.value);
     found.map(|(_, value)| *value).ok_or_else(|| {
@@ -189,7 +190,7 @@ fn client_auth(
             (None, None) => Ok(server::WebPkiClientVerifier::no_client_auth()),
         };
     }
-    // There is a text, or it would be the former one.
+    // The type is given here: without it the policy is `NoClientCert`, which has returned above.
     let wrong = |problem| match given_policy {
         Some(text) => text.is_wrong(problem),
         None => (problem, serde_saphyr::Location::UNKNOWN),
@@ -209,7 +210,7 @@ fn client_auth(
     verifier(policy, authorities, sans, provider).map_err(wrong)
 }
 
-/// Go's names for the versions, the oldest first, and ours where there is one.
+/// Go's names for the versions, oldest first, with ours if it is supported.
 const VERSIONS: [(&str, Option<&SupportedProtocolVersion>); 4] = [
     ("TLS10", None),
     ("TLS11", None),
@@ -248,7 +249,7 @@ fn versions(section: &TlsSection) -> Result<Vec<&'static SupportedProtocolVersio
     }
 }
 
-/// Go's names for the cipher suites of TLS 1.2 that it gives as secure, and ours where there is one.
+/// Go's names for the cipher suites of TLS 1.2 that it lists as secure, with ours if it is supported.
 const CIPHER_SUITES: [(&str, Option<SupportedCipherSuite>); 13] = [
     (
         "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384",
@@ -292,7 +293,7 @@ const CIPHER_SUITES: [(&str, Option<SupportedCipherSuite>); 13] = [
     ("TLS_ECDHE_RSA_WITH_AES_256_CBC_SHA", None),
 ];
 
-/// As with Go, the list is for TLS 1.2 only: those of TLS 1.3 are always on.
+/// As in Go, the list applies only to TLS 1.2: the cipher suites of TLS 1.3 are always enabled.
 fn cipher_suites(section: &TlsSection) -> Result<Vec<SupportedCipherSuite>, Placed> {
     let list = section.cipher_suites.as_ref();
     let Some(list) = list.filter(|list| !list.value.is_empty()) else {

@@ -11,7 +11,7 @@ use super::exchange::{Exchange, ExchangeProgress};
 
 type Polled = Poll<Option<Result<Frame<Bytes>, axum::Error>>>;
 
-/// How many bytes are in it.
+/// Returns the number of bytes in a frame.
 fn size(polled: &Polled) -> usize {
     match polled {
         Poll::Ready(Some(Ok(frame))) => frame.data_ref().map_or(0, Bytes::len),
@@ -19,7 +19,7 @@ fn size(polled: &Polled) -> usize {
     }
 }
 
-/// A request's body.
+/// A request body.
 pub struct ReceivedBody {
     body: Body,
     progress: Arc<ExchangeProgress>,
@@ -50,7 +50,7 @@ impl HttpBody for ReceivedBody {
     }
 }
 
-/// An answer's body, with which the exchange ends.
+/// A response body. The exchange ends with it.
 pub struct SentBody {
     body: Body,
     exchange: Exchange,

@@ -1,4 +1,4 @@
-//! One request with its answer.
+//! One request and its response.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, AtomicU64, AtomicUsize, Ordering::Relaxed};
@@ -15,13 +15,13 @@ use super::body::{ReceivedBody, SentBody};
 use super::series::{Endpoint, METHODS, method};
 use super::{HttpMetrics, OTHER};
 
-/// What is counted of a client that goes away before it is answered: the status that nginx has for it.
+/// Status counted for a client that disconnects before the response, which is the one that nginx uses.
 const GONE: u16 = 499;
 
-/// No endpoint has been named yet.
+/// Marks an exchange whose endpoint has not been named yet.
 const UNNAMED: usize = usize::MAX;
 
-/// From the request's head to the last byte of the answer.
+/// Progress of an exchange, from the request head to the last byte of the response.
 pub struct ExchangeProgress {
     metrics: Arc<HttpMetrics>,
     start: Instant,
@@ -30,7 +30,7 @@ pub struct ExchangeProgress {
     status: AtomicU16,
     received: AtomicU64,
     sent: AtomicU64,
-    /// What only the debug log shows.
+    /// Details for the debug log only.
     logged: Option<Box<Logged>>,
 }
 
@@ -39,20 +39,20 @@ struct Logged {
     client: Option<Client>,
 }
 
-/// The address of whoever sent a request, among its extensions if the debug log is on. There is none on a
-/// local socket.
+/// Address of the client, kept in a request's extensions if the debug log is on. It is missing on a local
+/// socket.
 #[derive(Clone)]
 pub struct Client(pub Arc<str>);
 
-/// Says by what `template` the request with these extensions is answered, where no [`MatchedPath`] says it:
-/// one of a few dozens, and never the path itself.
+/// Names the route `template` of the request with these extensions, for requests that no [`MatchedPath`]
+/// covers. It must be one of a few dozen templates, and never the path itself.
 pub fn name_endpoint(extensions: &Extensions, template: &str) {
     if let Some(Unnamed(progress)) = extensions.get() {
         progress.name(template);
     }
 }
 
-/// Among the extensions of a request whose endpoint is not known yet.
+/// Kept in the extensions of a request whose endpoint is not known yet.
 #[derive(Clone)]
 struct Unnamed(Arc<ExchangeProgress>);
 
@@ -71,12 +71,13 @@ impl ExchangeProgress {
     }
 }
 
-/// Whoever answers a request has it. The exchange is over when it is dropped.
+/// Handle on an exchange for the code that responds to its request. The exchange is over when this is
+/// dropped.
 pub struct Exchange(Arc<ExchangeProgress>);
 
 impl Exchange {
-    /// A request that came at `start`. It is given back with what counts its bytes and takes its endpoint's
-    /// name.
+    /// Begins the exchange for a request that arrived at `start`. The returned request counts the bytes of
+    /// its body and lets its endpoint be named.
     pub fn begin(
         metrics: Arc<HttpMetrics>,
         start: Instant,
@@ -110,7 +111,7 @@ impl Exchange {
         (Exchange(progress), request)
     }
 
-    /// Goes on until the answer's body is sent or dropped.
+    /// Continues the exchange until the body of the response has been sent or dropped.
     pub fn answer(self, response: Response) -> Response {
         self.0.status.store(response.status().as_u16(), Relaxed);
         response.map(|body| Body::new(SentBody::new(body, self)))

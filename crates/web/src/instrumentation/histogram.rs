@@ -1,14 +1,14 @@
-//! A histogram that many threads add to.
+//! A histogram that many threads can add to.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use metricsjob_metrics::{Bucket, Count, Value};
 
-/// Of whole numbers, so that each addition is one of the processor's.
+/// A histogram of whole numbers, so that each addition is one instruction of the processor.
 pub struct Histogram<const N: usize> {
-    /// Ascending, in the same unit as what is observed.
+    /// Upper bounds, ascending, in the unit of the observed values.
     bounds: &'static [u64; N],
-    /// How many were up to each bound and above the one before.
+    /// Number of values up to each bound and above the previous one.
     counts: [AtomicU64; N],
     above: AtomicU64,
     sum: AtomicU64,
@@ -31,7 +31,7 @@ impl<const N: usize> Histogram<N> {
         self.sum.fetch_add(value, Relaxed);
     }
 
-    /// As it is now, with everything divided by `unit`.
+    /// Returns the current histogram, with bounds and sum divided by `unit`.
     pub fn value(&self, unit: f64) -> Value {
         let bounds = self.bounds.iter().map(|bound| *bound as f64 / unit);
         let counts = self.counts.iter().map(|count| count.load(Relaxed));

@@ -1,4 +1,4 @@
-//! The way of a request through what counts it.
+//! Layer that counts the requests of a service.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -72,7 +72,7 @@ fn internal_error() -> Response {
     (StatusCode::INTERNAL_SERVER_ERROR, "an internal error\n").into_response()
 }
 
-/// An answer that will come. It is a 500 if the service panics.
+/// Future of a response. It becomes a 500 if the service panics.
 pub struct Answer<F> {
     /// `None` after a panic.
     answer: Option<F>,

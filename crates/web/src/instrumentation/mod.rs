@@ -1,14 +1,14 @@
-//! What the requests of a server are counted by.
+//! Metrics of the requests of a server.
 //!
-//! [`HttpMetrics`] counts them, [`HttpMetrics::layer`] brings them to it, and [`HttpMetrics::families`] gives
-//! what to expose. None of it takes a lock: a request costs some additions to numbers that are there already.
+//! [`HttpMetrics`] counts the requests, [`HttpMetrics::layer`] passes them to it, and
+//! [`HttpMetrics::families`] returns the metrics to expose. None of it takes a lock: a request costs a few
+//! additions to existing counters.
 //!
-//! All label values are bounded, whatever clients send: the endpoint is the template of a route, which
-//! axum's router has or [`name_endpoint`] gives; methods and endpoints that are none of ours are
-//! [`OTHER`].
+//! All label values are bounded, whatever clients send: the endpoint is the template of a route, from axum's
+//! router or from [`name_endpoint`]; unknown methods and endpoints are [`OTHER`].
 //!
-//! - `layer`: the way through it; `exchange`: one request with its answer; `body`: what counts their bytes.
-//! - `series`: the numbers of an endpoint; `histogram` and `slots`: what they are held in.
+//! - `layer`: passes requests through; `exchange`: one request and its response; `body`: counts their bytes.
+//! - `series`: the counters of an endpoint; `histogram` and `slots`: the types that hold them.
 
 mod body;
 mod exchange;
@@ -30,10 +30,10 @@ use metricsjob_metrics::{Family, Kind, Labels, Value};
 use series::{Endpoint, METHODS, Series};
 use slots::Slots;
 
-/// The label value for whatever has none of its own.
+/// Label value for unknown methods and endpoints.
 pub const OTHER: &str = "other";
 
-/// How many endpoints are told apart: several times what any server of ours has.
+/// Maximum number of distinct endpoints, which is several times what any of our servers has.
 const ENDPOINTS: usize = 64;
 
 /// Counts the requests of a server.
@@ -46,7 +46,7 @@ pub struct HttpMetrics {
 }
 
 impl HttpMetrics {
-    /// `service` is the server's name, as `errors_total` has it.
+    /// `service` is the name of the server, as shown by `errors_total`.
     pub fn new(service: &'static str) -> Arc<HttpMetrics> {
         Arc::new(HttpMetrics {
             service,
@@ -57,19 +57,19 @@ impl HttpMetrics {
         })
     }
 
-    /// What a router is wrapped in, by [`axum::Router::layer`] so that its routes are known.
+    /// Returns the layer to wrap a router in, by [`axum::Router::layer`] so that its routes are known.
     /// [`Server`](crate::Server) does that.
     pub fn layer(self: &Arc<Self>) -> HttpLayer {
         HttpLayer::new(Arc::clone(self))
     }
 
-    /// Which of the endpoints it is.
+    /// Returns the index of the endpoint with this template.
     fn endpoint(&self, template: &str) -> usize {
         self.endpoints
             .place(|endpoint| endpoint.is(template), || Endpoint::new(template))
     }
 
-    /// Counts an answer with the status `status`.
+    /// Counts a response with an error status.
     fn count_error(&self, status: StatusCode) {
         if status.is_client_error() {
             self.client_errors.fetch_add(1, Relaxed);
@@ -78,7 +78,8 @@ impl HttpMetrics {
         }
     }
 
-    /// All of them, now. Each number by itself is right; two of them may be of different moments.
+    /// Returns all current metrics. Each number is exact by itself, but two of them may be of different
+    /// moments.
     pub fn families(&self) -> Vec<Family> {
         let all = || {
             let all = self.endpoints.iter().flat_map(Endpoint::series);

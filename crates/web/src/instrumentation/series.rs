@@ -1,4 +1,4 @@
-//! The numbers of an endpoint.
+//! Counters of an endpoint.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -10,19 +10,19 @@ use super::histogram::Histogram;
 use super::slots::Slots;
 use metricsjob_metrics::Value;
 
-/// Those of RFC 9110 and RFC 5789, and one for all others.
+/// The methods of RFC 9110 and RFC 5789, and one label for all others.
 pub const METHODS: [&str; 10] = [
     "GET", "PUT", "POST", "DELETE", "HEAD", "OPTIONS", "PATCH", "CONNECT", "TRACE", OTHER,
 ];
 
-/// The place in [`METHODS`].
+/// Returns the index of the method in [`METHODS`].
 pub fn method(method: &Method) -> usize {
     let known = METHODS.iter().position(|known| *known == method.as_str());
-    // `other` could be a method's name too.
+    // A method could itself be called `other`.
     known.unwrap_or(METHODS.len() - 1)
 }
 
-/// In nanoseconds: from 100 µs, as what is in memory is answered in less, to 10 s.
+/// Bucket bounds in nanoseconds: from 100 µs, which is more than a response from memory takes, to 10 s.
 const DURATIONS: [u64; 16] = [
     100_000,
     250_000,
@@ -44,7 +44,7 @@ const DURATIONS: [u64; 16] = [
 
 const NANOSECONDS: f64 = 1e9;
 
-/// In bytes: from a small push to more than a large scrape.
+/// Bucket bounds in bytes: from a small push to more than a large scrape.
 const SIZES: [u64; 8] = [
     256,
     1 << 10,
@@ -56,10 +56,10 @@ const SIZES: [u64; 8] = [
     16 << 20,
 ];
 
-/// How many status codes are told apart: more than any endpoint has.
+/// Maximum number of distinct status codes, which is more than any endpoint has.
 const STATUSES: usize = 24;
 
-/// A template and what was counted of each method.
+/// A route template, and the counters of each method.
 pub struct Endpoint {
     template: Box<str>,
     methods: [OnceLock<Box<Series>>; METHODS.len()],
@@ -81,21 +81,21 @@ impl Endpoint {
         &self.template
     }
 
-    /// That of a method, by its place in [`METHODS`].
+    /// Returns the counters of a method, given its index in [`METHODS`].
     pub fn of_method(&self, method: usize) -> &Series {
         self.methods[method].get_or_init(|| Box::new(Series::new()))
     }
 
-    /// With the template, and the method's place in [`METHODS`].
+    /// Returns the counters, each with the template and the index of its method in [`METHODS`].
     pub fn series(&self) -> impl Iterator<Item = (&str, usize, &Series)> {
         let methods = self.methods.iter().enumerate();
         methods.filter_map(|(method, series)| Some((&*self.template, method, &**series.get()?)))
     }
 }
 
-/// What is counted of a method of an endpoint.
+/// Counters of one method of an endpoint.
 pub struct Series {
-    /// Each status, 0 for all others, and how often it was.
+    /// Each status (0 for all others) and its number of responses.
     statuses: Slots<(u16, AtomicU64), STATUSES>,
     durations: Histogram<{ DURATIONS.len() }>,
     request_sizes: Histogram<{ SIZES.len() }>,
@@ -112,7 +112,7 @@ impl Series {
         }
     }
 
-    /// Counts an answer: how many nanoseconds it took, and how many bytes came and went.
+    /// Counts a response, with its duration in nanoseconds and the bytes received and sent.
     pub fn count(&self, status: StatusCode, nanoseconds: u64, request: u64, response: u64) {
         let status = status.as_u16();
         let make = |status| (status, AtomicU64::new(0));
@@ -126,7 +126,7 @@ impl Series {
         self.response_sizes.observe(response);
     }
 
-    /// Each status and how often it was.
+    /// Returns each status and its number of responses.
     pub fn statuses(&self) -> impl Iterator<Item = (String, u64)> {
         self.statuses.iter().map(|(status, count)| {
             let status = match status {
@@ -137,17 +137,17 @@ impl Series {
         })
     }
 
-    /// In seconds.
+    /// Returns the histogram of durations, in seconds.
     pub fn durations(&self) -> Value {
         self.durations.value(NANOSECONDS)
     }
 
-    /// In bytes.
+    /// Returns the histogram of request sizes, in bytes.
     pub fn request_sizes(&self) -> Value {
         self.request_sizes.value(1.0)
     }
 
-    /// In bytes.
+    /// Returns the histogram of response sizes, in bytes.
     pub fn response_sizes(&self) -> Value {
         self.response_sizes.value(1.0)
     }

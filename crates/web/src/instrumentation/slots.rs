@@ -2,7 +2,7 @@
 
 use std::sync::OnceLock;
 
-/// At most `N` entries, and one for all others. Looking for one takes longer the later it is.
+/// Up to `N` entries, and a common one for all others. A lookup takes longer for later entries.
 pub struct Slots<T, const N: usize> {
     slots: [OnceLock<T>; N],
     rest: OnceLock<T>,
@@ -16,15 +16,15 @@ impl<T, const N: usize> Slots<T, N> {
         }
     }
 
-    /// The place of the entry that `is_it`, which is made if there is none; that of [`Self::rest`] if there
-    /// is no place for it.
+    /// Returns the index of the entry that `is_it`; `make` adds one if there is none. If the list is full,
+    /// returns that of [`Self::rest`].
     pub fn place(&self, is_it: impl Fn(&T) -> bool, make: impl Fn() -> T) -> usize {
-        // Another thread may be making one in the same place: then both see which of them it became.
+        // If another thread adds an entry to the same slot, both check which of the two it became.
         let place = |slot: &OnceLock<T>| is_it(slot.get_or_init(&make));
         self.slots.iter().position(place).unwrap_or(N)
     }
 
-    /// The entry in a place; the one for all others is made by `rest`.
+    /// Returns the entry at an index; `rest` makes the one for all others.
     pub fn get(&self, place: usize, rest: impl Fn() -> T) -> &T {
         match self.slots.get(place).and_then(OnceLock::get) {
             Some(found) => found,

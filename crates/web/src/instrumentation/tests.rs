@@ -45,7 +45,7 @@ impl Server {
         async { answer.await.unwrap().into_body() }
     }
 
-    /// The size of the answer's body.
+    /// Sends a request and returns the size of the response body.
     async fn request(&mut self, method: &str, path: &str, body: &'static str) -> usize {
         let body = self.call(method, path, body).await;
         body.collect().await.unwrap().to_bytes().len()
@@ -71,7 +71,7 @@ async fn endpoints_and_methods() {
         server.request("GET", &format!("/{id}"), "").await;
         server.request("BREW", &format!("/named/{id}"), "").await;
     }
-    // Of a router's own refusals the endpoint is known too.
+    // The endpoint is known for a router's own refusals, too.
     server.request("PUT", "/users/1", "").await;
     server
         .shows(r#"http_requests_total{endpoint="/users/{id}",method="GET",status_code="200"} 100"#);
@@ -101,9 +101,9 @@ async fn sizes() {
     let mut server = Server::start();
     assert_eq!(server.request("POST", "/echo", "12345").await, 5);
     assert_eq!(server.request("GET", "/users/1", "").await, 5);
-    // Its head says 5, and nothing is sent.
+    // Its head says 5, but no body is sent.
     assert_eq!(server.request("HEAD", "/users/1", "").await, 0);
-    // What nobody reads.
+    // This body is never read.
     assert_eq!(server.request("GET", "/users/1", "unread").await, 5);
     server.shows(r#"http_request_size_bytes_sum{endpoint="/echo",method="POST"} 5"#);
     server.shows(r#"http_response_size_bytes_sum{endpoint="/echo",method="POST"} 5"#);

@@ -1,11 +1,11 @@
-//! What this was built from.
+//! Build information.
 
 use metricsjob_metrics::{Family, Kind, Labels, Value};
 
-/// The git commit, `unknown` if it was not built from a checkout; see `build.rs`.
+/// Git commit of this build, `unknown` if it was not built from a checkout; see `build.rs`.
 pub const REVISION: &str = env!("METRICSJOB_REVISION");
 
-/// The compiler's version, such as `1.95.0`.
+/// Version of the compiler, such as `1.95.0`.
 pub const RUST_VERSION: &str = env!("METRICSJOB_RUSTVERSION");
 
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");

@@ -1,12 +1,12 @@
-//! What a server says of itself and of its machine, read whenever it is scraped.
+//! Metrics of a server process and its machine, read on every scrape.
 //!
-//! It may use [`metricsjob_metrics`] only. Most of it is in files below `/proc` (proc(5)), which
-//! [`procfs`] reads; what cannot be read there is left out, as a scrape is worth more than one of its
+//! It may use [`metricsjob_metrics`] only. Most of it is in files below `/proc` (proc(5)), which [`procfs`]
+//! reads; anything that cannot be read there is left out, because a scrape matters more than one of its
 //! families.
 //!
-//! - `process`: this process, as Prometheus' client libraries name it; `runtime`: that of `tokio` in it;
-//!   `build`: what it was built from.
-//! - `system`: the machine, or what a container sees of it.
+//! - `process`: this process, with the names of Prometheus' client libraries; `runtime`: its `tokio` runtime;
+//!   `build`: build information.
+//! - `system`: the machine, or as much of it as a container sees.
 
 pub mod build;
 mod process;
@@ -20,7 +20,7 @@ use tokio::runtime::Handle;
 use metricsjob_metrics::Family;
 use system::System;
 
-/// What does not change, and what was read before where that matters.
+/// Collects the metrics of this process. Holds the constant ones, and earlier readings where they matter.
 pub struct ProcessCollector {
     start_time: SystemTime,
     start: Instant,
@@ -29,7 +29,7 @@ pub struct ProcessCollector {
 }
 
 impl ProcessCollector {
-    /// For a process that started at `start_time` and serves in `runtime`.
+    /// Returns the collector for a process that started at `start_time` and serves in `runtime`.
     pub fn new(start_time: SystemTime, runtime: Handle) -> Self {
         ProcessCollector {
             start_time,
@@ -39,7 +39,7 @@ impl ProcessCollector {
         }
     }
 
-    /// All of it, now. It blocks: some ten files are read.
+    /// Returns all current metrics. It blocks, because it reads about ten files.
     pub fn families(&self) -> Vec<Family> {
         let mut families = process::families(self.start_time);
         families.push(Family::gauge(
@@ -59,7 +59,7 @@ mod tests {
     use super::*;
     use metricsjob_metrics::{Kind, Value, text};
 
-    /// The families, each with its first number.
+    /// Returns the families, each with its first value.
     fn observed(observer: &ProcessCollector) -> Vec<(String, Kind, f64)> {
         let families = observer.families();
         let exposed = text::parse(text::encode(&families).as_bytes()).unwrap();
@@ -76,7 +76,7 @@ mod tests {
         let observer = ProcessCollector::new(SystemTime::now(), Handle::current());
         let observed = observed(&observer);
         let mut names: Vec<&str> = observed.iter().map(|(name, ..)| name.as_str()).collect();
-        // Where the tests run there may be no file system on a disk.
+        // There may be no disk file system where the tests run.
         names.retain(|name| !name.starts_with("system_disk_"));
         assert_eq!(
             names,

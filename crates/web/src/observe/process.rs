@@ -1,4 +1,4 @@
-//! This process, as Prometheus' client libraries name it.
+//! Metrics of this process, with the names of Prometheus' client libraries.
 
 use std::fs;
 use std::time::SystemTime;
@@ -66,11 +66,12 @@ pub fn families(start_time: SystemTime) -> Vec<Family> {
     families
 }
 
-/// `procfs` has it for another process, whose directory it has open itself meanwhile.
+/// Returns the number of open files. `procfs` would count as for another process, including the directory
+/// that it has open itself meanwhile.
 fn open_files() -> Option<u64> {
     const DIR: &str = "/proc/self/fd";
-    // From Linux 6.2 on the directory's size is their number: one for each connection, which would take
-    // long to list.
+    // Since Linux 6.2, the size of the directory is the number of its files. Listing it would take long, as
+    // it has one for each connection.
     match fs::metadata(DIR).ok()?.len() {
         // One of them is this directory.
         0 => Some((fs::read_dir(DIR).ok()?.count() as u64).saturating_sub(1)),

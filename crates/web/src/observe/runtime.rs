@@ -1,10 +1,10 @@
-//! The runtime that serves.
+//! Metrics of the runtime that serves requests.
 
 use tokio::runtime::Handle;
 
 use metricsjob_metrics::Family;
 
-/// What tokio tells without `--cfg tokio_unstable`.
+/// Returns the metrics that tokio provides without `--cfg tokio_unstable`.
 pub fn families(runtime: &Handle) -> [Family; 2] {
     let metrics = runtime.metrics();
     [

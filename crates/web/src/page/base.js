@@ -1,4 +1,4 @@
-// What the scripts of our pages share; it stands before each of them. Ages keep counting by it.
+// Common script of our pages, placed before each page's own. It keeps ages counting.
 "use strict";
 
 const base = (() => {
@@ -10,7 +10,7 @@ const base = (() => {
     [1, "second"],
   ];
 
-  // The same as `words` in time.rs.
+  // Must do the same as `words` in time.rs.
   function words(age) {
     const length = Math.abs(age);
     if (length < 1) {
@@ -22,12 +22,12 @@ const base = (() => {
     return age < 0 ? `in ${text}` : `${text} ago`;
   }
 
-  // What is due stays so, as `due` in time.rs has it.
+  // Time left until something is due, in the form of `due` in time.rs: it stays "now" from then on.
   function due(age) {
     return age > -1 ? "now" : words(age);
   }
 
-  // Ages count from the server's clock: the browser's may be wrong.
+  // Ages are relative to the server's clock, because the browser's may be wrong.
   let servedAt = NaN;
   let readAt = 0;
   let times = [];
@@ -56,7 +56,8 @@ const base = (() => {
     }));
   }
 
-  // The server cannot know under which name it is reached. Relative to a URL with credentials, fetch refuses.
+  // The server cannot know the name that it is reached by. fetch refuses paths relative to a URL with
+  // credentials.
   function whole(path) {
     return location.origin + path;
   }

@@ -1,4 +1,4 @@
-//! Which entries are listed, and the other pages of the list.
+//! List of a page: the entries shown, and links to the other pages of the list.
 
 use std::collections::BTreeSet;
 
@@ -7,21 +7,21 @@ use url::form_urlencoded;
 
 use super::text::cut;
 
-/// Which part of a list a page shows.
+/// The part of a list that a page shows.
 pub struct List<'a> {
-    /// What is in it: `groups`.
+    /// Name of the entries: `groups`.
     pub entries: &'a str,
-    /// What those have done that [`only_failed`](Self::only_failed) keeps: `had their last push fail`.
+    /// Predicate for the entries that [`only_failed`](Self::only_failed) keeps: `had their last push fail`.
     pub failed: &'a str,
-    /// Where one can search: `Job, label or metric`.
+    /// Placeholder of the search field: `Job, label or metric`.
     pub searched: &'a str,
-    /// How many there are, whatever the search.
+    /// Total number of entries, regardless of the search.
     pub total: usize,
-    /// How many of them match the search, and `only_failed`.
+    /// Number of entries that match the search and `only_failed`.
     pub matching: usize,
-    /// The text searched for, as it came.
+    /// The text searched for, as received.
     pub search: &'a str,
-    /// Which page of the list this is, from 1.
+    /// Number of this page of the list, from 1.
     pub page_number: usize,
     pub page_count: usize,
     pub only_failed: bool,
@@ -45,7 +45,7 @@ impl List<'_> {
         }
     }
 
-    /// How many entries are listed, if not all.
+    /// Returns how many entries are listed, if not all are.
     pub fn heading(&self) -> Markup {
         html! {
             @if self.is_filtered() && self.matching > 0 {
@@ -58,7 +58,7 @@ impl List<'_> {
         }
     }
 
-    /// Links to other pages of the list, which keep the search.
+    /// Returns links to the other pages of the list, which keep the search.
     pub fn pages(&self) -> Markup {
         let last = self.page_count;
         if last <= 1 {
@@ -93,7 +93,7 @@ impl List<'_> {
         }
     }
 
-    /// What stands there instead of entries: `none`, where there are none at all.
+    /// Returns the text for a page without entries: `none` if the whole list is empty.
     pub fn nothing(&self, none: Markup) -> Markup {
         html! {
             div .nothing {
@@ -114,7 +114,7 @@ impl List<'_> {
         self.only_failed || !self.search.trim().is_empty()
     }
 
-    /// What the listed entries do, after their number.
+    /// Returns a predicate for the listed entries, to follow their number.
     fn filter(&self) -> Markup {
         let search = self.search.trim();
         html! {

@@ -1,12 +1,12 @@
-//! What our pages share: their looks, what can be searched and turned over, text and times.
+//! Common parts of our pages: the look, search and paging, text and times.
 //!
-//! A page is a pure function of data, and works without script. What it shows is text from anybody:
-//! it is escaped, its invisible characters are shown, and what is long is cut.
+//! A page is a pure function of data, and works without script. It shows text from untrusted sources: that is
+//! escaped, its invisible characters are made visible, and long text is cut.
 //!
-//! - [`head`], [`header`], [`status`]: what stands around the list.
-//! - [`List`], [`Query`], [`has_words`]: which part of the list is shown.
-//! - [`text`], [`time`], [`quantity`]: what is in it.
-//! - `base.css` and `base.js`, which each page's own files follow.
+//! - [`head`], [`header`], [`status`]: the frame around the list.
+//! - [`List`], [`Query`], [`has_words`]: the part of the list that is shown.
+//! - [`text`], [`time`], [`quantity`]: its contents.
+//! - `base.css` and `base.js`, to which each page adds files of its own.
 
 mod list;
 pub mod quantity;
@@ -20,16 +20,16 @@ pub use list::List;
 pub use query::{Query, has_words};
 use text::visible;
 
-/// The icon of the pages, an SVG image.
+/// Icon of the pages, an SVG image.
 pub const ICON: &str = include_str!("icon.svg");
 
-/// The `Content-Security-Policy` to serve a page with: nothing but its style sheet, its script and its
-/// icon is loaded, and no script that got into the page would run.
+/// The `Content-Security-Policy` to serve a page with: it loads nothing but its style sheet, its script and
+/// its icon, and a script injected into the page would not run.
 pub const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; style-src 'self'; \
     script-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; \
     frame-ancestors 'none'; require-trusted-types-for 'script'";
 
-/// The head of the page of this title below the route prefix `base`.
+/// Returns the head of the page with this title below the route prefix `base`.
 pub fn head(title: &str, base: &str) -> Markup {
     html! {
         head {
@@ -45,7 +45,7 @@ pub fn head(title: &str, base: &str) -> Markup {
     }
 }
 
-/// The top of the page, with a link to what `api` names.
+/// Returns the top of the page, with a link to the API at the path `api`.
 pub fn header(title: &str, base: &str, api: &str) -> Markup {
     html! {
         header {
@@ -58,7 +58,7 @@ pub fn header(title: &str, base: &str, api: &str) -> Markup {
     }
 }
 
-/// Names and values at the bottom of the page.
+/// Returns names and values for the bottom of the page.
 pub fn status(status: &[(&str, String)]) -> Markup {
     html! {
         details .status {

@@ -1,6 +1,7 @@
-//! Numbers, for people.
+//! Human-readable numbers.
 
-/// `502 ms`, `3.2 s`, `2 min 5 s`, `1 d 2 h`; nothing for 0, and for what no clock shows.
+/// Formats a duration: `502 ms`, `3.2 s`, `2 min 5 s`, `1 d 2 h`. Returns `None` for 0, and for durations
+/// that no clock can show.
 pub fn duration(seconds: f64) -> Option<String> {
     const UNITS: [(u64, &str); 4] = [(86_400, "d"), (3_600, "h"), (60, "min"), (1, "s")];
     let length = seconds.abs();
@@ -30,7 +31,7 @@ pub fn duration(seconds: f64) -> Option<String> {
     Some(text)
 }
 
-/// Three digits or so: `1.5`, `12`, `123`.
+/// Formats a number with about three digits: `1.5`, `12`, `123`.
 pub fn short(number: f64) -> String {
     let text = match number.abs() {
         small if small < 9.95 => format!("{number:.1}"),

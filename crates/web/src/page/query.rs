@@ -1,22 +1,22 @@
-//! What of the list is asked for.
+//! Query of a page's URL, which selects a part of the list.
 
 use std::borrow::Cow;
 
 use url::form_urlencoded;
 
-/// What the query of a page's URL says.
+/// Parameters in the query of a page's URL.
 #[derive(Debug, Default, PartialEq)]
 pub struct Query {
-    /// `?search=`, as it came.
+    /// `?search=`, as received.
     pub search: String,
-    /// `?page=`; 0 for none.
+    /// `?page=`; 0 if missing.
     pub page: usize,
     /// `?failed=1`.
     pub only_failed: bool,
 }
 
 impl Query {
-    /// Whatever else is in `query` does not matter.
+    /// Parses `query` and ignores all other parameters.
     pub fn of(query: &str) -> Query {
         let mut found = Query::default();
         for (name, value) in form_urlencoded::parse(query.as_bytes()) {
@@ -31,8 +31,8 @@ impl Query {
     }
 }
 
-/// Returns true if each word of `search` is in `text`, in any case. A word has no blank in it, so none is found
-/// across two lines.
+/// Returns true if `text` contains each word of `search`, ignoring case. A word has no blank in it, so none
+/// is found across two lines.
 pub fn has_words(text: &str, search: &str) -> bool {
     let search = search.to_lowercase();
     let mut words = search.split_whitespace().peekable();

@@ -1,23 +1,23 @@
-//! Text from anybody, made fit to be shown.
+//! Text from untrusted sources, made fit to be shown.
 
 use std::borrow::Cow;
 
 use maud::{Markup, html};
 
-/// How many characters of a text are shown before it is cut.
+/// Maximum number of characters shown of a text.
 const SHOWN: usize = 120;
 
-/// How many characters a title has at most.
+/// Maximum number of characters in a title.
 const TITLE: usize = 1000;
 
-/// How many characters of a line are shown.
+/// Maximum number of characters shown of a line.
 const LINE: usize = 400;
 
-/// What stands for a tab.
+/// Replacement for a tab.
 const TAB: &str = "    ";
 
-/// `text` with what cannot be seen, or moves what can, as escapes such as `\u{202e}`: control
-/// characters, those for the direction of text, invisible ones, and all blanks but the space.
+/// Replaces the characters of `text` that are invisible, or that move visible ones, by escapes such as
+/// `\u{202e}`: control characters, those for text direction, invisible ones, and all blanks but the space.
 pub fn visible(text: &str) -> Cow<'_, str> {
     if !text.contains(deceives) {
         return Cow::Borrowed(text);
@@ -36,8 +36,8 @@ fn deceives(c: char) -> bool {
     if c.is_ascii() {
         return c.is_ascii_control();
     }
-    // The rest is Unicode's Default_Ignorable_Code_Point (DerivedCoreProperties.txt), which is shown
-    // as nothing, and the interlinear annotations.
+    // The rest is Unicode's Default_Ignorable_Code_Point (DerivedCoreProperties.txt), which is not displayed,
+    // and the interlinear annotations.
     c.is_control()
         || c.is_whitespace()
         || matches!(c,
@@ -48,13 +48,13 @@ fn deceives(c: char) -> bool {
             | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
 }
 
-/// `text`, made [`visible`]. Of a long one the start, with the whole (or what a title can hold) as
-/// title.
+/// Returns `text`, made [`visible`]. Of a long text only the start is shown, and its title has the whole
+/// text, or as much as a title can hold.
 pub fn cut(text: &str) -> Markup {
     cut_as(text, |shown| html! { (visible(shown)) })
 }
 
-/// The same, with what is shown as `show` has it.
+/// Returns `text` as [`cut`] does, but formats the shown part with `show`.
 pub fn cut_as(text: &str, show: impl Fn(&str) -> Markup) -> Markup {
     match start(text, SHOWN) {
         None => show(text),
@@ -68,8 +68,8 @@ pub fn cut_as(text: &str, show: impl Fn(&str) -> Markup) -> Markup {
     }
 }
 
-/// Lines that a program wrote, each made [`visible`], up to `most` of them. Tabs become blanks; of a long
-/// line the start is shown.
+/// Returns up to `most` lines of a program's output, each made [`visible`]. Tabs become blanks; of a long
+/// line only the start is shown.
 pub fn lines<'a>(lines: impl Iterator<Item = &'a str>, most: usize) -> Markup {
     let mut lines = lines.enumerate().peekable();
     html! {
@@ -85,13 +85,13 @@ pub fn lines<'a>(lines: impl Iterator<Item = &'a str>, most: usize) -> Markup {
     }
 }
 
-/// The first `length` characters, if there are more.
+/// Returns the first `length` characters, if there are more.
 fn start(text: &str, length: usize) -> Option<&str> {
     let (end, _) = text.char_indices().nth(length)?;
     Some(&text[..end])
 }
 
-/// `1 family`, `2 families`.
+/// Formats a count: `1 family`, `2 families`.
 pub fn count(number: usize, one: &str, many: &str) -> String {
     let word = if number == 1 { one } else { many };
     format!("{number} {word}")

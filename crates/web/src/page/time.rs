@@ -1,4 +1,4 @@
-//! Points in time, for people.
+//! Human-readable points in time.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -6,7 +6,7 @@ use maud::{Markup, html};
 
 use metricsjob_metrics::{LAST_SECOND, unix_seconds};
 
-/// Seconds, longest first. A year is one of the Gregorian calendar on average.
+/// Units in seconds, longest first. A year has the average length of one in the Gregorian calendar.
 const UNITS: [(f64, &str); 5] = [
     (31_556_952.0, "year"),
     (86_400.0, "day"),
@@ -15,7 +15,7 @@ const UNITS: [(f64, &str); 5] = [
     (1.0, "second"),
 ];
 
-/// How long ago `time` (in seconds since the epoch) was, with the exact time as title. The script
+/// Returns how long ago `time` (in seconds since the epoch) was, with the exact time as title. The script
 /// keeps it counting.
 pub fn age(time: f64, now: SystemTime) -> Markup {
     let age = words(unix_seconds(now) - time);
@@ -25,7 +25,7 @@ pub fn age(time: f64, now: SystemTime) -> Markup {
     }
 }
 
-/// The same for what is to happen at `time`, which is `now` from then on.
+/// Returns the time left until `time`, in the form of [`age`]; once it has come, `now`.
 pub fn due(time: f64, now: SystemTime) -> Markup {
     let age = unix_seconds(now) - time;
     let text = if age > -1.0 { "now".into() } else { words(age) };
@@ -35,7 +35,7 @@ pub fn due(time: f64, now: SystemTime) -> Markup {
     }
 }
 
-/// The same with the exact time beside it.
+/// Returns the exact time, followed by its [`age`].
 pub fn exact_and_age(time: f64, now: SystemTime) -> Markup {
     match exact(time) {
         Some(exact) => html! { span .exact { (exact) } " (" (age(time, now)) ")" },
@@ -43,8 +43,8 @@ pub fn exact_and_age(time: f64, now: SystemTime) -> Markup {
     }
 }
 
-/// `time` (in seconds since the epoch) in RFC 3339, in UTC, down to the second; `None` outside of the
-/// years 1970 to 9999.
+/// Formats `time` (in seconds since the epoch) in RFC 3339, in UTC, down to the second. Returns `None`
+/// outside of the years 1970 to 9999.
 pub fn exact(time: f64) -> Option<String> {
     if !(0.0..=LAST_SECOND).contains(&time) {
         return None;
@@ -53,8 +53,8 @@ pub fn exact(time: f64) -> Option<String> {
     Some(humantime::format_rfc3339_seconds(time).to_string())
 }
 
-/// `3 minutes ago`, `in 5 minutes`, `just now`; `age` is in seconds. The script does the same in its
-/// `words`.
+/// Formats an age in seconds: `3 minutes ago`, `in 5 minutes`, `just now`. `words` in the script must do the
+/// same.
 fn words(age: f64) -> String {
     if age.is_nan() {
         return "at no known time".into();
@@ -70,7 +70,8 @@ fn words(age: f64) -> String {
     }
 }
 
-/// `3 minutes`. The unit is the largest there are two of, so that half of it is seldom lost.
+/// Formats a length of time: `3 minutes`. The unit is the largest that fits at least twice, so that rounding
+/// seldom loses half of it.
 pub fn length(seconds: f64) -> String {
     let fits = UNITS.iter().find(|(unit, _)| seconds >= 2.0 * unit);
     let (unit, name) = fits.unwrap_or(&UNITS[UNITS.len() - 1]);

@@ -1,4 +1,4 @@
-//! The demos: jobs whose metrics are random and look like a shop's, to see what is made of them.
+//! The demos: jobs whose metrics are random and look like a shop's, to try out reports and dashboards.
 //!
 //! - `orders`: counters of orders and revenue.
 //! - `satisfaction`: a histogram of scores.
@@ -39,7 +39,7 @@ const SEED: Param = Param {
     help: "Makes a run repeatable (a whole number; default: another one each time)",
 };
 
-/// What all demos are told.
+/// Parameters that all demos have in common.
 struct Simulation {
     /// How many steps a run has at most.
     steps: u64,
@@ -59,8 +59,8 @@ impl Simulation {
         })
     }
 
-    /// Does `step` again and again, spread over the time that the run takes. `phase` is what the steps
-    /// are called, `failure` what goes wrong in a run that fails.
+    /// Does `step` repeatedly, spread over the time that the run takes. `phase` is the name of the steps,
+    /// `failure` the message of a run that fails.
     fn run(
         &self,
         context: &Context<'_>,
@@ -70,7 +70,7 @@ impl Simulation {
     ) -> Result<(), TaskError> {
         let seed = self.seed.unwrap_or_else(rand::random);
         let mut random = ChaCha8Rng::seed_from_u64(seed);
-        // Between half and all of what it was told, so that the numbers go up and down.
+        // Between half and all of the given steps, so that the numbers go up and down.
         let total = random.random_range(self.steps / 2..=self.steps);
         let duration = self.duration.mul_f64(random.random_range(0.5..=1.0));
         let fails = random.random_bool(self.failure_rate);

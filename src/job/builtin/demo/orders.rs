@@ -6,7 +6,7 @@ use super::{DURATION, FAILURE_RATE, REGIONS, SEED, Simulation, pick};
 use crate::job::builtin::{Builtin, Context, Task, TaskError};
 use crate::job::params::{Param, ParamError, Params};
 
-/// Counts simulated orders, and what they bring in, by region and product.
+/// Counts simulated orders, and their revenue, by region and product.
 pub struct Orders;
 
 const PARAMS: &[Param] = &[

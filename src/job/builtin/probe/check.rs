@@ -31,7 +31,7 @@ pub enum Down {
 #[error("could not set up the check: {0}")]
 pub struct SetupError(String);
 
-/// What a check needs, made before its time begins to count.
+/// A check that is set up, before its time begins to count.
 pub struct Check {
     request: ProbeRequest,
     runtime: Runtime,
@@ -43,7 +43,7 @@ enum ProbeRequest {
 }
 
 impl Check {
-    /// A check of `endpoint`, which is up over HTTP if the answer's status is `expected`. For `https`
+    /// A check of `endpoint`, which is up over HTTP if the response's status is `expected`. For `https`
     /// certificates are verified by the system's roots.
     ///
     /// # Errors
@@ -71,7 +71,7 @@ impl Check {
         })
     }
 
-    /// Waits for the headers of the answer, or for the TCP connection, for `limit` at most. Returns
+    /// Waits for the headers of the response, or for the TCP connection, for `limit` at most. Returns
     /// how long it took.
     ///
     /// # Errors

@@ -1,4 +1,4 @@
-//! What a probe can check.
+//! Endpoints that a probe can check.
 
 use std::fmt;
 

@@ -1,7 +1,7 @@
-//! `probe`: a check whether a service answers.
+//! `probe`: a check whether a service responds.
 //!
-//! - `endpoint`: what can be checked.
-//! - `status`: which answers of HTTP count as up.
+//! - `endpoint`: the endpoints that can be checked.
+//! - `status`: the HTTP statuses that count as up.
 //! - `check`: the check itself.
 
 mod check;
@@ -16,7 +16,7 @@ use self::status::ExpectedStatus;
 use super::{Builtin, Context, Task, TaskError};
 use crate::job::params::{Param, ParamError, Params};
 
-/// Checks once whether an HTTP or TCP endpoint answers, and how fast.
+/// Checks once whether an HTTP or TCP endpoint responds, and how fast.
 pub struct Probe;
 
 const PARAMS: &[Param] = &[
@@ -94,7 +94,7 @@ impl Task for Probing {
         let result = check.run(self.timeout, context)?;
         let endpoint = self.endpoint.to_string();
         let labels = [("service", &*self.service), ("endpoint", &*endpoint)];
-        // Registered only now: while the check goes on, and if it is interrupted, nothing is known.
+        // Registered only now: while the check is running, and if it is interrupted, nothing is known.
         let up = context.labelled_gauge(
             "external_service_up",
             "Whether the service answered as expected (1) or not (0).",

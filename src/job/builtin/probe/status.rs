@@ -1,4 +1,4 @@
-//! Which answers of HTTP count as up.
+//! HTTP statuses that count as up.
 
 use std::fmt;
 use std::str::FromStr;
@@ -26,7 +26,7 @@ impl ExpectedStatus {
 
 /// A status such as `200`, or a class such as `2xx`. The error follows the value in a message.
 ///
-/// There is none from 1xx: an answer of that class is followed by another one.
+/// None of 1xx is accepted: a response of that class is followed by another one.
 impl FromStr for ExpectedStatus {
     type Err = String;
 

@@ -1,4 +1,4 @@
-//! How busy the processors are.
+//! Utilization of the processors.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader};
@@ -6,20 +6,20 @@ use std::sync::{Mutex, PoisonError};
 
 use metricsjob_metrics::Family;
 
-/// The time that all processors have spent, in ticks since the machine started.
+/// Time that all processors have spent since the machine started, in ticks.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 struct Spent {
     busy: u64,
     all: u64,
 }
 
-/// Remembers what was read last.
+/// Computes the utilization, and remembers the last reading.
 pub struct Cpu {
     last: Mutex<(Spent, Option<f64>)>,
 }
 
 impl Cpu {
-    /// The first ratio is that from here on.
+    /// Starts a measurement: the first ratio covers the time from here on.
     pub fn new() -> Self {
         Cpu {
             last: Mutex::new((Spent::now().unwrap_or_default(), None)),
@@ -35,12 +35,12 @@ impl Cpu {
         ))
     }
 
-    /// The one between the last time and `now`.
+    /// Returns the ratio between the last reading and `now`.
     fn ratio(&self, now: Spent) -> Option<f64> {
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         let (before, ratio) = &mut *last;
         let all = now.all.saturating_sub(before.all);
-        // Some of the times can go backwards (proc(5)), and in less than a tick nothing is spent.
+        // Some of the times can go backwards (proc(5)), and within a tick none of them advance.
         let busy = now.busy.saturating_sub(before.busy);
         match all {
             0 => Some(ratio.unwrap_or(0.0)),
@@ -53,8 +53,8 @@ impl Cpu {
 }
 
 impl Spent {
-    /// Of the first line only: below it `procfs` would read a line for each processor, and one that
-    /// takes the system long to write.
+    /// Reads only the first line: `procfs` would also read a line for each processor, and one that takes the
+    /// system long to produce.
     fn now() -> Option<Spent> {
         let mut line = String::new();
         let stat = File::open("/proc/stat").ok()?;
@@ -64,8 +64,8 @@ impl Spent {
         Spent::of(&line)
     }
 
-    /// `cpu user nice system idle iowait irq softirq steal guest guest_nice` (proc(5)). The time of guests
-    /// is in that of users too.
+    /// Parses `cpu user nice system idle iowait irq softirq steal guest guest_nice` (proc(5)). The time of
+    /// guests is included in that of users.
     fn of(line: &str) -> Option<Spent> {
         let times = line.strip_prefix("cpu ")?;
         let times: Vec<u64> = times
@@ -90,7 +90,7 @@ mod tests {
     fn first_line() {
         let line = "cpu  10 20 30 400 50 6 7 8 9 10\n";
         assert_eq!(Spent::of(line), Some(Spent { busy: 81, all: 531 }));
-        // Linux 2.4.
+        // The format of Linux 2.4.
         let spent = Spent { busy: 60, all: 460 };
         assert_eq!(Spent::of("cpu  10 20 30 400"), Some(spent));
         assert_eq!(Spent::of("cpu  1 2"), None);
@@ -106,7 +106,7 @@ mod tests {
         };
         assert_eq!(cpu.ratio(spent(100, 1000)), Some(0.0));
         assert_eq!(cpu.ratio(spent(125, 1100)), Some(0.25));
-        // At once again.
+        // Read again at once.
         assert_eq!(cpu.ratio(spent(125, 1100)), Some(0.25));
         assert_eq!(cpu.ratio(spent(225, 1200)), Some(1.0));
         assert_eq!(cpu.ratio(spent(225, 1200)), Some(1.0));

@@ -1,4 +1,4 @@
-//! How full the file systems on disks are.
+//! Usage of the file systems on disks.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -10,25 +10,25 @@ use procfs::process::MountInfo;
 
 use metricsjob_metrics::{Family, Kind, Labels, Value};
 
-/// Types with disks of their own, though the system takes them for ones without.
+/// File system types with disks of their own, although the system lists them as having none.
 const REAL: [&str; 2] = ["zfs", "bcachefs"];
 
-/// Types that need a device and are always full, as they are images that nobody writes to.
+/// File system types that need a device but are always full, because they are read-only images.
 const IMAGES: [&str; 6] = ["squashfs", "erofs", "cramfs", "romfs", "iso9660", "udf"];
 
-/// How types begin where another machine or process may keep whoever asks waiting for ever.
+/// Prefixes of the types where another machine or process may block the caller forever.
 const REMOTE: [&str; 11] = [
     "nfs", "cifs", "smb", "fuse", "9p", "ceph", "afs", "coda", "lustre", "beegfs", "gpfs",
 ];
 
-/// A file system that is asked how full it is.
+/// A file system whose usage is reported.
 #[derive(Debug, PartialEq)]
 struct Disk {
     mount_point: PathBuf,
     device: String,
 }
 
-/// None, if there are no disks.
+/// Returns the disk metrics, or none if there are no disks.
 pub fn families() -> Vec<Family> {
     let mut usage = Vec::new();
     let mut total = Vec::new();
@@ -60,20 +60,20 @@ pub fn families() -> Vec<Family> {
     families.into_iter().filter(is_any).collect()
 }
 
-/// A path in it may be anything; such a one is not found again then.
+/// Reads a text file. A path in it may be invalid UTF-8; that one will not be found.
 fn read(path: &str) -> String {
     let bytes = fs::read(path).unwrap_or_default();
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-/// What is mounted of each device, by its shortest path: elsewhere it is bound to other places.
+/// Returns one mount point of each device, the shortest; the others are bind mounts.
 fn disks(mountinfo: &str, filesystems: &str) -> Vec<Disk> {
     let mounts = mountinfo
         .lines()
         .filter_map(|line| MountInfo::from_line(line).ok());
     let (remote, others): (Vec<_>, Vec<_>) =
         mounts.partition(|mount| REMOTE.iter().any(|name| mount.fs_type.starts_with(name)));
-    // On the way to such a one the other is asked too.
+    // Reaching such a mount would access the remote file system too.
     let is_behind_remote = |path: &Path| {
         let mut remote = remote.iter();
         remote.any(|remote| path.starts_with(unescaped(&remote.mount_point)))
@@ -87,7 +87,8 @@ fn disks(mountinfo: &str, filesystems: &str) -> Vec<Disk> {
         let name = mount.fs_type.as_str();
         let mount_point = unescaped(&mount.mount_point);
         let is_disk = match name {
-            // That of a container; a host has one for each of them, on a disk that it has anyway.
+            // The root of a container. A host has one of these for each container, on a disk that is listed
+            // anyway.
             "overlay" => mount_point == Path::new("/"),
             name => on_devices.contains(&name) && !IMAGES.contains(&name) || REAL.contains(&name),
         };
@@ -110,8 +111,8 @@ fn disks(mountinfo: &str, filesystems: &str) -> Vec<Disk> {
     disks.into_iter().map(disk).collect()
 }
 
-/// Spaces, tabs, line breaks and backslashes are written as three octal digits (proc(5)), which `procfs`
-/// leaves as they are.
+/// Undoes the escaping of spaces, tabs, line breaks and backslashes as three octal digits (proc(5)), which
+/// `procfs` does not undo.
 fn unescaped(path: &Path) -> PathBuf {
     let path = path.to_string_lossy();
     let mut parts = path.split('\\');

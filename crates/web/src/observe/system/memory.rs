@@ -1,4 +1,4 @@
-//! How much memory the machine has.
+//! Memory of the machine.
 
 use procfs::{Current, Meminfo};
 
@@ -8,7 +8,7 @@ pub fn families() -> Vec<Family> {
     let Ok(memory) = Meminfo::current() else {
         return Vec::new();
     };
-    // What caches hold is given back when it is needed. Before Linux 3.14 it was not told how much.
+    // Memory used by caches is given back when it is needed. Linux before 3.14 does not report how much.
     let available = memory
         .mem_available
         .unwrap_or(memory.mem_free + memory.buffers + memory.cached);

@@ -1,4 +1,4 @@
-//! The machine, or what a container sees of it.
+//! Metrics of the machine, or of as much of it as a container sees.
 
 mod cpu;
 mod disks;
@@ -9,7 +9,7 @@ use cpu::Cpu;
 use metricsjob_metrics::Family;
 use tcp::Tcp;
 
-/// What was read before, where that matters.
+/// Collects the metrics of the machine. Holds earlier readings where they matter.
 pub struct System {
     cpu: Cpu,
     tcp: Tcp,

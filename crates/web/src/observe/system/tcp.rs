@@ -1,4 +1,4 @@
-//! How many TCP connections there are in each state.
+//! Number of TCP connections in each state.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader};
@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use metricsjob_metrics::{Family, Kind, Labels, Value};
 
-/// The states in the order of their numbers in the kernel (`net/tcp_states.h`), from 1 on, as ss(8) and
-/// node_exporter write them. The twelfth is one of the third for itself.
+/// The states in the order of their numbers in the kernel (`net/tcp_states.h`), which start at 1, with the
+/// names that ss(8) and node_exporter use. The twelfth state is a variant of the third.
 const STATES: [&str; 11] = [
     "established",
     "syn_sent",
@@ -23,23 +23,23 @@ const STATES: [&str; 11] = [
     "closing",
 ];
 
-/// Those of the network that this process is in, IPv4 and IPv6.
+/// The sockets in the network namespace of this process, IPv4 and IPv6.
 const FILES: [&str; 2] = ["/proc/net/tcp", "/proc/net/tcp6"];
 
-/// To read them takes the system about a second for a million sockets. So they are read again only after
-/// so many times as long as it took: it costs no more than a hundredth of a processor.
+/// Factor between the time that reading took and the time until the next reading. The system needs about a
+/// second to list a million sockets, and this limits the cost to one percent of a processor.
 const REST: u32 = 100;
 
 type Counts = [u64; STATES.len()];
 
-/// Remembers what was read last.
+/// Reads the counts, and remembers the last ones.
 pub struct Tcp {
     last: Mutex<Option<TcpSample>>,
 }
 
 struct TcpSample {
     counts: Counts,
-    /// When it may be read again.
+    /// Earliest time of the next reading.
     due: Instant,
 }
 
@@ -64,12 +64,13 @@ impl Tcp {
         ))
     }
 
-    /// The sum of what `files` gives, or of what it gave last. `None` if there is nothing.
+    /// Returns the sum of the counts in `files`, or the last sum if it is recent enough. Returns `None` if
+    /// nothing could be read.
     fn counts<F: Iterator<Item = io::Result<Counts>>>(
         &self,
         files: impl FnOnce() -> F,
     ) -> Option<Counts> {
-        // Others wait meanwhile, and then need not read it themselves.
+        // Concurrent callers wait here, and then find a recent sample.
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         let start = Instant::now();
         if let Some(sample) = last.as_ref().filter(|sample| start < sample.due) {
@@ -85,8 +86,8 @@ impl Tcp {
     }
 }
 
-/// Counts the lines below the first by their fourth column, which is the state's number. `procfs` would
-/// make an entry of each line, of all its columns.
+/// Counts all lines but the first by their fourth column, the number of the state. `procfs` would build an
+/// entry with all columns for each line.
 fn count(file: impl io::Read) -> io::Result<Counts> {
     let mut counts = Counts::default();
     let mut lines = BufReader::with_capacity(64 * 1024, file);
