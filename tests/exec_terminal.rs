@@ -19,8 +19,10 @@ struct Terminal {
 impl Terminal {
     /// Runs the shell command `line`, where `$US` is `metricsjob`.
     fn run(sandbox: &Sandbox, line: &str) -> Terminal {
-        let mut script = Command::new("script")
-            .args(["--quiet", "--return", "--command", line, "/dev/null"])
+        // The tests may be a background job of a shell, which ignores SIGINT.
+        let mut script = Command::new("env")
+            .args(["--default-signal=INT,QUIT", "script", "--quiet", "--return"])
+            .args(["--command", line, "/dev/null"])
             .current_dir(sandbox.path())
             .env_clear()
             .envs(environment(sandbox.path()))

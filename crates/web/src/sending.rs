@@ -20,13 +20,13 @@ use crate::byte_budget::{ByteBudget, Reservation};
 /// only while no other holds any.
 const MOST: usize = 256 * 1024 * 1024;
 
-/// What is freed at once. Less is sent at once anyway.
+/// Size of the pieces that are freed one by one. Anything smaller is sent in one go anyway.
 const PIECE: usize = 64 * 1024;
 
 /// Smaller pieces are joined: sending each by itself takes longer, and takes more memory than it has bytes.
 const TINY: usize = 4096;
 
-/// Bounds what all answers hold that are being sent.
+/// Bounds the memory of all responses that are being sent.
 pub struct Sendings(ByteBudget);
 
 impl Default for Sendings {
@@ -36,7 +36,8 @@ impl Default for Sendings {
 }
 
 impl Sendings {
-    /// An answer, if it can be held. Large pieces are copied, so it is for threads that may take long.
+    /// Begins a response, if there is room for it. Large pieces are copied, so this should run on a thread
+    /// that may block.
     pub fn begin(&self, pieces: Vec<Bytes>) -> Result<Sending, TooMany> {
         let left: usize = pieces.iter().map(Bytes::len).sum();
         let reserved = self.0.reserve(left.min(self.0.bytes())).ok_or(TooMany)?;
@@ -74,7 +75,7 @@ fn cut(pieces: Vec<Bytes>) -> Vec<Bytes> {
     cut
 }
 
-/// The pieces, each with its part of what is reserved. Where that is less than all, the last ones have it.
+/// Gives each piece its share of the reservation. If that does not cover all pieces, it covers the last ones.
 fn held(pieces: Vec<Bytes>, mut reserved: Reservation) -> VecDeque<Bytes> {
     let mut all = VecDeque::with_capacity(pieces.len());
     for bytes in pieces.into_iter().rev() {
