@@ -8,7 +8,7 @@ use metricsjob_metrics::Family;
 use prometheus::{Histogram, HistogramOpts, IntCounter, Registry};
 
 use crate::common::own_gateway::OwnGateway;
-use crate::common::{FakeServer, Sandbox, TlsServer};
+use crate::common::{FakeServer, Port, Sandbox, TlsServer};
 
 fn registry() -> (Registry, IntCounter) {
     let registry = Registry::new();
@@ -206,9 +206,11 @@ fn a_gateway_that_does_not_answer() {
     let error = error.unwrap_err().to_string();
     assert!(error.contains("200ms"), "{error}");
     assert!(start.elapsed() < Duration::from_secs(5));
-    drop(listener);
+    let port = Port::reserve();
+    let url = format!("http://{}", port.address());
     let refused = Pusher::new(&url, "j").unwrap().push().unwrap_err();
-    assert!(refused.to_string().contains("connection refused"));
+    let refused = refused.to_string();
+    assert!(refused.contains("connection refused"), "{refused}");
 }
 
 #[test]
