@@ -34,7 +34,6 @@ pub use fault_proxy::FaultProxy;
 #[cfg(feature = "real-servers")]
 pub use gateway::exposed_samples;
 pub use gateway::{Samples, TestGateway, status_samples};
-#[cfg(feature = "real-servers")]
 pub use port::Port;
 #[cfg(feature = "real-servers")]
 pub use program::isolate;
