@@ -3,7 +3,7 @@
 use crate::common::Sandbox;
 use crate::common::own_gateway::OwnGateway;
 
-/// What each run reports, after the prefix of its job.
+/// Families that each run reports, without the prefix of its job.
 const RUN: &str = "gauge attempts
 gauge cpu_system_seconds
 gauge cpu_user_seconds

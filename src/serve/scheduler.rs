@@ -245,7 +245,7 @@ impl Scheduler {
         self.record_skipped(board);
     }
 
-    /// Has a thread record the skipped runs, one after the other: there may be thousands, which must not have a thread
+    /// Starts a thread that records the skipped runs, one after the other: there may be thousands, which must not have a thread
     /// each. If no thread can be started, the next call tries again, a second later at most.
     fn record_skipped(self: &Arc<Self>, board: &mut Board) {
         if board.skipped.is_empty() || board.is_recording_skipped {

@@ -20,7 +20,7 @@ pub fn stamp(database: &Connection) {
     }
 }
 
-/// The same for its groups.
+/// Gives the groups that a test has changed the checksums that they need.
 pub fn stamp_groups(database: &Connection) {
     let select =
         "SELECT id, grouping_key, push_time, push_failure_time, exposition, natives FROM groups";

@@ -35,7 +35,7 @@ pub enum HttpError {
         url: String,
         /// The reason, in words.
         reason: String,
-        /// What was wrong with the certificates, where it was that.
+        /// The side whose certificate was not accepted, if that is the reason.
         certificates: Option<CertificateFailure>,
     },
     /// A complete answer that took too long.
@@ -284,7 +284,7 @@ impl HttpGateway {
     ///
     /// # Errors
     ///
-    /// Those of [`push`](Self::push).
+    /// Fails as [`push`](Self::push) does.
     pub async fn push_async(
         &self,
         push: &Push,
@@ -317,7 +317,7 @@ impl HttpGateway {
     ///
     /// # Errors
     ///
-    /// Those of [`push`](Self::push).
+    /// Fails as [`push`](Self::push) does.
     pub async fn delete_async(&self, key: &GroupingKey) -> Result<(), HttpError> {
         let url = self.group_url(key);
         let request = self.request(reqwest::Method::DELETE, &url);

@@ -34,7 +34,7 @@
 //! - [`Backoff`]: waits between attempts; [`Stop`]: what ends a request early.
 //! - [`api`]: the groups in a response of the Pushgateway's API.
 //! - [`secrets`]: credentials kept out of what a server writes.
-//! - [`call`]: what everything shares that calls a URL: credentials, proxies, a runtime.
+//! - [`call`]: parts that every caller of a URL shares: credentials, proxies, a runtime.
 
 #![warn(missing_docs)]
 

@@ -1,4 +1,4 @@
-//! What is left of [`Tls`] in a build without the feature `tls`: gateways are reached by plain HTTP only.
+//! Stand-in for TLS in a build without the feature `tls`: gateways are reached by plain HTTP only.
 
 use std::error::Error;
 

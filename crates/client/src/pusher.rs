@@ -213,7 +213,7 @@ impl Pusher {
     ///
     /// # Errors
     ///
-    /// Those of [`push`](Self::push).
+    /// Fails as [`push`](Self::push) does.
     pub fn add(&self) -> Result<(), PusherError> {
         self.block_on(PusherAction::Push(Method::Post))
     }
@@ -231,7 +231,7 @@ impl Pusher {
     ///
     /// # Errors
     ///
-    /// Those of [`push`](Self::push).
+    /// Fails as [`push`](Self::push) does.
     pub async fn push_async(&self) -> Result<(), PusherError> {
         self.send(PusherAction::Push(Method::Put)).await
     }
@@ -240,7 +240,7 @@ impl Pusher {
     ///
     /// # Errors
     ///
-    /// Those of [`push`](Self::push).
+    /// Fails as [`push`](Self::push) does.
     pub async fn add_async(&self) -> Result<(), PusherError> {
         self.send(PusherAction::Push(Method::Post)).await
     }
@@ -249,7 +249,7 @@ impl Pusher {
     ///
     /// # Errors
     ///
-    /// Those of [`delete`](Self::delete).
+    /// Fails as [`delete`](Self::delete) does.
     pub async fn delete_async(&self) -> Result<(), PusherError> {
         self.send(PusherAction::Delete).await
     }

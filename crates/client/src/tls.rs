@@ -33,7 +33,7 @@ impl fmt::Debug for Tls {
     }
 }
 
-/// What to do where no TLS is spoken.
+/// Advice for a gateway that does not speak TLS.
 pub const PLAIN: &str = "if it speaks plain HTTP, give its URL with http://";
 
 /// Why PEM files cannot be used.
@@ -109,7 +109,7 @@ impl Tls {
         Ok(())
     }
 
-    /// Has the client do so.
+    /// Sets up a client with these authorities and this identity.
     pub fn apply(&self, mut builder: ClientBuilder) -> reqwest::Result<ClientBuilder> {
         if let Some(pem) = &self.authorities {
             builder = builder.tls_certs_only(Certificate::from_pem_bundle(pem)?);
@@ -156,7 +156,7 @@ impl Tls {
         }
     }
 
-    /// What the other side says about us.
+    /// Explains an alert of the gateway, which is about our certificate or the handshake.
     fn alerted(&self, alert: AlertDescription) -> (String, Option<CertificateFailure>) {
         use AlertDescription as Alert;
         match (alert, self.identity.is_some()) {
@@ -227,7 +227,7 @@ fn described(error: &rustls::Error) -> String {
     }
 }
 
-/// Whether `pem` holds a certificate.
+/// Checks that `pem` holds a certificate.
 pub fn check_certificate(pem: &[u8]) -> Result<(), PemError> {
     certificates(pem).map(drop)
 }

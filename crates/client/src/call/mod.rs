@@ -1,4 +1,4 @@
-//! What everything that calls a URL shares: credentials kept apart, an HTTP client, a runtime that
+//! Parts that every caller of a URL shares: credentials kept apart, an HTTP client, a runtime that
 //! holds nobody up, and errors in few words.
 
 mod proxy;
@@ -52,7 +52,7 @@ impl Credentials {
         STANDARD.encode(format!("{}:{}", self.user, self.password))
     }
 
-    /// What must not be shown, wherever it comes from.
+    /// Texts that must not be shown, wherever they come from.
     pub fn secrets(&self) -> [String; 2] {
         let secret = match self.password.as_str() {
             // A token is often given as the user.
@@ -126,7 +126,7 @@ impl Drop for Runtime {
     }
 }
 
-/// What is below an error. The source of an I/O error is that of the error in it, which would be
+/// The error below `error`. The source of an I/O error is that of the error in it, which would be
 /// left out.
 pub fn cause<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'static)> {
     match error
