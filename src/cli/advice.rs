@@ -1,9 +1,11 @@
-//! Advice on errors of gateways: the options that mend them.
+//! Advice on errors: the options that mend them.
 
-use metricsjob_client::{CertificateFailure, HttpError};
+use anyhow::anyhow;
 use reqwest::StatusCode;
 
 use metricsjob::push::GatewayError;
+use metricsjob_client::{CertificateFailure, HttpError};
+use metricsjob_web::{ListenError, WebError};
 
 /// The text of `error`, with advice where an option can mend it.
 pub fn with_advice(error: &GatewayError) -> String {
@@ -45,5 +47,20 @@ fn advice(error: &HttpError) -> Option<&'static str> {
             _ => None,
         },
         _ => None,
+    }
+}
+
+/// The error of a server that cannot start, whose address came from `option`.
+pub fn cannot_start(error: WebError, option: &str) -> anyhow::Error {
+    let WebError::Listen(error) = error else {
+        return error.into();
+    };
+    match &error {
+        ListenError::Address { .. } => anyhow!("{option}: {error}"),
+        ListenError::None => anyhow!("{error}: give one by {option}"),
+        ListenError::Bind { .. } => anyhow!("{error} (choose another address with {option})"),
+        ListenError::NoSystemdSocket | ListenError::SystemdSocket { .. } => {
+            anyhow!("--web.systemd-socket: {error}")
+        }
     }
 }

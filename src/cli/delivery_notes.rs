@@ -46,14 +46,14 @@ pub fn warn(
             };
             console::warning(&format!("{fate}: {failure}"));
         }
-        match delivery.dropped {
+        match delivery.dropped.len() as u64 {
             0 => {}
             dropped => console::warning(&format!(
                 "the outbox is full: {} dropped (raise --outbox-limit, or see: metricsjob outbox list)",
                 count(dropped, "the oldest report was", "oldest reports were")
             )),
         }
-        match delivery.late_rejected {
+        match delivery.rejected.len() as u64 {
             0 => {}
             rejected => console::warning(&format!(
                 "{gateway} rejected {}, see: metricsjob outbox list",

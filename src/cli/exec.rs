@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use clap::Args;
 
 use super::exit::usage;
-use super::perform::{self, PerformArgs, Talk};
+use super::perform::{self, PerformArgs, Verbosity};
 use metricsjob::job::command::Command;
 use metricsjob::job::{DEFAULT_PREFIX, DefinedIn, Job, Overlap, Policy, Work};
 use metricsjob_metrics::{Labels, Method, is_metric_name};
@@ -68,7 +68,7 @@ pub fn main(args: ExecArgs) -> anyhow::Result<u8> {
         metrics: Vec::new(),
         defined_in: DefinedIn::CommandLine,
     };
-    perform::main(job, &args.perform, Talk::OnTerminal)
+    perform::main(job, &args.perform, Verbosity::OnTerminal)
 }
 
 fn prefix(text: &str) -> Result<String, String> {

@@ -12,6 +12,7 @@ use tokio::sync::Notify;
 use tracing::{info, warn};
 use url::{Host, Url};
 
+use super::advice::cannot_start;
 use super::console::count;
 use super::options::{QuietArgs, StateArgs};
 use super::setting::Strictness::Strict;
@@ -19,7 +20,7 @@ use super::web_options::{LogArgs, WebArgs};
 use super::{connection_options::ConnectionArgs, console, exit, limit_heaps};
 use metricsjob::job::duration::parse_positive;
 use metricsjob::job::size::parse_size;
-use metricsjob::push::Gateway;
+use metricsjob::push::{Gateway, GatewayClient};
 use metricsjob_gateway::service::{Claim, Service};
 use metricsjob_gateway::{Cors, MAX_SERIES, Options, PushLimits};
 use metricsjob_metrics::Names;
@@ -250,7 +251,8 @@ fn serve(args: GatewayServeArgs) -> anyhow::Result<u8> {
     limit_heaps(HEAPS);
 
     let claim = Claim::on(&dir)?;
-    let server = Server::bind(&args.settings()?)?;
+    let server = Server::bind(&args.settings()?);
+    let server = server.map_err(|error| cannot_start(error, "--web.listen-address"))?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -439,7 +441,7 @@ fn import(args: ImportArgs) -> anyhow::Result<u8> {
         let problem = "\"embedded\" is where the groups go: give the URL of another gateway";
         return Err(exit::usage(anyhow::anyhow!(problem)));
     }
-    let groups = from.groups(args.max_answer_size)?;
+    let groups = GatewayClient::new(&from).groups(args.max_answer_size)?;
     let mut state = State::open(&dir)?;
     let Some(_lock) = lock_groups(&dir)? else {
         anyhow::bail!(

@@ -32,9 +32,9 @@ pub fn deliveries(gateways: &[Gateway], key: &GroupingKey, deliveries: &[Deliver
                 "outbox_entry": entry,
                 "refused_families": undelivered.map_or(&[][..], |undelivered| undelivered.error.refused_families()),
                 "is_rejected": undelivered.is_some_and(|undelivered| undelivered.error.is_rejection()),
-                "older_reports_delivered": delivery.late,
-                "older_reports_rejected": delivery.late_rejected,
-                "reports_dropped": delivery.dropped,
+                "older_reports_delivered": delivery.delivered,
+                "older_reports_rejected": delivery.rejected.len(),
+                "reports_dropped": delivery.dropped.len(),
             })
         })
         .collect()

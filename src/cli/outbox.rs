@@ -14,7 +14,7 @@ use super::exit::{self, UNAVAILABLE};
 use super::options::{GatewayArgs, Output, OutputArgs, QuietArgs, StateArgs};
 use super::setting::Strictness::Strict;
 use super::{console, json};
-use metricsjob::push::{Dispatch, Flushed, Gateway, GatewayError};
+use metricsjob::push::{Delivery, Dispatch, Gateway, GatewayError};
 use metricsjob_client::call::redacted;
 use metricsjob_client::{Connection, GatewayUrl, Stop};
 use metricsjob_metrics::unix_seconds;
@@ -304,7 +304,7 @@ fn with_entries(
 fn flushed(
     (output, quiet): (Output, bool),
     gateways: &[Gateway],
-    results: &[Flushed],
+    results: &[Delivery],
 ) -> anyhow::Result<u8> {
     let pairs = || gateways.iter().zip(results);
     if output == Output::Json {
@@ -312,14 +312,14 @@ fn flushed(
             json!({
                 "gateway": gateway.to_string(),
                 "delivered": flushed.delivered,
-                "rejected": flushed.rejected,
+                "rejected": flushed.rejected.len(),
                 "waiting": flushed.waiting,
                 "error": flushed.failure.as_ref().map(with_advice),
             })
         });
         json::print(&json.collect())?;
     } else if !quiet {
-        let delivered = |flushed: &Flushed| count(flushed.delivered, "1 report", "reports");
+        let delivered = |flushed: &Delivery| count(flushed.delivered, "1 report", "reports");
         for (gateway, flushed) in pairs().filter(|(_, flushed)| flushed.delivered > 0) {
             console::result(&format!(
                 "delivered {} to {}\n",
@@ -327,15 +327,15 @@ fn flushed(
                 gateway.place()
             ))?;
         }
-        if results.iter().all(Flushed::is_empty) {
+        if results.iter().all(Delivery::is_empty) {
             console::result("nothing to deliver\n")?;
         }
     }
     for (gateway, flushed) in pairs() {
-        if flushed.rejected > 0 {
+        if !flushed.rejected.is_empty() {
             console::error(&format!(
                 "{gateway} rejected {}, see: metricsjob outbox list",
-                count(flushed.rejected, "1 report", "reports")
+                count(flushed.rejected.len() as u64, "1 report", "reports")
             ));
         }
         if flushed.waiting > 0 {
@@ -347,7 +347,7 @@ fn flushed(
             console::error(&format!("{left} still for {gateway}{why}"));
         }
     }
-    let is_done = |flushed: &Flushed| flushed.waiting == 0 && flushed.rejected == 0;
+    let is_done = |flushed: &Delivery| flushed.waiting == 0 && flushed.rejected.is_empty();
     Ok(if results.iter().all(is_done) {
         exit::SUCCESS
     } else {

@@ -1,6 +1,7 @@
 //! Common part of `run` and `exec`: runs a job, reports it, and prints its result.
 
 use std::io::IsTerminal;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use clap::builder::BoolishValueParser;
@@ -21,9 +22,10 @@ use metricsjob::job::builtin::{NoProgress, Progress};
 use metricsjob::job::{Job, Work};
 use metricsjob::push::Gateway;
 use metricsjob::run::{
-    Attempt, Observer, Outcome, PerformError, Performed, Reporting, Run, RunSpec, Signals, perform,
+    Attempt, Observer, Outcome, PerformError, Reporting, Run, RunSpec, Signals, new_id, perform,
 };
 use metricsjob_metrics::Method;
+use metricsjob_state::LazyState;
 
 #[derive(Args)]
 pub struct PerformArgs {
@@ -77,7 +79,7 @@ pub struct PerformArgs {
 
 /// How much is printed about a run when it is over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Talk {
+pub enum Verbosity {
     /// The result of the run.
     Always,
     /// On a terminal the result of the run, elsewhere only its problems.
@@ -85,7 +87,7 @@ pub enum Talk {
 }
 
 /// Runs `job`, for which the command line has the last word, and reports it.
-pub fn main(mut job: Job, args: &PerformArgs, talk: Talk) -> anyhow::Result<u8> {
+pub fn main(mut job: Job, args: &PerformArgs, verbosity: Verbosity) -> anyhow::Result<u8> {
     args.policy.apply(&mut job)?;
     let key = job.key(args.grouping.labels()).map_err(usage)?;
     // Settings of monitoring: a bad one that is not from the command line must not keep the job from running.
@@ -101,47 +103,70 @@ pub fn main(mut job: Job, args: &PerformArgs, talk: Talk) -> anyhow::Result<u8> 
         is_any_left_out,
         ..
     } = args.gateway.targets_of_run()?;
-    let order = RunSpec {
+    let reporting = match (args.dry_run, args.no_push) {
+        (true, _) => Reporting::DryRun,
+        (_, true) => Reporting::Record,
+        _ => Reporting::Push,
+    };
+    let state_dir = &args.gateway.state_dir();
+    let is_command = matches!(job.work, Work::Command(_));
+    // A command has a processor of its own; a built-in would only be disturbed.
+    let state = Mutex::new(if is_command && reporting != Reporting::DryRun {
+        LazyState::opening(state_dir)
+    } else {
+        LazyState::new(state_dir)
+    });
+    let spec = RunSpec {
         job: &job,
         key: &key,
         gateways: &gateways,
         delivery: &delivery,
-        state_dir: &args.gateway.state_dir(),
-        reporting: match (args.dry_run, args.no_push) {
-            (true, _) => Reporting::DryRun,
-            (_, true) => Reporting::Record,
-            _ => Reporting::Push,
-        },
+        state_dir,
+        reporting,
         lines: None,
     };
     let observer = Notices { job: &job, quiet };
-    let performed = match perform(&order, &*progress(quiet), &Signals::default(), &observer) {
-        Ok(performed) => performed,
+    let signals = Signals::default();
+    let performed = perform(
+        &spec,
+        new_id(),
+        &state,
+        &*progress(quiet),
+        &signals,
+        &observer,
+    );
+    let mut run = match performed {
+        Ok(run) => run,
         Err(PerformError::Interrupted(signal)) => {
             let outcome = Outcome::Signal(signal);
             return Ok(outcome.exit_code());
         }
         Err(error) => return Err(usage(error)),
     };
-    let is_failure = is_failure(performed.run.outcome);
-    let is_brief = talk == Talk::OnTerminal && !std::io::stderr().is_terminal();
-    if let (Some(failure), true) = (&performed.run.failure, is_failure && (quiet || !is_brief)) {
+    let mut state = state.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let pruned = state.shorten_log(delivery.state_limit);
+    let damage = state.take_damage().map(|damage| damage.to_string());
+    run.warnings.extend(
+        damage
+            .into_iter()
+            .chain(pruned.map(|pruned| pruned.to_string())),
+    );
+    let is_failure = is_failure(run.outcome());
+    let is_brief = verbosity == Verbosity::OnTerminal && !std::io::stderr().is_terminal();
+    if let (Some(failure), true) = (&run.record.failure, is_failure && (quiet || !is_brief)) {
         console::error(&format!("{}: {failure}", job.name));
     }
-    warn(&job, &gateways, &performed);
-    if let (Some(Ok(push)), true) = (&performed.push, args.dry_run) {
+    warn(&gateways, &run);
+    if let (Some(Ok(push)), true) = (&run.push, args.dry_run) {
         for gateway in &gateways {
             // The end of the job matters: a failure to print changes nothing.
             drop(console::result(&gateway.request_text(push)));
         }
     }
     let summary = Summary {
-        job: &job,
-        key: &key,
         gateways: &gateways,
-        performed: &performed,
+        run: &run,
     };
-    let is_command = matches!(job.work, Work::Command(_));
     match output {
         Output::Json if !args.dry_run => drop(json::print(&summary.json())),
         _ if quiet => {}
@@ -158,49 +183,32 @@ pub fn main(mut job: Job, args: &PerformArgs, talk: Talk) -> anyhow::Result<u8> 
         }
     }
     if is_command {
-        end_as_interrupted(&performed.run);
+        end_as_interrupted(&run);
     }
     let is_pushed = !args.dry_run && !args.no_push;
-    let is_reported = is_reported(&performed) && !(is_pushed && is_any_left_out);
-    let is_unreported = !is_reported && performed.run.outcome.is_success();
+    let is_reported = run.is_reported() && !(is_pushed && is_any_left_out);
+    let is_unreported = !is_reported && run.outcome().is_success();
     let code = if require_push && is_unreported {
         UNAVAILABLE
     } else {
-        performed.run.outcome.exit_code()
+        run.outcome().exit_code()
     };
     // The process ends now, and the system closes faster than we can.
-    std::mem::forget(performed);
+    std::mem::forget(state);
     Ok(code)
 }
 
-/// Returns true if each gateway that was sent the report has taken it.
-fn is_reported(performed: &Performed<'_>) -> bool {
-    let is_pushable = !matches!(performed.push, Some(Err(_)));
-    let mut deliveries = performed.deliveries.iter();
-    is_pushable && deliveries.all(|delivery| delivery.result.is_ok())
-}
-
 /// Warns on stderr of problems besides the outcome.
-fn warn(job: &Job, gateways: &[Gateway], performed: &Performed<'_>) {
-    let Performed {
-        push,
-        deliveries,
-        state_failure,
-        warnings,
-        ..
-    } = performed;
-    for warning in warnings {
-        console::warning(&format!("{}: {warning}", job.name));
+fn warn(gateways: &[Gateway], run: &Run) {
+    let name = &run.record.name;
+    for warning in &run.warnings {
+        console::warning(&format!("{name}: {warning}"));
     }
-    if let Some(Err(error)) = push {
-        console::warning(&format!(
-            "the report of {} is not pushed: {error}",
-            job.name
-        ));
+    if let Some(Err(error)) = &run.push {
+        console::warning(&format!("the report of {name} is not pushed: {error}"));
     }
-    let is_told = delivery_notes::warn(gateways, deliveries, state_failure.as_ref());
-    if let (Some(failure), false) = (state_failure, is_told) {
-        let name = &job.name;
+    let is_told = delivery_notes::warn(gateways, &run.deliveries, run.state_failure.as_ref());
+    if let (Some(failure), false) = (&run.state_failure, is_told) {
         console::warning(&format!("{name}: the run is not in the history: {failure}"));
     }
 }
@@ -214,7 +222,7 @@ fn is_failure(outcome: Outcome) -> bool {
 /// but not after a death by SIGINT.
 fn end_as_interrupted(run: &Run) {
     let by_terminal = run.interrupted.is_some_and(|signal| signal.is_from_kernel);
-    if by_terminal && run.outcome == Outcome::Signal(SIGINT as u8) {
+    if by_terminal && run.outcome() == Outcome::Signal(SIGINT as u8) {
         // If it does not, the exit code says the same.
         let _ = emulate_default_handler(SIGINT);
     }

@@ -186,9 +186,8 @@ fn deliver(
 ) -> (Vec<Delivery>, Option<StateError>) {
     let mut state = LazyState::new(state_dir);
     let dispatch = Dispatch::new(gateways, state_dir, policy, Stop::never());
-    let entries = state
-        .get()
-        .and_then(|state| state.enqueue(push, &dispatch.names()));
+    let names: Vec<String> = gateways.iter().map(ToString::to_string).collect();
+    let entries = state.get().and_then(|state| state.enqueue(push, &names));
     let until = dispatch.until();
     let mut deliveries = dispatch.deliver(push, entries.as_deref().ok(), &mut state, until);
     if entries.is_ok() {

@@ -4,7 +4,7 @@ use clap::Args;
 
 use super::exit::usage;
 use super::options::{JobsArgs, name_and_value};
-use super::perform::{self, PerformArgs, Talk};
+use super::perform::{self, PerformArgs, Verbosity};
 use metricsjob::job::{Job, Work};
 
 /// Run a job and report how it went
@@ -39,7 +39,7 @@ pub struct RunArgs {
 pub fn main(args: RunArgs) -> anyhow::Result<u8> {
     let mut job = args.jobs.catalog()?.find(&args.name).map_err(usage)?;
     set_params(&mut job, &args.set)?;
-    perform::main(job, &args.perform, Talk::Always)
+    perform::main(job, &args.perform, Verbosity::Always)
 }
 
 fn set_params(job: &mut Job, settings: &[(String, String)]) -> anyhow::Result<()> {

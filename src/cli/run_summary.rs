@@ -1,52 +1,50 @@
 //! Summary of a run, which `metricsjob run` and `exec` print.
 
 use std::fmt::Write;
+use std::time::Duration;
 
 use serde_json::json;
 
 use super::console::count;
 use super::{console, json};
-use metricsjob::job::Job;
 use metricsjob::push::{Delivery, Gateway};
-use metricsjob::run::{Outcome, Performed};
-use metricsjob_metrics::{Family, GroupingKey, Value, series_name, unix_seconds};
+use metricsjob::run::{Outcome, Run};
+use metricsjob_metrics::{Family, Value, series_name};
 
 /// Data for the summary of a run.
 pub struct Summary<'a> {
-    pub job: &'a Job,
-    pub key: &'a GroupingKey,
     pub gateways: &'a [Gateway],
-    pub performed: &'a Performed<'a>,
+    pub run: &'a Run,
 }
 
 impl Summary<'_> {
     /// Summary for people. `status_command` returns the command that shows a gateway's groups.
     pub fn text(&self, status_command: impl Fn(&Gateway) -> String) -> String {
-        let run = &self.performed.run;
+        let Run { record, push, .. } = self.run;
         let mut text = format!("{}\n", self.head());
-        if !run.outcome.is_success() {
-            tail(&mut text, &run.tail);
+        if !self.run.outcome().is_success() {
+            tail(&mut text, &record.tail);
         }
-        for family in &run.metrics {
+        for family in &record.metrics {
             summarize(&mut text, family);
         }
-        let Some(Ok(push)) = &self.performed.push else {
+        let Some(Ok(push)) = push else {
             return text;
         };
         let method = push.method().http();
         for (index, gateway) in self.gateways.iter().enumerate() {
-            let place = gateway.group_place(self.key);
-            let _ = match self.performed.deliveries.get(index) {
+            let place = gateway.group_place(push.key());
+            let _ = match self.run.deliveries.get(index) {
                 Some(Delivery {
                     result: Ok(()),
-                    late,
+                    delivered,
                     ..
                 }) => {
-                    let late = match late {
+                    let late = match delivered {
                         0 => String::new(),
-                        late => format!(
+                        delivered => format!(
                             ", with {}",
-                            count(*late, "an older report", "older reports")
+                            count(*delivered, "an older report", "older reports")
                         ),
                     };
                     writeln!(
@@ -64,7 +62,7 @@ impl Summary<'_> {
 
     /// Failure of the run, with the last lines that the job wrote.
     pub fn failure_text(&self) -> String {
-        let run = &self.performed.run;
+        let run = &self.run.record;
         let mut text = match &run.failure {
             Some(failure) => format!("{}: {failure}\n", self.head()),
             None => format!("{}\n", self.head()),
@@ -75,56 +73,44 @@ impl Summary<'_> {
 
     /// How the run ended, in a line.
     fn head(&self) -> String {
-        let (name, run) = (&self.job.name, &self.performed.run);
-        if run.outcome == Outcome::Skipped {
+        let (outcome, run) = (self.run.outcome(), &self.run.record);
+        let name = &run.name;
+        if outcome == Outcome::Skipped {
             let why = run.failure.as_deref().unwrap_or_default();
-            return format!("{name}: {}: {why}", run.outcome);
+            return format!("{name}: {outcome}: {why}");
         }
         let attempts = match run.attempts {
             1 => String::new(),
             attempts => format!(" after {attempts} attempts"),
         };
-        let duration = console::rough(run.duration);
-        format!("{name}: {}{attempts} in {duration}", run.outcome)
+        let duration = Duration::try_from_secs_f64(run.duration).unwrap_or_default();
+        let duration = console::rough(duration);
+        format!("{name}: {outcome}{attempts} in {duration}")
     }
 
-    /// For programs.
+    /// For programs: the run as the history shows it, and what became of its report.
     pub fn json(&self) -> serde_json::Value {
-        let Performed {
-            run,
+        let Run {
+            record,
             push,
             deliveries,
             warnings,
             ..
-        } = self.performed;
+        } = self.run;
         let (push, unpushable) = match push {
             Some(Ok(push)) => (Some(push), None),
             Some(Err(error)) => (None, Some(error.to_string())),
             None => (None, None),
         };
-        json!({
-            "name": self.job.name,
-            "run_id": run.id,
-            "outcome": run.outcome.name(),
-            "exit_code": run.outcome.exit_code(),
-            "failure": run.failure,
-            "start_timestamp_seconds": json::number(unix_seconds(run.started_at)),
-            "completion_timestamp_seconds": json::number(unix_seconds(run.completed_at)),
-            "duration_seconds": json::number(run.duration.as_secs_f64()),
-            "attempts": run.attempts,
-            "cpu_user_seconds": json::number(run.usage.cpu_user.as_secs_f64()),
-            "cpu_system_seconds": json::number(run.usage.cpu_system.as_secs_f64()),
-            "max_rss_bytes": run.usage.max_rss,
-            "metrics": run.metrics.iter().map(json::family).collect::<Vec<_>>(),
-            "tail": run.tail,
-            "warnings": warnings,
-            "push": {
-                "method": push.map(|push| push.method().name()),
-                "grouping_key": self.key,
-                "error": unpushable,
-                "deliveries": json::deliveries(self.gateways, self.key, deliveries),
-            },
-        })
+        let mut json = record.to_json();
+        json["warnings"] = json!(warnings);
+        json["push"] = json!({
+            "method": push.map(|push| push.method().name()),
+            "grouping_key": record.key,
+            "error": unpushable,
+            "deliveries": json::deliveries(self.gateways, &record.key, deliveries),
+        });
+        json
     }
 }
 

@@ -9,12 +9,14 @@ use std::time::Duration;
 
 use anyhow::Context;
 use clap::Args;
+use clap::builder::{BoolishValueParser, TypedValueParser};
 use signal_hook::consts::SIGTERM;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::Notify;
 use tokio::task::{JoinHandle, spawn_blocking};
 
+use super::advice::cannot_start;
 use super::connection_options::GATEWAY;
 use super::delivery_options::DeliveryArgs;
 use super::options::{GatewayArgs, JobsArgs};
@@ -161,7 +163,8 @@ pub fn main(args: ServeArgs) -> anyhow::Result<u8> {
     limit_heaps(HEAPS);
     let claim = args.gateway_listen.as_ref().map(|_| Claim::on(&state_dir));
     let claim = claim.transpose()?;
-    let mut server = Server::bind(&args.web.settings())?;
+    let server = Server::bind(&args.web.settings());
+    let mut server = server.map_err(|error| cannot_start(error, "--web.listen-address"))?;
     server.refuse_by(error);
     let gateway_server = args.gateway_server()?;
     // Connections may take all that was allowed for them.
@@ -462,12 +465,10 @@ impl ServeArgs {
             systemd_socket: false,
             ..self.web.settings()
         };
-        let server = Server::bind(&settings).map_err(|error| {
-            // A listener does not know which option its address came from.
-            let text = error.to_string();
-            anyhow::anyhow!(text.replace("--web.listen-address", "--gateway-listen"))
-        })?;
-        Ok(Some(server))
+        let server = Server::bind(&settings);
+        Ok(Some(server.map_err(|error| {
+            cannot_start(error, "--gateway-listen")
+        })?))
     }
 
     /// Options as the page shows them.
@@ -511,13 +512,9 @@ fn seconds(text: &str) -> Option<Duration> {
 }
 
 fn is_true(name: &str, text: &str) -> anyhow::Result<bool> {
-    match text.trim().to_ascii_lowercase().as_str() {
-        "true" | "t" | "yes" | "y" | "on" | "1" => Ok(true),
-        "false" | "f" | "no" | "n" | "off" | "0" => Ok(false),
-        _ => Err(exit::usage(anyhow::anyhow!(
-            "{name} {text:?} is neither true nor false"
-        ))),
-    }
+    let parser = BoolishValueParser::new();
+    let value = parser.parse_ref(&clap::Command::default(), None, text.trim().as_ref());
+    value.map_err(|_| exit::usage(anyhow::anyhow!("{name} {text:?} is neither true nor false")))
 }
 
 fn host() -> String {

@@ -8,6 +8,7 @@ use serde_json::json;
 use super::options::{GatewayArgs, Output, OutputArgs};
 use super::setting::Strictness::Strict;
 use super::{console, exit, json};
+use metricsjob::push::GatewayClient;
 use metricsjob_metrics::{Group, Value};
 
 /// Show the groups of the gateway
@@ -32,7 +33,7 @@ const MAX_ANSWER: usize = 64 << 20;
 
 pub fn main(args: StatusArgs) -> anyhow::Result<u8> {
     let gateway = args.gateway.gateway()?;
-    let groups = gateway.groups(MAX_ANSWER)?;
+    let groups = GatewayClient::new(&gateway).groups(MAX_ANSWER)?;
     match args.output.get(Strict)? {
         Output::Json => json::print(&json!({
             "gateway": gateway.to_string(),

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use super::gateway::{Gateway, GatewayError};
+use super::gateway::{Gateway, GatewayClient, GatewayError};
 use super::group_lock::GroupLocks;
 use metricsjob_metrics::GroupingKey;
 use metricsjob_state::State;
@@ -23,9 +23,9 @@ pub fn delete(
     key: &GroupingKey,
     state_dir: &Path,
 ) -> Result<(Option<bool>, u64), GatewayError> {
-    let name = gateway.to_string();
+    let client = GatewayClient::new(gateway);
     let until = Instant::now() + PATIENCE;
-    let _lock = match GroupLocks::acquire(state_dir, &name, key, until, || true) {
+    let _lock = match GroupLocks::acquire(state_dir, client.name(), key, until, || true) {
         Ok(Some(lock)) => Some(lock),
         Ok(None) => return Err(GatewayError::Busy),
         // Without state there is nothing that could bring it back, and no other delivery to wait for.
@@ -33,10 +33,10 @@ pub fn delete(
     };
     // Entries that come into the outbox from now on are newer than the deletion.
     let waiting = match State::open_existing(state_dir)? {
-        Some(mut state) => state.waiting_ids(&name, key)?,
+        Some(mut state) => state.waiting_ids(client.name(), key)?,
         None => Vec::new(),
     };
-    let existed = gateway.delete(key)?;
+    let existed = client.delete(key)?;
     let forgotten = match State::open_existing(state_dir)? {
         Some(mut state) if !waiting.is_empty() => state.drop_entries(Selection::Ids(&waiting))?,
         _ => 0,

@@ -4,7 +4,8 @@ use std::path::Path;
 use std::thread;
 use std::time::Instant;
 
-use super::delivery::{Courier, Delivery, Flushed};
+use super::courier::Courier;
+use super::delivery::Delivery;
 use super::gateway::{Gateway, GatewayError};
 use super::policy::DeliveryPolicy;
 use metricsjob_client::Stop;
@@ -38,12 +39,6 @@ impl<'a> Dispatch<'a> {
         }
     }
 
-    /// The gateways as the outbox names them.
-    pub fn names(&self) -> Vec<String> {
-        let couriers = self.couriers.iter();
-        couriers.map(|courier| courier.name().to_owned()).collect()
-    }
-
     /// When a delivery that begins now must be over.
     pub fn until(&self) -> Instant {
         self.policy.until()
@@ -65,8 +60,8 @@ impl<'a> Dispatch<'a> {
         deliveries
             .map(|(index, delivery)| {
                 delivery.unwrap_or_else(|panic| {
-                    let courier = &self.couriers[index];
-                    courier.broken(GatewayError::Internal(panic), entry(index))
+                    let (courier, error) = (&self.couriers[index], GatewayError::Internal(panic));
+                    Delivery::new(Err(courier.undelivered(error, entry(index), &[])))
                 })
             })
             .collect()
@@ -92,17 +87,18 @@ impl<'a> Dispatch<'a> {
             flushed
         });
         for (delivery, flushed) in deliveries.iter_mut().zip(flushed) {
-            let flushed = flushed.ok().flatten().unwrap_or_default();
-            delivery.late += flushed.delivered;
-            delivery.late_rejected += flushed.rejected;
+            if let Some(flushed) = flushed.ok().flatten() {
+                delivery.delivered += flushed.delivered;
+                delivery.rejected.extend(flushed.rejected);
+            }
         }
     }
 
     /// Delivers all entries that wait for each gateway.
-    pub fn flush(&self, state: &mut LazyState) -> Vec<Result<Flushed, GatewayError>> {
+    pub fn flush(&self, state: &mut LazyState) -> Vec<Result<Delivery, GatewayError>> {
         let flushed = self.each(state, |_, courier, state| {
             let flushed = courier.flush_all(state)?;
-            if flushed.are_stats_due {
+            if flushed.are_stats_due() {
                 courier.report_itself(state, self.until());
             }
             Ok(flushed)

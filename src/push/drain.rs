@@ -3,244 +3,171 @@
 use std::borrow::Cow;
 use std::time::{Instant, SystemTime};
 
-use super::gateway::{GatewayClient, GatewayError};
-use super::policy::DeliveryPolicy;
-use super::retry;
-use super::split::{Split, split};
-use metricsjob_client::Stop;
-use metricsjob_metrics::{GroupingKey, Method, Push};
-use metricsjob_state::outbox::Left;
+use super::courier::Courier;
+use super::delivery::Delivery;
+use super::gateway::GatewayError;
+use metricsjob_metrics::{GroupingKey, Push};
 use metricsjob_state::push_stats::Attempts;
 use metricsjob_state::{LazyState, StateError};
 
-/// Outcome for the entries of a group.
-#[derive(Debug, Default)]
-pub struct Drained {
-    pub delivered: Vec<i64>,
-    pub rejected: Vec<(i64, GatewayError)>,
-    /// Why others are left, if that may pass.
-    pub failure: Option<GatewayError>,
-    /// The oldest entries, which were dropped because the outbox was full.
-    pub dropped: Vec<i64>,
-    /// Why their outcome is not in the outbox.
-    pub state_failure: Option<StateError>,
-    /// Work left at the gateway after the last delivery.
-    pub left_there: Option<Left>,
+/// Entries of one group, on their way.
+struct Drain<'a> {
+    courier: &'a Courier<'a>,
+    key: &'a GroupingKey,
+    until: Instant,
+    /// The entry that the caller asks for, until its outcome is known.
+    own: Option<i64>,
+    delivery: Delivery,
     /// Attempts that the statistics do not count yet.
     uncounted: Attempts,
 }
 
-/// A group to deliver to. Its owner holds the group's lock.
-pub struct WaitingGroup<'a> {
-    pub client: &'a GatewayClient,
-    pub key: &'a GroupingKey,
-    pub policy: &'a DeliveryPolicy,
-    /// When it must be over.
-    pub until: Instant,
-    pub stop: &'a Stop,
-}
-
-impl WaitingGroup<'_> {
+impl Courier<'_> {
     /// Delivers all entries of the group that wait, those of other processes included, until none is left
-    /// or one cannot be delivered. `own` is one of them that need not be read again.
+    /// or one cannot be delivered. The caller holds the group's lock. `own` is one of them that need not be read again.
+    /// Returns whether its outcome is the result of the delivery; otherwise the failure is it, or another process has dealt
+    /// with it.
     ///
     /// # Errors
     ///
     /// The outbox cannot be read. Nothing was sent then.
-    pub fn drain(
+    pub(super) fn drain(
         &self,
+        key: &GroupingKey,
         own: Option<(i64, &Push)>,
         state: &mut LazyState,
-    ) -> Result<Drained, StateError> {
-        let mut drained = Drained::default();
+        until: Instant,
+    ) -> Result<(Delivery, bool), StateError> {
+        let mut drain = Drain {
+            courier: self,
+            key,
+            until,
+            own: own.map(|(id, _)| id),
+            delivery: Delivery::of_waiting(),
+            uncounted: Attempts::default(),
+        };
         loop {
-            let gateway = self.client.name();
-            let ids = state.get()?.waiting_ids(gateway, self.key)?;
+            let ids = state.get()?.waiting_ids(self.name(), key)?;
+            if ids.is_empty() {
+                break;
+            }
             let waiting: Vec<(i64, Cow<'_, Push>)> = match own {
-                _ if ids.is_empty() => return Ok(drained),
                 Some((id, push)) if ids == [id] => vec![(id, Cow::Borrowed(push))],
                 _ => {
-                    let entries = state.get()?.waiting(gateway, self.key)?;
+                    let entries = state.get()?.waiting(self.name(), key)?;
                     let entries = entries.into_iter();
                     entries
                         .map(|entry| (entry.id, Cow::Owned(entry.push)))
                         .collect()
                 }
             };
-            let goes_on = self.deliver_together(&waiting, state, &mut drained);
-            let is_all = |left: Left| !left.is_anything_waiting;
-            if !goes_on || drained.state_failure.is_some() || drained.left_there.is_some_and(is_all)
-            {
-                return Ok(drained);
+            drain.deliver_together(&waiting, state);
+            let Delivery {
+                failure,
+                state_failure,
+                left_there,
+                ..
+            } = &drain.delivery;
+            let is_all = left_there.is_some_and(|left| !left.is_anything_waiting);
+            if failure.is_some() || state_failure.is_some() || is_all {
+                break;
             }
         }
+        Ok((drain.delivery, drain.own.is_none()))
     }
+}
 
+impl Drain<'_> {
     /// Delivers `waiting` as one push, or one by one if that is rejected, since it may be the fault of one
-    /// of them. Returns whether the gateway can take more.
-    fn deliver_together(
-        &self,
-        waiting: &[(i64, Cow<'_, Push>)],
-        state: &mut LazyState,
-        drained: &mut Drained,
-    ) -> bool {
+    /// of them.
+    fn deliver_together(&mut self, waiting: &[(i64, Cow<'_, Push>)], state: &mut LazyState) {
         let ids: Vec<i64> = waiting.iter().map(|(id, _)| *id).collect();
         let together = waiting.iter().map(|(_, push)| push.clone());
         let Some(together) = together.reduce(|older, newer| Cow::Owned(older.followed_by(&newer)))
         else {
-            return true;
+            return;
         };
-        let is_one = waiting.len() == 1;
-        let mut attempts = std::mem::take(&mut drained.uncounted);
-        match self.send(&together, state, &mut attempts) {
-            Err(error) if error.is_rejection() && !is_one => {
-                drained.uncounted = attempts;
+        let (courier, until) = (self.courier, self.until);
+        let mut attempts = std::mem::take(&mut self.uncounted);
+        if let [id] = ids[..] {
+            let (result, rest) = courier.send_or_split(&together, state, until, &mut attempts);
+            return self.settle(&[id], result, rest.as_ref(), attempts, state);
+        }
+        match courier.send(&together, state, until, &mut attempts) {
+            Err(error) if error.is_rejection() => {
+                self.uncounted = attempts;
                 for one in waiting {
-                    if !self.deliver_together(std::slice::from_ref(one), state, drained) {
-                        return false;
+                    if self.delivery.failure.is_none() {
+                        self.deliver_together(std::slice::from_ref(one), state);
                     }
                 }
-                true
             }
-            Err(error)
-                if is_one && error.may_be_of_families() && !together.runners_own().is_empty() =>
-            {
-                self.deliver_parts(&together, ids[0], error, attempts, state, drained)
-            }
-            result => {
-                self.settle(&ids, result, &attempts, state, drained);
-                drained.failure.is_none()
-            }
+            result => self.settle(&ids, result, None, attempts, state),
         }
     }
 
-    /// Delivers the families of `push` that the gateway takes; `push` is the entry `id` and was refused with the error
-    /// `whole`. The refused families stay as a rejected entry. Returns whether the gateway can take more.
-    fn deliver_parts(
-        &self,
-        push: &Push,
-        id: i64,
-        whole: GatewayError,
-        mut attempts: Attempts,
+    /// Notes the outcome of the entries `ids`; where the gateway has taken all but the `rest` of one, that stays in its
+    /// place.
+    fn settle(
+        &mut self,
+        ids: &[i64],
+        result: Result<(), GatewayError>,
+        rest: Option<&Push>,
+        attempts: Attempts,
         state: &mut LazyState,
-        drained: &mut Drained,
-    ) -> bool {
-        let mut of_parts = Attempts::default();
-        let split = split(push, |part| self.send(part, state, &mut of_parts));
-        // The statistics count reports.
-        attempts.failed += of_parts.failed;
-        attempts.duration += of_parts.duration;
-        match split {
-            Ok(Split { refused, .. }) if refused.is_empty() => {
-                (attempts.rejected, attempts.delivered) = (0, 1);
-                self.settle(&[id], Ok(()), &attempts, state, drained);
-            }
-            Ok(Split {
-                is_any_taken: true,
-                refused,
-                error,
-            }) => {
-                let rest = push.part(Method::Post, refused);
-                let error = GatewayError::refused(&rest, error.unwrap_or(whole));
-                self.settle_rest(id, &rest, error, &attempts, state, drained);
-            }
-            Ok(_) => self.settle(&[id], Err(whole), &attempts, state, drained),
-            Err(error) => {
-                attempts.rejected = 0;
-                self.settle(&[id], Err(error), &attempts, state, drained);
-            }
-        }
-        drained.failure.is_none()
-    }
-
-    /// Notes that of the entry `id` the gateway has all but `rest`.
-    fn settle_rest(
-        &self,
-        id: i64,
-        rest: &Push,
-        error: GatewayError,
-        attempts: &Attempts,
-        state: &mut LazyState,
-        drained: &mut Drained,
     ) {
-        let (gateway, limit) = (self.client.name(), self.policy.outbox_limit);
-        let attempts = self.counted(attempts);
-        let message = error.to_string();
-        let noted = state.get().and_then(|state| {
-            state.rejected_in_part(gateway, id, rest, &message, &attempts, limit)
+        let courier = self.courier;
+        let (gateway, limit) = (courier.name(), courier.policy.outbox_limit);
+        // Pushes to the embedded gateway say nothing about the way to others.
+        let attempts = match courier.client.embedded_dir() {
+            Some(_) => &Attempts::default(),
+            None => &attempts,
+        };
+        self.delivery.left_there = None;
+        let message = result.as_ref().err().map(ToString::to_string);
+        let message = message.unwrap_or_default();
+        let noted = state.get().and_then(|state| match (&result, ids, rest) {
+            (Ok(()), _, _) => {
+                let now = SystemTime::now();
+                let left = state.delivered(gateway, &[(self.key, ids)], attempts, now)?;
+                Ok((Some(left), Vec::new()))
+            }
+            (Err(_), [id], Some(rest)) => {
+                let (left, dropped) =
+                    state.rejected_in_part(gateway, *id, rest, &message, attempts, limit)?;
+                Ok((Some(left), dropped))
+            }
+            (Err(error), [id], None) if error.is_rejection() => {
+                Ok((None, state.rejected(*id, &message, attempts, limit)?))
+            }
+            (Err(_), _, _) => {
+                let key = self.key;
+                let dropped = state.undelivered(gateway, key, ids, &message, attempts, limit)?;
+                Ok((None, dropped))
+            }
         });
         match noted {
             Ok((left, dropped)) => {
-                drained.left_there = Some(left);
-                drained.dropped.extend(dropped);
+                self.delivery.left_there = left;
+                self.delivery.dropped.extend(dropped);
             }
-            Err(error) => drained.state_failure = Some(error),
+            Err(error) => self.delivery.state_failure = Some(error),
         }
-        drained.rejected.push((id, error));
-    }
-
-    /// The part of `attempts` that the statistics count: pushes to the embedded gateway say nothing about the way to
-    /// others.
-    fn counted(&self, attempts: &Attempts) -> Attempts {
-        if self.client.is_http() {
-            *attempts
-        } else {
-            Attempts::default()
-        }
-    }
-
-    /// Notes the outcome of the entries `ids`.
-    fn settle(
-        &self,
-        ids: &[i64],
-        result: Result<(), GatewayError>,
-        attempts: &Attempts,
-        state: &mut LazyState,
-        drained: &mut Drained,
-    ) {
-        let gateway = self.client.name();
-        let attempts = &self.counted(attempts);
-        drained.left_there = None;
-        let noted = state.get().and_then(|state| match &result {
-            Ok(()) => {
-                let now = SystemTime::now();
-                let left = state.delivered(gateway, &[(self.key, ids)], attempts, now)?;
-                drained.left_there = Some(left);
-                Ok(Vec::new())
-            }
-            Err(error) if error.is_rejection() => {
-                let (message, limit) = (error.to_string(), self.policy.outbox_limit);
-                match ids.first() {
-                    Some(id) => state.rejected(*id, &message, attempts, limit),
-                    None => Ok(Vec::new()),
-                }
-            }
-            Err(error) => {
-                let (message, limit) = (error.to_string(), self.policy.outbox_limit);
-                state.undelivered(gateway, self.key, ids, &message, attempts, limit)
-            }
-        });
-        match noted {
-            Ok(dropped) => drained.dropped.extend(dropped),
-            Err(error) => drained.state_failure = Some(error),
-        }
+        let is_own = self.own.is_some_and(|own| ids.contains(&own));
         match result {
-            Ok(()) => drained.delivered.extend(ids),
-            Err(error) if error.is_rejection() => {
-                drained.rejected.extend(ids.first().map(|id| (*id, error)));
+            Ok(()) => self.delivery.delivered += ids.len() as u64 - u64::from(is_own),
+            Err(error) if !error.is_rejection() => {
+                self.delivery.failure = Some(error);
+                return;
             }
-            Err(error) => drained.failure = Some(error),
+            Err(error) if is_own => {
+                let undelivered = courier.undelivered(error, self.own, &self.delivery.dropped);
+                self.delivery.result = Err(undelivered);
+            }
+            Err(error) => self.delivery.rejected.push(error),
         }
-    }
-
-    fn send(
-        &self,
-        push: &Push,
-        state: &mut LazyState,
-        attempts: &mut Attempts,
-    ) -> Result<(), GatewayError> {
-        let window = self.policy.retry_window;
-        let (until, stop) = (self.until, self.stop);
-        retry::push(self.client, push, state, window, until, stop, attempts)
+        if is_own {
+            self.own = None;
+        }
     }
 }

@@ -134,14 +134,6 @@ impl GatewayError {
         })
     }
 
-    /// Returns true if the reason may pass by itself. See [`HttpError::is_transient`].
-    pub fn is_transient(&self) -> bool {
-        match self.http() {
-            Some(error) => error.is_transient(),
-            None => false,
-        }
-    }
-
     /// Returns true if the gateway did not take it because of its sender. See [`HttpError::is_of_sender`].
     pub fn is_of_sender(&self) -> bool {
         self.http().is_some_and(HttpError::is_of_sender)
@@ -150,11 +142,6 @@ impl GatewayError {
     /// Returns true if it may be about this push alone: the gateway has responded, and accepts us as a sender.
     pub fn may_be_of_push(&self) -> bool {
         matches!(self.http(), Some(HttpError::Status { .. })) && !self.is_of_sender()
-    }
-
-    /// How long the gateway asked to be left alone.
-    pub fn retry_after(&self) -> Option<Duration> {
-        self.http().and_then(HttpError::retry_after)
     }
 
     /// Returns true if it is the state database that failed.
@@ -220,81 +207,44 @@ impl Gateway {
             encoding.shown(push)
         )
     }
-
-    /// Creates a client that pushes to it.
-    pub fn client(&self) -> GatewayClient {
-        GatewayClient {
-            name: self.to_string(),
-            client: match self {
-                Gateway::Embedded(dir) => Transport::Embedded(dir.clone()),
-                Gateway::Http(url, connection) => {
-                    Transport::Http(Box::new(HttpGateway::new(url.clone(), connection)))
-                }
-            },
-        }
-    }
-
-    /// Deletes the group of exactly this key. Returns whether there was one, where that is known: a
-    /// Pushgateway does not report it.
-    pub fn delete(&self, key: &GroupingKey) -> Result<Option<bool>, GatewayError> {
-        match self {
-            Gateway::Embedded(dir) => embedded::delete(dir, key),
-            Gateway::Http(url, connection) => {
-                HttpGateway::new(url.clone(), connection)?.delete(key)?;
-                Ok(None)
-            }
-        }
-    }
-
-    /// All groups, sorted by key. A gateway behind a URL is queried by the API of the Pushgateway, and a response of
-    /// `most` bytes at most is read.
-    pub fn groups(&self, most: usize) -> Result<Vec<Group>, GatewayError> {
-        match self {
-            Gateway::Embedded(dir) => match State::open_existing(dir)? {
-                Some(mut state) => Ok(state.groups()?),
-                None => Ok(Vec::new()),
-            },
-            Gateway::Http(url, connection) => {
-                let client = HttpGateway::new(url.clone(), connection)?;
-                let answer = client.get(api::PATH, most)?;
-                api::groups(&answer).map_err(|problem| GatewayError::Answer {
-                    url: url.join(api::PATH),
-                    problem,
-                })
-            }
-        }
-    }
 }
 
-/// Pushes to one gateway. Creating it takes a while, so it is done before there is anything to push.
-pub struct GatewayClient {
-    name: String,
-    client: Transport,
-}
-
-enum Transport {
-    /// In this state directory.
+/// Sends requests to one gateway. Creating it takes a while, so it is done before there is anything to push.
+pub enum GatewayClient {
+    /// The gateway in the state database of this directory.
     Embedded(PathBuf),
-    /// Or why there can be none.
-    Http(Box<Result<HttpGateway, HttpError>>),
+    Http {
+        /// The URL without credentials.
+        name: String,
+        /// Or why there can be none.
+        client: Box<Result<HttpGateway, HttpError>>,
+    },
 }
 
 impl GatewayClient {
-    /// The gateway as the outbox names it: the URL without credentials, or `embedded`.
-    pub fn name(&self) -> &str {
-        &self.name
+    pub fn new(gateway: &Gateway) -> Self {
+        match gateway {
+            Gateway::Embedded(dir) => GatewayClient::Embedded(dir.clone()),
+            Gateway::Http(url, connection) => GatewayClient::Http {
+                name: url.to_string(),
+                client: Box::new(HttpGateway::new(url.clone(), connection)),
+            },
+        }
     }
 
-    /// Returns true if the gateway is behind a URL.
-    pub fn is_http(&self) -> bool {
-        matches!(self.client, Transport::Http(_))
+    /// The gateway as the outbox names it: the URL without credentials, or `embedded`.
+    pub fn name(&self) -> &str {
+        match self {
+            GatewayClient::Embedded(_) => EMBEDDED,
+            GatewayClient::Http { name, .. } => name,
+        }
     }
 
     /// The state directory of the embedded gateway, if it is that.
     pub fn embedded_dir(&self) -> Option<&Path> {
-        match &self.client {
-            Transport::Embedded(dir) => Some(dir),
-            Transport::Http(_) => None,
+        match self {
+            GatewayClient::Embedded(dir) => Some(dir),
+            GatewayClient::Http { .. } => None,
         }
     }
 
@@ -307,14 +257,46 @@ impl GatewayClient {
         limit: Duration,
         stop: &Stop,
     ) -> Result<(), GatewayError> {
-        match &self.client {
-            Transport::Embedded(dir) => embedded::push(dir, push, state, limit, stop),
-            Transport::Http(client) => match &**client {
-                Ok(client) => Ok(client.push(push, limit, stop)?),
-                Err(error) => Err(error.clone().into()),
-            },
+        match self {
+            GatewayClient::Embedded(dir) => embedded::push(dir, push, state, limit, stop),
+            GatewayClient::Http { client, .. } => Ok(ready(client)?.push(push, limit, stop)?),
         }
     }
+
+    /// Deletes the group of exactly this key. Returns whether there was one, where that is known: a
+    /// Pushgateway does not report it.
+    pub fn delete(&self, key: &GroupingKey) -> Result<Option<bool>, GatewayError> {
+        match self {
+            GatewayClient::Embedded(dir) => embedded::delete(dir, key),
+            GatewayClient::Http { client, .. } => {
+                ready(client)?.delete(key)?;
+                Ok(None)
+            }
+        }
+    }
+
+    /// All groups, sorted by key. A gateway behind a URL is queried by the API of the Pushgateway, and a response of
+    /// `most` bytes at most is read.
+    pub fn groups(&self, most: usize) -> Result<Vec<Group>, GatewayError> {
+        match self {
+            GatewayClient::Embedded(dir) => match State::open_existing(dir)? {
+                Some(mut state) => Ok(state.groups()?),
+                None => Ok(Vec::new()),
+            },
+            GatewayClient::Http { client, .. } => {
+                let client = ready(client)?;
+                let response = client.get(api::PATH, most)?;
+                api::groups(&response).map_err(|problem| GatewayError::Answer {
+                    url: client.url().join(api::PATH),
+                    problem,
+                })
+            }
+        }
+    }
+}
+
+fn ready(client: &Result<HttpGateway, HttpError>) -> Result<&HttpGateway, HttpError> {
+    client.as_ref().map_err(HttpError::clone)
 }
 
 /// The gateway as messages name it, without credentials.

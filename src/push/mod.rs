@@ -3,17 +3,18 @@
 //! It may use [`metricsjob_client`], [`metricsjob_system`], [`metricsjob_metrics`] and [`metricsjob_state`]; it knows
 //! no jobs and no runs.
 //!
-//! - [`Gateway`]: where pushes go, and the other requests to it; [`GatewayClient`]: pushes to it.
+//! - [`Gateway`]: where pushes go; [`GatewayClient`]: requests to it.
 //! - `embedded`: changes of the embedded gateway.
-//! - [`Courier`]: delivers to one gateway by way of the outbox. `drain` delivers all entries that wait for one
-//!   group, `split` a push that is refused, in parts, `together` the entries of many groups of the embedded
-//!   gateway, `retry` one push that is tried again; `group_lock` keeps deliveries to one group apart.
+//! - [`Courier`]: delivers to one gateway by way of the outbox; [`Delivery`] is the outcome. `drain` delivers all
+//!   entries that wait for one group, `together` those of many groups of the embedded gateway; `send` sends one push,
+//!   with retries, and by `split` in parts if it is refused; `group_lock` keeps deliveries to one group apart.
 //! - [`DeliveryPolicy`]: limits of a delivery.
 //! - [`Dispatch`]: one push to several gateways.
 //! - [`delete`]: deletes a group, with the entries that wait for it.
 //! - [`secrets`]: secrets of this process, kept out of the output of jobs.
 //! - [`self_report`]: how pushing goes, as metrics.
 
+mod courier;
 mod deletion;
 mod delivery;
 mod dispatch;
@@ -22,14 +23,15 @@ mod embedded;
 mod gateway;
 mod group_lock;
 mod policy;
-mod retry;
 pub mod secrets;
 pub mod self_report;
+mod send;
 mod split;
 mod together;
 
+pub use courier::Courier;
 pub use deletion::delete;
-pub use delivery::{Courier, Delivery, Flushed, Kept, Undelivered};
+pub use delivery::{Delivery, Kept, Undelivered};
 pub use dispatch::Dispatch;
 pub use gateway::{EMBEDDED, Gateway, GatewayClient, GatewayError};
 pub use policy::DeliveryPolicy;

@@ -4,18 +4,18 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use super::events::Events;
-use super::order::RunSpec;
 use super::report;
+use super::spec::RunSpec;
 use crate::push::{DeliveryPolicy, Dispatch};
 use metricsjob_client::Stop;
 use metricsjob_metrics::check::add_pushable;
-use metricsjob_metrics::{Family, Method, Push};
+use metricsjob_metrics::{Family, Method, Push, unix_seconds};
 use metricsjob_state::{Damage, LazyState};
 use metricsjob_system::panics::point;
 
 /// Reports of a run while it is running, as its policy asks for.
 pub struct Live<'a> {
-    order: &'a RunSpec<'a>,
+    spec: &'a RunSpec<'a>,
     events: Arc<Events>,
     has_ended: Mutex<bool>,
     ended: Condvar,
@@ -25,9 +25,9 @@ pub struct Live<'a> {
 }
 
 impl<'a> Live<'a> {
-    pub fn new(order: &'a RunSpec<'a>, events: &Arc<Events>) -> Self {
+    pub fn new(spec: &'a RunSpec<'a>, events: &Arc<Events>) -> Self {
         Live {
-            order,
+            spec,
             events: Arc::clone(events),
             has_ended: Mutex::new(false),
             ended: Condvar::new(),
@@ -39,17 +39,17 @@ impl<'a> Live<'a> {
     /// Reports that a run has begun at `started_at`, and then how far it is, until its end.
     pub fn report(&self, started_at: SystemTime) {
         point("live");
-        let mut state = LazyState::new(self.order.state_dir);
+        let mut state = LazyState::new(self.spec.state_dir);
         self.report_by(started_at, &mut state);
         *self.damage.lock().unwrap_or_else(PoisonError::into_inner) = state.take_damage();
         state.leave_log();
     }
 
     fn report_by(&self, started_at: SystemTime, state: &mut LazyState) {
-        let order = self.order;
-        let policy = &order.job.policy;
-        let delivery = brief(order.delivery);
-        let dispatch = Dispatch::new(order.gateways, order.state_dir, &delivery, Stop::never());
+        let spec = self.spec;
+        let policy = &spec.job.policy;
+        let delivery = brief(spec.delivery);
+        let dispatch = Dispatch::new(spec.gateways, spec.state_dir, &delivery, Stop::never());
         if policy.push_start {
             self.push(started_at, Vec::new(), &dispatch, state);
         }
@@ -57,10 +57,10 @@ impl<'a> Live<'a> {
             return;
         };
         // Initial values of the counters that accumulate over runs.
-        let totals = state.get().and_then(|state| state.counters(self.order.key));
+        let totals = state.get().and_then(|state| state.counters(self.spec.key));
         let totals = totals.ok();
         while self.goes_on_for(interval) {
-            let rules = &self.order.job.metrics;
+            let rules = &self.spec.job.metrics;
             let own = self.events.families();
             let increments = report::increments_of(&own, rules);
             let totals = totals.clone().map(|totals| report::sum(totals, increments));
@@ -125,10 +125,10 @@ impl<'a> Live<'a> {
         dispatch: &Dispatch<'_>,
         state: &mut LazyState,
     ) {
-        let RunSpec { job, key, .. } = self.order;
+        let RunSpec { job, key, .. } = self.spec;
         let mut families = vec![
             report::running(&job.prefix, true),
-            report::start_timestamp(&job.prefix, started_at),
+            report::start_timestamp(&job.prefix, unix_seconds(started_at)),
         ];
         let runners_own = report::names(&families);
         // The final report warns of what is left out.

@@ -3,12 +3,10 @@
 //! It may use [`crate::job`], [`crate::push`], [`metricsjob_system::files`], [`metricsjob_state`] and
 //! [`metricsjob_metrics`].
 //!
-//! - [`perform`](perform()): one run from the wait for its turn to its report, as the command line does it. A
-//!   caller with several runs at a time calls [`take_turn`] for each, in a thread of its own, and then
-//!   [`conclude`].
-//! - [`run`](run()): the run itself, of one or more attempts; `command` and `builtin` are one
-//!   attempt each.
-//! - [`Outcome`], [`Usage`]: how it ended, what it used.
+//! - [`perform`](perform()): one run from the wait for its turn to its report; [`Run`] is filled in on the way.
+//! - `conclusion`: its record in the history, its report, and the delivery of that.
+//! - `command`, `builtin`: one attempt each.
+//! - [`Outcome`], `usage`: how it ended, what it used.
 //! - [`events`]: metrics from inside the running job.
 //! - [`report`]: a run as metric families.
 //! - `lines`: line ends in a command's output.
@@ -19,16 +17,17 @@
 mod attempt;
 mod builtin;
 mod command;
+mod conclusion;
 pub mod events;
 mod lines;
 mod live;
 pub mod lock;
-mod order;
 mod outcome;
 mod pause;
 mod perform;
 pub mod report;
 mod signals;
+mod spec;
 mod usage;
 
 use std::ffi::OsString;
@@ -38,13 +37,10 @@ use std::time::{Duration, Instant, SystemTime};
 pub use attempt::Attempt;
 pub use command::reap_orphans;
 pub use events::Events;
-pub use order::{Reporting, RunSpec};
 pub use outcome::Outcome;
-pub use perform::{
-    Concluded, PerformError, Performed, RunTurn, conclude, perform, recorded, take_turn,
-};
+pub use perform::{PerformError, perform, skip};
 pub use signals::{ReceivedSignal, Signals, Teller};
-pub use usage::Usage;
+pub use spec::{Reporting, RunSpec};
 
 use rand::TryRng;
 use rand::rngs::SysRng;
@@ -52,64 +48,100 @@ use rand::rngs::SysRng;
 use crate::job::builtin::Progress;
 use crate::job::params::ParamError;
 use crate::job::{Job, Work};
-use metricsjob_metrics::Family;
+use crate::push::Delivery;
+use metricsjob_metrics::check::CheckError;
+use metricsjob_metrics::{Push, unix_seconds};
+use metricsjob_state::StateError;
+use metricsjob_state::history::RecordedRun;
 use metricsjob_system::panics::point;
+use usage::Usage;
 
 /// The exit code of a run that a panic of ours has ended: `EX_SOFTWARE` of sysexits.h.
 const EXIT_SOFTWARE: u8 = 70;
 
-/// A finished run.
-#[derive(Debug, Clone)]
+/// A run, filled in as it goes: by its attempts, its record, its report and the delivery of that.
+#[derive(Debug)]
 pub struct Run {
-    /// Unique id: 16 hexadecimal digits.
-    pub id: String,
-    pub outcome: Outcome,
-    /// Why it did not succeed, as far as that is known beyond the outcome.
-    pub failure: Option<String>,
-    pub started_at: SystemTime,
-    pub completed_at: SystemTime,
-    /// By a clock that does not jump.
-    pub duration: Duration,
-    pub attempts: u32,
-    pub usage: Usage,
-    /// The job's own.
-    pub metrics: Vec<Family>,
-    /// Metrics that were left out, and why.
-    pub warnings: Vec<String>,
-    /// The last lines that its last attempt wrote to stderr, if they were to be kept.
-    pub tail: Vec<String>,
+    /// The run as the history keeps it.
+    pub record: RecordedRun,
     /// The signal that asked this process to end while it ran.
     pub interrupted: Option<ReceivedSignal>,
+    /// Problems that did not keep the job from running.
+    pub warnings: Vec<String>,
+    /// The report, or why it is none that a gateway could take; `None` if there is none, or none was wanted.
+    pub push: Option<Result<Push, CheckError>>,
+    /// Why the run is not in the history, and its report not in the outbox.
+    pub state_failure: Option<StateError>,
+    /// Outcome of the push at each gateway; empty if nothing was sent from here.
+    pub deliveries: Vec<Delivery>,
 }
 
 impl Run {
-    /// A run that was not begun, because another one is running.
-    pub fn skipped(id: String, why: String) -> Self {
-        Run::without_attempt(id, Outcome::Skipped, why)
+    /// A run of `spec` that has not begun. `id` is unique: 16 hexadecimal digits, see [`new_id`].
+    fn new(spec: &RunSpec<'_>, id: String) -> Self {
+        let now = unix_seconds(SystemTime::now());
+        Run {
+            record: RecordedRun {
+                run_id: id,
+                name: spec.job.name.clone(),
+                key: spec.key.clone(),
+                started_at: now,
+                ended_at: now,
+                duration: 0.0,
+                outcome: Outcome::Skipped.name().to_owned(),
+                exit_code: 0,
+                failure: None,
+                attempts: 0,
+                cpu_user: 0.0,
+                cpu_system: 0.0,
+                max_rss: 0,
+                metrics: Vec::new(),
+                tail: Vec::new(),
+            },
+            interrupted: None,
+            warnings: Vec::new(),
+            push: None,
+            state_failure: None,
+            deliveries: Vec::new(),
+        }
     }
 
     /// A run that was ended by a panic of ours with this message.
-    pub fn broken(id: String, message: &str) -> Self {
-        let why = format!("internal error: {message}");
-        Run::without_attempt(id, Outcome::Failure(EXIT_SOFTWARE), why)
+    pub fn broken(spec: &RunSpec<'_>, id: String, message: &str) -> Self {
+        let mut run = Run::new(spec, id);
+        run.breaks(message);
+        run
     }
 
-    fn without_attempt(id: String, outcome: Outcome, why: String) -> Self {
-        let now = SystemTime::now();
-        Run {
-            id,
-            outcome,
-            failure: Some(why),
-            started_at: now,
-            completed_at: now,
-            duration: Duration::ZERO,
-            attempts: 0,
-            usage: Usage::default(),
-            metrics: Vec::new(),
-            warnings: Vec::new(),
-            tail: Vec::new(),
-            interrupted: None,
-        }
+    fn breaks(&mut self, message: &str) {
+        self.ends(Outcome::Failure(EXIT_SOFTWARE));
+        self.has_no_attempt(format!("internal error: {message}"));
+    }
+
+    fn skips(&mut self, why: String) {
+        self.ends(Outcome::Skipped);
+        self.has_no_attempt(why);
+    }
+
+    fn has_no_attempt(&mut self, why: String) {
+        self.record.failure = Some(why);
+        self.record.started_at = unix_seconds(SystemTime::now());
+        self.record.ended_at = self.record.started_at;
+    }
+
+    fn ends(&mut self, outcome: Outcome) {
+        self.record.outcome = outcome.name().to_owned();
+        self.record.exit_code = outcome.exit_code();
+    }
+
+    pub fn outcome(&self) -> Outcome {
+        report::outcome(&self.record)
+    }
+
+    /// Returns true if no gateway that was sent the report lacks it, and it is one that can be sent.
+    pub fn is_reported(&self) -> bool {
+        let mut deliveries = self.deliveries.iter();
+        !matches!(self.push, Some(Err(_))) && deliveries.all(|delivery| delivery.result.is_ok())
     }
 }
 
@@ -132,25 +164,24 @@ pub fn new_id() -> String {
     }
 }
 
-/// Runs `job` as the run `id`. A failure is an outcome, not an error. A signal that asks this process
-/// to end is passed on to the job. After the run `signals` are held back, so that the report is not
-/// lost.
+/// Makes the attempts of `run`. A failure is an outcome, not an error. A signal that asks this process to end is
+/// passed on to the job. After the run `signals` are held back, so that the report is not lost.
 ///
 /// # Errors
 ///
 /// A parameter of the built-in has a bad value; nothing has run.
-pub fn run(
+fn attempts(
+    run: &mut Run,
     job: &Job,
-    id: String,
     events: &Arc<Events>,
     progress: &dyn Progress,
     signals: &Signals,
     observer: &dyn Observer,
-) -> Result<Run, ParamError> {
+) -> Result<(), ParamError> {
     let policy = &job.policy;
     let mut attempt: Box<dyn FnMut() -> Result<Attempt, ParamError> + '_> = match &job.work {
         Work::Command(command) => {
-            let variables = variables(job, &id, events);
+            let variables = variables(job, &run.record.run_id, events);
             let mut number = 0;
             Box::new(move || {
                 number += 1;
@@ -183,17 +214,18 @@ pub fn run(
     let (started_at, start) = (SystemTime::now(), Instant::now());
     observer.begins(started_at);
     point("run");
-    let (mut attempts, mut usage) = (0, Usage::default());
+    let mut usage = Usage::default();
+    let mut number = 0;
     let last = loop {
         let mut last = attempt()?;
-        attempts += 1;
+        number += 1;
         usage += last.usage;
-        let is_last = attempts > policy.retries;
+        let is_last = number > policy.retries;
         if last.outcome.is_success() || last.interrupted.is_some() || is_last {
             break last;
         }
-        let wait = policy.backoff.delay(attempts, rand::random());
-        observer.retries(attempts, &last, wait);
+        let wait = policy.backoff.delay(number, rand::random());
+        observer.retries(number, &last, wait);
         if let Some(signal) = pause::pause(wait, signals) {
             last.outcome = Outcome::Signal(signal.number);
             last.interrupted = Some(signal);
@@ -204,20 +236,21 @@ pub fn run(
     drop(attempt);
     signals.hold();
     let (metrics, warnings) = events.finish(|| signals.held().is_none());
-    Ok(Run {
-        id,
-        outcome: last.outcome,
-        failure: last.failure.map(|why| events.secrets().redact_text(why)),
-        started_at,
-        completed_at,
-        duration,
-        attempts,
-        usage,
-        metrics,
-        warnings,
-        tail: last.tail,
-        interrupted: last.interrupted,
-    })
+    run.ends(last.outcome);
+    run.interrupted = last.interrupted;
+    run.warnings = warnings;
+    let record = &mut run.record;
+    record.failure = last.failure.map(|why| events.secrets().redact_text(why));
+    record.started_at = unix_seconds(started_at);
+    record.ended_at = unix_seconds(completed_at);
+    record.duration = duration.as_secs_f64();
+    record.attempts = number;
+    record.cpu_user = usage.cpu_user.as_secs_f64();
+    record.cpu_system = usage.cpu_system.as_secs_f64();
+    record.max_rss = usage.max_rss;
+    record.metrics = metrics;
+    record.tail = last.tail;
+    Ok(())
 }
 
 /// Variables that a command finds in its environment.

@@ -1,55 +1,60 @@
 //! A run as metric families.
 
-use std::time::SystemTime;
-
-use super::{Outcome, Run};
+use super::Outcome;
 use crate::job::Job;
 use crate::job::metric_rule::MetricRule;
-use metricsjob_metrics::{Family, Kind, Labels, Metric, Value, unix_seconds};
+use metricsjob_metrics::{Family, Kind, Labels, Metric, Value};
 use metricsjob_state::counters::Counter;
+use metricsjob_state::history::RecordedRun;
+
+/// Outcome of a run that the history has; a failure if a newer version gave it a name that is unknown here.
+pub fn outcome(run: &RecordedRun) -> Outcome {
+    let outcome = Outcome::recorded(&run.outcome, run.exit_code);
+    outcome.unwrap_or(Outcome::Failure(run.exit_code))
+}
 
 /// Families that the runner reports of `run`. Its counter of runs has the value of `totals`, and is left out
 /// without them: a counter that begins anew would be wrong. For a skipped run that counter is all.
-pub fn runner(run: &Run, job: &Job, totals: Option<&[Counter]>) -> Vec<Family> {
+pub fn runner(run: &RecordedRun, job: &Job, totals: Option<&[Counter]>) -> Vec<Family> {
     let prefix = &job.prefix;
-    let mut families = match run.outcome {
+    let mut families = match outcome(run) {
         Outcome::Skipped => Vec::new(),
-        _ => report(run, prefix),
+        _ => gauges(run, prefix),
     };
     families.extend(totals.map(|totals| runs_total(prefix, totals)));
     let is_live = job.policy.push_start || job.policy.push_interval.is_some();
-    if is_live && run.outcome != Outcome::Skipped {
+    if is_live && outcome(run) != Outcome::Skipped {
         families.push(running(prefix, false));
     }
     families
 }
 
 /// The gauges of a run. Times and durations are in seconds, times since the epoch.
-fn report(run: &Run, prefix: &str) -> Vec<Family> {
+fn gauges(run: &RecordedRun, prefix: &str) -> Vec<Family> {
     let gauge =
         |name: &str, help: &str, value: f64| Family::gauge(format!("{prefix}_{name}"), help, value);
-    let completed_at = unix_seconds(run.completed_at);
+    let is_success = outcome(run).is_success();
     let mut families = vec![
         gauge(
             "duration_seconds",
             "How long the last run took.",
-            run.duration.as_secs_f64(),
+            run.duration,
         ),
         start_timestamp(prefix, run.started_at),
         gauge(
             "last_completion_timestamp_seconds",
             "When the last run ended, well or not.",
-            completed_at,
+            run.ended_at,
         ),
         gauge(
             "success",
             "Whether the last run succeeded (1) or not (0).",
-            f64::from(run.outcome.is_success()),
+            f64::from(is_success),
         ),
         gauge(
             "exit_code",
             "The exit code of the last run; 128+n if signal n ended it, 124 if it took too long.",
-            f64::from(run.outcome.exit_code()),
+            f64::from(run.exit_code),
         ),
         gauge(
             "attempts",
@@ -59,24 +64,24 @@ fn report(run: &Run, prefix: &str) -> Vec<Family> {
         gauge(
             "cpu_user_seconds",
             "CPU time that the last run spent in user mode.",
-            run.usage.cpu_user.as_secs_f64(),
+            run.cpu_user,
         ),
         gauge(
             "cpu_system_seconds",
             "CPU time that the last run spent in the kernel.",
-            run.usage.cpu_system.as_secs_f64(),
+            run.cpu_system,
         ),
         gauge(
             "max_rss_bytes",
             "The most memory that a process of the last run had resident.",
-            run.usage.max_rss as f64,
+            run.max_rss as f64,
         ),
     ];
-    if run.outcome.is_success() {
+    if is_success {
         families.push(gauge(
             "last_success_timestamp_seconds",
             "When the last run that succeeded ended.",
-            completed_at,
+            run.ended_at,
         ));
     }
     families
@@ -88,12 +93,12 @@ pub fn names(families: &[Family]) -> Vec<String> {
     names.collect()
 }
 
-/// The time when the last run began.
-pub fn start_timestamp(prefix: &str, started_at: SystemTime) -> Family {
+/// The time when the last run began, in seconds since the epoch.
+pub fn start_timestamp(prefix: &str, started_at: f64) -> Family {
     Family::gauge(
         format!("{prefix}_start_timestamp_seconds"),
         "When the last run started.",
-        unix_seconds(started_at),
+        started_at,
     )
 }
 
@@ -130,11 +135,11 @@ pub fn runs_total(prefix: &str, totals: &[Counter]) -> Family {
 
 /// Increments by `run` of the counters that accumulate over runs: the counter of runs, and those of the job
 /// that `rules` name.
-pub fn increments(run: &Run, prefix: &str, rules: &[MetricRule]) -> Vec<Counter> {
+pub fn increments(run: &RecordedRun, prefix: &str, rules: &[MetricRule]) -> Vec<Counter> {
     let mut increments = increments_of(&run.metrics, rules);
     increments.push(Counter {
         name: runs_total_name(prefix),
-        labels: Labels::from([("outcome", run.outcome.name())]),
+        labels: Labels::from([("outcome", run.outcome.as_str())]),
         value: 1.0,
     });
     increments

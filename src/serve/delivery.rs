@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::damage::{shorten_log, tell_damage};
 use super::scheduler::Scheduler;
-use crate::push::{Courier, Flushed};
+use crate::push::{Courier, Delivery};
 use metricsjob_client::Backoff;
 use metricsjob_client::Stop;
 use metricsjob_state::LazyState;
@@ -113,17 +113,17 @@ fn count(
     scheduler: &Scheduler,
     courier: &Courier<'_>,
     state: &mut LazyState,
-    flushed: Flushed,
+    flushed: Delivery,
 ) -> Option<String> {
-    if flushed.are_stats_due {
+    if flushed.are_stats_due() {
         courier.report_itself(state, scheduler.runner().delivery().until());
     }
-    for rejection in &flushed.rejections {
+    for rejection in &flushed.rejected {
         let gateway = courier.name();
         tracing::warn!(gateway, err = %rejection, "the gateway rejected a report, see: metricsjob outbox list");
     }
     let window = &mut scheduler.board().window;
     window.pushes_sent += flushed.delivered;
-    window.pushes_failed += flushed.rejected + u64::from(flushed.failure.is_some());
+    window.pushes_failed += flushed.rejected.len() as u64 + u64::from(flushed.failure.is_some());
     flushed.failure.map(|error| error.to_string())
 }

@@ -18,7 +18,6 @@ const JOB: &str = "metricsjob";
 /// values.
 pub struct Publication {
     key: GroupingKey,
-    gateway: String,
     client: GatewayClient,
     state: LazyState,
     /// True if the last one failed, which is logged once.
@@ -37,8 +36,7 @@ impl Publication {
         let key = GroupingKey::new(JOB, [("instance".to_owned(), instance)])?;
         let to = |gateway: &Gateway| Publication {
             key: key.clone(),
-            gateway: gateway.to_string(),
-            client: gateway.client(),
+            client: GatewayClient::new(gateway),
             state: LazyState::new(runner.state_dir()),
             has_failed: false,
             stop: stop.clone(),
@@ -96,7 +94,7 @@ impl Publication {
 
     fn tell(&mut self, result: Result<(), String>) {
         let is_failure = result.is_err();
-        let gateway = &self.gateway;
+        let gateway = self.client.name();
         match result {
             Err(error) if !self.has_failed => {
                 tracing::warn!(

@@ -1,12 +1,12 @@
 //! State of a job from before this process began, read from the history.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
 use super::entry::{Finished, JobEntry, RECENT};
 use crate::job::Job;
-use crate::run::{Outcome, Run, Usage, report};
-use metricsjob_metrics::{Family, GroupingKey, Method};
+use crate::run::{Outcome, report};
+use metricsjob_metrics::{Family, GroupingKey, Method, system_time};
 use metricsjob_state::counters::Counter;
 use metricsjob_state::history::RecordedRun;
 use metricsjob_state::{State, StateError};
@@ -57,7 +57,7 @@ impl Restored {
 
     /// When the last run began.
     pub fn last_start(&self) -> Option<SystemTime> {
-        self.runs.last().map(|run| time(run.started_at))
+        self.runs.last().map(|run| system_time(run.started_at))
     }
 
     pub fn put_into(&self, entry: &mut JobEntry) {
@@ -90,33 +90,8 @@ fn runs_so_far(prefix: &str, outcome: &str, totals: &[Counter]) -> u64 {
 
 /// Families that the run reported, as far as the history has them.
 fn report_of(run: &RecordedRun, job: &Job, totals: Option<&[Counter]>) -> Vec<Family> {
-    let outcome = Outcome::recorded(&run.outcome, run.exit_code);
-    let seconds = |seconds| Duration::try_from_secs_f64(seconds).unwrap_or_default();
-    let of_run = Run {
-        id: run.run_id.clone(),
-        outcome: outcome.unwrap_or(Outcome::Failure(run.exit_code)),
-        failure: None,
-        started_at: time(run.started_at),
-        completed_at: time(run.ended_at),
-        duration: seconds(run.duration),
-        attempts: run.attempts,
-        usage: Usage {
-            cpu_user: seconds(run.cpu_user),
-            cpu_system: seconds(run.cpu_system),
-            max_rss: run.max_rss,
-        },
-        metrics: Vec::new(),
-        warnings: Vec::new(),
-        tail: Vec::new(),
-        interrupted: None,
-    };
-    let mut families = report::runner(&of_run, job, totals);
+    let mut families = report::runner(run, job, totals);
     let own = report::with_totals(run.metrics.clone(), &job.metrics, totals);
     families.extend(own);
     families
-}
-
-fn time(seconds: f64) -> SystemTime {
-    let since = Duration::try_from_secs_f64(seconds).unwrap_or_default();
-    UNIX_EPOCH.checked_add(since).unwrap_or(UNIX_EPOCH)
 }

@@ -1,5 +1,5 @@
-//! One run, in a thread of its own: the same steps as those of `metricsjob run`, but for the delivery of its
-//! report, which is left to other threads.
+//! One run, in a thread of its own: what `metricsjob run` does, but for the delivery of its report, which is left to
+//! other threads.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,14 +12,13 @@ use super::restore::Restored;
 use crate::job::builtin::NoProgress;
 use crate::job::metric_rule::OutputStream;
 use crate::job::{Job, LockPolicy};
-use crate::push::{DeliveryPolicy, Dispatch, Gateway};
+use crate::push::{DeliveryPolicy, Gateway, Undelivered};
 use crate::run::lock::{self, Holder};
-use crate::run::{self, Attempt, Concluded, Observer, Reporting, Run, RunSpec, RunTurn, Signals};
-use metricsjob_client::Stop;
-use metricsjob_metrics::{Family, GroupingKey, Method, Push};
+use crate::run::{self, Attempt, Observer, Reporting, Run, RunSpec, Signals, report};
+use metricsjob_metrics::GroupingKey;
 use metricsjob_state::history::RecordedRun;
 use metricsjob_state::{LazyState, State, StateError};
-use metricsjob_system::panics::{self, point};
+use metricsjob_system::panics;
 
 /// How long a run that could not be recorded counts as a failure of the state that can be written again: the
 /// next run may be far off.
@@ -28,8 +27,6 @@ const FAILURE_COUNTS: Duration = Duration::from_secs(15);
 /// Where runs are recorded, and where their reports go.
 pub struct Runner {
     gateways: Vec<Gateway>,
-    /// As the outbox names them.
-    names: Vec<String>,
     delivery: DeliveryPolicy,
     state_dir: PathBuf,
     /// Connection by which all runs are recorded, one after the other.
@@ -45,37 +42,10 @@ pub struct Runner {
     bells: Vec<Arc<Bell>>,
 }
 
-/// A run that is over, and recorded if that was possible.
-pub struct Settled {
-    pub run: RecordedRun,
-    /// Change of the shown metrics by its report.
-    pub report: Option<(Method, Vec<Family>)>,
-}
-
-/// Settles a run by `work`, or as failed where that panics: one that is never settled would keep its slot for ever.
-pub fn settled_anyhow(request: &RunRequest, work: impl FnOnce() -> Settled) -> Settled {
-    panics::caught(work).unwrap_or_else(|message| {
-        let (job, run_id) = (&request.job.name, &request.id);
-        tracing::error!(
-            job,
-            run_id,
-            err = message,
-            "a panic: the end of a run is not recorded"
-        );
-        let run = Run::broken(request.id.clone(), &message);
-        Settled {
-            run: run::recorded(&run, job, &request.key),
-            report: None,
-        }
-    })
-}
-
 impl Runner {
     pub fn new(gateways: Vec<Gateway>, delivery: DeliveryPolicy, state_dir: PathBuf) -> Self {
-        let names = Dispatch::new(&gateways, &state_dir, &delivery, Stop::never()).names();
         Runner {
             bells: gateways.iter().map(|_| Arc::default()).collect(),
-            names,
             gateways,
             delivery,
             recording: Mutex::new(LazyState::new(&state_dir)),
@@ -137,112 +107,89 @@ impl Runner {
         }
     }
 
-    /// Runs the job and records that.
-    pub fn perform(&self, request: &RunRequest, signals: &Signals) -> Settled {
-        let order = self.order(request);
-        let observer = Noted { request };
-        let id = request.id.clone();
-        match run::take_turn(&order, id, &NoProgress, signals, &observer) {
-            Ok(turn) => self.conclude(&order, turn, Some(signals.stop())),
-            Err(error) => {
-                let (job, run_id) = (&request.job.name, &request.id);
-                tracing::error!(job, run_id, err = %error, "a run did not take place");
-                self.skip(request, error.to_string())
-            }
-        }
+    /// Runs the job and records that, or that it did not run.
+    pub fn perform(&self, request: &RunRequest, signals: &Signals) -> Run {
+        self.concluded(request, |spec, id| {
+            let observer = Noted { request };
+            let state = &self.recording;
+            let performed = run::perform(spec, id.clone(), state, &NoProgress, signals, &observer);
+            performed.unwrap_or_else(|error| {
+                let job = &request.job.name;
+                tracing::error!(job, run_id = id, err = %error, "a run did not take place");
+                run::skip(spec, id, error.to_string(), state)
+            })
+        })
     }
 
-    /// Records that the run did not take place.
-    pub fn skip(&self, request: &RunRequest, why: String) -> Settled {
-        let turn = RunTurn {
-            run: Run::skipped(request.id.clone(), why),
-            lock: None,
-            warnings: Vec::new(),
-        };
-        self.conclude(&self.order(request), turn, None)
+    /// Records that the run does not take place.
+    pub fn skip(&self, request: &RunRequest, why: String) -> Run {
+        self.concluded(request, |spec, id| {
+            run::skip(spec, id, why, &self.recording)
+        })
     }
 
-    fn order<'a>(&'a self, request: &'a RunRequest) -> RunSpec<'a> {
-        RunSpec {
+    /// Does `work`, which makes a run of it, and has its report delivered. Where that panics, the run has failed: one that
+    /// never ends would keep its slot for ever.
+    fn concluded(
+        &self,
+        request: &RunRequest,
+        work: impl FnOnce(&RunSpec<'_>, String) -> Run,
+    ) -> Run {
+        let (job, run_id) = (&request.job.name, &request.id);
+        let spec = RunSpec {
             job: &request.job,
             key: &request.key,
             gateways: &self.gateways,
             delivery: &self.delivery,
             state_dir: &self.state_dir,
             reporting: Reporting::Enqueue,
-            lines: Some(logged_lines(&request.job.name, &request.id)),
-        }
+            lines: Some(logged_lines(job, run_id)),
+        };
+        let concluded = panics::caught(|| {
+            let run = work(&spec, run_id.clone());
+            self.conclude(&run);
+            run
+        });
+        concluded.unwrap_or_else(|message| {
+            let err = &message;
+            tracing::error!(
+                job,
+                run_id,
+                err,
+                "a panic: the end of a run is not recorded"
+            );
+            Run::broken(&spec, run_id.clone(), &message)
+        })
     }
 
-    /// Records the run, and has its report delivered. A report that cannot be put into the outbox is delivered here,
-    /// unless `stop` is wanted; without `stop` it is not.
-    fn conclude(&self, order: &RunSpec<'_>, turn: RunTurn, stop: Option<Stop>) -> Settled {
-        point("conclude");
-        let RunTurn {
-            run,
-            warnings,
-            lock,
-        } = turn;
-        let concluded = {
+    /// Has the outbox delivered, and logs how the run ended.
+    fn conclude(&self, run: &Run) {
+        {
             let mut state = locked(&self.recording);
-            let concluded = run::conclude(order, run, &mut state, warnings, &self.names);
             shorten_log(&mut state, self.delivery.state_limit);
             tell_damage(&mut state);
-            concluded
-        };
-        if let (Some(Ok(push)), Some(_), Some(stop)) =
-            (&concluded.push, &concluded.state_failure, stop)
-        {
-            self.deliver_unkept(order, &concluded.run.id, push, stop);
         }
-        // The outbox has the reports in the order of the runs.
-        drop(lock);
         for bell in &self.bells {
             bell.ring();
         }
-        let Concluded {
-            run,
-            push,
-            warnings,
-            state_failure,
-            ..
-        } = concluded;
-        let (job, run_id) = (&order.job.name, &run.id);
-        for warning in &warnings {
-            tracing::warn!(
-                job,
-                run_id,
-                err = warning,
-                "not all of a run went as it should"
-            );
+        let (job, run_id) = (&run.record.name, &run.record.run_id);
+        for err in &run.warnings {
+            tracing::warn!(job, run_id, err, "not all of a run went as it should");
         }
-        if let Some(Err(error)) = &push {
+        if let Some(Err(error)) = &run.push {
             tracing::warn!(job, run_id, err = %error, "the report of a run is not pushed");
         }
-        if let Some(error) = &state_failure {
+        if let Some(error) = &run.state_failure {
             tracing::error!(job, run_id, err = %error, "a run could not be recorded");
         }
-        *locked(&self.failure) = state_failure.map(|error| (Instant::now(), error.to_string()));
-        log_end(job, &run);
-        let report = push.and_then(Result::ok);
-        Settled {
-            run: run::recorded(&run, job, order.key),
-            report: report.map(|push| (push.method(), push.families().to_vec())),
-        }
-    }
-
-    fn deliver_unkept(&self, order: &RunSpec<'_>, run_id: &str, push: &Push, stop: Stop) {
-        let dispatch = Dispatch::new(&self.gateways, &self.state_dir, &self.delivery, stop);
-        // Not the one that others wait for.
-        let mut state = LazyState::new(&self.state_dir);
-        let deliveries = dispatch.deliver(push, None, &mut state, dispatch.until());
-        tell_damage(&mut state);
-        for delivery in deliveries {
-            if let Err(undelivered) = delivery.result {
-                let (job, error) = (&order.job.name, undelivered.error);
+        for delivery in &run.deliveries {
+            if let Err(Undelivered { error, .. }) = &delivery.result {
                 tracing::error!(job, run_id, err = %error, "the report of a run is lost");
             }
         }
+        let failure = run.state_failure.as_ref();
+        *locked(&self.failure) = failure.map(|error| (Instant::now(), error.to_string()));
+        log_end(&run.record);
     }
 }
 
@@ -263,11 +210,11 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn log_end(job: &str, run: &Run) {
-    let seconds = (run.duration.as_secs_f64() * 1e6).round() / 1e6;
+fn log_end(run: &RecordedRun) {
+    let seconds = (run.duration * 1e6).round() / 1e6;
     let failure = run.failure.as_deref();
-    let (run_id, outcome, attempts) = (&run.id, run.outcome.name(), run.attempts);
-    let exit_code = run.outcome.exit_code();
+    let (job, run_id, outcome) = (&run.name, &run.run_id, run.outcome.as_str());
+    let (attempts, exit_code) = (run.attempts, run.exit_code);
     macro_rules! ended {
         ($level:ident) => {
             tracing::$level!(
@@ -282,7 +229,7 @@ fn log_end(job: &str, run: &Run) {
             )
         };
     }
-    if run.outcome.is_success() {
+    if report::outcome(run).is_success() {
         ended!(info)
     } else {
         ended!(warn)

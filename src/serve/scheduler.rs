@@ -14,9 +14,9 @@ use super::board::{Active, Board};
 use super::entry::Finished;
 use super::planning::{self, Passed};
 use super::request::{Refusal, RunRequest, Trigger};
-use super::runner::{Runner, Settled, settled_anyhow};
+use super::runner::Runner;
 use crate::job::schedule::Overlap;
-use crate::run::{self, Signals};
+use crate::run::{self, Run, Signals};
 use metricsjob_system::panics::{point, restarting};
 
 /// Longest time between two looks at the clock: it may be set meanwhile.
@@ -257,10 +257,9 @@ impl Scheduler {
             // It stays in its place until it is recorded, so that it can be found.
             while let Some((request, why)) = board.skipped.front().cloned() {
                 drop(board);
-                let skip = || scheduler.runner.skip(&request, why);
-                let settled = settled_anyhow(&request, skip);
+                let run = scheduler.runner.skip(&request, why);
                 scheduler.board().skipped.pop_front();
-                scheduler.settle(&request, settled);
+                scheduler.settle(&request, run);
                 board = scheduler.board();
             }
             board.is_recording_skipped = false;
@@ -288,9 +287,8 @@ impl Scheduler {
         let asked = request.clone();
         let thread = thread::Builder::new().name("run".into()).spawn(move || {
             scheduler.board().began(&asked);
-            let perform = || scheduler.runner.perform(&asked, &signals);
-            let settled = settled_anyhow(&asked, perform);
-            scheduler.settle(&asked, settled);
+            let run = scheduler.runner.perform(&asked, &signals);
+            scheduler.settle(&asked, run);
         });
         if let Err(error) = thread {
             return Err((request, error));
@@ -308,13 +306,13 @@ impl Scheduler {
         Ok(())
     }
 
-    /// A run is over, and recorded.
-    fn settle(self: &Arc<Self>, request: &RunRequest, settled: Settled) {
+    /// Counts a run that is over, and shows its report.
+    fn settle(self: &Arc<Self>, request: &RunRequest, run: Run) {
         let mut guard = self.board();
         let board = &mut *guard;
         board.active.remove(&request.id);
         let finished = Arc::new(Finished {
-            run: settled.run,
+            run: run.record,
             trigger: Some(request.trigger),
         });
         let retries = finished.run.attempts.saturating_sub(1);
@@ -323,10 +321,10 @@ impl Scheduler {
             entry.running.remove(&request.id);
             entry.count(&finished.run);
             entry.remember(&finished);
-            if let Some((method, families)) = settled.report
+            if let Some(Ok(push)) = run.push
                 && entry.shows(request)
             {
-                entry.report(&request.key, method, families);
+                entry.report(&request.key, push.method(), push.families().to_vec());
             }
             if !entry.is_busy()
                 && let Some(next) = entry.pending.pop_front()

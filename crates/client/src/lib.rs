@@ -45,7 +45,9 @@ mod connection;
 pub mod credentials;
 pub mod encoding;
 mod http;
+mod http_error;
 mod pusher;
+mod retries;
 pub mod secrets;
 mod stop;
 #[cfg_attr(not(feature = "tls"), path = "no_tls.rs")]
@@ -54,7 +56,9 @@ mod url;
 
 pub use backoff::Backoff;
 pub use connection::{Connection, Timeouts};
-pub use http::{CertificateFailure, HttpError, HttpGateway};
+pub use http::HttpGateway;
+pub use http_error::{CertificateFailure, HttpError};
 pub use pusher::{Pusher, PusherError};
+pub use retries::Retries;
 pub use stop::Stop;
 pub use url::{GatewayUrl, GatewayUrlError};

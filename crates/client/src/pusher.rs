@@ -2,17 +2,14 @@
 
 #[cfg(feature = "tls")]
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 use metricsjob_metrics::check::CheckError;
 use metricsjob_metrics::{Family, GroupingKey, GroupingKeyError, Method, Push};
 
 use crate::credentials::{Authorization, CredentialsError, Secret};
 use crate::encoding::{Compression, Format};
-use crate::{Backoff, Connection, GatewayUrl, GatewayUrlError, HttpError, HttpGateway, Stop};
-
-/// Waits between the attempts of a push.
-const BACKOFF: Backoff = Backoff::new(Duration::from_millis(50), Duration::from_secs(5));
+use crate::{Connection, GatewayUrl, GatewayUrlError, HttpError, HttpGateway, Retries, Stop};
 
 /// Pushes metrics to one group of a Pushgateway, or deletes that.
 ///
@@ -281,7 +278,7 @@ impl Pusher {
             PusherAction::Delete => None,
         };
         let gateway = HttpGateway::new(self.url.clone(), &self.connection)?;
-        let (mut until, mut attempts) = (None, 0);
+        let mut retries = Retries::new(self.retry_window);
         loop {
             let result = match &push {
                 Some(push) => {
@@ -293,14 +290,10 @@ impl Pusher {
             let Err(error) = result else {
                 return Ok(());
             };
-            attempts += 1;
-            let until = *until.get_or_insert_with(|| Instant::now() + self.retry_window);
-            let wait = BACKOFF.delay(attempts, rand::random());
-            let wait = wait.max(error.retry_after().unwrap_or_default());
-            if !error.is_transient() || wait >= until.saturating_duration_since(Instant::now()) {
-                return Err(error.into());
+            match retries.wait_after(&error, None) {
+                Some(wait) => tokio::time::sleep(wait).await,
+                None => return Err(error.into()),
             }
-            tokio::time::sleep(wait).await;
         }
     }
 

@@ -61,4 +61,4 @@ pub use native::{BucketExemplar, BucketSpan, Exemplar, NativeBuckets, NativeHist
 pub use native_buckets::NativeBucket;
 pub use native_check::NativeError;
 pub use push::Push;
-pub use time::{LAST_SECOND, unix_seconds};
+pub use time::{LAST_SECOND, system_time, unix_seconds};

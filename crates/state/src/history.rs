@@ -61,15 +61,6 @@ impl RecordedRun {
     }
 }
 
-/// What became of a run's report.
-#[derive(Debug)]
-pub struct Recorded<E> {
-    /// The push, or why there can be none; `None` if none was wanted.
-    pub push: Option<Result<Push, E>>,
-    /// Its ids in the outbox.
-    pub entries: Vec<i64>,
-}
-
 const INSERT: &str =
     "INSERT INTO runs (id, run_id, name, job, grouping_key, started_at, ended_at, duration, outcome,
                      exit_code, failure, attempts, cpu_user, cpu_system, max_rss, metrics, tail, checksum)
@@ -115,7 +106,7 @@ impl State {
 
     /// Records `run`, adds `increments` to the counters of its group, and puts the push that `report`
     /// makes of those counters into the outbox, once for each of `gateways`: all or nothing. Keeps the
-    /// last `keep` runs of the job; that changes no counter.
+    /// last `keep` runs of the job; that changes no counter. Returns the push, and its ids in the outbox.
     pub fn record<E>(
         &mut self,
         run: &RecordedRun,
@@ -123,7 +114,7 @@ impl State {
         keep: u32,
         gateways: &[String],
         report: impl Fn(&[Counter]) -> Option<Result<Push, E>>,
-    ) -> Result<Recorded<E>, StateError> {
+    ) -> Result<(Option<Result<Push, E>>, Vec<i64>), StateError> {
         // What was committed to a database that was then found to have been moved aside may have been
         // carried over into this one.
         let mut before: Option<Vec<i64>> = None;
@@ -133,7 +124,7 @@ impl State {
             {
                 let push = report(&counters::select(transaction, &run.key)?);
                 let entries = entries.clone();
-                return Ok(Recorded { push, entries });
+                return Ok((push, entries));
             }
             let job = run.key.job();
             let id: i64 = transaction
@@ -169,7 +160,7 @@ impl State {
                 _ => Vec::new(),
             };
             before = Some(entries.clone());
-            Ok(Recorded { push, entries })
+            Ok((push, entries))
         })
     }
 

@@ -1,7 +1,5 @@
 //! The outbox's rows, read and looked at for damage.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
-
 use rusqlite::types::Type;
 use rusqlite::{Connection, Error::FromSqlConversionFailure, Row, params};
 
@@ -9,7 +7,7 @@ use super::checksum::OUTBOX;
 use super::group_rows::corrupt;
 use super::outbox::{DELETE, OutboxEntry};
 use crate::key_column::KeyColumn;
-use metricsjob_metrics::{GroupingKey, Push, text};
+use metricsjob_metrics::{GroupingKey, Push, system_time, text};
 
 const COLUMNS: &str = "id, gateway, method, grouping_key, body, produced_at, attempts, is_rejected, is_overtaken, error,
                        runners_own";
@@ -81,8 +79,7 @@ pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<OutboxEntry> {
         FromSqlConversionFailure(column, Type::Text, error)
     };
     let families = text::parse(body.as_bytes()).map_err(|error| unreadable(4, error.into()))?;
-    let produced_at = Duration::try_from_secs_f64(row.get(5)?).unwrap_or_default();
-    let produced_at: SystemTime = UNIX_EPOCH + produced_at;
+    let produced_at = system_time(row.get(5)?);
     let method = method
         .parse()
         .map_err(|error| unreadable(2, Box::new(error)))?;

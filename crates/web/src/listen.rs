@@ -30,43 +30,35 @@ impl Listener {
 #[derive(Debug, thiserror::Error)]
 pub enum ListenError {
     #[error(
-        "--web.listen-address {address:?} is no address to listen on: {reason} \
+        "{address:?} is no address to listen on: {reason} \
          (try 127.0.0.1:9091, or :9091 for all interfaces)"
     )]
     Address { address: String, reason: String },
-    #[error("there is no address to listen on: give one by --web.listen-address")]
+    #[error("there is no address to listen on")]
     None,
     #[error("could not listen on {address}: {}", explained(.source))]
     Bind { address: String, source: io::Error },
     #[error(
-        "--web.systemd-socket: systemd has passed no socket (LISTEN_FDS): let a .socket unit start \
-         this, or leave the option out"
+        "systemd has passed no socket (LISTEN_FDS): let a .socket unit start this, or do not ask for one"
     )]
     NoSystemdSocket,
     #[error(
-        "--web.systemd-socket: socket {number} that systemd has passed is of another kind than \
-         ListenStream=: {source}"
+        "socket {number} that systemd has passed is of another kind than ListenStream=: {source}"
     )]
     SystemdSocket { number: usize, source: io::Error },
 }
 
 fn explained(error: &io::Error) -> String {
-    let cure = match error.kind() {
-        ErrorKind::AddrInUse => {
-            "address already in use (another process listens there: stop it, or choose another \
-             address with --web.listen-address)"
-        }
+    match error.kind() {
+        ErrorKind::AddrInUse => "address already in use: another process listens there".into(),
         ErrorKind::AddrNotAvailable => {
-            "this machine has no such address (choose another with --web.listen-address; :PORT \
-             listens on all it has)"
+            "this machine has no such address (:PORT listens on all it has)".into()
         }
         ErrorKind::PermissionDenied => {
-            "permission denied (ports below 1024 are often for root only: choose another with \
-             --web.listen-address)"
+            "permission denied: ports below 1024 are often for root only".into()
         }
-        _ => return error.to_string(),
-    };
-    cure.into()
+        _ => error.to_string(),
+    }
 }
 
 /// Listens on each of `addresses`.
@@ -182,7 +174,7 @@ mod tests {
         let refused = |address: &str| bind_one(address).map(drop).unwrap_err().to_string();
         assert_eq!(
             refused("localhost"),
-            "--web.listen-address \"localhost\" is no address to listen on: it has no port \
+            "\"localhost\" is no address to listen on: it has no port \
              (try 127.0.0.1:9091, or :9091 for all interfaces)"
         );
         for (address, reason) in [
@@ -210,8 +202,7 @@ mod tests {
                 .unwrap_err()
                 .to_string(),
             format!(
-                "could not listen on {address}: address already in use (another process listens \
-                 there: stop it, or choose another address with --web.listen-address)"
+                "could not listen on {address}: address already in use: another process listens there"
             )
         );
         let error = bind(&["192.0.2.1:0".into()]).map(drop).unwrap_err();
