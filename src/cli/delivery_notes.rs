@@ -41,7 +41,7 @@ pub fn warn(
         if let (Some(failure), false) = (&delivery.state_failure, is_told) {
             is_told = true;
             let fate = match delivery.result {
-                Ok(()) => "the report is delivered, and stays in the outbox nevertheless",
+                Ok(()) => "the report was delivered, but is still in the outbox",
                 Err(_) => "the outbox does not know of it",
             };
             console::warning(&format!("{fate}: {failure}"));

@@ -330,7 +330,7 @@ impl GatewayServeArgs {
         let telemetry_path = self.telemetry_path.trim_end_matches('/');
         if !telemetry_path.starts_with('/') {
             return Err(exit::usage(anyhow::anyhow!(
-                "--web.telemetry-path {:?} is no path of the metrics: it starts with a slash and goes on, for example /metrics",
+                "--web.telemetry-path {:?} cannot be the path of the metrics: it must start with a slash and have more behind it, for example /metrics",
                 self.telemetry_path
             )));
         }

@@ -446,7 +446,7 @@ impl ServeArgs {
             (None, _) => match variable("METRICS_INTERVAL_SECONDS") {
                 Some(text) => seconds(&text).ok_or_else(|| {
                     exit::usage(anyhow::anyhow!(
-                        "METRICS_INTERVAL_SECONDS {text:?} is no number of seconds, for example 10"
+                        "METRICS_INTERVAL_SECONDS {text:?} is not a number of seconds, for example 10"
                     ))
                 })?,
                 None => LOG_WINDOW,

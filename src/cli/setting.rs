@@ -123,7 +123,7 @@ fn problem(arg: Option<&Arg>, value: &OsStr, error: &clap::Error) -> String {
     let variable = arg.and_then(Arg::get_env).unwrap_or_default();
     let reason = match (error.kind(), error.get(ContextKind::ValidValue)) {
         (ErrorKind::InvalidUtf8, _) => "it is not UTF-8".to_owned(),
-        (_, Some(ContextValue::Strings(valid))) => format!("it is none of {}", valid.join(", ")),
+        (_, Some(ContextValue::Strings(valid))) => format!("it is not one of {}", valid.join(", ")),
         _ => match error.source() {
             Some(source) => source.to_string(),
             None => error.kind().to_string(),

@@ -24,7 +24,7 @@ use metricsjob_system::panics::{self, point};
 pub enum PerformError {
     #[error(transparent)]
     Param(#[from] ParamError),
-    #[error("{0}; nothing has run, because another run may go on")]
+    #[error("{0}; nothing has run, because another run may be in progress")]
     Lock(#[from] LockError),
     /// By the signal of this number, while it waited for its turn.
     #[error("signal {0} came before the run began")]
@@ -85,8 +85,8 @@ fn take_turn(
                 }
                 Locking::Busy(holder) => {
                     run.skips(match holder {
-                        Some(holder) => format!("another run goes on (process {})", holder.pid),
-                        None => "another run goes on".into(),
+                        Some(holder) => format!("another run is in progress (process {})", holder.pid),
+                        None => "another run is in progress".into(),
                     });
                     signals.hold();
                     return Ok(None);
@@ -144,7 +144,7 @@ fn run_live(
     })?;
     let (failure, damage) = live.into_failures();
     let failure =
-        failure.map(|error| format!("a report while the run went on was not delivered: {error}"));
+        failure.map(|error| format!("a report during the run was not delivered: {error}"));
     let damage = damage.map(|damage| damage.to_string());
     run.warnings.splice(0..0, failure.into_iter().chain(damage));
     Ok(())

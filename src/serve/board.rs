@@ -137,7 +137,7 @@ impl Board {
             Overlap::Queue if entry.pending.len() < MAX_PENDING => None,
             Overlap::Skip => {
                 let text = match entry.running.keys().next() {
-                    Some(run) => format!("another run goes on ({run})"),
+                    Some(run) => format!("another run is in progress ({run})"),
                     None => "another run waits for a free slot".into(),
                 };
                 Some(Refusal::Busy(text))

@@ -55,7 +55,7 @@ pub enum CredentialsError {
     #[error("it has no colon: the form is NAME: VALUE")]
     NoValue,
     /// A name that no header can have.
-    #[error("what stands before its colon is no header's name")]
+    #[error("the part before its colon is not a header name")]
     HeaderName,
     /// A value that the header cannot have.
     #[error("the value of {0} has a control character in it")]

@@ -24,7 +24,7 @@ pub enum HttpError {
         certificates: Option<CertificateFailure>,
     },
     /// A complete answer that took too long.
-    #[error("{url} gave no answer within {}", rounded(*.limit))]
+    #[error("{url} did not respond within {}", rounded(*.limit))]
     Timeout {
         /// The URL, without credentials.
         url: String,
@@ -42,7 +42,7 @@ pub enum HttpError {
         limit: Duration,
     },
     /// A request that was stopped early.
-    #[error("{url} had not answered yet when this process was asked to end")]
+    #[error("{url} had not responded when this process was asked to end")]
     Stopped {
         /// The URL, without credentials.
         url: String,
@@ -64,7 +64,7 @@ pub enum HttpError {
         reason: String,
     },
     /// An answer with a status other than success.
-    #[error("{url} answered {status}{}{}", said(.message), advised(.cure))]
+    #[error("{url} responded with {status}{}{}", said(.message), advised(.cure))]
     Status {
         /// The URL, without credentials.
         url: String,

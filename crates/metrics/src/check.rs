@@ -27,7 +27,7 @@ pub enum CheckError {
     #[error("a metric has no name")]
     NoMetricName,
     /// Two families of one name.
-    #[error("the metric {0} stands twice: one push has one family of a name")]
+    #[error("the metric {0} appears twice: a push has one family of each name")]
     DuplicateFamily(String),
     /// A label name that cannot be pushed.
     #[error("{series} has the label {label}, which {reason}")]
@@ -59,7 +59,7 @@ pub enum CheckError {
         series: String,
     },
     /// A series that stands twice.
-    #[error("{series} stands twice")]
+    #[error("{series} appears twice")]
     DuplicateSeries {
         /// The series, as an excerpt.
         series: String,

@@ -18,7 +18,7 @@ const MAX_INDEX: i64 = (i32::MAX / 2) as i64;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NativeError {
     /// A schema that does not exist.
-    #[error("schema {0} is neither one of -4 to 8 nor that of custom bounds, -53")]
+    #[error("schema {0} is not one of -4 to 8, nor -53 for custom bounds")]
     Schema(i32),
     /// More spans or buckets than are allowed.
     #[error("{found} {what} are more than {MAX_BUCKETS} on one side")]

@@ -17,7 +17,7 @@ const PATIENCE: Duration = Duration::from_millis(500);
 /// A corrupt database that was moved aside.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error(
-    "the state database {path} was corrupt ({why}): it was moved to {aside} and a new one begun; {salvaged}"
+    "the state database {path} was corrupt ({why}): it was moved to {aside} and a new one was created; {salvaged}"
 )]
 pub struct Damage {
     pub path: PathBuf,

@@ -45,7 +45,7 @@ pub enum StateError {
         source: rusqlite::Error,
     },
     #[error(
-        "the state database {path} is corrupt ({why}){}, and no new one could be begun: {source}",
+        "the state database {path} is corrupt ({why}){}, and no new one could be created: {source}",
         aside.as_ref().map(|aside| format!(", is now {}", aside.display())).unwrap_or_default()
     )]
     NotReplaced {

@@ -30,11 +30,11 @@ impl Listener {
 #[derive(Debug, thiserror::Error)]
 pub enum ListenError {
     #[error(
-        "{address:?} is no address to listen on: {reason} \
+        "{address:?} is not an address to listen on: {reason} \
          (try 127.0.0.1:9091, or :9091 for all interfaces)"
     )]
     Address { address: String, reason: String },
-    #[error("there is no address to listen on")]
+    #[error("there is not an address to listen on")]
     None,
     #[error("could not listen on {address}: {}", explained(.source))]
     Bind { address: String, source: io::Error },
@@ -112,11 +112,11 @@ fn split(address: &str) -> Result<(&str, u16), &'static str> {
     let (host, port) = address.rsplit_once(':').ok_or("it has no port")?;
     let port = port
         .parse()
-        .map_err(|_| "its port is no number from 0 to 65535")?;
+        .map_err(|_| "its port is not a number from 0 to 65535")?;
     match host.strip_prefix('[') {
         Some(rest) => match rest.strip_suffix(']') {
             Some(host) if host.parse::<Ipv6Addr>().is_ok() => Ok((host, port)),
-            _ => Err("what stands in its brackets is no IPv6 address"),
+            _ => Err("the text in its brackets is not an IPv6 address"),
         },
         None if host.contains(':') => Err("an IPv6 address needs brackets around it"),
         None => Ok((host, port)),
@@ -174,15 +174,15 @@ mod tests {
         let refused = |address: &str| bind_one(address).map(drop).unwrap_err().to_string();
         assert_eq!(
             refused("localhost"),
-            "\"localhost\" is no address to listen on: it has no port \
+            "\"localhost\" is not an address to listen on: it has no port \
              (try 127.0.0.1:9091, or :9091 for all interfaces)"
         );
         for (address, reason) in [
             ("http://localhost:80", "it is a URL"),
             ("vsock://:9091", "it is a URL"),
-            (":70000", "its port is no number from 0 to 65535"),
+            (":70000", "its port is not a number from 0 to 65535"),
             ("::1:9091", "an IPv6 address needs brackets around it"),
-            ("[x]:1", "what stands in its brackets is no IPv6 address"),
+            ("[x]:1", "the text in its brackets is not an IPv6 address"),
             (
                 "nowhere.invalid:1",
                 "the name \"nowhere.invalid\" is not known",

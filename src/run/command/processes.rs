@@ -203,10 +203,10 @@ impl Processes {
     /// The reasons why some may be left that should have ended, in words for a person.
     pub fn left(&self) -> Vec<String> {
         let left = self.out_of_reach.iter().map(|((pid, _), name)| {
-            format!("{name} (pid {pid}) goes on: it belongs to another user and may not be ended")
+            format!("{name} (pid {pid}) is still running: it belongs to another user and cannot be ended")
         });
         let blind = self.blindness.iter().map(|error| {
-            format!("processes that left the command's process group may go on: could not read /proc: {error}")
+            format!("processes that left the command's process group may still be running: could not read /proc: {error}")
         });
         left.chain(blind).collect()
     }

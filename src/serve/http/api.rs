@@ -208,7 +208,7 @@ pub async fn start(
         move || {
             if let Some(holder) = app.scheduler.runner().holder(&job, &key) {
                 let (pid, run_id) = (holder.pid, holder.run_id);
-                let busy = format!("another run goes on ({run_id}, in process {pid})");
+                let busy = format!("another run is in progress ({run_id}, in process {pid})");
                 return Err(Refusal::Busy(busy));
             }
             app.scheduler.ask(&name, |request| {
@@ -308,6 +308,6 @@ fn limit(query: &str) -> Result<u32, String> {
     match text.parse() {
         _ if given.next().is_some() => Err("there is more than one limit".into()),
         Ok(limit @ 1..=MAX_LIMIT) => Ok(limit),
-        _ => Err(format!("limit {text:?} is no number from 1 to {MAX_LIMIT}")),
+        _ => Err(format!("limit {text:?} is not a number from 1 to {MAX_LIMIT}")),
     }
 }

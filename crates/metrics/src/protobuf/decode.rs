@@ -182,7 +182,7 @@ impl<'a> Decoder<'a> {
         let value = value.unwrap_or_else(|| {
             self.inconsistent.get_or_insert_with(|| {
                 let (name, kind) = (excerpt::word(header.name), header.kind);
-                format!("{name} is a {kind}, and has a series whose value is none")
+                format!("{name} is a {kind}, but a series of it has no such value")
             });
             Value::zero(header.kind)
         });

@@ -16,7 +16,7 @@ pub enum Rejection {
         /// One that has it so.
         group: Option<GroupingKey>,
     },
-    #[error("the series {series} stands already in the group {{{group}}}")]
+    #[error("the series {series} is already in the group {{{group}}}")]
     Series { series: String, group: GroupingKey },
     #[error("the metric {name} collides with the {kind} {base}, whose series have this name too")]
     Suffix {

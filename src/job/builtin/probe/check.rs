@@ -15,7 +15,7 @@ use metricsjob_client::call::{self, Credentials, Runtime, innermost};
 /// Why a service is down.
 #[derive(Debug, thiserror::Error)]
 pub enum Down {
-    #[error("it answered {status}, and {expected} is expected")]
+    #[error("it responded with {status}, and {expected} is expected")]
     Status {
         status: StatusCode,
         expected: ExpectedStatus,
