@@ -1,4 +1,4 @@
-//! The client of a gateway that is reached over HTTP.
+//! HTTP client of a gateway.
 
 use std::error::Error;
 use std::path::Path;
@@ -19,36 +19,36 @@ use crate::url::GatewayUrl;
 use metricsjob_metrics::path::group_path;
 use metricsjob_metrics::{GroupingKey, Method, Push};
 
-/// A request to a gateway that did not do what it should.
+/// Reason why a request to a gateway failed.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum HttpError {
-    /// A client that could not be set up.
+    /// The client could not be set up.
     #[error("could not set up the HTTP client: {0}")]
     Setup(String),
-    /// A variable or a file that describes the connection cannot be used.
+    /// [`Connection::unusable`], which forbids any request.
     #[error("{0}")]
     Unusable(String),
-    /// There is no connection.
+    /// No connection to the gateway or its proxy.
     #[error("could not connect to {url}: {reason}")]
     Connect {
         /// The URL, without credentials.
         url: String,
         /// The reason, in words.
         reason: String,
-        /// The side whose certificate was not accepted, if that is the reason.
+        /// The certificate that was refused, if that is the reason.
         certificates: Option<CertificateFailure>,
     },
-    /// A complete answer that took too long.
+    /// No complete response within the time limit.
     #[error("{url} gave no answer within {}", rounded(*.limit))]
     Timeout {
         /// The URL, without credentials.
         url: String,
         /// The time limit.
         limit: Duration,
-        /// The caller's limit is over, and not that of [`Timeouts`](crate::Timeouts).
+        /// True if the limit is the caller's, and not that of [`Timeouts`](crate::Timeouts).
         is_of_caller: bool,
     },
-    /// A connection that took too long.
+    /// No connection within the time limit.
     #[error("no connection to {url} within {}", humantime::format_duration(*.limit))]
     ConnectTimeout {
         /// The URL, without credentials.
@@ -56,21 +56,21 @@ pub enum HttpError {
         /// The time limit.
         limit: Duration,
     },
-    /// A request that was stopped early.
+    /// A request abandoned because a stop was wanted.
     #[error("{url} had not answered yet when this process was asked to end")]
     Stopped {
         /// The URL, without credentials.
         url: String,
     },
-    /// An answer that is too large.
+    /// A response body larger than the caller accepts, or than memory allows.
     #[error("{url} sends an answer of more than {most} bytes, or than there is memory for")]
     TooLarge {
         /// The URL, without credentials.
         url: String,
-        /// The most bytes that are read.
+        /// The most bytes that the caller accepts.
         most: usize,
     },
-    /// An answer that broke off.
+    /// A connection that broke, or a response that is not valid HTTP.
     #[error("the connection to {url} broke: {reason}")]
     Broken {
         /// The URL, without credentials.
@@ -78,43 +78,44 @@ pub enum HttpError {
         /// The reason, in words.
         reason: String,
     },
-    /// An answer with a status other than success.
+    /// A response with a status other than 2xx.
     #[error("{url} answered {status}{}{}", said(.message), advised(.cure))]
     Status {
         /// The URL, without credentials.
         url: String,
-        /// The status of the answer.
+        /// The status of the response.
         status: StatusCode,
-        /// What the gateway wrote, made fit for a terminal. May be empty.
+        /// The body of the response or the target of its redirect, redacted, on one line. May be empty.
         message: String,
-        /// What to do about it, where that is known.
+        /// Advice on how to fix it, if known.
         cure: Option<String>,
-        /// The request had credentials.
+        /// True if the request had credentials.
         had_credentials: bool,
-        /// How long it asked to be left alone, by `Retry-After` in seconds (RFC 9110, section 10.2.3).
+        /// The wait that the gateway asks for: `Retry-After` in seconds (RFC 9110, section 10.2.3). The
+        /// form with a date is ignored.
         retry_after: Option<Duration>,
     },
 }
 
-/// The reason why a TLS handshake failed, where one side did not accept the other's certificate.
+/// Reason why a TLS handshake failed, where one side did not accept the other's certificate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum CertificateFailure {
-    /// The gateway's is not from an authority that is trusted here.
+    /// The gateway's certificate is not from a trusted authority.
     UnknownAuthority {
-        /// The authorities were given, and are not the system's.
+        /// True if the authorities were configured, false for the system's.
         are_given: bool,
     },
-    /// The gateway wants one of ours, and there is none.
+    /// The gateway requires a client certificate, and none is configured.
     ClientMissing,
-    /// The gateway does not accept ours.
+    /// The gateway does not accept the client certificate.
     ClientRefused,
 }
 
 impl HttpError {
-    /// Returns true if the gateway got the push and refused it, so that it would refuse it again: an HTTP
-    /// status from 400 to 499, but for 408 (request timeout) and 429 (too many requests), and for those
-    /// that are about who sends it, see [`is_of_sender`](Self::is_of_sender).
+    /// Returns true if the gateway refused the push itself, and would refuse it again: a status from 400 to
+    /// 499, except 408 (request timeout), 429 (too many requests), and those of
+    /// [`is_of_sender`](Self::is_of_sender).
     pub fn is_rejection(&self) -> bool {
         self.status().is_some_and(|status| {
             status.is_client_error()
@@ -123,15 +124,15 @@ impl HttpError {
         })
     }
 
-    /// Returns true if the gateway did not take it because of who sent it: 401, 403 or 407. With the right
-    /// credentials it may take the same push.
+    /// Returns true if the gateway refused the sender: 401, 403 or 407. It may accept the same push with
+    /// other credentials.
     pub fn is_of_sender(&self) -> bool {
         let status = self.status().as_ref().map(StatusCode::as_u16);
         matches!(status, Some(401 | 403 | 407))
     }
 
-    /// Returns true if the reason may pass by itself: no connection, no response, a broken one, 408, 429, or a
-    /// status from 500 to 599.
+    /// Returns true if a retry may succeed: no connection, no or a broken response, 408, 429, or a status
+    /// from 500 to 599.
     pub fn is_transient(&self) -> bool {
         match self {
             HttpError::Status { status, .. } => {
@@ -148,7 +149,7 @@ impl HttpError {
         }
     }
 
-    /// How long the gateway asked to be left alone.
+    /// Returns the wait that the gateway asks for by `Retry-After`.
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
             HttpError::Status { retry_after, .. } => *retry_after,
@@ -156,7 +157,7 @@ impl HttpError {
         }
     }
 
-    /// The status of the response, if there was one.
+    /// Returns the status of the response, if it is the reason.
     pub fn status(&self) -> Option<StatusCode> {
         match self {
             HttpError::Status { status, .. } => Some(*status),
@@ -165,7 +166,7 @@ impl HttpError {
     }
 }
 
-/// In whole milliseconds.
+/// Formats a duration in whole milliseconds.
 fn rounded(duration: Duration) -> humantime::FormattedDuration {
     let millis = duration.as_millis().try_into().unwrap_or(u64::MAX);
     humantime::format_duration(Duration::from_millis(millis))
@@ -185,17 +186,17 @@ fn advised(cure: &Option<String>) -> String {
     }
 }
 
-/// How often to see whether a stop is wanted meanwhile.
+/// Interval at which a pending request looks whether a stop is wanted.
 const LOOK_UP: Duration = Duration::from_millis(50);
 
-/// How much of an answer is read, and how much of it an error shows.
+/// Bytes read of an error response, and characters shown of it.
 const ANSWER_READ: usize = 16 * 1024;
 const ANSWER_SHOWN: usize = 1000;
 
-/// How many redirects of one request are followed.
+/// Most redirects followed for one request.
 const REDIRECTS: usize = 5;
 
-/// A gateway at a URL. Not made for many requests at once: each call blocks until it is answered.
+/// Client of one gateway.
 pub struct HttpGateway {
     url: GatewayUrl,
     connection: Connection,
@@ -204,10 +205,13 @@ pub struct HttpGateway {
 }
 
 impl HttpGateway {
-    /// A client for the gateway at `url`. For `https` it verifies certificates by the system's
-    /// roots, unless `connection` names others. Redirects are followed within the gateway, and only
-    /// those that leave the request as it is: another would turn a PUT into a GET, or send
-    /// credentials elsewhere.
+    /// Creates a client for the gateway at `url`. For `https` it trusts the system's roots, unless
+    /// `connection` has others. Redirects are followed only to the same origin, and only 307 and 308, which
+    /// keep method and body: others would turn a PUT into a GET, or send credentials elsewhere.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the connection is [unusable](Connection::unusable) or the client cannot be set up.
     pub fn new(url: GatewayUrl, connection: &Connection) -> Result<Self, HttpError> {
         match &connection.unusable {
             Some(why) => Err(HttpError::Unusable(why.clone())),
@@ -215,7 +219,11 @@ impl HttpGateway {
         }
     }
 
-    /// A client for the gateway that listens on the Unix socket at `path`. Its URLs have no meaning of their own.
+    /// Creates a client for the gateway at the Unix socket `path`. The host in its URLs has no meaning.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the client cannot be set up.
     pub fn at_socket(path: &Path) -> Result<Self, HttpError> {
         let url = GatewayUrl::parse("http://localhost");
         let url = url.map_err(|error| HttpError::Setup(innermost(&error)))?;
@@ -265,22 +273,28 @@ impl HttpGateway {
         })
     }
 
-    /// The URL of a group, without credentials.
+    /// Returns the URL of a group, without credentials.
     pub fn group_url(&self, key: &GroupingKey) -> String {
         self.url.join(&group_path(key))
     }
 
-    /// Sends `push` and waits for the answer, until `limit` at most, and not once the `stop` is wanted.
+    /// Sends `push` and waits for the response, for `limit` at most and no longer than the configured
+    /// timeout. Gives up soon after `stop` is wanted. Blocks the thread.
     ///
     /// # Errors
     ///
-    /// Any answer but a 2xx: a Pushgateway answers 200, or 202 if it checks nothing, and what else takes pushes
-    /// answers 204, such as VictoriaMetrics.
+    /// Returns an error for any status but 2xx: a Pushgateway responds 200, or 202 if it checks nothing;
+    /// others that accept pushes, such as VictoriaMetrics, respond 204.
+    ///
+    /// # Panics
+    ///
+    /// Panics within a tokio runtime, as do [`delete`](Self::delete) and [`get`](Self::get).
     pub fn push(&self, push: &Push, limit: Duration, stop: &Stop) -> Result<(), HttpError> {
         self.runtime.block_on(self.push_async(push, limit, stop))
     }
 
-    /// Does what [`push`](Self::push) does, in the runtime of the caller, which has tokio's I/O and time.
+    /// Sends `push` as [`push`](Self::push) does, in the caller's tokio runtime, which must have I/O and
+    /// time enabled.
     ///
     /// # Errors
     ///
@@ -308,12 +322,16 @@ impl HttpGateway {
         self.send(&url, request, limit, stop).await.map(drop)
     }
 
-    /// Deletes the group of `key`; a gateway does not tell whether there was one.
+    /// Deletes the group of `key`. A Pushgateway responds 202 whether or not there is one.
+    ///
+    /// # Errors
+    ///
+    /// Fails as [`push`](Self::push) does.
     pub fn delete(&self, key: &GroupingKey) -> Result<(), HttpError> {
         self.runtime.block_on(self.delete_async(key))
     }
 
-    /// Does what [`delete`](Self::delete) does, in the runtime of the caller.
+    /// Deletes the group as [`delete`](Self::delete) does, in the caller's tokio runtime.
     ///
     /// # Errors
     ///
@@ -326,7 +344,11 @@ impl HttpGateway {
         sent.map(drop)
     }
 
-    /// Fetches `path`, which starts with a slash, and reads an answer of `most` bytes at most.
+    /// Fetches `path`, which must start with a slash, and returns the body.
+    ///
+    /// # Errors
+    ///
+    /// Fails as [`push`](Self::push) does, and if the body has more than `most` bytes.
     pub fn get(&self, path: &str, most: usize) -> Result<Vec<u8>, HttpError> {
         let url = self.url.join(path);
         let request = self.request(reqwest::Method::GET, &url);
@@ -347,7 +369,7 @@ impl HttpGateway {
                 let Some(chunk) = chunk.map_err(|error| self.failure(&url, &error, limit))? else {
                     return Ok(answer);
                 };
-                // There may be no memory for what is allowed.
+                // There may be less memory than `most`.
                 if answer.len() + chunk.len() > most || answer.try_reserve(chunk.len()).is_err() {
                     return Err(too_large());
                 }
@@ -393,14 +415,14 @@ impl HttpGateway {
         }
         let retry_after = response.headers().get(RETRY_AFTER);
         let retry_after = retry_after.and_then(|seconds| seconds.to_str().ok()?.parse().ok());
-        // A server that is being debugged may send back what it got.
+        // A server under debugging may echo the request.
         let secrets = Secrets::of_gateway(&self.url, &self.connection);
         let mut message = redirection(&response)
             .map(|text| secrets.redact_text(text))
             .unwrap_or_default();
         if message.is_empty() {
             let mut body = Vec::new();
-            // What the gateway says is a help, so a cut answer is shown as far as it came.
+            // The message is only a help, so a broken response is shown as far as it came.
             while body.len() < ANSWER_READ
                 && let Ok(Some(chunk)) = response.chunk().await
             {
@@ -420,7 +442,7 @@ impl HttpGateway {
         })
     }
 
-    /// What to do about an answer that is no success.
+    /// Returns advice on how to fix an error response.
     fn cure(&self, status: StatusCode, message: &str) -> Option<String> {
         let source = match (self.url.credentials(), &self.connection.authorization) {
             (Some(_), _) => Some("the gateway's URL"),
@@ -437,7 +459,7 @@ impl HttpGateway {
                      http://USER:PASSWORD@HOST:PORT"
                 ))
             }
-            // What Go's and nginx' servers say to plain HTTP on a port for TLS.
+            // Messages of Go's and nginx's servers to plain HTTP on a TLS port.
             (StatusCode::BAD_REQUEST, _)
                 if !self.url.is_https()
                     && message.contains("HTTP request")
@@ -476,7 +498,7 @@ impl HttpGateway {
                     Some(Proxy { variable, .. }) => {
                         format!("{variable} names a proxy: is that right? NO_PROXY excepts hosts")
                     }
-                    // The former are tokio-rustls's words, of which there is no type.
+                    // tokio-rustls has no type for the former.
                     None if reason == "tls handshake eof"
                         || (self.url.is_https() && reason.starts_with("connection reset")) =>
                     {
@@ -492,7 +514,7 @@ impl HttpGateway {
             }
             (false, false) => {
                 let mut reason = innermost(error);
-                // hyper's words, of which there is no type that we could name.
+                // hyper has no type for it that is public.
                 if reason.starts_with("invalid HTTP") && !self.url.is_https() {
                     reason.push_str(" (if it speaks TLS, give its URL with https://)");
                 }
@@ -502,8 +524,8 @@ impl HttpGateway {
     }
 }
 
-/// Whether a redirect keeps method and body (RFC 9110, sections 15.4.8 and 15.4.9) and leads to the
-/// same scheme, host and port, by the same credentials.
+/// Returns true if a redirect keeps method and body (RFC 9110, sections 15.4.8 and 15.4.9) and leads to the
+/// same origin without other credentials.
 fn stays_within_gateway(status: StatusCode, from: &Url, to: &Url) -> bool {
     let is_kept = matches!(
         status,
@@ -512,7 +534,7 @@ fn stays_within_gateway(status: StatusCode, from: &Url, to: &Url) -> bool {
     is_kept && to.origin() == from.origin() && to.username().is_empty() && to.password().is_none()
 }
 
-/// Where an answer redirects to, without credentials; `None` if it does not.
+/// Describes the redirect of a response, without credentials; `None` if it is not one.
 fn redirection(response: &Response) -> Option<String> {
     let location = response.headers().get(LOCATION);
     let location = location.filter(|_| response.status().is_redirection())?;
@@ -524,7 +546,7 @@ fn redirection(response: &Response) -> Option<String> {
     if stays_within_gateway(response.status(), response.url(), &target) {
         return Some(format!("it redirects more than {REDIRECTS} times"));
     }
-    // Neither fails on a URL that has a host, and others have no credentials.
+    // Neither fails on a URL with a host, and others have no credentials.
     let _ = target.set_username("");
     let _ = target.set_password(None);
     Some(format!(
@@ -532,7 +554,7 @@ fn redirection(response: &Response) -> Option<String> {
     ))
 }
 
-/// What a gateway wrote, on one line, without control characters, not too long.
+/// Reduces a gateway's message to one line without control characters, of limited length.
 fn shown(text: &str) -> String {
     let words: Vec<&str> = text
         .split(|c: char| c.is_whitespace() || c.is_control())
