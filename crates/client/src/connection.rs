@@ -21,8 +21,8 @@ pub struct Connection {
     pub headers: HeaderMap,
     /// Format and compression of the body.
     pub encoding: Encoding,
-    /// Reason why nothing must be sent, such as credentials that could not be read. Each request then fails
-    /// with it.
+    /// Reason why nothing must be sent, such as credentials that could not be read: no client can be
+    /// created then.
     pub unusable: Option<String>,
 }
 

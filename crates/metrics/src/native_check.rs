@@ -107,8 +107,8 @@ impl std::fmt::Display for Side {
 }
 
 impl NativeHistogram {
-    /// Checks it as part of a histogram with this `count` and `sum`, by Prometheus' rules and
-    /// [`MAX_BUCKETS`].
+    /// Checks it as part of a histogram with this `count` and `sum`, by Prometheus' rules, and
+    /// that neither side has more than 10,000 spans or buckets.
     ///
     /// # Errors
     ///
