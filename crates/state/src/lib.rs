@@ -2,8 +2,8 @@
 //!
 //! It is per host and shared by all processes of a user. Every change is one transaction. Changes by pushes
 //! are synced to disk before the call returns; the history survives the end of the process, and a power cut
-//! once the system has written it. The crate uses [`metricsjob_system::files`] and [`metricsjob_metrics`],
-//! and nothing else of ours.
+//! once the system has written it. The crate uses [`metricsjob_system`] and [`metricsjob_metrics`], and
+//! nothing else of ours.
 //!
 //! - [`dir`]: location of the database.
 //! - [`LazyState`]: the database, opened on first use.
