@@ -118,9 +118,9 @@ mod tests {
         for (text, expected) in [
             ("s3cret", "***"),
             ("a s3cret-longer b s3crets3cret", "a *** b ******"),
-            // They overlap: neither leaves a rest.
+            // Overlapping secrets leave no rest.
             ("s3cretin!", "***!"),
-            // Too short to be replaced.
+            // Too short to be redacted.
             ("abc", "abc"),
             ("é s3cret é", "é *** é"),
             ("s3cre", "s3cre"),

@@ -121,7 +121,8 @@ impl NativeHistogram {
             return Ok(());
         }
         self.check_counts(count)?;
-        // Prometheus decides by the float fields. An integer histogram's are absent here.
+        // Prometheus takes it for a float histogram if one of these float fields is above 0, else for an integer
+        // one, whose float counts it ignores.
         let is_positive = |count: Count| matches!(count, Count::Float(float) if float > 0.0);
         let is_float = is_positive(count) || self.zero_count.is_some_and(is_positive);
         self.check_schema(is_float)?;

@@ -209,7 +209,7 @@ mod tests {
         let path = dir.path().join("state.db");
         let mut state = State::open(dir.path()).unwrap();
         for id in ["a", "b", "c"] {
-            // What nobody else has changed is not read again.
+            // SQLite reads pages again only after another process changed the database.
             State::open(dir.path())
                 .unwrap()
                 .record(&run("other"), &[], 10, &[], |_| NO_PUSH)
@@ -224,7 +224,7 @@ mod tests {
         }
     }
 
-    /// A newer version brings it up to date while it is open here.
+    /// A newer version migrates the database while it is open here.
     #[test]
     fn values_of_a_newer_version_are_no_damage() {
         let dir = tempfile::tempdir().unwrap();

@@ -73,7 +73,7 @@ mod tests {
     use super::*;
     use crate::text::parse;
 
-    /// Read by the Python client's parser too, when this was written.
+    /// The expected text was checked with the Python client's parser.
     #[test]
     fn families() {
         let text = "\

@@ -438,7 +438,7 @@ mod tests {
         assert_eq!(shown, [("b_total", "Text.", 2), ("a_info", "", 2)]);
     }
 
-    /// An exact name wins over one with a suffix, if it can have the sample.
+    /// A family with the sample's exact name wins over one with a suffix, if its type has such samples.
     #[test]
     fn names_that_two_families_can_have() {
         let problem = |text: &str| {

@@ -533,7 +533,7 @@ mod tests {
         ] {
             assert_eq!(parse_utf8(text).unwrap_err().problem, expected);
         }
-        // The limit is that of the name itself.
+        // The limit applies to the unescaped name.
         let limits = Limits {
             max_name_bytes: 2,
             max_series: usize::MAX,

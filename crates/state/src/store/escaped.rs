@@ -86,7 +86,7 @@ mod tests {
     use super::*;
     use metricsjob_metrics::{Names, text};
 
-    /// What becomes of families in text, as text.
+    /// Escapes the families of a text, and encodes them again.
     fn underscored(text: &str) -> String {
         let limits = text::Limits::default();
         let families = text::parse_names(text.as_bytes(), &limits, Names::Utf8).unwrap();
@@ -101,7 +101,7 @@ mod tests {
         });
         all.extend(legacy.into_values());
         all.sort_by(|a, b| a.name.cmp(&b.name));
-        // Whoever knows only legacy names can read it.
+        // A parser that only knows legacy names must accept it.
         let written = text::encode(&all);
         text::parse_strictly(written.as_bytes()).unwrap();
         written

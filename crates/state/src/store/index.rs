@@ -277,7 +277,7 @@ mod tests {
             format!("# TYPE {long} gauge\n{long} 1\n"),
             format!("# TYPE {long} histogram\n{long} 1\n"),
             format!("{long}_s_sum 1\n"),
-            // By themselves.
+            // Duplicates within the push.
             format!("y{{a=\"{long}\"}} 1\ny{{a=\"{long}\"}} 1\n"),
         ] {
             let error = push("", text).unwrap_err().to_string();
