@@ -59,8 +59,8 @@ impl Count {
         matches!(self, Count::Float(_))
     }
 
-    /// Returns true if the count survives a round trip through the text format, which has no integers above
-    /// 2^53 other than those that are floats, and no whole floats.
+    /// Returns true if the text format keeps the count: an integer that a float holds exactly, or a float that
+    /// does not read like an integer.
     pub fn fits_text(self) -> bool {
         /// Up to here a float holds every integer.
         const EXACT: u64 = 1 << 53;

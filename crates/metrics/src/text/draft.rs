@@ -87,7 +87,7 @@ impl Draft {
         }
         let is_compound = matches!(kind, Kind::Summary | Kind::Histogram);
         let selector = selector(&sample);
-        // A gateway shows -0 as 0.
+        // A Pushgateway shows -0 as 0.
         let part = (sample.part, selector.map(|bound| (bound + 0.0).to_bits()));
         let known = self.find(&sample.labels);
         let is_twice = match (known, &self.seen) {

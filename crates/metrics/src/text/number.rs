@@ -1,6 +1,6 @@
 //! Numbers of the text format.
 
-/// Numbers of so many digits are below 2^53, and exact.
+/// Integers of so many digits are below 2^53, and thus exact as floats.
 const EXACT_DIGITS: usize = 15;
 
 /// Parses a number as the Pushgateway does (Go's `strconv.ParseFloat`): no sign before `NaN`, and `None`
