@@ -189,7 +189,7 @@ fn advised(cure: &Option<String>) -> String {
 /// Interval at which a pending request looks whether a stop is wanted.
 const LOOK_UP: Duration = Duration::from_millis(50);
 
-/// Bytes read of an error response, and characters shown of it.
+/// Bytes read of an error response, to the end of a chunk, and characters shown of it.
 const ANSWER_READ: usize = 16 * 1024;
 const ANSWER_SHOWN: usize = 1000;
 

@@ -80,8 +80,8 @@ impl GatewayUrl {
     ///
     /// # Errors
     ///
-    /// Fails for an invalid URL, a scheme other than http and https, a query, a fragment, the path of a
-    /// group, and an `@` outside of credentials.
+    /// Fails for an empty or invalid URL, a scheme other than http and https, a query, a fragment, the path
+    /// of a group, an `@` outside of credentials, and credentials that are not UTF-8.
     pub fn parse(text: &str) -> Result<Self, GatewayUrlError> {
         let text = text.trim();
         if text.is_empty() {

@@ -288,8 +288,8 @@ pub fn check_beside(kinds: &HashMap<String, Kind>, family: &Family) -> Result<()
 /// # Errors
 ///
 /// Returns the first violated rule: a malformed or duplicate name, a family named like the series of a
-/// summary or histogram, a reserved label, a timestamp, a duplicate series, quantile or bucket, a broken
-/// native histogram.
+/// summary or histogram, a malformed or reserved label name, a timestamp, a duplicate series, quantile or
+/// bucket, an invalid native histogram.
 pub fn check_families(families: &[Family]) -> Result<(), CheckError> {
     let mut names = PairIndex::default();
     for (place, family) in families.iter().enumerate() {

@@ -70,8 +70,8 @@ impl LazyState {
         state.shorten_log(Some(limit))
     }
 
-    /// Takes over the damage that `other` repaired, and leaves the log to this one, which then sees whether
-    /// it is long.
+    /// Takes over the damage that `other` found, and leaves the log to this one, which then sees whether it
+    /// is long.
     pub fn adopt(&mut self, mut other: LazyState) {
         if let Some(damage) = other.take_damage() {
             self.damage.get_or_insert(damage);

@@ -51,7 +51,8 @@ impl Credentials {
         STANDARD.encode(format!("{}:{}", self.user, self.password))
     }
 
-    /// Returns the texts that must never be shown: the encoded form, and the password.
+    /// Returns the texts that must never be shown: the encoded form, and the password, or the user without
+    /// one.
     pub fn secrets(&self) -> [String; 2] {
         let secret = match self.password.as_str() {
             // A token is often given as the user, without a password.

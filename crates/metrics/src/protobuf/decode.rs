@@ -37,7 +37,7 @@ pub enum DecodeError {
 }
 
 /// Decodes delimited `io.prometheus.client.MetricFamily` messages as the Pushgateway does. Allocates at
-/// most twelve times the size of `body`, and 64 KiB.
+/// most twelve times the size of `body`, plus 64 KiB.
 ///
 /// Families keep the order in which their names first appear. Of families with the same name the last one
 /// wins; one without series is dropped. One without a type is a counter. Labels are sorted. See
