@@ -13,8 +13,8 @@ pub const PATH: &str = "/api/v1/metrics";
 /// Names in a group's object that are not families.
 const NO_FAMILIES: [&str; 2] = ["labels", "last_push_successful"];
 
-/// Parses the body of the response into groups, sorted by key. The series have all their labels, those of
-/// the grouping key included.
+/// Parses the body of the response into groups, sorted by key. The series have all their labels, those of the
+/// grouping key included.
 ///
 /// # Errors
 ///
@@ -129,9 +129,8 @@ fn pairs<T>(
     Ok(pairs.into_iter())
 }
 
-/// Parses native buckets, as a Pushgateway since 1.8 lists them: an array of boundaries, lower and upper
-/// bound, and count. The boundaries, which say what bounds are inclusive, are ignored, since they follow
-/// from the bounds.
+/// Parses native buckets, as a Pushgateway since 1.8 lists them: an array of boundaries, lower and upper bound, and
+/// count. The boundaries, which say what bounds are inclusive, are ignored, since they follow from the bounds.
 fn native(buckets: &[Json]) -> Result<NativeHistogram, String> {
     let buckets = buckets.iter().map(|bucket| {
         Ok(NativeBucket {

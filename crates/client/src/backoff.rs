@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-/// Exponential backoff with jitter: each wait is twice the one before, up to a maximum, and of that a
-/// random part between a half and all.
+/// Exponential backoff with jitter: each wait is twice the one before, up to a maximum, and of that a random part
+/// between a half and all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Backoff {
     min: Duration,

@@ -21,8 +21,7 @@ pub struct Connection {
     pub headers: HeaderMap,
     /// Format and compression of the body.
     pub encoding: Encoding,
-    /// Reason why nothing must be sent, such as credentials that could not be read: no client can be
-    /// created then.
+    /// Reason why nothing must be sent, such as credentials that could not be read: no client can be created then.
     pub unusable: Option<String>,
 }
 

@@ -32,8 +32,8 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// Reason why a text is not a valid secret or header. The message follows the name of its source, and shows
-/// nothing of the text but a header's name.
+/// Reason why a text is not a valid secret or header. The message follows the name of its source, and shows nothing
+/// of the text but a header's name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CredentialsError {
     /// An empty value.
@@ -116,8 +116,7 @@ impl Authorization {
         })
     }
 
-    /// Takes `value` as it is. It must be marked as sensitive, as [`parse_header`] does, or `Debug` shows
-    /// it.
+    /// Takes `value` as it is. It must be marked as sensitive, as [`parse_header`] does, or `Debug` shows it.
     pub fn custom(value: HeaderValue, source: String) -> Self {
         let text = String::from_utf8_lossy(value.as_bytes()).into_owned();
         // Redacted alone too, without the name of the scheme.

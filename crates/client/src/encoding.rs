@@ -69,8 +69,7 @@ impl Encoding {
         }
     }
 
-    /// Formats headers and body of `push` for display. The body is always text, with a note if it is sent
-    /// otherwise.
+    /// Formats headers and body of `push` for display. The body is always text, with a note if it is sent otherwise.
     pub fn shown(self, push: &Push) -> String {
         let mut out = String::new();
         for (name, value) in self.headers() {

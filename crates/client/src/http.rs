@@ -91,8 +91,8 @@ pub enum HttpError {
         cure: Option<String>,
         /// True if the request had credentials.
         had_credentials: bool,
-        /// The wait that the gateway asks for: `Retry-After` in seconds (RFC 9110, section 10.2.3). The
-        /// form with a date is ignored.
+        /// The wait that the gateway asks for: `Retry-After` in seconds (RFC 9110, section 10.2.3). The form with a
+        /// date is ignored.
         retry_after: Option<Duration>,
     },
 }
@@ -113,9 +113,8 @@ pub enum CertificateFailure {
 }
 
 impl HttpError {
-    /// Returns true if the gateway refused the push itself, and would refuse it again: a status from 400 to
-    /// 499, except 408 (request timeout), 429 (too many requests), and those of
-    /// [`is_of_sender`](Self::is_of_sender).
+    /// Returns true if the gateway refused the push itself, and would refuse it again: a status from 400 to 499,
+    /// except 408 (request timeout), 429 (too many requests), and those of [`is_of_sender`](Self::is_of_sender).
     pub fn is_rejection(&self) -> bool {
         self.status().is_some_and(|status| {
             status.is_client_error()
@@ -124,15 +123,15 @@ impl HttpError {
         })
     }
 
-    /// Returns true if the gateway refused the sender: 401, 403 or 407. It may accept the same push with
-    /// other credentials.
+    /// Returns true if the gateway refused the sender: 401, 403 or 407. It may accept the same push with other
+    /// credentials.
     pub fn is_of_sender(&self) -> bool {
         let status = self.status().as_ref().map(StatusCode::as_u16);
         matches!(status, Some(401 | 403 | 407))
     }
 
-    /// Returns true if a retry may succeed: no connection, no or a broken response, 408, 429, or a status
-    /// from 500 to 599.
+    /// Returns true if a retry may succeed: no connection, no or a broken response, 408, 429, or a status from 500 to
+    /// 599.
     pub fn is_transient(&self) -> bool {
         match self {
             HttpError::Status { status, .. } => {
@@ -205,9 +204,9 @@ pub struct HttpGateway {
 }
 
 impl HttpGateway {
-    /// Creates a client for the gateway at `url`. For `https` it trusts the system's roots, unless
-    /// `connection` has others. Redirects are followed only to the same origin, and only 307 and 308, which
-    /// keep method and body: others would turn a PUT into a GET, or send credentials elsewhere.
+    /// Creates a client for the gateway at `url`. For `https` it trusts the system's roots, unless `connection` has
+    /// others. Redirects are followed only to the same origin, and only 307 and 308, which keep method and body:
+    /// others would turn a PUT into a GET, or send credentials elsewhere.
     ///
     /// # Errors
     ///
@@ -278,13 +277,13 @@ impl HttpGateway {
         self.url.join(&group_path(key))
     }
 
-    /// Sends `push` and waits for the response, for `limit` at most and no longer than the configured
-    /// timeout. Gives up soon after `stop` is wanted. Blocks the thread.
+    /// Sends `push` and waits for the response, for `limit` at most and no longer than the configured timeout. Gives
+    /// up soon after `stop` is wanted. Blocks the thread.
     ///
     /// # Errors
     ///
-    /// Returns an error for any status but 2xx: a Pushgateway responds 200, or 202 if it checks nothing;
-    /// others that accept pushes, such as VictoriaMetrics, respond 204.
+    /// Returns an error for any status but 2xx: a Pushgateway responds 200, or 202 if it checks nothing; others that
+    /// accept pushes, such as VictoriaMetrics, respond 204.
     ///
     /// # Panics
     ///
@@ -293,8 +292,8 @@ impl HttpGateway {
         self.runtime.block_on(self.push_async(push, limit, stop))
     }
 
-    /// Sends `push` as [`push`](Self::push) does, in the caller's tokio runtime, which must have I/O and
-    /// time enabled.
+    /// Sends `push` as [`push`](Self::push) does, in the caller's tokio runtime, which must have I/O and time
+    /// enabled.
     ///
     /// # Errors
     ///
@@ -524,8 +523,8 @@ impl HttpGateway {
     }
 }
 
-/// Returns true if a redirect keeps method and body (RFC 9110, sections 15.4.8 and 15.4.9) and leads to the
-/// same origin without other credentials.
+/// Returns true if a redirect keeps method and body (RFC 9110, sections 15.4.8 and 15.4.9) and leads to the same
+/// origin without other credentials.
 fn stays_within_gateway(status: StatusCode, from: &Url, to: &Url) -> bool {
     let is_kept = matches!(
         status,

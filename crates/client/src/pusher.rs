@@ -16,10 +16,9 @@ const BACKOFF: Backoff = Backoff::new(Duration::from_millis(50), Duration::from_
 
 /// Pushes metrics to one group of a Pushgateway, or deletes the group.
 ///
-/// [`push`](Self::push), [`add`](Self::add) and [`delete`](Self::delete) block until the gateway has
-/// responded. They work anywhere, also within a tokio runtime and in a `Drop`, because each starts a thread
-/// with a runtime of its own. Their `_async` forms run in the caller's tokio runtime, which must have I/O
-/// and time enabled.
+/// [`push`](Self::push), [`add`](Self::add) and [`delete`](Self::delete) block until the gateway has responded. They
+/// work anywhere, also within a tokio runtime and in a `Drop`, because each starts a thread with a runtime of its
+/// own. Their `_async` forms run in the caller's tokio runtime, which must have I/O and time enabled.
 ///
 /// Nothing process-wide is installed: no signal handler, no panic hook, no logger.
 #[derive(Debug, Clone)]
@@ -74,8 +73,7 @@ enum PusherAction {
 }
 
 impl Pusher {
-    /// Creates a pusher to the gateway at `url`, such as `http://pushgateway:9091`, with the grouping label
-    /// `job`.
+    /// Creates a pusher to the gateway at `url`, such as `http://pushgateway:9091`, with the grouping label `job`.
     ///
     /// # Errors
     ///
@@ -124,8 +122,8 @@ impl Pusher {
         self
     }
 
-    /// Sends `user` and `password` by HTTP basic authentication (RFC 7617), which does not allow a colon in
-    /// `user`. Credentials in the URL take precedence.
+    /// Sends `user` and `password` by HTTP basic authentication (RFC 7617), which does not allow a colon in `user`.
+    /// Credentials in the URL take precedence.
     ///
     /// # Errors
     ///
@@ -181,9 +179,9 @@ impl Pusher {
         self
     }
 
-    /// Retries for so long after the first failure, if a retry [may succeed](HttpError::is_transient), with
-    /// growing waits of at most 5 s, or longer ones that the gateway asks for (`Retry-After`). By default
-    /// there are no retries.
+    /// Retries for so long after the first failure, if a retry [may succeed](HttpError::is_transient), with growing
+    /// waits of at most 5 s, or longer ones that the gateway asks for (`Retry-After`). By default there are no
+    /// retries.
     #[must_use]
     pub fn retry_for(mut self, window: Duration) -> Self {
         self.retry_window = window;

@@ -25,8 +25,7 @@ impl Secrets {
         Secrets::new(forms_of_gateway(url, connection))
     }
 
-    /// Creates a set of secrets, in each form in which they may occur. Forms of less than 4 bytes are
-    /// ignored.
+    /// Creates a set of secrets, in each form in which they may occur. Forms of less than 4 bytes are ignored.
     pub fn new(forms: Vec<String>) -> Self {
         let forms = forms.into_iter().map(String::into_bytes);
         let mut forms: Vec<_> = forms.filter(|form| form.len() >= SHORTEST).collect();
@@ -40,8 +39,7 @@ impl Secrets {
         self.without(text, self.found(text))
     }
 
-    /// Replaces each secret in `text`, which was truncated, by `***`, and also the beginning of one at its
-    /// end.
+    /// Replaces each secret in `text`, which was truncated, by `***`, and also the beginning of one at its end.
     pub fn redact_cut<'a>(&self, text: &'a [u8]) -> Cow<'a, [u8]> {
         let mut found = self.found(text);
         let begun = self.0.iter().filter_map(|form| {

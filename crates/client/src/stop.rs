@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-/// Condition under which requests are abandoned, for example because the process is asked to end. It is
-/// polled.
+/// Condition under which requests are abandoned, for example because the process is asked to end. It is polled.
 #[derive(Clone)]
 pub struct Stop(Arc<dyn Fn() -> bool + Send + Sync>);
 

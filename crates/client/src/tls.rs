@@ -84,14 +84,13 @@ impl Tls {
         Ok(())
     }
 
-    /// Presents the client certificate chain in `pem` to a gateway that asks for it. `key` holds its
-    /// private key, and may be the same text. To tell errors of the two apart, call [`check_certificate`]
-    /// first.
+    /// Presents the client certificate chain in `pem` to a gateway that asks for it. `key` holds its private key, and
+    /// may be the same text. To tell errors of the two apart, call [`check_certificate`] first.
     ///
     /// # Errors
     ///
-    /// Fails if there is no certificate or no unencrypted key, if one is malformed, or if they do not
-    /// belong together.
+    /// Fails if there is no certificate or no unencrypted key, if one is malformed, or if they do not belong
+    /// together.
     pub fn identify(&mut self, pem: &[u8], key: &[u8]) -> Result<(), PemError> {
         let chain = certificates(pem)?;
         let key = PrivateKeyDer::from_pem_slice(key).map_err(|error| match error {

@@ -6,8 +6,7 @@ use url::Url;
 
 use crate::call::{self, Credentials, NotUtf8, Proxy, redacted};
 
-/// Base URL of a gateway. Its credentials are kept apart, so that nothing that shows or stores the URL can
-/// leak them.
+/// Base URL of a gateway. Its credentials are kept apart, so that nothing that shows or stores the URL can leak them.
 #[derive(Clone, PartialEq, Eq)]
 pub struct GatewayUrl {
     /// Without credentials and without a slash at the end.
@@ -75,13 +74,13 @@ pub enum GatewayUrlError {
 }
 
 impl GatewayUrl {
-    /// Parses a base URL. Without a scheme it is `http://`. It may have user and password, a path prefix
-    /// and a slash at the end.
+    /// Parses a base URL. Without a scheme it is `http://`. It may have user and password, a path prefix and a slash
+    /// at the end.
     ///
     /// # Errors
     ///
-    /// Fails for an empty or invalid URL, a scheme other than http and https, a query, a fragment, the path
-    /// of a group, an `@` outside of credentials, and credentials that are not UTF-8.
+    /// Fails for an empty or invalid URL, a scheme other than http and https, a query, a fragment, the path of a
+    /// group, an `@` outside of credentials, and credentials that are not UTF-8.
     pub fn parse(text: &str) -> Result<Self, GatewayUrlError> {
         let text = text.trim();
         if text.is_empty() {

@@ -1,8 +1,8 @@
 //! Consistency checks of a push by itself.
 //!
-//! These are the Pushgateway's rules as far as one push can break them; the gateway checks those that
-//! involve other groups. A client checks before it sends, because a gateway that refuses a push has by then
-//! marked the group as failed (`push_failure_time_seconds`).
+//! These are the Pushgateway's rules as far as one push can break them; the gateway checks those that involve other
+//! groups. A client checks before it sends, because a gateway that refuses a push has by then marked the group as
+//! failed (`push_failure_time_seconds`).
 
 use std::collections::HashMap;
 
@@ -16,8 +16,8 @@ use super::name::{Names, is_label_name};
 use super::native_check::NativeError;
 use super::text::encode::number;
 
-/// Reason why a gateway would refuse a push, or accept it and store something else than was meant. Messages
-/// quote the push in excerpts only.
+/// Reason why a gateway would refuse a push, or accept it and store something else than was meant. Messages quote the
+/// push in excerpts only.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CheckError {
     /// A name that is not `[a-zA-Z_:][a-zA-Z0-9_:]*`.
@@ -125,10 +125,10 @@ pub enum CheckError {
 ///
 /// # Errors
 ///
-/// Returns the first violated rule of the Pushgateway, see [`check_families`], or the first case in which
-/// the gateway would silently store something else: a series with the label `job` or a grouping label, or
-/// one that differs from another in empty labels only; a family that the gateway produces itself; a count
-/// that is not a whole number below 2^63, or smaller than that of one of its buckets.
+/// Returns the first violated rule of the Pushgateway, see [`check_families`], or the first case in which the gateway
+/// would silently store something else: a series with the label `job` or a grouping label, or one that differs from
+/// another in empty labels only; a family that the gateway produces itself; a count that is not a whole number below
+/// 2^63, or smaller than that of one of its buckets.
 pub fn check_push(key: &GroupingKey, families: &[Family]) -> Result<(), CheckError> {
     for family in families {
         for label in key.labels().keys() {
@@ -147,8 +147,8 @@ pub fn check_push(key: &GroupingKey, families: &[Family]) -> Result<(), CheckErr
     families.iter().try_for_each(check_meaning)
 }
 
-/// Refuses what a gateway would accept and store differently. A gateway must not call this, because the
-/// Pushgateway accepts it.
+/// Refuses what a gateway would accept and store differently. A gateway must not call this, because the Pushgateway
+/// accepts it.
 fn check_meaning(family: &Family) -> Result<(), CheckError> {
     if let Some(own) = TIME_SERIES.iter().find(|own| **own == family.name) {
         return Err(CheckError::GatewaysOwn(own));
@@ -162,8 +162,8 @@ fn check_meaning(family: &Family) -> Result<(), CheckError> {
     check_empty_labels(family)
 }
 
-/// Refuses two series that differ only in empty labels. A Pushgateway keeps and shows both, while for
-/// Prometheus, which drops empty labels, they are one series with two values.
+/// Refuses two series that differ only in empty labels. A Pushgateway keeps and shows both, while for Prometheus,
+/// which drops empty labels, they are one series with two values.
 fn check_empty_labels(family: &Family) -> Result<(), CheckError> {
     let has_empty = |metric: &Metric| metric.labels.values().any(str::is_empty);
     if !family.metrics.iter().any(has_empty) {
@@ -185,8 +185,7 @@ fn check_empty_labels(family: &Family) -> Result<(), CheckError> {
     Ok(())
 }
 
-/// Refuses counts that a gateway stores differently. A `_count` missing in the text is 0 here; the buckets
-/// reveal it.
+/// Refuses counts that a gateway stores differently. A `_count` missing in the text is 0 here; the buckets reveal it.
 fn check_counts(value: &Value) -> Result<(), String> {
     match value {
         Value::Number(_) => Ok(()),
@@ -208,12 +207,11 @@ fn check_counts(value: &Value) -> Result<(), String> {
     }
 }
 
-/// Lowest count that a Pushgateway does not store as written: it turns all above its 64 bits, and NaN, into
-/// 2^63 (as Go on amd64 converts them).
+/// Lowest count that a Pushgateway does not store as written: it turns all above its 64 bits, and NaN, into 2^63 (as
+/// Go on amd64 converts them).
 const COUNT_LIMIT: f64 = 9_223_372_036_854_775_808.0;
 
-/// Refuses a count that is not a whole number from 0 to 2^63, exclusive. The error is the end of a
-/// sentence.
+/// Refuses a count that is not a whole number from 0 to 2^63, exclusive. The error is the end of a sentence.
 pub fn check_count(count: f64) -> Result<(), String> {
     let is_whole = count >= 0.0 && (count.fract() == 0.0 || count.is_infinite());
     if is_whole && count < COUNT_LIMIT {
@@ -228,8 +226,8 @@ pub fn check_count(count: f64) -> Result<(), String> {
     })
 }
 
-/// Moves from `more` to `families`, in order, what can be pushed to the group of `key` together with them.
-/// Returns the reason for each family left out.
+/// Moves from `more` to `families`, in order, what can be pushed to the group of `key` together with them. Returns
+/// the reason for each family left out.
 pub fn add_pushable(
     key: &GroupingKey,
     families: &mut Vec<Family>,
@@ -287,9 +285,9 @@ pub fn check_beside(kinds: &HashMap<String, Kind>, family: &Family) -> Result<()
 ///
 /// # Errors
 ///
-/// Returns the first violated rule: a malformed or duplicate name, a family named like the series of a
-/// summary or histogram, a malformed or reserved label name, a timestamp, a duplicate series, quantile or
-/// bucket, an invalid native histogram.
+/// Returns the first violated rule: a malformed or duplicate name, a family named like the series of a summary or
+/// histogram, a malformed or reserved label name, a timestamp, a duplicate series, quantile or bucket, an invalid
+/// native histogram.
 pub fn check_families(families: &[Family]) -> Result<(), CheckError> {
     let mut names = PairIndex::default();
     for (place, family) in families.iter().enumerate() {
@@ -327,8 +325,7 @@ pub fn check_name(name: &str, names: Names) -> Result<(), CheckError> {
     }
 }
 
-/// Refuses a family whose derived series names (`_count`, `_sum`, `_bucket`) `is_there` reports as a
-/// family's.
+/// Refuses a family whose derived series names (`_count`, `_sum`, `_bucket`) `is_there` reports as a family's.
 pub fn check_suffixes(
     families: &[Family],
     is_there: impl Fn(&str) -> bool,
@@ -360,8 +357,8 @@ pub fn check_key_label(family: &Family, label: &str) -> Result<(), CheckError> {
     }
 }
 
-/// Returns why a family of this kind cannot have the label. The Pushgateway accepts `le` in a grouping key,
-/// and from then on exposes buckets with two of them.
+/// Returns why a family of this kind cannot have the label. The Pushgateway accepts `le` in a grouping key, and from
+/// then on exposes buckets with two of them.
 fn reserved_by(kind: Kind, label: &str) -> Option<&'static str> {
     match (kind, label) {
         (Kind::Summary, "quantile") => Some("a summary uses for its quantiles"),
@@ -382,8 +379,7 @@ fn shown(name: &str) -> String {
     excerpt::word(name).into_owned()
 }
 
-/// Checks labels and timestamp of a series. Returns true if all its label names are valid in the text
-/// format 0.0.4.
+/// Checks labels and timestamp of a series. Returns true if all its label names are valid in the text format 0.0.4.
 pub fn check_metric(family: &Family, metric: &Metric, names: Names) -> Result<bool, CheckError> {
     let mut is_legacy = true;
     let series = || excerpt::series(&family.name, &metric.labels);
@@ -413,8 +409,7 @@ pub fn check_metric(family: &Family, metric: &Metric, names: Names) -> Result<bo
     Ok(is_legacy)
 }
 
-/// Refuses a bucket or quantile that is there twice, and a native histogram that breaks the rules of
-/// Prometheus.
+/// Refuses a bucket or quantile that is there twice, and a native histogram that breaks the rules of Prometheus.
 pub fn check_value(family: &Family, metric: &Metric) -> Result<(), CheckError> {
     let series = || excerpt::series(&family.name, &metric.labels);
     let (label, repeated) = match &metric.value {

@@ -6,8 +6,8 @@ use super::text::encode;
 
 /// The number of observations in a histogram or in one of its buckets.
 ///
-/// Client libraries count in integers. A float histogram holds fractions, such as the result of a recording
-/// rule that takes the rate of another histogram.
+/// Client libraries count in integers. A float histogram holds fractions, such as the result of a recording rule that
+/// takes the rate of another histogram.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Count {
     /// An integer.
@@ -17,8 +17,8 @@ pub enum Count {
 }
 
 impl Count {
-    /// Converts a number from a format that does not distinguish the types, such as text: a whole number
-    /// below 2^64 becomes an integer.
+    /// Converts a number from a format that does not distinguish the types, such as text: a whole number below 2^64
+    /// becomes an integer.
     pub fn of(number: f64) -> Self {
         /// The lowest float above `u64::MAX`.
         const LIMIT: f64 = 18_446_744_073_709_551_616.0;
@@ -29,8 +29,8 @@ impl Count {
         }
     }
 
-    /// Converts the two protobuf fields of a count. Like Prometheus, takes the integer if the float is
-    /// absent or 0; `None` if neither is set.
+    /// Converts the two protobuf fields of a count. Like Prometheus, takes the integer if the float is absent or 0;
+    /// `None` if neither is set.
     pub fn of_fields(integer: Option<u64>, float: Option<f64>) -> Option<Self> {
         match (integer, float) {
             (Some(integer), None | Some(0.0)) => Some(Count::Integer(integer)),
@@ -59,8 +59,8 @@ impl Count {
         matches!(self, Count::Float(_))
     }
 
-    /// Returns true if the text format keeps the count: an integer that a float holds exactly, or a float that
-    /// does not read like an integer.
+    /// Returns true if the text format keeps the count: an integer that a float holds exactly, or a float that does
+    /// not read like an integer.
     pub fn fits_text(self) -> bool {
         /// Up to here a float holds every integer.
         const EXACT: u64 = 1 << 53;

@@ -15,11 +15,9 @@ pub enum Escaping {
     /// Each character that is not allowed becomes `_`, so that different names can become equal.
     #[default]
     Underscores,
-    /// A dot becomes `_dot_`, an underscore `__`; each other character that is not allowed becomes `__`
-    /// too.
+    /// A dot becomes `_dot_`, an underscore `__`; each other character that is not allowed becomes `__` too.
     Dots,
-    /// Prefix `U__`, then `_HEX_` for each character that is not allowed, and `__` for an underscore.
-    /// Reversible.
+    /// Prefix `U__`, then `_HEX_` for each character that is not allowed, and `__` for an underscore. Reversible.
     Values,
 }
 
@@ -57,9 +55,9 @@ impl Escaping {
         }
     }
 
-    /// Escapes the name of a label, unless the text format 0.0.4 allows it as it is. Unlike Prometheus'
-    /// library, it replaces colons, which a label name must not have, and reduces underscores at the
-    /// beginning to one, because names that start with `__` are reserved.
+    /// Escapes the name of a label, unless the text format 0.0.4 allows it as it is. Unlike Prometheus' library, it
+    /// replaces colons, which a label name must not have, and reduces underscores at the beginning to one, because
+    /// names that start with `__` are reserved.
     pub fn label_name(self, name: &str) -> Cow<'_, str> {
         if is_label_name(name) {
             return Cow::Borrowed(name);

@@ -208,8 +208,8 @@ impl Bucket {
     }
 }
 
-/// Returns the name of a series as in the text format, labels sorted: `name{a="b",c="d"}`. Equal names mean
-/// the same series.
+/// Returns the name of a series as in the text format, labels sorted: `name{a="b",c="d"}`. Equal names mean the same
+/// series.
 pub fn series_name(name: &str, labels: &Labels) -> String {
     let mut out = String::new();
     encode::series(&mut out, &encode::Opening::of(name), "", labels, None);

@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 use super::labels::Labels;
 use super::name::Names;
 
-/// Identity of a group: the `job` label and further labels, whose order does not matter. Serializes as one
-/// map of all labels, `job` first.
+/// Identity of a group: the `job` label and further labels, whose order does not matter. Serializes as one map of all
+/// labels, `job` first.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct GroupingKey {
     job: String,
@@ -43,9 +43,9 @@ impl GroupingKey {
     ///
     /// # Errors
     ///
-    /// Returns an error for an empty job, and for a label name that is not `[a-zA-Z_][a-zA-Z0-9_]*` or
-    /// starts with `__`, to which a Pushgateway responds 400; also for `job` among the labels and for a
-    /// repeated label, of which a Pushgateway would silently drop one.
+    /// Returns an error for an empty job, and for a label name that is not `[a-zA-Z_][a-zA-Z0-9_]*` or starts with
+    /// `__`, to which a Pushgateway responds 400; also for `job` among the labels and for a repeated label, of which
+    /// a Pushgateway would silently drop one.
     pub fn new(
         job: impl Into<String>,
         labels: impl IntoIterator<Item = (String, String)>,
@@ -99,8 +99,7 @@ impl GroupingKey {
 ///
 /// # Errors
 ///
-/// Returns an error for `job`, for a name that is not `[a-zA-Z_][a-zA-Z0-9_]*`, and for one that starts
-/// with `__`.
+/// Returns an error for `job`, for a name that is not `[a-zA-Z_][a-zA-Z0-9_]*`, and for one that starts with `__`.
 pub fn check_grouping_label(name: &str) -> Result<(), GroupingKeyError> {
     check_label(name, Names::Legacy)
 }

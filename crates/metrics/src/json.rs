@@ -6,8 +6,8 @@ use super::count::Count;
 use super::family::{Family, Metric, Value};
 
 /// Converts a family: `{"name", "type", "help", "metrics": [{"labels": {…}, "value": 42}]}`. A summary has
-/// `quantiles`, `count` and `sum` in place of `value`, a histogram `buckets`, `count` and `sum`, and
-/// `native_buckets` if it has any spans.
+/// `quantiles`, `count` and `sum` in place of `value`, a histogram `buckets`, `count` and `sum`, and `native_buckets`
+/// if it has any spans.
 pub fn family(family: &Family) -> Json {
     json!({
         "name": family.name,
@@ -72,8 +72,8 @@ fn count_number(count: Count) -> Json {
     }
 }
 
-/// Converts a number: whole ones without a decimal point, and `"NaN"`, `"+Inf"` and `"-Inf"`, which JSON
-/// does not have, as strings.
+/// Converts a number: whole ones without a decimal point, and `"NaN"`, `"+Inf"` and `"-Inf"`, which JSON does not
+/// have, as strings.
 pub fn number(value: f64) -> Json {
     /// Up to here a float holds every integer.
     const EXACT: f64 = 9_007_199_254_740_992.0;

@@ -8,9 +8,9 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// Labels of one series, sorted by name; each name occurs once.
 ///
-/// They are packed into one string, each name and value preceded by its length, because a report can have a
-/// million series. [`insert`](Labels::insert) and [`remove`](Labels::remove) copy that string, so collect
-/// many labels from an iterator instead.
+/// They are packed into one string, each name and value preceded by its length, because a report can have a million
+/// series. [`insert`](Labels::insert) and [`remove`](Labels::remove) copy that string, so collect many labels from an
+/// iterator instead.
 #[derive(Clone, Default, PartialEq, Eq, Hash)]
 pub struct Labels(Box<str>);
 
@@ -122,8 +122,8 @@ fn pack<'a>(pairs: impl Iterator<Item = (&'a str, &'a str)> + Clone) -> Labels {
     Labels(packed.into_boxed_str())
 }
 
-/// Bits of a length per byte. The next bit tells whether more bytes follow, and the eighth stays 0: a
-/// length is thus ASCII, and the whole a valid string.
+/// Bits of a length per byte. The next bit tells whether more bytes follow, and the eighth stays 0: a length is thus
+/// ASCII, and the whole a valid string.
 const LENGTH_BITS: u32 = 6;
 const MORE: u8 = 1 << LENGTH_BITS;
 

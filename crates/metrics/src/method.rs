@@ -5,8 +5,8 @@ use std::str::FromStr;
 
 /// Method of a push: how it changes its group on a gateway.
 ///
-/// The default is [`Method::Post`], because the report of a failed run, which has no time of last success,
-/// must not erase the one that an earlier run reported.
+/// The default is [`Method::Post`], because the report of a failed run, which has no time of last success, must not
+/// erase the one that an earlier run reported.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Method {
     /// HTTP PUT: replaces all families of the group.

@@ -6,8 +6,7 @@ pub enum Names {
     /// Names of the text format 0.0.4: [`is_metric_name`] and [`is_label_name`].
     #[default]
     Legacy,
-    /// Any UTF-8 that is not empty, as in Prometheus 3; text quotes names that are not
-    /// [`Legacy`](Self::Legacy).
+    /// Any UTF-8 that is not empty, as in Prometheus 3; text quotes names that are not [`Legacy`](Self::Legacy).
     Utf8,
 }
 
@@ -33,8 +32,8 @@ pub fn is_metric_name(name: &str) -> bool {
             .fold(true, |all, byte| all & continues_metric_name(byte))
 }
 
-/// Returns true if `name` matches `[a-zA-Z_][a-zA-Z0-9_]*`: a label name of the text format 0.0.4. Includes
-/// reserved names, which start with `__`.
+/// Returns true if `name` matches `[a-zA-Z_][a-zA-Z0-9_]*`: a label name of the text format 0.0.4. Includes reserved
+/// names, which start with `__`.
 pub fn is_label_name(name: &str) -> bool {
     let mut bytes = name.bytes();
     bytes.next().is_some_and(starts_label_name) && bytes.all(continues_label_name)

@@ -8,8 +8,8 @@ use super::labels::Labels;
 /// Fields that are `None` were not set; readers take them for zero.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct NativeHistogram {
-    /// The resolution, from -4 to 8: each bucket's bound is 2^(2^-schema) times the previous one. -53 means
-    /// custom bounds.
+    /// The resolution, from -4 to 8: each bucket's bound is 2^(2^-schema) times the previous one. -53 means custom
+    /// bounds.
     pub schema: Option<i32>,
     /// The largest distance from zero of observations in the zero bucket.
     pub zero_threshold: Option<f64>,
@@ -41,8 +41,7 @@ pub struct NativeBuckets {
 /// A range of consecutive native buckets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BucketSpan {
-    /// The number of empty buckets since the previous span; in the first span, the index of its first
-    /// bucket.
+    /// The number of empty buckets since the previous span; in the first span, the index of its first bucket.
     pub offset: i32,
     /// The number of buckets in the span.
     pub length: u32,

@@ -3,8 +3,8 @@
 use super::count::Count;
 use super::native::{BucketSpan, NativeBuckets, NativeHistogram};
 
-/// A native bucket with observations. The bound further from zero is inclusive and the other exclusive; in
-/// the zero bucket both are inclusive.
+/// A native bucket with observations. The bound further from zero is inclusive and the other exclusive; in the zero
+/// bucket both are inclusive.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct NativeBucket {
     /// The lower bound.
@@ -41,14 +41,14 @@ impl NativeBucket {
 }
 
 impl NativeHistogram {
-    /// Returns true if there are native buckets. Prometheus takes a histogram without spans for a classic
-    /// one, whose exemplars and creation time these are.
+    /// Returns true if there are native buckets. Prometheus takes a histogram without spans for a classic one, whose
+    /// exemplars and creation time these are.
     pub fn has_spans(&self) -> bool {
         !self.negative.spans.is_empty() || !self.positive.spans.is_empty()
     }
 
-    /// Returns the buckets with observations, in ascending order. `count` is that of the histogram; it is a
-    /// float histogram if `count` or the zero bucket's count is a float.
+    /// Returns the buckets with observations, in ascending order. `count` is that of the histogram; it is a float
+    /// histogram if `count` or the zero bucket's count is a float.
     pub fn buckets(&self, count: Count) -> impl Iterator<Item = NativeBucket> {
         let is_float = count.is_float() || self.zero_count.is_some_and(Count::is_float);
         let schema = self.schema.unwrap_or_default();
@@ -74,13 +74,12 @@ impl NativeHistogram {
         all.filter(|bucket| bucket.count.to_f64() != 0.0)
     }
 
-    /// Creates a native histogram from ascending buckets; a float histogram if one of them has a float
-    /// count.
+    /// Creates a native histogram from ascending buckets; a float histogram if one of them has a float count.
     ///
     /// # Errors
     ///
-    /// Returns an error if the bounds of a bucket fit no schema from -4 to 8, or another one than those of
-    /// the first, or if the buckets do not ascend.
+    /// Returns an error if the bounds of a bucket fit no schema from -4 to 8, or another one than those of the first,
+    /// or if the buckets do not ascend.
     pub fn of_buckets(buckets: &[NativeBucket]) -> Result<Self, String> {
         let is_float = buckets.iter().any(|bucket| bucket.count.is_float());
         let (zero, others): (Vec<NativeBucket>, Vec<NativeBucket>) =
@@ -170,8 +169,8 @@ impl NativeBuckets {
         })
     }
 
-    /// Returns index and position in the counts of each bucket. Spans of broken input may have more buckets
-    /// than there are counts.
+    /// Returns index and position in the counts of each bucket. Spans of broken input may have more buckets than
+    /// there are counts.
     fn places(&self, is_float: bool) -> impl DoubleEndedIterator<Item = (i64, usize)> + use<> {
         let mut left = if is_float {
             self.counts.len()
@@ -218,8 +217,8 @@ fn bound(index: i64, schema: i32) -> f64 {
 /// Schemas of exponential buckets that Prometheus accepts.
 pub(super) const SCHEMAS: std::ops::RangeInclusive<i32> = -4..=8;
 
-/// Schema of buckets with custom bounds. The exposition format has no field for them, so there is one
-/// bucket of all numbers.
+/// Schema of buckets with custom bounds. The exposition format has no field for them, so there is one bucket of all
+/// numbers.
 pub(super) const CUSTOM_BOUNDS: i32 = -53;
 
 /// Returns the schema of a bucket, unless one of its bounds is zero or infinite.

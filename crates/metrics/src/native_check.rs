@@ -1,7 +1,7 @@
 //! Validation of native histograms. One that is invalid makes Prometheus refuse the whole scrape.
 //!
-//! The rules are those of `Validate` in Prometheus' `model/histogram`, in all versions since 2.40. The
-//! exposition format has no custom bounds, so a histogram of their schema has one bucket at most.
+//! The rules are those of `Validate` in Prometheus' `model/histogram`, in all versions since 2.40. The exposition
+//! format has no custom bounds, so a histogram of their schema has one bucket at most.
 
 use super::count::Count;
 use super::native::{NativeBuckets, NativeHistogram};
@@ -10,8 +10,8 @@ use super::native_buckets::{CUSTOM_BOUNDS, SCHEMAS};
 /// Most spans, and most buckets, of one side: our own bound. Client libraries keep a few hundred.
 pub const MAX_BUCKETS: usize = 10_000;
 
-/// Largest bucket index: Prometheus adds offsets in an `i32`, in which the distance of any two buckets must
-/// fit. Index 262,144 already covers the largest finite number at the highest resolution.
+/// Largest bucket index: Prometheus adds offsets in an `i32`, in which the distance of any two buckets must fit.
+/// Index 262,144 already covers the largest finite number at the highest resolution.
 const MAX_INDEX: i64 = (i32::MAX / 2) as i64;
 
 /// A violated rule of native histograms.
@@ -107,8 +107,8 @@ impl std::fmt::Display for Side {
 }
 
 impl NativeHistogram {
-    /// Checks it as part of a histogram with this `count` and `sum`, by Prometheus' rules, and
-    /// that neither side has more than 10,000 spans or buckets.
+    /// Checks it as part of a histogram with this `count` and `sum`, by Prometheus' rules, and that neither side has
+    /// more than 10,000 spans or buckets.
     ///
     /// # Errors
     ///
@@ -121,8 +121,8 @@ impl NativeHistogram {
             return Ok(());
         }
         self.check_counts(count)?;
-        // Prometheus takes it for a float histogram if one of these float fields is above 0, else for an integer
-        // one, whose float counts it ignores.
+        // Prometheus takes it for a float histogram if one of these float fields is above 0, else for an integer one,
+        // whose float counts it ignores.
         let is_positive = |count: Count| matches!(count, Count::Float(float) if float > 0.0);
         let is_float = is_positive(count) || self.zero_count.is_some_and(is_positive);
         self.check_schema(is_float)?;
@@ -140,8 +140,8 @@ impl NativeHistogram {
         ]
     }
 
-    /// Returns true if any version of Prometheus takes it for a native histogram: versions before 2.45
-    /// looked at the deltas, later ones look at the spans.
+    /// Returns true if any version of Prometheus takes it for a native histogram: versions before 2.45 looked at the
+    /// deltas, later ones look at the spans.
     pub fn is_native_to_any(&self) -> bool {
         self.has_spans()
             || !self.negative.deltas.is_empty()
@@ -191,8 +191,8 @@ impl NativeHistogram {
         }))
     }
 
-    /// Refuses bucket counts that sum to more than the count, as Prometheus did until 2.46, though rounding
-    /// can cause it.
+    /// Refuses bucket counts that sum to more than the count, as Prometheus did until 2.46, though rounding can cause
+    /// it.
     fn check_floats(&self, count: f64) -> Result<(), NativeError> {
         let mut in_buckets = 0.0;
         for (side, buckets) in self.sides() {

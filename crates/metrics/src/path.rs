@@ -17,11 +17,10 @@ pub const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
 /// Returns the path of a group below the gateway's URL, `job` first, then the labels by name:
 /// `/metrics/job/db_backup/db/customers`.
 ///
-/// Values are percent-encoded by RFC 3986: a space is `%20`, since a gateway takes `+` for a plus. A value
-/// with `/`, which a gateway takes for a separator even as `%2F`, is sent as `name@base64/…` in the
-/// URL-safe alphabet; so are an empty value (as `=`), and `.` and `..`, which URL libraries resolve. A
-/// label name that the text format 0.0.4 does not allow is escaped by [`Escaping::Values`], which gateways
-/// that allow such names undo.
+/// Values are percent-encoded by RFC 3986: a space is `%20`, since a gateway takes `+` for a plus. A value with `/`,
+/// which a gateway takes for a separator even as `%2F`, is sent as `name@base64/…` in the URL-safe alphabet; so are
+/// an empty value (as `=`), and `.` and `..`, which URL libraries resolve. A label name that the text format 0.0.4
+/// does not allow is escaped by [`Escaping::Values`], which gateways that allow such names undo.
 pub fn group_path(key: &GroupingKey) -> String {
     let mut path = String::from("/metrics");
     component(&mut path, "job", key.job());

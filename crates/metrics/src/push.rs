@@ -35,8 +35,8 @@ impl Push {
         Ok(Push::checked_before(key, method, families, produced_at))
     }
 
-    /// Creates a push that was checked before, perhaps by an older version with fewer rules. The gateway
-    /// decides whether it takes it.
+    /// Creates a push that was checked before, perhaps by an older version with fewer rules. The gateway decides
+    /// whether it takes it.
     pub fn checked_before(
         key: GroupingKey,
         method: Method,
@@ -53,8 +53,8 @@ impl Push {
         }
     }
 
-    /// Sets the names of the families that the runner produced. If the gateway refuses the push because of
-    /// the job's own families, they are sent alone.
+    /// Sets the names of the families that the runner produced. If the gateway refuses the push because of the job's
+    /// own families, they are sent alone.
     pub fn with_runners_own(mut self, names: impl IntoIterator<Item = String>) -> Self {
         self.runners_own = names.into_iter().collect();
         self
@@ -102,8 +102,8 @@ impl Push {
         self.produced_at
     }
 
-    /// Merges this push and then `newer`, to the same group, into one with the same effect: a PUT replaces
-    /// what was before it, a POST the families of the same names.
+    /// Merges this push and then `newer`, to the same group, into one with the same effect: a PUT replaces what was
+    /// before it, a POST the families of the same names.
     pub fn followed_by(&self, newer: &Push) -> Push {
         if newer.method == Method::Put {
             return newer.clone();

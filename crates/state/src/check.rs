@@ -28,8 +28,8 @@ pub fn check(path: &Path) -> Result<Option<Vec<String>>, StateError> {
     }
 }
 
-/// Replaces a corrupt database at `path` by a new one with what can be salvaged. Returns the damage; `None`
-/// if it is sound, or there is none.
+/// Replaces a corrupt database at `path` by a new one with what can be salvaged. Returns the damage; `None` if it is
+/// sound, or there is none.
 pub fn repair(path: &Path) -> Result<Option<Damage>, StateError> {
     check_place(path)?;
     let Some(mut state) = State::connect(path)? else {
@@ -113,8 +113,7 @@ fn file_problems(connection: &Connection) -> rusqlite::Result<Vec<String>> {
     Ok(lines.into_iter().filter(|line| line != "ok").collect())
 }
 
-/// Refuses a database with tables but without a version: its process was killed before all was carried
-/// over.
+/// Refuses a database with tables but without a version: its process was killed before all was carried over.
 fn unfinished(connection: &Connection) -> rusqlite::Result<()> {
     let has_tables = "SELECT EXISTS (SELECT 1 FROM sqlite_schema)";
     if connection.query_row(has_tables, [], |row| row.get(0))? {

@@ -98,8 +98,8 @@ pub(super) const PUSH_LOG: Table = Table {
 };
 
 impl Table {
-    /// Returns the SQL call that computes a row's checksum, with the expressions of `changed` in place of
-    /// those columns.
+    /// Returns the SQL call that computes a row's checksum, with the expressions of `changed` in place of those
+    /// columns.
     fn call(&self, changed: &[(&str, &str)]) -> String {
         let mut call = format!("row_checksum('{}'", self.name);
         for (column, _) in self.columns {
@@ -115,8 +115,8 @@ impl Table {
         format!("checksum IS {}", self.call(&[]))
     }
 
-    /// Returns an SQL statement that sets columns to expressions in the rows for which `condition` holds. A
-    /// row with a wrong checksum is left alone, as it would get a right one.
+    /// Returns an SQL statement that sets columns to expressions in the rows for which `condition` holds. A row with
+    /// a wrong checksum is left alone, as it would get a right one.
     pub fn update_sql(&self, changed: &[(&str, &str)], condition: &str) -> String {
         let mut update = format!("UPDATE {} SET ", self.name);
         for (column, value) in changed {
@@ -143,8 +143,8 @@ impl Table {
     }
 }
 
-/// Computes the CRC-32 of the table's name and of each value's type, length and bytes. The sign of zero is
-/// left out, because SQLite does not keep it.
+/// Computes the CRC-32 of the table's name and of each value's type, length and bytes. The sign of zero is left out,
+/// because SQLite does not keep it.
 fn checksum<'a>(table: &[u8], values: impl Iterator<Item = ValueRef<'a>>) -> u32 {
     let mut hasher = crc32fast::Hasher::new();
     let mut add = |tag: u8, bytes: &[u8]| {

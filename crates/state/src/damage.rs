@@ -31,8 +31,8 @@ pub struct Damage {
 
 /// Replaces the database of `state`, which is corrupt by `error`, unless another process has done so.
 ///
-/// Processes that have the old one open keep using it under its new name: all its files are moved, and
-/// SQLite looks them up by name only when it opens them.
+/// Processes that have the old one open keep using it under its new name: all its files are moved, and SQLite looks
+/// them up by name only when it opens them.
 pub(super) fn replace(state: &State, error: &rusqlite::Error) -> Result<State, StateError> {
     let mut aside = None;
     let mut salvaged = Salvaged::default();
@@ -45,8 +45,8 @@ pub(super) fn replace(state: &State, error: &rusqlite::Error) -> Result<State, S
         let lock = schema::lock(path)?;
         // If it is a link, the link is moved, since its target may be anything.
         if identity(path).map_err(failed)? == Some(state.identity) {
-            // Locks out others while it is salvaged. Must happen while it is in place, because it may open
-            // the log by its name.
+            // Locks out others while it is salvaged. Must happen while it is in place, because it may open the log by
+            // its name.
             let _ = state.connection.busy_timeout(PATIENCE);
             let _ = state.connection.execute_batch("BEGIN IMMEDIATE");
             aside = Some(move_aside(path, SystemTime::now()).map_err(failed)?);

@@ -7,8 +7,8 @@ use std::path::PathBuf;
 const SYSTEM_DIR: &str = "/var/lib/metricsjob";
 
 /// Returns the default state directory: the first of `$STATE_DIRECTORY` (set by systemd; its first entry),
-/// `$XDG_STATE_HOME/metricsjob`, `$HOME/.local/state/metricsjob` and `/var/lib/metricsjob`. Relative paths
-/// in variables are ignored, as the XDG specification requires.
+/// `$XDG_STATE_HOME/metricsjob`, `$HOME/.local/state/metricsjob` and `/var/lib/metricsjob`. Relative paths in
+/// variables are ignored, as the XDG specification requires.
 ///
 /// `variable` reads an environment variable.
 pub fn default_dir(variable: impl Fn(&str) -> Option<OsString>) -> PathBuf {

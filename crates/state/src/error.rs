@@ -82,8 +82,8 @@ impl StateError {
     }
 }
 
-/// Finds the system's reason for an error and the file it concerns: SQLite only says "unable to open
-/// database file" or "disk I/O error".
+/// Finds the system's reason for an error and the file it concerns: SQLite only says "unable to open database file"
+/// or "disk I/O error".
 fn system_error(
     path: &Path,
     connection: Option<&Connection>,
@@ -157,8 +157,8 @@ pub(super) fn is_busy(error: &rusqlite::Error) -> bool {
     error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy)
 }
 
-/// Returns true for an error that our statements never cause in a sound database, such as a missing table
-/// or a duplicate row.
+/// Returns true for an error that our statements never cause in a sound database, such as a missing table or a
+/// duplicate row.
 pub(super) fn is_unexpected(error: &rusqlite::Error) -> bool {
     use rusqlite::Error;
     let is_row_missing = matches!(error, Error::QueryReturnedNoRows);
@@ -169,8 +169,8 @@ pub(super) fn is_unexpected(error: &rusqlite::Error) -> bool {
         )
 }
 
-/// Returns true for an error that only damage causes: the file is not a database or a broken one, or it has
-/// a value that was never written.
+/// Returns true for an error that only damage causes: the file is not a database or a broken one, or it has a value
+/// that was never written.
 pub(super) fn is_corruption(error: &rusqlite::Error) -> bool {
     use rusqlite::Error;
     match error {

@@ -3,8 +3,8 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-/// Suffixes of a database's files. The database comes first: once it is renamed, no process can open it and
-/// then find files of the new one beside it.
+/// Suffixes of a database's files. The database comes first: once it is renamed, no process can open it and then find
+/// files of the new one beside it.
 pub(super) const FILES: [&str; 4] = ["", LOG, "-shm", "-journal"];
 
 pub(super) const LOG: &str = "-wal";

@@ -1,7 +1,7 @@
 //! Push log: changes by a serving gateway that are not in the groups' rows yet.
 //!
-//! A row holds all changes of one transaction, which is several times as fast as a row for each. Replaying
-//! changes on groups that already have some of them yields the same groups.
+//! A row holds all changes of one transaction, which is several times as fast as a row for each. Replaying changes on
+//! groups that already have some of them yields the same groups.
 
 use bytes::Bytes;
 use prost::Message;

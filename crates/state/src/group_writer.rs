@@ -17,8 +17,8 @@ use super::serving::{ServingLock, lock_for_serving};
 use super::{Damage, State, StateError, damage};
 use crate::store::Store;
 
-/// The log is folded into the groups' rows once it exceeds twice their size, within these bounds in bytes.
-/// A longer log saves writes, and delays the next start.
+/// The log is folded into the groups' rows once it exceeds twice their size, within these bounds in bytes. A longer
+/// log saves writes, and delays the next start.
 const MIN_LOG_BYTES: u64 = 48 * 1024 * 1024;
 const MAX_LOG_BYTES: u64 = 192 * 1024 * 1024;
 
@@ -60,8 +60,8 @@ struct Folding {
 }
 
 impl GroupWriter {
-    /// Creates the writer of the groups that were `loaded` from `state`, the database in the directory of
-    /// `lock`, and returns it with their store.
+    /// Creates the writer of the groups that were `loaded` from `state`, the database in the directory of `lock`, and
+    /// returns it with their store.
     ///
     /// From now on a database that turns out to be corrupt is replaced by one with the groups in memory.
     pub fn new(
@@ -85,8 +85,8 @@ impl GroupWriter {
 
     /// Appends `entries` to the log in one transaction, durable as [`Sync`] says.
     ///
-    /// `store` must already reflect them; `slots` are the groups they changed. On error the caller must
-    /// undo the changes in `store`.
+    /// `store` must already reflect them; `slots` are the groups they changed. On error the caller must undo the
+    /// changes in `store`.
     pub fn write(
         &mut self,
         store: &Store,
@@ -151,8 +151,8 @@ impl GroupWriter {
         })
     }
 
-    /// Folds a part of the log into the groups' rows. Returns true if there is more to do. Does not wait
-    /// for other processes that write to the database.
+    /// Folds a part of the log into the groups' rows. Returns true if there is more to do. Does not wait for other
+    /// processes that write to the database.
     pub fn fold(&mut self, store: &Store) -> Result<bool, StateError> {
         self.stay(store)?;
         if !self.state.is_in_place() {
@@ -202,15 +202,15 @@ impl GroupWriter {
         self.log_bytes == 0 && self.outdated.is_empty()
     }
 
-    /// Returns true if no other process has moved the database or its directory. Otherwise
-    /// [`fold`](Self::fold) writes all groups to the new one.
+    /// Returns true if no other process has moved the database or its directory. Otherwise [`fold`](Self::fold)
+    /// writes all groups to the new one.
     pub fn is_in_place(&self) -> bool {
         self.state.is_in_place() && self.lock.is_in_place()
     }
 
-    /// Makes sure that no other process can serve the groups. If the directory is gone, and with it the
-    /// lock, other processes no longer find this one: the groups are then merged into the new directory,
-    /// without overwriting what others pushed there, and this and all later calls fail.
+    /// Makes sure that no other process can serve the groups. If the directory is gone, and with it the lock, other
+    /// processes no longer find this one: the groups are then merged into the new directory, without overwriting what
+    /// others pushed there, and this and all later calls fail.
     fn stay(&mut self, store: &Store) -> Result<(), StateError> {
         if self.rescue.is_none() && !self.lock.is_in_place() {
             self.rescue = Some(match rescue(self.lock.dir(), store) {
@@ -260,8 +260,7 @@ impl GroupWriter {
         }
     }
 
-    /// Opens the new database after another process moved the old one, and writes the groups in memory to
-    /// it.
+    /// Opens the new database after another process moved the old one, and writes the groups in memory to it.
     fn begin_anew(&mut self, store: &Store) -> Result<(), StateError> {
         let state = State::open(self.lock.dir())?;
         self.go_on_with(state, store)

@@ -113,9 +113,9 @@ impl State {
         })
     }
 
-    /// Records `run`, adds `increments` to the counters of its group, and enqueues the push that `report`
-    /// makes from the totals for each of `gateways`, in one transaction. Deletes all but the last `keep`
-    /// runs of the job, which does not change counters.
+    /// Records `run`, adds `increments` to the counters of its group, and enqueues the push that `report` makes from
+    /// the totals for each of `gateways`, in one transaction. Deletes all but the last `keep` runs of the job, which
+    /// does not change counters.
     pub fn record<E>(
         &mut self,
         run: &RecordedRun,
@@ -124,8 +124,8 @@ impl State {
         gateways: &[String],
         report: impl Fn(&[Counter]) -> Option<Result<Push, E>>,
     ) -> Result<Recorded<E>, StateError> {
-        // An attempt that was committed to a database that was then moved aside may have been carried over
-        // into this one.
+        // An attempt that was committed to a database that was then moved aside may have been carried over into this
+        // one.
         let mut before: Option<Vec<i64>> = None;
         self.write(|transaction| {
             if let Some(entries) = &before
@@ -223,8 +223,7 @@ impl State {
         })
     }
 
-    /// Returns the last `last` runs, the newest first, of all jobs or of those whose name or label `job` is
-    /// `job`.
+    /// Returns the last `last` runs, the newest first, of all jobs or of those whose name or label `job` is `job`.
     pub fn history(
         &mut self,
         job: Option<&str>,

@@ -63,15 +63,14 @@ impl LazyState {
         }
     }
 
-    /// Checkpoints a long log, and prunes the state if it exceeds `limit` bytes. Closing does the former
-    /// too, and a process that ends need not wait for it.
+    /// Checkpoints a long log, and prunes the state if it exceeds `limit` bytes. Closing does the former too, and a
+    /// process that ends need not wait for it.
     pub fn shorten_log(&mut self, limit: u64) -> Option<Pruned> {
         let state = self.state.as_mut()?;
         state.shorten_log(Some(limit))
     }
 
-    /// Takes over the damage that `other` found, and leaves the log to this one, which then sees whether it
-    /// is long.
+    /// Takes over the damage that `other` found, and leaves the log to this one, which then sees whether it is long.
     pub fn adopt(&mut self, mut other: LazyState) {
         if let Some(damage) = other.take_damage() {
             self.damage.get_or_insert(damage);

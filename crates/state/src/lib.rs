@@ -1,9 +1,8 @@
 //! State: one local SQLite database with the embedded gateway's groups, the history of runs and the outbox.
 //!
-//! It is per host and shared by all processes of a user. Every change is one transaction. Changes by pushes
-//! are synced to disk before the call returns; the history survives the end of the process, and a power cut
-//! once the system has written it. The crate uses [`metricsjob_system`] and [`metricsjob_metrics`], and
-//! nothing else of ours.
+//! It is per host and shared by all processes of a user. Every change is one transaction. Changes by pushes are
+//! synced to disk before the call returns; the history survives the end of the process, and a power cut once the
+//! system has written it. The crate uses [`metricsjob_system`] and [`metricsjob_metrics`], and nothing else of ours.
 //!
 //! - [`dir`]: location of the database.
 //! - [`LazyState`]: the database, opened on first use.
@@ -72,8 +71,8 @@ pub use upkeep::size_family;
 /// The database's name inside the state directory.
 pub const FILE_NAME: &str = "state.db";
 
-/// Flags of connections. They must not create the file, which SQLite would make readable for everybody. A
-/// file that is read-only is opened so. The path must have its links resolved.
+/// Flags of connections. They must not create the file, which SQLite would make readable for everybody. A file that
+/// is read-only is opened so. The path must have its links resolved.
 const READ_WRITE: OpenFlags = OpenFlags::SQLITE_OPEN_READ_WRITE
     .union(OpenFlags::SQLITE_OPEN_NO_MUTEX)
     .union(OpenFlags::SQLITE_OPEN_NOFOLLOW);
@@ -89,8 +88,8 @@ pub struct State {
     identity: Identity,
     /// True if a new database may replace it when it is corrupt.
     is_replaceable: bool,
-    /// True if closing checkpoints the log. False until that is open: the log of a database that was moved
-    /// aside has another name.
+    /// True if closing checkpoints the log. False until that is open: the log of a database that was moved aside has
+    /// another name.
     shortens_log: bool,
     damage: Option<Damage>,
 }
@@ -99,8 +98,8 @@ pub struct State {
 type Identity = (u64, u64);
 
 impl State {
-    /// Opens the database in `dir`. Creates both (modes 0700, 0600) if necessary, and migrates an older
-    /// schema. The mode of an existing directory is kept.
+    /// Opens the database in `dir`. Creates both (modes 0700, 0600) if necessary, and migrates an older schema. The
+    /// mode of an existing directory is kept.
     ///
     /// A corrupt database, found now or later, is moved aside and replaced by a new one, see
     /// [`LazyState::take_damage`].
@@ -114,8 +113,8 @@ impl State {
                 path: dir.to_owned(),
                 source,
             })?;
-            // While a corrupt database is moved aside, its log still has the name of the new one's. An
-            // error of the lock is ignored: the next step will fail too.
+            // While a corrupt database is moved aside, its log still has the name of the new one's. An error of the
+            // lock is ignored: the next step will fail too.
             let _lock = schema::lock(&path);
             make_private(&path).map_err(|source| StateError::OpenFile {
                 path: path.clone(),
@@ -145,8 +144,8 @@ impl State {
         Ok(None)
     }
 
-    /// Opens the database in `dir` to look at it, if it exists: one that cannot be written is read
-    /// nevertheless, and a corrupt one stays where it is.
+    /// Opens the database in `dir` to look at it, if it exists: one that cannot be written is read nevertheless, and
+    /// a corrupt one stays where it is.
     pub fn open_existing(dir: &Path) -> Result<Option<State>, StateError> {
         let path = dir.join(FILE_NAME);
         let Some(mut state) = State::connect(&path)? else {
@@ -196,8 +195,8 @@ impl State {
         }
     }
 
-    /// Reopens the database as immutable, which is how SQLite reads one whose log cannot be created.
-    /// Requires that there is no log, and thus no writer.
+    /// Reopens the database as immutable, which is how SQLite reads one whose log cannot be created. Requires that
+    /// there is no log, and thus no writer.
     fn make_immutable(&mut self) -> Result<(), StateError> {
         let path = resolve(&self.path)?;
         let uri = percent_encode(path.as_os_str().as_bytes(), NON_ALPHANUMERIC);
@@ -246,8 +245,8 @@ impl State {
         self.in_place(|state| state.with_sync(|connection| in_transaction(connection, &mut work)))
     }
 
-    /// Runs `change`. If the database was moved or removed before that ended, nobody will find the change
-    /// there, so that it is repeated on the new one.
+    /// Runs `change`. If the database was moved or removed before that ended, nobody will find the change there, so
+    /// that it is repeated on the new one.
     fn in_place<T>(
         &mut self,
         mut change: impl FnMut(&mut State) -> Result<T, StateError>,
@@ -280,8 +279,8 @@ impl State {
         })
     }
 
-    /// Runs `work` on the connection. If the database turns out to be corrupt, it is replaced, and `work`
-    /// repeated on the new one.
+    /// Runs `work` on the connection. If the database turns out to be corrupt, it is replaced, and `work` repeated on
+    /// the new one.
     fn with<T>(
         &mut self,
         mut work: impl FnMut(&mut Connection) -> rusqlite::Result<T>,
@@ -320,8 +319,8 @@ impl Drop for State {
     }
 }
 
-/// Runs `work` in one transaction, which waits for others before it reads anything. `work` must not begin
-/// another one: that would deadlock.
+/// Runs `work` in one transaction, which waits for others before it reads anything. `work` must not begin another
+/// one: that would deadlock.
 fn in_transaction<T>(
     connection: &mut Connection,
     work: impl FnOnce(&mut Transaction<'_>) -> rusqlite::Result<T>,
@@ -358,8 +357,7 @@ fn not_opened(path: &Path, source: io::Error) -> StateError {
     }
 }
 
-/// Returns the [`identity`] of the file at `path`. Refuses files beside it that SQLite would open
-/// unchecked.
+/// Returns the [`identity`] of the file at `path`. Refuses files beside it that SQLite would open unchecked.
 fn found(path: &Path) -> Result<Option<Identity>, StateError> {
     // SQLite looks for them beside the file, and not beside a link to it.
     let file = resolve(path)?;

@@ -1,7 +1,7 @@
 //! Outbox: pushes not delivered yet, with all that is needed to deliver them.
 //!
-//! An entry exists from the moment a report is produced until its gateway has it, so that a process killed
-//! in between loses nothing. Entries of one group are delivered in the order of their ids.
+//! An entry exists from the moment a report is produced until its gateway has it, so that a process killed in between
+//! loses nothing. Entries of one group are delivered in the order of their ids.
 
 use std::time::SystemTime;
 
@@ -44,8 +44,7 @@ pub enum Selection<'a> {
 pub struct Left {
     /// True if entries wait for it.
     pub is_anything_waiting: bool,
-    /// True if it should get the statistics: it has not got them for a minute, or an attempt has failed
-    /// since.
+    /// True if it should get the statistics: it has not got them for a minute, or an attempt has failed since.
     pub are_stats_due: bool,
 }
 
@@ -77,8 +76,8 @@ pub(super) const DELETE: &str = "DELETE FROM outbox WHERE id = ?";
 pub(super) const TRIED: &str =
     "SELECT id FROM outbox WHERE attempts > 0 ORDER BY is_rejected DESC, id";
 
-/// For a gateway: whether entries wait for it, whether it rejected some, and when it last got the
-/// statistics, unless an attempt has failed since.
+/// For a gateway: whether entries wait for it, whether it rejected some, and when it last got the statistics, unless
+/// an attempt has failed since.
 pub(super) const LEFT: &str = "SELECT
                  EXISTS (SELECT 1 FROM outbox WHERE gateway = ?1 AND is_rejected = 0),
                  EXISTS (SELECT 1 FROM outbox WHERE gateway = ?1 AND is_rejected = 1),
@@ -91,8 +90,8 @@ const OVERTAKEN: &str = "gateway = ?1 AND grouping_key = ?2 AND id < ?3 AND is_r
 impl State {
     /// Adds `push` once for each of `gateways`. Returns the ids.
     pub fn enqueue(&mut self, push: &Push, gateways: &[String]) -> Result<Vec<i64>, StateError> {
-        // An attempt that was committed to a database that was then moved aside may have been carried over
-        // into this one.
+        // An attempt that was committed to a database that was then moved aside may have been carried over into this
+        // one.
         let mut before: Option<Vec<i64>> = None;
         self.write(|transaction| {
             let are_there = before.as_ref().map(|ids| are_there(transaction, ids));
@@ -105,8 +104,7 @@ impl State {
         })
     }
 
-    /// Returns the ids of the entries waiting for the group of `key` at `gateway`, in the order of
-    /// delivery.
+    /// Returns the ids of the entries waiting for the group of `key` at `gateway`, in the order of delivery.
     pub fn waiting_ids(
         &mut self,
         gateway: &str,
@@ -155,8 +153,8 @@ impl State {
         })
     }
 
-    /// Returns the gateways with waiting entries, in the order of their oldest; with `rejected`, also those
-    /// with rejected entries only.
+    /// Returns the gateways with waiting entries, in the order of their oldest; with `rejected`, also those with
+    /// rejected entries only.
     pub fn outbox_gateways(&mut self, rejected: bool) -> Result<Vec<String>, StateError> {
         self.with(|connection| {
             let mut select = connection.prepare(
@@ -179,8 +177,8 @@ impl State {
         })
     }
 
-    /// Removes the entries that groups at `gateway` have received by `now`: each group's key with their
-    /// ids. Returns the work left there.
+    /// Removes the entries that groups at `gateway` have received by `now`: each group's key with their ids. Returns
+    /// the work left there.
     pub fn delivered(
         &mut self,
         gateway: &str,
@@ -201,9 +199,9 @@ impl State {
         })
     }
 
-    /// Replaces the entry `id` by `rest`, the families that the gateway rejected with `error` while its
-    /// group received the others. Drops entries beyond `limit` as [`undelivered`](Self::undelivered) does.
-    /// Returns the work left at the gateway, and the ids of dropped entries.
+    /// Replaces the entry `id` by `rest`, the families that the gateway rejected with `error` while its group
+    /// received the others. Drops entries beyond `limit` as [`undelivered`](Self::undelivered) does. Returns the work
+    /// left at the gateway, and the ids of dropped entries.
     pub fn rejected_in_part(
         &mut self,
         gateway: &str,
@@ -256,11 +254,11 @@ impl State {
         })
     }
 
-    /// Records that the delivery of the entries `ids` of the group of `key` at `gateway` failed with
-    /// `error`, and syncs them to disk. Removes those that a newer one of them replaces.
+    /// Records that the delivery of the entries `ids` of the group of `key` at `gateway` failed with `error`, and
+    /// syncs them to disk. Removes those that a newer one of them replaces.
     ///
-    /// Drops entries of the whole outbox beyond `limit`, rejected ones first, then the oldest, except those
-    /// that were never tried. Returns the ids of dropped entries.
+    /// Drops entries of the whole outbox beyond `limit`, rejected ones first, then the oldest, except those that were
+    /// never tried. Returns the ids of dropped entries.
     pub fn undelivered(
         &mut self,
         gateway: &str,
@@ -327,8 +325,8 @@ impl State {
         })
     }
 
-    /// Lets rejected entries of `gateway` wait again, except those whose group received something newer.
-    /// Returns their number.
+    /// Lets rejected entries of `gateway` wait again, except those whose group received something newer. Returns
+    /// their number.
     pub fn requeue_rejected(&mut self, gateway: &str) -> Result<u64, StateError> {
         self.with_sync(|connection| {
             let rejected = "gateway = ?1 AND is_rejected = 1 AND NOT is_overtaken";
@@ -339,8 +337,8 @@ impl State {
     }
 }
 
-/// Makes ids of new entries begin with the milliseconds since the epoch at `now`. A process that is
-/// delivering entries of the previous database will remove them by id, and must not hit new ones.
+/// Makes ids of new entries begin with the milliseconds since the epoch at `now`. A process that is delivering
+/// entries of the previous database will remove them by id, and must not hit new ones.
 pub(super) fn begin_at(connection: &mut Connection, now: SystemTime) -> rusqlite::Result<()> {
     let first = (unix_seconds(now).max(0.0) * 1e3) as i64;
     super::in_transaction(connection, |transaction| {
@@ -350,8 +348,8 @@ pub(super) fn begin_at(connection: &mut Connection, now: SystemTime) -> rusqlite
     })
 }
 
-/// Marks rejected entries as overtaken by the newest entry that each group at `gateway` received by `now`.
-/// Returns the work left there.
+/// Marks rejected entries as overtaken by the newest entry that each group at `gateway` received by `now`. Returns
+/// the work left there.
 fn overtake<'a>(
     connection: &Connection,
     gateway: &str,
@@ -420,8 +418,8 @@ pub(super) fn size(connection: &Connection) -> rusqlite::Result<OutboxSize> {
     )
 }
 
-/// Removes entries of a group that were tried before and are replaced by a newer one in `ids`. An entry
-/// that was not tried may be of another process, which is waiting for its result.
+/// Removes entries of a group that were tried before and are replaced by a newer one in `ids`. An entry that was not
+/// tried may be of another process, which is waiting for its result.
 fn remove_replaced(
     connection: &Connection,
     gateway: &str,
@@ -442,8 +440,8 @@ fn remove_replaced(
     Ok(())
 }
 
-/// Drops entries beyond `limit`, and returns their ids. Those that were never tried stay: their process is
-/// about to try.
+/// Drops entries beyond `limit`, and returns their ids. Those that were never tried stay: their process is about to
+/// try.
 fn enforce(connection: &Connection, limit: u64) -> rusqlite::Result<Vec<i64>> {
     let size = size(connection)?;
     let excess = (size.waiting + size.rejected).saturating_sub(limit);

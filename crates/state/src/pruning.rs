@@ -25,8 +25,8 @@ impl Space {
     }
 }
 
-/// Bytes below `limit` at which pruning begins, so that the file does not exceed it, and bytes that it then
-/// drops, so that it happens rarely. Not less than a few runs write before the next check.
+/// Bytes below `limit` at which pruning begins, so that the file does not exceed it, and bytes that it then drops, so
+/// that it happens rarely. Not less than a few runs write before the next check.
 pub(super) fn margin(limit: u64) -> u64 {
     let least = (limit / 4).min(512 * 1024);
     (limit / 16).clamp(least, MAX_DROPPED_BYTES)
@@ -128,9 +128,9 @@ const GROUP_BYTES: &str = "SELECT
                  (SELECT coalesce(sum(octet_length(exposition) + octet_length(natives)), 0) FROM groups),
                  (SELECT coalesce(sum(octet_length(entries)), 0) FROM push_log)";
 
-/// Drops the oldest runs of the database at `path`, and then the oldest reports that were tried, until
-/// `limit` is kept with some margin or [`MAX_DROPPED_BYTES`] are dropped. Drops nothing if the groups by
-/// themselves are too large.
+/// Drops the oldest runs of the database at `path`, and then the oldest reports that were tried, until `limit` is
+/// kept with some margin or [`MAX_DROPPED_BYTES`] are dropped. Drops nothing if the groups by themselves are too
+/// large.
 pub(super) fn prune(
     connection: &Connection,
     path: &Path,

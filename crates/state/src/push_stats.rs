@@ -25,8 +25,8 @@ impl Attempts {
 /// Interval at which a gateway gets the statistics while nothing fails.
 const INTERVAL: Duration = Duration::from_secs(60);
 
-/// Returns true if the statistics are due at a gateway that last got them at `reported_at`; `None` if it
-/// never did, or an attempt has failed since.
+/// Returns true if the statistics are due at a gateway that last got them at `reported_at`; `None` if it never did,
+/// or an attempt has failed since.
 pub(super) fn is_due(reported_at: Option<f64>, now: SystemTime) -> bool {
     // A clock that was set back must not suppress them.
     let is_recent = |at: f64| (0.0..INTERVAL.as_secs_f64()).contains(&(unix_seconds(now) - at));

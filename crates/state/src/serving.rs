@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 use super::StateError;
 use metricsjob_system::files::{self, make_dir, make_private};
 
-/// Lock file of the embedded gateway: exclusive while a gateway serves, shared while processes without one
-/// change the groups in the database themselves.
+/// Lock file of the embedded gateway: exclusive while a gateway serves, shared while processes without one change the
+/// groups in the database themselves.
 const LOCK: &str = "gateway.lock";
 
 /// Socket at which the serving gateway accepts pushes of this user's processes.
@@ -30,8 +30,8 @@ pub struct ServingLock {
     dir: PathBuf,
 }
 
-/// Locks the groups of the database in `dir` for a change. `None` if a gateway serves them, which then
-/// takes pushes at [`socket`].
+/// Locks the groups of the database in `dir` for a change. `None` if a gateway serves them, which then takes pushes
+/// at [`socket`].
 pub fn lock_groups(dir: &Path) -> Result<Option<GroupsLock>, StateError> {
     let file = open(dir)?;
     match file.try_lock_shared() {
@@ -41,8 +41,8 @@ pub fn lock_groups(dir: &Path) -> Result<Option<GroupsLock>, StateError> {
     }
 }
 
-/// Locks the groups of the database in `dir` for serving. `None` if another gateway serves them, or a
-/// process is changing them.
+/// Locks the groups of the database in `dir` for serving. `None` if another gateway serves them, or a process is
+/// changing them.
 pub fn lock_for_serving(dir: &Path) -> Result<Option<ServingLock>, StateError> {
     let file = open(dir)?;
     match file.try_lock() {

@@ -1,7 +1,7 @@
 //! Order of this process's writers to the database: first come, first served.
 //!
-//! SQLite has no such order: it polls the lock, and a waiting thread may never get it while another writes
-//! again and again.
+//! SQLite has no such order: it polls the lock, and a waiting thread may never get it while another writes again and
+//! again.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 

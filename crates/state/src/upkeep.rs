@@ -1,7 +1,7 @@
 //! Upkeep of the database's files: checkpoints the log, prunes beyond the limit, and gives back free space.
 //!
-//! All of that happens only once the log is long, so that an ordinary run pays nothing for it. Giving back
-//! space with each transaction (SQLite's `auto_vacuum`) would cost each of them.
+//! All of that happens only once the log is long, so that an ordinary run pays nothing for it. Giving back space with
+//! each transaction (SQLite's `auto_vacuum`) would cost each of them.
 
 use std::path::Path;
 use std::ptr;
@@ -18,13 +18,13 @@ use metricsjob_metrics::Family;
 /// Least free space that is given back; it must also be as much as the space in use. Less is soon reused.
 const MIN_FREED_BYTES: u64 = 4 * 1024 * 1024;
 
-/// Most space in use at which free space is given back. All of it is then rewritten, at 30 MiB/s on a slow
-/// machine, and other writers wait: pushes to a gateway for a shorter time than runs.
+/// Most space in use at which free space is given back. All of it is then rewritten, at 30 MiB/s on a slow machine,
+/// and other writers wait: pushes to a gateway for a shorter time than runs.
 const MAX_REWRITTEN_BYTES: u64 = 128 * 1024 * 1024;
 const MAX_REWRITTEN_WHILE_SERVED: u64 = 32 * 1024 * 1024;
 
-/// Longest wait for readers before the log is truncated. Others cannot write meanwhile, and a backup of the
-/// database can read for minutes.
+/// Longest wait for readers before the log is truncated. Others cannot write meanwhile, and a backup of the database
+/// can read for minutes.
 const CUT_PATIENCE: Duration = Duration::from_millis(50);
 
 /// Returns the size of the database in `dir` with its log, in bytes.
@@ -44,8 +44,8 @@ pub fn size_family(dir: &Path) -> Family {
 }
 
 impl State {
-    /// Checkpoints the log if it is long, and before that prunes the database once both are within a margin
-    /// of `limit` bytes. What fails is repeated the next time.
+    /// Checkpoints the log if it is long, and before that prunes the database once both are within a margin of
+    /// `limit` bytes. What fails is repeated the next time.
     pub(super) fn shorten_log(&mut self, limit: Option<u64>) -> Option<Pruned> {
         if !self.is_log_long() {
             return None;
@@ -100,8 +100,8 @@ impl State {
     fn checkpoint(&self, limit: Option<u64>) -> rusqlite::Result<()> {
         self.cut_log()?;
         self.give_back(limit)?;
-        // The next write restarts the log, and only this process knows that it can. It is one transaction,
-        // because a newer version may be about to migrate.
+        // The next write restarts the log, and only this process knows that it can. It is one transaction, because a
+        // newer version may be about to migrate.
         let transaction =
             Transaction::new_unchecked(&self.connection, TransactionBehavior::Immediate)?;
         let version = schema::version(&transaction)?;
@@ -133,8 +133,8 @@ impl State {
         }
     }
 
-    /// Gives free space back to the file system, if there is much and not too much is in use. In a file
-    /// above `limit` less suffices. Does not wait for other processes.
+    /// Gives free space back to the file system, if there is much and not too much is in use. In a file above `limit`
+    /// less suffices. Does not wait for other processes.
     pub(super) fn give_back(&self, limit: Option<u64>) -> rusqlite::Result<()> {
         let space = space(&self.connection)?;
         let is_excess = limit.is_some_and(|limit| {

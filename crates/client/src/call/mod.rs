@@ -26,8 +26,8 @@ pub struct Credentials {
 pub struct NotUtf8;
 
 impl Credentials {
-    /// Removes the credentials from `url`, so that nothing that shows the URL can leak them, and returns
-    /// them percent-decoded. `url` must be http or https.
+    /// Removes the credentials from `url`, so that nothing that shows the URL can leak them, and returns them
+    /// percent-decoded. `url` must be http or https.
     pub fn take(url: &mut Url) -> Result<Option<Credentials>, NotUtf8> {
         let decode = |text: &str| match percent_decode_str(text).decode_utf8() {
             Ok(text) => Ok(text.into_owned()),
@@ -51,8 +51,7 @@ impl Credentials {
         STANDARD.encode(format!("{}:{}", self.user, self.password))
     }
 
-    /// Returns the texts that must never be shown: the encoded form, and the password, or the user without
-    /// one.
+    /// Returns the texts that must never be shown: the encoded form, and the password, or the user without one.
     pub fn secrets(&self) -> [String; 2] {
         let secret = match self.password.as_str() {
             // A token is often given as the user, without a password.
@@ -63,8 +62,8 @@ impl Credentials {
     }
 }
 
-/// Removes everything from `text` that could be credentials. As `text` may not be a valid URL, and a `/` in
-/// a password would end the host too early, that is all up to the last `@`.
+/// Removes everything from `text` that could be credentials. As `text` may not be a valid URL, and a `/` in a
+/// password would end the host too early, that is all up to the last `@`.
 pub fn redacted(text: &str) -> String {
     let Some((_, host)) = text.rsplit_once('@') else {
         return text.to_owned();
@@ -93,8 +92,8 @@ pub fn builder(is_https: bool) -> reqwest::ClientBuilder {
     builder
 }
 
-/// A current-thread tokio runtime that does not wait for its tasks when dropped: a lookup that hangs in the
-/// system's resolver would otherwise delay that beyond every timeout.
+/// A current-thread tokio runtime that does not wait for its tasks when dropped: a lookup that hangs in the system's
+/// resolver would otherwise delay that beyond every timeout.
 pub struct Runtime(Option<tokio::runtime::Runtime>);
 
 impl Runtime {
@@ -128,8 +127,7 @@ impl Drop for Runtime {
     }
 }
 
-/// Returns the next error in the chain below `error`. [`Error::source`] would skip the error inside an I/O
-/// error.
+/// Returns the next error in the chain below `error`. [`Error::source`] would skip the error inside an I/O error.
 pub fn cause<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'static)> {
     match error
         .downcast_ref::<io::Error>()

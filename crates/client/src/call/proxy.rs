@@ -17,8 +17,8 @@ pub struct Proxy {
     pub credentials: Option<Credentials>,
 }
 
-/// Returns the proxy that reqwest takes from the environment for `url`, which must be http or https.
-/// Messages should name the variable, because its value may contain a password.
+/// Returns the proxy that reqwest takes from the environment for `url`, which must be http or https. Messages should
+/// name the variable, because its value may contain a password.
 pub fn proxy(url: &Url) -> Option<Proxy> {
     let variables = match url.scheme() {
         "https" => ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"],
@@ -35,8 +35,8 @@ pub fn proxy(url: &Url) -> Option<Proxy> {
     })
 }
 
-/// Returns true if `NO_PROXY` excepts `url` from all proxies. reqwest reads it too, but takes `*` for names
-/// only, and supports neither ports nor blanks between entries.
+/// Returns true if `NO_PROXY` excepts `url` from all proxies. reqwest reads it too, but takes `*` for names only, and
+/// supports neither ports nor blanks between entries.
 pub fn is_excepted(url: &Url) -> bool {
     let list = first_set(["NO_PROXY", "no_proxy"]);
     let list = list.map(|(_, list)| list).unwrap_or_default();
@@ -75,8 +75,8 @@ fn without_port(entry: &str) -> (&str, Option<u16>) {
     }
 }
 
-/// Returns true if `name` matches `host`: `*` matches all, an IP address itself, a network in CIDR notation
-/// its addresses, and a domain, with or without `.` or `*.` before it, itself and its subdomains.
+/// Returns true if `name` matches `host`: `*` matches all, an IP address itself, a network in CIDR notation its
+/// addresses, and a domain, with or without `.` or `*.` before it, itself and its subdomains.
 fn is_for(name: &str, host: &Host) -> bool {
     let name = name.trim_start_matches('[').trim_end_matches(']');
     if name == "*" {

@@ -1,5 +1,5 @@
-//! Rules of native histograms, each at its boundary. Those that the tests' Prometheus has are compared with
-//! it too, in `tests/hostile_pushes.rs`.
+//! Rules of native histograms, each at its boundary. Those that the tests' Prometheus has are compared with it too,
+//! in `tests/hostile_pushes.rs`.
 
 use super::*;
 use crate::native::BucketSpan;

@@ -21,8 +21,8 @@ pub enum DecodeError {
         /// The problem, in words.
         problem: String,
     },
-    /// A body that is well-formed but inconsistent: a Pushgateway responds 400 and records a failed push to
-    /// the group (`push_failure_time_seconds`).
+    /// A body that is well-formed but inconsistent: a Pushgateway responds 400 and records a failed push to the group
+    /// (`push_failure_time_seconds`).
     #[error("{problem}")]
     Inconsistent {
         /// The problem, in words.
@@ -36,24 +36,24 @@ pub enum DecodeError {
     },
 }
 
-/// Decodes delimited `io.prometheus.client.MetricFamily` messages as the Pushgateway does. Allocates at
-/// most twelve times the size of `body`, plus 64 KiB.
+/// Decodes delimited `io.prometheus.client.MetricFamily` messages as the Pushgateway does. Allocates at most twelve
+/// times the size of `body`, plus 64 KiB.
 ///
-/// Families keep the order in which their names first appear. Of families with the same name the last one
-/// wins; one without series is dropped. One without a type is a counter. Labels are sorted. See
-/// [`protobuf`](super) for the fields that are kept, and [`check`](crate::check) for what is not checked
-/// here: names, timestamps, duplicate series.
+/// Families keep the order in which their names first appear. Of families with the same name the last one wins; one
+/// without series is dropped. One without a type is a counter. Labels are sorted. See [`protobuf`](super) for the
+/// fields that are kept, and [`check`](crate::check) for what is not checked here: names, timestamps, duplicate
+/// series.
 ///
 /// # Errors
 ///
-/// Returns [`DecodeError::Syntax`] for a body that is truncated or not protobuf; a name or HELP text that
-/// is not UTF-8 (proto2 allows it, text does not); an unknown type, and gauge histograms, which text does
-/// not have either; anything beyond `limits` or the memory above.
+/// Returns [`DecodeError::Syntax`] for a body that is truncated or not protobuf; a name or HELP text that is not
+/// UTF-8 (proto2 allows it, text does not); an unknown type, and gauge histograms, which text does not have either;
+/// anything beyond `limits` or the memory above.
 ///
 /// Returns [`DecodeError::TooManySeries`] beyond [`Limits::max_series`].
 ///
-/// Returns [`DecodeError::Inconsistent`], if the whole body has no other error, for a series without the
-/// value of its family's type, with a repeated label, or with one that is not UTF-8.
+/// Returns [`DecodeError::Inconsistent`], if the whole body has no other error, for a series without the value of its
+/// family's type, with a repeated label, or with one that is not UTF-8.
 pub fn decode(body: &[u8], limits: &Limits) -> Result<Vec<Family>, DecodeError> {
     read(body, limits, Memory::of_body(body.len()))
 }

@@ -12,8 +12,8 @@ use crate::native::{
     BucketExemplar, BucketSpan, Exemplar, NativeBuckets, NativeHistogram, Timestamp,
 };
 
-/// Decodes a histogram's message into the fields of a series. A second message for the same series is
-/// merged into the first, as protobuf requires.
+/// Decodes a histogram's message into the fields of a series. A second message for the same series is merged into the
+/// first, as protobuf requires.
 pub struct HistogramReader<'a> {
     pub memory: &'a mut Memory,
     pub count: &'a mut Count,

@@ -2,8 +2,8 @@
 
 use super::wire::Malformed;
 
-/// Most memory relative to the size of the body. What clients send takes less; closest come series without
-/// labels in families with short names.
+/// Most memory relative to the size of the body. What clients send takes less; closest come series without labels in
+/// families with short names.
 const FACTOR: usize = 12;
 
 /// Memory allowed on top, so that small bodies are not refused.

@@ -59,8 +59,8 @@ impl Draft {
         }
     }
 
-    /// Adds a sample to its series. As in the Pushgateway, a line with the own name of a summary or
-    /// histogram but without `quantile` or `le` creates the series and adds nothing.
+    /// Adds a sample to its series. As in the Pushgateway, a line with the own name of a summary or histogram but
+    /// without `quantile` or `le` creates the series and adds nothing.
     pub fn add(&mut self, kind: Kind, sample: Sample) {
         if matches!(kind, Kind::Summary | Kind::Histogram) {
             self.add_part(kind, sample);
@@ -77,9 +77,9 @@ impl Draft {
     ///
     /// # Errors
     ///
-    /// Refuses a sample that a gateway would refuse, or store differently from what is written: one with a
-    /// timestamp, a duplicate, one of a summary or histogram with a missing or misplaced `quantile` or
-    /// `le`, an impossible count.
+    /// Refuses a sample that a gateway would refuse, or store differently from what is written: one with a timestamp,
+    /// a duplicate, one of a summary or histogram with a missing or misplaced `quantile` or `le`, an impossible
+    /// count.
     pub fn add_strictly(&mut self, kind: Kind, sample: Sample) -> Result<(), String> {
         let series = || excerpt::series(&self.name, &sample.labels);
         if sample.timestamp_ms.is_some() {
@@ -214,8 +214,8 @@ impl Draft {
 }
 
 impl Draft {
-    /// Returns the finished family as [`finish`](Draft::finish) does, and adds to `remarks` what is lost
-    /// and what is made up. A missing `_count` of a histogram is taken from its infinite bucket.
+    /// Returns the finished family as [`finish`](Draft::finish) does, and adds to `remarks` what is lost and what is
+    /// made up. A missing `_count` of a histogram is taken from its infinite bucket.
     pub fn finish_strictly(mut self, remarks: &mut Remarks) -> Option<Family> {
         if self.metrics.is_empty() {
             if self.help.is_some() || self.kind.is_some() {
@@ -229,8 +229,8 @@ impl Draft {
         self.finish()
     }
 
-    /// Fills missing counts of histograms from their infinite buckets. Returns the suffixes of the samples
-    /// that stay missing.
+    /// Fills missing counts of histograms from their infinite buckets. Returns the suffixes of the samples that stay
+    /// missing.
     fn add_missing(&mut self) -> Vec<&'static str> {
         let Some(seen) = &self.seen else {
             return Vec::new();

@@ -64,9 +64,8 @@ fn samples(
     }
 }
 
-/// Calls `sample` for each line of a series, with the suffix of the name, a label besides the series' own,
-/// and the number. Skips quantiles and bounds that are NaN, which no parser accepts; adds a missing
-/// infinite bucket.
+/// Calls `sample` for each line of a series, with the suffix of the name, a label besides the series' own, and the
+/// number. Skips quantiles and bounds that are NaN, which no parser accepts; adds a missing infinite bucket.
 pub fn each_sample(
     value: &Value,
     mut sample: impl FnMut(&'static str, Option<(&'static str, f64)>, f64),
@@ -108,8 +107,7 @@ pub fn name(name: &str) -> Cow<'_, str> {
     Opening::of(name).name()
 }
 
-/// Beginning of a metric's sample lines: `name{`, or `{"name",` for a name that the text format 0.0.4 does
-/// not allow.
+/// Beginning of a metric's sample lines: `name{`, or `{"name",` for a name that the text format 0.0.4 does not allow.
 pub enum Opening<'a> {
     /// A name of the text format 0.0.4.
     Plain(&'a str),
@@ -217,8 +215,8 @@ fn quoted(name: &str) -> String {
     out
 }
 
-/// Appends a number with the fewest digits that read back as the same: plain from 1e-5 up to 1e21, and with
-/// an exponent otherwise.
+/// Appends a number with the fewest digits that read back as the same: plain from 1e-5 up to 1e21, and with an
+/// exponent otherwise.
 pub fn number(out: &mut String, value: f64) {
     /// Integers below are exact, and much faster to write as such.
     const EXACT: f64 = 9_007_199_254_740_992.0;

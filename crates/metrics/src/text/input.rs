@@ -37,8 +37,7 @@ const EOF: &[u8] = b"# EOF";
 const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 
 impl InputFormat {
-    /// Guesses the format: OpenMetrics if the last line is `# EOF`, or the file's extension `om` or
-    /// `openmetrics`.
+    /// Guesses the format: OpenMetrics if the last line is `# EOF`, or the file's extension `om` or `openmetrics`.
     pub fn guess(file: &Path, text: &[u8]) -> Self {
         let is_named_so = ["om", "openmetrics"]
             .iter()
@@ -57,8 +56,8 @@ impl InputFormat {
 ///
 /// # Errors
 ///
-/// Refuses text that is malformed, that no gateway would accept, or that a gateway would store differently
-/// from what is written.
+/// Refuses text that is malformed, that no gateway would accept, or that a gateway would store differently from what
+/// is written.
 pub fn read(text: &[u8], format: InputFormat) -> Result<Input, ParseError> {
     match format {
         InputFormat::Text => {
@@ -107,8 +106,7 @@ impl Input {
     }
 }
 
-/// Removes a byte order mark and carriage returns before line feeds, and adds a missing line feed at the
-/// end.
+/// Removes a byte order mark and carriage returns before line feeds, and adds a missing line feed at the end.
 pub(super) fn significant(text: &[u8]) -> Cow<'_, [u8]> {
     let text = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text);
     let is_open = text.last().is_some_and(|last| *last != b'\n');

@@ -20,8 +20,8 @@ pub struct LabelReader<'a> {
     escapes: Escapes,
     /// Labels of the current line, except `quantile` or `le`.
     pairs: Vec<(&'a str, Cow<'a, str>)>,
-    /// Names with escapes, and the index of each in `pairs`. Kept apart because hardly any text has one,
-    /// and all others are read faster without.
+    /// Names with escapes, and the index of each in `pairs`. Kept apart because hardly any text has one, and all
+    /// others are read faster without.
     escaped_names: Vec<(usize, String)>,
 }
 
@@ -36,8 +36,8 @@ impl<'a> LabelReader<'a> {
         }
     }
 
-    /// Reads from behind `{` up to and including `}`. Returns the labels, and the value of `quantile` or
-    /// `le` if `kind` has it.
+    /// Reads from behind `{` up to and including `}`. Returns the labels, and the value of `quantile` or `le` if
+    /// `kind` has it.
     pub fn read(
         &mut self,
         cursor: &mut Cursor<'a>,

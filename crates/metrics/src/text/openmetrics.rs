@@ -1,13 +1,11 @@
 //! Writer of OpenMetrics, version 1.0.
 //!
-//! See <https://prometheus.io/docs/specs/om/open_metrics_spec/>. Only metadata lines differ from text
-//! 0.0.4; sample lines are the same. In particular `le="1"` does not become `le="1.0"`, which OpenMetrics
-//! recommends: a label is part of a series' identity, which must not depend on the format that a scrape
-//! asks for.
+//! See <https://prometheus.io/docs/specs/om/open_metrics_spec/>. Only metadata lines differ from text 0.0.4; sample
+//! lines are the same. In particular `le="1"` does not become `le="1.0"`, which OpenMetrics recommends: a label is
+//! part of a series' identity, which must not depend on the format that a scrape asks for.
 //!
-//! A family `x_created`, which some clients push beside a counter or histogram `x`, is written as the gauge
-//! that was pushed. Prometheus accepts it; strict readers may not, because OpenMetrics reserves the name
-//! for `x`.
+//! A family `x_created`, which some clients push beside a counter or histogram `x`, is written as the gauge that was
+//! pushed. Prometheus accepts it; strict readers may not, because OpenMetrics reserves the name for `x`.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -48,8 +46,8 @@ pub fn sample_names<'a>(families: impl Iterator<Item = (&'a str, Kind)>) -> Hash
 
 /// Appends the lines HELP, unless `help` is empty, and TYPE.
 ///
-/// A counter is declared without the suffix `_total` of its samples. Without that suffix, or if the shorter
-/// name is in `names`, which hold all families and samples, it is declared as `unknown`.
+/// A counter is declared without the suffix `_total` of its samples. Without that suffix, or if the shorter name is
+/// in `names`, which hold all families and samples, it is declared as `unknown`.
 pub fn header(out: &mut String, name: &str, kind: Kind, help: &str, names: &HashSet<Cow<'_, str>>) {
     let (name, kind) = match kind {
         Kind::Counter => match name.strip_suffix("_total") {

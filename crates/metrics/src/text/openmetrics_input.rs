@@ -1,7 +1,7 @@
 //! Reader of OpenMetrics 1.0, into families of text 0.0.4 that give the same series in Prometheus.
 //!
-//! See <https://prometheus.io/docs/specs/om/open_metrics_spec/>. Blanks and empty lines are accepted where
-//! text 0.0.4 accepts them; the content is read strictly.
+//! See <https://prometheus.io/docs/specs/om/open_metrics_spec/>. Blanks and empty lines are accepted where text 0.0.4
+//! accepts them; the content is read strictly.
 
 use super::cursor::Cursor;
 use super::declare::help_text;
@@ -25,8 +25,8 @@ use crate::name::{Names, continues_metric_name, starts_metric_name};
 ///
 /// # Errors
 ///
-/// Refuses text that is malformed, that no gateway would accept, or that a gateway would store differently
-/// from what is written.
+/// Refuses text that is malformed, that no gateway would accept, or that a gateway would store differently from what
+/// is written.
 pub fn parse(text: &[u8]) -> Result<Input, ParseError> {
     let text = input::significant(text);
     let limits = Limits::default();

@@ -77,8 +77,8 @@ impl Type {
 
     /// Returns the suffixes of sample names with the role of their samples.
     ///
-    /// A gauge histogram, whose counts may go down, is no histogram of text 0.0.4. Its samples become
-    /// gauges, which are the same series that Prometheus makes of it.
+    /// A gauge histogram, whose counts may go down, is no histogram of text 0.0.4. Its samples become gauges, which
+    /// are the same series that Prometheus makes of it.
     fn samples(self) -> &'static [(&'static str, Role)] {
         const CREATED: (&str, Role) = ("_created", Role::Created);
         const GAUGE: Role = Role::Number(Kind::Gauge);

@@ -37,10 +37,9 @@ pub struct ParseError {
 ///
 /// # Errors
 ///
-/// Refuses, among others, a last line without line feed (the text may be truncated), carriage returns, an
-/// unknown TYPE, a second HELP or TYPE of a name, TYPE after samples, a repeated label, a `le` or
-/// `quantile` that is not a number, a blank at the end of a sample line, unknown escapes, invalid names,
-/// and bytes that are not UTF-8.
+/// Refuses, among others, a last line without line feed (the text may be truncated), carriage returns, an unknown
+/// TYPE, a second HELP or TYPE of a name, TYPE after samples, a repeated label, a `le` or `quantile` that is not a
+/// number, a blank at the end of a sample line, unknown escapes, invalid names, and bytes that are not UTF-8.
 pub fn parse(text: &[u8]) -> Result<Vec<Family>, ParseError> {
     parse_within(text, &Limits::default())
 }
@@ -54,8 +53,8 @@ pub fn parse_within(text: &[u8], limits: &Limits) -> Result<Vec<Family>, ParseEr
     parse_names(text, limits, Names::Legacy)
 }
 
-/// Parses text as [`parse_within`] does, with the names that `names` allows. Names that text 0.0.4 does not
-/// allow are in quotes, as in Prometheus 3: a label's in its place, a metric's first within the braces,
+/// Parses text as [`parse_within`] does, with the names that `names` allows. Names that text 0.0.4 does not allow are
+/// in quotes, as in Prometheus 3: a label's in its place, a metric's first within the braces,
 /// `{"my.metric","my.label"="value"} 1`, or before them, which the Pushgateway accepts too.
 ///
 /// # Errors
@@ -66,16 +65,16 @@ pub fn parse_names(text: &[u8], limits: &Limits, names: Names) -> Result<Vec<Fam
     Ok(drafts.filter_map(Draft::finish).collect())
 }
 
-/// Parses text of a user who wants to push it: as [`parse`] does, but accepts insignificant differences,
-/// and refuses what a gateway would refuse, or store differently from what is written.
+/// Parses text of a user who wants to push it: as [`parse`] does, but accepts insignificant differences, and refuses
+/// what a gateway would refuse, or store differently from what is written.
 ///
-/// Insignificant are carriage returns before line feeds, a missing line feed at the end, blanks after a
-/// value or a TYPE, and a byte order mark at the beginning.
+/// Insignificant are carriage returns before line feeds, a missing line feed at the end, blanks after a value or a
+/// TYPE, and a byte order mark at the beginning.
 ///
 /// # Errors
 ///
-/// Fails as [`parse`] does; and on timestamps, duplicate series or parts of them, lines of a summary or
-/// histogram without `quantile` or `le`, and counts that a gateway would change.
+/// Fails as [`parse`] does; and on timestamps, duplicate series or parts of them, lines of a summary or histogram
+/// without `quantile` or `le`, and counts that a gateway would change.
 pub fn parse_strictly(text: &[u8]) -> Result<Vec<Family>, ParseError> {
     Ok(parse_input(text)?.families)
 }
@@ -242,8 +241,8 @@ impl<'a> Parser<'a> {
         Ok(())
     }
 
-    /// Reads the name of a sample line that does not begin with a plain one. Returns true if it is within
-    /// the braces, so that labels follow without an opening one.
+    /// Reads the name of a sample line that does not begin with a plain one. Returns true if it is within the braces,
+    /// so that labels follow without an opening one.
     #[cold]
     fn quoted_name(&mut self) -> Result<(Cow<'a, str>, bool), ParseError> {
         let cursor = &mut self.cursor;

@@ -7,8 +7,7 @@ use crate::excerpt;
 pub struct Remarks {
     /// Families with HELP, TYPE or UNIT, but without samples.
     pub(super) without_samples: Vec<String>,
-    /// Families declared as in OpenMetrics, without the suffix of their samples: the declared name, and the
-    /// samples'.
+    /// Families declared as in OpenMetrics, without the suffix of their samples: the declared name, and the samples'.
     pub(super) misnamed: Vec<[String; 2]>,
     /// Missing samples of summaries and histograms, which a gateway shows as 0.
     pub(super) made_up: Vec<String>,
@@ -22,8 +21,8 @@ pub struct Remarks {
 const LISTED: usize = 10;
 
 impl Remarks {
-    /// Returns messages for the user: one for each misnamed family, up to a limit, and one for each other
-    /// kind of difference.
+    /// Returns messages for the user: one for each misnamed family, up to a limit, and one for each other kind of
+    /// difference.
     pub fn lines(&self) -> Vec<String> {
         let mut lines = Vec::new();
         for [declared, sample] in &self.misnamed {

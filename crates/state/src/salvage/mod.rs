@@ -1,7 +1,7 @@
 //! Salvage of rows from a corrupt database into the new one.
 //!
-//! SQL reads nothing behind a broken page, so the pages are read one by one. Their content is not trusted:
-//! a row is carried over only if its checksum is right.
+//! SQL reads nothing behind a broken page, so the pages are read one by one. Their content is not trusted: a row is
+//! carried over only if its checksum is right.
 //!
 //! - [`pages`]: pages of the file and of its log.
 //! - [`node`]: b-tree pages and their cells.
@@ -32,8 +32,8 @@ use super::{counters, group_rows, history, in_transaction, outbox_rows};
 /// In order of importance.
 const TABLES: [&Table; 5] = [&OUTBOX, &COUNTERS, &RUNS, &GROUPS, &PUSH_LOG];
 
-/// Carries over the rows of the database that `old` has open, and of its log at `wal`, into `fresh`, and
-/// syncs them to disk.
+/// Carries over the rows of the database that `old` has open, and of its log at `wal`, into `fresh`, and syncs them
+/// to disk.
 pub(super) fn carry_over(old: &Connection, wal: &Path, fresh: &mut Connection) -> Salvaged {
     let pages = Pages::new(old, wal);
     let survey = survey(&pages, &TABLES);
@@ -65,8 +65,8 @@ pub(super) fn carry_over(old: &Connection, wal: &Path, fresh: &mut Connection) -
     salvaged
 }
 
-/// Deletes rows that cannot be read in spite of their checksum, since each would make the next run replace
-/// the database again.
+/// Deletes rows that cannot be read in spite of their checksum, since each would make the next run replace the
+/// database again.
 fn check(connection: &Connection, salvaged: &mut Salvaged) -> rusqlite::Result<()> {
     for (table, dropped) in [
         (&OUTBOX, outbox_rows::drop_unreadable(connection)?),
@@ -149,8 +149,8 @@ impl Carrier<'_> {
         Ok(())
     }
 
-    /// Returns true if a row that no tree led to may be long obsolete, such as a delivered report, and thus
-    /// harmful. Old runs and counters are harmless.
+    /// Returns true if a row that no tree led to may be long obsolete, such as a delivered report, and thus harmful.
+    /// Old runs and counters are harmless.
     fn is_doubtful(&self, table: &Table) -> bool {
         self.survey.are_orphans_doubtful && !matches!(table.name, "runs" | "counters")
     }

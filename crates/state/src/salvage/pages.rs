@@ -33,8 +33,8 @@ struct Wal {
 }
 
 impl<'a> Pages<'a> {
-    /// Creates it for the database that `connection` has open. The file is read through SQLite's handle:
-    /// opening and closing it again would drop the locks that other threads hold on it (POSIX).
+    /// Creates it for the database that `connection` has open. The file is read through SQLite's handle: opening and
+    /// closing it again would drop the locks that other threads hold on it (POSIX).
     pub fn new(connection: &'a Connection, wal: &Path) -> Self {
         let wal = Wal::open(wal);
         let size = main_file(connection).map_or(0, |file| {
@@ -58,8 +58,7 @@ impl<'a> Pages<'a> {
         }
     }
 
-    /// Returns the page with this number, which counts from 1. Behind the end of the file it is filled with
-    /// zeros.
+    /// Returns the page with this number, which counts from 1. Behind the end of the file it is filled with zeros.
     pub fn page(&self, number: u32) -> Option<Page> {
         if number == 0 || number > self.count {
             return None;

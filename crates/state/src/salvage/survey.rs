@@ -1,7 +1,7 @@
 //! Search for the pages with rows in a broken database.
 //!
-//! These are pages that b-trees lead to, and orphans, whose parent is broken. Free pages may have rows too,
-//! but long obsolete ones, such as delivered reports: they are never read.
+//! These are pages that b-trees lead to, and orphans, whose parent is broken. Free pages may have rows too, but long
+//! obsolete ones, such as delivered reports: they are never read.
 
 use std::collections::{HashMap, HashSet};
 
@@ -167,8 +167,7 @@ fn schema_of(pages: &Pages<'_>) -> HashMap<String, u32> {
     roots
 }
 
-/// Returns the pages in the free list that begins at `first`; `None` if it is broken or they are not
-/// `count`.
+/// Returns the pages in the free list that begins at `first`; `None` if it is broken or they are not `count`.
 fn free_pages(pages: &Pages<'_>, first: u32, count: u32) -> Option<HashSet<u32>> {
     let mut free = HashSet::new();
     let mut add = |number: u32| (2..=pages.count).contains(&number) && free.insert(number);

@@ -6,12 +6,12 @@ use metricsjob_metrics::check::check_beside;
 use metricsjob_metrics::escaping::Escaping;
 use metricsjob_metrics::{Family, Kind, Labels, TIME_SERIES, is_label_name, is_metric_name};
 
-/// Escapes the names in `families`, which are exposed beside others that need no escaping: `kinds` has the
-/// names of those, and `take` removes and returns one of them, to be merged.
+/// Escapes the names in `families`, which are exposed beside others that need no escaping: `kinds` has the names of
+/// those, and `take` removes and returns one of them, to be merged.
 ///
-/// Where escaping causes a conflict, the escaped one is dropped, so that readers accept the rest: a family
-/// whose name another type, the series of another family or the gateway's push times have; a series with
-/// the labels of another; a label.
+/// Where escaping causes a conflict, the escaped one is dropped, so that readers accept the rest: a family whose name
+/// another type, the series of another family or the gateway's push times have; a series with the labels of another;
+/// a label.
 pub fn escaped(
     mut families: Vec<Family>,
     escaping: Escaping,

@@ -53,9 +53,9 @@ impl Merged {
     }
 }
 
-/// Encodes all groups, merged by family, and the gateway's `own` metrics, in the text format 0.0.4, as
-/// pieces to be concatenated. Own metrics whose names are not [reserved](own::is_reserved) are left out if
-/// they conflict with pushed ones.
+/// Encodes all groups, merged by family, and the gateway's `own` metrics, in the text format 0.0.4, as pieces to be
+/// concatenated. Own metrics whose names are not [reserved](own::is_reserved) are left out if they conflict with
+/// pushed ones.
 pub fn text(snapshot: &Snapshot, own: &[Family], escaping: Escaping) -> Exposition<Vec<String>> {
     let (families, has_utf8_names) = readable(snapshot, own, escaping);
     Exposition {
@@ -120,9 +120,8 @@ pub fn protobuf(snapshot: &Snapshot, own: &[Family], escaping: Escaping) -> Expo
     }
 }
 
-/// Splits a family into its classic and its native histograms. Prometheus 2.49 to 3.6 take all series of a
-/// message for the kind of the first, and refuse the scrape if a classic one then has observations but no
-/// native buckets.
+/// Splits a family into its classic and its native histograms. Prometheus 2.49 to 3.6 take all series of a message
+/// for the kind of the first, and refuse the scrape if a classic one then has observations but no native buckets.
 fn messages(family: Family) -> impl Iterator<Item = Family> {
     let is_native = |metric: &Metric| match &metric.value {
         Value::Histogram { native, .. } => native.as_ref().is_some_and(|it| it.is_native_to_any()),
@@ -158,8 +157,8 @@ pub fn time_families(group: &Group) -> [Family; 2] {
     })
 }
 
-/// Returns the families with names escaped for the reader, and true if any name is not allowed in the text
-/// format 0.0.4.
+/// Returns the families with names escaped for the reader, and true if any name is not allowed in the text format
+/// 0.0.4.
 fn readable(snapshot: &Snapshot, own: &[Family], escaping: Escaping) -> (Vec<Merged>, bool) {
     let (reserved, others) = by_reservation(own);
     let (mut families, has_utf8_names) = pushed(snapshot, &reserved, escaping);
@@ -266,9 +265,9 @@ fn by_reservation(own: &[Family]) -> (Vec<&Family>, Vec<&Family>) {
         .partition(|family| own::is_reserved(&family.name))
 }
 
-/// Adds `own` to `families`. A family of the same name and type gets its series, which cannot be there yet
-/// because pushed ones have a job, and keeps its help. One that conflicts with another is left out, also if
-/// that would lose its type in OpenMetrics.
+/// Adds `own` to `families`. A family of the same name and type gets its series, which cannot be there yet because
+/// pushed ones have a job, and keeps its help. One that conflicts with another is left out, also if that would lose
+/// its type in OpenMetrics.
 fn add_beside<F>(
     families: &mut Vec<F>,
     own: &[&Family],
@@ -300,8 +299,8 @@ fn add_beside<F>(
     }
 }
 
-/// Appends the two push times of the group. Returns true if the text format 0.0.4 allows the names of all
-/// its grouping labels.
+/// Appends the two push times of the group. Returns true if the text format 0.0.4 allows the names of all its
+/// grouping labels.
 fn push_times(lines: &mut [String; 2], group: &StoredGroup) -> bool {
     let labels = Labeler::new(&group.key);
     let values = [group.push_time, group.push_failure_time];

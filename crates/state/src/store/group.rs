@@ -260,8 +260,8 @@ impl StoredGroup {
         self.series.len() + TIME_SERIES.len()
     }
 
-    /// Returns the families, each with the one of the same name in `other`. Walks both in order, which in
-    /// large groups is many times faster than looking each up.
+    /// Returns the families, each with the one of the same name in `other`. Walks both in order, which in large
+    /// groups is many times faster than looking each up.
     pub(super) fn beside<'a>(
         &'a self,
         other: Option<&'a StoredGroup>,
@@ -346,8 +346,8 @@ impl StoredGroup {
         out
     }
 
-    /// Returns the families that text cannot express, as delimited protobuf messages without the labels of
-    /// the grouping key.
+    /// Returns the families that text cannot express, as delimited protobuf messages without the labels of the
+    /// grouping key.
     pub fn natives(&self) -> Vec<u8> {
         let natives = self.natives.iter().flat_map(|natives| natives.iter());
         natives
@@ -398,8 +398,7 @@ impl StoredGroup {
     }
 }
 
-/// Returns the id of a family's name, and its metadata shared with equal ones: those of `old` if they are
-/// equal.
+/// Returns the id of a family's name, and its metadata shared with equal ones: those of `old` if they are equal.
 fn shared(old: Option<&Piece>, meta: Arc<Meta>, index: &mut Index) -> (u32, Arc<Meta>) {
     match old {
         Some(old) if old.meta == meta => (old.id, old.meta.clone()),

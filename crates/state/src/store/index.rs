@@ -44,8 +44,7 @@ impl Index {
         self.series.shrink_to(2 * series, |(hash, _)| *hash);
     }
 
-    /// Reserves room for a push that is larger than all that is there, because growing in steps takes
-    /// longer.
+    /// Reserves room for a push that is larger than all that is there, because growing in steps takes longer.
     pub fn reserve(&mut self, names: usize, series: usize) {
         self.names.reserve(names);
         if series > self.series.len() {
@@ -65,8 +64,8 @@ impl Index {
         }
     }
 
-    /// Checks that `new`, in the slot and in place of `old`, is consistent with all other groups, which
-    /// `group` returns by slot.
+    /// Checks that `new`, in the slot and in place of `old`, is consistent with all other groups, which `group`
+    /// returns by slot.
     pub fn check<'a>(
         &self,
         slot: u32,
@@ -190,8 +189,8 @@ struct Others<'a> {
 }
 
 impl Others<'_> {
-    /// Finds another kind of the family's name in these groups, and a group that has had it. `old` is its
-    /// kind in the group to be replaced.
+    /// Finds another kind of the family's name in these groups, and a group that has had it. `old` is its kind in the
+    /// group to be replaced.
     fn other_kind(&self, family: &FamilyView<'_>, old: Option<Kind>) -> Option<(Kind, u32)> {
         let name = self.index.names.get(family.id)?;
         let mut kinds = Kind::ALL.into_iter();

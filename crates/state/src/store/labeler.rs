@@ -3,8 +3,8 @@
 use metricsjob_metrics::text::encode;
 use metricsjob_metrics::{GroupingKey, Labels, is_label_name};
 
-/// Writer of the labels of a group's series: their own, overridden by the grouping key's, and an empty
-/// `instance` if neither has one.
+/// Writer of the labels of a group's series: their own, overridden by the grouping key's, and an empty `instance` if
+/// neither has one.
 pub struct Labeler {
     /// The labels of each series, as name and `name="value"`, sorted by name.
     labels: Vec<(String, String)>,
@@ -51,11 +51,10 @@ impl Labeler {
         self.is_legacy
     }
 
-    /// Appends `a="b",c="d"`, sorted by name. `is_legacy` is true if text format 0.0.4 allows the names in
-    /// `own`; others are quoted.
+    /// Appends `a="b",c="d"`, sorted by name. `is_legacy` is true if text format 0.0.4 allows the names in `own`;
+    /// others are quoted.
     ///
-    /// Returns true if a label other than `instance`, which each series has, is empty and thus equivalent
-    /// to none.
+    /// Returns true if a label other than `instance`, which each series has, is empty and thus equivalent to none.
     pub fn write(&self, out: &mut String, own: &Labels, is_legacy: bool) -> bool {
         let mut has_empty = self.has_empty;
         if own.is_empty() {

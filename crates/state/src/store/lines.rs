@@ -44,8 +44,8 @@ pub fn series(name: &str, labels: &str) -> String {
     out + labels + "}"
 }
 
-/// Returns rendered labels in the form in which series are compared: without empty ones, which are
-/// equivalent to none. `instance` stays, since each series has it.
+/// Returns rendered labels in the form in which series are compared: without empty ones, which are equivalent to
+/// none. `instance` stays, since each series has it.
 pub fn compared(labels: &str) -> Cow<'_, str> {
     let is_compared = |label: &&str| !label.ends_with("=\"\"") || *label == "instance=\"\"";
     if split(labels).all(|label| is_compared(&label)) {

@@ -1,8 +1,8 @@
 //! Store of the gateway: all groups in memory, and pushes to them.
 //!
-//! The semantics are the Pushgateway's. A push is checked by indexes, so that its cost grows with the push
-//! and not with the number of groups. The store uses [`metricsjob_metrics`] and nothing else of ours;
-//! [`crate`] keeps its groups on disk.
+//! The semantics are the Pushgateway's. A push is checked by indexes, so that its cost grows with the push and not
+//! with the number of groups. The store uses [`metricsjob_metrics`] and nothing else of ours; [`crate`] keeps its
+//! groups on disk.
 //!
 //! - [`Store`]: the groups, with pushes and deletions.
 //! - [`Report`]: the content of a push, rendered for its group; creating one needs no store.
@@ -112,8 +112,8 @@ impl Store {
         self.hasher.clone()
     }
 
-    /// Limits the number of series of all groups, with two for the push times of each. Pushes beyond it are
-    /// refused; existing groups stay.
+    /// Limits the number of series of all groups, with two for the push times of each. Pushes beyond it are refused;
+    /// existing groups stay.
     pub fn set_max_series(&mut self, limit: usize) {
         self.max_series = limit;
     }
@@ -155,12 +155,12 @@ impl Store {
 
     /// Applies a push to the group of `key` at `now` (seconds since the epoch) as a Pushgateway does.
     ///
-    /// [`Method::Put`] replaces all families of the group, [`Method::Post`] those of the same names. On
-    /// success the push time is set. A push that is inconsistent, by itself (see [`Report::new`]) or with
-    /// other groups, sets the failure time; the group is created if necessary, and its families stay.
+    /// [`Method::Put`] replaces all families of the group, [`Method::Post`] those of the same names. On success the
+    /// push time is set. A push that is inconsistent, by itself (see [`Report::new`]) or with other groups, sets the
+    /// failure time; the group is created if necessary, and its families stay.
     ///
-    /// If an existing key differs from `key` in empty labels only, nothing changes, since even the push
-    /// times would be duplicate series. Nor does it if there is no room for the push times of a new group.
+    /// If an existing key differs from `key` in empty labels only, nothing changes, since even the push times would
+    /// be duplicate series. Nor does it if there is no room for the push times of a new group.
     pub fn push(
         &mut self,
         key: &GroupingKey,
@@ -310,8 +310,8 @@ impl Store {
         self.group(self.slot_of(key)?)
     }
 
-    /// Replays a successful push without checks. Later changes may be there already, and must be replayed
-    /// too. Returns the slot.
+    /// Replays a successful push without checks. Later changes may be there already, and must be replayed too.
+    /// Returns the slot.
     pub fn push_again(
         &mut self,
         key: &GroupingKey,
@@ -345,8 +345,7 @@ impl Store {
         }
     }
 
-    /// Puts a group that was stored into its slot without checks. Returns false if the slot or the key is
-    /// taken.
+    /// Puts a group that was stored into its slot without checks. Returns false if the slot or the key is taken.
     pub fn restore(
         &mut self,
         slot: u32,
@@ -378,8 +377,8 @@ impl Store {
         self.find(key, |other| other == key)
     }
 
-    /// Returns the slot of the group with this key, or else of one with an equivalent key: the same but for
-    /// empty labels.
+    /// Returns the slot of the group with this key, or else of one with an equivalent key: the same but for empty
+    /// labels.
     fn slot_like(&self, key: &GroupingKey) -> Option<u32> {
         let exact = self.slot_of(key);
         exact.or_else(|| self.find(key, |other| is_same(other, key)))

@@ -9,8 +9,8 @@ use smallvec::SmallVec;
 use super::group::Meta;
 use metricsjob_metrics::Kind;
 
-/// Most metadata with different help texts shared per name. More would take long to search, and are hardly
-/// ever equal.
+/// Most metadata with different help texts shared per name. More would take long to search, and are hardly ever
+/// equal.
 const SHARED_METAS: usize = 8;
 
 /// All names in groups, or about to be.
@@ -112,8 +112,8 @@ impl NameTable {
             .insert_unique(meta.hash, id, |id| hash_of(names, *id));
     }
 
-    /// Returns the entry of a family's name by its id. If it was removed with its last group, and an undo
-    /// brought that back, its id is free, and the entry is created again.
+    /// Returns the entry of a family's name by its id. If it was removed with its last group, and an undo brought
+    /// that back, its id is free, and the entry is created again.
     pub fn of(&mut self, id: u32, meta: &Meta) -> &mut Name {
         let place = id as usize;
         if place >= self.names.len() {

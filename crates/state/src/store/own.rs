@@ -1,11 +1,11 @@
 //! Names of a gateway's metrics about itself.
 //!
-//! As at the Pushgateway, no push may use them with another type. They are defined here and not where they
-//! are measured, because pushes are also checked while no gateway serves the state.
+//! As at the Pushgateway, no push may use them with another type. They are defined here and not where they are
+//! measured, because pushes are also checked while no gateway serves the state.
 //!
-//! The gateway has more metrics, which all our servers have and the Pushgateway has not. Applications have
-//! and push some of them too, above all `http_requests_total`. Such names are not reserved: the gateway's
-//! own are left out of a scrape while they conflict with pushed ones.
+//! The gateway has more metrics, which all our servers have and the Pushgateway has not. Applications have and push
+//! some of them too, above all `http_requests_total`. Such names are not reserved: the gateway's own are left out of
+//! a scrape while they conflict with pushed ones.
 
 use metricsjob_metrics::Kind;
 

@@ -50,10 +50,10 @@ pub(super) struct ReportFamily {
 }
 
 impl Report {
-    /// Renders `families`, pushed to the group of `key`. The key's labels override the series' own, and a
-    /// series without `instance` gets an empty one. Families named like the gateway's two push times are
-    /// dropped, but must not have timestamps either. `names` are allowed for metrics and labels. `hasher`
-    /// must be the [`Store`](super::Store)'s.
+    /// Renders `families`, pushed to the group of `key`. The key's labels override the series' own, and a series
+    /// without `instance` gets an empty one. Families named like the gateway's two push times are dropped, but must
+    /// not have timestamps either. `names` are allowed for metrics and labels. `hasher` must be the
+    /// [`Store`](super::Store)'s.
     ///
     /// # Errors
     ///
@@ -68,8 +68,8 @@ impl Report {
         Report::within(key, families, names, hasher, MAX_GROUP_BYTES, Origin::Push)
     }
 
-    /// Renders families that were accepted before, perhaps by a version with fewer rules: values, and
-    /// labels that differ in empty ones only, are not checked again.
+    /// Renders families that were accepted before, perhaps by a version with fewer rules: values, and labels that
+    /// differ in empty ones only, are not checked again.
     ///
     /// # Errors
     ///
@@ -83,8 +83,8 @@ impl Report {
         Report::within(key, families, names, hasher, MAX_GROUP_BYTES, Origin::State)
     }
 
-    /// Renders families as [`Report::new`] does, from a body of `bytes`: a small one must not take much
-    /// memory, which long labels of the key, repeated in each line, could cause.
+    /// Renders families as [`Report::new`] does, from a body of `bytes`: a small one must not take much memory, which
+    /// long labels of the key, repeated in each line, could cause.
     ///
     /// # Errors
     ///

@@ -273,8 +273,8 @@ fn unreserved() -> [Family; 4] {
     ]
 }
 
-/// Returns name, type, help and number of series of `names` in a scrape after a push of `text`, once text
-/// format and protobuf have been found equal.
+/// Returns name, type, help and number of series of `names` in a scrape after a push of `text`, once text format and
+/// protobuf have been found equal.
 fn scraped_with_own(text: &str, escaping: Escaping) -> Vec<String> {
     let mut store = Store::new();
     let key = key(&[]);
