@@ -1,6 +1,6 @@
 //! The Prometheus text format, version 0.0.4.
 //!
-//! See <https://prometheus.io/docs/instrumenting/exposition_formats/#text-based-format>. [`parse`] refuses what the
+//! See <https://prometheus.io/docs/instrumenting/exposition_formats/#text-based-format>. [`parse()`] refuses what the
 //! Pushgateway's own parser refuses; [`input`] is more lenient with what users want to push, and reads OpenMetrics
 //! too. UTF-8 names are in quotes, as in Prometheus 3 (<https://prometheus.io/docs/instrumenting/escaping_schemes/>):
 //! always when written, and when read if [`Names`](super::Names) allow them.
