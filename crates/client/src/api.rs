@@ -1,4 +1,4 @@
-//! The groups in the answer of a Pushgateway's `GET /api/v1/metrics`.
+//! Groups in the response to `GET /api/v1/metrics` of a Pushgateway.
 
 use serde_json::{Map, Value as Json};
 
@@ -7,18 +7,23 @@ use metricsjob_metrics::{
     NativeHistogram, Quantile, TIME_SERIES, Value,
 };
 
-/// Where a Pushgateway (since 1.0) lists its groups.
+/// Path at which a Pushgateway (since 1.0) lists its groups.
 pub const PATH: &str = "/api/v1/metrics";
 
-/// What stands beside a group's families.
+/// Names in a group's object that are not families.
 const NO_FAMILIES: [&str; 2] = ["labels", "last_push_successful"];
 
-/// Reads the answer. The error says what is missing.
+/// Parses the body of the response into groups, sorted by key. The series have all their labels, those of the
+/// grouping key included.
+///
+/// # Errors
+///
+/// Returns a description of the first part that is missing or malformed.
 pub fn groups(answer: &[u8]) -> Result<Vec<Group>, String> {
     let answer: Json = serde_json::from_slice(answer).map_err(|error| error.to_string())?;
     let data = match &answer["data"] {
         Json::Array(data) => data,
-        // A Pushgateway without groups says so.
+        // The list is null at a Pushgateway without groups.
         Json::Null if answer["status"] == "success" => return Ok(Vec::new()),
         _ => return Err("it has no list \"data\"".into()),
     };
@@ -108,7 +113,7 @@ fn value(kind: Kind, json: &Json) -> Result<Value, String> {
     })
 }
 
-/// An object whose names are numbers, in their order.
+/// Returns the pairs of an object whose names are numbers, in ascending order.
 fn pairs<T>(
     json: &Json,
     read: fn(&Json) -> Result<T, String>,
@@ -124,8 +129,8 @@ fn pairs<T>(
     Ok(pairs.into_iter())
 }
 
-/// The native buckets that a Pushgateway since 1.8 shows: boundaries, lower and upper bound, count. Which
-/// boundaries belong to a bucket follows from the bounds.
+/// Parses native buckets, as a Pushgateway since 1.8 lists them: an array of boundaries, lower and upper bound, and
+/// count. The boundaries, which say what bounds are inclusive, are ignored, since they follow from the bounds.
 fn native(buckets: &[Json]) -> Result<NativeHistogram, String> {
     let buckets = buckets.iter().map(|bucket| {
         Ok(NativeBucket {
@@ -137,7 +142,7 @@ fn native(buckets: &[Json]) -> Result<NativeHistogram, String> {
     NativeHistogram::of_buckets(&buckets.collect::<Result<Vec<_>, String>>()?)
 }
 
-/// A count: all digits of an integer, or a float.
+/// Parses a count: an integer with all its digits, or a float.
 fn count(json: &Json) -> Result<Count, String> {
     let integer = json.as_str().and_then(|text| text.parse().ok());
     integer.map_or_else(
@@ -146,7 +151,7 @@ fn count(json: &Json) -> Result<Count, String> {
     )
 }
 
-/// A number as the API writes it: a string.
+/// Parses a number, which the API writes as a string.
 fn number(json: &Json) -> Result<f64, String> {
     parse(json.as_str().ok_or("a number is missing")?)
 }

@@ -1,9 +1,9 @@
-//! Waits that grow, for whatever is tried again. It imports nothing of ours.
+//! Waits between retries.
 
 use std::time::Duration;
 
-/// Waits between attempts: from the shortest on twice as long each time, up to the longest, and
-/// of that a random part between a half and all of it.
+/// Exponential backoff with jitter: each wait is twice the one before, up to a maximum, and of that a random part
+/// between a half and all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Backoff {
     min: Duration,
@@ -11,12 +11,12 @@ pub struct Backoff {
 }
 
 impl Backoff {
-    /// From `min`, the wait after the first attempt, to `max`.
+    /// Creates a backoff whose first wait is at most `min`, and whose longest is at most `max`.
     pub const fn new(min: Duration, max: Duration) -> Self {
         Backoff { min, max }
     }
 
-    /// The wait after attempt number `attempt` (from 1) where the draw from [0, 1) was `random`.
+    /// Returns the wait after attempt number `attempt`, from 1. `random` is a random number in [0, 1).
     pub fn delay(self, attempt: u32, random: f64) -> Duration {
         let doublings = attempt.saturating_sub(1).min(31);
         let full = self.min.saturating_mul(1 << doublings).min(self.max);

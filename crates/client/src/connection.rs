@@ -1,4 +1,4 @@
-//! How a gateway is reached over HTTP, besides its URL.
+//! Settings of the connection to a gateway.
 
 use std::time::Duration;
 
@@ -8,30 +8,29 @@ use crate::credentials::Authorization;
 use crate::encoding::Encoding;
 use crate::tls::Tls;
 
-/// How a gateway is reached over HTTP, besides its URL. Nothing of it that is secret is shown by
-/// `Debug`.
+/// Settings of the HTTP connection to a gateway, besides its URL. `Debug` shows no secrets.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Connection {
-    /// Limits on waiting.
+    /// Timeouts of a request.
     pub timeouts: Timeouts,
-    /// Settings of TLS.
+    /// Trusted authorities and client certificate.
     pub tls: Tls,
-    /// For gateways whose URL has no user and password.
+    /// Sent if the URL has no user and password.
     pub authorization: Option<Authorization>,
-    /// Further headers of each request, marked as sensitive.
+    /// Further headers of each request. Values must be marked as sensitive, or `Debug` shows them.
     pub headers: HeaderMap,
-    /// The encoding of pushes.
+    /// Format and compression of the body.
     pub encoding: Encoding,
-    /// The reason why nothing must be sent: our credentials, or the authorities to trust, could not be read.
+    /// Reason why nothing must be sent, such as credentials that could not be read: no client can be created then.
     pub unusable: Option<String>,
 }
 
-/// How long to wait for a gateway.
+/// Timeouts of a request. The defaults are 5 s and 10 s.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Timeouts {
-    /// Until the connection stands.
+    /// Limit for the connection, with name lookup and TLS handshake.
     pub connect: Duration,
-    /// Until the answer is complete, the connection included.
+    /// Limit for the complete response, connection included.
     pub total: Duration,
 }
 

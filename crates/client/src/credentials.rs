@@ -1,4 +1,4 @@
-//! What a request says of who sends it: authorization, and further headers.
+//! Authorization and further headers of requests.
 
 use std::fmt;
 
@@ -9,12 +9,12 @@ use reqwest::header::{
 
 use crate::call::Credentials;
 
-/// A text that nothing shows.
+/// A text that `Debug` shows as `***`.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
 
 impl Secret {
-    /// The text, for who sends it or keeps it from being shown.
+    /// Returns the text, to be sent or redacted.
     pub fn text(&self) -> &str {
         &self.0
     }
@@ -32,8 +32,8 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// Why a text is no secret or no header. It follows the name of its source, and shows nothing of
-/// the text but a header's name.
+/// Reason why a text is not a valid secret or header. The message follows the name of its source, and shows nothing
+/// of the text but a header's name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CredentialsError {
     /// An empty value.
@@ -45,37 +45,41 @@ pub enum CredentialsError {
     /// A character outside ASCII.
     #[error("it has a character in it that is not ASCII, which a token has not")]
     NotAscii,
-    /// A blank.
+    /// A blank in a token.
     #[error("it has a blank in it, which a token has not")]
     Blank,
-    /// A missing password.
+    /// A missing colon, and thus password, in `user:password`.
     #[error("it has no colon: the form is user:password")]
     NoPassword,
-    /// A missing value.
+    /// A missing colon, and thus value, in `NAME: VALUE`.
     #[error("it has no colon: the form is NAME: VALUE")]
     NoValue,
-    /// A name that no header can have.
+    /// A name that is not a valid header name.
     #[error("the part before its colon is not a header name")]
     HeaderName,
-    /// A value that the header cannot have.
+    /// A value with a control character, such as a line break.
     #[error("the value of {0} has a control character in it")]
     HeaderValue(HeaderName),
-    /// A header that the client sets itself.
+    /// A header that the client itself sets, such as `Content-Type`.
     #[error("{0} is set by metricsjob itself: leave it out")]
     OwnHeader(HeaderName),
 }
 
-/// The header `Authorization` of each request, and where it comes from.
+/// Value of the `Authorization` header, and the name of its source.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Authorization {
-    /// Marked as sensitive, so that it is never shown.
+    /// Marked as sensitive, so that `Debug` does not show it.
     value: HeaderValue,
     secrets: Vec<Secret>,
     source: String,
 }
 
 impl Authorization {
-    /// Basic authentication by `user:password`.
+    /// Creates basic authentication from `user:password` (RFC 7617).
+    ///
+    /// # Errors
+    ///
+    /// Fails without a colon, and with a control character.
     pub fn basic(secret: &Secret, source: String) -> Result<Self, CredentialsError> {
         let pair = checked(secret)?.split_once(':');
         let (user, password) = pair.ok_or(CredentialsError::NoPassword)?;
@@ -91,7 +95,11 @@ impl Authorization {
         })
     }
 
-    /// A bearer token (RFC 6750).
+    /// Creates a bearer token (RFC 6750).
+    ///
+    /// # Errors
+    ///
+    /// Fails if it is empty, or has a blank, a control character or a character outside ASCII.
     pub fn bearer(secret: &Secret, source: String) -> Result<Self, CredentialsError> {
         let token = checked(secret)?;
         if !token.is_ascii() {
@@ -108,10 +116,10 @@ impl Authorization {
         })
     }
 
-    /// Whatever `value` is.
+    /// Takes `value` as it is. It must be marked as sensitive, as [`parse_header`] does, or `Debug` shows it.
     pub fn custom(value: HeaderValue, source: String) -> Self {
         let text = String::from_utf8_lossy(value.as_bytes()).into_owned();
-        // Without the name of the scheme.
+        // Redacted alone too, without the name of the scheme.
         let rest = text.split_once(' ').map(|(_, rest)| rest.to_owned());
         Authorization {
             secrets: rest.into_iter().chain([text]).map(Secret).collect(),
@@ -125,12 +133,12 @@ impl Authorization {
         &self.value
     }
 
-    /// What must not be shown, wherever it comes from.
+    /// Returns the texts that must never be shown.
     pub fn secrets(&self) -> &[Secret] {
         &self.secrets
     }
 
-    /// For messages, such as `--bearer-token-file token`.
+    /// Returns the source for messages, such as `--bearer-token-file token`.
     pub fn source(&self) -> &str {
         &self.source
     }
@@ -150,7 +158,7 @@ fn sensitive(bytes: &[u8]) -> Option<HeaderValue> {
     Some(value)
 }
 
-/// Headers that say what is sent, which nobody else can know.
+/// Headers that describe the body and the target, which only the client knows.
 const OWN_HEADERS: [HeaderName; 5] = [
     CONTENT_TYPE,
     CONTENT_ENCODING,
@@ -159,7 +167,12 @@ const OWN_HEADERS: [HeaderName; 5] = [
     TRANSFER_ENCODING,
 ];
 
-/// The header that `NAME: VALUE` is. Any value can be a secret, so it is marked as sensitive.
+/// Parses `NAME: VALUE`. The value, which can be secret, is marked as sensitive.
+///
+/// # Errors
+///
+/// Fails without a colon, for an invalid name or value, and for the headers that the client itself sets:
+/// `Content-Type`, `Content-Encoding`, `Content-Length`, `Host`, `Transfer-Encoding`.
 pub fn parse_header(Secret(line): &Secret) -> Result<(HeaderName, HeaderValue), CredentialsError> {
     let (name, value) = line.split_once(':').ok_or(CredentialsError::NoValue)?;
     let name = HeaderName::try_from(name.trim_end()).map_err(|_| CredentialsError::HeaderName)?;

@@ -1,4 +1,4 @@
-//! How the body of a push is written.
+//! Encoding of the body of a push.
 
 use std::io::Write;
 
@@ -7,7 +7,7 @@ use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderName};
 
 use metricsjob_metrics::{Push, protobuf, text};
 
-/// How the body of a push is written.
+/// Encoding of the body of a push; by default uncompressed text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Encoding {
     /// The format of the families.
@@ -26,7 +26,7 @@ pub enum Format {
     Protobuf,
 }
 
-/// What becomes of a body before it is sent.
+/// Compression of a body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Compression {
     /// No compression.
@@ -37,7 +37,7 @@ pub enum Compression {
 }
 
 impl Encoding {
-    /// The headers that tell a gateway of it.
+    /// Returns the headers `Content-Type` and, if compressed, `Content-Encoding`.
     pub fn headers(self) -> impl Iterator<Item = (HeaderName, &'static str)> {
         let content_type = match self.format {
             Format::Text => text::CONTENT_TYPE,
@@ -52,7 +52,7 @@ impl Encoding {
             .chain(content_encoding)
     }
 
-    /// The body of `push`.
+    /// Encodes the body of `push`.
     pub fn body(self, push: &Push) -> Vec<u8> {
         let plain = match self.format {
             Format::Text => push.text().into(),
@@ -69,11 +69,11 @@ impl Encoding {
         }
     }
 
-    /// Headers and body of `push` as a person can read them: the body is text, whatever is sent.
+    /// Formats headers and body of `push` for display. The body is always text, with a note if it is sent otherwise.
     pub fn shown(self, push: &Push) -> String {
         let mut out = String::new();
         for (name, value) in self.headers() {
-            // As it is usually written, where HTTP does not care.
+            // In the usual capitalization; HTTP ignores case.
             let words = name.as_str().split('-').map(capitalized);
             let name = words.collect::<Vec<_>>().join("-");
             out.push_str(&format!("{name}: {value}\n"));

@@ -1,4 +1,4 @@
-//! The client of a gateway that is reached over HTTP.
+//! HTTP client of a gateway.
 
 use std::error::Error;
 use std::path::Path;
@@ -20,17 +20,17 @@ use crate::url::GatewayUrl;
 use metricsjob_metrics::path::group_path;
 use metricsjob_metrics::{GroupingKey, Method, Push};
 
-/// How often to see whether a stop is wanted meanwhile.
+/// Interval at which a pending request looks whether a stop is wanted.
 const LOOK_UP: Duration = Duration::from_millis(50);
 
-/// How much of an answer is read, and how much of it an error shows.
+/// Bytes read of an error response, to the end of a chunk, and characters shown of it.
 const ANSWER_READ: usize = 16 * 1024;
 const ANSWER_SHOWN: usize = 1000;
 
-/// How many redirects of one request are followed.
+/// Most redirects followed for one request.
 const REDIRECTS: usize = 5;
 
-/// A gateway at a URL. Not made for many requests at once: each call blocks until it is answered.
+/// Client of one gateway.
 pub struct HttpGateway {
     url: GatewayUrl,
     connection: Connection,
@@ -39,10 +39,13 @@ pub struct HttpGateway {
 }
 
 impl HttpGateway {
-    /// A client for the gateway at `url`. For `https` it verifies certificates by the system's
-    /// roots, unless `connection` names others. Redirects are followed within the gateway, and only
-    /// those that leave the request as it is: another would turn a PUT into a GET, or send
-    /// credentials elsewhere.
+    /// Creates a client for the gateway at `url`. For `https` it trusts the system's roots, unless `connection` has
+    /// others. Redirects are followed only to the same origin, and only 307 and 308, which keep method and body:
+    /// others would turn a PUT into a GET, or send credentials elsewhere.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the connection is [unusable](Connection::unusable) or the client cannot be set up.
     pub fn new(url: GatewayUrl, connection: &Connection) -> Result<Self, HttpError> {
         match &connection.unusable {
             Some(why) => Err(HttpError::Unusable(why.clone())),
@@ -50,12 +53,16 @@ impl HttpGateway {
         }
     }
 
-    /// The URL that it was made for.
+    /// Returns the URL of the gateway.
     pub fn url(&self) -> &GatewayUrl {
         &self.url
     }
 
-    /// A client for the gateway that listens on the Unix socket at `path`. Its URLs have no meaning of their own.
+    /// Creates a client for the gateway at the Unix socket `path`. The host in its URLs has no meaning.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the client cannot be set up.
     pub fn at_socket(path: &Path) -> Result<Self, HttpError> {
         let url = GatewayUrl::parse("http://localhost");
         let url = url.map_err(|error| HttpError::Setup(innermost(&error)))?;
@@ -105,22 +112,28 @@ impl HttpGateway {
         })
     }
 
-    /// The URL of a group, without credentials.
+    /// Returns the URL of a group, without credentials.
     pub fn group_url(&self, key: &GroupingKey) -> String {
         self.url.join(&group_path(key))
     }
 
-    /// Sends `push` and waits for the answer, until `limit` at most, and not once the `stop` is wanted.
+    /// Sends `push` and waits for the response, for `limit` at most and no longer than the configured timeout. Gives
+    /// up soon after `stop` is wanted. Blocks the thread.
     ///
     /// # Errors
     ///
-    /// Any answer but a 2xx: a Pushgateway answers 200, or 202 if it checks nothing, and what else takes pushes
-    /// answers 204, such as VictoriaMetrics.
+    /// Returns an error for any status but 2xx: a Pushgateway responds 200, or 202 if it checks nothing; others that
+    /// accept pushes, such as VictoriaMetrics, respond 204.
+    ///
+    /// # Panics
+    ///
+    /// Panics within a tokio runtime, as do [`delete`](Self::delete) and [`get`](Self::get).
     pub fn push(&self, push: &Push, limit: Duration, stop: &Stop) -> Result<(), HttpError> {
         self.runtime.block_on(self.push_async(push, limit, stop))
     }
 
-    /// Does what [`push`](Self::push) does, in the runtime of the caller, which has tokio's I/O and time.
+    /// Sends `push` as [`push`](Self::push) does, in the caller's tokio runtime, which must have I/O and time
+    /// enabled.
     ///
     /// # Errors
     ///
@@ -148,12 +161,16 @@ impl HttpGateway {
         self.send(&url, request, limit, stop).await.map(drop)
     }
 
-    /// Deletes the group of `key`; a gateway does not tell whether there was one.
+    /// Deletes the group of `key`. A Pushgateway responds 202 whether or not there is one.
+    ///
+    /// # Errors
+    ///
+    /// Fails as [`push`](Self::push) does.
     pub fn delete(&self, key: &GroupingKey) -> Result<(), HttpError> {
         self.runtime.block_on(self.delete_async(key))
     }
 
-    /// Does what [`delete`](Self::delete) does, in the runtime of the caller.
+    /// Deletes the group as [`delete`](Self::delete) does, in the caller's tokio runtime.
     ///
     /// # Errors
     ///
@@ -166,7 +183,11 @@ impl HttpGateway {
         sent.map(drop)
     }
 
-    /// Fetches `path`, which starts with a slash, and reads an answer of `most` bytes at most.
+    /// Fetches `path`, which must start with a slash, and returns the body.
+    ///
+    /// # Errors
+    ///
+    /// Fails as [`push`](Self::push) does, and if the body has more than `most` bytes.
     pub fn get(&self, path: &str, most: usize) -> Result<Vec<u8>, HttpError> {
         let url = self.url.join(path);
         let request = self.request(reqwest::Method::GET, &url);
@@ -187,7 +208,7 @@ impl HttpGateway {
                 let Some(chunk) = chunk.map_err(|error| self.failure(&url, &error, limit))? else {
                     return Ok(answer);
                 };
-                // There may be no memory for what is allowed.
+                // There may be less memory than `most`.
                 if answer.len() + chunk.len() > most || answer.try_reserve(chunk.len()).is_err() {
                     return Err(too_large());
                 }
@@ -233,14 +254,14 @@ impl HttpGateway {
         }
         let retry_after = response.headers().get(RETRY_AFTER);
         let retry_after = retry_after.and_then(|seconds| seconds.to_str().ok()?.parse().ok());
-        // A server that is being debugged may send back what it got.
+        // A server under debugging may echo the request.
         let secrets = Secrets::of_gateway(&self.url, &self.connection);
         let mut message = redirection(&response)
             .map(|text| secrets.redact_text(text))
             .unwrap_or_default();
         if message.is_empty() {
             let mut body = Vec::new();
-            // What the gateway says is a help, so a cut answer is shown as far as it came.
+            // The message is only a help, so a broken response is shown as far as it came.
             while body.len() < ANSWER_READ
                 && let Ok(Some(chunk)) = response.chunk().await
             {
@@ -260,7 +281,7 @@ impl HttpGateway {
         })
     }
 
-    /// What to do about an answer that is no success.
+    /// Returns advice on how to fix an error response.
     fn cure(&self, status: StatusCode, message: &str) -> Option<String> {
         let source = match (self.url.credentials(), &self.connection.authorization) {
             (Some(_), _) => Some("the gateway's URL"),
@@ -277,7 +298,7 @@ impl HttpGateway {
                      http://USER:PASSWORD@HOST:PORT"
                 ))
             }
-            // What Go's and nginx' servers say to plain HTTP on a port for TLS.
+            // Messages of Go's and nginx's servers to plain HTTP on a TLS port.
             (StatusCode::BAD_REQUEST, _)
                 if !self.url.is_https()
                     && message.contains("HTTP request")
@@ -316,7 +337,7 @@ impl HttpGateway {
                     Some(Proxy { variable, .. }) => {
                         format!("{variable} names a proxy: is that right? NO_PROXY excepts hosts")
                     }
-                    // The former are tokio-rustls's words, of which there is no type.
+                    // tokio-rustls has no type for the former.
                     None if reason == "tls handshake eof"
                         || (self.url.is_https() && reason.starts_with("connection reset")) =>
                     {
@@ -332,7 +353,7 @@ impl HttpGateway {
             }
             (false, false) => {
                 let mut reason = innermost(error);
-                // hyper's words, of which there is no type that we could name.
+                // hyper has no type for it that is public.
                 if reason.starts_with("invalid HTTP") && !self.url.is_https() {
                     reason.push_str(" (if it speaks TLS, give its URL with https://)");
                 }
@@ -342,8 +363,8 @@ impl HttpGateway {
     }
 }
 
-/// Whether a redirect keeps method and body (RFC 9110, sections 15.4.8 and 15.4.9) and leads to the
-/// same scheme, host and port, by the same credentials.
+/// Returns true if a redirect keeps method and body (RFC 9110, sections 15.4.8 and 15.4.9) and leads to the same
+/// origin without other credentials.
 fn stays_within_gateway(status: StatusCode, from: &Url, to: &Url) -> bool {
     let is_kept = matches!(
         status,
@@ -352,7 +373,7 @@ fn stays_within_gateway(status: StatusCode, from: &Url, to: &Url) -> bool {
     is_kept && to.origin() == from.origin() && to.username().is_empty() && to.password().is_none()
 }
 
-/// Where an answer redirects to, without credentials; `None` if it does not.
+/// Describes the redirect of a response, without credentials; `None` if it is not one.
 fn redirection(response: &Response) -> Option<String> {
     let location = response.headers().get(LOCATION);
     let location = location.filter(|_| response.status().is_redirection())?;
@@ -364,7 +385,7 @@ fn redirection(response: &Response) -> Option<String> {
     if stays_within_gateway(response.status(), response.url(), &target) {
         return Some(format!("it redirects more than {REDIRECTS} times"));
     }
-    // Neither fails on a URL that has a host, and others have no credentials.
+    // Neither fails on a URL with a host, and others have no credentials.
     let _ = target.set_username("");
     let _ = target.set_password(None);
     Some(format!(
@@ -372,7 +393,7 @@ fn redirection(response: &Response) -> Option<String> {
     ))
 }
 
-/// What a gateway wrote, on one line, without control characters, not too long.
+/// Reduces a gateway's message to one line without control characters, of limited length.
 fn shown(text: &str) -> String {
     let words: Vec<&str> = text
         .split(|c: char| c.is_whitespace() || c.is_control())

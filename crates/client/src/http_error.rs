@@ -4,36 +4,36 @@ use std::time::Duration;
 
 use reqwest::StatusCode;
 
-/// A request to a gateway that did not do what it should.
+/// Reason why a request to a gateway failed.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum HttpError {
-    /// A client that could not be set up.
+    /// The client could not be set up.
     #[error("could not set up the HTTP client: {0}")]
     Setup(String),
-    /// A variable or a file that describes the connection cannot be used.
+    /// [`Connection::unusable`], which forbids any request.
     #[error("{0}")]
     Unusable(String),
-    /// There is no connection.
+    /// No connection to the gateway or its proxy.
     #[error("could not connect to {url}: {reason}")]
     Connect {
         /// The URL, without credentials.
         url: String,
         /// The reason, in words.
         reason: String,
-        /// The side whose certificate was not accepted, if that is the reason.
+        /// The certificate that was refused, if that is the reason.
         certificates: Option<CertificateFailure>,
     },
-    /// A complete answer that took too long.
+    /// No complete response within the time limit.
     #[error("{url} did not respond within {}", rounded(*.limit))]
     Timeout {
         /// The URL, without credentials.
         url: String,
         /// The time limit.
         limit: Duration,
-        /// The caller's limit is over, and not that of [`Timeouts`](crate::Timeouts).
+        /// True if the limit is the caller's, and not that of [`Timeouts`](crate::Timeouts).
         is_of_caller: bool,
     },
-    /// A connection that took too long.
+    /// No connection within the time limit.
     #[error("no connection to {url} within {}", humantime::format_duration(*.limit))]
     ConnectTimeout {
         /// The URL, without credentials.
@@ -41,21 +41,21 @@ pub enum HttpError {
         /// The time limit.
         limit: Duration,
     },
-    /// A request that was stopped early.
+    /// A request abandoned because a stop was wanted.
     #[error("{url} had not responded when this process was asked to end")]
     Stopped {
         /// The URL, without credentials.
         url: String,
     },
-    /// An answer that is too large.
+    /// A response body larger than the caller accepts, or than memory allows.
     #[error("{url} sends an answer of more than {most} bytes, or than there is memory for")]
     TooLarge {
         /// The URL, without credentials.
         url: String,
-        /// The most bytes that are read.
+        /// The most bytes that the caller accepts.
         most: usize,
     },
-    /// An answer that broke off.
+    /// A connection that broke, or a response that is not valid HTTP.
     #[error("the connection to {url} broke: {reason}")]
     Broken {
         /// The URL, without credentials.
@@ -63,43 +63,43 @@ pub enum HttpError {
         /// The reason, in words.
         reason: String,
     },
-    /// An answer with a status other than success.
+    /// A response with a status other than 2xx.
     #[error("{url} responded with {status}{}{}", said(.message), advised(.cure))]
     Status {
         /// The URL, without credentials.
         url: String,
-        /// The status of the answer.
+        /// The status of the response.
         status: StatusCode,
-        /// What the gateway wrote, made fit for a terminal. May be empty.
+        /// The body of the response or the target of its redirect, redacted, on one line. May be empty.
         message: String,
-        /// What to do about it, where that is known.
+        /// Advice on how to fix it, if known.
         cure: Option<String>,
-        /// The request had credentials.
+        /// True if the request had credentials.
         had_credentials: bool,
-        /// How long it asked to be left alone, by `Retry-After` in seconds (RFC 9110, section 10.2.3).
+        /// The wait that the gateway asks for: `Retry-After` in seconds (RFC 9110, section 10.2.3). The form with a
+        /// date is ignored.
         retry_after: Option<Duration>,
     },
 }
 
-/// The reason why a TLS handshake failed, where one side did not accept the other's certificate.
+/// Reason why a TLS handshake failed, where one side did not accept the other's certificate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum CertificateFailure {
-    /// The gateway's is not from an authority that is trusted here.
+    /// The gateway's certificate is not from a trusted authority.
     UnknownAuthority {
-        /// The authorities were given, and are not the system's.
+        /// True if the authorities were configured, false for the system's.
         are_given: bool,
     },
-    /// The gateway wants one of ours, and there is none.
+    /// The gateway requires a client certificate, and none is configured.
     ClientMissing,
-    /// The gateway does not accept ours.
+    /// The gateway does not accept the client certificate.
     ClientRefused,
 }
 
 impl HttpError {
-    /// Returns true if the gateway got the push and refused it, so that it would refuse it again: an HTTP
-    /// status from 400 to 499, but for 408 (request timeout) and 429 (too many requests), and for those
-    /// that are about who sends it, see [`is_of_sender`](Self::is_of_sender).
+    /// Returns true if the gateway refused the push itself, and would refuse it again: a status from 400 to 499,
+    /// except 408 (request timeout), 429 (too many requests), and those of [`is_of_sender`](Self::is_of_sender).
     pub fn is_rejection(&self) -> bool {
         self.status().is_some_and(|status| {
             status.is_client_error()
@@ -108,15 +108,15 @@ impl HttpError {
         })
     }
 
-    /// Returns true if the gateway did not take it because of who sent it: 401, 403 or 407. With the right
-    /// credentials it may take the same push.
+    /// Returns true if the gateway refused the sender: 401, 403 or 407. It may accept the same push with other
+    /// credentials.
     pub fn is_of_sender(&self) -> bool {
         let status = self.status().as_ref().map(StatusCode::as_u16);
         matches!(status, Some(401 | 403 | 407))
     }
 
-    /// Returns true if the reason may pass by itself: no connection, no response, a broken one, 408, 429, or a
-    /// status from 500 to 599.
+    /// Returns true if a retry may succeed: no connection, no or a broken response, 408, 429, or a status from 500 to
+    /// 599.
     pub fn is_transient(&self) -> bool {
         match self {
             HttpError::Status { status, .. } => {
@@ -133,7 +133,7 @@ impl HttpError {
         }
     }
 
-    /// How long the gateway asked to be left alone.
+    /// Returns the wait that the gateway asks for by `Retry-After`.
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
             HttpError::Status { retry_after, .. } => *retry_after,
@@ -141,7 +141,7 @@ impl HttpError {
         }
     }
 
-    /// The status of the response, if there was one.
+    /// Returns the status of the response, if it is the reason.
     pub fn status(&self) -> Option<StatusCode> {
         match self {
             HttpError::Status { status, .. } => Some(*status),
@@ -150,7 +150,7 @@ impl HttpError {
     }
 }
 
-/// In whole milliseconds.
+/// Formats a duration in whole milliseconds.
 fn rounded(duration: Duration) -> humantime::FormattedDuration {
     let millis = duration.as_millis().try_into().unwrap_or(u64::MAX);
     humantime::format_duration(Duration::from_millis(millis))

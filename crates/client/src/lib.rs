@@ -1,4 +1,4 @@
-//! A client of Prometheus Pushgateways, for batch jobs.
+//! Client of Prometheus Pushgateways for batch jobs.
 //!
 //! ```
 //! use metricsjob_client::Pusher;
@@ -24,17 +24,17 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! Without the feature `prometheus` (on by default) families of [`metricsjob_metrics`] are pushed, see
-//! [`Pusher::families`]; without `tls` (on by default) gateways are reached by plain HTTP only.
+//! Without the feature `prometheus` (on by default), push families of [`metricsjob_metrics`] by
+//! [`Pusher::families`]; without `tls` (on by default), gateways are reached by plain HTTP only.
 //!
 //! - [`Pusher`]: pushes metrics to one group, or deletes it.
-//! - [`HttpGateway`]: the client of one gateway that it is built on; [`HttpError`]: why a request failed.
-//! - [`GatewayUrl`]: where a gateway is, with the secrets of the URL kept apart.
-//! - [`Connection`]: how it is reached besides; [`tls`], [`credentials`] and [`encoding`] are its parts.
-//! - [`Backoff`]: waits between attempts; [`Stop`]: what ends a request early.
-//! - [`api`]: the groups in a response of the Pushgateway's API.
-//! - [`secrets`]: credentials kept out of what a server writes.
-//! - [`call`]: parts that every caller of a URL shares: credentials, proxies, a runtime.
+//! - [`HttpGateway`]: the client of one gateway beneath it; [`HttpError`]: why a request failed.
+//! - [`GatewayUrl`]: the URL of a gateway, with its credentials kept apart.
+//! - [`Connection`]: further settings; [`tls`], [`credentials`] and [`encoding`] are their parts.
+//! - [`Backoff`]: waits between retries; [`Stop`]: abandons requests early.
+//! - [`api`]: groups in a response of the Pushgateway's API.
+//! - [`secrets`]: redaction of credentials in messages.
+//! - [`call`]: shared parts of HTTP callers: credentials, proxies, a runtime.
 
 #![warn(missing_docs)]
 

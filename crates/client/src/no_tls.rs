@@ -6,24 +6,24 @@ use reqwest::ClientBuilder;
 
 use crate::CertificateFailure;
 
-/// Whom to trust over TLS and who we are there: nobody.
+/// TLS settings, of which there are none without the feature `tls`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Tls;
 
-/// Advice where no TLS is spoken.
+/// Advice for a gateway that does not speak TLS.
 pub const PLAIN: &str = "give its URL with http://";
 
 impl Tls {
-    /// Returns the builder as it is.
+    /// Returns the builder unchanged.
     ///
     /// # Errors
     ///
-    /// There are none.
+    /// Never fails.
     pub fn apply(&self, builder: ClientBuilder) -> reqwest::Result<ClientBuilder> {
         Ok(builder)
     }
 
-    /// Returns `None`: nothing can go wrong with TLS.
+    /// Returns `None`: without TLS no error comes from it.
     pub fn failure(
         &self,
         _: &(dyn Error + 'static),

@@ -11,13 +11,13 @@ use crate::credentials::{Authorization, CredentialsError, Secret};
 use crate::encoding::{Compression, Format};
 use crate::{Connection, GatewayUrl, GatewayUrlError, HttpError, HttpGateway, Retries, Stop};
 
-/// Pushes metrics to one group of a Pushgateway, or deletes that.
+/// Pushes metrics to one group of a Pushgateway, or deletes the group.
 ///
-/// [`push`](Self::push), [`add`](Self::add) and [`delete`](Self::delete) block until the gateway has answered. They
-/// work anywhere, also within a tokio runtime and in a `Drop`: each makes a thread and a runtime of its own. The
-/// same with `_async` run in the runtime that awaits them, which must be one of tokio with its I/O and time enabled.
+/// [`push`](Self::push), [`add`](Self::add) and [`delete`](Self::delete) block until the gateway has responded. They
+/// work anywhere, also within a tokio runtime and in a `Drop`, because each starts a thread with a runtime of its
+/// own. Their `_async` forms run in the caller's tokio runtime, which must have I/O and time enabled.
 ///
-/// Nothing is registered with the process: no signal handler, no panic hook, no logger.
+/// Nothing process-wide is installed: no signal handler, no panic hook, no logger.
 #[derive(Debug, Clone)]
 pub struct Pusher {
     url: GatewayUrl,
@@ -29,7 +29,7 @@ pub struct Pusher {
     registries: Vec<prometheus::Registry>,
 }
 
-/// The reason why a [`Pusher`] could not be set up, or did not do what it should.
+/// Reason why a [`Pusher`] could not be set up, or its request failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PusherError {
@@ -42,7 +42,7 @@ pub enum PusherError {
     /// The credentials cannot be sent in a header.
     #[error("the credentials cannot be used: {0}")]
     Credentials(#[from] CredentialsError),
-    /// The file with the authorities to trust cannot be read or used.
+    /// The file of trusted authorities cannot be read or used.
     #[cfg(feature = "tls")]
     #[error("{} cannot be used: {reason}", path.display())]
     CaFile {
@@ -51,13 +51,13 @@ pub enum PusherError {
         /// Why it cannot be used.
         reason: String,
     },
-    /// The metrics are inconsistent, so that a Pushgateway would refuse them.
+    /// The metrics are inconsistent: a Pushgateway would refuse them, or store something else.
     #[error(transparent)]
     Metrics(#[from] CheckError),
     /// The request failed, or the gateway refused it.
     #[error(transparent)]
     Http(#[from] HttpError),
-    /// No thread could be started, or it panicked.
+    /// The thread of a blocking call could not be started, or panicked.
     #[error("the push could not be made: {0}")]
     Thread(String),
 }
@@ -70,11 +70,11 @@ enum PusherAction {
 }
 
 impl Pusher {
-    /// A pusher to the gateway at `url`, such as `http://pushgateway:9091`, in the name of `job`.
+    /// Creates a pusher to the gateway at `url`, such as `http://pushgateway:9091`, with the grouping label `job`.
     ///
     /// # Errors
     ///
-    /// The URL cannot be used, or the job's name is empty.
+    /// Fails if the URL is invalid or `job` is empty.
     pub fn new(url: &str, job: impl Into<String>) -> Result<Self, PusherError> {
         Ok(Pusher {
             url: GatewayUrl::parse(url)?,
@@ -87,11 +87,11 @@ impl Pusher {
         })
     }
 
-    /// Adds a label to the grouping key, beside `job`.
+    /// Adds a grouping label, which the gateway sets on all series of the group.
     ///
     /// # Errors
     ///
-    /// The name is none of a label, `job`, or given twice.
+    /// Fails if `name` is not a label name, is reserved (`__…`), is `job`, or was added before.
     pub fn grouping(
         mut self,
         name: impl Into<String>,
@@ -104,7 +104,7 @@ impl Pusher {
         Ok(self)
     }
 
-    /// Pushes what `registry` holds at the time of each push.
+    /// Adds a registry, whose metrics are gathered at each push.
     #[cfg(feature = "prometheus")]
     #[must_use]
     pub fn registry(mut self, registry: &prometheus::Registry) -> Self {
@@ -112,18 +112,19 @@ impl Pusher {
         self
     }
 
-    /// Pushes these families too.
+    /// Adds families, which are pushed as they are now.
     #[must_use]
     pub fn families(mut self, families: impl IntoIterator<Item = Family>) -> Self {
         self.families.extend(families);
         self
     }
 
-    /// Sends user and password by HTTP basic authentication (RFC 7617).
+    /// Sends `user` and `password` by HTTP basic authentication (RFC 7617), which does not allow a colon in `user`.
+    /// Credentials in the URL take precedence.
     ///
     /// # Errors
     ///
-    /// They have a control character in them.
+    /// Fails if one of them has a control character.
     pub fn basic_auth(mut self, user: &str, password: &str) -> Result<Self, PusherError> {
         let secret = Secret::from(format!("{user}:{password}"));
         let authorization = Authorization::basic(&secret, "the pusher".into())?;
@@ -131,11 +132,11 @@ impl Pusher {
         Ok(self)
     }
 
-    /// Sends a bearer token (RFC 6750).
+    /// Sends a bearer token (RFC 6750). Credentials in the URL take precedence.
     ///
     /// # Errors
     ///
-    /// It is empty, or has a character in it that a token has not.
+    /// Fails if it is empty, or has a blank, a control character or a character outside ASCII.
     pub fn bearer_token(mut self, token: impl Into<String>) -> Result<Self, PusherError> {
         let secret = Secret::from(token.into());
         let authorization = Authorization::bearer(&secret, "the pusher".into())?;
@@ -143,11 +144,11 @@ impl Pusher {
         Ok(self)
     }
 
-    /// Trusts the authorities whose certificates are in the PEM file at `path`, and no others.
+    /// Trusts the authorities in the PEM file at `path`, in place of the system's.
     ///
     /// # Errors
     ///
-    /// The file cannot be read, or holds no certificate that can be used.
+    /// Fails if the file cannot be read, or holds no valid certificate.
     #[cfg(feature = "tls")]
     pub fn ca_file(mut self, path: impl AsRef<Path>) -> Result<Self, PusherError> {
         let path = path.as_ref();
@@ -161,52 +162,53 @@ impl Pusher {
         Ok(self)
     }
 
-    /// Waits at most so long for a connection; 5 s unless it is set.
+    /// Limits the time for a connection; 5 s by default.
     #[must_use]
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.connection.timeouts.connect = timeout;
         self
     }
 
-    /// Waits at most so long for a complete response, the connection included; 10 s unless it is set.
+    /// Limits the time for a complete response, connection included; 10 s by default.
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.connection.timeouts.total = timeout;
         self
     }
 
-    /// Tries again after a failure that may pass, for so long from the first one on, with growing waits or those that
-    /// the gateway asks for (`Retry-After`). Unless it is set, a request is made once.
+    /// Retries for so long after the first failure, if a retry [may succeed](HttpError::is_transient), with growing
+    /// waits of at most 5 s, or longer ones that the gateway asks for (`Retry-After`). By default there are no
+    /// retries.
     #[must_use]
     pub fn retry_for(mut self, window: Duration) -> Self {
         self.retry_window = window;
         self
     }
 
-    /// Compresses what it sends by gzip.
+    /// Compresses bodies by gzip.
     #[must_use]
     pub fn gzip(mut self) -> Self {
         self.connection.encoding.compression = Compression::Gzip;
         self
     }
 
-    /// Sends the protobuf format in place of the text format.
+    /// Sends the protobuf format instead of the text format.
     #[must_use]
     pub fn protobuf(mut self) -> Self {
         self.connection.encoding.format = Format::Protobuf;
         self
     }
 
-    /// Replaces the group: what was in it before is gone (PUT).
+    /// Replaces all metrics of the group (PUT).
     ///
     /// # Errors
     ///
-    /// The metrics are inconsistent, or the gateway was not reached or refused them.
+    /// Fails if the metrics are inconsistent, or the gateway cannot be reached or refuses them.
     pub fn push(&self) -> Result<(), PusherError> {
         self.block_on(PusherAction::Push(Method::Put))
     }
 
-    /// Replaces the metrics of the same name in the group, and leaves others in it (POST).
+    /// Replaces the metrics of the same names in the group, and leaves others (POST).
     ///
     /// # Errors
     ///
@@ -215,16 +217,16 @@ impl Pusher {
         self.block_on(PusherAction::Push(Method::Post))
     }
 
-    /// Deletes the group. It is no error if there is none.
+    /// Deletes the group. Succeeds if there is none.
     ///
     /// # Errors
     ///
-    /// The gateway was not reached or refused it.
+    /// Fails if the gateway cannot be reached or refuses the request.
     pub fn delete(&self) -> Result<(), PusherError> {
         self.block_on(PusherAction::Delete)
     }
 
-    /// Does what [`push`](Self::push) does, without blocking the thread.
+    /// Replaces the group as [`push`](Self::push) does, without blocking the thread.
     ///
     /// # Errors
     ///
@@ -233,7 +235,7 @@ impl Pusher {
         self.send(PusherAction::Push(Method::Put)).await
     }
 
-    /// Does what [`add`](Self::add) does, without blocking the thread.
+    /// Replaces metrics as [`add`](Self::add) does, without blocking the thread.
     ///
     /// # Errors
     ///
@@ -242,7 +244,7 @@ impl Pusher {
         self.send(PusherAction::Push(Method::Post)).await
     }
 
-    /// Does what [`delete`](Self::delete) does, without blocking the thread.
+    /// Deletes the group as [`delete`](Self::delete) does, without blocking the thread.
     ///
     /// # Errors
     ///
@@ -252,7 +254,7 @@ impl Pusher {
     }
 
     fn block_on(&self, action: PusherAction) -> Result<(), PusherError> {
-        // A runtime cannot be entered from within another, which the caller may be in.
+        // The caller may be within a runtime, in which another cannot be entered.
         std::thread::scope(|scope| {
             let thread = std::thread::Builder::new()
                 .name("pusher".into())

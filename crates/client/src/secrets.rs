@@ -1,4 +1,4 @@
-//! Secrets of a connection, kept out of what others write and we show or store.
+//! Redaction of credentials in texts from elsewhere.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -10,22 +10,22 @@ use crate::call::Credentials;
 use crate::connection::Connection;
 use crate::url::GatewayUrl;
 
-/// Shorter texts stay: to replace them everywhere would garble most lines, and tell what they are.
+/// Shorter secrets are not redacted: it would garble most lines, and give away what they are.
 const SHORTEST: usize = 4;
 
 const REPLACEMENT: &[u8] = b"***";
 
-/// Tokens, passwords and header values of ours, in each form that they are sent in. Clones are cheap.
+/// Secrets in each form in which they are sent. Cheap to clone.
 #[derive(Clone, Default)]
 pub struct Secrets(Arc<[Vec<u8>]>);
 
 impl Secrets {
-    /// Secrets that a gateway gets to see.
+    /// Collects the secrets that a gateway, or its proxy, receives.
     pub fn of_gateway(url: &GatewayUrl, connection: &Connection) -> Self {
         Secrets::new(forms_of_gateway(url, connection))
     }
 
-    /// Secrets in each form that they may be met in.
+    /// Creates a set of secrets, in each form in which they may occur. Forms of less than 4 bytes are ignored.
     pub fn new(forms: Vec<String>) -> Self {
         let forms = forms.into_iter().map(String::into_bytes);
         let mut forms: Vec<_> = forms.filter(|form| form.len() >= SHORTEST).collect();
@@ -34,12 +34,12 @@ impl Secrets {
         Secrets(forms.into())
     }
 
-    /// `text` with `***` in place of each secret.
+    /// Replaces each secret in `text` by `***`.
     pub fn redact<'a>(&self, text: &'a [u8]) -> Cow<'a, [u8]> {
         self.without(text, self.found(text))
     }
 
-    /// `text`, which was cut off, with `***` in place of each secret, also of one that the cut goes through.
+    /// Replaces each secret in `text`, which was truncated, by `***`, and also the beginning of one at its end.
     pub fn redact_cut<'a>(&self, text: &'a [u8]) -> Cow<'a, [u8]> {
         let mut found = self.found(text);
         let begun = self.0.iter().filter_map(|form| {
@@ -53,7 +53,7 @@ impl Secrets {
         self.without(text, found)
     }
 
-    /// `text` with `***` in place of each secret.
+    /// Replaces each secret in `text` by `***`.
     pub fn redact_text(&self, text: String) -> String {
         match self.redact(text.as_bytes()) {
             Cow::Borrowed(_) => text,
@@ -69,7 +69,7 @@ impl Secrets {
         found.collect()
     }
 
-    /// `text` without what is `found` there. Secrets can overlap.
+    /// Replaces the ranges `found` in `text`, which can overlap.
     fn without<'a>(&self, text: &'a [u8], mut found: Vec<Range<usize>>) -> Cow<'a, [u8]> {
         if found.is_empty() {
             return Cow::Borrowed(text);
@@ -89,7 +89,7 @@ impl Secrets {
     }
 }
 
-/// Secrets that a gateway gets to see, in each form that they are sent in.
+/// Returns the secrets that a gateway, or its proxy, receives, in each form in which they are sent.
 pub fn forms_of_gateway(url: &GatewayUrl, connection: &Connection) -> Vec<String> {
     let proxy = url.proxy().and_then(|proxy| proxy.credentials);
     let credentials = url.credentials().into_iter().chain(&proxy);
@@ -116,9 +116,9 @@ mod tests {
         for (text, expected) in [
             ("s3cret", "***"),
             ("a s3cret-longer b s3crets3cret", "a *** b ******"),
-            // They overlap: neither leaves a rest.
+            // Overlapping secrets leave no rest.
             ("s3cretin!", "***!"),
-            // Too short to be replaced.
+            // Too short to be redacted.
             ("abc", "abc"),
             ("é s3cret é", "é *** é"),
             ("s3cre", "s3cre"),

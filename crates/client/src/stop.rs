@@ -1,23 +1,23 @@
-//! What ends a delivery early.
+//! Early end of requests.
 
 use std::sync::Arc;
 
-/// Tells deliveries to wait for nothing any more, because this process is asked to end.
+/// Condition under which requests are abandoned, for example because the process is asked to end. It is polled.
 #[derive(Clone)]
 pub struct Stop(Arc<dyn Fn() -> bool + Send + Sync>);
 
 impl Stop {
-    /// Wanted as soon as `is_wanted` says so.
+    /// Creates a stop that is wanted as soon as `is_wanted` returns true.
     pub fn when(is_wanted: impl Fn() -> bool + Send + Sync + 'static) -> Self {
         Stop(Arc::new(is_wanted))
     }
 
-    /// Never wanted.
+    /// Creates a stop that is never wanted.
     pub fn never() -> Self {
         Stop::when(|| false)
     }
 
-    /// Returns true if deliveries are to stop waiting.
+    /// Returns true if requests are to be abandoned.
     pub fn is_wanted(&self) -> bool {
         (self.0)()
     }

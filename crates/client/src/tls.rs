@@ -1,4 +1,4 @@
-//! Whom to trust over TLS and who we are there, and what went wrong with it.
+//! TLS: trusted authorities, client certificate, and explanation of failures.
 
 use std::error::Error;
 use std::fmt;
@@ -15,15 +15,15 @@ use rustls::{AlertDescription, CertificateError, InvalidMessage, RootCertStore};
 use crate::CertificateFailure;
 use crate::call::cause;
 
-/// Whom to trust over TLS and who we are there; by default the system's roots, and nobody.
+/// Trusted authorities and client certificate; by default the system's roots, and none.
 #[derive(Clone, PartialEq, Eq, Default)]
 pub struct Tls {
     authorities: Option<Vec<u8>>,
-    /// Certificates and their key.
+    /// The certificate chain and its key, in PEM.
     identity: Option<Vec<u8>>,
 }
 
-/// Without the key.
+/// Does not show the key.
 impl fmt::Debug for Tls {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Tls")
@@ -36,7 +36,7 @@ impl fmt::Debug for Tls {
 /// Advice for a gateway that does not speak TLS.
 pub const PLAIN: &str = "if it speaks plain HTTP, give its URL with http://";
 
-/// Why PEM files cannot be used.
+/// Reason why a PEM file cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum PemError {
     /// A file without a certificate.
@@ -65,7 +65,11 @@ pub enum PemError {
 }
 
 impl Tls {
-    /// Trusts the authorities whose certificates are in `pem`, and no others.
+    /// Trusts the authorities in `pem`, and no others.
+    ///
+    /// # Errors
+    ///
+    /// Fails without a certificate, and for one that is malformed.
     pub fn trust(&mut self, pem: Vec<u8>) -> Result<(), PemError> {
         let mut store = RootCertStore::empty();
         for (index, certificate) in certificates(&pem)?.into_iter().enumerate() {
@@ -80,15 +84,20 @@ impl Tls {
         Ok(())
     }
 
-    /// Shows a gateway that asks for it the client certificate in `pem`, which must have been
-    /// checked by [`check_certificate`]; `key` holds its private key, and may be the same.
+    /// Presents the client certificate chain in `pem` to a gateway that asks for it. `key` holds its private key, and
+    /// may be the same text. To tell errors of the two apart, call [`check_certificate`] first.
+    ///
+    /// # Errors
+    ///
+    /// Fails if there is no certificate or no unencrypted key, if one is malformed, or if they do not belong
+    /// together.
     pub fn identify(&mut self, pem: &[u8], key: &[u8]) -> Result<(), PemError> {
         let chain = certificates(pem)?;
         let key = PrivateKeyDer::from_pem_slice(key).map_err(|error| match error {
             pem::Error::NoItemsFound => PemError::NoKey,
             _ => PemError::Syntax,
         })?;
-        // What else is in the files would disturb reqwest.
+        // Other content of the files would confuse reqwest.
         let mut both: String = chain.iter().map(|der| as_pem("CERTIFICATE", der)).collect();
         let kind = match &key {
             PrivateKeyDer::Pkcs1(_) => "RSA PRIVATE KEY",
@@ -109,7 +118,7 @@ impl Tls {
         Ok(())
     }
 
-    /// Sets up a client with these authorities and this identity.
+    /// Configures a client with these authorities and this certificate.
     pub fn apply(&self, mut builder: ClientBuilder) -> reqwest::Result<ClientBuilder> {
         if let Some(pem) = &self.authorities {
             builder = builder.tls_certs_only(Certificate::from_pem_bundle(pem)?);
@@ -120,7 +129,7 @@ impl Tls {
         Ok(builder)
     }
 
-    /// The reason why there is no connection over TLS; `None` if it is not for TLS.
+    /// Explains the TLS error in the chain of `error`; `None` if there is none.
     pub fn failure(
         &self,
         error: &(dyn Error + 'static),
@@ -139,7 +148,7 @@ impl Tls {
         use CertificateError as Bad;
         let are_given = self.authorities.is_some();
         match error {
-            // The latter where an authority that was given has the same name.
+            // The latter occurs if a configured authority has the same name.
             rustls::Error::InvalidCertificate(bad)
                 if *bad == Bad::UnknownIssuer || (*bad == Bad::BadSignature && are_given) =>
             {
@@ -156,12 +165,12 @@ impl Tls {
         }
     }
 
-    /// Explains an alert of the gateway, which is about our certificate or the handshake.
+    /// Explains an alert from the gateway, which is about the client certificate or the handshake.
     fn alerted(&self, alert: AlertDescription) -> (String, Option<CertificateFailure>) {
         use AlertDescription as Alert;
         match (alert, self.identity.is_some()) {
             (Alert::CertificateRequired, _)
-            // What older servers say instead.
+            // Alerts of older servers.
             | (Alert::BadCertificate | Alert::HandshakeFailure, false) => {
                 let reason = "it wants a client certificate".into();
                 (reason, Some(CertificateFailure::ClientMissing))
@@ -185,7 +194,7 @@ impl Tls {
     }
 }
 
-/// An error that is not about whom we trust, or who we are.
+/// Describes an error that is not about trust or the client certificate.
 fn described(error: &rustls::Error) -> String {
     use CertificateError as Bad;
     match error {
@@ -227,7 +236,7 @@ fn described(error: &rustls::Error) -> String {
     }
 }
 
-/// Checks that `pem` holds a certificate.
+/// Checks that `pem` holds a certificate, and is well-formed.
 pub fn check_certificate(pem: &[u8]) -> Result<(), PemError> {
     certificates(pem).map(drop)
 }

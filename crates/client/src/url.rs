@@ -1,4 +1,4 @@
-//! The URL of a gateway.
+//! URLs of gateways.
 
 use std::fmt;
 
@@ -6,8 +6,7 @@ use url::Url;
 
 use crate::call::{self, Credentials, NotUtf8, Proxy, redacted};
 
-/// The base URL of a gateway. Credentials are kept apart from it, so that whatever shows or stores
-/// the URL cannot leak them.
+/// Base URL of a gateway. Its credentials are kept apart, so that nothing that shows or stores the URL can leak them.
 #[derive(Clone, PartialEq, Eq)]
 pub struct GatewayUrl {
     /// Without credentials and without a slash at the end.
@@ -16,7 +15,7 @@ pub struct GatewayUrl {
     is_https: bool,
 }
 
-/// Why a text is not the URL of a gateway. The texts in it have their credentials removed.
+/// Reason why a text is not the URL of a gateway. Its texts have credentials removed.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum GatewayUrlError {
     /// An empty text.
@@ -27,7 +26,7 @@ pub enum GatewayUrlError {
     Syntax {
         /// The URL, without credentials.
         url: String,
-        /// The parser's error.
+        /// The error of the parser.
         source: url::ParseError,
     },
     /// A scheme other than http and https.
@@ -38,12 +37,12 @@ pub enum GatewayUrlError {
         /// The scheme.
         scheme: String,
     },
-    /// A part that a base URL must not have.
+    /// A query or a fragment, which a base URL must not have.
     #[error("gateway {url:?} has {what}, which a gateway's base URL has not: remove it")]
     Extra {
         /// The URL, without credentials.
         url: String,
-        /// The name of that part.
+        /// The name of the part.
         what: &'static str,
     },
     /// The URL of a group rather than of a gateway.
@@ -55,7 +54,7 @@ pub enum GatewayUrlError {
         /// The URL, without credentials.
         url: String,
     },
-    /// A stray `@`.
+    /// An `@` outside of credentials, which suggests a mistyped URL.
     #[error(
         "gateway {url:?} has an @, but no user and password before its host: is it mistyped? \
          The form is http://USER:PASSWORD@HOST:PORT; elsewhere, and in a password, an @ is %40"
@@ -64,7 +63,7 @@ pub enum GatewayUrlError {
         /// The URL, without credentials.
         url: String,
     },
-    /// Credentials that are not UTF-8.
+    /// Credentials that are not UTF-8 once percent-decoded.
     #[error(
         "gateway {url:?} has a user or password that is not UTF-8 once its %-encoding is undone"
     )]
@@ -75,8 +74,13 @@ pub enum GatewayUrlError {
 }
 
 impl GatewayUrl {
-    /// Reads a base URL: `http://` where no scheme is given, with or without user and password, a
-    /// path prefix, a slash at the end.
+    /// Parses a base URL. Without a scheme it is `http://`. It may have user and password, a path prefix and a slash
+    /// at the end.
+    ///
+    /// # Errors
+    ///
+    /// Fails for an empty or invalid URL, a scheme other than http and https, a query, a fragment, the path of a
+    /// group, an `@` outside of credentials, and credentials that are not UTF-8.
     pub fn parse(text: &str) -> Result<Self, GatewayUrlError> {
         let text = text.trim();
         if text.is_empty() {
@@ -108,7 +112,7 @@ impl GatewayUrl {
         if url.path().contains("/metrics/job") {
             return Err(GatewayUrlError::GroupPath { url: shown() });
         }
-        // Otherwise a password behind a mistyped scheme or slash would be a part of the path, and shown.
+        // Otherwise a password after a mistyped scheme or slash would be part of the path, and shown.
         let has_credentials = !url.username().is_empty() || url.password().is_some();
         if text.contains('@') && (!has_credentials || url.path().contains('@')) {
             return Err(GatewayUrlError::StrayAt { url: shown() });
@@ -122,22 +126,22 @@ impl GatewayUrl {
         })
     }
 
-    /// The URL of `path`, which starts with a slash, below the base. Without credentials.
+    /// Returns the URL of `path`, which must start with a slash, below the base; without credentials.
     pub fn join(&self, path: &str) -> String {
         format!("{}{path}", self.base)
     }
 
-    /// The proxy that the environment names for it.
+    /// Returns the proxy that the environment sets for this URL.
     pub fn proxy(&self) -> Option<Proxy> {
         call::proxy(&Url::parse(&self.base).ok()?)
     }
 
-    /// Returns true if the environment excepts it from proxies.
+    /// Returns true if `NO_PROXY` excepts this URL.
     pub fn is_excepted_from_proxies(&self) -> bool {
         Url::parse(&self.base).is_ok_and(|url| call::is_excepted(&url))
     }
 
-    /// The user and password of the URL.
+    /// Returns the user and password of the URL.
     pub fn credentials(&self) -> Option<&Credentials> {
         self.credentials.as_ref()
     }
@@ -148,7 +152,7 @@ impl GatewayUrl {
     }
 }
 
-/// The URL without credentials.
+/// Writes the URL without credentials.
 impl fmt::Display for GatewayUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.base)

@@ -1,8 +1,8 @@
-//! What makes a push inconsistent by itself.
+//! Consistency checks of a push by itself.
 //!
-//! These are the Pushgateway's rules as far as one push shows them; those that need the other
-//! groups are checked by the gateway that has them. A client checks before it sends, because a
-//! gateway that refuses a push has by then marked the group as failed.
+//! These are the Pushgateway's rules as far as one push can break them; the gateway checks those that involve other
+//! groups. A client checks before it sends, because a gateway that refuses a push has by then marked the group as
+//! failed (`push_failure_time_seconds`).
 
 use std::collections::HashMap;
 
@@ -16,30 +16,30 @@ use super::name::{Names, is_label_name};
 use super::native_check::NativeError;
 use super::text::encode::number;
 
-/// Why a gateway would refuse a push, or accept it and store something else than was meant. Of the
-/// push it has no more than excerpts.
+/// Reason why a gateway would refuse a push, or accept it and store something else than was meant. Messages quote the
+/// push in excerpts only.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CheckError {
-    /// A name that no metric can have.
+    /// A name that is not `[a-zA-Z_:][a-zA-Z0-9_:]*`.
     #[error("{0:?} is not a metric name ([a-zA-Z_:][a-zA-Z0-9_:]*)")]
     MetricName(String),
-    /// A metric without a name.
+    /// An empty name, where names may be any other UTF-8.
     #[error("a metric has no name")]
     NoMetricName,
-    /// Two families of one name.
+    /// Two families with the same name.
     #[error("the metric {0} appears twice: a push has one family of each name")]
     DuplicateFamily(String),
-    /// A label name that cannot be pushed.
+    /// A label name that is malformed, starts with `__`, or is the kind's own (`quantile`, `le`).
     #[error("{series} has the label {label}, which {reason}")]
     LabelName {
         /// The series, as an excerpt.
         series: String,
         /// The label's name.
         label: String,
-        /// The rule that it breaks.
+        /// The violated rule, as the end of a sentence.
         reason: &'static str,
     },
-    /// A label that the grouping key sets.
+    /// A label of a series that the grouping key sets too.
     #[error(
         "{series} carries the label {label}, which the grouping key sets: \
          remove it from the metric, or from the grouping key"
@@ -58,13 +58,13 @@ pub enum CheckError {
         /// The series, as an excerpt.
         series: String,
     },
-    /// A series that stands twice.
+    /// Two series of a family with equal labels.
     #[error("{series} appears twice")]
     DuplicateSeries {
         /// The series, as an excerpt.
         series: String,
     },
-    /// A name that a summary or histogram uses for its series.
+    /// A family named like the series of a summary or histogram (`_count`, `_sum`, `_bucket`).
     #[error("the metric {name} collides with the {kind} {base}, whose series have this name too")]
     Suffix {
         /// The metric's name.
@@ -74,13 +74,13 @@ pub enum CheckError {
         /// The other family's name.
         base: String,
     },
-    /// A metric that a gateway makes itself.
+    /// A family that a gateway produces itself, see [`TIME_SERIES`](crate::TIME_SERIES).
     #[error(
         "the metric {0} is a gateway's own, which overwrites what is pushed by this name: \
          rename it"
     )]
     GatewaysOwn(&'static str),
-    /// Two series that only empty labels tell apart.
+    /// Two series that differ only in empty labels.
     #[error(
         "{series} and {other} are one series, because an empty label is the same as none: \
          remove one of them"
@@ -91,32 +91,32 @@ pub enum CheckError {
         /// The other series, as an excerpt.
         other: String,
     },
-    /// A count that a gateway would change.
+    /// A count that a gateway would store as another number.
     #[error("{series} {problem}")]
     Count {
         /// The series, as an excerpt.
         series: String,
-        /// The problem, in words.
+        /// The problem, as the end of a sentence.
         problem: String,
     },
-    /// Two quantiles or buckets at one number.
+    /// Two quantiles or buckets with the same bound.
     #[error(
         "{series} has {label}=\"{value}\" twice, which is compared as a number: remove one of them"
     )]
     DuplicateBound {
         /// The series, as an excerpt.
         series: String,
-        /// The label `quantile` or `le`.
+        /// The name of the label, `quantile` or `le`.
         label: &'static str,
         /// The label's value.
         value: String,
     },
-    /// A native histogram that breaks a rule.
+    /// A native histogram that makes Prometheus refuse the scrape.
     #[error("{series} is no native histogram that Prometheus takes: {problem}")]
     Native {
         /// The series, as an excerpt.
         series: String,
-        /// The rule that it breaks.
+        /// The violated rule.
         problem: NativeError,
     },
 }
@@ -125,10 +125,10 @@ pub enum CheckError {
 ///
 /// # Errors
 ///
-/// The first of the Pushgateway's rules that is broken (see the module), and further, because the
-/// gateway would silently keep something else: a series with the label `job` or a grouping label, or
-/// one that only empty labels tell from another; a family that the gateway makes itself; and counts
-/// that cannot be.
+/// Returns the first violated rule of the Pushgateway, see [`check_families`], or the first case in which the gateway
+/// would silently store something else: a series with the label `job` or a grouping label, or one that differs from
+/// another in empty labels only; a family that the gateway produces itself; a count that is not a whole number below
+/// 2^63, or smaller than that of one of its buckets.
 pub fn check_push(key: &GroupingKey, families: &[Family]) -> Result<(), CheckError> {
     for family in families {
         for label in key.labels().keys() {
@@ -147,8 +147,8 @@ pub fn check_push(key: &GroupingKey, families: &[Family]) -> Result<(), CheckErr
     families.iter().try_for_each(check_meaning)
 }
 
-/// Refuses what a gateway takes and keeps otherwise than it is meant. A gateway must not, because the
-/// Pushgateway does not.
+/// Refuses what a gateway would accept and store differently. A gateway must not call this, because the Pushgateway
+/// accepts it.
 fn check_meaning(family: &Family) -> Result<(), CheckError> {
     if let Some(own) = TIME_SERIES.iter().find(|own| **own == family.name) {
         return Err(CheckError::GatewaysOwn(own));
@@ -162,8 +162,8 @@ fn check_meaning(family: &Family) -> Result<(), CheckError> {
     check_empty_labels(family)
 }
 
-/// Refuses two series that only empty labels tell apart. A Pushgateway keeps and shows both, and
-/// Prometheus, to which they are one, takes either of them.
+/// Refuses two series that differ only in empty labels. A Pushgateway keeps and shows both, while for Prometheus,
+/// which drops empty labels, they are one series with two values.
 fn check_empty_labels(family: &Family) -> Result<(), CheckError> {
     let has_empty = |metric: &Metric| metric.labels.values().any(str::is_empty);
     if !family.metrics.iter().any(has_empty) {
@@ -185,8 +185,7 @@ fn check_empty_labels(family: &Family) -> Result<(), CheckError> {
     Ok(())
 }
 
-/// Refuses counts that a gateway keeps otherwise. One that is missing in the text is 0 by then, which
-/// the buckets show.
+/// Refuses counts that a gateway stores differently. A `_count` missing in the text is 0 here; the buckets reveal it.
 fn check_counts(value: &Value) -> Result<(), String> {
     match value {
         Value::Number(_) => Ok(()),
@@ -208,11 +207,11 @@ fn check_counts(value: &Value) -> Result<(), String> {
     }
 }
 
-/// The first count that is kept otherwise than it was written: a Pushgateway makes 2^63 of all that are
-/// beyond its 64 bits, and NaN (as Go on amd64 converts them).
+/// Lowest count that a Pushgateway does not store as written: it turns all above its 64 bits, and NaN, into 2^63 (as
+/// Go on amd64 converts them).
 const COUNT_LIMIT: f64 = 9_223_372_036_854_775_808.0;
 
-/// Refuses a number that is no count which a gateway keeps.
+/// Refuses a count that is not a whole number from 0 to 2^63, exclusive. The error is the end of a sentence.
 pub fn check_count(count: f64) -> Result<(), String> {
     let is_whole = count >= 0.0 && (count.fract() == 0.0 || count.is_infinite());
     if is_whole && count < COUNT_LIMIT {
@@ -227,8 +226,8 @@ pub fn check_count(count: f64) -> Result<(), String> {
     })
 }
 
-/// Takes from `more` what could be pushed to the group of `key` together with `families`, in order,
-/// and puts it there. Returns why others were left out.
+/// Moves from `more` to `families`, in order, what can be pushed to the group of `key` together with them. Returns
+/// the reason for each family left out.
 pub fn add_pushable(
     key: &GroupingKey,
     families: &mut Vec<Family>,
@@ -251,7 +250,7 @@ pub fn add_pushable(
     left_out
 }
 
-/// Whether `family` can stand beside those of `kinds`.
+/// Refuses `family` if its name, or a series name derived from it, collides with a family in `kinds`.
 pub fn check_beside(kinds: &HashMap<String, Kind>, family: &Family) -> Result<(), CheckError> {
     let Family { name, kind, .. } = family;
     if kinds.contains_key(name) {
@@ -282,11 +281,13 @@ pub fn check_beside(kinds: &HashMap<String, Kind>, family: &Family) -> Result<()
     Ok(())
 }
 
-/// Checks `families` as a gateway does when they are pushed, apart from its other groups.
+/// Checks `families` as a gateway does when they are pushed, except against its other groups.
 ///
 /// # Errors
 ///
-/// The first rule that is broken.
+/// Returns the first violated rule: a malformed or duplicate name, a family named like the series of a summary or
+/// histogram, a malformed or reserved label name, a timestamp, a duplicate series, quantile or bucket, an invalid
+/// native histogram.
 pub fn check_families(families: &[Family]) -> Result<(), CheckError> {
     let mut names = PairIndex::default();
     for (place, family) in families.iter().enumerate() {
@@ -315,7 +316,7 @@ pub fn check_families(families: &[Family]) -> Result<(), CheckError> {
     })
 }
 
-/// Whether `name` can be a metric's.
+/// Refuses a metric name that `names` does not allow.
 pub fn check_name(name: &str, names: Names) -> Result<(), CheckError> {
     match names.allow_metric(name) {
         true => Ok(()),
@@ -324,8 +325,7 @@ pub fn check_name(name: &str, names: Names) -> Result<(), CheckError> {
     }
 }
 
-/// Whether no family has a name that the series of a summary or histogram have. `is_there` says which
-/// names there are.
+/// Refuses a family whose derived series names (`_count`, `_sum`, `_bucket`) `is_there` reports as a family's.
 pub fn check_suffixes(
     families: &[Family],
     is_there: impl Fn(&str) -> bool,
@@ -345,7 +345,7 @@ pub fn check_suffixes(
     Ok(())
 }
 
-/// Whether the label of a grouping key can be one of the family's series.
+/// Refuses a label of a grouping key that is reserved in a family of this kind.
 pub fn check_key_label(family: &Family, label: &str) -> Result<(), CheckError> {
     match reserved_by(family.kind, label) {
         Some(reason) => Err(CheckError::LabelName {
@@ -357,8 +357,8 @@ pub fn check_key_label(family: &Family, label: &str) -> Result<(), CheckError> {
     }
 }
 
-/// Why a family of this kind cannot have the label. The Pushgateway accepts `le`, and from then on
-/// exposes buckets that have it twice.
+/// Returns why a family of this kind cannot have the label. The Pushgateway accepts `le` in a grouping key, and from
+/// then on exposes buckets with two of them.
 fn reserved_by(kind: Kind, label: &str) -> Option<&'static str> {
     match (kind, label) {
         (Kind::Summary, "quantile") => Some("a summary uses for its quantiles"),
@@ -379,8 +379,7 @@ fn shown(name: &str) -> String {
     excerpt::word(name).into_owned()
 }
 
-/// Whether the metric can be one of the family's. Returns whether the names of its labels are all those
-/// of the text format 0.0.4.
+/// Checks labels and timestamp of a series. Returns true if all its label names are valid in the text format 0.0.4.
 pub fn check_metric(family: &Family, metric: &Metric, names: Names) -> Result<bool, CheckError> {
     let mut is_legacy = true;
     let series = || excerpt::series(&family.name, &metric.labels);
@@ -410,7 +409,7 @@ pub fn check_metric(family: &Family, metric: &Metric, names: Names) -> Result<bo
     Ok(is_legacy)
 }
 
-/// Checks that no bucket or quantile stands twice, and that a native histogram keeps the rules of Prometheus.
+/// Refuses a bucket or quantile that is there twice, and a native histogram that breaks the rules of Prometheus.
 pub fn check_value(family: &Family, metric: &Metric) -> Result<(), CheckError> {
     let series = || excerpt::series(&family.name, &metric.labels);
     let (label, repeated) = match &metric.value {
@@ -448,12 +447,12 @@ pub fn check_value(family: &Family, metric: &Metric) -> Result<(), CheckError> {
     })
 }
 
-/// A number that is there twice. They mostly ascend.
+/// Returns a number that occurs twice. In most cases the numbers ascend, and need no sorting.
 fn repeated(numbers: impl Iterator<Item = f64> + Clone) -> Option<f64> {
     if numbers.clone().is_sorted_by(|a, b| a < b) {
         return None;
     }
-    // Zero is one number, with any sign, and NaN is one too.
+    // Zero of either sign is one number, and so are all NaNs.
     let mut sorted: Vec<f64> = numbers
         .map(|it| if it.is_nan() { f64::NAN } else { it + 0.0 })
         .collect();

@@ -1,4 +1,4 @@
-//! Numbers of observations, whole or not.
+//! Numbers of observations: integers, or floats in float histograms.
 
 use std::fmt;
 
@@ -6,21 +6,21 @@ use super::text::encode;
 
 /// The number of observations in a histogram or in one of its buckets.
 ///
-/// Histograms of client libraries count in whole numbers. A float histogram holds fractions, such as
-/// the rate of another histogram or a part of it.
+/// Client libraries count in integers. A float histogram holds fractions, such as the result of a recording rule that
+/// takes the rate of another histogram.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Count {
-    /// A whole number.
+    /// An integer.
     Integer(u64),
-    /// A number that may have a fraction.
+    /// A float, which may have a fraction.
     Float(f64),
 }
 
 impl Count {
-    /// The count that `number` stands for where the type is not told apart, as in the text format.
-    /// Whole numbers are integers.
+    /// Converts a number from a format that does not distinguish the types, such as text: a whole number below 2^64
+    /// becomes an integer.
     pub fn of(number: f64) -> Self {
-        /// The first float beyond `u64::MAX`.
+        /// The lowest float above `u64::MAX`.
         const LIMIT: f64 = 18_446_744_073_709_551_616.0;
         if (0.0..LIMIT).contains(&number) && number.fract() == 0.0 {
             Count::Integer(number as u64)
@@ -29,8 +29,8 @@ impl Count {
         }
     }
 
-    /// The count of a message with a field for each type. Prometheus reads the integer where the float
-    /// is 0.
+    /// Converts the two protobuf fields of a count. Like Prometheus, takes the integer if the float is absent or 0;
+    /// `None` if neither is set.
     pub fn of_fields(integer: Option<u64>, float: Option<f64>) -> Option<Self> {
         match (integer, float) {
             (Some(integer), None | Some(0.0)) => Some(Count::Integer(integer)),
@@ -38,7 +38,7 @@ impl Count {
         }
     }
 
-    /// The fields of such a message.
+    /// Returns the integer and the float field of a protobuf message, one of which is set.
     pub fn fields(self) -> (Option<u64>, Option<f64>) {
         match self {
             Count::Integer(integer) => (Some(integer), None),
@@ -59,10 +59,10 @@ impl Count {
         matches!(self, Count::Float(_))
     }
 
-    /// Returns true if text gives it back unchanged. Text has the nearest float of an integer, and a whole
-    /// float looks like an integer.
+    /// Returns true if the text format keeps the count: an integer that a float holds exactly, or a float that does
+    /// not read like an integer.
     pub fn fits_text(self) -> bool {
-        /// Up to here a float holds every whole number.
+        /// Up to here a float holds every integer.
         const EXACT: u64 = 1 << 53;
         match self {
             Count::Integer(..=EXACT) => true,
@@ -78,7 +78,7 @@ impl From<u64> for Count {
     }
 }
 
-/// Writes all digits of an integer, and a float as the text format does.
+/// Writes all digits of an integer, and a float as in the text format.
 impl fmt::Display for Count {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -1,34 +1,34 @@
-//! Names that are any UTF-8, for readers that know only those of the text format 0.0.4.
+//! Escaping of UTF-8 names for readers that only know the names of the text format 0.0.4.
 //!
-//! The schemes are those of `EscapeName` in Prometheus' `common/model`, with its names in headers.
+//! The schemes and their names in headers are those of `EscapeName` in Prometheus' `common/model`.
 
 use std::borrow::Cow;
 use std::fmt::Write;
 
 use super::name::{is_label_name, is_metric_name};
 
-/// How a name is written that is none of the text format 0.0.4.
+/// Scheme by which a name that the text format 0.0.4 does not allow is written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Escaping {
-    /// As it is, in quotes.
+    /// Unchanged, in quotes.
     AllowUtf8,
-    /// Each character that is not allowed becomes `_`.
+    /// Each character that is not allowed becomes `_`, so that different names can become equal.
     #[default]
     Underscores,
-    /// A dot becomes `_dot_`; an underscore, and any other character that is not allowed, `__`.
+    /// A dot becomes `_dot_`, an underscore `__`; each other character that is not allowed becomes `__` too.
     Dots,
-    /// `U__`, and then `_HEX_` for each character that is not allowed and `__` for an underscore.
+    /// Prefix `U__`, then `_HEX_` for each character that is not allowed, and `__` for an underscore. Reversible.
     Values,
 }
 
-/// What a name in the scheme [`Escaping::Values`] begins with.
+/// Prefix of a name in the scheme [`Escaping::Values`].
 const VALUES: &str = "U__";
 
-/// How many hexadecimal digits a code point has at most.
+/// Most hexadecimal digits of a code point.
 const MAX_DIGITS: usize = 6;
 
 impl Escaping {
-    /// The scheme that the parameter `escaping` of a media type names.
+    /// Returns the scheme by its name in the parameter `escaping` of a media type.
     pub fn from_name(name: &str) -> Option<Escaping> {
         use Escaping::*;
         [AllowUtf8, Underscores, Dots, Values]
@@ -46,7 +46,7 @@ impl Escaping {
         }
     }
 
-    /// The name of a metric.
+    /// Escapes the name of a metric, unless the text format 0.0.4 allows it as it is.
     pub fn metric_name(self, name: &str) -> Cow<'_, str> {
         if is_metric_name(name) {
             Cow::Borrowed(name)
@@ -55,8 +55,9 @@ impl Escaping {
         }
     }
 
-    /// The name of a label. Prometheus' library leaves colons in them, which no text may have, and makes
-    /// names that start with `__`, which are reserved: here those start with one underscore.
+    /// Escapes the name of a label, unless the text format 0.0.4 allows it as it is. Unlike Prometheus' library, it
+    /// replaces colons, which a label name must not have, and reduces underscores at the beginning to one, because
+    /// names that start with `__` are reserved.
     pub fn label_name(self, name: &str) -> Cow<'_, str> {
         if is_label_name(name) {
             return Cow::Borrowed(name);
@@ -95,7 +96,7 @@ impl Escaping {
     }
 }
 
-/// What was escaped as [`Escaping::Values`]. A name that is not well-formed so stays as it is.
+/// Undoes [`Escaping::Values`]. Returns a name without the prefix, or with malformed escapes, unchanged.
 pub fn from_values(name: &str) -> Cow<'_, str> {
     let unescaped = name.strip_prefix(VALUES).and_then(unescape);
     unescaped.map_or(Cow::Borrowed(name), Cow::Owned)

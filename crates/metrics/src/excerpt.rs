@@ -1,34 +1,34 @@
-//! Input as error messages show it: a hostile label value of 10 MB must not come back in one.
+//! Excerpts of input for error messages, which must not repeat a hostile label value of 10 MB.
 
 use std::borrow::Cow;
 
 use super::family::series_name;
 use super::labels::Labels;
 
-/// How many bytes are shown of a name or value.
+/// Most bytes shown of a name or value.
 const WORD: usize = 60;
 
-/// How many bytes are shown of a series.
+/// Most bytes shown of a series.
 const SERIES: usize = 100;
 
-/// The beginning of a name.
+/// Shortens a name or value to 60 bytes.
 pub fn word(text: &str) -> Cow<'_, str> {
     cut(text, WORD)
 }
 
-/// The beginning of any bytes, quoted and escaped.
+/// Shortens bytes to 60, quoted and escaped; invalid UTF-8 becomes U+FFFD.
 pub fn quoted(bytes: &[u8]) -> String {
-    // One more than is shown, and the rest of its character.
+    // One byte more than is shown, and the rest of its character.
     let text = String::from_utf8_lossy(&bytes[..bytes.len().min(WORD + 4)]);
     format!("{:?}", word(&text))
 }
 
-/// The beginning of [`series_name`].
+/// Shortens [`series_name`] to 100 bytes.
 pub fn series(name: &str, labels: &Labels) -> String {
     written_series(&series_name(name, labels)).into_owned()
 }
 
-/// The beginning of a series that is written already.
+/// Shortens a series in text form to 100 bytes.
 pub fn written_series(series: &str) -> Cow<'_, str> {
     cut(series, SERIES)
 }

@@ -21,7 +21,7 @@ pub struct Family {
 }
 
 impl Family {
-    /// One with these series.
+    /// Creates a family of series without timestamps.
     pub fn new(
         name: impl Into<String>,
         help: impl Into<String>,
@@ -41,13 +41,13 @@ impl Family {
         }
     }
 
-    /// A gauge with one series without labels.
+    /// Creates a gauge with one series without labels.
     pub fn gauge(name: impl Into<String>, help: impl Into<String>, value: f64) -> Self {
         let series = (Labels::new(), Value::Number(value));
         Family::new(name, help, Kind::Gauge, [series])
     }
 
-    /// A counter with one series without labels.
+    /// Creates a counter with one series without labels.
     pub fn counter(name: impl Into<String>, help: impl Into<String>, value: f64) -> Self {
         let series = (Labels::new(), Value::Number(value));
         Family::new(name, help, Kind::Counter, [series])
@@ -57,7 +57,7 @@ impl Family {
 /// A family's TYPE.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Kind {
-    /// A value that only grows.
+    /// A value that only grows, until its process restarts.
     Counter,
     /// A value that goes up and down.
     Gauge,
@@ -65,7 +65,7 @@ pub enum Kind {
     Summary,
     /// Buckets, a count and a sum.
     Histogram,
-    /// A value of no stated kind.
+    /// A value of unknown kind.
     Untyped,
 }
 
@@ -79,7 +79,7 @@ impl Kind {
         Kind::Untyped,
     ];
 
-    /// The word after `# TYPE name`, in lower case.
+    /// Returns the word for it in a TYPE line, in lower case.
     pub fn name(self) -> &'static str {
         match self {
             Kind::Counter => "counter",
@@ -90,14 +90,14 @@ impl Kind {
         }
     }
 
-    /// The kind with this name, in any case, as the Pushgateway reads it.
+    /// Returns the kind by its name in a TYPE line; case does not matter, as in the Pushgateway.
     pub fn from_name(name: &str) -> Option<Kind> {
         Kind::ALL
             .into_iter()
             .find(|kind| kind.name().eq_ignore_ascii_case(name))
     }
 
-    /// The suffixes under which series of this kind stand beside the family's own name.
+    /// Returns the suffixes of the series that this kind has besides the family's own name.
     pub fn suffixes(self) -> &'static [&'static str] {
         match self {
             Kind::Summary => &["_count", "_sum"],
@@ -120,14 +120,14 @@ pub struct Metric {
     pub labels: Labels,
     /// The series' value.
     pub value: Value,
-    /// Milliseconds since the epoch. Pushes must not carry one.
+    /// Milliseconds since the epoch. `None` in pushes, which a gateway refuses otherwise.
     pub timestamp_ms: Option<i64>,
 }
 
-/// The value of one series; its shape goes with the family's [`Kind`].
+/// Value of one series; the family's [`Kind`] determines the variant.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Value {
-    /// Counter, gauge, untyped.
+    /// A counter, gauge or untyped value.
     Number(f64),
     /// The value of a summary.
     Summary {
@@ -135,7 +135,7 @@ pub enum Value {
         count: u64,
         /// The sum of the observations.
         sum: f64,
-        /// The quantiles, in the order they were given.
+        /// The quantiles, in the order of the input.
         quantiles: Vec<Quantile>,
     },
     /// The value of a histogram.
@@ -144,15 +144,15 @@ pub enum Value {
         count: Count,
         /// The sum of the observations.
         sum: f64,
-        /// Cumulative, in the order they were given.
+        /// The classic buckets with cumulative counts, in the order of the input.
         buckets: Vec<Bucket>,
-        /// What the text format has no room for, if there is anything.
+        /// Parts of the histogram that the text format cannot express.
         native: Option<Box<NativeHistogram>>,
     },
 }
 
 impl Value {
-    /// The value with nothing observed yet.
+    /// Returns the value of a series that has not observed anything.
     pub fn zero(kind: Kind) -> Value {
         match kind {
             Kind::Counter | Kind::Gauge | Kind::Untyped => Value::Number(0.0),
@@ -171,26 +171,26 @@ impl Value {
     }
 }
 
-/// A quantile of a summary: `quantile` is in 0 to 1.
+/// A quantile of a summary.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Quantile {
-    /// The rank, from 0 to 1.
+    /// The rank, in the range 0 to 1.
     pub quantile: f64,
-    /// The observation at that rank.
+    /// The observed value at that rank.
     pub value: f64,
 }
 
-/// A bucket of a histogram: `count` observations were at most `upper_bound`.
+/// A classic bucket of a histogram.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Bucket {
-    /// The largest observation that the bucket counts.
+    /// The largest observation that the bucket counts; `f64::INFINITY` in the last one.
     pub upper_bound: f64,
-    /// The number of observations up to the bound.
+    /// The number of observations up to the bound, those of lower buckets included.
     pub count: Count,
 }
 
 impl Bucket {
-    /// The buckets of these ascending bounds, where `counts` are of each bucket alone.
+    /// Creates buckets with these ascending bounds from the counts of each bucket alone.
     pub fn cumulative(
         bounds: impl IntoIterator<Item = f64>,
         counts: impl IntoIterator<Item = u64>,
@@ -208,8 +208,8 @@ impl Bucket {
     }
 }
 
-/// The text format's name of a series: `name{a="b",c="d"}`, labels sorted. Two series are the same
-/// exactly when these are equal.
+/// Returns the name of a series as in the text format, labels sorted: `name{a="b",c="d"}`. Equal names mean the same
+/// series.
 pub fn series_name(name: &str, labels: &Labels) -> String {
     let mut out = String::new();
     encode::series(&mut out, &encode::Opening::of(name), "", labels, None);

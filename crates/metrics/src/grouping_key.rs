@@ -1,4 +1,4 @@
-//! The key that names a group on a gateway.
+//! The grouping key of a group on a gateway.
 
 use std::fmt;
 
@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 use super::labels::Labels;
 use super::name::Names;
 
-/// The name of a group: the `job` label and further labels. Two keys are equal when their labels
-/// are, in whatever order they were given. Serialized it is one map of all labels, `job` first.
+/// Identity of a group: the `job` label and further labels, whose order does not matter. Serializes as one map of all
+/// labels, `job` first.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct GroupingKey {
     job: String,
@@ -16,13 +16,13 @@ pub struct GroupingKey {
     labels: Labels,
 }
 
-/// Why labels are no grouping key.
+/// Reason why labels are not a grouping key.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum GroupingKeyError {
     /// An empty job.
     #[error("the job of a grouping key must not be empty")]
     EmptyJob,
-    /// A name that no label can have.
+    /// A name that is not a label name.
     #[error(
         "grouping label {0:?} is not a label name ([a-zA-Z_][a-zA-Z0-9_]*, for example db or instance)"
     )]
@@ -30,7 +30,7 @@ pub enum GroupingKeyError {
     /// A name that starts with `__`.
     #[error("grouping label {0:?} starts with __, which is reserved for Prometheus itself")]
     ReservedLabelName(String),
-    /// The label `job`, given as a further one.
+    /// The label `job` among the further labels.
     #[error("grouping label \"job\" is the grouping key's own: give the job by its name instead")]
     JobLabel,
     /// A label that is given twice.
@@ -39,13 +39,13 @@ pub enum GroupingKeyError {
 }
 
 impl GroupingKey {
-    /// A key of `job` and `labels`.
+    /// Creates a key from `job` and further `labels`.
     ///
     /// # Errors
     ///
-    /// The Pushgateway's rules (it answers 400): an empty job, a label name that is not
-    /// `[a-zA-Z_][a-zA-Z0-9_]*` or starts with `__`. Stricter than it, because there the loser
-    /// vanishes silently: `job` among the labels, and a label that is given twice.
+    /// Returns an error for an empty job, and for a label name that is not `[a-zA-Z_][a-zA-Z0-9_]*` or starts with
+    /// `__`, to which a Pushgateway responds 400; also for `job` among the labels and for a repeated label, of which
+    /// a Pushgateway would silently drop one.
     pub fn new(
         job: impl Into<String>,
         labels: impl IntoIterator<Item = (String, String)>,
@@ -53,7 +53,11 @@ impl GroupingKey {
         GroupingKey::with_names(job, labels, Names::Legacy)
     }
 
-    /// The same, with the label names that a gateway takes which allows `names`.
+    /// Creates a key as [`new`](Self::new) does, with label names that `names` allows.
+    ///
+    /// # Errors
+    ///
+    /// Fails as [`new`](Self::new) does.
     pub fn with_names(
         job: impl Into<String>,
         labels: impl IntoIterator<Item = (String, String)>,
@@ -91,7 +95,11 @@ impl GroupingKey {
     }
 }
 
-/// Whether `name` can be a label of a grouping key.
+/// Checks that `name` can be a label of a grouping key, besides `job`.
+///
+/// # Errors
+///
+/// Returns an error for `job`, for a name that is not `[a-zA-Z_][a-zA-Z0-9_]*`, and for one that starts with `__`.
 pub fn check_grouping_label(name: &str) -> Result<(), GroupingKeyError> {
     check_label(name, Names::Legacy)
 }
@@ -109,7 +117,7 @@ fn check_label(name: &str, names: Names) -> Result<(), GroupingKeyError> {
     Ok(())
 }
 
-/// `job="db_backup",db="customers"`: `job` first, then the labels by name.
+/// Writes `job="db_backup",db="customers"`: `job` first, then the labels by name.
 impl fmt::Display for GroupingKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut out = String::new();

@@ -1,22 +1,22 @@
-//! Finding things in a list that grows.
+//! Lookup by key in a list that grows.
 
 use std::hash::{BuildHasher, Hash, RandomState};
 
 use hashbrown::HashTable;
 
-/// Up to this many are compared one by one, which takes less than hashing does.
+/// Up to this length a list is scanned, which is faster than hashing.
 const SCANNED: usize = 8;
 
-/// Where the items of a list stand, by a key that each of them has.
+/// Index of a list by a key of its items. The list stays outside, and is passed to each call.
 #[derive(Default)]
 pub struct PairIndex {
     hasher: RandomState,
-    /// All of a list longer than [`SCANNED`].
+    /// Positions of all items, once the list is longer than [`SCANNED`].
     places: HashTable<usize>,
 }
 
 impl PairIndex {
-    /// Where the item with `key` stands in `list`.
+    /// Returns the position of the item with `key` in `list`.
     pub fn find<T, K: Hash + Eq + ?Sized>(
         &self,
         list: &[T],
@@ -31,7 +31,7 @@ impl PairIndex {
         place.copied()
     }
 
-    /// Notes what was appended to `list`.
+    /// Adds the items appended to `list` since the last call.
     pub fn grew<T, K: Hash + ?Sized>(&mut self, list: &[T], key_of: impl Fn(&T) -> &K) {
         if list.len() <= SCANNED {
             return;

@@ -1,13 +1,13 @@
-//! Families as JSON, for programs.
+//! Families as JSON.
 
 use serde_json::{Value as Json, json};
 
 use super::count::Count;
 use super::family::{Family, Metric, Value};
 
-/// A family: `{"name", "type", "help", "metrics": [{"labels": {…}, "value": 42}]}`. A summary has
-/// `quantiles`, `count` and `sum` in place of `value`, a histogram `buckets`, and `native_buckets` if it is
-/// a native one.
+/// Converts a family: `{"name", "type", "help", "metrics": [{"labels": {…}, "value": 42}]}`. A summary has
+/// `quantiles`, `count` and `sum` in place of `value`, a histogram `buckets`, `count` and `sum`, and `native_buckets`
+/// if it has any spans.
 pub fn family(family: &Family) -> Json {
     json!({
         "name": family.name,
@@ -72,10 +72,10 @@ fn count_number(count: Count) -> Json {
     }
 }
 
-/// A number; `"NaN"`, `"+Inf"` and `"-Inf"` as strings, because JSON has none of them. A whole
-/// number has no decimal point.
+/// Converts a number: whole ones without a decimal point, and `"NaN"`, `"+Inf"` and `"-Inf"`, which JSON does not
+/// have, as strings.
 pub fn number(value: f64) -> Json {
-    /// Up to here a float holds every whole number.
+    /// Up to here a float holds every integer.
     const EXACT: f64 = 9_007_199_254_740_992.0;
     if value.is_nan() {
         json!("NaN")

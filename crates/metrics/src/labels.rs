@@ -6,25 +6,25 @@ use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// The labels of one series, sorted by name. A name stands once.
+/// Labels of one series, sorted by name; each name occurs once.
 ///
-/// All of them are one string, because a report can have a million series: each name and each value
-/// with its length before it. [`insert`](Labels::insert) and [`remove`](Labels::remove) copy that
-/// string, so many labels are better collected.
+/// They are packed into one string, each name and value preceded by its length, because a report can have a million
+/// series. [`insert`](Labels::insert) and [`remove`](Labels::remove) copy that string, so collect many labels from an
+/// iterator instead.
 #[derive(Clone, Default, PartialEq, Eq, Hash)]
 pub struct Labels(Box<str>);
 
 impl Labels {
-    /// No labels. Takes no memory of its own.
+    /// Creates a set without labels, which allocates nothing.
     pub fn new() -> Self {
         Labels::default()
     }
 
-    /// The labels of `pairs`, which may be in any order. Takes n log n time for n of them.
+    /// Creates a set from `pairs` in any order, in O(n log n).
     ///
     /// # Errors
     ///
-    /// The index of the first pair whose name stood before.
+    /// Returns the index of the first pair whose name occurred before.
     pub fn from_pairs<N: AsRef<str>, V: AsRef<str>>(pairs: &[(N, V)]) -> Result<Self, usize> {
         if pairs.is_sorted_by(|a, b| a.0.as_ref() < b.0.as_ref()) {
             return Ok(pack(pairs.iter().map(as_strs)));
@@ -50,12 +50,12 @@ impl Labels {
         self.iter().count()
     }
 
-    /// How many bytes they take beside the struct.
+    /// Returns the number of allocated bytes.
     pub fn size(&self) -> usize {
         self.0.len()
     }
 
-    /// Names and values, by name.
+    /// Returns name and value of each label, sorted by name.
     pub fn iter(&self) -> Iter<'_> {
         Iter(&self.0)
     }
@@ -81,7 +81,7 @@ impl Labels {
         self.get(name).is_some()
     }
 
-    /// Sets one label. Returns the value it had.
+    /// Sets the label `name`. Returns its previous value.
     pub fn insert(&mut self, name: impl AsRef<str>, value: impl AsRef<str>) -> Option<String> {
         let (name, value) = (name.as_ref(), value.as_ref());
         let old = self.get(name).map(str::to_owned);
@@ -91,7 +91,7 @@ impl Labels {
         old
     }
 
-    /// Takes one label away. Returns the value it had.
+    /// Removes the label `name`. Returns its value.
     pub fn remove(&mut self, name: &str) -> Option<String> {
         let old = self.get(name)?.to_owned();
         *self = pack(self.iter().filter(|(own, _)| *own != name));
@@ -103,14 +103,14 @@ fn as_strs<N: AsRef<str>, V: AsRef<str>>(pair: &(N, V)) -> (&str, &str) {
     (pair.0.as_ref(), pair.1.as_ref())
 }
 
-/// The indices of `pairs` by name; those of the same name stay in their order.
+/// Returns the indices of `pairs` sorted by name; the sort is stable.
 fn sorted<N: AsRef<str>, V>(pairs: &[(N, V)]) -> Vec<usize> {
     let mut order: Vec<usize> = (0..pairs.len()).collect();
     order.sort_by(|&a, &b| pairs[a].0.as_ref().cmp(pairs[b].0.as_ref()));
     order
 }
 
-/// The labels of pairs that are sorted by name and have none twice.
+/// Packs pairs that are sorted by name, each name once.
 fn pack<'a>(pairs: impl Iterator<Item = (&'a str, &'a str)> + Clone) -> Labels {
     let text_size = |text: &str| length_size(text.len()) + text.len();
     let pair_size = |(name, value)| text_size(name) + text_size(value);
@@ -122,8 +122,8 @@ fn pack<'a>(pairs: impl Iterator<Item = (&'a str, &'a str)> + Clone) -> Labels {
     Labels(packed.into_boxed_str())
 }
 
-/// How many bits of a length one character has. A further one says whether more follow, and the
-/// eighth stays free: so a length is ASCII, and all of it a string.
+/// Bits of a length per byte. The next bit tells whether more bytes follow, and the eighth stays 0: a length is thus
+/// ASCII, and the whole a valid string.
 const LENGTH_BITS: u32 = 6;
 const MORE: u8 = 1 << LENGTH_BITS;
 
@@ -141,7 +141,7 @@ fn push(packed: &mut String, text: &str) {
     packed.push_str(text);
 }
 
-/// The first text of `packed`, and what is behind it.
+/// Splits off the first text of `packed`.
 fn split(packed: &str) -> Option<(&str, &str)> {
     let mut length = 0;
     for (index, byte) in packed.bytes().enumerate() {
@@ -153,7 +153,7 @@ fn split(packed: &str) -> Option<(&str, &str)> {
     None
 }
 
-/// Names and values, by name; made by [`Labels::iter`].
+/// Iterator over names and values, sorted by name; made by [`Labels::iter`].
 #[derive(Clone)]
 pub struct Iter<'a>(&'a str);
 
@@ -186,7 +186,7 @@ impl fmt::Debug for Labels {
     }
 }
 
-/// Of a name that is given twice, the last value counts.
+/// The last value of a repeated name wins.
 impl<N: AsRef<str>, V: AsRef<str>> FromIterator<(N, V)> for Labels {
     fn from_iter<I: IntoIterator<Item = (N, V)>>(pairs: I) -> Self {
         let pairs: Vec<_> = pairs.into_iter().collect();
@@ -225,7 +225,7 @@ impl IntoIterator for Labels {
     }
 }
 
-/// A map, by name.
+/// Serializes as a map, sorted by name.
 impl Serialize for Labels {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_map(self)

@@ -1,4 +1,4 @@
-//! The data model: metric families, labels, grouping keys, and what a push does to a group.
+//! Data model of pushed metrics: families, labels, grouping keys, and their formats.
 //!
 //! ```
 //! use metricsjob_metrics::{Family, GroupingKey, path, text};
@@ -10,19 +10,20 @@
 //! # Ok::<(), metricsjob_metrics::GroupingKeyError>(())
 //! ```
 //!
-//! It follows `io.prometheus.client` and the Pushgateway's rules. Nothing here knows jobs, HTTP or
-//! the state database; everything else may import this module, and it imports nothing of ours.
+//! It follows `io.prometheus.client` and the Pushgateway's rules, and does no input or output: sending a
+//! push is left to the crate `metricsjob-client`.
 //!
-//! - [`Family`], [`Metric`], [`Value`]: one metric name with its series; [`Count`]: whole or not, in a histogram.
-//! - [`text`]: the Prometheus text format 0.0.4, in and out.
-//! - [`protobuf`]: the protobuf format, in and out.
-//! - [`GroupingKey`], [`Method`], [`Group`]: which group a push goes to, what it does there, and
-//!   what is there then.
-//! - [`Push`]: a checked report on its way to a group, and two of them as one.
-//! - [`check`]: what makes a push inconsistent by itself.
-//! - [`escaping`]: names that are any UTF-8, for readers that know only those of text 0.0.4.
-//! - [`json`]: families for programs.
-//! - [`path`]: a grouping key as the path of a URL.
+//! - [`Family`], [`Metric`], [`Value`]: a metric name with its series; [`Count`]: a histogram's integer or
+//!   float counts.
+//! - [`text`]: reader and writer of the text format 0.0.4, and of OpenMetrics 1.0.
+//! - [`protobuf`]: reader and writer of the protobuf format.
+//! - [`GroupingKey`], [`Method`], [`Group`]: the group of a push, how the push changes it, and its content
+//!   on a gateway.
+//! - [`Push`]: a checked report for a group.
+//! - [`check`]: consistency checks of a push by itself.
+//! - [`escaping`]: UTF-8 names for readers that only know those of text 0.0.4.
+//! - [`json`]: families as JSON.
+//! - [`path`]: a grouping key as a URL path.
 //! - [`registry`]: the bridge from a [`prometheus::Registry`].
 
 #![warn(missing_docs)]

@@ -1,23 +1,23 @@
-//! What a push does to the group it goes to.
+//! Methods of a push.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// How a report changes its group on a gateway.
+/// Method of a push: how it changes its group on a gateway.
 ///
-/// The default is [`Method::Post`]: the report of a failed run, which has no last success, must not
-/// erase the last success that an earlier run reported.
+/// The default is [`Method::Post`], because the report of a failed run, which has no time of last success, must not
+/// erase the one that an earlier run reported.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Method {
-    /// HTTP PUT: the report replaces all families of the group.
+    /// HTTP PUT: replaces all families of the group.
     Put,
-    /// HTTP POST: the report replaces families of the same name and leaves the others.
+    /// HTTP POST: replaces the families of the same names, and leaves others.
     #[default]
     Post,
 }
 
 impl Method {
-    /// The name that flags, job files and the outbox use: `put` or `post`.
+    /// Returns the name in options, job files and the outbox: `put` or `post`.
     pub fn name(self) -> &'static str {
         match self {
             Method::Put => "put",
@@ -25,7 +25,7 @@ impl Method {
         }
     }
 
-    /// The name on the wire: `PUT` or `POST`.
+    /// Returns the HTTP method: `PUT` or `POST`.
     pub fn http(self) -> &'static str {
         match self {
             Method::Put => "PUT",
@@ -40,7 +40,7 @@ impl fmt::Display for Method {
     }
 }
 
-/// The text is neither `put` nor `post`.
+/// Error for a text that is neither `put` nor `post`, in any case.
 #[derive(Debug, thiserror::Error)]
 #[error("unknown method {0:?} (put replaces the group, post adds to it)")]
 pub struct UnknownMethod(String);

@@ -1,39 +1,39 @@
 //! Names of metrics and labels.
 
-/// Which names metrics and labels may have: the `ValidationScheme` of Prometheus' `common/model`.
+/// Validation scheme for names of metrics and labels: `ValidationScheme` in Prometheus' `common/model`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Names {
-    /// The names of the text format 0.0.4: [`is_metric_name`] and [`is_label_name`].
+    /// Names of the text format 0.0.4: [`is_metric_name`] and [`is_label_name`].
     #[default]
     Legacy,
-    /// Any UTF-8 that is not empty, as in Prometheus 3. Text has the others in quotes.
+    /// Any UTF-8 that is not empty, as in Prometheus 3; text quotes names that are not [`Legacy`](Self::Legacy).
     Utf8,
 }
 
 impl Names {
-    /// Returns true if a metric may have the name.
+    /// Returns true if it is a valid name of a metric.
     pub fn allow_metric(self, name: &str) -> bool {
         is_metric_name(name) || (self == Names::Utf8 && !name.is_empty())
     }
 
-    /// Returns true if a label may have the name, if it is not reserved.
+    /// Returns true if it is a valid name of a label. Does not look at reserved names (`__`).
     pub fn allow_label(self, name: &str) -> bool {
         is_label_name(name) || (self == Names::Utf8 && !name.is_empty())
     }
 }
 
-/// Returns true if `name` is `[a-zA-Z_:][a-zA-Z0-9_:]*`, the metric names of the text format 0.0.4.
+/// Returns true if `name` matches `[a-zA-Z_:][a-zA-Z0-9_:]*`: a metric name of the text format 0.0.4.
 pub fn is_metric_name(name: &str) -> bool {
     let starts = name.bytes().next().is_some_and(starts_metric_name);
-    // All bytes, because for names of that length it takes less time than a branch for each.
+    // Folds over all bytes without a branch for each: faster for names of the usual length.
     starts
         & name
             .bytes()
             .fold(true, |all, byte| all & continues_metric_name(byte))
 }
 
-/// Returns true if `name` is `[a-zA-Z_][a-zA-Z0-9_]*`, the label names of the text format 0.0.4. Names
-/// that start with `__` match too: where they are reserved, the caller refuses them.
+/// Returns true if `name` matches `[a-zA-Z_][a-zA-Z0-9_]*`: a label name of the text format 0.0.4. Includes reserved
+/// names, which start with `__`.
 pub fn is_label_name(name: &str) -> bool {
     let mut bytes = name.bytes();
     bytes.next().is_some_and(starts_label_name) && bytes.all(continues_label_name)

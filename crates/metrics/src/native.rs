@@ -1,17 +1,17 @@
-//! Native histograms, as in `io.prometheus.client` (`metrics.proto` of client_model).
+//! Native histograms, as in `metrics.proto` of client_model (`io.prometheus.client`).
 
 use super::count::Count;
 use super::labels::Labels;
 
-/// The parts of a histogram that the text format has no room for: its native buckets, exemplars, when it
-/// was created.
+/// Parts of a histogram that the text format cannot express: native buckets, exemplars, creation time.
 ///
-/// What is `None` was not set, which readers take for zero.
+/// Fields that are `None` were not set; readers take them for zero.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct NativeHistogram {
-    /// The resolution: each bucket's bound is 2^(2^-schema) times the one before.
+    /// The resolution, from -4 to 8: each bucket's bound is 2^(2^-schema) times the previous one. -53 means custom
+    /// bounds.
     pub schema: Option<i32>,
-    /// How far from zero the zero bucket reaches.
+    /// The largest distance from zero of observations in the zero bucket.
     pub zero_threshold: Option<f64>,
     /// The number of observations in the zero bucket.
     pub zero_count: Option<Count>,
@@ -19,47 +19,47 @@ pub struct NativeHistogram {
     pub negative: NativeBuckets,
     /// The buckets above zero.
     pub positive: NativeBuckets,
-    /// The exemplars of native buckets.
+    /// The exemplars of native buckets, which belong to the bucket of their value.
     pub exemplars: Vec<Exemplar>,
-    /// The exemplars of classic buckets, by `index`.
+    /// The exemplars of classic buckets, sorted by `index`.
     pub bucket_exemplars: Vec<BucketExemplar>,
-    /// When the histogram was created.
+    /// The creation time, from which the histogram counts.
     pub created: Option<Timestamp>,
 }
 
 /// The native buckets on one side of zero.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct NativeBuckets {
-    /// The runs of buckets, from zero outwards.
+    /// The occupied ranges of buckets, from zero outwards.
     pub spans: Vec<BucketSpan>,
-    /// The count of each bucket, less that of the one before.
+    /// The count of each bucket of an integer histogram, as the difference from the previous bucket's.
     pub deltas: Vec<i64>,
     /// The count of each bucket of a float histogram.
     pub counts: Vec<f64>,
 }
 
-/// A run of native buckets.
+/// A range of consecutive native buckets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BucketSpan {
-    /// How many buckets are left out before it; of the first span, the index of its first bucket.
+    /// The number of empty buckets since the previous span; in the first span, the index of its first bucket.
     pub offset: i32,
-    /// The number of buckets in it.
+    /// The number of buckets in the span.
     pub length: u32,
 }
 
 /// The exemplar of a classic bucket.
 #[derive(Clone, Debug, PartialEq)]
 pub struct BucketExemplar {
-    /// The place of the bucket among the histogram's, from 0.
+    /// The index of the bucket in [`Value::Histogram`](crate::Value::Histogram)'s `buckets`.
     pub index: usize,
-    /// The exemplar itself.
+    /// The exemplar.
     pub exemplar: Exemplar,
 }
 
-/// One observation, as an example.
+/// An example of an observation, with labels that lead to its origin, such as `trace_id`.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Exemplar {
-    /// The exemplar's own labels.
+    /// The labels of the exemplar, apart from the series'.
     pub labels: Labels,
     /// The observed value.
     pub value: f64,
@@ -67,11 +67,11 @@ pub struct Exemplar {
     pub timestamp: Option<Timestamp>,
 }
 
-/// Seconds and nanoseconds since the epoch.
+/// A time since the epoch, as in protobuf's `google.protobuf.Timestamp`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Timestamp {
-    /// Whole seconds since the epoch.
+    /// Whole seconds.
     pub seconds: i64,
-    /// Nanoseconds beyond them.
+    /// Further nanoseconds, from 0 to 999,999,999 where the input is valid.
     pub nanos: i32,
 }

@@ -1,27 +1,27 @@
-//! Native buckets with their bounds, in and out of the spans that hold them.
+//! Conversion between native buckets with bounds, and spans.
 
 use super::count::Count;
 use super::native::{BucketSpan, NativeBuckets, NativeHistogram};
 
-/// A native bucket with observations. A bound belongs to it if it is the one further from zero; both belong
-/// to the zero bucket.
+/// A native bucket with observations. The bound further from zero is inclusive and the other exclusive; in the zero
+/// bucket both are inclusive.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct NativeBucket {
     /// The lower bound.
     pub lower: f64,
     /// The upper bound.
     pub upper: f64,
-    /// The number of observations between the bounds.
+    /// The number of observations in this bucket alone.
     pub count: Count,
 }
 
 impl NativeBucket {
-    /// Returns true if the lower bound belongs to the bucket.
+    /// Returns true if the lower bound is inclusive.
     pub fn includes_lower(&self) -> bool {
         self.lower < 0.0 || self.is_zero_bucket()
     }
 
-    /// Returns true if the upper bound belongs to the bucket.
+    /// Returns true if the upper bound is inclusive.
     pub fn includes_upper(&self) -> bool {
         self.upper > 0.0 || self.is_zero_bucket()
     }
@@ -30,7 +30,7 @@ impl NativeBucket {
         self.lower == -self.upper
     }
 
-    /// The absolute bounds, the one nearer to zero first.
+    /// Returns the absolute bounds, the one nearer to zero first.
     fn distances(&self) -> (f64, f64) {
         if self.upper > 0.0 {
             (self.lower, self.upper)
@@ -41,14 +41,14 @@ impl NativeBucket {
 }
 
 impl NativeHistogram {
-    /// Returns true if readers take it for a native histogram, rather than for a classic one with exemplars
-    /// and the like.
+    /// Returns true if there are native buckets. Prometheus takes a histogram without spans for a classic one, whose
+    /// exemplars and creation time these are.
     pub fn has_spans(&self) -> bool {
         !self.negative.spans.is_empty() || !self.positive.spans.is_empty()
     }
 
-    /// The buckets with observations, in ascending order, of a histogram with this `count`, which tells
-    /// whether it is a float histogram.
+    /// Returns the buckets with observations, in ascending order. `count` is that of the histogram; it is a float
+    /// histogram if `count` or the zero bucket's count is a float.
     pub fn buckets(&self, count: Count) -> impl Iterator<Item = NativeBucket> {
         let is_float = count.is_float() || self.zero_count.is_some_and(Count::is_float);
         let schema = self.schema.unwrap_or_default();
@@ -74,11 +74,12 @@ impl NativeHistogram {
         all.filter(|bucket| bucket.count.to_f64() != 0.0)
     }
 
-    /// The native histogram with these ascending buckets. If one of them counts in fractions, all do.
+    /// Creates a native histogram from ascending buckets; a float histogram if one of them has a float count.
     ///
     /// # Errors
     ///
-    /// A bucket that no schema has, or not the one of the others.
+    /// Returns an error if the bounds of a bucket fit no schema from -4 to 8, or another one than those of the first,
+    /// or if the buckets do not ascend.
     pub fn of_buckets(buckets: &[NativeBucket]) -> Result<Self, String> {
         let is_float = buckets.iter().any(|bucket| bucket.count.is_float());
         let (zero, others): (Vec<NativeBucket>, Vec<NativeBucket>) =
@@ -112,7 +113,7 @@ impl NativeHistogram {
 }
 
 impl NativeBuckets {
-    /// The buckets of one side, the one nearest to zero first.
+    /// Encodes the buckets of one side, which come ordered from zero outwards.
     fn of<'a>(
         buckets: impl Iterator<Item = &'a NativeBucket>,
         schema: i32,
@@ -142,7 +143,7 @@ impl NativeBuckets {
         Ok(side)
     }
 
-    /// The index and the count of each bucket.
+    /// Returns index and count of each bucket, from zero outwards.
     fn away_from_zero(&self, is_float: bool) -> impl Iterator<Item = (i64, Count)> {
         let mut sum = 0_i64;
         self.places(is_float).map(move |(index, place)| {
@@ -154,7 +155,7 @@ impl NativeBuckets {
         })
     }
 
-    /// The same, the bucket furthest from zero first.
+    /// Returns index and count of each bucket, the one furthest from zero first.
     fn towards_zero(&self, is_float: bool) -> impl Iterator<Item = (i64, Count)> {
         let deltas = self.places(false).map(|(_, place)| self.deltas[place]);
         let mut sum = deltas.fold(0, i64::wrapping_add);
@@ -168,8 +169,8 @@ impl NativeBuckets {
         })
     }
 
-    /// The index of each bucket, and the place of its count. Spans may promise more buckets than have a
-    /// count.
+    /// Returns index and position in the counts of each bucket. Spans of broken input may have more buckets than
+    /// there are counts.
     fn places(&self, is_float: bool) -> impl DoubleEndedIterator<Item = (i64, usize)> + use<> {
         let mut left = if is_float {
             self.counts.len()
@@ -192,12 +193,12 @@ impl NativeBuckets {
     }
 }
 
-/// A count below zero is broken; a large integer would hide it.
+/// Converts a bucket's count. A negative one, of broken input, stays negative as a float.
 fn integer(count: i64) -> Count {
     u64::try_from(count).map_or(Count::Float(count as f64), Count::Integer)
 }
 
-/// The upper bound of the positive bucket with this index: 2^(index × 2^-schema).
+/// Returns the upper bound of the positive bucket with this index: 2^(index × 2^-schema).
 fn bound(index: i64, schema: i32) -> f64 {
     if schema == CUSTOM_BOUNDS {
         return match index {
@@ -207,20 +208,20 @@ fn bound(index: i64, schema: i32) -> f64 {
     }
     let exponent = index as f64 * f64::from(schema).exp2().recip();
     match exponent {
-        // The largest observations that are finite are below it.
+        // The bucket of the largest finite observations ends here.
         1024.0 => f64::MAX,
         _ => exponent.exp2(),
     }
 }
 
-/// The schemas of exponential buckets that Prometheus knows.
+/// Schemas of exponential buckets that Prometheus accepts.
 pub(super) const SCHEMAS: std::ops::RangeInclusive<i32> = -4..=8;
 
-/// The schema of buckets whose bounds are listed. The format has no place for the list, so there is one
-/// bucket, of all numbers.
+/// Schema of buckets with custom bounds. The exposition format has no field for them, so there is one bucket of all
+/// numbers.
 pub(super) const CUSTOM_BOUNDS: i32 = -53;
 
-/// The schema of a bucket, if both its bounds tell.
+/// Returns the schema of a bucket, unless one of its bounds is zero or infinite.
 fn schema_of(bucket: &NativeBucket) -> Option<i32> {
     let (near, far) = bucket.distances();
     let width = far.log2() - near.log2();
@@ -228,7 +229,7 @@ fn schema_of(bucket: &NativeBucket) -> Option<i32> {
     SCHEMAS.contains(&schema).then_some(schema)
 }
 
-/// The index of a bucket in the schema, if it has such a bucket.
+/// Returns the index of a bucket, if the schema has a bucket with these bounds.
 fn index_of(bucket: &NativeBucket, schema: i32) -> Option<i32> {
     let (near, far) = bucket.distances();
     let per_doubling = f64::from(schema).exp2();

@@ -1,34 +1,34 @@
-//! The rules of a native histogram: one that breaks them makes Prometheus refuse the whole scrape.
+//! Validation of native histograms. One that is invalid makes Prometheus refuse the whole scrape.
 //!
-//! They are those of `Validate` in Prometheus' `model/histogram`, of all versions since 2.40. The format of
-//! exposition has no custom bounds, so a histogram of their schema has one bucket at most.
+//! The rules are those of `Validate` in Prometheus' `model/histogram`, in all versions since 2.40. The exposition
+//! format has no custom bounds, so a histogram of their schema has one bucket at most.
 
 use super::count::Count;
 use super::native::{NativeBuckets, NativeHistogram};
 use super::native_buckets::{CUSTOM_BOUNDS, SCHEMAS};
 
-/// The most spans, and the most buckets, of one side. Client libraries keep some hundreds.
+/// Most spans, and most buckets, of one side: our own bound. Client libraries keep a few hundred.
 pub const MAX_BUCKETS: usize = 10_000;
 
-/// The furthest bucket from zero: the distance of any two is an `i32`, in which Prometheus adds offsets.
-/// No finite number is further away than index 262,144.
+/// Largest bucket index: Prometheus adds offsets in an `i32`, in which the distance of any two buckets must fit.
+/// Index 262,144 already covers the largest finite number at the highest resolution.
 const MAX_INDEX: i64 = (i32::MAX / 2) as i64;
 
-/// A rule that a native histogram breaks.
+/// A violated rule of native histograms.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NativeError {
     /// A schema that does not exist.
     #[error("schema {0} is not one of -4 to 8, nor -53 for custom bounds")]
     Schema(i32),
-    /// More spans or buckets than are allowed.
+    /// More than 10,000 spans or buckets on one side.
     #[error("{found} {what} are more than {MAX_BUCKETS} on one side")]
     TooMany {
-        /// The number there are.
+        /// The number found.
         found: usize,
-        /// The things that are too many.
+        /// `spans` or `buckets`.
         what: &'static str,
     },
-    /// Spans that do not match the counts.
+    /// Spans whose total length is not the number of counts.
     #[error("its {side} spans are of {spans} buckets, and it has counts of {counts}")]
     Spans {
         /// The side of zero.
@@ -43,30 +43,30 @@ pub enum NativeError {
     Offset {
         /// The side of zero.
         side: Side,
-        /// The span's number.
+        /// The span's position, from 1.
         number: usize,
         /// The offset.
         offset: i32,
     },
-    /// A span beyond the largest number.
+    /// A span whose bucket index is out of range.
     #[error("{side} span {number} is further from zero than any number")]
     Index {
         /// The side of zero.
         side: Side,
-        /// The span's number.
+        /// The span's position, from 1.
         number: usize,
     },
-    /// A bucket with an impossible count.
+    /// A bucket with a negative or NaN count.
     #[error("{side} bucket {number} counts {count}")]
     Bucket {
         /// The side of zero.
         side: Side,
-        /// The bucket's number.
+        /// The bucket's position on its side, from 1.
         number: usize,
         /// The count.
         count: String,
     },
-    /// An impossible count of the histogram.
+    /// A negative or NaN count of the histogram or of its zero bucket.
     #[error("{what} is {count}")]
     Count {
         /// The name of the count.
@@ -77,7 +77,7 @@ pub enum NativeError {
     /// Counts that overflow 64 bits.
     #[error("the counts of its buckets add up to more than 64 bits hold")]
     Overflow,
-    /// Bucket counts that do not add up to the total.
+    /// Bucket counts that do not add up to the histogram's count.
     #[error("its buckets count {in_buckets}, and it counts {count} in all")]
     Sum {
         /// The sum of the buckets' counts.
@@ -85,12 +85,12 @@ pub enum NativeError {
         /// The histogram's count.
         count: String,
     },
-    /// A part that does not go with custom bounds.
+    /// A part that custom bounds exclude, or cannot have in the exposition format.
     #[error("with custom bounds (schema -53) it has {0}")]
     Custom(&'static str),
 }
 
-/// Buckets of values below or above zero.
+/// Side of zero that buckets are on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Side {
     Negative,
@@ -107,11 +107,12 @@ impl std::fmt::Display for Side {
 }
 
 impl NativeHistogram {
-    /// Checks what Prometheus checks of a histogram with this `count` and `sum`, and its size.
+    /// Checks it as part of a histogram with this `count` and `sum`, by Prometheus' rules, and that neither side has
+    /// more than 10,000 spans or buckets.
     ///
     /// # Errors
     ///
-    /// The first rule that is broken.
+    /// Returns the first violated rule.
     pub fn check(&self, count: Count, sum: f64) -> Result<(), NativeError> {
         for (_, buckets) in self.sides() {
             buckets.check_size()?;
@@ -120,7 +121,8 @@ impl NativeHistogram {
             return Ok(());
         }
         self.check_counts(count)?;
-        // As Prometheus tells a float histogram. An integer one gets no counts of a float field.
+        // Prometheus takes it for a float histogram if one of these float fields is above 0, else for an integer one,
+        // whose float counts it ignores.
         let is_positive = |count: Count| matches!(count, Count::Float(float) if float > 0.0);
         let is_float = is_positive(count) || self.zero_count.is_some_and(is_positive);
         self.check_schema(is_float)?;
@@ -138,8 +140,8 @@ impl NativeHistogram {
         ]
     }
 
-    /// Returns true if any version of Prometheus takes it for a native histogram: before 2.45 it looked at
-    /// the deltas, since then at the spans.
+    /// Returns true if any version of Prometheus takes it for a native histogram: versions before 2.45 looked at the
+    /// deltas, later ones look at the spans.
     pub fn is_native_to_any(&self) -> bool {
         self.has_spans()
             || !self.negative.deltas.is_empty()
@@ -189,7 +191,8 @@ impl NativeHistogram {
         }))
     }
 
-    /// Until 2.46, Prometheus refused a sum of buckets above the count, though it can come of rounding.
+    /// Refuses bucket counts that sum to more than the count, as Prometheus did until 2.46, though rounding can cause
+    /// it.
     fn check_floats(&self, count: f64) -> Result<(), NativeError> {
         let mut in_buckets = 0.0;
         for (side, buckets) in self.sides() {
@@ -233,7 +236,7 @@ impl NativeHistogram {
                 in_buckets = added.ok_or(NativeError::Overflow)?;
             }
         }
-        // Observations of NaN are in no bucket.
+        // An observation of NaN changes the count, and no bucket.
         let is_right = if sum.is_nan() {
             in_buckets <= count
         } else {
@@ -269,7 +272,7 @@ impl NativeBuckets {
         Ok(())
     }
 
-    /// How many buckets its spans are of or leave out, from index 0 on.
+    /// Returns the index after the last bucket of its spans.
     fn reach(&self) -> i64 {
         let spans = self.spans.iter();
         spans
@@ -287,7 +290,7 @@ impl NativeBuckets {
         for (at, span) in self.spans.iter().enumerate() {
             let number = at + 1;
             let offset = span.offset;
-            // That of the first is where the buckets begin; custom bounds begin at 0.
+            // The first span's offset is where the buckets begin; custom bounds begin at 0.
             if offset < 0 && (at > 0 || has_custom_bounds) {
                 return Err(NativeError::Offset {
                     side,
@@ -316,18 +319,18 @@ impl NativeBuckets {
 }
 
 impl Count {
-    /// The field of a message that holds floats.
+    /// Returns the value of the float field of a protobuf message.
     fn to_f64_field(self) -> f64 {
         self.fields().1.unwrap_or_default()
     }
 
-    /// The field of a message that holds integers.
+    /// Returns the value of the integer field of a protobuf message.
     fn to_integer_field(self) -> u64 {
         self.fields().0.unwrap_or_default()
     }
 }
 
-/// Returns true if it is a number of observations, which can be infinite.
+/// Returns true if it is a number of observations; infinity is one.
 fn is_count(count: f64) -> bool {
     count >= 0.0
 }

@@ -1,4 +1,4 @@
-//! A grouping key as URL path.
+//! Grouping keys as URL paths.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -7,21 +7,20 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use crate::GroupingKey;
 use crate::escaping::Escaping;
 
-/// All but the unreserved characters of RFC 3986, section 2.3.
+/// Characters that are percent-encoded: all but the unreserved ones of RFC 3986, section 2.3.
 pub const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'.')
     .remove(b'_')
     .remove(b'~');
 
-/// The path of a group below the gateway's URL: `/metrics/job/db_backup/db/customers`, `job` first,
-/// then the labels by name.
+/// Returns the path of a group below the gateway's URL, `job` first, then the labels by name:
+/// `/metrics/job/db_backup/db/customers`.
 ///
-/// Values are percent-encoded as RFC 3986 (a space is `%20`: a `+` would be stored as a plus). A
-/// value with `/`, which the gateway would take for a separator even as `%2F`, is sent as
-/// `name@base64/…` in the URL-safe alphabet; so is an empty one (`=`), and `.` and `..`, which
-/// URL libraries fold away. A label name that is none of the text format 0.0.4 is sent as
-/// [`Escaping::Values`], which gateways undo that allow such names.
+/// Values are percent-encoded by RFC 3986: a space is `%20`, since a gateway takes `+` for a plus. A value with `/`,
+/// which a gateway takes for a separator even as `%2F`, is sent as `name@base64/…` in the URL-safe alphabet; so are
+/// an empty value (as `=`), and `.` and `..`, which URL libraries resolve. A label name that the text format 0.0.4
+/// does not allow is escaped by [`Escaping::Values`], which gateways that allow such names undo.
 pub fn group_path(key: &GroupingKey) -> String {
     let mut path = String::from("/metrics");
     component(&mut path, "job", key.job());

@@ -1,4 +1,4 @@
-//! A report on its way to a group.
+//! Pushes to a group.
 
 use std::time::SystemTime;
 
@@ -8,7 +8,7 @@ use super::grouping_key::GroupingKey;
 use super::method::Method;
 use super::text;
 
-/// A checked report on its way to a group.
+/// A report for a group, checked as a client does before it sends.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Push {
     key: GroupingKey,
@@ -20,11 +20,11 @@ pub struct Push {
 }
 
 impl Push {
-    /// A push of `families`, produced at `produced_at`, to the group of `key`.
+    /// Creates a push of `families`, a report produced at `produced_at`, to the group of `key`.
     ///
     /// # Errors
     ///
-    /// What a gateway would refuse, or store otherwise than it was meant; see [`check_push`].
+    /// Returns the first problem that [`check_push`] finds.
     pub fn new(
         key: GroupingKey,
         method: Method,
@@ -35,8 +35,8 @@ impl Push {
         Ok(Push::checked_before(key, method, families, produced_at))
     }
 
-    /// A push that was checked when it was made, perhaps by an older version with fewer rules: it is
-    /// the gateway's now to say what becomes of it.
+    /// Creates a push that was checked before, perhaps by an older version with fewer rules. The gateway decides
+    /// whether it takes it.
     pub fn checked_before(
         key: GroupingKey,
         method: Method,
@@ -53,19 +53,19 @@ impl Push {
         }
     }
 
-    /// Names the families that the runner has made. Where a gateway refuses the push, they are sent without the
-    /// job's, which must not take them along.
+    /// Sets the names of the families that the runner produced. If the gateway refuses the push because of the job's
+    /// own families, they are sent alone.
     pub fn with_runners_own(mut self, names: impl IntoIterator<Item = String>) -> Self {
         self.runners_own = names.into_iter().collect();
         self
     }
 
-    /// The names of the families that the runner has made.
+    /// Returns the names of the families that the runner produced.
     pub fn runners_own(&self) -> &[String] {
         &self.runners_own
     }
 
-    /// A push of some of its `families` to the same group by `method`.
+    /// Creates a push of `families`, a part of its own, to the same group by `method`.
     pub fn part(&self, method: Method, families: Vec<Family>) -> Push {
         Push {
             text: text::encode(&families),
@@ -77,7 +77,7 @@ impl Push {
         }
     }
 
-    /// The key of the group it goes to.
+    /// Returns the key of the group.
     pub fn key(&self) -> &GroupingKey {
         &self.key
     }
@@ -87,23 +87,23 @@ impl Push {
         self.method
     }
 
-    /// The families that are pushed.
+    /// Returns the families of the report.
     pub fn families(&self) -> &[Family] {
         &self.families
     }
 
-    /// The families in the text format 0.0.4.
+    /// Returns the families in the text format 0.0.4.
     pub fn text(&self) -> &str {
         &self.text
     }
 
-    /// When the report was produced.
+    /// Returns the time when the report was produced.
     pub fn produced_at(&self) -> SystemTime {
         self.produced_at
     }
 
-    /// The one push that does to the group what this one and then `newer`, which goes to the same
-    /// group, would do: a PUT replaces what was before it, a POST the families of the same name.
+    /// Merges this push and then `newer`, to the same group, into one with the same effect: a PUT replaces what was
+    /// before it, a POST the families of the same names.
     pub fn followed_by(&self, newer: &Push) -> Push {
         if newer.method == Method::Put {
             return newer.clone();
@@ -124,11 +124,11 @@ impl Push {
         }
     }
 
-    /// Whether nothing of `older`, which goes to the same group, is left once this one is done.
+    /// Returns true if nothing of `older`, to the same group, is left after this push.
     pub fn replaces(&self, older: &Push) -> bool {
         match (older.method, self.method) {
             (_, Method::Put) => true,
-            // It drops families that this one leaves alone.
+            // The older PUT also drops families that this POST leaves alone.
             (Method::Put, Method::Post) => false,
             (Method::Post, Method::Post) => older.families.iter().all(|old| {
                 let mut new = self.families.iter();

@@ -1,10 +1,10 @@
-//! From a [`prometheus::Registry`] to families.
+//! Families of a [`prometheus::Registry`].
 
 use prometheus::proto::MetricType;
 
 use super::family::{Bucket, Family, Kind, Metric, Quantile, Value};
 
-/// Everything that `registry` holds, sorted by name, as the `prometheus` crate gathers it.
+/// Gathers all families of `registry`, sorted by name.
 pub fn gather(registry: &prometheus::Registry) -> Vec<Family> {
     registry.gather().iter().map(family).collect()
 }
@@ -41,7 +41,7 @@ fn value(kind: Kind, metric: &prometheus::proto::Metric) -> Value {
     match kind {
         Kind::Counter => Value::Number(metric.get_counter().get_value()),
         Kind::Gauge => Value::Number(metric.get_gauge().get_value()),
-        // The crate's plain model has no untyped value: nothing can register one.
+        // The crate has no untyped metrics.
         Kind::Untyped => Value::Number(0.0),
         Kind::Summary => {
             let summary = metric.get_summary();

@@ -1,11 +1,11 @@
-//! Times as values.
+//! Conversion of times.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// The last second that RFC 3339 can write, 9999-12-31T23:59:59Z, in seconds since the epoch.
+/// Last second that RFC 3339 can express, 9999-12-31T23:59:59Z, in seconds since the epoch.
 pub const LAST_SECOND: f64 = 253_402_300_799.0;
 
-/// A time as Prometheus writes it: seconds since the epoch, negative before it.
+/// Converts a time to seconds since the epoch, as Prometheus does; negative before it.
 pub fn unix_seconds(time: SystemTime) -> f64 {
     match time.duration_since(UNIX_EPOCH) {
         Ok(since) => since.as_secs_f64(),

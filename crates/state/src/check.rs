@@ -1,4 +1,4 @@
-//! Looking for damage in a database, and mending it.
+//! Detection and repair of damage in a database.
 
 use std::path::Path;
 
@@ -10,17 +10,17 @@ use super::{
     Damage, State, StateError, check_place, counters, damage, history, outbox_rows, schema,
 };
 
-/// How many problems of the file itself are named.
+/// Most problems of the file itself that are reported.
 const MAX_PROBLEMS: u32 = 10;
 
-/// Returns what is wrong with the database at `path`, which stays as it is; `None` if there is none.
+/// Returns the problems of the database at `path`, which is not changed; `None` if there is none.
 pub fn check(path: &Path) -> Result<Option<Vec<String>>, StateError> {
     let Some(mut state) = State::connect(path)? else {
         return Ok(None);
     };
     state.is_replaceable = false;
     match look(&mut state) {
-        // It can be read nevertheless.
+        // A database that cannot be written may be readable nevertheless.
         Err(StateError::System { .. }) if !state.has_log() && state.make_immutable().is_ok() => {
             look(&mut state).map(Some)
         }
@@ -28,8 +28,8 @@ pub fn check(path: &Path) -> Result<Option<Vec<String>>, StateError> {
     }
 }
 
-/// Replaces a corrupt database at `path` by a new one with what can be saved, and returns what was wrong; `None` if
-/// nothing is, or there is none.
+/// Replaces a corrupt database at `path` by a new one with what can be salvaged. Returns the damage; `None` if it is
+/// sound, or there is none.
 pub fn repair(path: &Path) -> Result<Option<Damage>, StateError> {
     check_place(path)?;
     let Some(mut state) = State::connect(path)? else {
@@ -39,7 +39,7 @@ pub fn repair(path: &Path) -> Result<Option<Damage>, StateError> {
     match look(&mut state)?.into_iter().next() {
         None => Ok(None),
         Some(problem) => {
-            // Otherwise it may have been moved aside before its log was opened, by its name.
+            // Otherwise another process may have moved it aside before its log was opened by name.
             if !state.is_in_place() {
                 return repair(path);
             }
@@ -63,7 +63,7 @@ fn look(state: &mut State) -> Result<Vec<String>, StateError> {
     }
 }
 
-/// Lists the problems of a database, each a line for a person; none if it is sound.
+/// Lists the problems of a database, each a line for the user; empty if it is sound.
 pub(super) fn problems(connection: &Connection) -> Vec<String> {
     let mut problems = Vec::new();
     let version = schema::version(connection);
@@ -113,7 +113,7 @@ fn file_problems(connection: &Connection) -> rusqlite::Result<Vec<String>> {
     Ok(lines.into_iter().filter(|line| line != "ok").collect())
 }
 
-/// Refuses a database without a version that has tables: who made it was killed before all was carried over.
+/// Refuses a database with tables but without a version: its process was killed before all was carried over.
 fn unfinished(connection: &Connection) -> rusqlite::Result<()> {
     let has_tables = "SELECT EXISTS (SELECT 1 FROM sqlite_schema)";
     if connection.query_row(has_tables, [], |row| row.get(0))? {

@@ -1,4 +1,4 @@
-//! Checksums of rows: they tell what was written from what damage has left.
+//! Checksums of rows, which tell written rows from what damage left behind.
 
 use rusqlite::functions::FunctionFlags;
 use rusqlite::types::{Value, ValueRef};
@@ -15,13 +15,13 @@ pub(super) enum Kind {
     Blob,
 }
 
-/// A table whose rows end in a checksum.
+/// A table with a checksum in each row's last column.
 #[derive(Debug)]
 pub(super) struct Table {
     pub name: &'static str,
     /// The columns before the checksum, in the order of the table.
     pub columns: &'static [(&'static str, Kind)],
-    /// True if the first column is the row's number, and not part of its record.
+    /// True if the first column is the rowid, which SQLite does not store in the record.
     pub has_rowid: bool,
 }
 
@@ -98,7 +98,8 @@ pub(super) const PUSH_LOG: Table = Table {
 };
 
 impl Table {
-    /// The call of the function that makes a row's checksum, with the new values of the columns in `changed`.
+    /// Returns the SQL call that computes a row's checksum, with the expressions of `changed` in place of those
+    /// columns.
     fn call(&self, changed: &[(&str, &str)]) -> String {
         let mut call = format!("row_checksum('{}'", self.name);
         for (column, _) in self.columns {
@@ -109,13 +110,13 @@ impl Table {
         call + ")"
     }
 
-    /// A condition that holds for rows whose checksum is right.
+    /// Returns an SQL condition that holds for rows with a right checksum.
     pub fn is_right_sql(&self) -> String {
         format!("checksum IS {}", self.call(&[]))
     }
 
-    /// A statement that changes columns of the rows for which `condition` holds, each to what an expression
-    /// makes. A row whose checksum is wrong stays as it is, so that it does not get a right one.
+    /// Returns an SQL statement that sets columns to expressions in the rows for which `condition` holds. A row with
+    /// a wrong checksum is left alone, as it would get a right one.
     pub fn update_sql(&self, changed: &[(&str, &str)], condition: &str) -> String {
         let mut update = format!("UPDATE {} SET ", self.name);
         for (column, value) in changed {
@@ -125,12 +126,12 @@ impl Table {
         update + &format!("checksum = {new} WHERE {condition} AND {is_right}")
     }
 
-    /// The checksum of a row with these values; what the groups and their log have is of another kind.
+    /// Computes the checksum of a row. Groups and their log have checksums of other kinds.
     pub fn checksum(&self, values: &[Value]) -> u32 {
         checksum(self.name.as_bytes(), values.iter().map(ValueRef::from))
     }
 
-    /// Returns true if `checksum` is that of a row with these values.
+    /// Returns true if `checksum` is right for a row with these values.
     pub fn is_right(&self, values: &[Value], checksum: &Value) -> bool {
         let found = match (self.name, values) {
             ("groups", values) => group_rows::checksum_of(values),
@@ -142,7 +143,8 @@ impl Table {
     }
 }
 
-/// CRC-32 over the table's name and the type, length and bytes of each value. SQLite keeps no sign of a zero.
+/// Computes the CRC-32 of the table's name and of each value's type, length and bytes. The sign of zero is left out,
+/// because SQLite does not keep it.
 fn checksum<'a>(table: &[u8], values: impl Iterator<Item = ValueRef<'a>>) -> u32 {
     let mut hasher = crc32fast::Hasher::new();
     let mut add = |tag: u8, bytes: &[u8]| {
@@ -164,7 +166,7 @@ fn checksum<'a>(table: &[u8], values: impl Iterator<Item = ValueRef<'a>>) -> u32
     hasher.finalize()
 }
 
-/// Makes `row_checksum(TABLE, VALUE…)` known to SQL.
+/// Registers the SQL function `row_checksum(TABLE, VALUE…)`.
 pub(super) fn register(connection: &Connection) -> rusqlite::Result<()> {
     let flags = FunctionFlags::SQLITE_UTF8
         | FunctionFlags::SQLITE_DETERMINISTIC

@@ -1,4 +1,4 @@
-//! Counters that go on over runs, where a Pushgateway by itself would show those of the last one.
+//! Counters accumulated over runs; a Pushgateway by itself would show the increments of the last one.
 
 use rusqlite::types::{Type, Value};
 use rusqlite::{Connection, Error::FromSqlConversionFailure, Row, params};
@@ -18,17 +18,17 @@ pub(super) const SELECT: &str =
     "SELECT name, labels, value, checksum IS row_checksum('counters', grouping_key, name, labels, value)
          FROM counters WHERE grouping_key = ? ORDER BY name, labels";
 
-/// A counter of a group, or by how much it went up.
+/// A counter of a group, or an increment of it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Counter {
     pub name: String,
-    /// Without those of the grouping key.
+    /// Labels besides those of the grouping key.
     pub labels: Labels,
     pub value: f64,
 }
 
 impl State {
-    /// The counters of `key`, sorted by name and labels.
+    /// Returns the counters of `key`, sorted by name and labels.
     pub fn counters(&mut self, key: &GroupingKey) -> Result<Vec<Counter>, StateError> {
         self.with(|connection| select(connection, key))
     }
@@ -72,7 +72,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Counter> {
     })
 }
 
-/// Removes counters that cannot be read, and returns how many there were.
+/// Deletes counters that cannot be read. Returns their number.
 pub(super) fn drop_unreadable(connection: &Connection) -> rusqlite::Result<u64> {
     let mut delete = connection
         .prepare("DELETE FROM counters WHERE grouping_key = ? AND name = ? AND labels = ?")?;
@@ -81,7 +81,7 @@ pub(super) fn drop_unreadable(connection: &Connection) -> rusqlite::Result<u64> 
     Ok(dropped.sum::<rusqlite::Result<usize>>()? as u64)
 }
 
-/// Key, name and labels of counters that cannot be read, or are not as they were written.
+/// Returns grouping key, name and labels of counters that cannot be read or have a wrong checksum.
 pub(super) fn unreadable(connection: &Connection) -> rusqlite::Result<Vec<[Value; 3]>> {
     let mut select = connection.prepare(
         "SELECT name, labels, value, checksum IS row_checksum('counters', grouping_key, name, labels, value),

@@ -1,4 +1,4 @@
-//! A corrupt database: how it is told from other failures, and how a new one takes its place.
+//! Replacement of a corrupt database by a new one.
 
 use std::fs;
 use std::io;
@@ -11,7 +11,7 @@ use super::salvage::{self, Salvaged};
 use super::{State, StateError, identity, outbox, resolve, schema};
 use metricsjob_system::files::make_private;
 
-/// How long to wait for those who are writing to it.
+/// Longest wait for processes that are writing to the corrupt database.
 const PATIENCE: Duration = Duration::from_millis(500);
 
 /// A corrupt database that was moved aside.
@@ -21,19 +21,18 @@ const PATIENCE: Duration = Duration::from_millis(500);
 )]
 pub struct Damage {
     pub path: PathBuf,
-    /// Where it is now.
+    /// The path to which it was moved.
     pub aside: PathBuf,
-    /// In SQLite's words.
+    /// The first problem, in SQLite's words.
     pub why: String,
-    /// Rows of it that the new one has, and those that are lost.
+    /// The rows carried over into the new database, and those lost.
     pub salvaged: Salvaged,
 }
 
-/// Begins a new database in place of that of `state`, which is corrupt by `error`, unless another
-/// process has done so already.
+/// Replaces the database of `state`, which is corrupt by `error`, unless another process has done so.
 ///
-/// Processes that have the old one open go on with it under its new name: all its files move, and
-/// SQLite finds them by name only when it opens them.
+/// Processes that have the old one open keep using it under its new name: all its files are moved, and SQLite looks
+/// them up by name only when it opens them.
 pub(super) fn replace(state: &State, error: &rusqlite::Error) -> Result<State, StateError> {
     let mut aside = None;
     let mut salvaged = Salvaged::default();
@@ -44,10 +43,10 @@ pub(super) fn replace(state: &State, error: &rusqlite::Error) -> Result<State, S
             source,
         };
         let lock = schema::lock(path)?;
-        // Of a link the link is moved: what it leads to may be anything.
+        // If it is a link, the link is moved, since its target may be anything.
         if identity(path).map_err(failed)? == Some(state.identity) {
-            // Others that have it open cannot change it while it is read. While it is in its place, because that
-            // may open its log, by its name.
+            // Locks out others while it is salvaged. Must happen while it is in place, because it may open the log by
+            // its name.
             let _ = state.connection.busy_timeout(PATIENCE);
             let _ = state.connection.execute_batch("BEGIN IMMEDIATE");
             aside = Some(move_aside(path, SystemTime::now()).map_err(failed)?);
@@ -55,7 +54,7 @@ pub(super) fn replace(state: &State, error: &rusqlite::Error) -> Result<State, S
         make_private(path).map_err(failed)?;
         let mut fresh =
             State::connect(path)?.ok_or_else(|| failed(io::ErrorKind::NotFound.into()))?;
-        // Whatever is wrong with this one, to replace it again would not help.
+        // If this one is corrupt too, replacing it again would not help.
         fresh.is_replaceable = false;
         match &aside {
             Some(aside) => {
@@ -68,7 +67,7 @@ pub(super) fn replace(state: &State, error: &rusqlite::Error) -> Result<State, S
             }
             None => schema::prepare(&mut fresh, Some(&lock))?,
         }
-        // It works; what a server has open for months may become corrupt again.
+        // It works, and may become corrupt again during the months that a server keeps it open.
         fresh.is_replaceable = true;
         Ok(fresh)
     };
@@ -96,7 +95,7 @@ pub(super) fn replace(state: &State, error: &rusqlite::Error) -> Result<State, S
     }
 }
 
-/// Renames the files of the database at `path`, and returns its new name. Needs the lock.
+/// Renames the files of the database at `path`, and returns its new path. The caller must hold the lock.
 fn move_aside(path: &Path, now: SystemTime) -> io::Result<PathBuf> {
     let time = humantime::format_rfc3339_seconds(now.max(SystemTime::UNIX_EPOCH));
     let time = time.to_string().replace(['-', ':'], "");
@@ -210,7 +209,7 @@ mod tests {
         let path = dir.path().join("state.db");
         let mut state = State::open(dir.path()).unwrap();
         for id in ["a", "b", "c"] {
-            // What nobody else has changed is not read again.
+            // SQLite reads pages again only after another process changed the database.
             State::open(dir.path())
                 .unwrap()
                 .record(&run("other"), &[], 10, &[], |_| NO_PUSH)
@@ -225,7 +224,7 @@ mod tests {
         }
     }
 
-    /// A newer version brings it up to date while it is open here.
+    /// A newer version migrates the database while it is open here.
     #[test]
     fn values_of_a_newer_version_are_no_damage() {
         let dir = tempfile::tempdir().unwrap();

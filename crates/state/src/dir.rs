@@ -1,16 +1,16 @@
-//! Where the state directory is.
+//! Location of the state directory.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-/// Where the system keeps state of services that have no home.
+/// State directory of services without a home directory.
 const SYSTEM_DIR: &str = "/var/lib/metricsjob";
 
-/// The state directory when none was given: the first of `$STATE_DIRECTORY` (systemd sets it, the
-/// first of several), `$XDG_STATE_HOME/metricsjob`, `$HOME/.local/state/metricsjob`,
-/// `/var/lib/metricsjob`. As the XDG specification asks, a relative path in a variable is ignored.
+/// Returns the default state directory: the first of `$STATE_DIRECTORY` (set by systemd; its first entry),
+/// `$XDG_STATE_HOME/metricsjob`, `$HOME/.local/state/metricsjob` and `/var/lib/metricsjob`. Relative paths in
+/// variables are ignored, as the XDG specification requires.
 ///
-/// `variable` reads the environment.
+/// `variable` reads an environment variable.
 pub fn default_dir(variable: impl Fn(&str) -> Option<OsString>) -> PathBuf {
     let absolute = |path: PathBuf| path.is_absolute().then_some(path);
     let path = |name| variable(name).map(PathBuf::from).and_then(absolute);

@@ -1,4 +1,4 @@
-//! Why the state cannot be used, in words for whoever runs a job.
+//! Errors of the state, in words for users.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use rusqlite::{Connection, ErrorCode, ffi};
 
 use super::files;
 
-/// Why the state could not be read or written.
+/// Reason why the state could not be read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum StateError {
     #[error("could not create the state directory {path}: {}", reason(source))]
@@ -19,14 +19,14 @@ pub enum StateError {
     OpenFile { path: PathBuf, source: io::Error },
     #[error("could not open the lock file {path}: {}", reason(source))]
     Lock { path: PathBuf, source: io::Error },
-    /// Found by the gateway that served it.
+    /// The directory was removed or replaced while a gateway served its groups.
     #[error("the state directory {dir} was removed or replaced: {rescue}")]
     Displaced {
         dir: PathBuf,
-        /// What became of the groups.
+        /// The fate of the groups, in words.
         rescue: String,
     },
-    /// The system did not let SQLite do what it wanted to.
+    /// A system call failed on behalf of SQLite.
     #[error("could not use the state database {path}: {}", reason(source))]
     System { path: PathBuf, source: io::Error },
     #[error("could not use the state database {path}: {}", brief(source))]
@@ -34,7 +34,7 @@ pub enum StateError {
         path: PathBuf,
         source: rusqlite::Error,
     },
-    /// Found where nothing may be moved aside.
+    /// Corruption found by an operation that must not move the database aside.
     #[error(
         "the state database {path} is corrupt ({}): the next run that needs what is broken, or \
          `metricsjob state repair`, moves it aside and begins a new one with what can be saved",
@@ -51,7 +51,7 @@ pub enum StateError {
     NotReplaced {
         path: PathBuf,
         why: String,
-        /// Where it is now, if it was moved.
+        /// Its new path, if it was moved.
         aside: Option<PathBuf>,
         source: Box<StateError>,
     },
@@ -67,8 +67,7 @@ pub enum StateError {
 }
 
 impl StateError {
-    /// What `source` means, which came of using the database at `path`, by `connection` if there was
-    /// one already.
+    /// Classifies `source`, an error of the database at `path`, on `connection` if that was open already.
     pub(super) fn of(
         path: &Path,
         connection: Option<&Connection>,
@@ -83,8 +82,8 @@ impl StateError {
     }
 }
 
-/// What the system had against it, if that is why SQLite failed, and against which file: SQLite
-/// itself says "unable to open database file" or "disk I/O error".
+/// Finds the system's reason for an error and the file it concerns: SQLite only says "unable to open database file"
+/// or "disk I/O error".
 fn system_error(
     path: &Path,
     connection: Option<&Connection>,
@@ -104,7 +103,7 @@ fn system_error(
             return Some((file.to_owned(), error.into()));
         }
     }
-    // Before the error number, which may come from a second try that SQLite made.
+    // Checked before the error number, which may be that of a retry by SQLite.
     let left = real.parent().and_then(|dir| statvfs(dir).ok());
     let is_full = |left: Statvfs| {
         left.blocks_available() == 0 || (left.files() > 0 && left.files_available() == 0)
@@ -119,7 +118,7 @@ fn system_error(
     (errno != 0).then(|| (path.to_owned(), io::Error::from_raw_os_error(errno)))
 }
 
-/// The system's reason, and what to do about it.
+/// Describes the system's reason, with advice.
 fn reason(error: &io::Error) -> String {
     const ELSEWHERE: &str = "choose another directory with --state-dir";
     match error.kind() {
@@ -141,7 +140,7 @@ fn reason(error: &io::Error) -> String {
     }
 }
 
-/// SQLite's own message, without the statement and the error code around it.
+/// Returns SQLite's message without statement and error code.
 pub(super) fn brief(error: &rusqlite::Error) -> String {
     match error {
         _ if is_busy(error) => {
@@ -153,13 +152,13 @@ pub(super) fn brief(error: &rusqlite::Error) -> String {
     }
 }
 
-/// Whether another process holds the lock on the database.
+/// Returns true if another process holds the lock on the database.
 pub(super) fn is_busy(error: &rusqlite::Error) -> bool {
     error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy)
 }
 
-/// Returns true for an error that our statements never meet in a sound database: a table is not there, for example,
-/// or a row twice.
+/// Returns true for an error that our statements never cause in a sound database, such as a missing table or a
+/// duplicate row.
 pub(super) fn is_unexpected(error: &rusqlite::Error) -> bool {
     use rusqlite::Error;
     let is_row_missing = matches!(error, Error::QueryReturnedNoRows);
@@ -170,8 +169,8 @@ pub(super) fn is_unexpected(error: &rusqlite::Error) -> bool {
         )
 }
 
-/// Returns true for an error that can only come of damage: the file is no database or a broken one, or a value is
-/// none that was ever written.
+/// Returns true for an error that only damage causes: the file is not a database or a broken one, or it has a value
+/// that was never written.
 pub(super) fn is_corruption(error: &rusqlite::Error) -> bool {
     use rusqlite::Error;
     match error {

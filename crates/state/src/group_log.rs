@@ -1,7 +1,7 @@
-//! The log of what a serving gateway has changed, until the groups' rows say the same.
+//! Push log: changes by a serving gateway that are not in the groups' rows yet.
 //!
-//! A row holds all changes of one transaction: that is several times as fast as a row for each. To do
-//! them again on groups that have some of them already leads to the same groups.
+//! A row holds all changes of one transaction, which is several times as fast as a row for each. Replaying changes on
+//! groups that already have some of them yields the same groups.
 
 use bytes::Bytes;
 use prost::Message;
@@ -11,25 +11,25 @@ use crate::store::Report;
 use metricsjob_metrics::text::Limits;
 use metricsjob_metrics::{Family, GroupingKey, Method, Names, protobuf, text};
 
-/// The changes of one transaction, in their order.
+/// Changes of one transaction, in order.
 #[derive(Clone, PartialEq, Message)]
 pub struct Entries {
     #[prost(message, repeated, tag = "1")]
     pub entries: Vec<Entry>,
 }
 
-/// One change of a group.
+/// A change of one group.
 #[derive(Clone, PartialEq, Message)]
 pub struct Entry {
-    /// As in a column, see `key_column`.
+    /// In the form of `key_column`.
     #[prost(string, tag = "1")]
     grouping_key: String,
     #[prost(enumeration = "Action", tag = "2")]
     action: i32,
-    /// In seconds since the epoch.
+    /// Seconds since the epoch.
     #[prost(double, tag = "3")]
     time: f64,
-    /// What was pushed, as it came, but for its `Content-Encoding`.
+    /// The body of the push, without its `Content-Encoding`.
     #[prost(bytes = "bytes", tag = "4")]
     body: Bytes,
     #[prost(bool, tag = "5")]
@@ -45,7 +45,7 @@ enum Action {
     Delete = 3,
 }
 
-/// What was pushed, as it came.
+/// Body of a push, without its `Content-Encoding`.
 #[derive(Debug, Clone)]
 pub enum Body {
     Text(Bytes),
@@ -53,7 +53,7 @@ pub enum Body {
 }
 
 impl Body {
-    /// In bytes.
+    /// Returns the size in bytes.
     pub fn size(&self) -> usize {
         let (Body::Text(body) | Body::Protobuf(body)) = self;
         body.len()
@@ -61,7 +61,7 @@ impl Body {
 }
 
 impl Entry {
-    /// A push that succeeded.
+    /// Creates the entry of a successful push.
     pub fn push(key: &GroupingKey, method: Method, body: Body, time: f64) -> Self {
         let action = match method {
             Method::Put => Action::Put,
@@ -76,7 +76,7 @@ impl Entry {
         }
     }
 
-    /// A push that was refused.
+    /// Creates the entry of a refused push.
     pub fn refusal(key: &GroupingKey, time: f64) -> Self {
         Entry::of(key, Action::Refuse, time)
     }
@@ -95,7 +95,7 @@ impl Entry {
         }
     }
 
-    /// How many bytes were pushed.
+    /// Returns the size of the body in bytes.
     pub fn bytes(&self) -> usize {
         self.body.len()
     }
@@ -111,7 +111,7 @@ impl Entry {
 }
 
 impl Entries {
-    /// Does the changes again.
+    /// Replays the changes on `loaded`. A push that cannot be replayed is added to its problems.
     pub(super) fn replay(self, loaded: &mut Loaded) -> rusqlite::Result<()> {
         let hasher = loaded.store.hasher();
         for entry in self.entries {

@@ -1,4 +1,4 @@
-//! The groups on disk, while a gateway serves them from memory.
+//! Persistence of the groups that a gateway serves from memory.
 
 use std::cell::Cell;
 use std::collections::BTreeSet;
@@ -17,53 +17,53 @@ use super::serving::{ServingLock, lock_for_serving};
 use super::{Damage, State, StateError, damage};
 use crate::store::Store;
 
-/// The log is folded into the groups' rows when it is longer than this, in bytes, and than the groups
-/// themselves twice: a longer one costs fewer writes, and more time at the next start.
+/// The log is folded into the groups' rows once it exceeds twice their size, within these bounds in bytes. A longer
+/// log saves writes, and delays the next start.
 const MIN_LOG_BYTES: u64 = 48 * 1024 * 1024;
 const MAX_LOG_BYTES: u64 = 192 * 1024 * 1024;
 
-/// How many rows of groups, and of the log, one transaction folds besides its own changes.
+/// Most groups' rows, bytes of them, and log rows that one transaction folds besides its own changes.
 const FOLDED_GROUPS: usize = 512;
 const FOLDED_BYTES: usize = 16 * 1024 * 1024;
 const FORGOTTEN_ROWS: i64 = 256;
 
-/// How long a change waits for other processes that write to the database, and scrapes wait for the change.
+/// Longest wait of a change for other processes that write to the database, during which scrapes wait too.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Whether what is written survives a crash of the machine, or only one of the process.
+/// Durability of writes: whether they survive a crash of the machine, or only of the process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Sync {
-    /// It is on the disk.
+    /// Synced to disk.
     Disk,
-    /// The operating system has it.
+    /// Handed to the operating system.
     Os,
 }
 
-/// Writes what changes in the groups of a store, and at last all of them.
+/// Writer of a store's changes to the log, and from there to the groups' rows.
 pub struct GroupWriter {
     lock: Arc<ServingLock>,
     state: State,
     sync: Sync,
-    /// The groups whose rows do not say what the log says.
+    /// Slots of the groups whose rows are older than the log.
     outdated: BTreeSet<u32>,
     log_bytes: u64,
     folding: Option<Folding>,
-    /// What became of the groups when the directory had gone.
+    /// The fate of the groups, once the directory is gone.
     rescue: Option<String>,
 }
 
-/// The log up to some row is being folded into the groups' rows.
+/// A folding in progress of the log up to some row into the groups' rows.
 struct Folding {
-    /// The rows that are still to be written, the last first.
+    /// Slots of the rows still to be written, the next one last.
     slots: Vec<u32>,
     log_end: i64,
 }
 
 impl GroupWriter {
-    /// For the groups that were `loaded` from `state`, the database in the directory of `lock`. Returns the
-    /// store too.
+    /// Creates the writer of the groups that were `loaded` from `state`, the database in the directory of `lock`, and
+    /// returns it with their store.
     ///
-    /// A database that turns out to be corrupt is replaced from now on too, with the groups as they are in memory.
+    /// From now on a database that turns out to be corrupt is replaced by one with the groups in memory.
     pub fn new(
         lock: Arc<ServingLock>,
         mut state: State,
@@ -83,9 +83,10 @@ impl GroupWriter {
         Ok((writer, loaded.store))
     }
 
-    /// Writes `entries`, which led to what is in `store` now by changes of the groups in `slots`. What was
-    /// written is safe, as [`Sync`] says, when this returns. If it fails, the caller has to take the changes
-    /// back.
+    /// Appends `entries` to the log in one transaction, durable as [`Sync`] says.
+    ///
+    /// `store` must already reflect them; `slots` are the groups they changed. On error the caller must undo the
+    /// changes in `store`.
     pub fn write(
         &mut self,
         store: &Store,
@@ -95,7 +96,7 @@ impl GroupWriter {
         self.stay(store)?;
         if !self.state.is_in_place() {
             self.begin_anew(store)?;
-            // They are there, even if the caller takes them back.
+            // They are in the new database, even if the caller undoes the changes.
             self.outdated.extend(slots);
         }
         let entries = Entries { entries }.encode_to_vec();
@@ -110,12 +111,12 @@ impl GroupWriter {
         match (written, step) {
             (Ok(()), Some(step)) => self.took(&step),
             (Ok(()), None) => {}
-            // The groups are here, and what others have in it is carried over.
+            // The groups are in memory, and the rest of it is carried over.
             (Err(StateError::Corrupt { source, .. }), _) => {
                 self.replace(store, &source)?;
                 self.append(store, &entries, None)?;
             }
-            // What cannot be folded must not hold up others.
+            // An error of the folding must not block changes.
             (Err(StateError::Database { source, .. }), Some(_)) if !is_busy(&source) => {
                 self.append(store, &entries, None)?;
             }
@@ -126,7 +127,7 @@ impl GroupWriter {
         Ok(())
     }
 
-    /// Whether changes can be written, after one could not. It does not wait for other processes.
+    /// Checks whether changes can be written again after a failure, without waiting for other processes.
     pub fn probe(&mut self, store: &Store) -> Result<(), StateError> {
         set_patience(&mut self.state, Duration::ZERO)?;
         let written = self.write(store, Vec::new(), &[]);
@@ -150,8 +151,8 @@ impl GroupWriter {
         })
     }
 
-    /// Folds a part of the log into the groups' rows. Returns whether there is more to do.
-    /// It does not wait for other processes that write to the database.
+    /// Folds a part of the log into the groups' rows. Returns true if there is more to do. Does not wait for other
+    /// processes that write to the database.
     pub fn fold(&mut self, store: &Store) -> Result<bool, StateError> {
         self.stay(store)?;
         if !self.state.is_in_place() {
@@ -168,7 +169,7 @@ impl GroupWriter {
             .as_ref()
             .map(|folding| Step::of(folding, store));
         if let Some(step) = step {
-            // The log says the same until this is on the disk.
+            // The log has these changes until the step is on disk.
             set_sync(&mut self.state, Sync::Os)?;
             set_patience(&mut self.state, Duration::ZERO)?;
             let written = self.state.with(|connection| {
@@ -185,7 +186,7 @@ impl GroupWriter {
             {
                 tracing::debug!(err = %error, "free space was not given back");
             }
-            // The next push is to be on the disk, even if this one failed.
+            // The next push must be synced, even if this step failed.
             set_sync(&mut self.state, self.sync)?;
             set_patience(&mut self.state, PATIENCE)?;
             match written {
@@ -201,15 +202,15 @@ impl GroupWriter {
         self.log_bytes == 0 && self.outdated.is_empty()
     }
 
-    /// Whether no other process has moved the database aside, or the directory. If one has,
-    /// [`fold`](Self::fold) writes all groups to what took its place.
+    /// Returns true if no other process has moved the database or its directory. Otherwise [`fold`](Self::fold)
+    /// writes all groups to the new one.
     pub fn is_in_place(&self) -> bool {
         self.state.is_in_place() && self.lock.is_in_place()
     }
 
-    /// Makes sure that nobody else can serve the groups. Where the directory has gone, and the lock with it,
-    /// other processes do not find us any more; so the groups are brought into what is there now, without
-    /// overwriting what others have pushed to it, and it is over.
+    /// Makes sure that no other process can serve the groups. If the directory is gone, and with it the lock, other
+    /// processes no longer find this one: the groups are then merged into the new directory, without overwriting what
+    /// others pushed there, and this and all later calls fail.
     fn stay(&mut self, store: &Store) -> Result<(), StateError> {
         if self.rescue.is_none() && !self.lock.is_in_place() {
             self.rescue = Some(match rescue(self.lock.dir(), store) {
@@ -226,7 +227,7 @@ impl GroupWriter {
         }
     }
 
-    /// The size of the database, in bytes.
+    /// Returns the size of the database with its log, in bytes.
     pub fn database_bytes(&self) -> u64 {
         self.state.file_bytes()
     }
@@ -237,7 +238,7 @@ impl GroupWriter {
                 row.get(0)
             })
         });
-        // If it fails, so will what follows, which tells.
+        // On error the next statement fails too, and reports it.
         if let Ok(log_end) = end {
             self.folding = Some(Folding {
                 slots: mem::take(&mut self.outdated).into_iter().rev().collect(),
@@ -259,24 +260,24 @@ impl GroupWriter {
         }
     }
 
-    /// Another process has moved a corrupt database aside. The groups are here, so nothing of them is lost.
+    /// Opens the new database after another process moved the old one, and writes the groups in memory to it.
     fn begin_anew(&mut self, store: &Store) -> Result<(), StateError> {
         let state = State::open(self.lock.dir())?;
         self.go_on_with(state, store)
     }
 
-    /// Replaces the open database, which is corrupt by `error`, by a new one.
+    /// Replaces the database, which is corrupt by `error`, by a new one with the groups in memory.
     fn replace(&mut self, store: &Store, error: &rusqlite::Error) -> Result<(), StateError> {
         let state = damage::replace(&self.state, error)?;
         self.go_on_with(state, store)
     }
 
-    /// The damage of the database that had to be replaced, if that has not been taken yet.
+    /// Takes the damage of a database that was replaced, if there was one since the last call.
     pub fn take_damage(&mut self) -> Option<Damage> {
         self.state.damage.take()
     }
 
-    /// Writes all groups to `state`, and from now on what changes.
+    /// Writes all groups to `state`, which replaces the current one.
     fn go_on_with(&mut self, mut state: State, store: &Store) -> Result<(), StateError> {
         set_up(&mut state, self.sync)?;
         let slots: Vec<u32> = store.groups().map(|(slot, _)| slot).collect();
@@ -293,7 +294,7 @@ impl GroupWriter {
     }
 }
 
-/// Brings the groups of `store` into the database in `dir`, and says how that went.
+/// Merges the groups of `store` into the database in `dir`. Returns the result in words.
 fn rescue(dir: &Path, store: &Store) -> Result<String, StateError> {
     let Some(_lock) = lock_for_serving(dir)? else {
         return Ok("another process has its groups now, and those of this one are lost".into());
@@ -309,7 +310,7 @@ fn rescue(dir: &Path, store: &Store) -> Result<String, StateError> {
     })
 }
 
-/// How many bytes of the log are too many.
+/// Returns the size of the log, in bytes, at which folding begins.
 fn log_limit(store: &Store) -> u64 {
     (2 * store.bytes() as u64).clamp(MIN_LOG_BYTES, MAX_LOG_BYTES)
 }
@@ -320,7 +321,7 @@ fn set_up(state: &mut State, sync: Sync) -> Result<(), StateError> {
     set_sync(state, sync)
 }
 
-/// How long to wait for other processes that write to the database.
+/// Sets the longest wait for other processes that write to the database.
 fn set_patience(state: &mut State, patience: Duration) -> Result<(), StateError> {
     state.with(|connection| connection.busy_timeout(patience))
 }
@@ -340,11 +341,11 @@ fn append(connection: &Connection, entries: &[u8]) -> rusqlite::Result<()> {
         .map(drop)
 }
 
-/// What one transaction folds.
+/// Part of a folding that one transaction does.
 struct Step {
     slots: Vec<u32>,
     log_end: i64,
-    /// Whether nothing of the log is left, once it is written.
+    /// True once it was written and nothing of the log is left.
     is_last: Cell<bool>,
 }
 

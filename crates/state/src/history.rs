@@ -1,4 +1,4 @@
-//! The history: finished runs.
+//! History of finished runs.
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
@@ -8,37 +8,37 @@ use super::{State, StateError, outbox, push_stats};
 use crate::key_column::KeyColumn;
 use metricsjob_metrics::{Family, GroupingKey, Push, json, text};
 
-/// A finished run, as the history keeps it. Times are in seconds since the epoch.
+/// A finished run. Times are in seconds since the epoch.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RecordedRun {
-    /// What tells it from all others.
+    /// Unique identifier.
     pub run_id: String,
-    /// The job's name; its label `job` is in the grouping key.
+    /// The job's name, which can differ from the label `job` of the grouping key.
     pub name: String,
     pub key: GroupingKey,
     pub started_at: f64,
     pub ended_at: f64,
-    /// In seconds.
+    /// Seconds, by a monotonic clock.
     pub duration: f64,
-    /// In one word.
+    /// The outcome in one word.
     pub outcome: String,
     pub exit_code: u8,
-    /// Why it did not succeed, as far as that is known beyond the outcome.
+    /// The reason why it did not succeed, beyond the outcome.
     pub failure: Option<String>,
     pub attempts: u32,
     /// CPU time in seconds.
     pub cpu_user: f64,
     pub cpu_system: f64,
-    /// The peak of memory in bytes.
+    /// The peak of resident memory in bytes.
     pub max_rss: u64,
     /// The job's own metrics.
     pub metrics: Vec<Family>,
-    /// The last lines that it wrote to stderr, if they were to be kept.
+    /// The last lines of its stderr, if they were to be kept.
     pub tail: Vec<String>,
 }
 
 impl RecordedRun {
-    /// For programs.
+    /// Converts the run to JSON, as programs get it.
     pub fn to_json(&self) -> serde_json::Value {
         serde_json::json!({
             "run_id": self.run_id,
@@ -72,17 +72,17 @@ const NEXT_ID: &str = "SELECT coalesce(max(id), 0) + 1 FROM runs";
 
 const IS_RECORDED: &str = "SELECT EXISTS (SELECT 1 FROM runs WHERE run_id = ?)";
 
-/// What [`read`] reads.
+/// Columns in the order of [`read`].
 const COLUMNS: &str =
     "run_id, name, grouping_key, started_at, ended_at, duration, outcome, exit_code,
                        failure, attempts, cpu_user, cpu_system, max_rss, metrics, tail";
 
-/// Deletes the runs of a job but for the last ones.
+/// Deletes all but the last runs of a job.
 const PRUNE: &str = "DELETE FROM runs WHERE job = ?1 AND id <=
                      (SELECT id FROM runs WHERE job = ?1 ORDER BY id DESC LIMIT 1 OFFSET ?2)";
 
 impl State {
-    /// Does what takes time before the first [`record`](Self::record).
+    /// Prepares the statements of [`record`](Self::record), so that the first call is fast.
     pub(super) fn prepare_record(&mut self) -> Result<(), StateError> {
         self.with(|connection| {
             for statement in [
@@ -104,9 +104,9 @@ impl State {
         })
     }
 
-    /// Records `run`, adds `increments` to the counters of its group, and puts the push that `report`
-    /// makes of those counters into the outbox, once for each of `gateways`: all or nothing. Keeps the
-    /// last `keep` runs of the job; that changes no counter. Returns the push, and its ids in the outbox.
+    /// Records `run`, adds `increments` to the counters of its group, and enqueues the push that `report` makes from
+    /// the totals for each of `gateways`, in one transaction. Deletes all but the last `keep` runs of the job, which
+    /// does not change counters. Returns the push, and the ids of its entries in the outbox.
     pub fn record<E>(
         &mut self,
         run: &RecordedRun,
@@ -115,8 +115,8 @@ impl State {
         gateways: &[String],
         report: impl Fn(&[Counter]) -> Option<Result<Push, E>>,
     ) -> Result<(Option<Result<Push, E>>, Vec<i64>), StateError> {
-        // What was committed to a database that was then found to have been moved aside may have been
-        // carried over into this one.
+        // An attempt that was committed to a database that was then moved aside may have been carried over into this
+        // one.
         let mut before: Option<Vec<i64>> = None;
         self.write(|transaction| {
             if let Some(entries) = &before
@@ -164,7 +164,7 @@ impl State {
         })
     }
 
-    /// The run with this id.
+    /// Returns the run with this id.
     pub fn run(&mut self, run_id: &str) -> Result<Option<RecordedRun>, StateError> {
         self.with(|connection| {
             let is_right = RUNS.is_right_sql();
@@ -174,7 +174,7 @@ impl State {
         })
     }
 
-    /// The last `last` runs of the one job that has both this name and this label, the newest first.
+    /// Returns the last `last` runs of the job with both this name and this label `job`, the newest first.
     pub fn runs_of(
         &mut self,
         name: &str,
@@ -194,7 +194,7 @@ impl State {
         })
     }
 
-    /// The last run of this job whose outcome was the one word `outcome`.
+    /// Returns the last run of this job with the outcome `outcome`.
     pub fn last_run(
         &mut self,
         name: &str,
@@ -214,8 +214,7 @@ impl State {
         })
     }
 
-    /// The last `last` runs, the newest first: those of the job called `job` by its name or by its
-    /// label, or those of all jobs.
+    /// Returns the last `last` runs, the newest first, of all jobs or of those whose name or label `job` is `job`.
     pub fn history(
         &mut self,
         job: Option<&str>,
@@ -235,7 +234,7 @@ impl State {
     }
 }
 
-/// Removes runs that cannot be read, and returns how many there were.
+/// Deletes runs that cannot be read. Returns their number.
 pub(super) fn drop_unreadable(connection: &Connection) -> rusqlite::Result<u64> {
     let mut delete = connection.prepare("DELETE FROM runs WHERE id = ?")?;
     let ids = unreadable(connection)?;
@@ -243,7 +242,7 @@ pub(super) fn drop_unreadable(connection: &Connection) -> rusqlite::Result<u64> 
     Ok(dropped.sum::<rusqlite::Result<usize>>()? as u64)
 }
 
-/// The numbers of runs that cannot be read, or are not as they were written.
+/// Returns the rowids of runs that cannot be read or have a wrong checksum.
 pub(super) fn unreadable(connection: &Connection) -> rusqlite::Result<Vec<i64>> {
     let select = format!("SELECT {COLUMNS}, id, {} FROM runs", RUNS.is_right_sql());
     let mut select = connection.prepare(&select)?;
@@ -273,7 +272,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<RecordedRun> {
         cpu_user: row.get(10)?,
         cpu_system: row.get(11)?,
         max_rss: row.get(12)?,
-        // One run that cannot be read must not hide the others.
+        // A run whose metrics cannot be parsed must not hide the others.
         metrics: text::parse(metrics.as_bytes()).unwrap_or_default(),
         tail: if tail.is_empty() {
             Vec::new()

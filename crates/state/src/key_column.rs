@@ -1,9 +1,9 @@
-//! A grouping key in a column: a JSON object, `job` first, then the labels by name.
+//! Grouping keys in columns: a JSON object, `job` first, then the labels by name.
 
 use metricsjob_metrics::GroupingKey;
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
 
-/// A grouping key as SQLite stores it.
+/// A grouping key as SQLite column.
 pub struct KeyColumn<K>(pub K);
 
 impl ToSql for KeyColumn<&GroupingKey> {

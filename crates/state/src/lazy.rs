@@ -1,11 +1,11 @@
-//! The state database, opened when it is first needed.
+//! State database that is opened on first use.
 
 use std::path::{Path, PathBuf};
 use std::thread::{self, JoinHandle};
 
 use super::{Damage, Pruned, State, StateError};
 
-/// The state database of a directory, opened when it is first needed and then kept open.
+/// State database of a directory, opened on first use and then kept open.
 pub struct LazyState {
     dir: PathBuf,
     state: Option<State>,
@@ -14,7 +14,7 @@ pub struct LazyState {
 }
 
 impl LazyState {
-    /// That in `dir`, not opened yet.
+    /// Creates it for the database in `dir`, which is not opened yet.
     pub fn new(dir: &Path) -> Self {
         LazyState {
             dir: dir.to_owned(),
@@ -24,7 +24,7 @@ impl LazyState {
         }
     }
 
-    /// That in `dir`. If it exists, this begins to open it beside other work: that takes half a
+    /// Creates it for the database in `dir`. If that exists, a thread starts to open it, which takes half a
     /// millisecond, or as long as others have it locked.
     pub fn opening(dir: &Path) -> Self {
         let mut lazy = LazyState::new(dir);
@@ -32,7 +32,7 @@ impl LazyState {
         let open = move || {
             let mut state = State::open_if_there(&dir)?;
             if let Some(state) = &mut state {
-                // Where it fails, it fails again when it is needed, and is told then.
+                // An error recurs on first use, and is reported then.
                 let _ = state.prepare_record();
             }
             Ok(state)
@@ -41,19 +41,19 @@ impl LazyState {
         lazy
     }
 
-    /// Opens it, see [`State::open`], if it is not open yet.
+    /// Returns the database, which is opened as by [`State::open`] if necessary.
     pub fn get(&mut self) -> Result<&mut State, StateError> {
         if let Some(opening) = self.opening.take() {
             self.state = match opening.join() {
                 Ok(Ok(state)) => state,
-                // Only the first one to fail knows where the corrupt one is now.
+                // Only the first process to fail knows the new path of the corrupt one.
                 Ok(Err(error @ StateError::NotReplaced { .. })) => return Err(error),
-                // What has failed may work by now.
+                // Other errors may not recur.
                 _ => None,
             };
             self.damage = self.state.as_mut().and_then(|state| state.damage.take());
         }
-        // Meanwhile a job may have run, and the files been removed or moved aside.
+        // A job may have run meanwhile, and removed or moved the files.
         if let Some(mut gone) = self.state.take_if(|state| !state.is_in_place()) {
             self.damage = self.damage.take().or(gone.damage.take());
         }
@@ -63,14 +63,14 @@ impl LazyState {
         }
     }
 
-    /// Brings the log into the database, if it is long, and drops what is more than `limit` bytes of both. The former
-    /// is done on closing too, for which a process that ends need not wait.
+    /// Checkpoints a long log, and prunes the state if it exceeds `limit` bytes. Closing does the former too, and a
+    /// process that ends need not wait for it.
     pub fn shorten_log(&mut self, limit: u64) -> Option<Pruned> {
         let state = self.state.as_mut()?;
         state.shorten_log(Some(limit))
     }
 
-    /// Takes over what another one had to replace, and the log, so that this one also sees whether it is long.
+    /// Takes over the damage that `other` found, and leaves the log to this one, which then sees whether it is long.
     pub fn adopt(&mut self, mut other: LazyState) {
         if let Some(damage) = other.take_damage() {
             self.damage.get_or_insert(damage);
@@ -78,14 +78,14 @@ impl LazyState {
         other.leave_log();
     }
 
-    /// Leaves the log as it is on closing, for another one that knows how large the state may be.
+    /// Closes it without a checkpoint, for another one that knows the limit of the state.
     pub fn leave_log(mut self) {
         if let Some(state) = &mut self.state {
             state.shortens_log = false;
         }
     }
 
-    /// What had to be replaced so far, once.
+    /// Takes the damage repaired so far.
     pub fn take_damage(&mut self) -> Option<Damage> {
         let later = self.state.as_mut().and_then(|state| state.damage.take());
         self.damage.take().or(later)

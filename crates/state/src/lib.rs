@@ -1,29 +1,27 @@
-//! The state: one local SQLite database with the embedded gateway's groups, the history of runs and
-//! the outbox.
+//! State: one local SQLite database with the embedded gateway's groups, the history of runs and the outbox.
 //!
-//! It is per host and shared by all processes of a user. Every change is one transaction. What a push
-//! has changed is synced to disk before the call returns; the history is safe from our own end, and
-//! from a power cut once the system has written it. It may use [`metricsjob_system::files`], [`metricsjob_metrics`] and [`crate::store`], and
-//! nothing else of ours.
+//! It is per host and shared by all processes of a user. Every change is one transaction. Changes by pushes are
+//! synced to disk before the call returns; the history survives the end of the process, and a power cut once the
+//! system has written it. The crate uses [`metricsjob_system`] and [`metricsjob_metrics`], and nothing else of ours.
 //!
-//! - [`dir`]: where the database is.
-//! - [`LazyState`]: the database, opened when it is first needed.
-//! - `schema`: its tables, made and brought up to date on opening.
-//! - `error`: why it cannot be used.
-//! - [`check`], [`repair`]: whether it is damaged, and a new one then.
-//! - `checksum`: which rows are as they were written.
-//! - `damage`: what becomes of a corrupt database.
-//! - `salvage`: what can be saved of it.
-//! - [`groups`]: the embedded gateway's groups, and what a push does to them.
-//! - [`group_rows`]: their rows, read with what is in the log, and written.
-//! - [`group_log`]: what a serving gateway has changed in them; [`group_writer`] writes it.
-//! - [`serving`]: who may change them.
+//! - [`dir`]: location of the database.
+//! - [`LazyState`]: the database, opened on first use.
+//! - `schema`: its tables, created and migrated on opening.
+//! - `error`: reasons why it cannot be used.
+//! - [`check`], [`repair`]: detection of damage, and a new database.
+//! - `checksum`: checksums of rows.
+//! - `damage`: replacement of a corrupt database.
+//! - `salvage`: rows that can be read from a corrupt database.
+//! - [`groups`]: the embedded gateway's groups, and pushes to them.
+//! - [`group_rows`]: their rows, read together with the log, and written.
+//! - [`group_log`]: log of changes by a serving gateway; [`group_writer`] writes it.
+//! - [`serving`]: locks on the groups.
 //! - [`history`]: finished runs.
-//! - [`counters`]: counters that go on over runs.
-//! - [`outbox`]: pushes that are not delivered yet; `outbox_rows`: how they are read.
-//! - [`push_stats`]: how pushing went so far.
-//! - `turn`: who of this process writes next.
-//! - `upkeep`: what keeps the files small; `pruning`: what is dropped when they are too large.
+//! - [`counters`]: counters accumulated over runs.
+//! - [`outbox`]: pushes not delivered yet; `outbox_rows`: their rows.
+//! - [`push_stats`]: statistics of pushing.
+//! - `turn`: order of this process's writers.
+//! - `upkeep`: keeps the files small; `pruning`: drops old rows of a database beyond its limit.
 
 mod check;
 mod checksum;
@@ -73,25 +71,25 @@ pub use upkeep::size_family;
 /// The database's name inside the state directory.
 pub const FILE_NAME: &str = "state.db";
 
-/// How a connection is opened, which must not make the file: SQLite would make it readable for
-/// everybody. Where the file may only be read, SQLite does that. The path has no links any more.
+/// Flags of connections. They must not create the file, which SQLite would make readable for everybody. A file that
+/// is read-only is opened so. The path must have its links resolved.
 const READ_WRITE: OpenFlags = OpenFlags::SQLITE_OPEN_READ_WRITE
     .union(OpenFlags::SQLITE_OPEN_NO_MUTEX)
     .union(OpenFlags::SQLITE_OPEN_NOFOLLOW);
 
-/// How often it is opened anew because another process has moved it meanwhile.
+/// Most attempts to open it while other processes move it.
 const MAX_MOVES: u32 = 5;
 
 /// The open state database.
 pub struct State {
     connection: Connection,
     path: PathBuf,
-    /// Which file it is.
+    /// The file that is open.
     identity: Identity,
-    /// Whether a new database may take its place if it is corrupt.
+    /// True if a new database may replace it when it is corrupt.
     is_replaceable: bool,
-    /// Whether its log is brought into it on closing. Not before that is open: the log of one that was moved aside
-    /// has another's name now.
+    /// True if closing checkpoints the log. False until that is open: the log of a database that was moved aside has
+    /// another name.
     shortens_log: bool,
     damage: Option<Damage>,
 }
@@ -100,10 +98,10 @@ pub struct State {
 type Identity = (u64, u64);
 
 impl State {
-    /// Opens the database in `dir`; makes both (0700, 0600) where they do not exist, and brings an
-    /// older schema up to date. A directory that exists stays as wide as it is.
+    /// Opens the database in `dir`. Creates both (modes 0700, 0600) if necessary, and migrates an older schema. The
+    /// mode of an existing directory is kept.
     ///
-    /// A corrupt database, whether that shows now or later, is moved aside and a new one begun, see
+    /// A corrupt database, found now or later, is moved aside and replaced by a new one, see
     /// [`LazyState::take_damage`].
     pub fn open(dir: &Path) -> Result<State, StateError> {
         let path = dir.join(FILE_NAME);
@@ -115,8 +113,8 @@ impl State {
                 path: dir.to_owned(),
                 source,
             })?;
-            // While a corrupt one is moved aside, its log still has the name that the new one's will have.
-            // Where there can be no lock, there can be no database either, which the next step tells.
+            // While a corrupt database is moved aside, its log still has the name of the new one's. An error of the
+            // lock is ignored: the next step will fail too.
             let _lock = schema::lock(&path);
             make_private(&path).map_err(|source| StateError::OpenFile {
                 path: path.clone(),
@@ -129,7 +127,7 @@ impl State {
         })
     }
 
-    /// The same, if there is one.
+    /// Opens the database in `dir` as [`open`](Self::open) does, if it exists.
     fn open_if_there(dir: &Path) -> Result<Option<State>, StateError> {
         let path = dir.join(FILE_NAME);
         check_place(&path)?;
@@ -138,7 +136,7 @@ impl State {
                 return Ok(None);
             };
             let prepared = schema::prepare(&mut state, None);
-            // Otherwise it may have been moved aside before its log was opened, by its name.
+            // Otherwise another process may have moved it aside before its log was opened by name.
             if state.is_in_place() || matches!(prepared, Err(StateError::NotReplaced { .. })) {
                 return prepared.map(|()| Some(state));
             }
@@ -146,8 +144,8 @@ impl State {
         Ok(None)
     }
 
-    /// Opens the database in `dir`, if there is one, to look at it: where it cannot be written, it
-    /// can be read nevertheless, and a corrupt one stays where it is.
+    /// Opens the database in `dir` to look at it, if it exists: one that cannot be written is read nevertheless, and
+    /// a corrupt one stays where it is.
     pub fn open_existing(dir: &Path) -> Result<Option<State>, StateError> {
         let path = dir.join(FILE_NAME);
         let Some(mut state) = State::connect(&path)? else {
@@ -168,7 +166,7 @@ impl State {
         }
     }
 
-    /// Opens the database at `path` as it is.
+    /// Opens the database at `path`, without looking at its content.
     fn connect(path: &Path) -> Result<Option<State>, StateError> {
         let mut moves = 0;
         loop {
@@ -188,7 +186,7 @@ impl State {
                 }
                 Err(source) => source,
             };
-            // Another process may just have moved it aside, and begun a new one.
+            // Another process may just have replaced it.
             let is_moved = identity(path).is_ok_and(|now| now != Some(found));
             moves += 1;
             if !is_moved || moves == MAX_MOVES {
@@ -197,8 +195,8 @@ impl State {
         }
     }
 
-    /// Reads the database as if nobody could change it, which is how SQLite reads one whose log can
-    /// not be made. That there is no log yet says that nobody writes to it.
+    /// Reopens the database as immutable, which is how SQLite reads one whose log cannot be created. Requires that
+    /// there is no log, and thus no writer.
     fn make_immutable(&mut self) -> Result<(), StateError> {
         let path = resolve(&self.path)?;
         let uri = percent_encode(path.as_os_str().as_bytes(), NON_ALPHANUMERIC);
@@ -208,7 +206,7 @@ impl State {
         Ok(())
     }
 
-    /// Whether the database can be written: an error says why not. Nothing changes by it.
+    /// Checks that the database can be written, without changing anything.
     pub fn probe(&mut self) -> Result<(), StateError> {
         self.write(|transaction| {
             let version = schema::version(transaction)?;
@@ -216,12 +214,12 @@ impl State {
         })
     }
 
-    /// Whether the open file is still the one at its path.
+    /// Returns true if the open file is still the one at its path.
     fn is_in_place(&self) -> bool {
         identity(&self.path).is_ok_and(|found| found == Some(self.identity))
     }
 
-    /// The log, which is where the file is, and not a link to it.
+    /// Returns the path of the log, which is beside the file, and not beside a link to it.
     fn log(&self) -> PathBuf {
         let file = self.connection.path().map_or(&*self.path, Path::new);
         files::beside(file, files::LOG)
@@ -231,7 +229,7 @@ impl State {
         self.log().symlink_metadata().is_ok()
     }
 
-    /// Does `work` in one transaction as [`with`](Self::with) does.
+    /// Runs `work` in one transaction, as [`with`](Self::with) does.
     fn write<T>(
         &mut self,
         mut work: impl FnMut(&mut Transaction<'_>) -> rusqlite::Result<T>,
@@ -239,7 +237,7 @@ impl State {
         self.in_place(|state| state.with(|connection| in_transaction(connection, &mut work)))
     }
 
-    /// Does `work` in one transaction as [`with_sync`](Self::with_sync) does.
+    /// Runs `work` in one transaction, as [`with_sync`](Self::with_sync) does.
     fn write_sync<T>(
         &mut self,
         mut work: impl FnMut(&mut Transaction<'_>) -> rusqlite::Result<T>,
@@ -247,8 +245,8 @@ impl State {
         self.in_place(|state| state.with_sync(|connection| in_transaction(connection, &mut work)))
     }
 
-    /// Does `change`. If the database was moved aside or removed before that was done, nobody will find what was
-    /// written to it, so that it is done again on the one that has its place now.
+    /// Runs `change`. If the database was moved or removed before that ended, nobody will find the change there, so
+    /// that it is repeated on the new one.
     fn in_place<T>(
         &mut self,
         mut change: impl FnMut(&mut State) -> Result<T, StateError>,
@@ -268,8 +266,7 @@ impl State {
         })
     }
 
-    /// Does `work` as [`with`](Self::with) does, and what it has changed, with all that was changed
-    /// before, will be there after a power cut.
+    /// Runs `work` as [`with`](Self::with) does, and syncs its changes, and all earlier ones, to disk.
     fn with_sync<T>(
         &mut self,
         mut work: impl FnMut(&mut Connection) -> rusqlite::Result<T>,
@@ -282,8 +279,8 @@ impl State {
         })
     }
 
-    /// Does `work` on the connection and says, if it fails, with which database. If that turns out to
-    /// be corrupt, a new one takes its place, and `work` is done on that.
+    /// Runs `work` on the connection. If the database turns out to be corrupt, it is replaced, and `work` repeated on
+    /// the new one.
     fn with<T>(
         &mut self,
         mut work: impl FnMut(&mut Connection) -> rusqlite::Result<T>,
@@ -298,7 +295,7 @@ impl State {
         }
     }
 
-    /// Replaces the database if it is corrupt, and fails if it is not that.
+    /// Replaces the database if `error` shows that it is corrupt; otherwise returns the error.
     fn make_up_for(&mut self, error: rusqlite::Error) -> Result<(), StateError> {
         let is_damage = || {
             error::is_corruption(&error)
@@ -307,7 +304,7 @@ impl State {
         if !(self.is_replaceable && is_damage()) {
             return Err(StateError::of(&self.path, Some(&self.connection), error));
         }
-        // A newer version may have brought it up to date while it was open here, and its values are not damage.
+        // A newer version may have migrated it while it was open here; its values are not damage.
         schema::check_version(self)?;
         *self = damage::replace(self, &error)?;
         Ok(())
@@ -322,8 +319,8 @@ impl Drop for State {
     }
 }
 
-/// Does `work` in one transaction, which waits for those of others before it reads anything. `work` must not
-/// begin another one.
+/// Runs `work` in one transaction, which waits for others before it reads anything. `work` must not begin another
+/// one: that would deadlock.
 fn in_transaction<T>(
     connection: &mut Connection,
     work: impl FnOnce(&mut Transaction<'_>) -> rusqlite::Result<T>,
@@ -336,7 +333,7 @@ fn in_transaction<T>(
     Ok(value)
 }
 
-/// Looks at where the database at `path` is, before it is written.
+/// Checks that no other user can redirect writes to the database at `path`, see [`trust::place`].
 fn check_place(path: &Path) -> Result<(), StateError> {
     let check = || {
         trust::place(path.parent().unwrap_or(path))?;
@@ -360,9 +357,9 @@ fn not_opened(path: &Path, source: io::Error) -> StateError {
     }
 }
 
-/// Returns the [`identity`] of the file at `path`. Refuses the files beside it that SQLite would open without looking.
+/// Returns the [`identity`] of the file at `path`. Refuses files beside it that SQLite would open unchecked.
 fn found(path: &Path) -> Result<Option<Identity>, StateError> {
-    // They are beside the file, and not a link to it.
+    // SQLite looks for them beside the file, and not beside a link to it.
     let file = resolve(path)?;
     for suffix in &files::FILES[1..] {
         let path = files::beside(&file, suffix);
@@ -371,7 +368,7 @@ fn found(path: &Path) -> Result<Option<Identity>, StateError> {
     identity(path).map_err(|source| not_opened(path, source))
 }
 
-/// Which file is at `path`, if there is one.
+/// Returns device and inode of the file at `path`, if there is one.
 fn identity(path: &Path) -> io::Result<Option<Identity>> {
     match path.metadata() {
         Ok(found) if found.is_file() => Ok(Some((found.dev(), found.ino()))),

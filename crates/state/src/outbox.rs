@@ -1,7 +1,7 @@
-//! The outbox: pushes that are not delivered yet, with all that is needed to deliver them.
+//! Outbox: pushes not delivered yet, with all that is needed to deliver them.
 //!
-//! An entry is there from the moment a report is produced until its gateway has it, so that whoever
-//! is killed in between loses nothing. Entries of one group are delivered in the order of their ids.
+//! An entry exists from the moment a report is produced until its gateway has it, so that a process killed in between
+//! loses nothing. Entries of one group are delivered in the order of their ids.
 
 use std::time::SystemTime;
 
@@ -14,24 +14,24 @@ use super::{State, StateError};
 use crate::key_column::KeyColumn;
 use metricsjob_metrics::{GroupingKey, Push, unix_seconds};
 
-/// A push that is not delivered.
+/// A push not delivered yet.
 #[derive(Debug, Clone)]
 pub struct OutboxEntry {
     pub id: i64,
-    /// The gateway it is meant for, without credentials.
+    /// The gateway's URL, without credentials.
     pub gateway: String,
     pub push: Push,
-    /// How often it was tried.
+    /// The number of attempts.
     pub attempts: u64,
-    /// Whether the gateway refused it, and would do so again.
+    /// True if the gateway refused it, and would do so again.
     pub is_rejected: bool,
-    /// Whether its group has got something newer since it was rejected.
+    /// True if its group received something newer since it was rejected.
     pub is_overtaken: bool,
-    /// Why it was not delivered, if it was tried.
+    /// The error of the last attempt.
     pub error: Option<String>,
 }
 
-/// Which entries are meant.
+/// Entries to which an operation applies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Selection<'a> {
     All,
@@ -39,20 +39,19 @@ pub enum Selection<'a> {
     Ids(&'a [i64]),
 }
 
-/// What is left to do at a gateway that has got something.
+/// Work left at a gateway after a delivery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Left {
-    /// Whether entries wait for it.
+    /// True if entries wait for it.
     pub is_anything_waiting: bool,
-    /// Whether it is to get the statistics: it has not got them for a minute, or an attempt has failed
-    /// since.
+    /// True if it should get the statistics: it has not got them for a minute, or an attempt has failed since.
     pub are_stats_due: bool,
 }
 
-/// What the outbox holds.
+/// Number of entries in the outbox.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct OutboxSize {
-    /// Entries that wait to be delivered.
+    /// Entries waiting to be delivered.
     pub waiting: u64,
     pub rejected: u64,
 }
@@ -63,7 +62,7 @@ pub(super) const INSERT: &str =
                  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 0, '',
                      row_checksum('outbox', ?1, ?2, ?3, ?4, ?5, ?6, 0, '', 0, 0, ?7))";
 
-/// The id that SQLite would give to the next entry, which its checksum needs to know.
+/// The next entry's id as SQLite would choose it. The checksum, which is inserted with the row, covers it.
 pub(super) const NEXT_ID: &str = "SELECT max(
                      (SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'outbox'),
                      (SELECT coalesce(max(id), 0) FROM outbox)) + 1";
@@ -73,26 +72,26 @@ pub(super) const WAITING_IDS: &str =
 
 pub(super) const DELETE: &str = "DELETE FROM outbox WHERE id = ?";
 
-/// The entries that may be dropped for want of room, in the order in which they are.
+/// Entries that may be dropped for lack of space, in the order in which they are dropped.
 pub(super) const TRIED: &str =
     "SELECT id FROM outbox WHERE attempts > 0 ORDER BY is_rejected DESC, id";
 
-/// Of a gateway: whether entries wait for it, whether it has rejected some, and when it last got the
-/// statistics, unless an attempt has failed since.
+/// For a gateway: whether entries wait for it, whether it rejected some, and when it last got the statistics, unless
+/// an attempt has failed since.
 pub(super) const LEFT: &str = "SELECT
                  EXISTS (SELECT 1 FROM outbox WHERE gateway = ?1 AND is_rejected = 0),
                  EXISTS (SELECT 1 FROM outbox WHERE gateway = ?1 AND is_rejected = 1),
                  (SELECT reported_at FROM push_stats_reports
                      WHERE gateway = ?1 AND failed = (SELECT failed FROM push_attempts))";
 
-/// Of the rejected entries of a group those before an id.
+/// Condition for the rejected entries of a group before an id.
 const OVERTAKEN: &str = "gateway = ?1 AND grouping_key = ?2 AND id < ?3 AND is_rejected = 1";
 
 impl State {
-    /// Puts `push` into the outbox, once for each of `gateways`, and returns the ids.
+    /// Adds `push` once for each of `gateways`. Returns the ids.
     pub fn enqueue(&mut self, push: &Push, gateways: &[String]) -> Result<Vec<i64>, StateError> {
-        // What was committed to a database that was then found to have been moved aside may have been
-        // carried over into this one.
+        // An attempt that was committed to a database that was then moved aside may have been carried over into this
+        // one.
         let mut before: Option<Vec<i64>> = None;
         self.write(|transaction| {
             let are_there = before.as_ref().map(|ids| are_there(transaction, ids));
@@ -105,8 +104,7 @@ impl State {
         })
     }
 
-    /// The ids of the entries that wait for the group of `key` at `gateway`, in the order in which they
-    /// must be delivered.
+    /// Returns the ids of the entries waiting for the group of `key` at `gateway`, in the order of delivery.
     pub fn waiting_ids(
         &mut self,
         gateway: &str,
@@ -120,7 +118,7 @@ impl State {
         })
     }
 
-    /// The same entries themselves.
+    /// Returns the entries waiting for the group of `key` at `gateway`, in the order of delivery.
     pub fn waiting(
         &mut self,
         gateway: &str,
@@ -129,7 +127,7 @@ impl State {
         self.with(|connection| waiting(connection, gateway, key))
     }
 
-    /// The groups at `gateway` that entries wait for, those with the oldest first.
+    /// Returns the groups at `gateway` with waiting entries, in the order of their oldest.
     pub fn waiting_groups(&mut self, gateway: &str) -> Result<Vec<GroupingKey>, StateError> {
         self.with(|connection| {
             connection
@@ -144,7 +142,7 @@ impl State {
         })
     }
 
-    /// How many entries wait for `gateway`.
+    /// Returns the number of entries waiting for `gateway`.
     pub fn waiting_for(&mut self, gateway: &str) -> Result<u64, StateError> {
         self.with(|connection| {
             connection.query_row(
@@ -155,8 +153,8 @@ impl State {
         })
     }
 
-    /// The gateways that entries are meant for, those with the oldest first; the rejected ones count only
-    /// with `rejected`.
+    /// Returns the gateways with waiting entries, in the order of their oldest; with `rejected`, also those with
+    /// rejected entries only.
     pub fn outbox_gateways(&mut self, rejected: bool) -> Result<Vec<String>, StateError> {
         self.with(|connection| {
             let mut select = connection.prepare(
@@ -168,7 +166,7 @@ impl State {
             let mut check = connection.prepare("SELECT gateway FROM outbox WHERE id = ?")?;
             while let Some(row) = rows.next()? {
                 let (gateway, id): (String, i64) = (row.get(0)?, row.get(1)?);
-                // The gateways are those of an index, which has no checksum.
+                // The gateways come from an index, which has no checksum.
                 let entry: Option<String> = check.query_row([id], |row| row.get(0)).optional()?;
                 if entry.as_ref() != Some(&gateway) {
                     return Err(misled(id));
@@ -179,8 +177,8 @@ impl State {
         })
     }
 
-    /// Removes the entries that groups at `gateway` have got by `now`: of each its key and their ids. Returns
-    /// what is left to do there.
+    /// Removes the entries that groups at `gateway` have received by `now`: each group's key with their ids. Returns
+    /// the work left there.
     pub fn delivered(
         &mut self,
         gateway: &str,
@@ -201,9 +199,9 @@ impl State {
         })
     }
 
-    /// Keeps of the entry `id`, whose group has got the other families, only `rest`, which the gateway has
-    /// rejected, and why. Removes the oldest ones beyond `limit` as [`undelivered`](Self::undelivered) does. Returns
-    /// what is left to do there, and the ids of those that were removed.
+    /// Replaces the entry `id` by `rest`, the families that the gateway rejected with `error` while its group
+    /// received the others. Drops entries beyond `limit` as [`undelivered`](Self::undelivered) does. Returns the work
+    /// left at the gateway, and the ids of dropped entries.
     pub fn rejected_in_part(
         &mut self,
         gateway: &str,
@@ -233,8 +231,8 @@ impl State {
         })
     }
 
-    /// Keeps the entry `id`, which its gateway has rejected, and why. Removes the oldest ones beyond `limit`
-    /// as [`undelivered`](Self::undelivered) does, and returns their ids.
+    /// Marks the entry `id` as rejected by its gateway with `error`. Drops entries beyond `limit` as
+    /// [`undelivered`](Self::undelivered) does, and returns their ids.
     pub fn rejected(
         &mut self,
         id: i64,
@@ -256,10 +254,11 @@ impl State {
         })
     }
 
-    /// Keeps the entries `ids` of the group of `key` at `gateway`, which were not delivered, and why. They
-    /// are on disk when this returns. What a newer one of them replaces is removed, and so are the oldest
-    /// ones of all beyond `limit`, the rejected ones first, but for those that were never tried; returns the
-    /// ids of the latter.
+    /// Records that the delivery of the entries `ids` of the group of `key` at `gateway` failed with `error`, and
+    /// syncs them to disk. Removes those that a newer one of them replaces.
+    ///
+    /// Drops entries of the whole outbox beyond `limit`, rejected ones first, then the oldest, except those that were
+    /// never tried. Returns the ids of dropped entries.
     pub fn undelivered(
         &mut self,
         gateway: &str,
@@ -284,7 +283,7 @@ impl State {
         })
     }
 
-    /// The entry `id`; `None` if there is none.
+    /// Returns the entry `id`.
     pub fn outbox_entry(&mut self, id: i64) -> Result<Option<OutboxEntry>, StateError> {
         self.with(|connection| {
             connection
@@ -293,7 +292,7 @@ impl State {
         })
     }
 
-    /// All entries, the oldest first.
+    /// Returns all entries, the oldest first.
     pub fn outbox(&mut self) -> Result<Vec<OutboxEntry>, StateError> {
         self.with(|connection| {
             connection
@@ -303,12 +302,12 @@ impl State {
         })
     }
 
-    /// How many entries there are.
+    /// Returns the number of entries.
     pub fn outbox_size(&mut self) -> Result<OutboxSize, StateError> {
         self.with(|connection| size(connection))
     }
 
-    /// Removes entries that were not delivered, and returns how many there were.
+    /// Removes undelivered entries. Returns their number.
     pub fn drop_entries(&mut self, selection: Selection<'_>) -> Result<u64, StateError> {
         self.write_sync(|transaction| {
             let dropped = match selection {
@@ -326,8 +325,8 @@ impl State {
         })
     }
 
-    /// Lets the rejected entries of `gateway` wait again, but for those whose group has got something
-    /// newer since. Returns how many they are.
+    /// Lets rejected entries of `gateway` wait again, except those whose group received something newer. Returns
+    /// their number.
     pub fn requeue_rejected(&mut self, gateway: &str) -> Result<u64, StateError> {
         self.with_sync(|connection| {
             let rejected = "gateway = ?1 AND is_rejected = 1 AND NOT is_overtaken";
@@ -338,8 +337,8 @@ impl State {
     }
 }
 
-/// Has the ids of new entries begin with the milliseconds since the epoch at `now`. Whoever is delivering what was
-/// in a database before this one is about to remove it by its ids, and must not find others that have them too.
+/// Makes ids of new entries begin with the milliseconds since the epoch at `now`. A process that is delivering
+/// entries of the previous database will remove them by id, and must not hit new ones.
 pub(super) fn begin_at(connection: &mut Connection, now: SystemTime) -> rusqlite::Result<()> {
     let first = (unix_seconds(now).max(0.0) * 1e3) as i64;
     super::in_transaction(connection, |transaction| {
@@ -349,8 +348,8 @@ pub(super) fn begin_at(connection: &mut Connection, now: SystemTime) -> rusqlite
     })
 }
 
-/// Notes that groups at `gateway` have got entries by `now`: of each its key and the id of the newest. Returns what is
-/// left to do there.
+/// Marks rejected entries as overtaken by the newest entry that each group at `gateway` received by `now`. Returns
+/// the work left there.
 fn overtake<'a>(
     connection: &Connection,
     gateway: &str,
@@ -370,7 +369,7 @@ fn overtake<'a>(
     })
 }
 
-/// Puts `push` into the outbox, once for each of `gateways`, and returns the ids.
+/// Adds `push` once for each of `gateways`. Returns the ids.
 pub(super) fn enqueue(
     connection: &Connection,
     push: &Push,
@@ -419,8 +418,8 @@ pub(super) fn size(connection: &Connection) -> rusqlite::Result<OutboxSize> {
     )
 }
 
-/// Removes those of the entries `ids` of a group that were tried before, and that a newer one of them
-/// replaces. One that was not may be another process's, which still waits for what becomes of it.
+/// Removes entries of a group that were tried before and are replaced by a newer one in `ids`. An entry that was not
+/// tried may be of another process, which is waiting for its result.
 fn remove_replaced(
     connection: &Connection,
     gateway: &str,
@@ -441,8 +440,8 @@ fn remove_replaced(
     Ok(())
 }
 
-/// Removes what is more than `limit`, and returns the ids. What was never tried stays: its process is about
-/// to.
+/// Drops entries beyond `limit`, and returns their ids. Those that were never tried stay: their process is about to
+/// try.
 fn enforce(connection: &Connection, limit: u64) -> rusqlite::Result<Vec<i64>> {
     let size = size(connection)?;
     let excess = (size.waiting + size.rejected).saturating_sub(limit);

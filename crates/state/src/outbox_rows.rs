@@ -1,4 +1,4 @@
-//! The outbox's rows, read and looked at for damage.
+//! Rows of the outbox, and detection of damaged ones.
 
 use rusqlite::types::Type;
 use rusqlite::{Connection, Error::FromSqlConversionFailure, Row, params};
@@ -12,7 +12,7 @@ use metricsjob_metrics::{GroupingKey, Push, system_time, text};
 const COLUMNS: &str = "id, gateway, method, grouping_key, body, produced_at, attempts, is_rejected, is_overtaken, error,
                        runners_own";
 
-/// A statement that selects what [`read`] reads.
+/// Returns a statement that selects the columns of [`read`].
 pub(super) fn select(rows: &str) -> String {
     format!(
         "SELECT {COLUMNS}, {} FROM outbox {rows}",
@@ -20,7 +20,7 @@ pub(super) fn select(rows: &str) -> String {
     )
 }
 
-/// The entries that wait for the group of `key` at `gateway`, in the order in which they must be delivered.
+/// Returns the entries waiting for the group of `key` at `gateway`, in the order of delivery.
 pub(super) fn waiting(
     connection: &Connection,
     gateway: &str,
@@ -31,7 +31,7 @@ pub(super) fn waiting(
         .prepare_cached(&select(waiting))?
         .query_map(params![gateway, KeyColumn(key)], |row| {
             let entry = read(row)?;
-            // The index, which led here, has no checksum.
+            // The index that led here has no checksum.
             if entry.gateway != gateway || entry.push.key() != key || entry.is_rejected {
                 return Err(misled(entry.id));
             }
@@ -40,14 +40,14 @@ pub(super) fn waiting(
         .collect()
 }
 
-/// An index has led to the entry `id`, which is another's.
+/// Error for an index that leads to the entry `id`, which does not match.
 pub(super) fn misled(id: i64) -> rusqlite::Error {
     corrupt(format!(
         "an index leads to the undelivered report {id}, which is another's"
     ))
 }
 
-/// Removes entries that cannot be read, and returns how many there were.
+/// Deletes entries that cannot be read. Returns their number.
 pub(super) fn drop_unreadable(connection: &Connection) -> rusqlite::Result<u64> {
     let mut delete = connection.prepare_cached(DELETE)?;
     let ids = unreadable(connection)?;
@@ -55,7 +55,7 @@ pub(super) fn drop_unreadable(connection: &Connection) -> rusqlite::Result<u64> 
     Ok(dropped.sum::<rusqlite::Result<usize>>()? as u64)
 }
 
-/// The ids of entries that cannot be read, or are not as they were written.
+/// Returns the ids of entries that cannot be read or have a wrong checksum.
 pub(super) fn unreadable(connection: &Connection) -> rusqlite::Result<Vec<i64>> {
     let mut select = connection.prepare(&select(""))?;
     let ids = select.query_map([], |row| Ok((read(row).is_err(), row.get(0)?)))?;
@@ -66,7 +66,7 @@ pub(super) fn unreadable(connection: &Connection) -> rusqlite::Result<Vec<i64>> 
     .collect()
 }
 
-/// Reads an entry. One that is not as it was written is an error, as the whole database is then.
+/// Reads an entry. A wrong checksum is an error, since the whole database is then damaged.
 pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<OutboxEntry> {
     if !row.get::<_, bool>(11)? {
         let id: i64 = row.get(0)?;

@@ -1,4 +1,4 @@
-//! What is dropped when the database is larger than it may be.
+//! Removal of old rows from a database beyond its size limit.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -8,14 +8,14 @@ use rusqlite::Connection;
 
 use super::outbox;
 
-/// How much is dropped at a time, in bytes: others wait for it with what they have to write. The rest follows.
+/// Most bytes dropped in one transaction, for which other writers wait. The rest follows later.
 const MAX_DROPPED_BYTES: u64 = 16 * 1024 * 1024;
 
-/// The size of a database, in bytes.
+/// Size of a database, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Space {
     pub total: u64,
-    /// What of it is written over before the file grows.
+    /// Free pages, which are reused before the file grows.
     pub free: u64,
 }
 
@@ -25,8 +25,8 @@ impl Space {
     }
 }
 
-/// How far below `limit` pruning begins, so that the file need not grow beyond it, and how much it then drops, so that it
-/// is done now and then only. No less than a few runs write until it is looked at again.
+/// Bytes below `limit` at which pruning begins, so that the file does not exceed it, and bytes that it then drops, so
+/// that it happens rarely. Not less than a few runs write before the next check.
 pub(super) fn margin(limit: u64) -> u64 {
     let least = (limit / 4).min(512 * 1024);
     (limit / 16).clamp(least, MAX_DROPPED_BYTES)
@@ -48,16 +48,16 @@ pub(super) fn space(connection: &Connection) -> rusqlite::Result<Space> {
     })
 }
 
-/// What was dropped from a database that was larger than its limit.
+/// Rows dropped from a database that exceeded its limit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pruned {
     path: PathBuf,
     limit: u64,
-    /// Runs of the history, the oldest of their jobs.
+    /// Runs of the history, each job's last one excepted.
     pub runs: u64,
-    /// Reports of the outbox that were not delivered when they were tried.
+    /// Undelivered reports of the outbox that were tried.
     pub reports: u64,
-    /// What is still in use, if nothing is left that could be dropped, and how much of it the groups are.
+    /// Bytes still in use, and those of groups among them, if nothing else may be dropped.
     too_much: Option<(u64, u64)>,
 }
 
@@ -118,19 +118,19 @@ impl fmt::Display for Pruned {
     }
 }
 
-/// The runs that are not the last of their job, from the oldest on.
+/// Runs other than the last of their job, the oldest first.
 const OLD_RUNS: &str = "SELECT id FROM runs WHERE id > ?1 AND EXISTS
                  (SELECT 1 FROM runs AS newer WHERE newer.job = runs.job AND newer.id > runs.id)
                  ORDER BY id LIMIT 256";
 
-/// The text of all groups, and what a gateway has not folded into them yet. The latter goes by itself.
+/// Bytes of all groups, and of the log, which shrinks by itself when it is folded.
 const GROUP_BYTES: &str = "SELECT
                  (SELECT coalesce(sum(octet_length(exposition) + octet_length(natives)), 0) FROM groups),
                  (SELECT coalesce(sum(octet_length(entries)), 0) FROM push_log)";
 
-/// Drops the oldest runs of the database at `path`, and then the oldest reports that were tried, until no more than
-/// `limit` bytes are in use, or all that is done at a time. For groups that are too large by themselves nothing is
-/// given up.
+/// Drops the oldest runs of the database at `path`, and then the oldest reports that were tried, until `limit` is
+/// kept with some margin or [`MAX_DROPPED_BYTES`] are dropped. Drops nothing if the groups by themselves are too
+/// large.
 pub(super) fn prune(
     connection: &Connection,
     path: &Path,
@@ -140,7 +140,7 @@ pub(super) fn prune(
     let (groups, log): (u64, u64) =
         connection.query_row(GROUP_BYTES, [], |row| Ok((row.get(0)?, row.get(1)?)))?;
     let goal = limit - 2 * margin(limit);
-    // Another process may have done it meanwhile.
+    // Another process may have pruned it meanwhile.
     if before.saturating_sub(log) <= limit - margin(limit) {
         return Ok(None);
     }

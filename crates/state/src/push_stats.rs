@@ -1,4 +1,4 @@
-//! How pushing went so far: what metricsjob reports of itself.
+//! Statistics of pushing, which metricsjob reports about itself.
 
 use std::time::{Duration, SystemTime};
 
@@ -7,7 +7,7 @@ use rusqlite::{Connection, params};
 use super::{State, StateError};
 use metricsjob_metrics::unix_seconds;
 
-/// Attempts to push, by their result, and the time that they took together.
+/// Attempts to push by result, and their total duration.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Attempts {
     pub delivered: u64,
@@ -22,13 +22,13 @@ impl Attempts {
     }
 }
 
-/// How often a gateway gets them while all goes well.
+/// Interval at which a gateway gets the statistics while nothing fails.
 const INTERVAL: Duration = Duration::from_secs(60);
 
-/// Whether a report is due that was made last at `reported_at`, without a failure since; `None` if there was
-/// one, or no report yet.
+/// Returns true if the statistics are due at a gateway that last got them at `reported_at`; `None` if it never did,
+/// or an attempt has failed since.
 pub(super) fn is_due(reported_at: Option<f64>, now: SystemTime) -> bool {
-    // A clock that was put back must not silence them.
+    // A clock that was set back must not suppress them.
     let is_recent = |at: f64| (0.0..INTERVAL.as_secs_f64()).contains(&(unix_seconds(now) - at));
     !reported_at.is_some_and(is_recent)
 }
@@ -38,12 +38,12 @@ pub(super) const ADD: &str =
                  failed = failed + ?, duration = duration + ?";
 
 impl State {
-    /// The statistics.
+    /// Returns the statistics.
     pub fn push_attempts(&mut self) -> Result<Attempts, StateError> {
         self.with(|connection| select(connection))
     }
 
-    /// The statistics, for a report to `gateway` at `now`.
+    /// Returns the statistics, and records that `gateway` gets them at `now`.
     pub fn push_stats(&mut self, gateway: &str, now: SystemTime) -> Result<Attempts, StateError> {
         let now = unix_seconds(now);
         self.with(|connection| {

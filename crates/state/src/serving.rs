@@ -1,4 +1,4 @@
-//! Who may change the groups: one gateway that serves them, or any process while there is none.
+//! Locks on the groups: one gateway may serve them, or while there is none, any process may change them.
 
 use std::fs::{self, File, Metadata, OpenOptions, Permissions, TryLockError};
 use std::io;
@@ -10,27 +10,28 @@ use std::path::{Path, PathBuf};
 use super::StateError;
 use metricsjob_system::files::{self, make_dir, make_private};
 
-/// Held by the serving gateway alone, or by those together who change the groups by themselves.
+/// Lock file of the embedded gateway: exclusive while a gateway serves, shared while processes without one change the
+/// groups in the database themselves.
 const LOCK: &str = "gateway.lock";
 
-/// Where the serving gateway takes pushes of this user's processes.
+/// Socket at which the serving gateway accepts pushes of this user's processes.
 const SOCKET: &str = "gateway.sock";
 
-/// The right to change the groups in the database, until it is dropped.
+/// Shared lock that allows changes of the groups in the database, until it is dropped.
 #[derive(Debug)]
 pub struct GroupsLock {
     _file: File,
 }
 
-/// The sole right to serve the groups, until it is dropped.
+/// Exclusive lock for serving the groups, until it is dropped.
 #[derive(Debug)]
 pub struct ServingLock {
     file: File,
     dir: PathBuf,
 }
 
-/// Locks the groups of the database in `dir` for a change. `None` if a gateway serves them: then it has
-/// to be asked, at [`socket`].
+/// Locks the groups of the database in `dir` for a change. `None` if a gateway serves them, which then takes pushes
+/// at [`socket`].
 pub fn lock_groups(dir: &Path) -> Result<Option<GroupsLock>, StateError> {
     let file = open(dir)?;
     match file.try_lock_shared() {
@@ -40,8 +41,8 @@ pub fn lock_groups(dir: &Path) -> Result<Option<GroupsLock>, StateError> {
     }
 }
 
-/// Locks the groups of the database in `dir` to serve them. `None` if another gateway does, or if a
-/// process is just changing them.
+/// Locks the groups of the database in `dir` for serving. `None` if another gateway serves them, or a process is
+/// changing them.
 pub fn lock_for_serving(dir: &Path) -> Result<Option<ServingLock>, StateError> {
     let file = open(dir)?;
     match file.try_lock() {
@@ -54,10 +55,10 @@ pub fn lock_for_serving(dir: &Path) -> Result<Option<ServingLock>, StateError> {
     }
 }
 
-/// A path of a Unix socket. The system allows these 107 bytes only (see unix(7)).
+/// Path of a Unix socket, at most 107 bytes as the system requires (see unix(7)).
 pub struct SocketPath {
     path: PathBuf,
-    /// What makes a longer one short.
+    /// The open directory that shortens a longer path.
     _dir: Option<File>,
 }
 
@@ -67,7 +68,7 @@ impl AsRef<Path> for SocketPath {
     }
 }
 
-/// Where the gateway that serves the groups of the database in `dir` listens.
+/// Returns the path of the socket of the gateway that serves the groups of the database in `dir`.
 pub fn socket(dir: &Path) -> io::Result<SocketPath> {
     let path = dir.join(SOCKET);
     if path.as_os_str().len() < 108 {
@@ -81,12 +82,12 @@ pub fn socket(dir: &Path) -> io::Result<SocketPath> {
 }
 
 impl ServingLock {
-    /// The state directory.
+    /// Returns the state directory.
     pub fn dir(&self) -> &Path {
         &self.dir
     }
 
-    /// Whether others find it: who removes or replaces the directory takes it away.
+    /// Returns true if other processes find the lock: it is lost when the directory is removed or replaced.
     pub fn is_in_place(&self) -> bool {
         let inode = |metadata: Metadata| (metadata.dev(), metadata.ino());
         let found = self.dir.join(LOCK).metadata().map(inode);
@@ -98,7 +99,7 @@ impl ServingLock {
         })
     }
 
-    /// Listens at [`socket`], for this user's processes alone.
+    /// Listens at [`socket`], with access for this user only.
     pub fn listen(&self) -> io::Result<UnixListener> {
         let path = self.dir.join(SOCKET);
         match fs::remove_file(&path) {
@@ -114,7 +115,7 @@ impl ServingLock {
 
 impl Drop for ServingLock {
     fn drop(&mut self) {
-        // Elsewhere it is another gateway's.
+        // Otherwise the socket is another gateway's.
         if self.is_in_place() {
             let _ = fs::remove_file(self.dir.join(SOCKET));
         }
@@ -123,7 +124,7 @@ impl Drop for ServingLock {
 
 fn open(dir: &Path) -> Result<File, StateError> {
     let path = dir.join(LOCK);
-    // Most of the time it is there.
+    // It exists most of the time.
     let open = || files::open(&path, OpenOptions::new().append(true));
     match open() {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}

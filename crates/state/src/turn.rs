@@ -1,19 +1,19 @@
-//! Who of this process writes to the database next: whoever asked first.
+//! Order of this process's writers to the database: first come, first served.
 //!
-//! SQLite itself has no such order. Who waits looks now and then whether it may, and does not get in while
-//! another thread writes again and again.
+//! SQLite has no such order: it polls the lock, and a waiting thread may never get it while another writes again and
+//! again.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
-/// How many have asked, and how many of them are done.
+/// Number of turns requested, and of those that are over.
 static TURNS: Mutex<(u64, u64)> = Mutex::new((0, 0));
 static DONE: Condvar = Condvar::new();
 
-/// Others wait until it is dropped.
+/// A writer's turn; the next one begins when it is dropped.
 pub struct Turn(());
 
 impl Turn {
-    /// Waits until all are done who asked before.
+    /// Waits for the end of all turns requested before. Must not be called by a thread that has one.
     pub fn take() -> Turn {
         let mut turns = lock();
         let ours = turns.0;

@@ -1,8 +1,7 @@
-//! What keeps the database's files small: the log is brought into the database, what is more than the limit is
-//! dropped, and free space given back.
+//! Upkeep of the database's files: checkpoints the log, prunes beyond the limit, and gives back free space.
 //!
-//! All of it is done now and then only, where the log has become long, so that an ordinary run pays nothing for it. To
-//! let SQLite give back space with each transaction (`auto_vacuum`) would cost each of them.
+//! All of that happens only once the log is long, so that an ordinary run pays nothing for it. Giving back space with
+//! each transaction (SQLite's `auto_vacuum`) would cost each of them.
 
 use std::path::Path;
 use std::ptr;
@@ -16,19 +15,19 @@ use super::turn::Turn;
 use super::{State, StateError, files, schema};
 use metricsjob_metrics::Family;
 
-/// Free space is given back if it is as much as this, and as all that is in use. Less is soon written over.
+/// Least free space that is given back; it must also be as much as the space in use. Less is soon reused.
 const MIN_FREED_BYTES: u64 = 4 * 1024 * 1024;
 
-/// It is not given back if more than this is in use, all of which is rewritten meanwhile, at 30 MiB/s on a slow machine:
-/// others wait for that with what they have to write, and pushes to a gateway for less long than runs.
+/// Most space in use at which free space is given back. All of it is then rewritten, at 30 MiB/s on a slow machine,
+/// and other writers wait: pushes to a gateway for a shorter time than runs.
 const MAX_REWRITTEN_BYTES: u64 = 128 * 1024 * 1024;
 const MAX_REWRITTEN_WHILE_SERVED: u64 = 32 * 1024 * 1024;
 
-/// How long readers are waited for before the log is cut off. Others cannot write meanwhile, and a backup of the
-/// database can read for minutes.
+/// Longest wait for readers before the log is truncated. Others cannot write meanwhile, and a backup of the database
+/// can read for minutes.
 const CUT_PATIENCE: Duration = Duration::from_millis(50);
 
-/// The size of the database in `dir` with its log, in bytes.
+/// Returns the size of the database in `dir` with its log, in bytes.
 pub fn size(dir: &Path) -> u64 {
     let path = dir.join(super::FILE_NAME);
     // The log is beside the file, and not beside a link to it.
@@ -38,15 +37,15 @@ pub fn size(dir: &Path) -> u64 {
     sizes.iter().sum()
 }
 
-/// That size as a metric of servers.
+/// Returns the size of the database in `dir` with its log as a metric of servers.
 pub fn size_family(dir: &Path) -> Family {
     let help = "Size of the state database with its log.";
     Family::gauge("metricsjob_state_size_bytes", help, size(dir) as f64)
 }
 
 impl State {
-    /// Brings the log into the database, if it is long. Then, if both are larger than `limit`, the oldest of what they
-    /// hold is dropped. Where something fails, it is done the next time.
+    /// Checkpoints the log if it is long, and before that prunes the database once both are within a margin of
+    /// `limit` bytes. What fails is repeated the next time.
     pub(super) fn shorten_log(&mut self, limit: Option<u64>) -> Option<Pruned> {
         if !self.is_log_long() {
             return None;
@@ -78,14 +77,14 @@ impl State {
         answer == ffi::SQLITE_OK && pages >= schema::LOG_PAGES
     }
 
-    /// The size of the open database with its log, in bytes.
+    /// Returns the size of the open database with its log, in bytes.
     pub(super) fn file_bytes(&self) -> u64 {
         let log = self.log();
         let files = [&self.path, &log].map(|path| path.metadata());
         files.into_iter().flatten().map(|file| file.len()).sum()
     }
 
-    /// Drops the oldest of what is more than `limit` bytes.
+    /// Prunes the database once it is within a margin of `limit` bytes.
     fn keep_to(&mut self, limit: u64) -> Result<Option<Pruned>, StateError> {
         let path = self.path.clone();
         if self.file_bytes() <= limit - margin(limit) {
@@ -101,8 +100,8 @@ impl State {
     fn checkpoint(&self, limit: Option<u64>) -> rusqlite::Result<()> {
         self.cut_log()?;
         self.give_back(limit)?;
-        // Only what is written next begins the log anew, and only we know yet that it can be. In one
-        // transaction, because a newer version may be about to migrate.
+        // The next write restarts the log, and only this process knows that it can. It is one transaction, because a
+        // newer version may be about to migrate.
         let transaction =
             Transaction::new_unchecked(&self.connection, TransactionBehavior::Immediate)?;
         let version = schema::version(&transaction)?;
@@ -118,14 +117,13 @@ impl State {
         }
     }
 
-    /// Brings what is in the log into the database, as far as nobody reads what was there before, and cuts the log off
-    /// if it is large.
+    /// Checkpoints the log, as far as no reader needs the old content, and truncates it if it is large.
     fn cut_log(&self) -> rusqlite::Result<()> {
         let checkpoint = |mode| {
             self.connection
                 .pragma_update_and_check(None, "wal_checkpoint", mode, |_| Ok(()))
         };
-        // Others can write while this works, but not while the other does.
+        // Others can write during this one, but not during the other.
         checkpoint("PASSIVE")?;
         let log = self.log().metadata();
         if log.is_ok_and(|log| log.len() > schema::MAX_LOG_BYTES) {
@@ -135,8 +133,8 @@ impl State {
         }
     }
 
-    /// Gives free space back to the file system, if it is much and not too much is in use. A file above `limit` need not
-    /// be half empty for it. Nobody is waited for: there is no hurry.
+    /// Gives free space back to the file system, if there is much and not too much is in use. In a file above `limit`
+    /// less suffices. Does not wait for other processes.
     pub(super) fn give_back(&self, limit: Option<u64>) -> rusqlite::Result<()> {
         let space = space(&self.connection)?;
         let is_excess = limit.is_some_and(|limit| {
@@ -155,7 +153,7 @@ impl State {
     }
 }
 
-/// Does `work`, in which others that have the database locked are waited for for so long.
+/// Runs `work` with a limit on the wait for other processes that have the database locked.
 fn with_patience<T>(
     connection: &Connection,
     patience: Duration,

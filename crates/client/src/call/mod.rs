@@ -1,5 +1,4 @@
-//! Parts that every caller of a URL shares: credentials kept apart, an HTTP client, a runtime that
-//! holds nobody up, and errors in few words.
+//! Shared parts of HTTP callers: credentials, a client, a runtime, short error messages.
 
 mod proxy;
 
@@ -13,7 +12,7 @@ use url::Url;
 
 pub use proxy::{Proxy, is_excepted, proxy};
 
-/// User and password of HTTP basic authentication.
+/// User and password of HTTP basic authentication (RFC 7617).
 #[derive(Clone, PartialEq, Eq)]
 pub struct Credentials {
     /// The user's name.
@@ -22,13 +21,13 @@ pub struct Credentials {
     pub password: String,
 }
 
-/// A user or password is not UTF-8 once its %-encoding is undone.
+/// Error for a user or password that is not UTF-8 once percent-decoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NotUtf8;
 
 impl Credentials {
-    /// Takes the credentials out of `url`, which is http or https, so that whatever shows it cannot
-    /// leak them.
+    /// Removes the credentials from `url`, so that nothing that shows the URL can leak them, and returns them
+    /// percent-decoded. `url` must be http or https.
     pub fn take(url: &mut Url) -> Result<Option<Credentials>, NotUtf8> {
         let decode = |text: &str| match percent_decode_str(text).decode_utf8() {
             Ok(text) => Ok(text.into_owned()),
@@ -41,21 +40,21 @@ impl Credentials {
                 password: decode(password.unwrap_or_default())?,
             }),
         };
-        // Neither fails on http and https, which always have a host.
+        // Neither fails on http and https URLs, which always have a host.
         let _ = url.set_username("");
         let _ = url.set_password(None);
         Ok(credentials)
     }
 
-    /// As basic authentication sends them (RFC 7617).
+    /// Returns them in the form of the `Authorization` header, without `Basic `.
     pub fn encoded(&self) -> String {
         STANDARD.encode(format!("{}:{}", self.user, self.password))
     }
 
-    /// Texts that must not be shown, wherever they come from.
+    /// Returns the texts that must never be shown: the encoded form, and the password, or the user without one.
     pub fn secrets(&self) -> [String; 2] {
         let secret = match self.password.as_str() {
-            // A token is often given as the user.
+            // A token is often given as the user, without a password.
             "" => &self.user,
             password => password,
         };
@@ -63,8 +62,8 @@ impl Credentials {
     }
 }
 
-/// `text` without whatever could be credentials of a URL, for text that may be no URL at all: a
-/// password with an unescaped `/` ends the host too early, so all up to the last `@` goes.
+/// Removes everything from `text` that could be credentials. As `text` may not be a valid URL, and a `/` in a
+/// password would end the host too early, that is all up to the last `@`.
 pub fn redacted(text: &str) -> String {
     let Some((_, host)) = text.rsplit_once('@') else {
         return text.to_owned();
@@ -75,15 +74,15 @@ pub fn redacted(text: &str) -> String {
     }
 }
 
-/// A client that follows no redirects. For `https` it verifies certificates by the system's roots.
+/// Creates a client builder that follows no redirects and, for `https`, trusts the system's roots.
 pub fn builder(is_https: bool) -> reqwest::ClientBuilder {
-    // An error says that a provider was installed before, which serves as well.
+    // On error a provider is installed already, which serves as well.
     #[cfg(feature = "tls")]
     let _ = rustls::crypto::ring::default_provider().install_default();
     let builder = reqwest::Client::builder()
         .user_agent(concat!("metricsjob/", env!("CARGO_PKG_VERSION")))
         .redirect(reqwest::redirect::Policy::none());
-    // Reading the system's roots would take longer than a whole request.
+    // Loading the system's roots takes longer than a whole request.
     #[cfg(feature = "tls")]
     if !is_https {
         return builder.tls_certs_only([]);
@@ -93,14 +92,16 @@ pub fn builder(is_https: bool) -> reqwest::ClientBuilder {
     builder
 }
 
-/// A tokio runtime that waits for nothing when it is dropped: a name that is still looked up by the
-/// system's resolver would otherwise hold it up beyond every timeout.
+/// A current-thread tokio runtime that does not wait for its tasks when dropped: a lookup that hangs in the system's
+/// resolver would otherwise delay that beyond every timeout.
 pub struct Runtime(Option<tokio::runtime::Runtime>);
 
 impl Runtime {
+    /// Creates the runtime.
+    ///
     /// # Errors
     ///
-    /// There are too many open files.
+    /// Fails if the process has too many open files.
     pub fn new() -> io::Result<Self> {
         let mut builder = tokio::runtime::Builder::new_current_thread();
         builder
@@ -109,7 +110,7 @@ impl Runtime {
             .map(|runtime| Runtime(Some(runtime)))
     }
 
-    /// Runs `future` to its end and returns its output.
+    /// Runs `future` to completion. Panics within another runtime.
     pub fn block_on<F: Future>(&self, future: F) -> F::Output {
         self.0
             .as_ref()
@@ -126,8 +127,7 @@ impl Drop for Runtime {
     }
 }
 
-/// The error below `error`. The source of an I/O error is that of the error in it, which would be
-/// left out.
+/// Returns the next error in the chain below `error`. [`Error::source`] would skip the error inside an I/O error.
 pub fn cause<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'static)> {
     match error
         .downcast_ref::<io::Error>()
@@ -138,7 +138,7 @@ pub fn cause<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 's
     }
 }
 
-/// The cause at the bottom: the ones above it only say that something below them failed.
+/// Returns the message of the last error in the chain; those above it only say that something below failed.
 pub fn innermost(error: &(dyn Error + 'static)) -> String {
     let mut innermost = error;
     while let Some(deeper) = cause(innermost) {
@@ -146,7 +146,7 @@ pub fn innermost(error: &(dyn Error + 'static)) -> String {
     }
     match innermost.downcast_ref::<io::Error>() {
         Some(error) if error.raw_os_error().is_some() => {
-            // Without the number that the standard library adds.
+            // The standard library adds the number in brackets.
             let text = error.to_string();
             text.split(" (os error")
                 .next()

@@ -1,4 +1,4 @@
-//! The proxy that the environment names for a URL.
+//! Proxies from the environment.
 
 use std::env;
 use std::net::IpAddr;
@@ -7,18 +7,18 @@ use url::{Host, Url};
 
 use super::Credentials;
 
-/// A proxy that the environment names.
+/// A proxy set by an environment variable.
 pub struct Proxy {
-    /// The environment variable that names it.
+    /// The name of the variable.
     pub variable: &'static str,
-    /// True if the proxy itself is reached over TLS.
+    /// True if the connection to the proxy itself uses TLS.
     pub is_tls: bool,
-    /// The user and password for the proxy.
+    /// The user and password for the proxy, from its URL.
     pub credentials: Option<Credentials>,
 }
 
-/// The proxy for `url`, which is http or https, as reqwest takes it from the environment. Its value may hold a
-/// password, so the variable's name has to do for messages.
+/// Returns the proxy that reqwest takes from the environment for `url`, which must be http or https. Messages should
+/// name the variable, because its value may contain a password.
 pub fn proxy(url: &Url) -> Option<Proxy> {
     let variables = match url.scheme() {
         "https" => ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"],
@@ -28,15 +28,15 @@ pub fn proxy(url: &Url) -> Option<Proxy> {
     (!is_excepted(url)).then(|| Proxy {
         variable,
         is_tls: value.starts_with("https://"),
-        // Without a scheme it is http.
+        // A value without a scheme means http.
         credentials: [value.clone(), format!("http://{value}")]
             .iter()
             .find_map(|url| Credentials::take(&mut Url::parse(url).ok()?).ok()?),
     })
 }
 
-/// Returns true if `NO_PROXY` excepts `url` from all proxies. reqwest, which reads that too, takes `*` for names only, and
-/// knows neither ports nor blanks between the entries.
+/// Returns true if `NO_PROXY` excepts `url` from all proxies. reqwest reads it too, but takes `*` for names only, and
+/// supports neither ports nor blanks between entries.
 pub fn is_excepted(url: &Url) -> bool {
     let list = first_set(["NO_PROXY", "no_proxy"]);
     let list = list.map(|(_, list)| list).unwrap_or_default();
@@ -50,7 +50,7 @@ fn first_set<const N: usize>(variables: [&'static str; N]) -> Option<(&'static s
     })
 }
 
-/// Returns true if an entry of `list`, which commas or blanks separate, matches `url`.
+/// Returns true if an entry of `list`, separated by commas or blanks, matches `url`.
 fn excepts(list: &str, url: &Url) -> bool {
     let Some(host) = url.host() else {
         return false;
@@ -64,7 +64,7 @@ fn excepts(list: &str, url: &Url) -> bool {
     })
 }
 
-/// `host:port` and `[address]:port` in their parts; an IPv6 address without brackets has no port.
+/// Splits `host:port` and `[address]:port`; an IPv6 address without brackets has no port.
 fn without_port(entry: &str) -> (&str, Option<u16>) {
     match entry.rsplit_once(':') {
         Some((name, port)) if !name.contains(':') || name.ends_with(']') => match port.parse() {
@@ -75,8 +75,8 @@ fn without_port(entry: &str) -> (&str, Option<u16>) {
     }
 }
 
-/// Returns true if `name` matches `host`: `*` matches any host, an address or a network in CIDR notation itself, and a
-/// domain all that is below it too, with or without `.` or `*.` before it.
+/// Returns true if `name` matches `host`: `*` matches all, an IP address itself, a network in CIDR notation its
+/// addresses, and a domain, with or without `.` or `*.` before it, itself and its subdomains.
 fn is_for(name: &str, host: &Host) -> bool {
     let name = name.trim_start_matches('[').trim_end_matches(']');
     if name == "*" {

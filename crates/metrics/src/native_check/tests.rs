@@ -1,5 +1,5 @@
-//! Rules, each at its border. Those that the Prometheus of the tests knows are held against it too, in
-//! `tests/hostile_pushes.rs`.
+//! Rules of native histograms, each at its boundary. Those that the tests' Prometheus has are compared with it too,
+//! in `tests/hostile_pushes.rs`.
 
 use super::*;
 use crate::native::BucketSpan;
@@ -140,7 +140,7 @@ fn floats_are_counts() {
     }
 }
 
-/// It takes the type that has a count above 0, and integers if none has.
+/// Prometheus takes a histogram for a float one if a float count is above 0, else for an integer one.
 #[test]
 fn the_type_is_the_one_that_prometheus_sees() {
     let of = Count::Float;
@@ -151,7 +151,7 @@ fn the_type_is_the_one_that_prometheus_sees() {
     zero.zero_count = Some(of(0.5));
     taken(&zero, of(1.0), 0.0);
     zero.positive.counts[0] = 0.5;
-    // The count is no float then, so it is 0.
+    // The float count is absent then, so it is 0.
     refused(&zero, 1, 0.0, "counts 0 in all");
 }
 
@@ -168,7 +168,7 @@ fn schemas() {
     }
 }
 
-/// The format has no place for the bounds, so all is in one bucket.
+/// The format has no field for the bounds, so there is one bucket.
 #[test]
 fn custom_bounds() {
     let mut native = positive(&[(0, 1)], &[1]);
@@ -209,12 +209,12 @@ fn sizes() {
     taken(&native, 0, 0.0);
     native.positive = side(&vec![(0, 0); MAX_BUCKETS + 1], &[], &[]);
     refused(&native, 0, 0.0, "10001 spans are more");
-    // Counts that nobody reads cost as much.
+    // Counts without spans take the same memory.
     native.positive = side(&[], &[], &vec![0.0; MAX_BUCKETS + 1]);
     refused(&native, 0, 0.0, "10001 buckets are more");
 }
 
-/// A histogram with neither spans nor deltas nor a zero bucket is a classic one.
+/// A histogram without spans, deltas and zero bucket is a classic one.
 #[test]
 fn a_classic_histogram_breaks_no_rule() {
     let classic = NativeHistogram {

@@ -1,4 +1,4 @@
-//! Messages to families.
+//! Decoding of protobuf messages into families.
 
 use super::histogram;
 use super::memory::Memory;
@@ -10,58 +10,59 @@ use crate::index::PairIndex;
 use crate::labels::Labels;
 use crate::text::Limits;
 
-/// Why a body was refused. Of the body it has no more than excerpts.
+/// Reason why a body was refused. Messages quote it in excerpts only.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DecodeError {
-    /// The body is no report, or beyond the limits: a Pushgateway answers 400 and changes nothing.
+    /// A body that is malformed or beyond the limits: a Pushgateway responds 400 and changes nothing.
     #[error("the message at byte {at} is refused: {problem}")]
     Syntax {
-        /// Where the family's message begins.
+        /// The byte offset of the family's message in the body.
         at: usize,
         /// The problem, in words.
         problem: String,
     },
-    /// The body can be read, but not be a report: a Pushgateway answers 400 and notes that a push
-    /// to the group failed.
+    /// A body that is well-formed but inconsistent: a Pushgateway responds 400 and records a failed push to the group
+    /// (`push_failure_time_seconds`).
     #[error("{problem}")]
     Inconsistent {
         /// The problem, in words.
         problem: String,
     },
-    /// The body has more series, or more families, than [`Limits::max_series`].
+    /// More series, or more families, than [`Limits::max_series`].
     #[error("more than {limit} series")]
     TooManySeries {
-        /// The most series that are allowed.
+        /// The limit.
         limit: usize,
     },
 }
 
-/// Reads delimited `io.prometheus.client.MetricFamily` messages as the Pushgateway does. Takes
-/// about twelve times the memory of `body`, whatever that is.
+/// Decodes delimited `io.prometheus.client.MetricFamily` messages as the Pushgateway does. Allocates at most twelve
+/// times the size of `body`, plus 64 KiB.
 ///
-/// Families come in the order in which they first appear; of those with the same name the last one
-/// counts, at the place of the first, and one without series is dropped. One without a type is a
-/// counter. Labels are sorted. What is kept of each is said at [`protobuf`](super). Neither names
-/// nor timestamps nor series that stand twice are checked here, see
-/// [`check`](crate::check).
+/// Families keep the order in which their names first appear. Of families with the same name the last one wins; one
+/// without series is dropped. One without a type is a counter. Labels are sorted. See [`protobuf`](super) for the
+/// fields that are kept, and [`check`](crate::check) for what is not checked here: names, timestamps, duplicate
+/// series.
 ///
 /// # Errors
 ///
-/// [`DecodeError::Syntax`]: a body that is cut off or no protobuf; a name or HELP text that is not
-/// UTF-8 (proto2 allows it, text does not); an unknown type, and gauge histograms, which text does
-/// not have either; whatever is beyond `limits` or takes more memory than above.
+/// Returns [`DecodeError::Syntax`] for a body that is truncated or not protobuf; a name or HELP text that is not
+/// UTF-8 (proto2 allows it, text does not); an unknown type, and gauge histograms, which text does not have either;
+/// anything beyond `limits` or the memory above.
 ///
-/// [`DecodeError::Inconsistent`], if there is none of those in the whole body: a series without
-/// the value of its family's type, with a label given twice, or with one that is not UTF-8.
+/// Returns [`DecodeError::TooManySeries`] beyond [`Limits::max_series`].
+///
+/// Returns [`DecodeError::Inconsistent`], if the whole body has no other error, for a series without the value of its
+/// family's type, with a repeated label, or with one that is not UTF-8.
 pub fn decode(body: &[u8], limits: &Limits) -> Result<Vec<Family>, DecodeError> {
     read(body, limits, Memory::of_body(body.len()))
 }
 
-/// Reads messages that were accepted before, perhaps as parts of other bodies: without limits.
+/// Decodes messages that were accepted before, perhaps in other bodies, without limits.
 ///
 /// # Errors
 ///
-/// As [`decode`].
+/// Fails as [`decode`] does.
 pub fn decode_again(body: &[u8]) -> Result<Vec<Family>, DecodeError> {
     read(body, &Limits::default(), Memory::unlimited())
 }
@@ -109,7 +110,7 @@ fn read(body: &[u8], limits: &Limits, memory: Memory) -> Result<Vec<Family>, Dec
     Ok(families)
 }
 
-/// How many messages there are, without empty ones: all those are one family without a name.
+/// Counts the messages, except empty ones, which all make one family without a name.
 fn count_messages(mut body: &[u8]) -> usize {
     let messages = std::iter::from_fn(|| delimited(&mut body).ok());
     messages.filter(|message| !message.is_empty()).count()
@@ -122,15 +123,15 @@ fn family_name(family: &Family) -> &str {
 struct Decoder<'a> {
     limits: &'a Limits,
     memory: Memory,
-    /// The labels of the series that is read.
+    /// Labels of the current series.
     pairs: Vec<(&'a str, &'a str)>,
-    /// The first problem that is not one of syntax.
+    /// The first [`DecodeError::Inconsistent`], reported only if the syntax is right throughout.
     inconsistent: Option<String>,
-    /// Number of series so far, those of the family that is read included.
+    /// Number of series so far, including all of the current family.
     series: usize,
 }
 
-/// What a family's message says before its series can be read, wherever it says it.
+/// Fields of a family that must be known before its series are decoded. They may come behind them.
 struct Header<'a> {
     name: &'a str,
     help: &'a str,
@@ -317,7 +318,7 @@ fn value_field(kind: Kind) -> u32 {
     }
 }
 
-/// The name and the value of a label.
+/// Returns name and value of a label.
 pub fn label_bytes(message: &[u8]) -> Result<(&[u8], &[u8]), Malformed> {
     let (mut name, mut value) = (&[][..], &[][..]);
     for field in Fields(message) {
@@ -345,7 +346,7 @@ fn read_quantile(message: &[u8]) -> Result<Quantile, Malformed> {
     Ok(read)
 }
 
-/// `bytes` as the string they should be; `what` names them in the error.
+/// Converts `bytes` to a string; `what` names them in the error.
 pub fn utf8<'a>(what: &str, bytes: &'a [u8]) -> Result<&'a str, Malformed> {
     str::from_utf8(bytes).map_err(|_| {
         Malformed(format!(

@@ -1,6 +1,6 @@
-//! Families to messages.
+//! Encoding of families as protobuf messages.
 //!
-//! In proto2 each field is optional, and what is set is sent even if it is zero.
+//! Fields that are set are sent even if zero, because proto2 tells unset from zero.
 
 use super::message::histogram::MessageSide;
 use super::message::{
@@ -12,7 +12,7 @@ use crate::family::{Family, Kind, Metric, Value};
 use crate::labels::Labels;
 use crate::native::{Exemplar, NativeBuckets, NativeHistogram, Timestamp};
 
-/// The families as delimited messages. As in the text format, one without series is left out.
+/// Encodes families as delimited messages. A family without series is left out, as in the text format.
 pub fn encode(families: &[Family]) -> Vec<u8> {
     let mut out = Vec::new();
     for family in families {
@@ -21,7 +21,7 @@ pub fn encode(families: &[Family]) -> Vec<u8> {
     out
 }
 
-/// One family as a delimited message; nothing if it is without series.
+/// Encodes one family as a delimited message; empty if it has no series.
 pub fn encode_family(family: &Family) -> Vec<u8> {
     encode(std::slice::from_ref(family))
 }
@@ -44,7 +44,7 @@ fn put_family(out: &mut Vec<u8>, source: &Family) {
     });
 }
 
-/// `MetricType` in the schema.
+/// Returns the family's `MetricType` in `metrics.proto`.
 fn type_number(kind: Kind) -> u64 {
     match kind {
         Kind::Counter => 0,
@@ -62,7 +62,7 @@ fn put_metric(out: &mut Vec<u8>, kind: Kind, source: &Metric) {
             let field = match kind {
                 Kind::Counter => metric::COUNTER,
                 Kind::Gauge => metric::GAUGE,
-                // The other two kinds have no such value.
+                // Summaries and histograms have no plain value.
                 Kind::Untyped | Kind::Summary | Kind::Histogram => metric::UNTYPED,
             };
             put_message(out, field, |out| put_double(out, number::VALUE, *value));

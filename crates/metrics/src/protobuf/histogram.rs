@@ -1,4 +1,4 @@
-//! A histogram's message.
+//! Decoding of a histogram's message.
 
 use super::decode::{label_bytes, utf8};
 use super::memory::Memory;
@@ -12,8 +12,8 @@ use crate::native::{
     BucketExemplar, BucketSpan, Exemplar, NativeBuckets, NativeHistogram, Timestamp,
 };
 
-/// Reads a message into a histogram. A second one for the same series adds to it, as protobuf has
-/// it.
+/// Decodes a histogram's message into the fields of a series. A second message for the same series is merged into the
+/// first, as protobuf requires.
 pub struct HistogramReader<'a> {
     pub memory: &'a mut Memory,
     pub count: &'a mut Count,
@@ -80,7 +80,7 @@ impl HistogramReader<'_> {
     }
 
     fn native_field(&mut self, field: u32, payload: Payload<'_>) -> Result<(), Malformed> {
-        // Unknown fields make no histogram native.
+        // Unknown fields must not make a histogram native.
         if !(field::SCHEMA..=field::EXEMPLAR).contains(&field) {
             return Ok(());
         }
@@ -112,7 +112,7 @@ impl HistogramReader<'_> {
     }
 }
 
-/// The two fields of a count, which can come in any order.
+/// The integer and the float field of a count, which may come in any order.
 #[derive(Default, PartialEq)]
 struct CountFields {
     integer: Option<u64>,
@@ -120,13 +120,12 @@ struct CountFields {
 }
 
 impl CountFields {
-    /// The count, where `before` was read from an earlier message; a field that is missing here is taken
-    /// from there.
+    /// Returns the count. A field that is missing is taken from `before`, the count of an earlier message.
     fn after(self, before: Option<Count>) -> Option<Count> {
         if self.integer.is_none() && self.float.is_none() {
             return before;
         }
-        // An integer 0 may be there only because nothing was read yet.
+        // An integer 0 may only be the initial value.
         let before = before.filter(|before| *before != Count::Integer(0));
         let (integer, float) = before.map_or((None, None), Count::fields);
         Count::of_fields(self.integer.or(integer), self.float.or(float))
@@ -143,7 +142,7 @@ fn native<'a>(
     Ok(native.get_or_insert_default())
 }
 
-/// Reads a field of one side's buckets. Numbers may be packed: many in one field.
+/// Decodes a field of the buckets on one side. Numbers may be packed, many in one field.
 fn buckets_field(
     memory: &mut Memory,
     fields: MessageSide,
@@ -174,7 +173,7 @@ fn buckets_field(
             buckets.deltas.push(from_zigzag(number));
         }
         Payload::Bytes(mut packed) if field == fields.delta => {
-            // The last byte of each has no eighth bit.
+            // Only the last byte of a varint has its eighth bit unset.
             let count = packed.iter().filter(|byte| byte.is_ascii()).count();
             memory.take_room(&mut buckets.deltas, count)?;
             while !packed.is_empty() {
@@ -196,7 +195,7 @@ fn buckets_field(
     Ok(())
 }
 
-/// Of a label that is given twice the last one counts: nobody checks exemplars.
+/// The last value of a repeated label wins; exemplars are not validated.
 fn read_exemplar(memory: &mut Memory, message: &[u8]) -> Result<Exemplar, Malformed> {
     let mut read = Exemplar::default();
     let mut pairs = Vec::new();

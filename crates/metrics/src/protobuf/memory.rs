@@ -1,18 +1,18 @@
-//! How much memory a body may take: messages of two bytes make structs of a hundred.
+//! Bound on the memory of a decoded body: a message of two bytes makes a struct of a hundred.
 
 use super::wire::Malformed;
 
-/// Times the size of the body. What clients send takes less: a series without labels, of a family
-/// with a short name, comes near it.
+/// Most memory relative to the size of the body. What clients send takes less; closest come series without labels in
+/// families with short names.
 const FACTOR: usize = 12;
 
-/// What a small body may take, where that is nothing.
+/// Memory allowed on top, so that small bodies are not refused.
 const ANYWAY: usize = 64 * 1024;
 
-/// What the allocator needs further for each piece.
+/// The allocator's overhead for each allocation.
 const PIECE: usize = 16;
 
-/// The memory that a body may still take.
+/// Memory budget left for a body.
 pub struct Memory {
     left: usize,
 }
@@ -24,7 +24,7 @@ impl Memory {
         }
     }
 
-    /// For messages that were accepted before.
+    /// Creates a budget without bound, for messages that were accepted before.
     pub fn unlimited() -> Self {
         Memory { left: usize::MAX }
     }
@@ -41,7 +41,7 @@ impl Memory {
         }
     }
 
-    /// Takes the memory of `count` things in one piece.
+    /// Takes the memory of one allocation for `count` values.
     pub fn take<T>(&mut self, count: usize) -> Result<(), Malformed> {
         self.take_bytes(count.saturating_mul(size_of::<T>()))?;
         self.take_bytes(PIECE)
@@ -51,7 +51,7 @@ impl Memory {
         self.take::<u8>(text.len())
     }
 
-    /// Makes room for `count` more in `list`.
+    /// Reserves room for `count` more values in `list`.
     pub fn take_room<T>(&mut self, list: &mut Vec<T>, count: usize) -> Result<(), Malformed> {
         if list.capacity() - list.len() < count {
             let more = list.len().max(count).max(4);

@@ -1,4 +1,4 @@
-//! The numbers of the messages' fields.
+//! Field numbers of the messages in `metrics.proto`.
 
 pub mod family {
     pub const NAME: u32 = 1;
@@ -22,7 +22,7 @@ pub mod label {
     pub const VALUE: u32 = 2;
 }
 
-/// Of a gauge, a counter and an untyped metric.
+/// `Gauge`, `Counter` and `Untyped`, whose one field is the same.
 pub mod number {
     pub const VALUE: u32 = 1;
 }
@@ -60,7 +60,7 @@ pub mod histogram {
     pub const CREATED: u32 = 15;
     pub const EXEMPLAR: u32 = 16;
 
-    /// The native buckets on one side of zero.
+    /// Field numbers of the native buckets on one side of zero.
     #[derive(Clone, Copy)]
     pub struct MessageSide {
         pub span: u32,

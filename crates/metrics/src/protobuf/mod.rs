@@ -1,9 +1,8 @@
-//! The protobuf format: each family a `MetricFamily` message with its length before it.
+//! The protobuf format: `MetricFamily` messages, each preceded by its length.
 //!
-//! The messages are those of `io.prometheus.client` (`metrics.proto` of client_model). Kept of them
-//! is what [`Family`] has room for. That leaves out the exemplar of a counter, when a counter or a
-//! summary was created, and a family's unit: a series would take more memory for what text, in
-//! which most is pushed and scraped, does not have. Of histograms all is kept.
+//! The messages are those of `io.prometheus.client` (`metrics.proto` of client_model). Histograms are kept whole.
+//! Dropped are a counter's exemplar, the creation time of a counter or summary, and a family's unit: they would take
+//! memory in every series, while the text format, in which most is pushed and scraped, does not have them.
 
 mod decode;
 mod encode;
@@ -18,12 +17,12 @@ pub use encode::{encode, encode_family};
 use super::count::Count;
 use super::family::{Family, Value};
 
-/// The media type of the format.
+/// Media type of the format.
 pub const CONTENT_TYPE: &str = "application/vnd.google.protobuf; \
                                 proto=io.prometheus.client.MetricFamily; encoding=delimited";
 
-/// Returns true if the text of the family loses something that [`encode_family`] keeps: native buckets, or a
-/// [`Count`] that does not fit.
+/// Returns true if the text format would lose something that [`encode_family`] keeps: a histogram's native part, or
+/// the type or digits of a [`Count`].
 pub fn exceeds_text(family: &Family) -> bool {
     let mut values = family.metrics.iter().map(|metric| &metric.value);
     values.any(|value| match value {

@@ -1,10 +1,10 @@
-//! Fields of messages, in and out.
+//! Reading and writing of message fields.
 
 use prost::encoding::{
     DecodeContext, WireType, decode_key, decode_varint, encode_key, encode_varint, skip_field,
 };
 
-/// Bytes are no message.
+/// Error for bytes that are not the expected message.
 #[derive(Debug, PartialEq)]
 pub struct Malformed(pub String);
 
@@ -20,11 +20,11 @@ impl From<String> for Malformed {
     }
 }
 
-/// The fields of a message, in their order. Those of types that no message here has are left out.
+/// Iterator over the fields of a message. Skips wire types that none of our messages use.
 #[derive(Clone)]
 pub struct Fields<'a>(pub &'a [u8]);
 
-/// What a field has.
+/// Value of a field, by its wire type.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Payload<'a> {
     Varint(u64),
@@ -34,7 +34,7 @@ pub enum Payload<'a> {
 }
 
 impl<'a> Iterator for Fields<'a> {
-    /// The field's number, and what it has.
+    /// The field's number and value.
     type Item = Result<(u32, Payload<'a>), Malformed>;
 
     fn next(&mut self) -> Option<Self::Item> {
@@ -67,7 +67,7 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// Takes the bytes behind a length, and the length.
+/// Splits off a length-delimited value.
 pub fn delimited<'a>(rest: &mut &'a [u8]) -> Result<&'a [u8], Malformed> {
     let length = decode_varint(rest)?;
     let split = usize::try_from(length).ok();
@@ -79,7 +79,7 @@ pub fn delimited<'a>(rest: &mut &'a [u8]) -> Result<&'a [u8], Malformed> {
     Ok(bytes)
 }
 
-/// Takes one number of many in a field.
+/// Splits off one little-endian double.
 pub fn double(rest: &mut &[u8]) -> Result<f64, Malformed> {
     let Some((bytes, behind)) = rest.split_first_chunk() else {
         return Err(Malformed("a number is cut off".into()));
@@ -88,12 +88,12 @@ pub fn double(rest: &mut &[u8]) -> Result<f64, Malformed> {
     Ok(f64::from_le_bytes(*bytes))
 }
 
-/// Takes one number of many in a field.
+/// Splits off one zigzag-encoded varint.
 pub fn zigzag(rest: &mut &[u8]) -> Result<i64, Malformed> {
     Ok(from_zigzag(decode_varint(rest)?))
 }
 
-/// Signed numbers are sent with the sign as their last bit.
+/// Decodes a zigzag-encoded number, whose last bit is the sign.
 pub fn from_zigzag(number: u64) -> i64 {
     (number >> 1) as i64 ^ -((number & 1) as i64)
 }
@@ -123,10 +123,10 @@ pub fn put_message(out: &mut Vec<u8>, field: u32, put_fields: impl FnOnce(&mut V
     put_delimited(out, put_fields);
 }
 
-/// Appends what `put_fields` does, with its length before it.
+/// Appends what `put_fields` writes, preceded by its length.
 pub fn put_delimited(out: &mut Vec<u8>, put_fields: impl FnOnce(&mut Vec<u8>)) {
     let start = out.len();
-    // Most lengths take one byte; what follows a longer one is moved.
+    // Most lengths fit into one byte; behind a longer one the content is moved.
     out.push(0);
     put_fields(out);
     let length = out.len() - start - 1;

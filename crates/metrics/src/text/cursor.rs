@@ -1,14 +1,14 @@
-//! Where the parser stands in the text.
+//! Position of a parser in its text.
 
 use memchr::memchr;
 
 use super::parse::ParseError;
 use crate::excerpt;
 
-/// A place in the text, and the steps from it that all lines have in common.
+/// Position in the text, with the reading steps that all lines share.
 pub struct Cursor<'a> {
     text: &'a [u8],
-    /// The text, if all of it is UTF-8: then its parts need not be looked at again.
+    /// The text, if all of it is UTF-8, so that parts need no validation.
     utf8: Option<&'a str>,
     at: usize,
     line: usize,
@@ -28,7 +28,7 @@ impl<'a> Cursor<'a> {
         self.text.get(self.at).copied()
     }
 
-    /// The byte under the cursor, where the text must not end.
+    /// Returns the byte under the cursor; fails at the end of the text.
     pub fn current(&self) -> Result<u8, ParseError> {
         match self.peek() {
             Some(byte) => Ok(byte),
@@ -46,7 +46,7 @@ impl<'a> Cursor<'a> {
         })
     }
 
-    /// What stands under the cursor, for a message.
+    /// Describes the input at the cursor for a message.
     pub fn found(&self) -> String {
         match self.peek() {
             None => "the end of the text".into(),
@@ -78,12 +78,12 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// Everything up to a blank, a line feed or the end.
+    /// Takes everything up to a blank, a tab, a line feed or the end.
     pub fn word(&mut self) -> &'a [u8] {
         self.take(|byte| !matches!(byte, b' ' | b'\t' | b'\n'))
     }
 
-    /// Everything up to the line feed, which must be there.
+    /// Takes everything up to the line feed; fails if there is none.
     pub fn rest_of_line(&mut self) -> Result<&'a [u8], ParseError> {
         let rest = self.rest();
         let length = memchr(b'\n', rest).unwrap_or(rest.len());
@@ -92,7 +92,7 @@ impl<'a> Cursor<'a> {
         Ok(&rest[..length])
     }
 
-    /// A name; empty if there is none. What it `continues` with must be ASCII.
+    /// Takes a name; empty if there is none. `continues` must accept ASCII bytes only.
     pub fn name(&mut self, starts: impl Fn(u8) -> bool, continues: impl Fn(u8) -> bool) -> &'a str {
         if !self.peek().is_some_and(starts) {
             return "";
@@ -101,7 +101,7 @@ impl<'a> Cursor<'a> {
         self.str_before(name).unwrap_or_default()
     }
 
-    /// `bytes`, which end where the cursor stands, as a string, if they are one.
+    /// Returns `bytes`, which end at the cursor, as a string if they are UTF-8.
     pub fn str_before(&self, bytes: &'a [u8]) -> Option<&'a str> {
         match self.utf8 {
             Some(text) => text.get(self.at - bytes.len()..self.at),

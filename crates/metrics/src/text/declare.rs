@@ -1,4 +1,4 @@
-//! What HELP and TYPE lines say of a family.
+//! HELP and TYPE lines.
 
 use memchr::memchr;
 
@@ -7,7 +7,7 @@ use super::quoted::Escapes;
 use crate::excerpt;
 use crate::family::Kind;
 
-/// Notes what stands behind the name in a HELP line. The error says what is wrong with it.
+/// Sets the HELP text of a family from the rest of its line. The error is for the user.
 pub fn help(draft: &mut Draft, text: &[u8]) -> Result<(), String> {
     if draft.help.is_some() {
         return Err(format!(
@@ -19,13 +19,13 @@ pub fn help(draft: &mut Draft, text: &[u8]) -> Result<(), String> {
     Ok(())
 }
 
-/// The HELP text without escapes, among which `\"` is only where [any](Escapes::Any) are.
+/// Unescapes a HELP text. `\"` is an escape only where [any](Escapes::Any) is accepted.
 pub fn help_text(text: &[u8], escapes: Escapes) -> Result<String, String> {
     let text = str::from_utf8(text).map_err(|_| "the HELP text is not UTF-8".to_owned())?;
     unescape(text, escapes)
 }
 
-/// Notes what stands behind the name in a TYPE line. The error says what is wrong with it.
+/// Sets the kind of a family from the rest of its TYPE line. The error is for the user.
 pub fn kind(draft: &mut Draft, word: &[u8]) -> Result<(), String> {
     if draft.kind.is_some() {
         return Err(format!(

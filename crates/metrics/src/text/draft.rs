@@ -1,4 +1,4 @@
-//! Families while their text is read.
+//! Families under construction by a parser.
 
 use std::collections::HashSet;
 
@@ -10,46 +10,45 @@ use crate::family::{Bucket, Family, Kind, Metric, Quantile, Value};
 use crate::index::PairIndex;
 use crate::labels::Labels;
 
-/// A family while it is read.
+/// A family under construction.
 pub struct Draft {
     pub name: String,
     pub help: Option<String>,
     pub kind: Option<Kind>,
     metrics: Vec<Metric>,
-    /// Only where lines must find the series they belong to.
+    /// Set once lines have to find the series they belong to.
     seen: Option<Box<Seen>>,
 }
 
-/// What was read already.
+/// Series and samples read so far.
 #[derive(Default)]
 struct Seen {
     series: PairIndex,
-    /// The parts of summaries and histograms: the series, the part, and the bits of what selects a
-    /// quantile or bucket.
+    /// Samples of summaries and histograms: index of the series, part, and bits of the quantile or bound.
     parts: HashSet<(usize, Part, Option<u64>)>,
 }
 
-/// Which part of its family a sample line gives.
+/// Part of a series that a sample line gives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Part {
-    /// The name itself: a number, a quantile, or (as `_bucket`) a bucket.
+    /// The value itself, a quantile, or (as `_bucket`) a bucket.
     Own,
     Count,
     Sum,
 }
 
-/// A sample line, but for its name.
+/// A sample line without its name.
 pub struct Sample {
     pub part: Part,
     pub labels: Labels,
-    /// What selects a quantile or a bucket.
+    /// Value of the label `quantile` or `le`.
     pub selector: Option<f64>,
     pub value: f64,
     pub timestamp_ms: Option<i64>,
 }
 
 impl Draft {
-    /// A family that so far only has a name.
+    /// Creates a family that only has a name.
     pub fn new(name: &str) -> Self {
         Draft {
             name: name.to_owned(),
@@ -60,8 +59,8 @@ impl Draft {
         }
     }
 
-    /// Puts one sample line where it belongs. As in the Pushgateway, a line with a summary's or
-    /// histogram's own name but without `quantile` or `le` makes the series and adds nothing.
+    /// Adds a sample to its series. As in the Pushgateway, a line with the own name of a summary or histogram but
+    /// without `quantile` or `le` creates the series and adds nothing.
     pub fn add(&mut self, kind: Kind, sample: Sample) {
         if matches!(kind, Kind::Summary | Kind::Histogram) {
             self.add_part(kind, sample);
@@ -74,11 +73,13 @@ impl Draft {
         }
     }
 
-    /// Adds a sample line as [`add`](Draft::add) does.
+    /// Adds a sample as [`add`](Draft::add) does.
     ///
     /// # Errors
     ///
-    /// What of the line would not be kept as it is written, or would be refused by a gateway.
+    /// Refuses a sample that a gateway would refuse, or store differently from what is written: one with a timestamp,
+    /// a duplicate, one of a summary or histogram with a missing or misplaced `quantile` or `le`, an impossible
+    /// count.
     pub fn add_strictly(&mut self, kind: Kind, sample: Sample) -> Result<(), String> {
         let series = || excerpt::series(&self.name, &sample.labels);
         if sample.timestamp_ms.is_some() {
@@ -86,7 +87,7 @@ impl Draft {
         }
         let is_compound = matches!(kind, Kind::Summary | Kind::Histogram);
         let selector = selector(&sample);
-        // A gateway shows -0 as 0.
+        // A Pushgateway shows -0 as 0.
         let part = (sample.part, selector.map(|bound| (bound + 0.0).to_bits()));
         let known = self.find(&sample.labels);
         let is_twice = match (known, &self.seen) {
@@ -175,7 +176,7 @@ impl Draft {
         }
     }
 
-    /// Where the series with these labels stands. The lines of one mostly follow each other.
+    /// Returns the index of the series with these labels. In most cases it is the last one.
     fn find(&self, labels: &Labels) -> Option<usize> {
         let last = self.metrics.last()?;
         if last.labels == *labels {
@@ -186,20 +187,20 @@ impl Draft {
             .find(&self.metrics, |metric| &metric.labels, labels)
     }
 
-    /// Number of series so far.
+    /// Returns the number of series so far.
     pub fn series(&self) -> usize {
         self.metrics.len()
     }
 
     fn push(&mut self, metric: Metric) {
-        // Most families have one series, and a vector begins with room for four.
+        // Most families have one series, and a vector starts with room for four.
         if self.metrics.is_empty() {
             self.metrics.reserve_exact(1);
         }
         self.metrics.push(metric);
     }
 
-    /// The family, or `None` if there was no sample.
+    /// Returns the finished family, or `None` if it has no samples.
     pub fn finish(mut self) -> Option<Family> {
         self.metrics.shrink_to_fit();
         let family = Family {
@@ -213,8 +214,8 @@ impl Draft {
 }
 
 impl Draft {
-    /// The family, as [`finish`](Draft::finish) has it. What it loses by that, and what it gets that the
-    /// text does not say, is noted in `remarks`. The count of a histogram is in its infinite bucket too.
+    /// Returns the finished family as [`finish`](Draft::finish) does, and adds to `remarks` what is lost and what is
+    /// made up. A missing `_count` of a histogram is taken from its infinite bucket.
     pub fn finish_strictly(mut self, remarks: &mut Remarks) -> Option<Family> {
         if self.metrics.is_empty() {
             if self.help.is_some() || self.kind.is_some() {
@@ -228,7 +229,8 @@ impl Draft {
         self.finish()
     }
 
-    /// Adds counts that the text has elsewhere. Returns the suffixes of the samples that it does not have.
+    /// Fills missing counts of histograms from their infinite buckets. Returns the suffixes of the samples that stay
+    /// missing.
     fn add_missing(&mut self) -> Vec<&'static str> {
         let Some(seen) = &self.seen else {
             return Vec::new();
@@ -255,7 +257,7 @@ impl Draft {
     }
 }
 
-/// What selects a quantile or bucket; nothing is at NaN.
+/// Returns the value of `quantile` or `le`, unless it is NaN, at which nothing can be.
 fn selector(sample: &Sample) -> Option<f64> {
     sample.selector.filter(|selector| !selector.is_nan())
 }

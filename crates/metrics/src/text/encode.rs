@@ -1,4 +1,4 @@
-//! Families to text.
+//! Writer of the text format 0.0.4.
 
 use std::borrow::Cow;
 use std::fmt::Write;
@@ -8,7 +8,7 @@ use memchr::{memchr2, memchr3};
 use crate::name::{is_label_name, is_metric_name};
 use crate::{Family, Kind, Labels, Value};
 
-/// The families as text format 0.0.4: HELP (unless empty) and TYPE, then a line per sample.
+/// Encodes families: HELP, unless it is empty, and TYPE, then a line for each sample.
 pub fn encode(families: &[Family]) -> String {
     let mut out = String::new();
     for family in families {
@@ -17,7 +17,7 @@ pub fn encode(families: &[Family]) -> String {
     out
 }
 
-/// Appends one family. A family without series is left out, because a parser would drop it.
+/// Appends one family, unless it has no series: a parser would drop it.
 pub fn encode_family(out: &mut String, family: &Family) {
     if family.metrics.is_empty() {
         return;
@@ -29,7 +29,7 @@ pub fn encode_family(out: &mut String, family: &Family) {
     });
 }
 
-/// Appends HELP, unless it is empty, and TYPE. `name` is as [`name()`] writes it.
+/// Appends the lines HELP, unless it is empty, and TYPE. `name` must come from [`name()`].
 pub fn header(out: &mut String, name: &str, kind: Kind, help: &str) {
     if !help.is_empty() {
         append(out, &["# HELP ", name, " "]);
@@ -39,7 +39,7 @@ pub fn header(out: &mut String, name: &str, kind: Kind, help: &str) {
     append(out, &["# TYPE ", name, " ", kind.name(), "\n"]);
 }
 
-/// Appends a family's lines with samples; `timestamp` writes what stands behind a value.
+/// Appends the sample lines of a family; `timestamp` writes a series' milliseconds.
 pub fn encode_samples(out: &mut String, family: &Family, timestamp: impl Fn(&mut String, i64)) {
     samples(out, &Opening::of(&family.name), family, timestamp);
 }
@@ -64,8 +64,8 @@ fn samples(
     }
 }
 
-/// Calls `sample` with what each line of a series has: the suffix of its name, a label besides its own, and
-/// its number. Quantiles and buckets that are not a number are left out, as no text can be read with them.
+/// Calls `sample` for each line of a series, with the suffix of the name, a label besides the series' own, and the
+/// number. Skips quantiles and bounds that are NaN, which no parser accepts; adds a missing infinite bucket.
 pub fn each_sample(
     value: &Value,
     mut sample: impl FnMut(&'static str, Option<(&'static str, f64)>, f64),
@@ -102,17 +102,16 @@ pub fn each_sample(
     }
 }
 
-/// A metric's name as HELP and TYPE lines have it: in quotes, if it is none of the text format 0.0.4.
+/// Returns a metric's name for HELP and TYPE lines: in quotes, unless the text format 0.0.4 allows it.
 pub fn name(name: &str) -> Cow<'_, str> {
     Opening::of(name).name()
 }
 
-/// The name of a metric, as its sample lines begin: `name{`, or `{"name",` if it is none of the text
-/// format 0.0.4.
+/// Beginning of a metric's sample lines: `name{`, or `{"name",` for a name that the text format 0.0.4 does not allow.
 pub enum Opening<'a> {
     /// A name of the text format 0.0.4.
     Plain(&'a str),
-    /// `{"name`, without the closing quote, which stands behind a suffix.
+    /// `{"name`, without the closing quote, so that a suffix can follow.
     Quoted(String),
 }
 
@@ -129,7 +128,7 @@ impl<'a> Opening<'a> {
         }
     }
 
-    /// The name as HELP and TYPE lines have it.
+    /// Returns the name for HELP and TYPE lines.
     fn name(&self) -> Cow<'a, str> {
         match self {
             Opening::Plain(name) => Cow::Borrowed(name),
@@ -137,12 +136,12 @@ impl<'a> Opening<'a> {
         }
     }
 
-    /// Returns true if the name is one of the text format 0.0.4.
+    /// Returns true if the text format 0.0.4 allows the name.
     pub fn is_plain(&self) -> bool {
         matches!(self, Opening::Plain(_))
     }
 
-    /// Appends all that stands before labels, of which there is at least one.
+    /// Appends everything before the labels, of which there must be at least one.
     pub fn write(&self, out: &mut String, suffix: &str) {
         match self {
             Opening::Plain(name) => append(out, &[name, suffix, "{"]),
@@ -151,7 +150,7 @@ impl<'a> Opening<'a> {
     }
 }
 
-/// Appends `name{a="b",c="d"}`, with `extra` last.
+/// Appends `name{a="b",c="d"}`, with `extra` as the last label.
 pub fn series(
     out: &mut String,
     opening: &Opening,
@@ -186,7 +185,7 @@ pub fn series(
     }
 }
 
-/// Appends `name="value"`, escaped; the name in quotes, if it is none of the text format 0.0.4.
+/// Appends `name="value"`, escaped; the name in quotes, unless the text format 0.0.4 allows it.
 pub fn label(out: &mut String, name: &str, value: &str) {
     if is_label_name(name) {
         legacy_label(out, name, value)
@@ -200,7 +199,7 @@ fn quoted_label(out: &mut String, name: &str, value: &str) {
     legacy_label(out, &quoted(name), value);
 }
 
-/// Appends a label whose name is one of the text format 0.0.4, or in quotes already.
+/// Appends a label whose name needs no quotes, or has them already.
 pub fn legacy_label(out: &mut String, name: &str, value: &str) {
     out.push_str(name);
     out.push_str("=\"");
@@ -216,10 +215,10 @@ fn quoted(name: &str) -> String {
     out
 }
 
-/// Appends a value. Digits as Go's `strconv` prints them: plain in the usual range, with an
-/// exponent outside of it.
+/// Appends a number with the fewest digits that read back as the same: plain from 1e-5 up to 1e21, and with an
+/// exponent otherwise.
 pub fn number(out: &mut String, value: f64) {
-    /// Whole numbers below are exact, and written much faster as what they are.
+    /// Integers below are exact, and much faster to write as such.
     const EXACT: f64 = 9_007_199_254_740_992.0;
     let magnitude = value.abs();
     let is_negative_zero = magnitude == 0.0 && value.is_sign_negative();
@@ -236,7 +235,7 @@ pub fn number(out: &mut String, value: f64) {
     };
 }
 
-/// Appends `text` with `\` and line feed escaped, and `"` too if it is `quoted`, as a label value is.
+/// Appends `text` with `\` and line feeds escaped, and `"` too if `quoted`, as in label values.
 pub fn escape(out: &mut String, text: &str, quoted: bool) {
     let mut rest = text;
     loop {

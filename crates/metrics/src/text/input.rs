@@ -1,4 +1,4 @@
-//! Text that somebody has and wants to push.
+//! Text from users, to be pushed.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -13,7 +13,7 @@ use super::parse::{ParseError, parse_input};
 pub use super::remarks::Remarks;
 use crate::family::{Family, Kind};
 
-/// The format of a text that is to be pushed.
+/// Format of a text to be pushed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum InputFormat {
     /// Text 0.0.4.
@@ -22,22 +22,22 @@ pub enum InputFormat {
     OpenMetrics,
 }
 
-/// The families of a text, and how they differ from it.
+/// Families of a text, and the differences between them and the text.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Input {
-    /// The families that were read.
+    /// The families.
     pub families: Vec<Family>,
-    /// Remarks on what was read.
+    /// The differences.
     pub remarks: Remarks,
 }
 
-/// The last line of OpenMetrics. In text 0.0.4 it is a comment that nobody writes for another reason.
+/// Last line of OpenMetrics. In text 0.0.4 it is a comment that nobody writes for another reason.
 const EOF: &[u8] = b"# EOF";
 
 const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 
 impl InputFormat {
-    /// The format that the last line of `text` and the name of its file, if it has one, speak for.
+    /// Guesses the format: OpenMetrics if the last line is `# EOF`, or the file's extension `om` or `openmetrics`.
     pub fn guess(file: &Path, text: &[u8]) -> Self {
         let is_named_so = ["om", "openmetrics"]
             .iter()
@@ -52,12 +52,12 @@ impl InputFormat {
     }
 }
 
-/// Reads `text` as [`parse_strictly`](super::parse_strictly) does, or OpenMetrics as strictly.
+/// Reads text as [`parse_strictly`](super::parse_strictly) does, or OpenMetrics just as strictly.
 ///
 /// # Errors
 ///
-/// Text that is not in the format, that no gateway would take, or that would be kept otherwise than it is
-/// written.
+/// Refuses text that is malformed, that no gateway would accept, or that a gateway would store differently from what
+/// is written.
 pub fn read(text: &[u8], format: InputFormat) -> Result<Input, ParseError> {
     match format {
         InputFormat::Text => {
@@ -70,7 +70,7 @@ pub fn read(text: &[u8], format: InputFormat) -> Result<Input, ParseError> {
 }
 
 impl Input {
-    /// The families of `drafts`.
+    /// Finishes `drafts`, whose differences are added to `remarks`.
     pub(super) fn of(drafts: Vec<Draft>, mut remarks: Remarks) -> Self {
         let drafts = drafts.into_iter();
         Input {
@@ -81,7 +81,7 @@ impl Input {
         }
     }
 
-    /// Notes where a text declares families as OpenMetrics does, without the suffix of their samples.
+    /// Finds families declared as in OpenMetrics, without the suffix of their samples.
     fn find_misnamed(&mut self) {
         if self.remarks.without_samples.is_empty() {
             return;
@@ -106,7 +106,7 @@ impl Input {
     }
 }
 
-/// The text with a line feed at the end of each line, and nothing else there or before all of them.
+/// Removes a byte order mark and carriage returns before line feeds, and adds a missing line feed at the end.
 pub(super) fn significant(text: &[u8]) -> Cow<'_, [u8]> {
     let text = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text);
     let is_open = text.last().is_some_and(|last| *last != b'\n');
@@ -122,7 +122,7 @@ pub(super) fn significant(text: &[u8]) -> Cow<'_, [u8]> {
     Cow::Owned(significant)
 }
 
-/// `text` without blanks and tabs at its end.
+/// Returns `text` without blanks and tabs at its end.
 pub(super) fn without_blanks(text: &[u8]) -> &[u8] {
     let last = text.iter().rposition(|byte| !b" \t".contains(byte));
     &text[..last.map_or(0, |last| last + 1)]

@@ -1,4 +1,4 @@
-//! The labels of a sample line.
+//! Labels of a sample line.
 
 use std::borrow::Cow;
 
@@ -12,16 +12,16 @@ use crate::family::Kind;
 use crate::labels::Labels;
 use crate::name::{Names, continues_label_name, starts_label_name};
 
-/// Reads the labels of one line after the other.
+/// Reader of the labels of sample lines.
 pub struct LabelReader<'a> {
     limits: &'a Limits,
     names: Names,
-    /// The escapes in values.
+    /// The escapes accepted in values.
     escapes: Escapes,
-    /// Those of the line that is read.
+    /// Labels of the current line, except `quantile` or `le`.
     pairs: Vec<(&'a str, Cow<'a, str>)>,
-    /// The names that stand there with escapes, and where their pairs are. Hardly any text has one, and
-    /// all others are read faster without.
+    /// Names with escapes, and the index of each in `pairs`. Kept apart because hardly any text has one, and all
+    /// others are read faster without.
     escaped_names: Vec<(usize, String)>,
 }
 
@@ -36,7 +36,8 @@ impl<'a> LabelReader<'a> {
         }
     }
 
-    /// Reads behind `{`, up to and with `}`: the labels, and what selects a quantile or bucket.
+    /// Reads from behind `{` up to and including `}`. Returns the labels, and the value of `quantile` or `le` if
+    /// `kind` has it.
     pub fn read(
         &mut self,
         cursor: &mut Cursor<'a>,
@@ -50,7 +51,7 @@ impl<'a> LabelReader<'a> {
         }
         match Labels::from_pairs(&self.pairs) {
             Ok(labels) => Ok((labels, selector?)),
-            // That comes before whatever is wrong behind it.
+            // It comes before an error behind it.
             Err(repeated) => cursor.fail(format!(
                 "the label {} is given twice",
                 excerpt::word(self.pairs[repeated].0)
@@ -58,7 +59,7 @@ impl<'a> LabelReader<'a> {
         }
     }
 
-    /// The labels, some of which have names with escapes.
+    /// Builds the labels where some names have escapes.
     #[cold]
     fn unescaped(
         &mut self,
@@ -80,7 +81,7 @@ impl<'a> LabelReader<'a> {
         }
     }
 
-    /// Reads the labels into `pairs`, and returns what selects a quantile or bucket.
+    /// Reads the labels into `pairs`, and returns the value of `quantile` or `le`.
     fn pairs(
         &mut self,
         cursor: &mut Cursor<'a>,
@@ -103,7 +104,7 @@ impl<'a> LabelReader<'a> {
             if name == selector_name {
                 selector = Some(bound(cursor, name)?);
             } else {
-                // Before its value, so that a second one is seen where it begins.
+                // Before its value, so that a repeated name is reported before an error in that.
                 self.pairs.push((name, Cow::Borrowed("")));
                 within(cursor, self.limits.check_count(metric, self.pairs.len()))?;
                 let value = quoted::read(cursor, Quoted::ValueOf(name), self.escapes)?;
@@ -126,7 +127,7 @@ impl<'a> LabelReader<'a> {
         Ok(selector)
     }
 
-    /// Reads a label's name and the `=` behind it.
+    /// Reads a label's name and the `=` after it.
     fn label_name(&mut self, cursor: &mut Cursor<'a>) -> Result<&'a str, ParseError> {
         let name = cursor.name(starts_label_name, continues_label_name);
         if name.is_empty() {
@@ -137,7 +138,7 @@ impl<'a> LabelReader<'a> {
         Ok(name)
     }
 
-    /// Reads the same where there is no plain name. One with escapes is returned as it is written.
+    /// Reads a quoted label name and the `=` after it. A name with escapes is returned as written.
     #[cold]
     fn quoted_label_name(&mut self, cursor: &mut Cursor<'a>) -> Result<&'a str, ParseError> {
         if self.names == Names::Legacy || cursor.current()? != b'"' {
@@ -159,7 +160,7 @@ impl<'a> LabelReader<'a> {
     }
 }
 
-/// Reads the `=` behind the name of a label.
+/// Reads the `=` after the name of a label.
 fn equals_sign(cursor: &mut Cursor<'_>, name: &str) -> Result<(), ParseError> {
     if name == "__name__" {
         return cursor.fail("the label name __name__ is reserved".into());

@@ -1,17 +1,17 @@
-//! What of a report is too much.
+//! Limits on the size of a report.
 
 use crate::excerpt;
 
-/// How much one series may have; the default is without limits.
+/// Limits on the size of a report and its series; none by default.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Labels of a series, without `le` and `quantile`.
+    /// The labels of a series, without `le` and `quantile`.
     pub max_labels: usize,
-    /// Bytes of a label's value, as it is without escapes.
+    /// The bytes of a label's value, unescaped.
     pub max_label_value_bytes: usize,
-    /// Bytes of a family's or label's name.
+    /// The bytes of a metric's or label's name, unescaped.
     pub max_name_bytes: usize,
-    /// Series of a report, and families of it. A summary or histogram is one series.
+    /// The series of a report, and its families. A summary or histogram is one series.
     pub max_series: usize,
 }
 
@@ -27,7 +27,7 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// Whether a metric or label may have this name. The error says why not.
+    /// Checks the name of a metric or label. The error is for the user.
     pub fn check_name(&self, name: &str) -> Result<(), String> {
         if name.len() <= self.max_name_bytes {
             return Ok(());
@@ -40,7 +40,7 @@ impl Limits {
         ))
     }
 
-    /// Whether the label may have this value. The error says why not.
+    /// Checks the value of the label `label`. The error is for the user.
     pub fn check_value(&self, label: &str, value: &str) -> Result<(), String> {
         if value.len() <= self.max_label_value_bytes {
             return Ok(());
@@ -53,7 +53,7 @@ impl Limits {
         ))
     }
 
-    /// Whether a series of `metric` may have `count` labels. The error says why not.
+    /// Checks the number of labels of a series of `metric`. The error is for the user.
     pub fn check_count(&self, metric: &str, count: usize) -> Result<(), String> {
         if count <= self.max_labels {
             return Ok(());

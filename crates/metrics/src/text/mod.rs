@@ -1,11 +1,9 @@
 //! The Prometheus text format, version 0.0.4.
 //!
-//! <https://prometheus.io/docs/instrumenting/exposition_formats/#text-based-format>, with the
-//! strictness of the Pushgateway's own parser: what it refuses is refused here too. What somebody wants to
-//! push is read more kindly, and may be OpenMetrics, see [`input`]. Names that are any
-//! UTF-8 stand in quotes, as in Prometheus 3
-//! (<https://prometheus.io/docs/instrumenting/escaping_schemes/>): they are always written so, and read
-//! where [`Names`](super::Names) allow them.
+//! See <https://prometheus.io/docs/instrumenting/exposition_formats/#text-based-format>. [`parse()`] refuses what the
+//! Pushgateway's own parser refuses; [`input`] is more lenient with what users want to push, and reads OpenMetrics
+//! too. UTF-8 names are in quotes, as in Prometheus 3 (<https://prometheus.io/docs/instrumenting/escaping_schemes/>):
+//! always when written, and when read if [`Names`](super::Names) allow them.
 
 mod cursor;
 mod declare;
@@ -28,5 +26,5 @@ pub use limits::Limits;
 pub use number::float;
 pub use parse::{ParseError, parse, parse_names, parse_strictly, parse_within};
 
-/// The media type of the format.
+/// Media type of the format.
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";

@@ -1,10 +1,10 @@
 //! Numbers of the text format.
 
-/// So many digits are below 2^53, and exact.
+/// Integers of so many digits are below 2^53, and thus exact as floats.
 const EXACT_DIGITS: usize = 15;
 
-/// A number as Go's `strconv.ParseFloat` reads it: no sign before `NaN`, and out of range is an
-/// error, not an infinity.
+/// Parses a number as the Pushgateway does (Go's `strconv.ParseFloat`): no sign before `NaN`, and `None` for a number
+/// out of range, not an infinity.
 pub fn float(word: &[u8]) -> Option<f64> {
     if word.len() <= EXACT_DIGITS && word.iter().all(u8::is_ascii_digit) && !word.is_empty() {
         let digits = word.iter().map(|digit| u64::from(digit - b'0'));

@@ -1,13 +1,11 @@
-//! The OpenMetrics format, version 1.0, out.
+//! Writer of OpenMetrics, version 1.0.
 //!
-//! <https://prometheus.io/docs/specs/om/open_metrics_spec/>. It differs from text 0.0.4 in what
-//! stands about a family; the lines of its samples stay what they are. So `le="1"` is not written
-//! as `le="1.0"`, as OpenMetrics recommends: a label is part of a series' identity, which must not
-//! depend on the format that a scrape happens to ask for.
+//! See <https://prometheus.io/docs/specs/om/open_metrics_spec/>. Only metadata lines differ from text 0.0.4; sample
+//! lines are the same. In particular `le="1"` does not become `le="1.0"`, which OpenMetrics recommends: a label is
+//! part of a series' identity, which must not depend on the format that a scrape asks for.
 //!
-//! A family `x_created`, which some clients push beside a counter or histogram `x`, is written as
-//! the gauge that it was pushed as. Prometheus takes that; strict readers may not, because
-//! OpenMetrics gives the name to `x`.
+//! A family `x_created`, which some clients push beside a counter or histogram `x`, is written as the gauge that was
+//! pushed. Prometheus accepts it; strict readers may not, because OpenMetrics reserves the name for `x`.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -15,13 +13,13 @@ use std::collections::HashSet;
 use super::encode::{self, append, encode_samples, escape, number};
 use crate::family::{Family, Kind};
 
-/// The media type of the format.
+/// Media type of the format.
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// The last line, without which a reader takes the text for cut off.
+/// Last line, without which a reader takes the text for truncated.
 pub const END: &str = "# EOF\n";
 
-/// The families, and [`END`].
+/// Encodes families, and [`END`].
 pub fn encode(families: &[Family]) -> String {
     let names = sample_names(families.iter().map(|f| (f.name.as_str(), f.kind)));
     let mut out = String::new();
@@ -35,7 +33,7 @@ pub fn encode(families: &[Family]) -> String {
     out
 }
 
-/// The names that families have, and those of their samples.
+/// Returns the names of families and of all their samples.
 pub fn sample_names<'a>(families: impl Iterator<Item = (&'a str, Kind)>) -> HashSet<Cow<'a, str>> {
     let mut names = HashSet::new();
     for (name, kind) in families {
@@ -46,10 +44,10 @@ pub fn sample_names<'a>(families: impl Iterator<Item = (&'a str, Kind)>) -> Hash
     names
 }
 
-/// Appends the HELP line (unless there is no `help`) and the TYPE line of a family.
+/// Appends the lines HELP, unless `help` is empty, and TYPE.
 ///
-/// A counter's name is that of its samples without `_total`, and has to be no other family's, nor that of
-/// its samples: `names` has them. A counter that cannot have such a name is `unknown`.
+/// A counter is declared without the suffix `_total` of its samples. Without that suffix, or if the shorter name is
+/// in `names`, which hold all families and samples, it is declared as `unknown`.
 pub fn header(out: &mut String, name: &str, kind: Kind, help: &str, names: &HashSet<Cow<'_, str>>) {
     let (name, kind) = match kind {
         Kind::Counter => match name.strip_suffix("_total") {
@@ -73,7 +71,7 @@ mod tests {
     use super::*;
     use crate::text::parse;
 
-    /// Read by the Python client's parser too, when this was written.
+    /// The expected text was checked with the Python client's parser.
     #[test]
     fn families() {
         let text = "\

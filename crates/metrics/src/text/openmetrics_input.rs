@@ -1,7 +1,7 @@
-//! OpenMetrics 1.0, in: as the families of text 0.0.4 whose series Prometheus would have too.
+//! Reader of OpenMetrics 1.0, into families of text 0.0.4 that give the same series in Prometheus.
 //!
-//! <https://prometheus.io/docs/specs/om/open_metrics_spec/>. What is insignificant in text 0.0.4 is so here,
-//! too, blanks and empty lines among it; what the families say is read strictly.
+//! See <https://prometheus.io/docs/specs/om/open_metrics_spec/>. Blanks and empty lines are accepted where text 0.0.4
+//! accepts them; the content is read strictly.
 
 use super::cursor::Cursor;
 use super::declare::help_text;
@@ -21,12 +21,12 @@ use crate::index::PairIndex;
 use crate::labels::Labels;
 use crate::name::{Names, continues_metric_name, starts_metric_name};
 
-/// Reads OpenMetrics.
+/// Parses OpenMetrics.
 ///
 /// # Errors
 ///
-/// Text that is not in the format, that no gateway would take, or that would be kept otherwise than it is
-/// written.
+/// Refuses text that is malformed, that no gateway would accept, or that a gateway would store differently from what
+/// is written.
 pub fn parse(text: &[u8]) -> Result<Input, ParseError> {
     let text = input::significant(text);
     let limits = Limits::default();
@@ -43,7 +43,7 @@ pub fn parse(text: &[u8]) -> Result<Input, ParseError> {
     Ok(parser.finish())
 }
 
-/// A family as it is declared.
+/// A family as declared in OpenMetrics.
 struct Declared {
     name: String,
     kind: Option<Type>,
@@ -54,7 +54,7 @@ struct Declared {
     has_exemplars: bool,
 }
 
-/// A family of text 0.0.4, and the one that it comes from.
+/// A family of text 0.0.4, with the index of the OpenMetrics family it comes from.
 struct Target {
     draft: Draft,
     declared: usize,
@@ -67,7 +67,7 @@ struct OpenMetricsParser<'a> {
     by_name: PairIndex,
     drafts: Vec<Target>,
     draft_by_name: PairIndex,
-    /// The sample name of the line before, which is most likely the next one's too, and what it stands for.
+    /// Sample name of the previous line, most likely that of the next one too, with its family and role.
     last: Option<(&'a str, usize, Role)>,
 }
 
@@ -90,7 +90,7 @@ impl<'a> OpenMetricsParser<'a> {
         }
     }
 
-    /// Returns whether it was the last line.
+    /// Reads a metadata line. Returns true after `# EOF`.
     fn comment(&mut self) -> Result<bool, ParseError> {
         self.cursor.advance(1);
         self.cursor.skip_blanks();
@@ -115,7 +115,7 @@ impl<'a> OpenMetricsParser<'a> {
         }
         self.cursor.skip_blanks();
         let rest = self.cursor.rest_of_line()?;
-        // It may say something else of the name of the last sample.
+        // The line may declare the name of the previous sample.
         self.last = None;
         let family = self.declared(name);
         let declared = self.families[family].declare(keyword, rest);
@@ -124,7 +124,7 @@ impl<'a> OpenMetricsParser<'a> {
         Ok(false)
     }
 
-    /// Reads behind `# EOF`.
+    /// Reads the rest of the text after `# EOF`, which must be blank.
     fn end(&mut self) -> Result<(), ParseError> {
         loop {
             self.cursor.skip_blanks();
@@ -200,7 +200,7 @@ impl<'a> OpenMetricsParser<'a> {
         Ok(())
     }
 
-    /// Reads what stands between a value and the end of its line. Returns whether there is an exemplar.
+    /// Reads from behind a value to the end of its line. Returns true if there is an exemplar.
     fn tail(&mut self, name: &str, labels: &Labels) -> Result<bool, ParseError> {
         self.cursor.skip_blanks();
         match self.cursor.current()? {
@@ -249,7 +249,7 @@ impl<'a> OpenMetricsParser<'a> {
         }
     }
 
-    /// The family with this name, made if it is new.
+    /// Returns the index of the family with this name, which is created if it is new.
     fn declared(&mut self, name: &str) -> usize {
         self.find(name).unwrap_or_else(|| {
             self.families.push(Declared::new(name));
@@ -262,7 +262,7 @@ impl<'a> OpenMetricsParser<'a> {
         self.by_name.find(&self.families, declared_name, name)
     }
 
-    /// The family that a sample called `name` belongs to, and what it says of that.
+    /// Returns the family of the samples called `name`, and their role in it.
     fn resolve(&mut self, name: &str) -> Result<(usize, Role), String> {
         let exact = self.find(name);
         let role_in = |family: usize, suffix: &str| {
@@ -287,13 +287,13 @@ impl<'a> OpenMetricsParser<'a> {
             (None, None) => (self.declared(name), Role::Number(Kind::Untyped)),
         };
         let declared = &mut self.families[family];
-        // From here on the type is known.
+        // A later TYPE line is refused.
         declared.kind.get_or_insert(Type::Unknown);
         declared.has_samples |= role != Role::Created;
         Ok((family, role))
     }
 
-    /// Adds `sample` to the family `name` of text 0.0.4.
+    /// Adds `sample` to the family `name` of text 0.0.4, which comes from `family`.
     fn add(&mut self, family: usize, name: &str, kind: Kind, sample: Sample) -> Result<(), String> {
         let declared = &self.families[family];
         if let Some(own) = declared.kind {
@@ -353,7 +353,7 @@ impl Declared {
         }
     }
 
-    /// Notes what stands behind the name in a HELP, TYPE or UNIT line. The error says what is wrong with it.
+    /// Sets HELP, TYPE or UNIT of a family from the rest of the line. The error is for the user.
     fn declare(&mut self, keyword: &[u8], text: &[u8]) -> Result<(), String> {
         let is_second = match keyword {
             b"HELP" => self.help.is_some(),
@@ -376,7 +376,7 @@ impl Declared {
         self.check_unit()
     }
 
-    /// Refuses a unit that the name does not end in, or that the type cannot have.
+    /// Refuses a unit that the name does not end in, or that the type must not have.
     fn check_unit(&self) -> Result<(), String> {
         let Some(unit) = self.unit.as_deref().filter(|unit| !unit.is_empty()) else {
             return Ok(());
@@ -438,7 +438,7 @@ mod tests {
         assert_eq!(shown, [("b_total", "Text.", 2), ("a_info", "", 2)]);
     }
 
-    /// An exact name wins over one with a suffix, if it can have the sample.
+    /// A family with the sample's exact name wins over one with a suffix, if its type has such samples.
     #[test]
     fn names_that_two_families_can_have() {
         let problem = |text: &str| {

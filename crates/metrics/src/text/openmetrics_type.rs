@@ -1,11 +1,11 @@
-//! The types of OpenMetrics, and what becomes of each in text 0.0.4.
+//! Types of OpenMetrics, and their counterparts in text 0.0.4.
 
 use super::draft::{Part, Sample};
 use super::number::float;
 use crate::excerpt;
 use crate::family::Kind;
 
-/// The type of an OpenMetrics family.
+/// Type of an OpenMetrics family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Type {
     Counter,
@@ -18,19 +18,19 @@ pub enum Type {
     Unknown,
 }
 
-/// The role of a sample in its family.
+/// Role of a sample in its family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
-    /// A number, of a family in text 0.0.4 that is called as the sample.
+    /// The value of a family of text 0.0.4 that has the sample's name.
     Number(Kind),
-    /// A part of the summary or histogram that is called as the family.
+    /// A part of the summary or histogram that has the OpenMetrics family's name.
     Part(Kind, Part),
-    /// The time of creation, which text 0.0.4 does not have.
+    /// The creation time, which text 0.0.4 does not have.
     Created,
 }
 
 impl Role {
-    /// The kind whose quantiles or buckets are told apart by a label of the sample.
+    /// Returns the kind that determines the special label of the sample, `quantile` or `le`.
     pub fn labels_of(self) -> Kind {
         match self {
             Role::Part(kind, Part::Own) => kind,
@@ -51,7 +51,7 @@ impl Type {
         Type::Unknown,
     ];
 
-    /// The type with this name. The error says which there are.
+    /// Returns the type by its name in a TYPE line. The error lists all types.
     pub fn from_name(word: &[u8]) -> Result<Type, String> {
         let mut all = Type::ALL.into_iter();
         all.find(|kind| kind.name().as_bytes() == word)
@@ -75,10 +75,10 @@ impl Type {
         }
     }
 
-    /// The suffixes of sample names, and what the samples are.
+    /// Returns the suffixes of sample names with the role of their samples.
     ///
-    /// A gauge histogram, whose counts may go down, is no histogram of text 0.0.4. Its samples are gauges
-    /// there: the series are then those that Prometheus makes of it.
+    /// A gauge histogram, whose counts may go down, is no histogram of text 0.0.4. Its samples become gauges, which
+    /// are the same series that Prometheus makes of it.
     fn samples(self) -> &'static [(&'static str, Role)] {
         const CREATED: (&str, Role) = ("_created", Role::Created);
         const GAUGE: Role = Role::Number(Kind::Gauge);
@@ -103,7 +103,7 @@ impl Type {
         }
     }
 
-    /// Every suffix that samples of some type have.
+    /// Returns all suffixes of sample names.
     pub fn suffixes() -> impl Iterator<Item = &'static str> {
         [
             "_total", "_created", "_info", "_bucket", "_count", "_sum", "_gcount", "_gsum",
@@ -111,13 +111,13 @@ impl Type {
         .into_iter()
     }
 
-    /// The role of samples with this suffix, if there are such.
+    /// Returns the role of samples with this suffix, if the type has them.
     pub fn role(self, suffix: &str) -> Option<Role> {
         let mut samples = self.samples().iter();
         samples.find_map(|(own, role)| (*own == suffix).then_some(*role))
     }
 
-    /// Why a family of this type has no sample that is called as itself, `name`.
+    /// Describes the error that a sample has the bare name of its family, which this type does not have.
     pub fn problem_with(self, name: &str) -> String {
         let shown = excerpt::word(name);
         let samples = self.samples().iter();
@@ -137,7 +137,7 @@ impl Type {
         problem
     }
 
-    /// Refuses a sample, called `name`, that one of the family `family` cannot be.
+    /// Refuses the sample `name` if its labels or value are impossible in the family `family` of this type.
     pub fn check(self, family: &str, name: &str, sample: &Sample) -> Result<(), String> {
         let (labels, value) = (&sample.labels, sample.value);
         let problem = match self {
@@ -164,7 +164,7 @@ impl Type {
     }
 }
 
-/// Advice for a TYPE that is unknown to text 0.0.4.
+/// Returns advice for a TYPE that text 0.0.4 does not know and OpenMetrics does.
 pub fn hint(word: &[u8]) -> Option<&'static str> {
     match Type::from_name(word) {
         Ok(Type::GaugeHistogram | Type::StateSet | Type::Info | Type::Unknown) => {

@@ -1,4 +1,4 @@
-//! Text to families.
+//! Reader of the text format 0.0.4.
 
 use std::borrow::Cow;
 
@@ -18,71 +18,68 @@ use crate::index::PairIndex;
 use crate::labels::Labels;
 use crate::name::{Names, continues_metric_name, starts_metric_name};
 
-/// Why text is not in the format, and the line (from 1) that shows it. Of the text it has no more
-/// than excerpts.
+/// Reason why text was refused, and the line. Messages quote it in excerpts only.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("line {line}: {problem}")]
 pub struct ParseError {
-    /// The line number.
+    /// The line number, from 1.
     pub line: usize,
     /// The problem, in words.
     pub problem: String,
-    /// Set when the text is within the format and beyond [`Limits::max_series`].
+    /// True if reading stopped because the text has more than [`Limits::max_series`].
     pub has_too_many_series: bool,
 }
 
-/// Reads text format 0.0.4 as the Pushgateway's parser does.
+/// Parses text format 0.0.4 as the Pushgateway does.
 ///
-/// Families come in the order in which they first appear; one that has HELP or TYPE but no samples
-/// is dropped. Timestamps are kept. Series that stand twice are kept too, see
-/// [`check`](crate::check).
+/// Families keep the order in which they first appear; one that has HELP or TYPE but no samples is dropped.
+/// Timestamps and duplicate series are kept, see [`check`](crate::check).
 ///
 /// # Errors
 ///
-/// Among what is refused: a last line without line feed (the text may have been cut off), carriage
-/// returns, an unknown TYPE, a second HELP or TYPE of a name, TYPE after samples, a label given
-/// twice, a `le` or `quantile` that is no number, a blank after the value, unknown escapes, invalid
-/// names, and bytes that are not UTF-8.
+/// Refuses, among others, a last line without line feed (the text may be truncated), carriage returns, an unknown
+/// TYPE, a second HELP or TYPE of a name, TYPE after samples, a repeated label, a `le` or `quantile` that is not a
+/// number, a blank at the end of a sample line, unknown escapes, invalid names, and bytes that are not UTF-8.
 pub fn parse(text: &[u8]) -> Result<Vec<Family>, ParseError> {
     parse_within(text, &Limits::default())
 }
 
-/// Reads text as [`parse`] does, but not beyond `limits`.
+/// Parses text as [`parse`] does, within `limits`.
 ///
 /// # Errors
 ///
-/// Those of [`parse`]; and a series with more labels, or a name or value longer than `limits` say.
+/// Fails as [`parse`] does, and if the text exceeds one of `limits`.
 pub fn parse_within(text: &[u8], limits: &Limits) -> Result<Vec<Family>, ParseError> {
     parse_names(text, limits, Names::Legacy)
 }
 
-/// Reads text as [`parse_within`] does, with all names that are allowed. Those that are none of the text
-/// format 0.0.4 stand in quotes, as in Prometheus 3: a label's in its place, a metric's at first between
-/// the braces, `{"my.metric","my.label"="value"} 1`, or, as the Pushgateway has it too, before them.
+/// Parses text as [`parse_within`] does, with the names that `names` allows. Names that text 0.0.4 does not allow are
+/// in quotes, as in Prometheus 3: a label's in its place, a metric's first within the braces,
+/// `{"my.metric","my.label"="value"} 1`, or before them, which the Pushgateway accepts too.
 ///
 /// # Errors
 ///
-/// Those of [`parse_within`].
+/// Fails as [`parse_within`] does.
 pub fn parse_names(text: &[u8], limits: &Limits, names: Names) -> Result<Vec<Family>, ParseError> {
     let drafts = read(text, limits, names, false)?.into_iter();
     Ok(drafts.filter_map(Draft::finish).collect())
 }
 
-/// Reads text as [`parse`] does, for somebody who is to push it: what is insignificant in the format is
-/// accepted, and what would not be kept as it was written, or no gateway would take, is refused.
+/// Parses text of a user who wants to push it: as [`parse`] does, but accepts insignificant differences, and refuses
+/// what a gateway would refuse, or store differently from what is written.
 ///
-/// Insignificant are carriage returns before line feeds, a missing line feed at the end, blanks behind a
-/// value or a TYPE, and a byte order mark before all.
+/// Insignificant are carriage returns before line feeds, a missing line feed at the end, blanks after a value or a
+/// TYPE, and a byte order mark at the beginning.
 ///
 /// # Errors
 ///
-/// Those of [`parse`]; and timestamps, series and their parts that stand twice, lines of a summary
-/// or histogram without `quantile` or `le`, and counts that no gateway keeps.
+/// Fails as [`parse`] does; and on timestamps, duplicate series or parts of them, lines of a summary or histogram
+/// without `quantile` or `le`, and counts that a gateway would change.
 pub fn parse_strictly(text: &[u8]) -> Result<Vec<Family>, ParseError> {
     Ok(parse_input(text)?.families)
 }
 
-/// Reads text as [`parse_strictly`] does, and notes what of it is lost.
+/// Parses text as [`parse_strictly`] does, with remarks on what is lost.
 pub(super) fn parse_input(text: &[u8]) -> Result<Input, ParseError> {
     let text = input::significant(text);
     let drafts = read(&text, &Limits::default(), Names::Legacy, true)?;
@@ -117,7 +114,7 @@ struct Parser<'a> {
     is_strict: bool,
     families: Vec<Draft>,
     by_name: PairIndex,
-    /// The family of the line before, which is most likely the next one's too.
+    /// Index of the family of the previous line, most likely that of the next one too.
     current: usize,
     /// Number of series so far.
     series: usize,
@@ -137,7 +134,7 @@ impl<'a> Parser<'a> {
         }
     }
 
-    /// Refuses a number of series or families that is beyond the limit, before the rest takes memory.
+    /// Refuses a number of series or families beyond the limit, before the rest takes memory.
     fn check_count(&self, count: usize) -> Result<(), ParseError> {
         if count <= self.limits.max_series {
             return Ok(());
@@ -244,8 +241,8 @@ impl<'a> Parser<'a> {
         Ok(())
     }
 
-    /// Reads the name of a sample line that begins with no plain one. Returns whether labels may follow,
-    /// because the name stands in their braces.
+    /// Reads the name of a sample line that does not begin with a plain one. Returns true if it is within the braces,
+    /// so that labels follow without an opening one.
     #[cold]
     fn quoted_name(&mut self) -> Result<(Cow<'a, str>, bool), ParseError> {
         let cursor = &mut self.cursor;
@@ -295,7 +292,7 @@ impl<'a> Parser<'a> {
         }
     }
 
-    /// Reads what stands between the value and the end of the line.
+    /// Reads the rest of the line after the value.
     fn timestamp(&mut self) -> Result<Option<i64>, ParseError> {
         let cursor = &mut self.cursor;
         if cursor.current()? == b'\n' {
@@ -336,8 +333,8 @@ impl<'a> Parser<'a> {
         self.cursor.fail(if self.is_strict { "carriage return within the line: lines end in a line feed, or both (convert the text, for example with tr '\\r' '\\n')".into() } else { "carriage return: lines end in a line feed alone (convert the text, for example with tr -d '\\r')".into() })
     }
 
-    /// The family that a line with `name` belongs to, made if it is new. `name_count`, `name_sum`
-    /// and `name_bucket` belong to a summary or histogram `name` that was declared before.
+    /// Returns the family of a line with `name`, which is created if it is new, and the part. `name_count`,
+    /// `name_sum` and `name_bucket` belong to a summary or histogram `name` that was declared before.
     fn family(&mut self, name: &str) -> Result<(usize, Part), ParseError> {
         let current = self.families.get(self.current);
         if current.is_some_and(|draft| draft.name == name) {
@@ -535,7 +532,7 @@ mod tests {
         ] {
             assert_eq!(parse_utf8(text).unwrap_err().problem, expected);
         }
-        // The limit is that of the name itself.
+        // The limit applies to the unescaped name.
         let limits = Limits {
             max_name_bytes: 2,
             max_series: usize::MAX,

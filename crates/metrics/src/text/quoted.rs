@@ -1,4 +1,4 @@
-//! What stands in quotes: values of labels, and the names that are none of the text format 0.0.4.
+//! Quoted text: values of labels, and names that text 0.0.4 does not allow.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -9,7 +9,7 @@ use super::cursor::Cursor;
 use super::parse::ParseError;
 use crate::excerpt;
 
-/// What stands in the quotes, for messages.
+/// Subject of the quoted text in messages.
 #[derive(Clone, Copy)]
 pub enum Quoted<'n> {
     Name,
@@ -26,16 +26,16 @@ impl fmt::Display for Quoted<'_> {
     }
 }
 
-/// The escapes in quotes that are read.
+/// Escapes accepted in quotes.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Escapes {
-    /// `\\`, `\"` and `\n`; others are refused, as by the Pushgateway.
+    /// `\\`, `\"` and `\n`; others are refused, as in the Pushgateway.
     Known,
-    /// Others stand for both of their characters, as OpenMetrics has it.
+    /// Others too, which stand for both of their characters, as in OpenMetrics.
     Any,
 }
 
-/// Reads a name in quotes, with the escapes of a label's value.
+/// Reads a quoted name, with the escapes of label values.
 #[cold]
 pub fn name<'a>(cursor: &mut Cursor<'a>) -> Result<Cow<'a, str>, ParseError> {
     let name = read(cursor, Quoted::Name, Escapes::Known)?;
@@ -46,7 +46,7 @@ pub fn name<'a>(cursor: &mut Cursor<'a>) -> Result<Cow<'a, str>, ParseError> {
     }
 }
 
-/// Reads from the opening quote to the closing one.
+/// Reads from the opening quote up to and including the closing one.
 #[inline]
 pub fn read<'a>(
     cursor: &mut Cursor<'a>,
@@ -77,7 +77,7 @@ pub fn read<'a>(
     }
 }
 
-/// Reads behind `"`, up to and with the closing one.
+/// Reads from behind the opening quote up to and including the closing one.
 fn escaped(
     cursor: &mut Cursor<'_>,
     what: Quoted<'_>,

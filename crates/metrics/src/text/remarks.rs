@@ -1,27 +1,28 @@
-//! Changes to a text on its way into a push, none of which is an error.
+//! Differences between a text and the push made of it, none of which is an error.
 
 use crate::excerpt;
 
-/// Differences between a text and the push that is made of it. Nothing is lost in silence.
+/// Differences between a text and the push made of it, so that nothing is lost silently.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Remarks {
-    /// Families with HELP, TYPE or UNIT, and no samples.
+    /// Families with HELP, TYPE or UNIT, but without samples.
     pub(super) without_samples: Vec<String>,
-    /// Families whose samples have a suffix that only OpenMetrics knows: the declared name and that of the samples.
+    /// Families declared as in OpenMetrics, without the suffix of their samples: the declared name, and the samples'.
     pub(super) misnamed: Vec<[String; 2]>,
-    /// Samples of summaries and histograms that are not there, and that a gateway has as 0.
+    /// Missing samples of summaries and histograms, which a gateway shows as 0.
     pub(super) made_up: Vec<String>,
-    /// Families whose `_created` samples are left out.
+    /// Families whose `_created` samples are dropped.
     pub(super) created: Vec<String>,
-    /// Families whose exemplars are left out.
+    /// Families whose exemplars are dropped.
     pub(super) exemplars: Vec<String>,
 }
 
-/// How many names are listed.
+/// Most names listed in one message.
 const LISTED: usize = 10;
 
 impl Remarks {
-    /// One line for each kind of difference.
+    /// Returns messages for the user: one for each misnamed family, up to a limit, and one for each other kind of
+    /// difference.
     pub fn lines(&self) -> Vec<String> {
         let mut lines = Vec::new();
         for [declared, sample] in &self.misnamed {
@@ -32,7 +33,7 @@ impl Remarks {
                 excerpt::word(sample)
             ));
         }
-        // What is wrong with one of them is mostly wrong with all.
+        // A mistake in one of them is mostly repeated in all.
         if lines.len() > LISTED {
             let more = lines.len() - LISTED;
             lines.truncate(LISTED);

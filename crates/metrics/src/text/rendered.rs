@@ -1,9 +1,9 @@
-//! Families whose samples are lines already, from wherever they were rendered before.
+//! Families with rendered samples.
 
 use super::{encode, openmetrics};
 use crate::{Family, Kind};
 
-/// A family whose samples are lines already, without timestamps.
+/// A family whose samples are rendered, without timestamps.
 #[derive(Debug, Clone)]
 pub struct RenderedFamily {
     /// The family's name.
@@ -12,12 +12,12 @@ pub struct RenderedFamily {
     pub kind: Kind,
     /// The HELP text, unescaped; empty when there is none.
     pub help: String,
-    /// The lines of its samples.
+    /// The sample lines, each with its line feed.
     pub lines: String,
 }
 
 impl RenderedFamily {
-    /// Renders `family`, whose series carry no timestamps.
+    /// Renders `family`, whose series must not have timestamps.
     pub fn of(family: &Family) -> Self {
         let mut lines = String::new();
         encode::encode_samples(&mut lines, family, |_, _| ());
@@ -30,7 +30,7 @@ impl RenderedFamily {
     }
 }
 
-/// The families in the text format 0.0.4, in pieces that follow each other.
+/// Encodes families in the text format 0.0.4, as pieces to be concatenated.
 pub fn text_pieces(families: impl ExactSizeIterator<Item = RenderedFamily>) -> Vec<String> {
     let mut pieces = Vec::with_capacity(2 * families.len());
     for family in families {
@@ -43,7 +43,7 @@ pub fn text_pieces(families: impl ExactSizeIterator<Item = RenderedFamily>) -> V
     pieces
 }
 
-/// The same in [OpenMetrics](mod@openmetrics), with its last line.
+/// Encodes families in [OpenMetrics](mod@openmetrics), with its last line, as pieces to be concatenated.
 pub fn openmetrics_pieces(families: Vec<RenderedFamily>) -> Vec<String> {
     let names = openmetrics::sample_names(families.iter().map(|f| (f.name.as_str(), f.kind)));
     let headers: Vec<String> = families

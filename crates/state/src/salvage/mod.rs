@@ -1,13 +1,13 @@
-//! What can be saved of a corrupt database, carried over into the new one.
+//! Salvage of rows from a corrupt database into the new one.
 //!
-//! By SQL nothing can be read that is behind a broken page, so the pages are read one by one. What a broken page
-//! has left is not believed: a row is carried over only if its checksum is right.
+//! SQL reads nothing behind a broken page, so the pages are read one by one. Their content is not trusted: a row is
+//! carried over only if its checksum is right.
 //!
-//! - [`pages`]: the pages of the file and of its log.
-//! - [`node`]: a page of a tree, and its cells.
-//! - [`record`]: the values of a row.
-//! - [`survey`]: which pages have rows.
-//! - [`summary`]: what became of them, in words.
+//! - [`pages`]: pages of the file and of its log.
+//! - [`node`]: b-tree pages and their cells.
+//! - [`record`]: values of a row.
+//! - [`survey`]: search for the pages with rows.
+//! - [`summary`]: result in words.
 
 mod node;
 mod pages;
@@ -29,10 +29,11 @@ use super::checksum::{COUNTERS, GROUPS, OUTBOX, PUSH_LOG, RUNS, Table};
 use super::error::brief;
 use super::{counters, group_rows, history, in_transaction, outbox_rows};
 
-/// What matters most comes first.
+/// In order of importance.
 const TABLES: [&Table; 5] = [&OUTBOX, &COUNTERS, &RUNS, &GROUPS, &PUSH_LOG];
 
-/// Brings what is in the database that `old` has open, and in its log at `wal`, into `fresh`, and to the disk.
+/// Carries over the rows of the database that `old` has open, and of its log at `wal`, into `fresh`, and syncs them
+/// to disk.
 pub(super) fn carry_over(old: &Connection, wal: &Path, fresh: &mut Connection) -> Salvaged {
     let pages = Pages::new(old, wal);
     let survey = survey(&pages, &TABLES);
@@ -46,7 +47,7 @@ pub(super) fn carry_over(old: &Connection, wal: &Path, fresh: &mut Connection) -
         groups: 0,
         changes: 0,
     };
-    // Where this cannot be set, nothing can be written either, which is told then.
+    // If this fails, so will the writes, which report it.
     let _ = fresh.execute_batch("PRAGMA synchronous = FULL");
     for table in TABLES {
         let leaves = survey.leaves.iter();
@@ -64,7 +65,8 @@ pub(super) fn carry_over(old: &Connection, wal: &Path, fresh: &mut Connection) -
     salvaged
 }
 
-/// Removes what cannot be read in spite of its checksum: it would make each run begin anew.
+/// Deletes rows that cannot be read in spite of their checksum, since each would make the next run replace the
+/// database again.
 fn check(connection: &Connection, salvaged: &mut Salvaged) -> rusqlite::Result<()> {
     for (table, dropped) in [
         (&OUTBOX, outbox_rows::drop_unreadable(connection)?),
@@ -90,13 +92,13 @@ struct Carrier<'a> {
     pages: &'a Pages<'a>,
     survey: &'a Survey,
     salvaged: Salvaged,
-    /// How many groups, and rows of their log, were found so far.
+    /// Groups and log rows found so far, which number them anew.
     groups: i64,
     changes: i64,
 }
 
 impl Carrier<'_> {
-    /// Carries over the rows of these pages, of each the table whose tree led to it.
+    /// Carries over the rows of these pages. Each comes with the table whose tree led to it.
     fn carry(
         &mut self,
         fresh: &mut Connection,
@@ -147,13 +149,13 @@ impl Carrier<'_> {
         Ok(())
     }
 
-    /// Whether a row that no tree led to may be one of long ago: a report that was delivered, for example. Runs
-    /// and counters do no harm then.
+    /// Returns true if a row that no tree led to may be long obsolete, such as a delivered report, and thus harmful.
+    /// Old runs and counters are harmless.
     fn is_doubtful(&self, table: &Table) -> bool {
         self.survey.are_orphans_doubtful && !matches!(table.name, "runs" | "counters")
     }
 
-    /// The row that a record is, in whichever table.
+    /// Finds the table that a record is a row of.
     fn row(&self, record: &[u8], rowid: Option<i64>) -> Option<(&'static Table, Row)> {
         let values = record::decode(record)?;
         let is_old = self.survey.is_old;
@@ -165,7 +167,7 @@ impl Carrier<'_> {
         })
     }
 
-    /// Groups and the rows of their log get new numbers: their checksums say nothing of the old ones.
+    /// Inserts a row. Groups and log rows get new ids, which their checksums do not cover.
     fn insert(
         &mut self,
         fresh: &Connection,
@@ -179,7 +181,7 @@ impl Carrier<'_> {
         }
         let number = match table.name {
             "groups" => Some(self.groups),
-            // In the order of the trees. What no tree led to is known by its own number only.
+            // Trees give log rows in order. Without a tree, only its own id tells a row's place.
             "push_log" if self.survey.orphans.is_empty() => Some(self.changes),
             _ => None,
         };
@@ -211,7 +213,7 @@ fn insert_sql(table: &Table) -> String {
     let places = "?, ".repeat(names.len());
     let (name, names) = (table.name, names.join(", "));
     let conflict = match name {
-        // Of a counter that stands twice the larger value is the later one.
+        // The larger value of a counter found twice is the later one.
         "counters" => {
             "DO UPDATE SET value = max(value, excluded.value),
                  checksum = iif(excluded.value > value, excluded.checksum, checksum)"

@@ -1,34 +1,34 @@
-//! A page of a tree: what kind of page it is, and its cells.
+//! B-tree pages and their cells.
 
 use super::pages::{PAGE, Page, Pages, word};
 use super::record::varint;
 
-/// What the rows of a tree are found by: their numbers, or what is in them.
+/// Key of a b-tree's rows: rowids in tables, and contents in indexes and tables without rowid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Layout {
     Numbers,
     Contents,
 }
 
-/// A page of a tree.
+/// A b-tree page.
 pub struct Node {
     pub layout: Layout,
     pub is_leaf: bool,
     pub cells: Vec<Cell>,
-    /// How many cells there must be besides, which are broken.
+    /// The number of further cells, which are broken.
     pub broken: u64,
-    /// The last child.
+    /// The rightmost child of an interior page.
     pub right: Option<u32>,
 }
 
-/// What a page says of a row, or of a child.
+/// A cell: a row, a child page, or both.
 pub struct Cell {
     pub child: Option<u32>,
     pub rowid: Option<i64>,
     pub record: Option<Record>,
 }
 
-/// Where a record is.
+/// Location of a record, which may continue on overflow pages.
 pub struct Record {
     local: Vec<u8>,
     length: usize,
@@ -36,7 +36,7 @@ pub struct Record {
 }
 
 impl Node {
-    /// `None` if the page is not one of a tree.
+    /// Parses a page; `None` if it is not a b-tree page.
     pub fn read(page: &Page, number: u32) -> Option<Node> {
         let start = if number == 1 { 100 } else { 0 };
         let (layout, is_leaf) = match page[start] {
@@ -62,7 +62,7 @@ impl Node {
         };
         for index in 0..count {
             let offset = number_at(pointers + 2 * index);
-            // What is below is left over from rows that were deleted.
+            // Bytes below are left over from deleted rows.
             let is_content = offset >= content.max(pointers + 2 * count);
             match page.get(offset..).filter(|_| is_content) {
                 Some(bytes) => match Cell::read(bytes, layout, is_leaf) {
@@ -118,7 +118,7 @@ impl Cell {
     }
 }
 
-/// How much of a record is in the page itself.
+/// Returns the number of bytes of a record that are in the page itself.
 fn local_length(length: usize, layout: Layout) -> usize {
     let most = match layout {
         Layout::Numbers => PAGE - 35,
@@ -133,7 +133,7 @@ fn local_length(length: usize, layout: Layout) -> usize {
 }
 
 impl Record {
-    /// The whole record, with what is in other pages. `None` if one of them is not there.
+    /// Reads the whole record, with its overflow pages; `None` if one of them is missing.
     pub fn whole(self, pages: &Pages<'_>) -> Option<Vec<u8>> {
         let mut bytes = self.local;
         if self.length > bytes.len().saturating_add(pages.count as usize * PAGE) {
@@ -151,7 +151,7 @@ impl Record {
         (bytes.len() == self.length).then_some(bytes)
     }
 
-    /// The pages that it goes on in, as far as they are there.
+    /// Returns the overflow pages of the record, as far as they exist.
     pub fn overflow(&self, pages: &Pages<'_>) -> Vec<u32> {
         let mut numbers = Vec::new();
         let most = self

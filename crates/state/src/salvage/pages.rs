@@ -1,4 +1,4 @@
-//! The pages of a database, read without SQLite, which gives up where one is broken.
+//! Pages of a database, read without SQLite, which gives up at a broken one.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -10,31 +10,31 @@ use rusqlite::{Connection, ffi};
 
 use metricsjob_system::files;
 
-/// All databases of ours have SQLite's default, so that a broken header need not be believed.
+/// Page size: SQLite's default, which all our databases have, so that a broken header need not be trusted.
 pub const PAGE: usize = 4096;
 
 pub type Page = [u8; PAGE];
 
-/// The pages as of the last commit.
+/// Pages of a database as of the last commit.
 pub struct Pages<'a> {
     connection: &'a Connection,
     wal: Option<Wal>,
-    /// How many there are.
+    /// The number of pages.
     pub count: u32,
 }
 
-/// What is in the log of the database.
+/// Index of the database's log.
 struct Wal {
     file: File,
-    /// Where the last content of a page is.
+    /// The offset of each page's last committed content.
     pages: HashMap<u32, u64>,
-    /// How many pages the database has.
+    /// The number of pages of the database.
     count: u32,
 }
 
 impl<'a> Pages<'a> {
-    /// Of the database that `connection` has open. Its file is read through that: to open and close it here would drop the
-    /// locks that other threads have on it.
+    /// Creates it for the database that `connection` has open. The file is read through SQLite's handle: opening and
+    /// closing it again would drop the locks that other threads hold on it (POSIX).
     pub fn new(connection: &'a Connection, wal: &Path) -> Self {
         let wal = Wal::open(wal);
         let size = main_file(connection).map_or(0, |file| {
@@ -58,7 +58,7 @@ impl<'a> Pages<'a> {
         }
     }
 
-    /// The page with this number, which begins at 1. It has zeros where the file has ended.
+    /// Returns the page with this number, which counts from 1. Behind the end of the file it is filled with zeros.
     pub fn page(&self, number: u32) -> Option<Page> {
         if number == 0 || number > self.count {
             return None;
@@ -75,7 +75,7 @@ impl<'a> Pages<'a> {
         }
         let file = main_file(self.connection)?;
         let offset = (i64::from(number) - 1) * PAGE as i64;
-        // SAFETY: the file is open as long as the connection, and the buffer as long as is said.
+        // SAFETY: the file is open as long as the connection, and the buffer has the length that is passed.
         let status = unsafe {
             let read = (*(*file).pMethods).xRead?;
             read(file, page.as_mut_ptr().cast(), PAGE as i32, offset)
@@ -85,7 +85,7 @@ impl<'a> Pages<'a> {
     }
 }
 
-/// The file that SQLite has open.
+/// Returns SQLite's handle of the database file.
 fn main_file(connection: &Connection) -> Option<*mut ffi::sqlite3_file> {
     let mut file: *mut ffi::sqlite3_file = ptr::null_mut();
     // SAFETY: the handle is that of an open connection; no name means its one database, and this operation
@@ -106,7 +106,7 @@ const WAL_HEADER: usize = 32;
 const FRAME_HEADER: usize = 24;
 
 impl Wal {
-    /// Reads which pages are in the log at `path`, up to its last commit; `None` if there is nothing in it.
+    /// Indexes the log at `path` up to its last commit; `None` if there is no commit in it.
     fn open(path: &Path) -> Option<Wal> {
         let file = files::open_to_read(path).ok()?;
         let mut header = [0; WAL_HEADER];
@@ -146,14 +146,14 @@ impl Wal {
     }
 }
 
-/// The four bytes at `offset`, the highest first.
+/// Returns the four bytes at `offset` as a big-endian number.
 pub fn word(bytes: &[u8], offset: usize) -> u32 {
     let mut word = [0; 4];
     word.copy_from_slice(&bytes[offset..offset + 4]);
     u32::from_be_bytes(word)
 }
 
-/// The log's checksum, after further `bytes`.
+/// Continues the log's checksum with `bytes`.
 fn add([mut first, mut second]: [u32; 2], bytes: &[u8], is_big_endian: bool) -> [u32; 2] {
     for pair in bytes.chunks_exact(8) {
         let [a, b] = [word(pair, 0), word(pair, 4)].map(|word| {

@@ -1,10 +1,10 @@
-//! Records, as the file format of SQLite has them: a header with the type of each value, then the values.
+//! Records of SQLite's file format: a header with the type of each value, then the values.
 
 use rusqlite::types::Value;
 
 use crate::checksum::{Kind, Table};
 
-/// Reads a number of one to nine bytes at the start of `bytes`, and returns how many they are.
+/// Decodes a varint of one to nine bytes at the start of `bytes`. Returns value and length.
 pub fn varint(bytes: &[u8]) -> Option<(i64, usize)> {
     let mut value: u64 = 0;
     for (index, byte) in bytes.iter().take(9).enumerate() {
@@ -19,7 +19,7 @@ pub fn varint(bytes: &[u8]) -> Option<(i64, usize)> {
     None
 }
 
-/// The values of a record; `None` if it is none, or has bytes too many.
+/// Decodes the values of a record; `None` if it is malformed, or has surplus bytes.
 pub fn decode(payload: &[u8]) -> Option<Vec<Value>> {
     let (header, first) = varint(payload)?;
     let header = usize::try_from(header).ok()?;
@@ -51,22 +51,22 @@ pub fn decode(payload: &[u8]) -> Option<Vec<Value>> {
     content.is_empty().then_some(values)
 }
 
-/// A signed number, the highest byte first.
+/// Decodes a signed big-endian integer.
 fn integer(bytes: &[u8]) -> i64 {
     let sign = bytes.first().map_or(0, |byte| i64::from(byte & 0x80 != 0));
     let shift = |value: i64, byte: &u8| (value << 8) | i64::from(*byte);
     bytes.iter().fold(-sign, shift)
 }
 
-/// A row as `table` has them.
+/// A row of one of our tables.
 pub struct Row {
     pub values: Vec<Value>,
     pub checksum: Value,
 }
 
-/// The row of `table` that `record` is, the number of which is `rowid`; `None` if it can be none.
+/// Converts `record` to a row of `table` with the id `rowid`; `None` if it cannot be one.
 ///
-/// `is_old`: before there were checksums. Columns that came later are missing then.
+/// `is_old` is true for a version before checksums. Columns that were added later are then missing.
 pub fn row(table: &Table, rowid: Option<i64>, record: &[Value], is_old: bool) -> Option<Row> {
     let mut values = record.to_vec();
     let mut checksum = Value::Null;
@@ -75,7 +75,7 @@ pub fn row(table: &Table, rowid: Option<i64>, record: &[Value], is_old: bool) ->
         checksum = values.pop()?;
     }
     if table.has_rowid {
-        // Its column has nothing in it.
+        // The record has NULL in place of the rowid.
         *values.first_mut().filter(|id| **id == Value::Null)? = Value::Integer(rowid?);
     }
     let missing = table.columns.get(values.len()..)?;

@@ -1,27 +1,27 @@
-//! What was carried over of a corrupt database, and what was not, in words.
+//! Result of a salvage, in numbers and words.
 
 use std::fmt;
 
 use crate::checksum::Table;
 
-/// What became of the rows of a corrupt database.
+/// Rows carried over from a corrupt database, and rows lost.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Salvaged {
-    /// Reports that were not delivered.
+    /// Undelivered reports.
     pub reports: Tally,
     pub counters: Tally,
     pub runs: Tally,
-    /// Those of the embedded gateway.
+    /// Groups of the embedded gateway.
     pub groups: Tally,
-    /// Changes of groups that a serving gateway has only logged. Those that were carried over are in the groups.
+    /// Logged changes of groups. Those carried over are in the groups.
     pub changes: Tally,
-    /// Pages of which nothing could be read, so that nobody knows how many rows were on them.
+    /// Unreadable pages, with an unknown number of rows.
     pub pages: u64,
-    /// Why more could not be carried over.
+    /// The error that ended the salvage early.
     pub problem: Option<String>,
 }
 
-/// How many rows were carried over, and how many of those that were seen were not.
+/// Rows of one kind carried over, and rows found but not carried over.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Tally {
     pub carried: u64,
@@ -29,7 +29,7 @@ pub struct Tally {
 }
 
 impl Tally {
-    /// Counts as lost what was carried over.
+    /// Counts `rows`, which were counted as carried over, as lost.
     pub(super) fn lose(&mut self, rows: u64) {
         self.carried = self.carried.saturating_sub(rows);
         self.lost += rows;
@@ -47,7 +47,7 @@ impl Salvaged {
         }
     }
 
-    /// Counts as lost what was carried over since it was as in `before`.
+    /// Counts all rows carried over since `before` as lost.
     pub(super) fn give_up_since(&mut self, before: &Salvaged) {
         for (tally, before) in [
             (&mut self.reports, &before.reports),
@@ -60,7 +60,7 @@ impl Salvaged {
         }
     }
 
-    /// Kinds of rows with their numbers, for programs.
+    /// Returns the kinds of rows with their numbers.
     pub fn tallies(&self) -> [(&'static str, Tally); 5] {
         [
             ("reports", self.reports),
@@ -71,7 +71,7 @@ impl Salvaged {
         ]
     }
 
-    /// Names what was carried over; `None` if that is nothing.
+    /// Lists what was carried over; `None` for nothing.
     pub fn carried(&self) -> Option<String> {
         list([
             (
@@ -84,7 +84,7 @@ impl Salvaged {
         ])
     }
 
-    /// Names what is lost; `None` if that is nothing.
+    /// Lists what was lost; `None` for nothing.
     pub fn lost(&self) -> Option<String> {
         list([
             (
@@ -122,7 +122,7 @@ impl fmt::Display for Salvaged {
     }
 }
 
-/// Lists what there is any of.
+/// Lists the counts above zero.
 fn list<const N: usize>(counts: [(u64, [&str; 2]); N]) -> Option<String> {
     let counts = counts.into_iter().filter(|(count, _)| *count > 0);
     let named: Vec<String> = counts

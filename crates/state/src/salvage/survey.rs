@@ -1,7 +1,7 @@
-//! Which pages of a broken database have rows.
+//! Search for the pages with rows in a broken database.
 //!
-//! Those that the trees lead to, and those that nothing leads to any more because a page above them is broken. Pages
-//! that are free may have rows too, of long ago, reports that were delivered for example: they are never read.
+//! These are pages that b-trees lead to, and orphans, whose parent is broken. Free pages may have rows too, but long
+//! obsolete ones, such as delivered reports: they are never read.
 
 use std::collections::{HashMap, HashSet};
 
@@ -16,36 +16,36 @@ use crate::schema;
 /// A page with rows.
 pub struct Leaf {
     pub number: u32,
-    /// The table whose tree led to it.
+    /// The table whose tree led to the page.
     pub table: &'static str,
 }
 
-/// What is where.
+/// Result of the search.
 pub struct Survey {
-    /// In the order of the rows, as far as trees led to them.
+    /// Pages that trees led to, in the order of their rows.
     pub leaves: Vec<Leaf>,
-    /// The pages with rows that no tree led to.
+    /// Pages with rows that no tree led to.
     pub orphans: Vec<u32>,
-    /// Whether the orphans may be pages that were freed.
+    /// True if the orphans may be free pages.
     pub are_orphans_doubtful: bool,
-    /// How many pages a tree led to that are not there, or none of a tree.
+    /// The number of pages that a tree led to but that are missing, or not b-tree pages.
     pub broken: u64,
-    /// Whether it is of a version that had no checksums.
+    /// True if the database is of a version without checksums.
     pub is_old: bool,
 }
 
-/// The pages so far.
+/// State of the walk through all trees.
 struct Walk<'a> {
     pages: &'a Pages<'a>,
     seen: HashSet<u32>,
-    /// Those that records go on in.
+    /// Overflow pages of records.
     overflow: HashSet<u32>,
     leaves: Vec<Leaf>,
     broken: HashSet<u32>,
     is_whole: bool,
 }
 
-/// Looks at all pages for those with rows of `tables`.
+/// Searches all pages for rows of `tables`.
 pub fn survey(pages: &Pages<'_>, tables: &[&'static Table]) -> Survey {
     let header = pages.page(1);
     let at = |offset| header.as_ref().map_or(0, |header| word(header, offset));
@@ -80,7 +80,7 @@ pub fn survey(pages: &Pages<'_>, tables: &[&'static Table]) -> Survey {
         }
     }
     let free = free_pages(pages, at(32), at(36));
-    // A free page that is in use says that the list of them is broken.
+    // A free page in use shows that the list of free pages is broken.
     let free = free.filter(|free| free.is_disjoint(&walk.seen) && free.is_disjoint(&walk.overflow));
     let mut orphans = Vec::new();
     if free.is_some() || !walk.is_whole {
@@ -103,7 +103,7 @@ pub fn survey(pages: &Pages<'_>, tables: &[&'static Table]) -> Survey {
 }
 
 impl Walk<'_> {
-    /// Goes through the tree that begins at `root`, in the order of its rows.
+    /// Walks the tree with this root in the order of its rows.
     fn tree(&mut self, root: u32, layout: Option<Layout>, table: Option<&'static str>) {
         let mut layout = layout;
         let mut stack = vec![root];
@@ -115,7 +115,7 @@ impl Walk<'_> {
             let page = self.pages.page(number);
             let node = page.and_then(|page| Node::read(&page, number));
             let Some(node) = node.filter(|node| layout.is_none_or(|it| it == node.layout)) else {
-                // It may be a good one that another tree leads to.
+                // The page may be sound, and of another tree.
                 self.is_whole = false;
                 if table.is_some() || number == 1 {
                     self.broken.insert(number);
@@ -141,7 +141,7 @@ impl Walk<'_> {
     }
 }
 
-/// Where the trees begin, by the names of tables and indexes.
+/// Returns the root pages by names of tables and indexes.
 fn schema_of(pages: &Pages<'_>) -> HashMap<String, u32> {
     let mut roots = HashMap::new();
     let mut seen = HashSet::new();
@@ -167,7 +167,7 @@ fn schema_of(pages: &Pages<'_>) -> HashMap<String, u32> {
     roots
 }
 
-/// The pages in the list that begins at `first`, if they are `count`.
+/// Returns the pages in the free list that begins at `first`; `None` if it is broken or they are not `count`.
 fn free_pages(pages: &Pages<'_>, first: u32, count: u32) -> Option<HashSet<u32>> {
     let mut free = HashSet::new();
     let mut add = |number: u32| (2..=pages.count).contains(&number) && free.insert(number);

@@ -1,4 +1,4 @@
-//! Families for a reader that knows only the names of the text format 0.0.4.
+//! Families for readers that only know the names of the text format 0.0.4.
 
 use std::collections::{HashMap, HashSet};
 
@@ -6,12 +6,12 @@ use metricsjob_metrics::check::check_beside;
 use metricsjob_metrics::escaping::Escaping;
 use metricsjob_metrics::{Family, Kind, Labels, TIME_SERIES, is_label_name, is_metric_name};
 
-/// `families` with escaped names, to stand beside others that need none: `kinds` has the names of those,
-/// and `take` gives one of them away.
+/// Escapes the names in `families`, which are exposed beside others that need no escaping: `kinds` has the names of
+/// those, and `take` removes and returns one of them, to be merged.
 ///
-/// Of what becomes the same, one is left out, so that readers take the rest: a family whose name another
-/// type has, or the series of another family, or the gateway's push times; a series with the labels of
-/// another; a label. Names that stay what they are win.
+/// Where escaping causes a conflict, the escaped one is dropped, so that readers accept the rest: a family whose name
+/// another type, the series of another family or the gateway's push times have; a series with the labels of another;
+/// a label.
 pub fn escaped(
     mut families: Vec<Family>,
     escaping: Escaping,
@@ -66,13 +66,13 @@ fn escaped_labels(labels: Labels, escaping: Escaping) -> Labels {
         .filter(|(name, _)| !is_label_name(name))
         .map(|(name, value)| (escaping.label_name(name), value));
     let legacy = labels.iter().filter(|(name, _)| is_label_name(name));
-    // Later ones win.
+    // The last value of a name wins.
     others
         .chain(legacy.map(|(name, value)| (name.into(), value)))
         .collect()
 }
 
-/// Whether a reader of the text format 0.0.4 knows all names of the family.
+/// Returns true if the text format 0.0.4 allows all names of the family.
 pub fn is_legacy(family: &Family) -> bool {
     let mut labels = family
         .metrics
@@ -86,7 +86,7 @@ mod tests {
     use super::*;
     use metricsjob_metrics::{Names, text};
 
-    /// What becomes of families in text, as text.
+    /// Escapes the families of a text, and encodes them again.
     fn underscored(text: &str) -> String {
         let limits = text::Limits::default();
         let families = text::parse_names(text.as_bytes(), &limits, Names::Utf8).unwrap();
@@ -101,7 +101,7 @@ mod tests {
         });
         all.extend(legacy.into_values());
         all.sort_by(|a, b| a.name.cmp(&b.name));
-        // Whoever knows only legacy names can read it.
+        // A parser that only knows legacy names must accept it.
         let written = text::encode(&all);
         text::parse_strictly(written.as_bytes()).unwrap();
         written

@@ -1,4 +1,4 @@
-//! A snapshot in the formats of a scrape.
+//! Snapshots in the formats of a scrape.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -21,21 +21,21 @@ const TIME_HELP: [&str; 2] = [
 /// A snapshot in one of the formats.
 pub struct Exposition<P> {
     pub pieces: P,
-    /// Whether names had to be escaped or quoted, because they are none of the text format 0.0.4.
+    /// True if names had to be escaped or quoted, because text format 0.0.4 does not allow them.
     pub has_utf8_names: bool,
 }
 
-/// A family over all groups.
+/// A family merged over all groups.
 struct Merged {
     rendered: RenderedFamily,
-    /// Whether its name and those of all its labels are those of the text format 0.0.4.
+    /// True if text format 0.0.4 allows its name and those of all its labels.
     is_legacy: bool,
 }
 
 impl Merged {
     fn of(family: &Family) -> Self {
         Merged {
-            // They carry no timestamps: the store takes none.
+            // They have no timestamps, which the store refuses.
             rendered: RenderedFamily::of(family),
             is_legacy: true,
         }
@@ -53,9 +53,9 @@ impl Merged {
     }
 }
 
-/// All groups, merged per family, and then the gateway's `own` metrics, in the text format 0.0.4: HELP
-/// and TYPE of each name once. In pieces that follow each other. Those of its own whose names are not
-/// [reserved](own::is_reserved) are left out where they do not go with what was pushed.
+/// Encodes all groups, merged by family, and the gateway's `own` metrics, in the text format 0.0.4, as pieces to be
+/// concatenated. Own metrics whose names are not [reserved](own::is_reserved) are left out if they conflict with
+/// pushed ones.
 pub fn text(snapshot: &Snapshot, own: &[Family], escaping: Escaping) -> Exposition<Vec<String>> {
     let (families, has_utf8_names) = readable(snapshot, own, escaping);
     Exposition {
@@ -64,7 +64,7 @@ pub fn text(snapshot: &Snapshot, own: &[Family], escaping: Escaping) -> Expositi
     }
 }
 
-/// The same in [OpenMetrics](mod@text::openmetrics).
+/// Encodes the families of [`text()`] in [OpenMetrics](mod@text::openmetrics).
 pub fn openmetrics(
     snapshot: &Snapshot,
     own: &[Family],
@@ -78,7 +78,7 @@ pub fn openmetrics(
     }
 }
 
-/// The same as delimited protobuf messages.
+/// Encodes the families of [`text()`] as delimited protobuf messages.
 pub fn protobuf(snapshot: &Snapshot, own: &[Family], escaping: Escaping) -> Exposition<Vec<u8>> {
     let mut all: BTreeMap<String, Family> = BTreeMap::new();
     let mut add = |family: Family| match all.get_mut(&family.name) {
@@ -88,7 +88,7 @@ pub fn protobuf(snapshot: &Snapshot, own: &[Family], escaping: Escaping) -> Expo
         }
     };
     let (reserved, others) = by_reservation(own);
-    // First, because their help wins.
+    // The first one's help wins.
     reserved.into_iter().cloned().for_each(&mut add);
     let mut has_utf8_names = false;
     for group in snapshot.groups() {
@@ -120,9 +120,8 @@ pub fn protobuf(snapshot: &Snapshot, own: &[Family], escaping: Escaping) -> Expo
     }
 }
 
-/// The family, its classic and its native histograms apart. Prometheus 2.49 to 3.6 take all
-/// series of a message for what the first one is, and refuse the scrape where a classic one then counts what is
-/// in none of its native buckets.
+/// Splits a family into its classic and its native histograms. Prometheus 2.49 to 3.6 take all series of a message
+/// for the kind of the first, and refuse the scrape if a classic one then has observations but no native buckets.
 fn messages(family: Family) -> impl Iterator<Item = Family> {
     let is_native = |metric: &Metric| match &metric.value {
         Value::Histogram { native, .. } => native.as_ref().is_some_and(|it| it.is_native_to_any()),
@@ -142,11 +141,11 @@ fn messages(family: Family) -> impl Iterator<Item = Family> {
         metrics: classic,
         ..family
     };
-    // Nothing is written of one that is empty.
+    // An empty one is not written.
     [classic, native].into_iter()
 }
 
-/// The two push times of a group as families.
+/// Returns the families of a group's two push times.
 pub fn time_families(group: &Group) -> [Family; 2] {
     let times = [group.push_time, group.push_failure_time];
     [0, 1].map(|at| {
@@ -158,7 +157,7 @@ pub fn time_families(group: &Group) -> [Family; 2] {
     })
 }
 
-/// The families as such a reader knows them, and whether any has a name that is none of the text format
+/// Returns the families with names escaped for the reader, and true if any name is not allowed in the text format
 /// 0.0.4.
 fn readable(snapshot: &Snapshot, own: &[Family], escaping: Escaping) -> (Vec<Merged>, bool) {
     let (reserved, others) = by_reservation(own);
@@ -176,7 +175,7 @@ fn readable(snapshot: &Snapshot, own: &[Family], escaping: Escaping) -> (Vec<Mer
     (families, has_utf8_names)
 }
 
-/// The same without the gateway's own whose names are not reserved.
+/// Returns the families as [`readable`] does, without own ones that are not reserved.
 fn pushed(snapshot: &Snapshot, own: &[&Family], escaping: Escaping) -> (Vec<Merged>, bool) {
     let families = merged(snapshot, own);
     let has_utf8_names = !families.iter().all(|family| family.is_legacy);
@@ -198,11 +197,11 @@ fn pushed(snapshot: &Snapshot, own: &[&Family], escaping: Escaping) -> (Vec<Merg
     (legacy.into_values().collect(), true)
 }
 
-/// The families of the groups by name, and then those of `own`.
+/// Returns the families of all groups by name. Those of `own` are merged into them, or come last.
 fn merged(snapshot: &Snapshot, own: &[&Family]) -> Vec<Merged> {
     let mut times = [String::new(), String::new()];
     let mut times_are_legacy = true;
-    // By the number of the name.
+    // Indexed by the id of the name.
     let mut by_id: Vec<Option<Merged>> = Vec::new();
     for group in snapshot.groups() {
         times_are_legacy &= push_times(&mut times, group);
@@ -260,15 +259,15 @@ fn merged(snapshot: &Snapshot, own: &[&Family]) -> Vec<Merged> {
     families
 }
 
-/// The gateway's own whose names are reserved, and the others.
+/// Splits the gateway's own families into those with reserved names, and the others.
 fn by_reservation(own: &[Family]) -> (Vec<&Family>, Vec<&Family>) {
     own.iter()
         .partition(|family| own::is_reserved(&family.name))
 }
 
-/// Adds `own` to `families`: series to a family of the same name and type, whose help stays, as none of
-/// them can be there; pushed ones have a job. What would not go with one that is there is left out, also
-/// where that would lose its type in OpenMetrics.
+/// Adds `own` to `families`. A family of the same name and type gets its series, which cannot be there yet because
+/// pushed ones have a job, and keeps its help. One that conflicts with another is left out, also if that would lose
+/// its type in OpenMetrics.
 fn add_beside<F>(
     families: &mut Vec<F>,
     own: &[&Family],
@@ -300,8 +299,8 @@ fn add_beside<F>(
     }
 }
 
-/// Appends the two push times of the group. Returns whether the names of its key's labels are all those of
-/// the text format 0.0.4.
+/// Appends the two push times of the group. Returns true if the text format 0.0.4 allows the names of all its
+/// grouping labels.
 fn push_times(lines: &mut [String; 2], group: &StoredGroup) -> bool {
     let labels = Labeler::new(&group.key);
     let values = [group.push_time, group.push_failure_time];

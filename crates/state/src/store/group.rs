@@ -1,4 +1,4 @@
-//! One group as the store holds it.
+//! Groups in the store.
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
@@ -10,21 +10,21 @@ use metricsjob_metrics::{
     Family, Group, GroupingKey, Kind, Method, Names, TIME_SERIES, is_label_name, protobuf, text,
 };
 
-/// One group as the store holds it: its lines as a scrape shows them.
+/// A group in the store, with its lines as in a scrape.
 #[derive(Debug, Clone)]
 pub struct StoredGroup {
     pub key: GroupingKey,
-    /// When the last push succeeded, in seconds since the epoch; 0 for never.
+    /// Time of the last successful push in seconds since the epoch; 0 for none.
     pub push_time: f64,
-    /// When the last push was refused, in seconds since the epoch; 0 for never.
+    /// Time of the last refused push in seconds since the epoch; 0 for none.
     pub push_failure_time: f64,
     /// Sorted by name.
     pieces: Box<[Piece]>,
-    /// The sample lines of all families, in this order.
+    /// The sample lines of all families, in the order of `pieces`.
     lines: Box<str>,
-    /// What tells the series from all others, in this order.
+    /// The hash of each series' name and labels, in the order of the lines.
     series: Box<[u64]>,
-    /// The families that text cannot hold, as delimited protobuf messages, by name.
+    /// Families that text cannot express, as delimited protobuf messages, by name.
     natives: Option<Box<Natives>>,
     /// See [`bytes`](Self::bytes).
     bytes: usize,
@@ -32,20 +32,20 @@ pub struct StoredGroup {
 
 type Natives = Vec<(String, Box<[u8]>)>;
 
-/// What the groups share that have a family of the same name, type and help, and the same sort of names.
+/// Metadata of a family, shared by the groups in which it is equal.
 #[derive(Debug, PartialEq)]
 pub struct Meta {
     pub name: Arc<str>,
     pub kind: Kind,
     pub help: Box<str>,
-    /// Whether its name and those of all its labels are those of the text format 0.0.4.
+    /// True if text format 0.0.4 allows its name and those of all its labels.
     pub is_legacy: bool,
     /// The hash of its name.
     pub hash: u64,
 }
 
 impl Meta {
-    /// `hasher` is that of the [`Store`](super::Store).
+    /// Creates it with the hasher of the [`Store`](super::Store).
     pub fn new(
         name: &str,
         kind: Kind,
@@ -62,10 +62,10 @@ impl Meta {
         }
     }
 
-    /// How long its HELP and TYPE can be.
+    /// Returns the most bytes of its HELP and TYPE lines.
     fn header_bytes(&self) -> usize {
         const WORDS: usize = "# HELP  \n# TYPE  histogram\n".len();
-        // Each byte can be an escape of two.
+        // Escaping can double each byte.
         WORDS + 4 * self.name.len() + 2 * self.help.len()
     }
 }
@@ -76,41 +76,41 @@ struct Piece {
     meta: Arc<Meta>,
     /// See [`FamilyView::id`].
     id: u32,
-    // Groups of 4 GiB there are none.
+    // 32 bits suffice, because `MAX_GROUP_BYTES` is less than 4 GiB.
     lines_end: u32,
     series_end: u32,
 }
 
-/// A family of a group: what its name says, its sample lines, and its series.
+/// A family of a group: metadata, sample lines and hashes of its series.
 pub struct FamilyView<'a> {
     pub meta: &'a Arc<Meta>,
-    /// Which name it is. Names that stand in groups at the same time have different ones.
+    /// Id of its name, unique among the names that are in groups at the same time.
     pub id: u32,
     pub lines: &'a str,
     pub series: &'a [u64],
 }
 
 impl Piece {
-    /// Where its lines and its series end.
+    /// Returns the ends of its lines and its series.
     fn ends(&self) -> (usize, usize) {
         (self.lines_end as usize, self.series_end as usize)
     }
 }
 
 impl<'a> FamilyView<'a> {
-    /// Whether the other one has the same name, type and help, and the same series.
+    /// Returns true if the other one has equal metadata and series.
     pub(super) fn is_unchanged(&self, other: &FamilyView<'_>) -> bool {
         Arc::ptr_eq(self.meta, other.meta) && self.series == other.series
     }
 
-    /// The labels of each series, as in its lines.
+    /// Returns the labels of each series, as in its lines.
     pub(super) fn labels(&self) -> impl Iterator<Item = &'a str> + use<'a> {
         lines::labels(self.lines, &self.meta.name, self.meta.kind)
     }
 }
 
 impl StoredGroup {
-    /// What a push that succeeds makes of the group `old`.
+    /// Returns the group `old` after a successful push.
     pub(super) fn pushed(
         key: &GroupingKey,
         method: Method,
@@ -140,7 +140,7 @@ impl StoredGroup {
         group
     }
 
-    /// What a push that was refused makes of the group `old`.
+    /// Returns the group `old` after a refused push.
     pub(super) fn refused(key: &GroupingKey, old: Option<&StoredGroup>, now: f64) -> StoredGroup {
         StoredGroup {
             key: key.clone(),
@@ -154,7 +154,7 @@ impl StoredGroup {
         }
     }
 
-    /// Takes the families of the report, and no others.
+    /// Sets the families of the report.
     fn fill(&mut self, old: Option<&StoredGroup>, report: Report, index: &mut Index) {
         let known = old.map_or(0, |old| old.pieces.len());
         let more = report.families.len().saturating_sub(known);
@@ -180,7 +180,7 @@ impl StoredGroup {
         self.natives = (!natives.is_empty()).then(|| natives.into());
     }
 
-    /// Takes the families of the report, and those of `old` with other names.
+    /// Sets the families of the report, and those of `old` with other names.
     fn merge(&mut self, old: &StoredGroup, report: Report, index: &mut Index) {
         let is_replaced = |name: &String| {
             let families = &report.families;
@@ -239,7 +239,7 @@ impl StoredGroup {
         self.natives = (!natives.is_empty()).then(|| natives.into());
     }
 
-    /// Its families, sorted by name.
+    /// Returns the families, sorted by name.
     pub fn families(&self) -> impl Iterator<Item = FamilyView<'_>> {
         let (mut lines_start, mut series_start) = (0, 0);
         self.pieces.iter().map(move |piece| {
@@ -255,13 +255,13 @@ impl StoredGroup {
         })
     }
 
-    /// How many series it has, with its two push times.
+    /// Returns the number of series, the two push times included.
     pub(super) fn time_and_own_series(&self) -> usize {
         self.series.len() + TIME_SERIES.len()
     }
 
-    /// Its families, each with the one of the same name in `other`. To look for each by its name takes many times as
-    /// long in large groups.
+    /// Returns the families, each with the one of the same name in `other`. Walks both in order, which in large
+    /// groups is many times faster than looking each up.
     pub(super) fn beside<'a>(
         &'a self,
         other: Option<&'a StoredGroup>,
@@ -283,12 +283,12 @@ impl StoredGroup {
         })
     }
 
-    /// How many families it has.
+    /// Returns the number of families.
     pub fn family_count(&self) -> usize {
         self.pieces.len()
     }
 
-    /// The family called `name`.
+    /// Returns the family called `name`.
     pub fn family(&self, name: &str) -> Option<FamilyView<'_>> {
         let at = self
             .pieces
@@ -306,7 +306,7 @@ impl StoredGroup {
         })
     }
 
-    /// Whether both have the same families, by name and type, with the same series.
+    /// Returns true if both have the same families with the same series.
     pub(super) fn has_same_series(&self, other: &StoredGroup) -> bool {
         self.series == other.series
             && self.pieces.len() == other.pieces.len()
@@ -317,7 +317,7 @@ impl StoredGroup {
                 .all(|(a, b)| a.series_end == b.series_end && Arc::ptr_eq(&a.meta, &b.meta))
     }
 
-    /// How many bytes of text and messages it has, at most.
+    /// Returns the most bytes of its text and messages.
     pub fn bytes(&self) -> usize {
         self.bytes
     }
@@ -329,13 +329,13 @@ impl StoredGroup {
         self.lines.len() + headers.sum::<usize>() + natives.sum::<usize>()
     }
 
-    /// Whether its names, of metrics and labels, are all those of the text format 0.0.4.
+    /// Returns true if text format 0.0.4 allows all its names, of metrics and labels.
     pub fn is_legacy(&self) -> bool {
         self.key.labels().keys().all(is_label_name)
             && self.pieces.iter().all(|piece| piece.meta.is_legacy)
     }
 
-    /// Its families in the text format 0.0.4, all labels included.
+    /// Encodes the families in the text format 0.0.4, with all labels.
     pub fn exposition(&self) -> String {
         let mut out = String::with_capacity(self.lines.len() + self.pieces.len() * 100);
         for family in self.families() {
@@ -346,8 +346,8 @@ impl StoredGroup {
         out
     }
 
-    /// Those of its families that text cannot hold, as delimited protobuf messages, without the labels
-    /// of the key.
+    /// Returns the families that text cannot express, as delimited protobuf messages without the labels of the
+    /// grouping key.
     pub fn natives(&self) -> Vec<u8> {
         let natives = self.natives.iter().flat_map(|natives| natives.iter());
         natives
@@ -359,7 +359,7 @@ impl StoredGroup {
         self.natives.is_some()
     }
 
-    /// The group with the names of its families, and without their series.
+    /// Returns the group with its families, but without help and series.
     pub fn outline(&self) -> Group {
         let families = self.families().map(|family| Family {
             name: family.meta.name.to_string(),
@@ -375,7 +375,7 @@ impl StoredGroup {
         }
     }
 
-    /// The group with its families read. Their labels include the key's.
+    /// Returns the group with parsed families, whose labels include the grouping key's.
     pub fn to_group(&self) -> Group {
         let limits = text::Limits::default();
         let families = text::parse_names(self.exposition().as_bytes(), &limits, Names::Utf8);
@@ -398,7 +398,7 @@ impl StoredGroup {
     }
 }
 
-/// The id of a family's name, and the meta that it shares: that of `old`, if it is the same.
+/// Returns the id of a family's name, and its metadata shared with equal ones: those of `old` if they are equal.
 fn shared(old: Option<&Piece>, meta: Arc<Meta>, index: &mut Index) -> (u32, Arc<Meta>) {
     match old {
         Some(old) if old.meta == meta => (old.id, old.meta.clone()),

@@ -1,4 +1,4 @@
-//! Which names and series there are, over all groups.
+//! Index of names and series over all groups.
 
 use std::hash::RandomState;
 use std::sync::Arc;
@@ -10,15 +10,15 @@ use super::names::{Name, NameTable};
 use super::{Rejection, lines, own};
 use metricsjob_metrics::{GroupingKey, Kind, excerpt};
 
-/// What the check of a push needs to know of all groups.
+/// Index of names and series over all groups, by which a push is checked.
 pub struct Index {
     names: NameTable,
-    /// Each series, and the slot of its group.
+    /// The hash of each series, and the slot of its group.
     series: HashTable<(u64, u32)>,
 }
 
 impl Index {
-    /// That of no groups: the names of the gateway's own metrics are taken.
+    /// Creates the index of no groups, in which the names of the gateway's own metrics are taken.
     pub fn new(hasher: RandomState) -> Self {
         let mut names = NameTable::new(hasher.clone());
         for (name, kind) in own::FAMILIES {
@@ -32,19 +32,19 @@ impl Index {
         }
     }
 
-    /// How many series there are.
+    /// Returns the number of series.
     pub fn series(&self) -> usize {
         self.series.len()
     }
 
-    /// Gives back the memory that was for names and series that have gone.
+    /// Releases the memory of removed names and series.
     pub fn shrink(&mut self) {
         self.names.shrink();
         let series = self.series.len();
         self.series.shrink_to(2 * series, |(hash, _)| *hash);
     }
 
-    /// Makes room at once for a push that is larger than all that is there: to grow bit by bit takes longer.
+    /// Reserves room for a push that is larger than all that is there, because growing in steps takes longer.
     pub fn reserve(&mut self, names: usize, series: usize) {
         self.names.reserve(names);
         if series > self.series.len() {
@@ -57,15 +57,15 @@ impl Index {
         self.names.share(meta)
     }
 
-    /// Forgets the names that only `group` was to bring.
+    /// Removes names that only `group`, which is not kept, has.
     pub fn forget(&mut self, group: &StoredGroup) {
         for family in group.families() {
             self.names.forget_unused(family.id);
         }
     }
 
-    /// Whether `new`, in the slot in place of `old`, is consistent with all other groups, which `group`
-    /// gives.
+    /// Checks that `new`, in the slot and in place of `old`, is consistent with all other groups, which `group`
+    /// returns by slot.
     pub fn check<'a>(
         &self,
         slot: u32,
@@ -75,7 +75,7 @@ impl Index {
     ) -> Result<(), Rejection> {
         let others = Others { index: self, old };
         for (family, old_family) in new.beside(old) {
-            // Where it does not go with another one of the group, that one has changed.
+            // A conflict with another family of the group is found at that, which has changed.
             if old_family
                 .as_ref()
                 .is_some_and(|old| family.is_unchanged(old))
@@ -107,7 +107,7 @@ impl Index {
         Ok(())
     }
 
-    /// A series of the family that another group has already.
+    /// Finds a series of the family that another group already has.
     fn taken<'a>(
         &self,
         slot: u32,
@@ -132,7 +132,7 @@ impl Index {
         None
     }
 
-    /// Takes note that `new` stands in the slot in place of `old`.
+    /// Records that `new` replaces `old` in the slot.
     pub fn change(&mut self, slot: u32, old: Option<&StoredGroup>, new: Option<&StoredGroup>) {
         if let (Some(old), Some(new)) = (old, new)
             && old.has_same_series(new)
@@ -146,7 +146,7 @@ impl Index {
         let has_same_series = |family: &Family<'_>, other: &Option<Family<'_>>| {
             (other.as_ref()).is_some_and(|other| family.series == other.series)
         };
-        // First what comes, so that no name goes in between that stays.
+        // Additions first, so that names that stay are never unused in between.
         for (family, old) in new.into_iter().flat_map(|new| new.beside(old)) {
             if is_unchanged(&family, &old) {
                 continue;
@@ -182,15 +182,15 @@ impl Index {
     }
 }
 
-/// All groups but the one that is about to be replaced.
+/// All groups except the one to be replaced.
 struct Others<'a> {
     index: &'a Index,
     old: Option<&'a StoredGroup>,
 }
 
 impl Others<'_> {
-    /// Another kind that the family's name has in one of them, and a group that has had it. `old` is the kind that it
-    /// has in the group that is about to be replaced.
+    /// Finds another kind of the family's name in these groups, and a group that has had it. `old` is its kind in the
+    /// group to be replaced.
     fn other_kind(&self, family: &FamilyView<'_>, old: Option<Kind>) -> Option<(Kind, u32)> {
         let name = self.index.names.get(family.id)?;
         let mut kinds = Kind::ALL.into_iter();
@@ -198,7 +198,7 @@ impl Others<'_> {
         Some((other, name.latest[other as usize]))
     }
 
-    /// Whether one of them has the name, as one of these kinds.
+    /// Returns true if one of these groups has the name, with one of these kinds.
     fn has(&self, name: &str, kinds: &[Kind]) -> bool {
         let Some(found) = self.index.names.find(name) else {
             return false;
@@ -209,7 +209,7 @@ impl Others<'_> {
     }
 }
 
-/// In how many groups a name has this kind, but for one where it has `old`.
+/// Returns the number of groups in which a name has this kind, less one if that is `old`.
 fn groups(name: &Name, kind: Kind, old: Option<Kind>) -> u32 {
     name.groups[kind as usize] - u32::from(old == Some(kind))
 }
@@ -218,7 +218,7 @@ fn shown(name: &str) -> String {
     excerpt::word(name).into_owned()
 }
 
-/// Whether the name is a series of a summary or histogram, or the other way round.
+/// Refuses a name that is also that of a series of a summary or histogram, in either direction.
 fn check_suffixes(
     others: &Others<'_>,
     new: &StoredGroup,
@@ -276,7 +276,7 @@ mod tests {
             format!("# TYPE {long} gauge\n{long} 1\n"),
             format!("# TYPE {long} histogram\n{long} 1\n"),
             format!("{long}_s_sum 1\n"),
-            // By themselves.
+            // Duplicates within the push.
             format!("y{{a=\"{long}\"}} 1\ny{{a=\"{long}\"}} 1\n"),
         ] {
             let error = push("", text).unwrap_err().to_string();

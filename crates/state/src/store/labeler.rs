@@ -1,20 +1,20 @@
-//! The labels that the series of a group carry.
+//! Labels of a group's series.
 
 use metricsjob_metrics::text::encode;
 use metricsjob_metrics::{GroupingKey, Labels, is_label_name};
 
-/// Writes the labels of series of one group: their own, overwritten by the key's. One that has no
-/// `instance` gets an empty one.
+/// Writer of the labels of a group's series: their own, overridden by the grouping key's, and an empty `instance` if
+/// neither has one.
 pub struct Labeler {
-    /// Those that each series has: name, and `name="value"`. Sorted by name.
+    /// The labels of each series, as name and `name="value"`, sorted by name.
     labels: Vec<(String, String)>,
-    /// Whether `instance` is only for series without one of their own.
+    /// True if `instance` is only for series without their own.
     has_default_instance: bool,
-    /// Whether the names are all those of the text format 0.0.4.
+    /// True if text format 0.0.4 allows the names of all labels of the key.
     is_legacy: bool,
-    /// Whether one of the key's, other than `instance`, is empty.
+    /// True if a label of the key, other than `instance`, is empty.
     has_empty: bool,
-    /// The labels of a series without any of its own.
+    /// The labels of a series without its own.
     bare: String,
 }
 
@@ -46,16 +46,15 @@ impl Labeler {
         }
     }
 
-    /// Whether the names of the key's labels are all those of the text format 0.0.4.
+    /// Returns true if text format 0.0.4 allows the names of all labels of the key.
     pub fn is_legacy(&self) -> bool {
         self.is_legacy
     }
 
-    /// Appends `a="b",c="d"`, sorted by name. `is_legacy` says whether the names of `own` are all those of
-    /// the text format 0.0.4: no other name is in quotes.
+    /// Appends `a="b",c="d"`, sorted by name. `is_legacy` is true if text format 0.0.4 allows the names in `own`;
+    /// others are quoted.
     ///
-    /// Returns true if one of the labels is the same as none, because it is empty. That is not said of
-    /// `instance`, which stands in each series.
+    /// Returns true if a label other than `instance`, which each series has, is empty and thus equivalent to none.
     pub fn write(&self, out: &mut String, own: &Labels, is_legacy: bool) -> bool {
         let mut has_empty = self.has_empty;
         if own.is_empty() {

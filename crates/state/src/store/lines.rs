@@ -1,16 +1,16 @@
-//! The lines of a family, as a group holds them.
+//! Sample lines of a family.
 
 use std::borrow::Cow;
 
 use metricsjob_metrics::text::encode::{self, Opening, each_sample, number};
 use metricsjob_metrics::{Kind, Value};
 
-/// Appends HELP, unless it is empty, and TYPE.
+/// Appends the lines HELP, unless it is empty, and TYPE.
 pub fn header(out: &mut String, name: &str, kind: Kind, help: &str) {
     encode::header(out, &encode::name(name), kind, help);
 }
 
-/// How many lines a series has, at most.
+/// Returns the most lines of a series.
 pub fn count(value: &Value) -> usize {
     match value {
         Value::Number(_) => 1,
@@ -19,7 +19,7 @@ pub fn count(value: &Value) -> usize {
     }
 }
 
-/// Appends the sample lines of one series, whose labels are written already.
+/// Appends the sample lines of a series with rendered labels.
 pub fn samples(out: &mut String, opening: &Opening, labels: &str, value: &Value) {
     each_sample(value, |suffix, extra, value| {
         opening.write(out, suffix);
@@ -37,15 +37,15 @@ pub fn samples(out: &mut String, opening: &Opening, labels: &str, value: &Value)
     });
 }
 
-/// The series of this name with these labels, which are written already.
+/// Returns the name of a series with rendered labels.
 pub fn series(name: &str, labels: &str) -> String {
     let mut out = String::new();
     Opening::of(name).write(&mut out, "");
     out + labels + "}"
 }
 
-/// The labels of a series, which are written already, as they are compared: without the empty ones, which are
-/// the same as none. `instance` stays, as each series has it.
+/// Returns rendered labels in the form in which series are compared: without empty ones, which are equivalent to
+/// none. `instance` stays, since each series has it.
 pub fn compared(labels: &str) -> Cow<'_, str> {
     let is_compared = |label: &&str| !label.ends_with("=\"\"") || *label == "instance=\"\"";
     if split(labels).all(|label| is_compared(&label)) {
@@ -56,7 +56,7 @@ pub fn compared(labels: &str) -> Cow<'_, str> {
     }
 }
 
-/// Each label of `a="b",c="d"`.
+/// Splits `a="b",c="d"` into labels.
 fn split(labels: &str) -> impl Iterator<Item = &str> {
     let (mut in_quotes, mut is_escaped) = (false, false);
     labels.split(move |character| {
@@ -70,13 +70,13 @@ fn split(labels: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// The labels of each series in these lines, which are of one family.
+/// Returns the labels of each series in the lines of one family.
 pub fn labels<'a>(
     lines: &'a str,
     name: &str,
     kind: Kind,
 ) -> impl Iterator<Item = &'a str> + use<'a> {
-    // Of a summary or histogram each series has one line of this kind.
+    // A series of a summary or histogram has one such line.
     let suffix = match kind {
         Kind::Summary | Kind::Histogram => "_count",
         Kind::Counter | Kind::Gauge | Kind::Untyped => "",

@@ -1,18 +1,18 @@
-//! The gateway's store: all groups in memory, and what a push does to them.
+//! Store of the gateway: all groups in memory, and pushes to them.
 //!
-//! The semantics are the Pushgateway's. The check of a push against all groups is done by indexes, so
-//! its cost grows with the push and not with the number of groups. It may use [`metricsjob_metrics`] and
-//! nothing else of ours; [`crate`] keeps its groups on disk.
+//! The semantics are the Pushgateway's. A push is checked by indexes, so that its cost grows with the push and not
+//! with the number of groups. The store uses [`metricsjob_metrics`] and nothing else of ours; [`crate`] keeps its
+//! groups on disk.
 //!
-//! - [`Store`]: the groups, pushes to them, and deletions.
-//! - [`Report`]: what a push brings, rendered as its group will show it. To make one needs no store.
-//! - [`StoredGroup`]: one group as the store holds it.
-//! - `index`: which names and series there are, over all groups; `names`: the former, each with an id.
-//! - [`Rejection`]: what makes a push inconsistent.
+//! - [`Store`]: the groups, with pushes and deletions.
+//! - [`Report`]: the content of a push, rendered for its group; creating one needs no store.
+//! - [`StoredGroup`]: a group in the store.
+//! - `index`: index of names and series over all groups; `names`: the names, each with an id.
+//! - [`Rejection`]: reasons to refuse a push.
 //! - [`Snapshot`]: all groups at one moment.
-//! - [`exposition`]: a snapshot in the formats of a scrape.
-//! - `escaped`: what is in it, for readers that know only the names of the text format 0.0.4.
-//! - [`own`]: the names of a gateway's metrics about itself.
+//! - [`exposition`]: snapshots in the formats of a scrape.
+//! - `escaped`: families for readers that only know the names of the text format 0.0.4.
+//! - [`own`]: names of a gateway's metrics about itself.
 
 mod escaped;
 pub mod exposition;
@@ -41,16 +41,16 @@ pub use snapshot::Snapshot;
 use index::Index;
 use metricsjob_metrics::{GroupingKey, Method, TIME_SERIES};
 
-/// A group may have as many bytes. SQLite keeps no more than 1 GB in one row.
+/// Most bytes of a group. SQLite stores no more than 1 GB in a row.
 const MAX_GROUP_BYTES: usize = 256 * 1024 * 1024;
 
-/// All groups of a gateway.
+/// All groups of a gateway in memory.
 pub struct Store {
     hasher: RandomState,
-    /// By slot. One that is empty is in `free`.
+    /// Groups by slot. Empty slots are in `free`.
     slots: Vec<Option<Arc<StoredGroup>>>,
     free: Vec<u32>,
-    /// The slot of each key.
+    /// Slots by grouping key.
     by_key: HashTable<u32>,
     index: Index,
     len: usize,
@@ -58,15 +58,15 @@ pub struct Store {
     max_series: usize,
 }
 
-/// What became of a push, and how to take it back.
+/// Result of a push, and the means to undo it.
 #[must_use]
 pub struct Pushed {
     pub result: Result<(), Rejection>,
-    /// `None` if nothing has changed.
+    /// `None` if nothing changed.
     pub undo: Option<Undo>,
 }
 
-/// What was in a slot before a change.
+/// Content of a slot before a change.
 #[must_use]
 pub struct Undo {
     slot: u32,
@@ -74,12 +74,12 @@ pub struct Undo {
 }
 
 impl Undo {
-    /// The slot that has changed.
+    /// Returns the slot that changed.
     pub fn slot(&self) -> u32 {
         self.slot
     }
 
-    /// How many bytes it keeps.
+    /// Returns the bytes of the group that it keeps.
     pub fn bytes(&self) -> usize {
         self.before.as_ref().map_or(0, |group| group.bytes())
     }
@@ -92,7 +92,7 @@ impl Default for Store {
 }
 
 impl Store {
-    /// A store without groups.
+    /// Creates a store without groups.
     pub fn new() -> Self {
         let hasher = RandomState::new();
         Store {
@@ -107,18 +107,18 @@ impl Store {
         }
     }
 
-    /// What the hashes of the store are made with, for [`Report::new`].
+    /// Returns the hasher of the store, for [`Report::new`].
     pub fn hasher(&self) -> RandomState {
         self.hasher.clone()
     }
 
-    /// Limits how many series the groups may have together, with two for the push times of each group.
-    /// Pushes that would exceed it are refused; what is there stays.
+    /// Limits the number of series of all groups, with two for the push times of each. Pushes beyond it are refused;
+    /// existing groups stay.
     pub fn set_max_series(&mut self, limit: usize) {
         self.max_series = limit;
     }
 
-    /// How many groups there are.
+    /// Returns the number of groups.
     pub fn len(&self) -> usize {
         self.len
     }
@@ -127,40 +127,40 @@ impl Store {
         self.len == 0
     }
 
-    /// How many series the groups have, without their two push times.
+    /// Returns the number of series of all groups, without their push times.
     pub fn series(&self) -> usize {
         self.index.series()
     }
 
-    /// How many bytes of text the groups have.
+    /// Returns the most bytes of text and messages of all groups.
     pub fn bytes(&self) -> usize {
         self.bytes
     }
 
-    /// The group in `slot`.
+    /// Returns the group in `slot`.
     pub fn group(&self, slot: u32) -> Option<&Arc<StoredGroup>> {
         self.slots.get(slot as usize)?.as_ref()
     }
 
-    /// All groups with their slots.
+    /// Returns all groups with their slots.
     pub fn groups(&self) -> impl Iterator<Item = (u32, &Arc<StoredGroup>)> {
         let slots = (0..).zip(&self.slots);
         slots.filter_map(|(slot, group)| Some((slot, group.as_ref()?)))
     }
 
-    /// All groups at this moment.
+    /// Returns all groups at this moment.
     pub fn snapshot(&self) -> Snapshot {
         Snapshot::new(self.slots.iter().flatten().cloned().collect())
     }
 
-    /// Does what a Pushgateway does with a push to the group of `key` at `now` (seconds since the epoch).
+    /// Applies a push to the group of `key` at `now` (seconds since the epoch) as a Pushgateway does.
     ///
-    /// [`Method::Put`] replaces all families of the group, [`Method::Post`] those of the same name. On
-    /// success the push time is set. A push that is inconsistent, by itself (see [`Report::new`]) or with
-    /// the other groups, sets the failure time; the group is made if need be, and its families stay.
+    /// [`Method::Put`] replaces all families of the group, [`Method::Post`] those of the same names. On success the
+    /// push time is set. A push that is inconsistent, by itself (see [`Report::new`]) or with other groups, sets the
+    /// failure time; the group is created if necessary, and its families stay.
     ///
-    /// One that cannot even be marked so changes nothing: the push times of a key with an empty label would be
-    /// the same series as those of the key without it, if that has a group.
+    /// If an existing key differs from `key` in empty labels only, nothing changes, since even the push times would
+    /// be duplicate series. Nor does it if there is no room for the push times of a new group.
     pub fn push(
         &mut self,
         key: &GroupingKey,
@@ -184,7 +184,7 @@ impl Store {
             report.and_then(|report| self.pushed(slot, old.as_deref(), key, method, report, now));
         let is_new = old.is_none();
         let (group, result) = match pushed {
-            // Not even a mark is made, as that would make a group.
+            // Setting its failure time would create a group.
             Err(rejection) if is_new && !self.has_room(0, TIME_SERIES.len()) => {
                 self.free.push(slot);
                 return Pushed {
@@ -210,7 +210,7 @@ impl Store {
         }
     }
 
-    /// The group as it is after a push, if that is consistent with all others.
+    /// Returns the group after a push, if that is consistent with all others.
     fn pushed(
         &mut self,
         slot: u32,
@@ -240,13 +240,13 @@ impl Store {
         Ok(group)
     }
 
-    /// Whether `needed` series can take the place of `taken` ones. Fewer always can.
+    /// Returns true if `needed` series fit in place of `taken` ones. Fewer always do.
     fn has_room(&self, taken: usize, needed: usize) -> bool {
         let others = self.series() + TIME_SERIES.len() * self.len - taken;
         needed <= taken || others.saturating_add(needed) <= self.max_series
     }
 
-    /// Gives back the memory that was for groups that have gone.
+    /// Releases the memory of deleted groups.
     pub fn shrink(&mut self) {
         while let Some(None) = self.slots.last() {
             self.slots.pop();
@@ -263,7 +263,7 @@ impl Store {
         self.index.shrink();
     }
 
-    /// Whether `group` is consistent with all others.
+    /// Checks that `group` is consistent with all others.
     fn check(
         &mut self,
         slot: u32,
@@ -286,11 +286,11 @@ impl Store {
         Some(self.set(slot, None))
     }
 
-    /// Takes back what has led to `undo`. Of several, the last goes first.
+    /// Undoes the change that returned `undo`. Changes must be undone in reverse order.
     pub fn undo(&mut self, undo: Undo) {
         let Undo { slot, before } = undo;
         if self.group(slot).is_none() && before.is_some() {
-            // It was deleted, which has freed its slot.
+            // Deleting it freed its slot.
             let free = self.free.iter().rposition(|free| *free == slot);
             free.map(|free| self.free.remove(free));
         }
@@ -305,13 +305,13 @@ impl Store {
         }
     }
 
-    /// The group with exactly this key.
+    /// Returns the group with exactly this key.
     pub fn group_of(&self, key: &GroupingKey) -> Option<&Arc<StoredGroup>> {
         self.group(self.slot_of(key)?)
     }
 
-    /// Does again what a push did that succeeded, after others that may have happened since: without any
-    /// check. What followed it has to be done again too.
+    /// Replays a successful push without checks. Later changes may be there already, and must be replayed too.
+    /// Returns the slot.
     pub fn push_again(
         &mut self,
         key: &GroupingKey,
@@ -326,7 +326,7 @@ impl Store {
         self.set(slot, Some(Arc::new(group))).slot
     }
 
-    /// The same of a push that was refused.
+    /// Replays a refused push as [`push_again`](Self::push_again) does.
     pub fn refuse_again(&mut self, key: &GroupingKey, time: f64) -> u32 {
         let slot = self.slot_of(key).unwrap_or_else(|| self.free_slot());
         let old = self.group(slot).cloned();
@@ -334,7 +334,7 @@ impl Store {
         self.set(slot, Some(Arc::new(group))).slot
     }
 
-    /// Leaves the slot alone, as if there was a group in it.
+    /// Reserves the slot, as if there were a group in it.
     pub fn set_aside(&mut self, slot: u32) {
         let place = slot as usize;
         if place >= self.slots.len() {
@@ -345,8 +345,7 @@ impl Store {
         }
     }
 
-    /// Puts a group that was kept elsewhere into its slot, without any check. Returns whether it was free
-    /// and the key not there yet.
+    /// Puts a group that was stored into its slot without checks. Returns false if the slot or the key is taken.
     pub fn restore(
         &mut self,
         slot: u32,
@@ -373,12 +372,13 @@ impl Store {
         })
     }
 
-    /// The slot of the group with exactly this key.
+    /// Returns the slot of the group with exactly this key.
     fn slot_of(&self, key: &GroupingKey) -> Option<u32> {
         self.find(key, |other| other == key)
     }
 
-    /// The slot of the group with this key, else of one whose series would carry the same labels of the key.
+    /// Returns the slot of the group with this key, or else of one with an equivalent key: the same but for empty
+    /// labels.
     fn slot_like(&self, key: &GroupingKey) -> Option<u32> {
         let exact = self.slot_of(key);
         exact.or_else(|| self.find(key, |other| is_same(other, key)))
@@ -392,7 +392,7 @@ impl Store {
         self.by_key.find(hash_of(&self.hasher, key), is_it).copied()
     }
 
-    /// Puts `group` in the slot, in place of what is there.
+    /// Replaces the content of the slot by `group`.
     fn set(&mut self, slot: u32, group: Option<Arc<StoredGroup>>) -> Undo {
         let before = self.slots[slot as usize].take();
         let is_same_key = match (&before, &group) {
@@ -429,7 +429,7 @@ impl Store {
     }
 }
 
-/// The labels of the key besides `job`, without empty ones, which are the same as none.
+/// Returns the labels of the key besides `job`, without empty ones, which are equivalent to none.
 fn identity(key: &GroupingKey) -> impl Iterator<Item = (&str, &str)> {
     let labels = key.labels().iter();
     labels.filter(|(_, value)| !value.is_empty())

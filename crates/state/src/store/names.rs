@@ -1,4 +1,4 @@
-//! The names of families over all groups, each with an id by which it is found at once.
+//! Names of families over all groups, each with an id for constant-time lookup.
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, Weak};
@@ -9,14 +9,14 @@ use smallvec::SmallVec;
 use super::group::Meta;
 use metricsjob_metrics::Kind;
 
-/// How many metas with different help texts are shared of one name. More would take long to look through,
-/// and hardly any are the same.
+/// Most metadata with different help texts shared per name. More would take long to search, and are hardly ever
+/// equal.
 const SHARED_METAS: usize = 8;
 
-/// All names that stand in groups, or are about to.
+/// All names in groups, or about to be.
 pub struct NameTable {
     hasher: RandomState,
-    /// By id. Those that are free are in `free`.
+    /// Names by id. Free ids are in `free`.
     names: Vec<Option<Name>>,
     free: Vec<u32>,
     ids: HashTable<u32>,
@@ -26,11 +26,11 @@ pub struct NameTable {
 pub struct Name {
     hash: u64,
     name: Arc<str>,
-    /// In how many groups it has each kind.
+    /// The number of groups in which it has each kind.
     pub groups: [u32; Kind::ALL.len()],
-    /// A group that has had each kind; it may have gone.
+    /// The slot of a group that has had each kind; it may be gone.
     pub latest: [u32; Kind::ALL.len()],
-    /// Hardly any has more than one.
+    /// Metadata to share. Hardly any name has more than one.
     metas: SmallVec<[Weak<Meta>; 1]>,
 }
 
@@ -41,7 +41,7 @@ impl Name {
 }
 
 impl NameTable {
-    /// `hasher` is that of the [`Store`](super::Store).
+    /// Creates it with the hasher of the [`Store`](super::Store).
     pub fn new(hasher: RandomState) -> Self {
         NameTable {
             hasher,
@@ -51,14 +51,14 @@ impl NameTable {
         }
     }
 
-    /// Makes room at once for so many more names: to grow bit by bit takes longer.
+    /// Reserves room for `more` names, because growing in steps takes longer.
     pub fn reserve(&mut self, more: usize) {
         let names = &self.names;
         self.ids.reserve(more, |id| hash_of(names, *id));
         self.names.reserve(more.saturating_sub(self.free.len()));
     }
 
-    /// Gives back the memory that was for names that have gone.
+    /// Releases the memory of removed names.
     pub fn shrink(&mut self) {
         while let Some(None) = self.names.last() {
             self.names.pop();
@@ -72,7 +72,7 @@ impl NameTable {
             .shrink_to(2 * self.ids.len(), |id| hash_of(names, *id));
     }
 
-    /// What is known of `name`.
+    /// Returns the entry of `name`.
     pub fn find(&self, name: &str) -> Option<&Name> {
         self.get(self.id_of(self.hasher.hash_one(name), name)?)
     }
@@ -86,7 +86,7 @@ impl NameTable {
         self.ids.find(hash, is_it).copied()
     }
 
-    /// The id of a family's name, which gets one if need be.
+    /// Returns the id of a family's name, which gets one if necessary.
     fn id(&mut self, meta: &Meta) -> u32 {
         if let Some(id) = self.id_of(meta.hash, &meta.name) {
             return id;
@@ -112,8 +112,8 @@ impl NameTable {
             .insert_unique(meta.hash, id, |id| hash_of(names, *id));
     }
 
-    /// The name of a family, which has its id. It may have been forgotten with the last group, and the group
-    /// be there again, because what happened since was taken back: then its id is free.
+    /// Returns the entry of a family's name by its id. If it was removed with its last group, and an undo brought
+    /// that back, its id is free, and the entry is created again.
     pub fn of(&mut self, id: u32, meta: &Meta) -> &mut Name {
         let place = id as usize;
         if place >= self.names.len() {
@@ -131,7 +131,7 @@ impl NameTable {
         name
     }
 
-    /// Forgets a name if no group has it.
+    /// Removes a name that no group has.
     pub fn forget_unused(&mut self, id: u32) {
         let Some(name) = self.names.get_mut(id as usize) else {
             return;
@@ -145,7 +145,7 @@ impl NameTable {
         }
     }
 
-    /// The id of a family's name, and the meta that it shares with others that are the same.
+    /// Returns the id of a family's name, and its metadata shared with equal ones.
     pub fn share(&mut self, meta: Arc<Meta>) -> (u32, Arc<Meta>) {
         let id = self.id(&meta);
         let entry = self.names[id as usize].as_mut().expect("it has an id");

@@ -1,11 +1,11 @@
-//! The names of a gateway's metrics about itself that are its own.
+//! Names of a gateway's metrics about itself.
 //!
-//! No push may use them with another type, as at the Pushgateway. They are here, and not where they are
-//! measured, because what `run` leaves in the state while no gateway serves it is served later.
+//! As at the Pushgateway, no push may use them with another type. They are defined here and not where they are
+//! measured, because pushes are also checked while no gateway serves the state.
 //!
-//! It has others, of which the Pushgateway has none: what every server of ours says of itself. Applications
-//! have them too, `http_requests_total` above all, and push them. So those are not taken from them: each
-//! is left out of a scrape while what was pushed does not go with it.
+//! The gateway has more metrics, which all our servers have and the Pushgateway has not. Applications have and push
+//! some of them too, above all `http_requests_total`. Such names are not reserved: the gateway's own are left out of
+//! a scrape while they conflict with pushed ones.
 
 use metricsjob_metrics::Kind;
 
@@ -24,12 +24,12 @@ pub const COMMITS: &str = "metricsjob_gateway_commits_total";
 pub const COMMIT_FAILURES: &str = "metricsjob_gateway_commit_failures_total";
 pub const COMMIT_SECONDS: &str = "metricsjob_gateway_commit_seconds_total";
 
-/// Whether this is one of [`FAMILIES`].
+/// Returns true if the name is in [`FAMILIES`].
 pub fn is_reserved(name: &str) -> bool {
     FAMILIES.iter().any(|(reserved, _)| *reserved == name)
 }
 
-/// All of them, and the two push times of each group.
+/// Reserved families: the gateway's own, and the two push times of each group.
 pub const FAMILIES: [(&str, Kind); 23] = [
     (metricsjob_metrics::TIME_SERIES[0], Kind::Gauge),
     (metricsjob_metrics::TIME_SERIES[1], Kind::Gauge),

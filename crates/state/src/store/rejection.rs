@@ -1,9 +1,9 @@
-//! What makes a push inconsistent.
+//! Reasons to refuse a push.
 
 use metricsjob_metrics::check::CheckError;
 use metricsjob_metrics::{GroupingKey, Kind};
 
-/// What made a push inconsistent, or too much.
+/// Reason to refuse a push.
 #[derive(Debug, Clone, thiserror::Error, PartialEq)]
 pub enum Rejection {
     #[error(transparent)]
@@ -13,7 +13,7 @@ pub enum Rejection {
         name: String,
         pushed: Kind,
         existing: Kind,
-        /// One that has it so.
+        /// A group in which it has that kind.
         group: Option<GroupingKey>,
     },
     #[error("the series {series} is already in the group {{{group}}}")]
@@ -24,7 +24,7 @@ pub enum Rejection {
         kind: Kind,
         base: String,
     },
-    /// Then not even the group is marked as failed.
+    /// Not even the failure time of the group is set.
     #[error(
         "the group {{{existing}}} is there already, and an empty label is the same as none: \
          push to that one, or delete it first"

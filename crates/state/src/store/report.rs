@@ -1,4 +1,4 @@
-//! What a push brings, rendered as its group will show it.
+//! Content of a push, rendered for its group.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
@@ -14,51 +14,51 @@ use metricsjob_metrics::check::{
 use metricsjob_metrics::text::encode::Opening;
 use metricsjob_metrics::{Family, GroupingKey, Metric, Names, TIME_SERIES, excerpt, protobuf};
 
-/// How many bytes the lines of a report may have for each byte of its body, and how many in any case.
+/// Most bytes of a report's lines for each byte of its body, and on top of that.
 const FACTOR: usize = 64;
 const ANYWAY: usize = 16 * 1024 * 1024;
 
-/// Where the families of a report are from.
+/// Origin of a report's families.
 #[derive(Clone, Copy, PartialEq)]
 enum Origin {
     Push,
-    /// They are in the state, so a version took them, perhaps one with fewer rules.
+    /// The state, where an older version with fewer rules may have accepted them.
     State,
 }
 
-/// About what a line has beside its name and labels.
+/// Estimated bytes of a line besides its name and labels.
 const LINE: usize = 40;
 
-/// What a push brings, rendered as its group will show it, and checked as far as one push shows.
+/// Content of a push, rendered for its group, and checked by itself.
 pub struct Report {
     /// Sorted by name.
     pub(super) families: Vec<ReportFamily>,
-    /// Their sample lines, in this order.
+    /// The sample lines, in the order of `families`.
     pub(super) lines: String,
-    /// What tells their series from all others, in this order.
+    /// The hash of each series' name and labels, in the order of the lines.
     pub(super) series: Vec<u64>,
 }
 
 pub(super) struct ReportFamily {
-    /// Made here, so that the thread with the store has less to do.
+    /// Created here to relieve the thread that owns the store.
     pub meta: Arc<Meta>,
-    /// Where its lines and its series end.
+    /// The ends of its lines and its series.
     pub lines_end: u32,
     pub series_end: u32,
-    /// The family as a protobuf message, if text cannot hold it.
+    /// The family as a protobuf message, if text cannot express it.
     pub native: Option<Box<[u8]>>,
 }
 
 impl Report {
-    /// The report of `families` that are pushed to the group of `key`. The key's labels overwrite the
-    /// series' own, and a series without `instance` gets an empty one. Families named like the gateway's
-    /// two push times are dropped, though they must not have timestamps either. Metrics and labels may have
-    /// `names`. `hasher` is that of the [`Store`](super::Store) it is for.
+    /// Renders `families`, pushed to the group of `key`. The key's labels override the series' own, and a series
+    /// without `instance` gets an empty one. Families named like the gateway's two push times are dropped, but must
+    /// not have timestamps either. `names` are allowed for metrics and labels. `hasher` must be the
+    /// [`Store`](super::Store)'s.
     ///
     /// # Errors
     ///
-    /// The first of the Pushgateway's rules that is broken within the push, see
-    /// [`check`](metricsjob_metrics::check).
+    /// Returns the first of the Pushgateway's rules that the push by itself violates, see
+    /// [`check`](metricsjob_metrics::check), or [`Rejection::TooLarge`].
     pub fn new(
         key: &GroupingKey,
         families: Vec<Family>,
@@ -68,12 +68,12 @@ impl Report {
         Report::within(key, families, names, hasher, MAX_GROUP_BYTES, Origin::Push)
     }
 
-    /// The report of what was taken before, perhaps by a version with fewer rules: how series are written, and
-    /// what their values are, is not checked again.
+    /// Renders families that were accepted before, perhaps by a version with fewer rules: values, and labels that
+    /// differ in empty ones only, are not checked again.
     ///
     /// # Errors
     ///
-    /// As of [`Report::new`], by the rules that have always been.
+    /// Fails as [`Report::new`] does, by the rules that have always been there.
     pub fn stored(
         key: &GroupingKey,
         families: Vec<Family>,
@@ -83,12 +83,12 @@ impl Report {
         Report::within(key, families, names, hasher, MAX_GROUP_BYTES, Origin::State)
     }
 
-    /// The same of what came in a body of so many bytes: a small one must not take much memory, which it
-    /// would where each of its lines gets long labels of the key.
+    /// Renders families as [`Report::new`] does, from a body of `bytes`: a small one must not take much memory, which
+    /// long labels of the key, repeated in each line, could cause.
     ///
     /// # Errors
     ///
-    /// [`Rejection::TooLarge`] too.
+    /// Fails as [`Report::new`] does, with [`Rejection::TooLarge`] at 64 times `bytes` and 16 MiB.
     pub fn of_body(
         bytes: usize,
         key: &GroupingKey,
@@ -129,7 +129,7 @@ impl Report {
                 check_key_label(&family, name)?;
             }
             let first = report.series.len();
-            // Other names have been refused.
+            // Other names are refused above.
             let opening = match names {
                 Names::Legacy => Opening::Plain(&family.name),
                 Names::Utf8 => Opening::of(&family.name),
@@ -179,12 +179,12 @@ fn check_timestamps(family: &Family) -> Result<(), CheckError> {
     }
 }
 
-/// What tells a series from all others.
+/// Returns the hash by which a series is identified.
 fn hash(hasher: &RandomState, name: &str, labels: &str) -> u64 {
     hasher.hash_one((name, labels))
 }
 
-/// Whether the families, sorted by name, can stand beside each other.
+/// Checks that the families, sorted by name, do not conflict with each other.
 fn check_among(families: &[Family], names: Names) -> Result<(), CheckError> {
     for pair in families.windows(2) {
         if pair[0].name == pair[1].name {
@@ -202,7 +202,7 @@ fn check_among(families: &[Family], names: Names) -> Result<(), CheckError> {
     })
 }
 
-/// Whether no two series of the family are the same, now that the key's labels are theirs.
+/// Checks that all series of the family differ, with the key's labels.
 fn check_once(
     family: &Family,
     hashes: &[u64],

@@ -1,10 +1,10 @@
-//! All groups at one moment.
+//! Snapshots of all groups.
 
 use std::sync::Arc;
 
 use super::StoredGroup;
 
-/// All groups at one moment. It keeps the groups that have gone since.
+/// All groups at one moment. It keeps groups in memory that have been deleted since.
 #[derive(Clone, Default)]
 pub struct Snapshot {
     groups: Vec<Arc<StoredGroup>>,
@@ -19,7 +19,7 @@ impl Snapshot {
         &self.groups
     }
 
-    /// The groups, sorted by key.
+    /// Returns the groups, sorted by key.
     pub fn sorted(mut self) -> Vec<Arc<StoredGroup>> {
         self.groups.sort_unstable_by(|a, b| a.key.cmp(&b.key));
         self.groups

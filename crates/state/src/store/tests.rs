@@ -36,7 +36,7 @@ fn key(labels: &[(&str, &str)]) -> GroupingKey {
     GroupingKey::new("j", labels).unwrap()
 }
 
-/// Their series are the same where a push has the labels that the key has not.
+/// Grouping keys under which series can collide: a series' own label can equal that of another key.
 fn keys() -> [GroupingKey; 5] {
     [
         key(&[]),
@@ -47,7 +47,7 @@ fn keys() -> [GroupingKey; 5] {
     ]
 }
 
-/// Whether the groups can be scraped together.
+/// Returns true if the groups can be exposed in one scrape.
 fn is_consistent<'a>(groups: impl Iterator<Item = &'a Group> + Clone) -> bool {
     let mut kinds: BTreeMap<&str, Kind> = own::FAMILIES.into_iter().collect();
     let mut series = std::collections::HashSet::new();
@@ -85,7 +85,7 @@ fn is_consistent<'a>(groups: impl Iterator<Item = &'a Group> + Clone) -> bool {
 
 type Model = BTreeMap<GroupingKey, Group>;
 
-/// The group after the push, whose consistency is not checked.
+/// Returns the group after the push, without a check of its consistency.
 fn pushed(model: &Model, key: &GroupingKey, method: Method, report: &[Family]) -> Group {
     let old = match method {
         Method::Put => None,
@@ -103,7 +103,7 @@ fn pushed(model: &Model, key: &GroupingKey, method: Method, report: &[Family]) -
     }
 }
 
-/// What a group shows: its series with their values.
+/// Returns the series of groups as exposed, with their values.
 fn shown<'a>(groups: impl Iterator<Item = &'a Group>) -> BTreeMap<String, String> {
     let series = groups.flat_map(|group| {
         let families = group.families.iter();
@@ -207,7 +207,7 @@ fn as_if_all_groups_were_checked() {
     assert!(taken > 1000 && refused > 1000);
 }
 
-/// Each in a body of its own may take more memory, by its size, than all of them in one.
+/// Bodies of one histogram each may take more memory, relative to their size, than one body of them all.
 #[test]
 fn many_native_histograms_that_came_one_by_one() {
     // `h0` with one series, whose native histogram has a zero threshold and nothing else.
@@ -252,7 +252,7 @@ fn a_small_body_takes_no_much_memory_by_long_labels() {
     assert!(Report::of_body(4, &key, families, Names::Legacy, &hasher).is_ok());
 }
 
-/// What the gateway says of itself, and no push need agree with.
+/// Metrics of the gateway that a push may conflict with, because they are not reserved, and a reserved one.
 fn unreserved() -> [Family; 4] {
     let labels = |name: &str, value: &str| [(name, value)].into();
     [
@@ -273,8 +273,8 @@ fn unreserved() -> [Family; 4] {
     ]
 }
 
-/// The names, types and helps of `names` in a scrape after a push of `text`, and how many series each has:
-/// in the text format and in protobuf, which are the same.
+/// Returns name, type, help and number of series of `names` in a scrape after a push of `text`, once text format and
+/// protobuf have been found equal.
 fn scraped_with_own(text: &str, escaping: Escaping) -> Vec<String> {
     let mut store = Store::new();
     let key = key(&[]);
@@ -328,13 +328,13 @@ fn own_metrics_give_way_to_what_is_pushed() {
     }
     assert!(own::is_reserved(&unreserved()[3].name));
     assert_eq!(shown(""), own);
-    // Of the same type they are beside each other, and the help is what was pushed.
+    // Series of the same type are merged, with the pushed help.
     let same = shown(
         "# HELP http_requests_total Mine.\n# TYPE http_requests_total counter\nhttp_requests_total 5\n",
     );
     assert_eq!(same[1], "http_requests_total counter \"Mine.\" 2");
     assert_eq!([&same[0], &same[2]], [own[0], own[2]]);
-    // Of another, or with its series, they are not.
+    // On a conflict of types or series names the gateway's own are left out.
     for (pushed, expected) in [
         (
             "# TYPE http_requests_total gauge\nhttp_requests_total 5\n",
@@ -356,7 +356,7 @@ fn own_metrics_give_way_to_what_is_pushed() {
                 own[2],
             ],
         ),
-        // It would be no counter in OpenMetrics beside ours.
+        // Beside ours it could not be a counter in OpenMetrics.
         (
             "# TYPE system_tcp_connections_total counter\nsystem_tcp_connections_total 5\n",
             vec![
@@ -365,7 +365,7 @@ fn own_metrics_give_way_to_what_is_pushed() {
                 "system_tcp_connections_total counter \"\" 1",
             ],
         ),
-        // Names that become the same for this reader.
+        // Names that are equal once escaped for this reader.
         (
             "# TYPE \"http.requests.total\" gauge\n{\"http.requests.total\"} 5\n",
             vec![own[0], "http_requests_total gauge \"\" 1", own[2]],
