@@ -85,7 +85,9 @@ fn take_turn(
                 }
                 Locking::Busy(holder) => {
                     run.skips(match holder {
-                        Some(holder) => format!("another run is in progress (process {})", holder.pid),
+                        Some(holder) => {
+                            format!("another run is in progress (process {})", holder.pid)
+                        }
                         None => "another run is in progress".into(),
                     });
                     signals.hold();

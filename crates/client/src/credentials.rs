@@ -51,6 +51,9 @@ pub enum CredentialsError {
     /// A missing colon, and thus password, in `user:password`.
     #[error("it has no colon: the form is user:password")]
     NoPassword,
+    /// A colon in a user name, which RFC 7617 does not allow: what follows would be taken for the password.
+    #[error("the user name has a colon in it, which it cannot have in basic authentication")]
+    ColonInUser,
     /// A missing colon, and thus value, in `NAME: VALUE`.
     #[error("it has no colon: the form is NAME: VALUE")]
     NoValue,
@@ -116,8 +119,9 @@ impl Authorization {
         })
     }
 
-    /// Takes `value` as it is. It must be marked as sensitive, as [`parse_header`] does, or `Debug` shows it.
-    pub fn custom(value: HeaderValue, source: String) -> Self {
+    /// Takes `value` as it is, but marks it as sensitive, so that `Debug` does not show it.
+    pub fn custom(mut value: HeaderValue, source: String) -> Self {
+        value.set_sensitive(true);
         let text = String::from_utf8_lossy(value.as_bytes()).into_owned();
         // Redacted alone too, without the name of the scheme.
         let rest = text.split_once(' ').map(|(_, rest)| rest.to_owned());

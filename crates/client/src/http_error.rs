@@ -115,19 +115,20 @@ impl HttpError {
         matches!(status, Some(401 | 403 | 407))
     }
 
-    /// Returns true if a retry may succeed: no connection, no or a broken response, 408, 429, or a status from 500 to
+    /// Returns true if a retry may succeed: no connection (but for a refused certificate), no or a broken response, 408, 429, or a status from 500 to
     /// 599.
     pub fn is_transient(&self) -> bool {
         match self {
             HttpError::Status { status, .. } => {
                 status.is_server_error() || matches!(status.as_u16(), 408 | 429)
             }
+            // A certificate that is refused now is refused again.
+            HttpError::Connect { certificates, .. } => certificates.is_none(),
             HttpError::Setup(_)
             | HttpError::Unusable(_)
             | HttpError::Stopped { .. }
             | HttpError::TooLarge { .. } => false,
-            HttpError::Connect { .. }
-            | HttpError::Timeout { .. }
+            HttpError::Timeout { .. }
             | HttpError::ConnectTimeout { .. }
             | HttpError::Broken { .. } => true,
         }

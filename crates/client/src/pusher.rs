@@ -119,13 +119,15 @@ impl Pusher {
         self
     }
 
-    /// Sends `user` and `password` by HTTP basic authentication (RFC 7617), which does not allow a colon in `user`.
-    /// Credentials in the URL take precedence.
+    /// Sends `user` and `password` by HTTP basic authentication (RFC 7617). Credentials in the URL take precedence.
     ///
     /// # Errors
     ///
-    /// Fails if one of them has a control character.
+    /// Fails if one of them has a control character, or `user` a colon.
     pub fn basic_auth(mut self, user: &str, password: &str) -> Result<Self, PusherError> {
+        if user.contains(':') {
+            return Err(CredentialsError::ColonInUser.into());
+        }
         let secret = Secret::from(format!("{user}:{password}"));
         let authorization = Authorization::basic(&secret, "the pusher".into())?;
         self.connection.authorization = Some(authorization);

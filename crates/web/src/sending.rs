@@ -103,8 +103,7 @@ pub struct TooMany;
 
 impl IntoResponse for TooMany {
     fn into_response(self) -> Response {
-        let text =
-            "too many bytes of other responses are waiting for their readers: try again in a moment\n";
+        let text = "too many bytes of other responses are waiting for their readers: try again in a moment\n";
         let status = StatusCode::SERVICE_UNAVAILABLE;
         (status, [(header::RETRY_AFTER, "1")], text).into_response()
     }

@@ -308,6 +308,8 @@ fn limit(query: &str) -> Result<u32, String> {
     match text.parse() {
         _ if given.next().is_some() => Err("there is more than one limit".into()),
         Ok(limit @ 1..=MAX_LIMIT) => Ok(limit),
-        _ => Err(format!("limit {text:?} is not a number from 1 to {MAX_LIMIT}")),
+        _ => Err(format!(
+            "limit {text:?} is not a number from 1 to {MAX_LIMIT}"
+        )),
     }
 }

@@ -27,7 +27,9 @@ pub fn proxy(url: &Url) -> Option<Proxy> {
     let (variable, value) = first_set(variables)?;
     (!is_excepted(url)).then(|| Proxy {
         variable,
-        is_tls: value.starts_with("https://"),
+        is_tls: value
+            .get(..8)
+            .is_some_and(|scheme| scheme.eq_ignore_ascii_case("https://")),
         // A value without a scheme means http.
         credentials: [value.clone(), format!("http://{value}")]
             .iter()
