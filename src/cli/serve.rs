@@ -318,7 +318,7 @@ fn serve(
                     _ = &mut ended => return,
                     signal = signals.next_ending() => {
                         tracing::info!(signal, "the signal is passed on to what runs");
-                        app.scheduler.board().tell_all(SIGTERM);
+                        app.scheduler.state().tell_all(SIGTERM);
                         is_cut_short.store(true, Relaxed);
                     }
                 }
@@ -410,8 +410,8 @@ impl Threads {
             Some(interval) => {
                 let scheduler = Arc::clone(&app.scheduler);
                 let log = move || {
-                    // The reader of the log may be slow: the board must be free by then.
-                    let window = std::mem::take(&mut scheduler.board().window);
+                    // The reader of the log may be slow: the state must be free by then.
+                    let window = std::mem::take(&mut scheduler.state().window);
                     window.log();
                 };
                 Some(Periodic::start("window", interval, log).context(failed)?)

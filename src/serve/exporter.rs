@@ -22,13 +22,13 @@ pub struct Shown {
 impl Shown {
     /// Collects the current metrics of `scheduler`, and `further` families of the server.
     pub fn of(scheduler: &Scheduler, further: Vec<Family>) -> Self {
-        let board = scheduler.board();
+        let state = scheduler.state();
         let of_job = |name: &str| Labels::from([(JOB_NAME, name)]);
         let (mut running, mut next, mut last, mut missed) = (vec![], vec![], vec![], vec![]);
-        let mut uniform = Vec::with_capacity(board.jobs.len());
-        let mut reported = Vec::with_capacity(board.jobs.len());
+        let mut uniform = Vec::with_capacity(state.jobs.len());
+        let mut reported = Vec::with_capacity(state.jobs.len());
         let mut waiting = 0;
-        for (name, entry) in &board.jobs {
+        for (name, entry) in &state.jobs {
             running.push((of_job(name), number(entry.running.len())));
             next.extend(
                 entry
@@ -45,10 +45,10 @@ impl Shown {
             reported.extend(entry.series.groups());
         }
         let plain = |value| [(Labels::new(), value)];
-        let lag = board.lag.value();
-        let (jobs, problems) = (board.jobs.len(), board.problems.len());
-        let slots_taken = board.slots_taken();
-        drop(board);
+        let lag = state.lag.value();
+        let (jobs, problems) = (state.jobs.len(), state.problems.len());
+        let slots_taken = state.slots_taken();
+        drop(state);
         let gauge = Kind::Gauge;
         let mut own = vec![
             Family::new(RUNNING, "Runs that go on.", gauge, running),

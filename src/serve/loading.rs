@@ -1,15 +1,15 @@
-//! Loads the job files into the board, at the start and on a reload.
+//! Loads the job files into the state, at the start and on a reload.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, PoisonError};
 use std::time::SystemTime;
 
-use super::board::Board;
-use super::entry::JobEntry;
+use super::job_state::JobState;
 use super::planning;
 use super::request::{RunRequest, Trigger};
 use super::restore::Restored;
 use super::scheduler::Scheduler;
+use super::scheduler_state::SchedulerState;
 use super::series::RunSeries;
 use crate::job::catalog::{Catalog, CatalogError};
 use crate::job::schedule::Missed;
@@ -44,30 +44,30 @@ impl Scheduler {
             unreadable,
             problems,
         } = LoadedJobs::from(catalog, with_demos)?;
-        let known: Vec<String> = self.board().jobs.keys().cloned().collect();
+        let known: Vec<String> = self.state().jobs.keys().cloned().collect();
         let fresh = jobs.iter().filter(|(name, _)| !known.contains(name));
         let restored: HashMap<String, Restored> = fresh
             .map(|(name, (job, key))| (name.clone(), self.runner().restore(job, key)))
             .collect();
 
         let now = SystemTime::now();
-        let mut guard = self.board();
-        let board = &mut *guard;
+        let mut guard = self.state();
+        let state = &mut *guard;
         let stays = |name: &String| jobs.contains_key(name) || unreadable.contains(name);
-        let gone = board.keep_only(stays);
+        let gone = state.keep_only(stays);
         for (name, (job, key)) in jobs {
-            let is_missed = board.take(&name, job, key, restored.get(&name), now);
-            if is_missed && let Some(request) = board.request(&name, Trigger::Missed, now) {
-                self.submit(board, request);
+            let is_missed = state.take(&name, job, key, restored.get(&name), now);
+            if is_missed && let Some(request) = state.request(&name, Trigger::Missed, now) {
+                self.submit(state, request);
             }
         }
         for request in gone {
-            self.skip(board, request, "its job file is gone".into());
+            self.skip(state, request, "its job file is gone".into());
         }
-        board.problems = problems.clone();
+        state.problems = problems.clone();
         self.changed.notify_all();
         Ok(Reloaded {
-            jobs: board.jobs.len(),
+            jobs: state.jobs.len(),
             problems,
         })
     }
@@ -112,7 +112,7 @@ impl LoadedJobs {
     }
 }
 
-impl Board {
+impl SchedulerState {
     /// Forgets the other jobs. Returns the runs of them that wait.
     fn keep_only(&mut self, stays: impl Fn(&String) -> bool) -> Vec<RunRequest> {
         let mut gone = Vec::new();
@@ -146,7 +146,7 @@ impl Board {
     ) -> bool {
         let is_new = !self.jobs.contains_key(name);
         let entry = self.jobs.entry(name.to_owned());
-        let entry = entry.or_insert_with(|| JobEntry::new(Arc::clone(&job), key.clone()));
+        let entry = entry.or_insert_with(|| JobState::new(Arc::clone(&job), key.clone()));
         let mut is_missed = false;
         if is_new && let Some(restored) = restored {
             restored.put_into(entry);

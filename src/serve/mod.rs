@@ -4,9 +4,9 @@
 //! [`crate::push`], [`metricsjob_web`], [`metricsjob_web::observe`], [`metricsjob_web::page`], [`crate::job`],
 //! [`metricsjob_state`] and [`metricsjob_metrics`].
 //!
-//! - [`Scheduler`]: starts runs. `board` is its state: the jobs that are due, and the runs that wait or are
-//!   running; `entry` the state of one job; `request` a requested run.
-//! - `loading`: job files into the board; `restore`: the state of a job from the history; [`planning`]: when a
+//! - [`Scheduler`]: starts runs. `scheduler_state`: the jobs that are due, and the runs that wait or are running;
+//!   `job_state`: one job; `request`: a requested run.
+//! - `loading`: job files into the state; `restore`: the state of a job from the history; [`planning`]: when a
 //!   job is due next.
 //! - [`Runner`]: one run, and its record; `damage`: losses of a corrupt database, logged. [`Deliverer`] brings the
 //!   reports to the gateways.
@@ -16,12 +16,11 @@
 //! - [`Periodic`]: work that is done periodically; `bell`: wakes a thread.
 
 mod bell;
-mod board;
 mod damage;
 mod delivery;
-mod entry;
 pub mod exporter;
 pub mod http;
+mod job_state;
 mod loading;
 pub mod page;
 mod periodic;
@@ -31,6 +30,7 @@ mod request;
 mod restore;
 mod runner;
 mod scheduler;
+mod scheduler_state;
 mod series;
 mod window;
 

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use super::entry::Next;
+use super::job_state::Next;
 use super::request::Trigger;
 use crate::job::schedule::{Missed, Plan};
 

@@ -62,7 +62,7 @@ impl Publication {
         let (state, stop) = (&mut self.state, &self.stop);
         let result = self.client.push(&push, state, timeout, stop);
         tell_damage(state);
-        let window = &mut scheduler.board().window;
+        let window = &mut scheduler.state().window;
         match result {
             Ok(()) => window.pushes_sent += 1,
             Err(_) => window.pushes_failed += 1,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use super::entry::{Finished, JobEntry, RECENT};
+use super::job_state::{Finished, JobState, RECENT};
 use crate::job::Job;
 use crate::run::{Outcome, report};
 use metricsjob_metrics::{Family, GroupingKey, Method, system_time};
@@ -60,7 +60,7 @@ impl Restored {
         self.runs.last().map(|run| system_time(run.started_at))
     }
 
-    pub fn put_into(&self, entry: &mut JobEntry) {
+    pub fn put_into(&self, entry: &mut JobState) {
         let finished = |run: &RecordedRun| {
             Arc::new(Finished {
                 run: run.clone(),

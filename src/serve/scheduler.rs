@@ -10,11 +10,11 @@ use std::time::{Duration, Instant, SystemTime};
 
 use signal_hook::consts::SIGTERM;
 
-use super::board::{Active, Board};
-use super::entry::Finished;
+use super::job_state::Finished;
 use super::planning::{self, Passed};
 use super::request::{Refusal, RunRequest, Trigger};
 use super::runner::Runner;
+use super::scheduler_state::{Active, SchedulerState};
 use crate::job::schedule::Overlap;
 use crate::run::{self, Run, Signals};
 use metricsjob_system::panics::{point, restarting};
@@ -32,7 +32,7 @@ const MAX_SKIPPED: usize = 10_000;
 const ENDED: &str = "the server ended before it began";
 
 pub struct Scheduler {
-    board: Mutex<Board>,
+    state: Mutex<SchedulerState>,
     /// Held while the job files are loaded: an older reading of them must not overwrite a newer one.
     pub(super) reloading: Mutex<()>,
     /// Something is due earlier than it was, or the end has come.
@@ -47,7 +47,7 @@ impl Scheduler {
     /// One without jobs, for `concurrency` runs at a time.
     pub fn new(runner: Runner, concurrency: usize) -> Arc<Self> {
         Arc::new(Scheduler {
-            board: Mutex::new(Board::new()),
+            state: Mutex::new(SchedulerState::new()),
             reloading: Mutex::new(()),
             changed: Condvar::new(),
             settled: Condvar::new(),
@@ -56,9 +56,9 @@ impl Scheduler {
         })
     }
 
-    pub fn board(&self) -> MutexGuard<'_, Board> {
+    pub fn state(&self) -> MutexGuard<'_, SchedulerState> {
         // Nothing panics halfway through a change.
-        self.board.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub fn runner(&self) -> &Runner {
@@ -77,34 +77,34 @@ impl Scheduler {
     fn watch_clock(self: &Arc<Self>) {
         let mut clock = (SystemTime::now(), Instant::now());
         let mut reaped = Instant::now();
-        let mut board = self.board();
-        while !board.is_ending {
+        let mut state = self.state();
+        while !state.is_ending {
             let (now, instant) = (SystemTime::now(), Instant::now());
-            board.heartbeat = instant;
+            state.heartbeat = instant;
             let expected = clock.0 + instant.duration_since(clock.1);
             if let Ok(correction) = expected.duration_since(now)
                 && correction > CORRECTION
             {
-                board.clock_was_set_back(now, correction);
+                state.clock_was_set_back(now, correction);
             }
             clock = (now, instant);
             point("scheduler");
-            self.start_due(&mut board, now);
-            self.start_waiting(&mut board);
-            self.record_skipped(&mut board);
+            self.start_due(&mut state, now);
+            self.start_waiting(&mut state);
+            self.record_skipped(&mut state);
             if reaped.elapsed() >= TICK {
-                drop(board);
+                drop(state);
                 run::reap_orphans();
                 reaped = Instant::now();
-                board = self.board();
+                state = self.state();
                 continue;
             }
-            let wait = board.next_due().map_or(TICK, |at| {
+            let wait = state.next_due().map_or(TICK, |at| {
                 let left = at.duration_since(SystemTime::now());
                 left.unwrap_or_default().min(TICK)
             });
-            board = match self.changed.wait_timeout(board, wait) {
-                Ok((board, _)) => board,
+            state = match self.changed.wait_timeout(state, wait) {
+                Ok((state, _)) => state,
                 Err(poisoned) => poisoned.into_inner().0,
             };
         }
@@ -116,40 +116,40 @@ impl Scheduler {
         name: &str,
         change: impl FnOnce(&mut RunRequest),
     ) -> Result<RunRequest, Refusal> {
-        let mut board = self.board();
-        if board.is_ending {
+        let mut state = self.state();
+        if state.is_ending {
             return Err(Refusal::Ending);
         }
-        let request = board.request(name, Trigger::Http, SystemTime::now());
+        let request = state.request(name, Trigger::Http, SystemTime::now());
         let mut request = request.ok_or_else(|| Refusal::Unknown(name.to_owned()))?;
         change(&mut request);
-        board.refusal(&request).map_or(Ok(()), Err)?;
-        self.submit(&mut board, request.clone());
-        self.start_waiting(&mut board);
+        state.refusal(&request).map_or(Ok(()), Err)?;
+        self.submit(&mut state, request.clone());
+        self.start_waiting(&mut state);
         Ok(request)
     }
 
     /// Starts no further run, waits for `grace` until the runs in progress are over, then passes SIGTERM on to
     /// the rest, and waits for them. Waiting runs are skipped.
     pub fn end(self: &Arc<Self>, grace: Duration) {
-        let mut board = self.board();
-        board.is_ending = true;
+        let mut state = self.state();
+        state.is_ending = true;
         self.changed.notify_all();
-        let mut waiting = std::mem::take(&mut board.queue);
-        for entry in board.jobs.values_mut() {
+        let mut waiting = std::mem::take(&mut state.queue);
+        for entry in state.jobs.values_mut() {
             waiting.extend(entry.pending.drain(..));
             entry.queued = 0;
         }
         for request in waiting {
-            self.skip(&mut board, request, ENDED.into());
+            self.skip(&mut state, request, ENDED.into());
         }
         // A time that is too far away for the clock never comes.
         let deadline = Instant::now().checked_add(grace);
         let mut is_told = false;
-        while !board.is_at_rest() {
+        while !state.is_at_rest() {
             let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
             if left == Some(Duration::ZERO) && !is_told {
-                board.tell_all(SIGTERM);
+                state.tell_all(SIGTERM);
                 is_told = true;
             }
             let wait = match left {
@@ -157,17 +157,17 @@ impl Scheduler {
                 _ => TICK,
             };
             run::reap_orphans();
-            self.record_skipped(&mut board);
-            board = match self.settled.wait_timeout(board, wait) {
-                Ok((board, _)) => board,
+            self.record_skipped(&mut state);
+            state = match self.settled.wait_timeout(state, wait) {
+                Ok((state, _)) => state,
                 Err(poisoned) => poisoned.into_inner().0,
             };
         }
     }
 
-    fn start_due(self: &Arc<Self>, board: &mut Board, now: SystemTime) {
-        while let Some((job, first)) = board.take_due(now) {
-            let Some(entry) = board.jobs.get_mut(&job) else {
+    fn start_due(self: &Arc<Self>, state: &mut SchedulerState, now: SystemTime) {
+        while let Some((job, first)) = state.take_due(now) {
+            let Some(entry) = state.jobs.get_mut(&job) else {
                 continue;
             };
             let Some(plan) = &entry.job.plan else {
@@ -181,58 +181,58 @@ impl Scheduler {
             } = planning::passed(plan, first, now, rand::random);
             entry.missed += missed;
             entry.last_due = Some(last_due);
-            board.plan(&job, next);
+            state.plan(&job, next);
             if missed > 0 {
                 tracing::warn!(job, runs = missed, "due times went by");
             }
             if let Some((trigger, due)) = run
-                && let Some(request) = board.request(&job, trigger, due)
+                && let Some(request) = state.request(&job, trigger, due)
             {
-                self.submit(board, request);
+                self.submit(state, request);
             }
         }
     }
 
     /// Has a run begin once there is a slot, or be skipped.
-    pub(super) fn submit(self: &Arc<Self>, board: &mut Board, request: RunRequest) {
-        if board.is_ending {
-            return self.skip(board, request, ENDED.into());
+    pub(super) fn submit(self: &Arc<Self>, state: &mut SchedulerState, request: RunRequest) {
+        if state.is_ending {
+            return self.skip(state, request, ENDED.into());
         }
-        if let Some(refusal) = board.refusal(&request) {
-            if board.skipped.len() >= MAX_SKIPPED {
+        if let Some(refusal) = state.refusal(&request) {
+            if state.skipped.len() >= MAX_SKIPPED {
                 let (job, run_id) = (&request.job.name, &request.id);
                 let error = format!("{MAX_SKIPPED} others wait for that");
                 return tracing::error!(job, run_id, %refusal, err = error, "a skipped run is not recorded");
             }
-            return self.skip(board, request, refusal.to_string());
+            return self.skip(state, request, refusal.to_string());
         }
-        let Some(entry) = board.jobs.get_mut(&request.job.name) else {
+        let Some(entry) = state.jobs.get_mut(&request.job.name) else {
             return;
         };
         if entry.job.overlap == Overlap::Queue && entry.is_busy() {
             entry.pending.push_back(request);
         } else {
             entry.queued += 1;
-            board.queue.push_back(request);
+            state.queue.push_back(request);
         }
     }
 
-    fn start_waiting(self: &Arc<Self>, board: &mut Board) {
-        while !board.is_ending && board.slots_taken() < self.concurrency {
-            let Some(request) = board.queue.pop_front() else {
+    fn start_waiting(self: &Arc<Self>, state: &mut SchedulerState) {
+        while !state.is_ending && state.slots_taken() < self.concurrency {
+            let Some(request) = state.queue.pop_front() else {
                 return;
             };
             let name = request.job.name.clone();
-            match self.start(board, request) {
+            match self.start(state, request) {
                 Ok(()) => {
-                    if let Some(entry) = board.jobs.get_mut(&name) {
+                    if let Some(entry) = state.jobs.get_mut(&name) {
                         entry.queued = entry.queued.saturating_sub(1);
                     }
                 }
                 // There are too many threads or open files; the next run to end, or the next tick, tries again.
                 Err((request, error)) => {
                     tracing::warn!(job = name, err = %error, "a run could not be started yet");
-                    board.queue.push_front(request);
+                    state.queue.push_front(request);
                     return;
                 }
             }
@@ -240,33 +240,38 @@ impl Scheduler {
     }
 
     /// Has it recorded that a run does not take place.
-    pub(super) fn skip(self: &Arc<Self>, board: &mut Board, request: RunRequest, why: String) {
-        board.skipped.push_back((request, why));
-        self.record_skipped(board);
+    pub(super) fn skip(
+        self: &Arc<Self>,
+        state: &mut SchedulerState,
+        request: RunRequest,
+        why: String,
+    ) {
+        state.skipped.push_back((request, why));
+        self.record_skipped(state);
     }
 
     /// Starts a thread that records the skipped runs, one after the other: there may be thousands, which must not have a thread
     /// each. If no thread can be started, the next call tries again, a second later at most.
-    fn record_skipped(self: &Arc<Self>, board: &mut Board) {
-        if board.skipped.is_empty() || board.is_recording_skipped {
+    fn record_skipped(self: &Arc<Self>, state: &mut SchedulerState) {
+        if state.skipped.is_empty() || state.is_recording_skipped {
             return;
         }
         let scheduler = Arc::clone(self);
         let thread = thread::Builder::new().name("skip".into()).spawn(move || {
-            let mut board = scheduler.board();
+            let mut state = scheduler.state();
             // It stays in its place until it is recorded, so that it can be found.
-            while let Some((request, why)) = board.skipped.front().cloned() {
-                drop(board);
+            while let Some((request, why)) = state.skipped.front().cloned() {
+                drop(state);
                 let run = scheduler.runner.skip(&request, why);
-                scheduler.board().skipped.pop_front();
+                scheduler.state().skipped.pop_front();
                 scheduler.settle(&request, run);
-                board = scheduler.board();
+                state = scheduler.state();
             }
-            board.is_recording_skipped = false;
+            state.is_recording_skipped = false;
             scheduler.settled.notify_all();
         });
         match thread {
-            Ok(_) => board.is_recording_skipped = true,
+            Ok(_) => state.is_recording_skipped = true,
             Err(error) => {
                 tracing::warn!(err = %error, "skipped runs cannot be recorded yet");
             }
@@ -276,7 +281,7 @@ impl Scheduler {
     /// Starts the thread of a run.
     fn start(
         self: &Arc<Self>,
-        board: &mut Board,
+        state: &mut SchedulerState,
         request: RunRequest,
     ) -> Result<(), (RunRequest, std::io::Error)> {
         let (signals, teller) = match Signals::told() {
@@ -286,7 +291,7 @@ impl Scheduler {
         let scheduler = Arc::clone(self);
         let asked = request.clone();
         let thread = thread::Builder::new().name("run".into()).spawn(move || {
-            scheduler.board().began(&asked);
+            scheduler.state().began(&asked);
             let run = scheduler.runner.perform(&asked, &signals);
             scheduler.settle(&asked, run);
         });
@@ -294,7 +299,7 @@ impl Scheduler {
             return Err((request, error));
         }
         let since = SystemTime::now();
-        if let Some(entry) = board.jobs.get_mut(&request.job.name) {
+        if let Some(entry) = state.jobs.get_mut(&request.job.name) {
             entry.running.insert(request.id.clone(), since);
         }
         let active = Active {
@@ -302,22 +307,22 @@ impl Scheduler {
             teller,
             request,
         };
-        board.active.insert(active.request.id.clone(), active);
+        state.active.insert(active.request.id.clone(), active);
         Ok(())
     }
 
     /// Counts a run that is over, and shows its report.
     fn settle(self: &Arc<Self>, request: &RunRequest, run: Run) {
-        let mut guard = self.board();
-        let board = &mut *guard;
-        board.active.remove(&request.id);
+        let mut guard = self.state();
+        let state = &mut *guard;
+        state.active.remove(&request.id);
         let finished = Arc::new(Finished {
             run: run.record,
             trigger: Some(request.trigger),
         });
         let retries = finished.run.attempts.saturating_sub(1);
-        board.window.run(&finished.run, retries);
-        if let Some(entry) = board.jobs.get_mut(&request.job.name) {
+        state.window.run(&finished.run, retries);
+        if let Some(entry) = state.jobs.get_mut(&request.job.name) {
             entry.running.remove(&request.id);
             entry.count(&finished.run);
             entry.remember(&finished);
@@ -330,11 +335,11 @@ impl Scheduler {
                 && let Some(next) = entry.pending.pop_front()
             {
                 entry.queued += 1;
-                board.queue.push_back(next);
+                state.queue.push_back(next);
             }
         }
-        board.remember(finished);
-        self.start_waiting(board);
+        state.remember(finished);
+        self.start_waiting(state);
         self.settled.notify_all();
     }
 }

@@ -61,9 +61,9 @@ pub async fn openapi() -> Response {
 pub async fn jobs(State(app): State<Arc<ServeApp>>) -> Response {
     answered_by(
         move || {
-            let board = app.scheduler.board();
-            let jobs: Vec<Json> = board.jobs.values().map(json::job).collect();
-            drop(board);
+            let state = app.scheduler.state();
+            let jobs: Vec<Json> = state.jobs.values().map(json::job).collect();
+            drop(state);
             json!({ "jobs": jobs })
         },
         |jobs| answer(StatusCode::OK, &jobs),
@@ -72,11 +72,11 @@ pub async fn jobs(State(app): State<Arc<ServeApp>>) -> Response {
 }
 
 pub async fn job(State(app): State<Arc<ServeApp>>, NamedJob(name): NamedJob) -> Response {
-    let board = app.scheduler.board();
-    match board.jobs.get(&name) {
+    let state = app.scheduler.state();
+    match state.jobs.get(&name) {
         Some(entry) => {
             let job = json::job(entry);
-            drop(board);
+            drop(state);
             answer(StatusCode::OK, &job)
         }
         None => unknown(&name),
@@ -104,9 +104,9 @@ pub async fn runs(
             let goes_on = |(id, _): &(String, Json)| !over.contains(&**id);
             let unfinished = unfinished.into_iter().filter(goes_on);
             let mut runs: Vec<Json> = unfinished.map(|(_, run)| run).collect();
-            let board = app.scheduler.board();
-            let triggers = board.triggers();
-            drop(board);
+            let state = app.scheduler.state();
+            let triggers = state.triggers();
+            drop(state);
             let trigger = |run: &RecordedRun| triggers.get(&run.run_id).copied();
             runs.extend(recorded.iter().map(|run| json::recorded(run, trigger(run))));
             runs.truncate(limit as usize);
@@ -122,15 +122,15 @@ pub async fn runs(
 
 /// The job label of the job called `name`, and its runs that are not over with their ids, the newest first.
 fn unfinished(app: &ServeApp, name: &str) -> Option<(String, Vec<(String, Json)>)> {
-    let board = app.scheduler.board();
-    let entry = board.jobs.get(name)?;
-    let waiting = board.all_waiting();
+    let state = app.scheduler.state();
+    let entry = state.jobs.get(name)?;
+    let waiting = state.all_waiting();
     let waiting = waiting.filter(|request| request.job.name == name);
     let mut runs: Vec<(String, Json)> = waiting
         .map(|request| (request.id.clone(), json::queued(request)))
         .collect();
     runs.reverse();
-    let running = board.active.values();
+    let running = state.active.values();
     let mut running: Vec<_> = running.filter(|run| run.request.job.name == name).collect();
     running.sort_by_key(|run| std::cmp::Reverse(run.since));
     runs.extend(running.into_iter().map(|run| {
@@ -142,14 +142,14 @@ fn unfinished(app: &ServeApp, name: &str) -> Option<(String, Vec<(String, Json)>
 
 /// The run with this id, if it is not over or was so lately.
 fn known(app: &ServeApp, id: &str) -> Option<Json> {
-    let board = app.scheduler.board();
-    if let Some(run) = board.active.get(id) {
+    let state = app.scheduler.state();
+    if let Some(run) = state.active.get(id) {
         return Some(json::running(&run.request, run.since));
     }
-    if let Some(request) = board.all_waiting().find(|request| request.id == id) {
+    if let Some(request) = state.all_waiting().find(|request| request.id == id) {
         return Some(json::queued(request));
     }
-    let mut remembered = board.remembered.iter().rev();
+    let mut remembered = state.remembered.iter().rev();
     remembered
         .find(|finished| finished.run.run_id == id)
         .map(|finished| json::finished(finished))
@@ -186,7 +186,7 @@ pub async fn start(
     };
     let job = app
         .scheduler
-        .board()
+        .state()
         .jobs
         .get(&name)
         .map(|entry| entry.job.clone());
@@ -279,7 +279,7 @@ pub async fn healthy() -> &'static str {
 }
 
 pub async fn ready(State(app): State<Arc<ServeApp>>) -> Response {
-    if !app.scheduler.board().is_ending {
+    if !app.scheduler.state().is_ending {
         "metricsjob is ready.\n".into_response()
     } else {
         (StatusCode::SERVICE_UNAVAILABLE, "metricsjob is ending.\n").into_response()

@@ -38,9 +38,9 @@ impl Health {
             }
         };
         drop(state);
-        let board = scheduler.board();
-        let (silence, is_ending) = (board.heartbeat.elapsed(), board.is_ending);
-        drop(board);
+        let state = scheduler.state();
+        let (silence, is_ending) = (state.heartbeat.elapsed(), state.is_ending);
+        drop(state);
         let is_stalled = !is_ending && silence > STALLED;
         Checks {
             state: failure,
@@ -87,7 +87,7 @@ mod tests {
         assert!(checks.are_ok(), "{}", checks.json(Duration::ZERO));
 
         let long_ago = Instant::now().checked_sub(Duration::from_secs(16));
-        scheduler.board().heartbeat = long_ago.unwrap();
+        scheduler.state().heartbeat = long_ago.unwrap();
         let checks = health.checks(&scheduler);
         assert!(!checks.are_ok());
         let json = checks.json(Duration::from_secs(20));
@@ -99,7 +99,7 @@ mod tests {
         assert!(error.contains("for 16 seconds"), "{error}");
 
         // Nobody has to look any more.
-        scheduler.board().is_ending = true;
+        scheduler.state().is_ending = true;
         assert!(health.checks(&scheduler).are_ok());
     }
 }

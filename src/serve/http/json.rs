@@ -4,7 +4,7 @@ use std::time::SystemTime;
 
 use serde_json::{Map, Value as Json, json};
 
-use crate::serve::entry::{Finished, JobEntry};
+use crate::serve::job_state::{Finished, JobState};
 use crate::serve::request::{RunRequest, Trigger};
 use metricsjob_metrics::{json, unix_seconds};
 use metricsjob_state::history::RecordedRun;
@@ -28,7 +28,7 @@ impl Status {
 }
 
 /// A job, with its state.
-pub fn job(entry: &JobEntry) -> Json {
+pub fn job(entry: &JobState) -> Json {
     let job = &entry.job;
     let plan = job.plan.as_ref();
     let zone = plan.and_then(|plan| plan.schedule.zone());

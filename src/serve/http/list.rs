@@ -9,7 +9,7 @@ use axum::response::{IntoResponse, Response};
 use tokio::task::spawn_blocking;
 
 use super::app::ServeApp;
-use crate::serve::entry::JobEntry;
+use crate::serve::job_state::JobState;
 use crate::serve::page::{self, Failure, JobView, Page, RunView, SHOWN};
 use metricsjob_metrics::unix_seconds;
 use metricsjob_system::panics::point;
@@ -42,10 +42,10 @@ fn render(app: &ServeApp, query: &Query, can_start: bool) -> String {
     let flags = app.flags.iter();
     status.extend(flags.map(|(name, value)| (name.as_str(), value.clone())));
 
-    let board = app.scheduler.board();
+    let state = app.scheduler.state();
     // With the lock that everything else needs.
     point("page");
-    let is_wanted = |entry: &&JobEntry| {
+    let is_wanted = |entry: &&JobState| {
         let plan = entry.job.plan.as_ref();
         let schedule = plan.map(|plan| plan.schedule.to_string());
         let description = entry.job.description.as_deref().unwrap_or_default();
@@ -58,16 +58,16 @@ fn render(app: &ServeApp, query: &Query, can_start: bool) -> String {
                 &query.search,
             )
     };
-    let wanted: Vec<&JobEntry> = board.jobs.values().filter(is_wanted).collect();
+    let wanted: Vec<&JobState> = state.jobs.values().filter(is_wanted).collect();
     let page_count = wanted.len().div_ceil(SHOWN).max(1);
     let page_number = query.page.clamp(1, page_count);
     let shown = wanted.iter().skip((page_number - 1) * SHOWN).take(SHOWN);
     let jobs: Vec<JobView> = shown.map(|entry| job_view(app, entry)).collect();
-    let (total, matching) = (board.jobs.len(), wanted.len());
-    let problems = board.problems.clone();
-    let is_ending = board.is_ending;
+    let (total, matching) = (state.jobs.len(), wanted.len());
+    let problems = state.problems.clone();
+    let is_ending = state.is_ending;
     drop(wanted);
-    drop(board);
+    drop(state);
     Page {
         jobs: &jobs,
         total,
@@ -86,7 +86,7 @@ fn render(app: &ServeApp, query: &Query, can_start: bool) -> String {
     .render()
 }
 
-fn job_view(app: &ServeApp, entry: &JobEntry) -> JobView {
+fn job_view(app: &ServeApp, entry: &JobState) -> JobView {
     let job = &entry.job;
     let plan = job.plan.as_ref();
     let zone = plan.and_then(|plan| plan.schedule.zone());

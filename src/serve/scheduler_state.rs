@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BinaryHeap, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use super::entry::{Finished, JobEntry, MAX_PENDING, Next};
+use super::job_state::{Finished, JobState, MAX_PENDING, Next};
 use super::planning;
 use super::request::{Refusal, RunRequest, Trigger};
 use super::series::lag::Lag;
@@ -20,8 +20,8 @@ const MAX_QUEUE: usize = 10_000;
 const REMEMBERED: usize = 64;
 
 /// State of the scheduler: all that it knows of jobs and runs.
-pub struct Board {
-    pub jobs: BTreeMap<String, JobEntry>,
+pub struct SchedulerState {
+    pub jobs: BTreeMap<String, JobState>,
     /// Problems of job files: each a text of one or more lines.
     pub problems: Vec<String>,
     pub queue: VecDeque<RunRequest>,
@@ -56,10 +56,10 @@ struct Due {
     job: String,
 }
 
-impl Board {
-    /// An empty board.
+impl SchedulerState {
+    /// An empty state.
     pub fn new() -> Self {
-        Board {
+        SchedulerState {
             jobs: BTreeMap::new(),
             problems: Vec::new(),
             queue: VecDeque::new(),
@@ -196,7 +196,7 @@ impl Board {
     pub fn clock_was_set_back(&mut self, now: SystemTime, by: Duration) {
         let seconds = by.as_secs_f64();
         tracing::warn!(seconds, "the clock was set back");
-        let next = |entry: &JobEntry| {
+        let next = |entry: &JobState| {
             let plan = entry.job.plan.as_ref()?;
             planning::after_correction(plan, entry.last_due, now, by, rand::random)
         };

@@ -21,7 +21,7 @@ pub const RECENT: usize = 30;
 pub const MAX_PENDING: usize = 100;
 
 /// State of one job.
-pub struct JobEntry {
+pub struct JobState {
     pub job: Arc<Job>,
     /// Grouping key of a run without labels of its own.
     pub key: GroupingKey,
@@ -68,11 +68,11 @@ pub struct Finished {
     pub trigger: Option<Trigger>,
 }
 
-impl JobEntry {
+impl JobState {
     pub fn new(job: Arc<Job>, key: GroupingKey) -> Self {
         let durations = Durations::default();
         let outcomes = Default::default();
-        JobEntry {
+        JobState {
             uniform: Arc::new(Uniform::new(&job.name, &durations, &outcomes)),
             job,
             key,
