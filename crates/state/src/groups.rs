@@ -375,7 +375,7 @@ mod tests {
         let mut gateway = Gateway::new();
         let mut store = crate::store::Store::new();
         let mut rejected = 0;
-        for step in 0..600_u64 {
+        for step in 0..250_u64 {
             let values = ["", "1", "2"];
             let a = values[random.random_range(0..3)];
             let b = values[random.random_range(0..3)];
@@ -427,6 +427,24 @@ mod tests {
             let expected: Vec<_> = expected.iter().map(|group| group.to_group()).collect();
             assert_eq!(gateway.state.groups().unwrap(), expected, "step {step}");
         }
-        assert!(rejected > 20, "{rejected}");
+        assert!(rejected > 5, "{rejected}");
+    }
+
+    #[test]
+    fn a_push_reads_no_more_groups_beside_many() {
+        let mut gateway = Gateway::new();
+        let mut read = |groups: Vec<String>| {
+            for group in &groups {
+                let body = format!("x 1\n# TYPE y gauge\ny{{of=\"{group}\"}} 1\n");
+                gateway.post(&[("l", group)], &body);
+            }
+            let families = text::parse(b"x 2\n").unwrap();
+            let index = GroupIndex::open(&gateway.state.connection).unwrap();
+            let part = index.part(&key(&[("l", "3")]), &families).unwrap();
+            part.loaded.store.len()
+        };
+        let few = read((0..10).map(|of| of.to_string()).collect());
+        let many = read((10..200).map(|of| of.to_string()).collect());
+        assert_eq!((few, many), (2, 2));
     }
 }
