@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::SystemTime;
 
+use super::group_index::GroupIndex;
 use super::group_rows::{Loaded, corrupt, forget_log, load, write_rows};
 use super::{Damage, State, StateError};
 use crate::store::{Rejection, Report};
@@ -46,8 +47,11 @@ impl State {
         families: &[Family],
         now: SystemTime,
     ) -> Result<(), PushError> {
-        self.change_groups(|loaded| push(loaded, key, method, families, now))?
-            .map_err(PushError::Rejected)
+        self.write_sync(|transaction| {
+            let index = GroupIndex::open(transaction)?;
+            push(&index, key, method, families, now)
+        })?
+        .map_err(PushError::Rejected)
     }
 
     /// The same with several pushes, one after the other, in one step. Returns what became of each.
@@ -56,10 +60,11 @@ impl State {
         pushes: &[&Push],
         now: SystemTime,
     ) -> Result<Vec<Result<(), Rejection>>, StateError> {
-        self.change_groups(|loaded| {
+        self.write_sync(|transaction| {
+            let index = GroupIndex::open(transaction)?;
             let pushes = pushes.iter();
             pushes
-                .map(|of| push(loaded, of.key(), of.method(), of.families(), now))
+                .map(|of| push(&index, of.key(), of.method(), of.families(), now))
                 .collect()
         })
     }
@@ -67,10 +72,15 @@ impl State {
     /// Deletes the group with exactly this key. Returns whether there was one. The caller has locked the
     /// groups.
     pub fn delete(&mut self, key: &GroupingKey) -> Result<bool, StateError> {
-        self.change_groups(|loaded| {
-            let undo = loaded.store.delete(key);
-            loaded.outdated.extend(undo.iter().map(|undo| undo.slot()));
-            undo.is_some()
+        self.write_sync(|transaction| {
+            let index = GroupIndex::open(transaction)?;
+            let mut part = index.part(key, &[])?;
+            let old = part.loaded.store.group_of(key).cloned();
+            let Some(undo) = part.loaded.store.delete(key) else {
+                return Ok(false);
+            };
+            index.write(&part, undo.slot(), old.as_deref())?;
+            Ok(true)
         })
     }
 
@@ -168,19 +178,21 @@ impl State {
 }
 
 fn push(
-    loaded: &mut Loaded,
+    index: &GroupIndex<'_>,
     key: &GroupingKey,
     method: Method,
     families: &[Family],
     now: SystemTime,
-) -> Result<(), Rejection> {
-    let store = &mut loaded.store;
+) -> rusqlite::Result<Result<(), Rejection>> {
+    let mut part = index.part(key, families)?;
+    let store = &mut part.loaded.store;
+    let old = store.group_of(key).cloned();
     let report = Report::new(key, families.to_vec(), Names::Legacy, &store.hasher());
     let pushed = store.push(key, method, report, unix_seconds(now));
     if let Some(undo) = &pushed.undo {
-        loaded.outdated.insert(undo.slot());
+        index.write(&part, undo.slot(), old.as_deref())?;
     }
-    pushed.result
+    Ok(pushed.result)
 }
 
 #[cfg(test)]
@@ -353,5 +365,86 @@ mod tests {
             "# TYPE push_time_seconds counter\npush_time_seconds 1\na 1\n",
         );
         assert_eq!(gateway.names(), ["a"]);
+    }
+
+    /// The index leads to all that a store with all groups would find.
+    #[test]
+    fn pushes_by_the_index_agree_with_a_store_of_all_groups() {
+        use rand::RngExt;
+        let mut random = rand::rng();
+        let mut gateway = Gateway::new();
+        let mut store = crate::store::Store::new();
+        let mut rejected = 0;
+        for step in 0..250_u64 {
+            let values = ["", "1", "2"];
+            let a = values[random.random_range(0..3)];
+            let b = values[random.random_range(0..3)];
+            let all = [("a", a), ("b", b)];
+            let key = key(&all[..random.random_range(0..3)]);
+            if random.random_range(0..8) == 0 {
+                let deleted = gateway.state.delete(&key).unwrap();
+                assert_eq!(deleted, store.delete(&key).is_some());
+            } else {
+                let mut body = String::new();
+                let names = ["x", "x_sum", "x_count", "x_bucket", "y"];
+                for name in names {
+                    if random.random_range(0..3) > 0 {
+                        continue;
+                    }
+                    let label = ["", "{a=\"1\"}", "{b=\"2\",z=\"\"}"][random.random_range(0..3)];
+                    body += &match random.random_range(0..5) {
+                        0 => format!("# TYPE {name} summary\n{name}_sum 1\n{name}_count 1\n"),
+                        1 => format!("# TYPE {name} gauge\n{name}{label} 1\n"),
+                        _ => format!("{name}{label} {step}\n"),
+                    };
+                }
+                let Ok(families) = text::parse(body.as_bytes()) else {
+                    continue;
+                };
+                let method = [Method::Put, Method::Post][random.random_range(0..2)];
+                let now = UNIX_EPOCH + Duration::from_secs(step);
+                let report = Report::new(&key, families.clone(), Names::Legacy, &store.hasher());
+                let expected = store.push(&key, method, report, step as f64).result;
+                let found = match gateway.state.push(&key, method, &families, now) {
+                    Ok(()) => Ok(()),
+                    Err(PushError::Rejected(rejection)) => Err(rejection),
+                    Err(PushError::State(error)) => panic!("{error}"),
+                };
+                // Which of several groups a message names may differ.
+                let kind = |result: &Result<(), Rejection>| {
+                    result.as_ref().err().map(std::mem::discriminant)
+                };
+                assert_eq!(kind(&found), kind(&expected), "{found:?} {expected:?}");
+                rejected += u32::from(found.is_err());
+            }
+            if step % 50 == 25 {
+                gateway
+                    .state
+                    .change_groups(|loaded| loaded.outdated.insert(0))
+                    .unwrap();
+            }
+            let expected = store.snapshot().sorted();
+            let expected: Vec<_> = expected.iter().map(|group| group.to_group()).collect();
+            assert_eq!(gateway.state.groups().unwrap(), expected, "step {step}");
+        }
+        assert!(rejected > 5, "{rejected}");
+    }
+
+    #[test]
+    fn a_push_reads_no_more_groups_beside_many() {
+        let mut gateway = Gateway::new();
+        let mut read = |groups: Vec<String>| {
+            for group in &groups {
+                let body = format!("x 1\n# TYPE y gauge\ny{{of=\"{group}\"}} 1\n");
+                gateway.post(&[("l", group)], &body);
+            }
+            let families = text::parse(b"x 2\n").unwrap();
+            let index = GroupIndex::open(&gateway.state.connection).unwrap();
+            let part = index.part(&key(&[("l", "3")]), &families).unwrap();
+            part.loaded.store.len()
+        };
+        let few = read((0..10).map(|of| of.to_string()).collect());
+        let many = read((10..200).map(|of| of.to_string()).collect());
+        assert_eq!((few, many), (2, 2));
     }
 }

@@ -32,6 +32,7 @@ mod damage;
 pub mod dir;
 mod error;
 mod files;
+mod group_index;
 pub mod group_log;
 pub mod group_rows;
 pub mod group_writer;

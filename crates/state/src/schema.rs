@@ -161,6 +161,28 @@ const MIGRATIONS: &[&str] = &[
     UPDATE outbox SET checksum = row_checksum('outbox', id, produced_at, gateway, method, grouping_key, body,
         is_rejected, error, attempts, is_overtaken, runners_own);
 ",
+    "
+    -- The index of the groups' rows, for pushes that are not to read all of them: see `group_index`. It is stale
+    -- unless there is a row, with the key of the hashes.
+    CREATE TABLE group_index (
+        key_0 INTEGER NOT NULL,
+        key_1 INTEGER NOT NULL
+    ) STRICT;
+
+    -- The hash of each series, and of each grouping key.
+    CREATE TABLE group_series (
+        hash INTEGER NOT NULL,
+        slot INTEGER NOT NULL,
+        PRIMARY KEY (hash, slot)
+    ) STRICT, WITHOUT ROWID;
+
+    CREATE TABLE group_names (
+        name TEXT NOT NULL,
+        kind INTEGER NOT NULL,
+        slot INTEGER NOT NULL,
+        PRIMARY KEY (name, kind, slot)
+    ) STRICT, WITHOUT ROWID;
+    ",
 ];
 
 /// The first version whose rows have checksums.

@@ -34,6 +34,7 @@ use std::sync::Arc;
 use hashbrown::HashTable;
 
 pub use group::StoredGroup;
+pub(crate) use lines::compared;
 pub use rejection::Rejection;
 pub use report::Report;
 pub use snapshot::Snapshot;
