@@ -12,7 +12,6 @@ use super::policy::DeliveryPolicy;
 use super::retry;
 use super::self_report;
 use super::split::{Split, split};
-use super::together;
 use metricsjob_client::Stop;
 use metricsjob_metrics::{GroupingKey, Method, Push};
 use metricsjob_state::outbox::{Left, OutboxEntry};
@@ -173,9 +172,6 @@ impl<'a> Courier<'a> {
         until: impl Fn() -> Instant,
     ) -> Result<Flushed, StateError> {
         let mut flushed = Flushed::default();
-        if let Some(dir) = self.client.embedded_dir() {
-            flushed.delivered = together::deliver(self.name(), dir, self.state_dir, state)?;
-        }
         for key in state.get()?.waiting_groups(self.client.name())? {
             let until = until();
             if until <= Instant::now() || self.stop.is_wanted() {

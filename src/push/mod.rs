@@ -6,8 +6,8 @@
 //! - [`Gateway`]: where pushes go, and the other requests to it; [`GatewayClient`]: pushes to it.
 //! - `embedded`: changes of the embedded gateway.
 //! - [`Courier`]: delivers to one gateway by way of the outbox. `drain` delivers all entries that wait for one
-//!   group, `split` a push that is refused, in parts, `together` the entries of many groups of the embedded
-//!   gateway, `retry` one push that is tried again; `group_lock` keeps deliveries to one group apart.
+//!   group, `split` a push that is refused, in parts, `retry` one push that is tried again; `group_lock` keeps
+//!   deliveries to one group apart.
 //! - [`DeliveryPolicy`]: limits of a delivery.
 //! - [`Dispatch`]: one push to several gateways.
 //! - [`delete`]: deletes a group, with the entries that wait for it.
@@ -26,7 +26,6 @@ mod retry;
 pub mod secrets;
 pub mod self_report;
 mod split;
-mod together;
 
 pub use deletion::delete;
 pub use delivery::{Courier, Delivery, Flushed, Kept, Undelivered};

@@ -1,216 +1,255 @@
-//! The index of the groups' rows: which of them a push has to be checked against, without reading all.
+//! Index of the groups' rows: a push finds by it the groups that it could collide with, without reading all.
 //!
-//! It leads to more groups rather than to fewer, as two series may have the same hash: those it leads to are read into a
-//! store of their own, whose check says what is true. A serving gateway does not keep it up to date. Whoever writes
-//! rows without it makes it stale, and the next push that needs it makes it anew.
+//! It may lead to a group too many, since series can have the same hash, but not to one too few: the groups are read
+//! into a store, whose check decides. Triggers make the index stale with each change of a row, also by versions that
+//! do not know it. Pushes and deletions without a serving gateway keep it up to date; after all other changes the next
+//! of them makes it anew.
 
 use std::collections::BTreeSet;
-use std::hash::Hasher;
-#[expect(
-    deprecated,
-    reason = "the only hash of std that is the same in each process"
-)]
-use std::hash::SipHasher;
+use std::hash::RandomState;
 
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, ToSql, params};
 
-use super::group_rows::{Loaded, forget_log, load, load_some, write_row, write_rows};
-use crate::store::{Report, Store, StoredGroup, compared};
-use metricsjob_metrics::{Family, GroupingKey, Kind, Method, Names};
+use super::group_rows::{corrupt, forget_log, load, load_some, write_row, write_rows};
+use crate::store::{FamilyView, Report, Store, StoredGroup, compared};
+use metricsjob_metrics::{GroupingKey, Kind};
 
-/// The index, with the key of its hashes.
+/// Version of what is in the index. One of another version is stale.
+const VERSION: i64 = 1;
+
+/// Hash that leads to the ids below the largest that no row has. Series have none below 0.
+const FREE: i64 = -1;
+
+/// The up-to-date index of a database.
 pub struct GroupIndex<'a> {
     connection: &'a Connection,
-    keys: [u64; 2],
 }
 
 /// The groups that a change has to do with.
 pub struct Part {
-    pub loaded: Loaded,
-    /// The row of each slot of the store.
+    pub store: Store,
+    /// The id of each slot's row.
     ids: Vec<u32>,
 }
 
-/// All that the index has of a group.
+/// All that leads to one group.
 #[derive(Default)]
 struct Entries {
-    names: BTreeSet<(String, u8)>,
     hashes: BTreeSet<i64>,
+    names: BTreeSet<(String, u8)>,
 }
 
 impl<'a> GroupIndex<'a> {
-    /// The index in a database, which is made anew if it is stale. The log is folded first.
+    /// Opens the index and makes it anew if it is stale. What a gateway has logged is folded into the rows first.
     pub fn open(connection: &'a Connection) -> rusqlite::Result<Self> {
-        let has_log = "SELECT EXISTS (SELECT 1 FROM push_log)";
-        let has_log: bool = connection.query_row(has_log, [], |row| row.get(0))?;
-        let keys = connection
-            .prepare_cached("SELECT key_0, key_1 FROM group_index")?
-            .query_row([], |row| Ok([row.get::<_, i64>(0)?, row.get(1)?]))
-            .optional()?;
-        match keys {
-            Some(keys) if !has_log => Ok(GroupIndex {
-                connection,
-                keys: keys.map(i64::cast_unsigned),
-            }),
-            _ => GroupIndex::make(connection),
-        }
-    }
-
-    fn make(connection: &'a Connection) -> rusqlite::Result<Self> {
-        let loaded = load(connection)?;
-        write_rows(connection, &loaded.store, &loaded.outdated)?;
-        forget_log(connection, loaded.log_end)?;
-        connection.execute_batch(
-            "DELETE FROM group_index; DELETE FROM group_series; DELETE FROM group_names",
-        )?;
-        let keys: [u64; 2] = rand::random();
-        let [first, second] = keys.map(u64::cast_signed);
-        let insert = "INSERT INTO group_index (key_0, key_1) VALUES (?, ?)";
-        connection.execute(insert, [first, second])?;
-        let index = GroupIndex { connection, keys };
-        for (slot, group) in loaded.store.groups() {
-            index.change(slot, None, Some(group))?;
+        let index = GroupIndex { connection };
+        if !index.is_current()? {
+            index.make()?;
         }
         Ok(index)
     }
 
-    /// Reads the groups that a push of `families` to the group of `key` could collide with, and that group.
-    pub fn part(&self, key: &GroupingKey, families: &[Family]) -> rusqlite::Result<Part> {
-        let mut ids = BTreeSet::new();
-        let mut by_hash = self
-            .connection
-            .prepare_cached("SELECT slot FROM group_series WHERE hash = ?")?;
-        let mut of_hash = |hash: i64| -> rusqlite::Result<()> {
-            for slot in by_hash.query_map([hash], |row| row.get(0))? {
-                ids.insert(slot?);
+    fn is_current(&self) -> rusqlite::Result<bool> {
+        let is_current = "SELECT EXISTS (SELECT 1 FROM group_index WHERE version = ?)
+                          AND NOT EXISTS (SELECT 1 FROM push_log)";
+        let mut is_current = self.connection.prepare_cached(is_current)?;
+        is_current.query_row([VERSION], |row| row.get(0))
+    }
+
+    fn make(&self) -> rusqlite::Result<()> {
+        let loaded = load(self.connection)?;
+        write_rows(self.connection, &loaded.store, &loaded.outdated)?;
+        forget_log(self.connection, loaded.log_end)?;
+        self.connection
+            .execute_batch("DELETE FROM group_series; DELETE FROM group_names")?;
+        for (id, group) in loaded.store.groups() {
+            self.change(id, &Entries::default(), &Entries::of(Some(group)))?;
+        }
+        let free = "INSERT INTO group_series (hash, slot)
+            WITH RECURSIVE ids (id) AS
+                (SELECT 0 UNION ALL SELECT id + 1 FROM ids WHERE id < (SELECT max(id) FROM groups))
+            SELECT ?, id FROM ids WHERE NOT EXISTS (SELECT 1 FROM groups WHERE groups.id = ids.id)";
+        self.connection.execute(free, [FREE])?;
+        self.set_current()
+    }
+
+    fn set_current(&self) -> rusqlite::Result<()> {
+        self.execute("DELETE FROM group_index", &[])?;
+        self.execute("INSERT INTO group_index (version) VALUES (?)", &[&VERSION])
+    }
+
+    /// Reads the group of `key`, and those that `report` could collide with, into a store with this hasher.
+    pub fn part(
+        &self,
+        key: &GroupingKey,
+        report: Option<&Report>,
+        hasher: &RandomState,
+    ) -> rusqlite::Result<Part> {
+        let read = || -> rusqlite::Result<Option<Part>> {
+            let ids: Vec<u32> = self.ids(key, report)?.into_iter().collect();
+            let loaded = load_some(self.connection, &ids, hasher.clone())?;
+            Ok(loaded.map(|store| Part { store, ids }))
+        };
+        if let Some(part) = read()? {
+            return Ok(part);
+        }
+        self.make()?;
+        read()?.ok_or_else(|| corrupt("the index leads to a group that is none".into()))
+    }
+
+    fn ids(&self, key: &GroupingKey, report: Option<&Report>) -> rusqlite::Result<BTreeSet<u32>> {
+        let of_hash = |hash: i64, ids: &mut BTreeSet<u32>| -> rusqlite::Result<()> {
+            let select = "SELECT slot FROM group_series WHERE hash = ?";
+            let mut select = self.connection.prepare_cached(select)?;
+            for id in select.query_map([hash], |row| row.get(0))? {
+                ids.insert(id?);
             }
             Ok(())
         };
-        of_hash(self.key_hash(key))?;
-        let mut alone = Store::new();
-        let report = Report::new(key, families.to_vec(), Names::Legacy, &alone.hasher());
-        let pushed = alone.push(key, Method::Put, report, 0.0);
-        // One that is refused by itself is not checked against others.
-        let pushed = pushed.undo.and_then(|undo| alone.group(undo.slot()));
-        let entries = pushed.map_or_else(Entries::default, |group| self.entries(group));
-        for hash in &entries.hashes {
-            of_hash(*hash)?;
-        }
-        let own = ids.clone();
-        let mut by_name = self.connection.prepare_cached(
-            "SELECT slot FROM group_names WHERE name = ? AND kind = ? ORDER BY slot DESC",
-        )?;
-        for name in entries.names.iter().flat_map(|(name, _)| related(name)) {
-            for kind in Kind::ALL {
-                // The one of the push may be among them, so that one more counts.
-                let mut slots = by_name.query(params![name, kind as u8])?;
-                while let Some(row) = slots.next()? {
-                    let slot: u32 = row.get(0)?;
-                    ids.insert(slot);
-                    if !own.contains(&slot) {
+        let mut own = BTreeSet::new();
+        of_hash(key_hash(key), &mut own)?;
+        let mut ids = own.clone();
+        for family in report.iter().flat_map(|report| report.families()) {
+            for hash in hashes(&family) {
+                of_hash(hash, &mut ids)?;
+            }
+            for (name, kind) in colliding(&family.meta.name, family.meta.kind) {
+                let select =
+                    "SELECT slot FROM group_names WHERE name = ? AND kind = ? ORDER BY slot DESC";
+                let mut select = self.connection.prepare_cached(select)?;
+                let mut rows = select.query(params![name, kind as u8])?;
+                // One that is not replaced is enough.
+                while let Some(row) = rows.next()? {
+                    let id = row.get(0)?;
+                    ids.insert(id);
+                    if !own.contains(&id) {
                         break;
                     }
                 }
             }
         }
-        let ids: Vec<u32> = ids.into_iter().collect();
-        Ok(Part {
-            loaded: load_some(self.connection, &ids)?,
-            ids,
-        })
+        Ok(ids)
     }
 
-    /// Writes what is in a slot of the part now, in place of `old`.
+    /// Writes the group in this slot of the part, in place of `old`.
     pub fn write(&self, part: &Part, slot: u32, old: Option<&StoredGroup>) -> rusqlite::Result<()> {
         let id = match part.ids.get(slot as usize) {
             Some(id) => *id,
-            None => {
-                let free = "SELECT coalesce(max(id) + 1, 0) FROM groups";
-                self.connection.query_row(free, [], |row| row.get(0))?
-            }
+            None => self.free_id()?,
         };
-        let new = part.loaded.store.group(slot).map(|group| &**group);
+        let new = part.store.group(slot).map(|group| &**group);
         write_row(self.connection, id, new)?;
-        self.change(id, old, new)
+        self.change(id, &Entries::of(old), &Entries::of(new))?;
+        self.set_current()
     }
 
-    fn change(
-        &self,
-        slot: u32,
-        old: Option<&StoredGroup>,
-        new: Option<&StoredGroup>,
-    ) -> rusqlite::Result<()> {
-        let entries = |group: Option<&StoredGroup>| {
-            group.map_or_else(Entries::default, |group| self.entries(group))
-        };
-        let (old, new) = (entries(old), entries(new));
-        let prepare = |sql| self.connection.prepare_cached(sql);
-        let mut delete = prepare("DELETE FROM group_series WHERE hash = ? AND slot = ?")?;
+    /// The lowest id that no row has: the store of a gateway has a slot for each up to the largest.
+    fn free_id(&self) -> rusqlite::Result<u32> {
+        let free = "SELECT coalesce(
+            (SELECT slot FROM group_series WHERE hash = ?
+                AND NOT EXISTS (SELECT 1 FROM groups WHERE id = slot) LIMIT 1),
+            (SELECT max(id) + 1 FROM groups), 0)";
+        let mut free = self.connection.prepare_cached(free)?;
+        free.query_row([FREE], |row| row.get(0))
+    }
+
+    fn change(&self, id: u32, old: &Entries, new: &Entries) -> rusqlite::Result<()> {
         for hash in old.hashes.difference(&new.hashes) {
-            delete.execute(params![hash, slot])?;
+            let delete = "DELETE FROM group_series WHERE hash = ? AND slot = ?";
+            self.execute(delete, params![hash, id])?;
         }
-        let mut insert = prepare("INSERT OR IGNORE INTO group_series (hash, slot) VALUES (?, ?)")?;
         for hash in new.hashes.difference(&old.hashes) {
-            insert.execute(params![hash, slot])?;
+            let insert = "INSERT OR IGNORE INTO group_series (hash, slot) VALUES (?, ?)";
+            self.execute(insert, params![hash, id])?;
         }
-        let mut delete =
-            prepare("DELETE FROM group_names WHERE name = ? AND kind = ? AND slot = ?")?;
         for (name, kind) in old.names.difference(&new.names) {
-            delete.execute(params![name, kind, slot])?;
+            let delete = "DELETE FROM group_names WHERE name = ? AND kind = ? AND slot = ?";
+            self.execute(delete, params![name, kind, id])?;
         }
-        let mut insert =
-            prepare("INSERT OR IGNORE INTO group_names (name, kind, slot) VALUES (?, ?, ?)")?;
         for (name, kind) in new.names.difference(&old.names) {
-            insert.execute(params![name, kind, slot])?;
+            let insert = "INSERT OR IGNORE INTO group_names (name, kind, slot) VALUES (?, ?, ?)";
+            self.execute(insert, params![name, kind, id])?;
         }
         Ok(())
     }
 
-    fn entries(&self, group: &StoredGroup) -> Entries {
+    fn execute(&self, sql: &str, params: &[&dyn ToSql]) -> rusqlite::Result<()> {
+        let mut statement = self.connection.prepare_cached(sql)?;
+        statement.execute(params).map(drop)
+    }
+}
+
+/// Whether the index leads to the groups of `store`, which are all, and to nothing else. A stale one need not.
+pub fn agrees(connection: &Connection, store: &Store) -> rusqlite::Result<bool> {
+    if !(GroupIndex { connection }).is_current()? {
+        return Ok(true);
+    }
+    let (mut hashes, mut names) = (BTreeSet::new(), BTreeSet::new());
+    for (id, group) in store.groups() {
+        let entries = Entries::of(Some(group));
+        hashes.extend(entries.hashes.into_iter().map(|hash| (hash, id)));
+        let of_group = entries.names.into_iter();
+        names.extend(of_group.map(|(name, kind)| (name, kind, id)));
+    }
+    let mut select = connection.prepare("SELECT hash, slot FROM group_series WHERE hash <> ?")?;
+    let found = select.query_map([FREE], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let has_hashes = found.collect::<rusqlite::Result<BTreeSet<_>>>()? == hashes;
+    let mut select = connection.prepare("SELECT name, kind, slot FROM group_names")?;
+    let found = select.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+    Ok(has_hashes && found.collect::<rusqlite::Result<BTreeSet<_>>>()? == names)
+}
+
+impl Entries {
+    /// Entries of a row's group; of no row, that its id is free.
+    fn of(group: Option<&StoredGroup>) -> Entries {
         let mut entries = Entries::default();
-        entries.hashes.insert(self.key_hash(&group.key));
+        let Some(group) = group else {
+            entries.hashes.insert(FREE);
+            return entries;
+        };
+        entries.hashes.insert(key_hash(&group.key));
         for family in group.families() {
-            let name = &*family.meta.name;
-            entries.names.insert((name.into(), family.meta.kind as u8));
-            let hashes = family
-                .labels()
-                .map(|labels| self.hash([name, &*compared(labels)].into_iter()));
-            entries.hashes.extend(hashes);
+            entries.hashes.extend(hashes(&family));
+            let (name, kind) = (family.meta.name.to_string(), family.meta.kind);
+            entries.names.insert((name, kind as u8));
         }
         entries
     }
-
-    /// The hash of what tells the group's push times from others: empty labels are the same as none.
-    fn key_hash(&self, key: &GroupingKey) -> i64 {
-        let labels = key.labels().iter();
-        let labels = labels.filter(|(_, value)| !value.is_empty());
-        let labels = labels.flat_map(|(name, value)| [name, value]);
-        self.hash(["", key.job()].into_iter().chain(labels))
-    }
-
-    #[expect(deprecated, reason = "see its import")]
-    fn hash<'t>(&self, texts: impl Iterator<Item = &'t str>) -> i64 {
-        let mut hasher = SipHasher::new_with_keys(self.keys[0], self.keys[1]);
-        for text in texts {
-            hasher.write(&(text.len() as u64).to_le_bytes());
-            hasher.write(text.as_bytes());
-        }
-        hasher.finish().cast_signed()
-    }
 }
 
-/// Makes the index stale: rows are written without it.
-pub fn make_stale(connection: &Connection) -> rusqlite::Result<()> {
-    let stale = "DELETE FROM group_index";
-    connection.prepare_cached(stale)?.execute([]).map(drop)
+/// The hash of what tells a group's push times from others: empty labels are the same as none.
+fn key_hash(key: &GroupingKey) -> i64 {
+    let labels = key.labels().iter();
+    let labels = labels.filter(|(_, value)| !value.is_empty());
+    let labels = labels.flat_map(|(name, value)| [name, value]);
+    hash(["", key.job()].into_iter().chain(labels))
 }
 
-/// The names that a family of this name can collide with.
-fn related(name: &str) -> Vec<String> {
-    let mut names = vec![name.to_owned()];
-    for suffix in ["_sum", "_count", "_bucket"] {
-        names.extend(name.strip_suffix(suffix).map(str::to_owned));
-        names.push(format!("{name}{suffix}"));
+fn hashes(family: &FamilyView<'_>) -> impl Iterator<Item = i64> {
+    let labels = family.labels();
+    labels.map(|labels| hash([&*family.meta.name, &*compared(labels)].into_iter()))
+}
+
+fn hash<'t>(texts: impl Iterator<Item = &'t str>) -> i64 {
+    let mut hasher = crc32fast::Hasher::new();
+    for text in texts {
+        hasher.update(&(text.len() as u64).to_le_bytes());
+        hasher.update(text.as_bytes());
     }
-    names
+    hasher.finalize().into()
+}
+
+/// The families of other groups that one with this name and kind does not go with.
+fn colliding(name: &str, kind: Kind) -> Vec<(String, Kind)> {
+    let others = Kind::ALL.into_iter().filter(|other| *other != kind);
+    let mut all: Vec<_> = others.map(|other| (name.to_owned(), other)).collect();
+    for base_kind in [Kind::Summary, Kind::Histogram] {
+        let suffixes = base_kind.suffixes().iter();
+        let bases = suffixes.filter_map(|suffix| name.strip_suffix(suffix));
+        all.extend(bases.map(|base| (base.to_owned(), base_kind)));
+    }
+    for suffix in kind.suffixes() {
+        all.extend(Kind::ALL.map(|kind| (format!("{name}{suffix}"), kind)));
+    }
+    all
 }

@@ -5,12 +5,12 @@
 //! what is in the log.
 
 use std::collections::BTreeSet;
+use std::hash::RandomState;
 
 use prost::Message;
 use rusqlite::types::Value;
 use rusqlite::{Connection, Row, ffi, params};
 
-use super::group_index::make_stale;
 use super::group_log::Entries;
 use crate::key_column::KeyColumn;
 use crate::store::{Report, Store, StoredGroup};
@@ -63,22 +63,26 @@ pub(super) fn load(connection: &Connection) -> rusqlite::Result<Loaded> {
 
 const SELECT: &str = "SELECT id, grouping_key, push_time, push_failure_time, exposition, natives, checksum FROM groups";
 
-/// Reads the rows with these ids, each into the slot of its place among them. There is no log.
-pub(super) fn load_some(connection: &Connection, ids: &[u32]) -> rusqlite::Result<Loaded> {
-    let mut loaded = Loaded::default();
+/// Reads the rows with these ids, each into the slot of its place among them; `None` if one is not there. There is no
+/// log.
+pub(super) fn load_some(
+    connection: &Connection,
+    ids: &[u32],
+    hasher: RandomState,
+) -> rusqlite::Result<Option<Store>> {
+    let mut loaded = Loaded {
+        store: Store::with_hasher(hasher),
+        ..Loaded::default()
+    };
     let mut select = connection.prepare_cached(&format!("{SELECT} WHERE id = ?"))?;
     for (slot, id) in (0..).zip(ids) {
         let mut rows = select.query([id])?;
-        match rows.next()? {
-            Some(row) => take_row(row, slot, false, &mut loaded)?,
-            None => {
-                return Err(corrupt(format!(
-                    "the index leads to a group {id} that is none"
-                )));
-            }
-        }
+        let Some(row) = rows.next()? else {
+            return Ok(None);
+        };
+        take_row(row, slot, false, &mut loaded)?;
     }
-    Ok(loaded)
+    Ok(Some(loaded.store))
 }
 
 /// Puts the group of a row into the slot.
@@ -136,16 +140,12 @@ fn families(exposition: &str, natives: &[u8]) -> Result<Vec<Family>, String> {
     Ok(families)
 }
 
-/// Brings the rows of these slots up to date, without their index.
+/// Brings the rows of these slots up to date.
 pub(super) fn write_rows<'a>(
     connection: &Connection,
     store: &Store,
     slots: impl IntoIterator<Item = &'a u32>,
 ) -> rusqlite::Result<()> {
-    let mut slots = slots.into_iter().peekable();
-    if slots.peek().is_some() {
-        make_stale(connection)?;
-    }
     for slot in slots {
         write_row(connection, *slot, store.group(*slot).map(|group| &**group))?;
     }
