@@ -26,7 +26,7 @@ pub struct GroupIndex<'a> {
 }
 
 /// The groups that a change has to do with.
-pub struct Part {
+pub struct Candidates {
     pub store: Store,
     /// The id of each slot's row.
     ids: Vec<u32>,
@@ -34,7 +34,7 @@ pub struct Part {
 
 /// All that leads to one group.
 #[derive(Default)]
-struct Entries {
+struct IndexEntries {
     hashes: BTreeSet<i64>,
     names: BTreeSet<(String, u8)>,
 }
@@ -63,7 +63,7 @@ impl<'a> GroupIndex<'a> {
         self.connection
             .execute_batch("DELETE FROM group_series; DELETE FROM group_names")?;
         for (id, group) in loaded.store.groups() {
-            self.change(id, &Entries::default(), &Entries::of(Some(group)))?;
+            self.change(id, &IndexEntries::default(), &IndexEntries::of(Some(group)))?;
         }
         let free = "INSERT INTO group_series (hash, slot)
             WITH RECURSIVE ids (id) AS
@@ -79,16 +79,16 @@ impl<'a> GroupIndex<'a> {
     }
 
     /// Reads the group of `key`, and those that `report` could collide with, into a store with this hasher.
-    pub fn part(
+    pub fn candidates(
         &self,
         key: &GroupingKey,
         report: Option<&Report>,
         hasher: &RandomState,
-    ) -> rusqlite::Result<Part> {
-        let read = || -> rusqlite::Result<Option<Part>> {
+    ) -> rusqlite::Result<Candidates> {
+        let read = || -> rusqlite::Result<Option<Candidates>> {
             let ids: Vec<u32> = self.ids(key, report)?.into_iter().collect();
             let loaded = load_some(self.connection, &ids, hasher.clone())?;
-            Ok(loaded.map(|store| Part { store, ids }))
+            Ok(loaded.map(|store| Candidates { store, ids }))
         };
         if let Some(part) = read()? {
             return Ok(part);
@@ -131,15 +131,20 @@ impl<'a> GroupIndex<'a> {
         Ok(ids)
     }
 
-    /// Writes the group in this slot of the part, in place of `old`.
-    pub fn write(&self, part: &Part, slot: u32, old: Option<&StoredGroup>) -> rusqlite::Result<()> {
-        let id = match part.ids.get(slot as usize) {
+    /// Writes the group in this slot of the candidates, in place of `old`.
+    pub fn write(
+        &self,
+        candidates: &Candidates,
+        slot: u32,
+        old: Option<&StoredGroup>,
+    ) -> rusqlite::Result<()> {
+        let id = match candidates.ids.get(slot as usize) {
             Some(id) => *id,
             None => self.free_id()?,
         };
-        let new = part.store.group(slot).map(|group| &**group);
+        let new = candidates.store.group(slot).map(|group| &**group);
         write_row(self.connection, id, new)?;
-        self.change(id, &Entries::of(old), &Entries::of(new))?;
+        self.change(id, &IndexEntries::of(old), &IndexEntries::of(new))?;
         self.set_current()
     }
 
@@ -153,7 +158,7 @@ impl<'a> GroupIndex<'a> {
         free.query_row([FREE], |row| row.get(0))
     }
 
-    fn change(&self, id: u32, old: &Entries, new: &Entries) -> rusqlite::Result<()> {
+    fn change(&self, id: u32, old: &IndexEntries, new: &IndexEntries) -> rusqlite::Result<()> {
         for hash in old.hashes.difference(&new.hashes) {
             let delete = "DELETE FROM group_series WHERE hash = ? AND slot = ?";
             self.execute(delete, params![hash, id])?;
@@ -186,7 +191,7 @@ pub fn agrees(connection: &Connection, store: &Store) -> rusqlite::Result<bool> 
     }
     let (mut hashes, mut names) = (BTreeSet::new(), BTreeSet::new());
     for (id, group) in store.groups() {
-        let entries = Entries::of(Some(group));
+        let entries = IndexEntries::of(Some(group));
         hashes.extend(entries.hashes.into_iter().map(|hash| (hash, id)));
         let of_group = entries.names.into_iter();
         names.extend(of_group.map(|(name, kind)| (name, kind, id)));
@@ -199,10 +204,10 @@ pub fn agrees(connection: &Connection, store: &Store) -> rusqlite::Result<bool> 
     Ok(has_hashes && found.collect::<rusqlite::Result<BTreeSet<_>>>()? == names)
 }
 
-impl Entries {
-    /// Entries of a row's group; of no row, that its id is free.
-    fn of(group: Option<&StoredGroup>) -> Entries {
-        let mut entries = Entries::default();
+impl IndexEntries {
+    /// IndexEntries of a row's group; of no row, that its id is free.
+    fn of(group: Option<&StoredGroup>) -> IndexEntries {
+        let mut entries = IndexEntries::default();
         let Some(group) = group else {
             entries.hashes.insert(FREE);
             return entries;

@@ -16,6 +16,7 @@
 //! - `salvage`: what can be saved of it.
 //! - [`groups`]: the embedded gateway's groups, and what a push does to them.
 //! - [`group_rows`]: their rows, read with what is in the log, and written.
+//! - `group_index`: which of them a push could collide with, so that it need not read all.
 //! - [`group_log`]: what a serving gateway has changed in them; [`group_writer`] writes it.
 //! - [`serving`]: who may change them.
 //! - [`history`]: finished runs.
