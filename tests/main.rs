@@ -20,6 +20,7 @@ mod delivery_faults;
 mod delivery_retries;
 mod demo;
 mod dry_run;
+mod embedded_index;
 mod encoding;
 mod examples;
 mod exec;

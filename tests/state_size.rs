@@ -272,7 +272,7 @@ cp -a "$dir" "$HOME/before"
 mount -t tmpfs -o size=48m none "$dir"
 cp -a "$HOME/before/." "$dir"
 cat /dev/zero >"$dir/filler" 2>/dev/null || :
-truncate -s -1m "$dir/filler"
+truncate -s -2m "$dir/filler"
 for job in a b c d; do
     "$1" push --quiet --job $job <text
 done

@@ -98,7 +98,7 @@ def measure(commands, rounds, scratch):
     result = scratch / "hyperfine.json"
     for _ in range(rounds):
         for name, command in commands.items():
-            runs = 10 if "Python" in name else 60
+            runs = 10 if "Python" in str(name) else 60
             subprocess.run(
                 ["hyperfine", "--shell=none", "--warmup=3", f"--runs={runs}", "--style=none",
                  f"--export-json={result}", " ".join(command)],

@@ -9,7 +9,7 @@ use super::delivery::{Delivery, Kept, Undelivered};
 use super::gateway::{Gateway, GatewayClient, GatewayError};
 use super::group_lock::GroupLocks;
 use super::policy::DeliveryPolicy;
-use super::{self_report, together};
+use super::self_report;
 use metricsjob_client::Stop;
 use metricsjob_metrics::{GroupingKey, Push};
 use metricsjob_state::outbox::OutboxEntry;
@@ -123,9 +123,6 @@ impl<'a> Courier<'a> {
         until: impl Fn() -> Instant,
     ) -> Result<Delivery, StateError> {
         let mut flushed = Delivery::of_waiting();
-        if let Some(dir) = self.client.embedded_dir() {
-            flushed.delivered = together::deliver(self.name(), dir, self.state_dir, state)?;
-        }
         for key in state.get()?.waiting_groups(self.name())? {
             let until = until();
             if until <= Instant::now() || self.stop.is_wanted() {

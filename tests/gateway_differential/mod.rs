@@ -5,6 +5,7 @@
 mod bodies;
 mod difference;
 mod differences;
+mod embedded;
 mod flags;
 mod formats;
 mod methods;

@@ -147,7 +147,7 @@ fn any_request(random: &mut impl Rng) -> Request {
     }
 }
 
-fn any_body(random: &mut impl Rng) -> String {
+pub fn any_body(random: &mut impl Rng) -> String {
     let mut body = String::new();
     let number = random.random_range(0..4);
     for (name, usual) in NAMES.into_iter().sample(random, number) {

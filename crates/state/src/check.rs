@@ -7,7 +7,8 @@ use rusqlite::Connection;
 use super::error::{brief, is_corruption};
 use super::group_rows::{corrupt, load};
 use super::{
-    Damage, State, StateError, check_place, counters, damage, history, outbox_rows, schema,
+    Damage, State, StateError, check_place, counters, damage, group_index, history, outbox_rows,
+    schema,
 };
 
 /// Most problems of the file itself that are reported.
@@ -97,12 +98,23 @@ pub(super) fn problems(connection: &Connection) -> Vec<String> {
                 Err(error) => problems.push(format!("{what}: {}", brief(&error))),
             }
         }
-        if let Err(error) = load(connection) {
-            problems.push(format!("groups: {}", brief(&error)));
+        let has_index =
+            matches!(version, Ok(version) if version >= i64::from(schema::FIRST_WITH_GROUP_INDEX));
+        match check_groups(connection, has_index) {
+            Ok(true) => {}
+            Ok(false) => problems.push("the index of the groups does not fit them".into()),
+            Err(error) => problems.push(format!("groups: {}", brief(&error))),
         }
     }
     problems.dedup();
     problems
+}
+
+/// Reads all groups. Returns false if an index does not lead to them.
+fn check_groups(connection: &Connection, has_index: bool) -> rusqlite::Result<bool> {
+    let snapshot = connection.unchecked_transaction()?;
+    let loaded = load(&snapshot)?;
+    Ok(!has_index || group_index::agrees(&snapshot, &loaded.store)?)
 }
 
 fn file_problems(connection: &Connection) -> rusqlite::Result<Vec<String>> {

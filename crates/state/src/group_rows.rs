@@ -5,6 +5,7 @@
 //! what is in the log.
 
 use std::collections::BTreeSet;
+use std::hash::RandomState;
 
 use prost::Message;
 use rusqlite::types::Value;
@@ -32,46 +33,13 @@ pub struct Loaded {
 /// such is up to the gateway that took them.
 pub(super) fn load(connection: &Connection) -> rusqlite::Result<Loaded> {
     let mut loaded = Loaded::default();
-    let hasher = loaded.store.hasher();
     let has_log = "SELECT EXISTS (SELECT 1 FROM push_log)";
     let has_log: bool = connection.query_row(has_log, [], |row| row.get(0))?;
-    let mut rows = connection.prepare_cached(
-        "SELECT id, grouping_key, push_time, push_failure_time, exposition, natives, checksum
-         FROM groups ORDER BY id",
-    )?;
+    let mut rows = connection.prepare_cached(&format!("{SELECT} ORDER BY id"))?;
     let mut rows = rows.query([])?;
     while let Some(row) = rows.next()? {
-        let slot: u32 = row.get(0)?;
-        let KeyColumn(key) = row.get(1)?;
-        let times = [row.get(2)?, row.get(3)?];
-        let exposition = row.get_ref(4)?.as_str()?;
-        let natives = row.get_ref(5)?.as_blob()?;
-        let expected: Option<u32> = row.get(6)?;
-        // That of a row is missing where the end of the row is.
-        if expected != Some(checksum(&key, times, exposition, natives)) {
-            return Err(corrupt(format!("the checksum of group {slot} is wrong")));
-        }
-        let report = families(exposition, natives).and_then(|families| {
-            Report::stored(&key, families, &hasher).map_err(|rejection| rejection.to_string())
-        });
-        match report {
-            Ok(report) => {
-                let group = key.to_string();
-                let is_first = loaded.store.restore(slot, report, times, key);
-                // One that was deleted and made again can be in another slot than before. Until all rows are
-                // folded, both can be there; the log has the deletion and what was pushed since.
-                if !is_first && has_log {
-                    loaded.outdated.insert(slot);
-                } else if !is_first {
-                    return Err(corrupt(format!("the group {{{group}}} stands twice")));
-                }
-            }
-            // It is as it was written, so another version may be able to read it.
-            Err(problem) => {
-                loaded.store.set_aside(slot);
-                loaded.problems.push(format!("group {{{key}}}: {problem}"));
-            }
-        }
+        let slot = row.get(0)?;
+        take_row(row, slot, has_log, &mut loaded)?;
     }
     let mut rows =
         connection.prepare_cached("SELECT id, entries, checksum FROM push_log ORDER BY id")?;
@@ -91,6 +59,67 @@ pub(super) fn load(connection: &Connection) -> rusqlite::Result<Loaded> {
             .replay(&mut loaded)?;
     }
     Ok(loaded)
+}
+
+const SELECT: &str = "SELECT id, grouping_key, push_time, push_failure_time, exposition, natives, checksum FROM groups";
+
+/// Reads the rows with these ids, each into the slot of its place among them; `None` if one is not there. There is no
+/// log.
+pub(super) fn load_some(
+    connection: &Connection,
+    ids: &[u32],
+    hasher: RandomState,
+) -> rusqlite::Result<Option<Store>> {
+    let mut loaded = Loaded {
+        store: Store::with_hasher(hasher),
+        ..Loaded::default()
+    };
+    let mut select = connection.prepare_cached(&format!("{SELECT} WHERE id = ?"))?;
+    for (slot, id) in (0..).zip(ids) {
+        let mut rows = select.query([id])?;
+        let Some(row) = rows.next()? else {
+            return Ok(None);
+        };
+        take_row(row, slot, false, &mut loaded)?;
+    }
+    Ok(Some(loaded.store))
+}
+
+/// Puts the group of a row into the slot.
+fn take_row(row: &Row<'_>, slot: u32, has_log: bool, loaded: &mut Loaded) -> rusqlite::Result<()> {
+    let id: u32 = row.get(0)?;
+    let hasher = loaded.store.hasher();
+    let KeyColumn(key) = row.get(1)?;
+    let times = [row.get(2)?, row.get(3)?];
+    let exposition = row.get_ref(4)?.as_str()?;
+    let natives = row.get_ref(5)?.as_blob()?;
+    let expected: Option<u32> = row.get(6)?;
+    // That of a row is missing where the end of the row is.
+    if expected != Some(checksum(&key, times, exposition, natives)) {
+        return Err(corrupt(format!("the checksum of group {id} is wrong")));
+    }
+    let report = families(exposition, natives).and_then(|families| {
+        Report::stored(&key, families, &hasher).map_err(|rejection| rejection.to_string())
+    });
+    match report {
+        Ok(report) => {
+            let group = key.to_string();
+            let is_first = loaded.store.restore(slot, report, times, key);
+            // One that was deleted and made again can be in another slot than before. Until all rows are
+            // folded, both can be there; the log has the deletion and what was pushed since.
+            if !is_first && has_log {
+                loaded.outdated.insert(slot);
+            } else if !is_first {
+                return Err(corrupt(format!("the group {{{group}}} stands twice")));
+            }
+        }
+        // It is as it was written, so another version may be able to read it.
+        Err(problem) => {
+            loaded.store.set_aside(slot);
+            loaded.problems.push(format!("group {{{key}}}: {problem}"));
+        }
+    }
+    Ok(())
 }
 
 /// Reads the families of a row.
@@ -117,36 +146,46 @@ pub(super) fn write_rows<'a>(
     store: &Store,
     slots: impl IntoIterator<Item = &'a u32>,
 ) -> rusqlite::Result<()> {
+    for slot in slots {
+        write_row(connection, *slot, store.group(*slot).map(|group| &**group))?;
+    }
+    Ok(())
+}
+
+/// Writes the row with this id, or deletes it.
+pub(super) fn write_row(
+    connection: &Connection,
+    id: u32,
+    group: Option<&StoredGroup>,
+) -> rusqlite::Result<()> {
+    let Some(group) = group else {
+        let mut delete = connection.prepare_cached("DELETE FROM groups WHERE id = ?")?;
+        return delete.execute([id]).map(drop);
+    };
     let mut replace = connection.prepare_cached(
         "INSERT OR REPLACE INTO groups
          (id, grouping_key, push_time, push_failure_time, exposition, natives, checksum)
          VALUES (?, ?, ?, ?, ?, ?, ?)",
     )?;
-    let mut delete = connection.prepare_cached("DELETE FROM groups WHERE id = ?")?;
-    for slot in slots {
-        let Some(group) = store.group(*slot) else {
-            delete.execute([slot])?;
-            continue;
-        };
-        let StoredGroup {
-            key,
-            push_time,
-            push_failure_time,
-            ..
-        } = &**group;
-        let (exposition, natives) = (group.exposition(), group.natives());
-        let checksum = checksum(key, [*push_time, *push_failure_time], &exposition, &natives);
-        replace.execute(params![
-            slot,
+    let StoredGroup {
+        key,
+        push_time,
+        push_failure_time,
+        ..
+    } = group;
+    let (exposition, natives) = (group.exposition(), group.natives());
+    let checksum = checksum(key, [*push_time, *push_failure_time], &exposition, &natives);
+    replace
+        .execute(params![
+            id,
             KeyColumn(key),
             push_time,
             push_failure_time,
             exposition,
             natives,
             checksum
-        ])?;
-    }
-    Ok(())
+        ])
+        .map(drop)
 }
 
 /// Adds the checksums that rows of older versions do not have.

@@ -1,14 +1,14 @@
 //! The embedded gateway's groups, and what a push does to them while no gateway serves them.
 
+use std::hash::RandomState;
 use std::path::Path;
 use std::time::SystemTime;
 
+use super::group_index::GroupIndex;
 use super::group_rows::{Loaded, corrupt, forget_log, load, write_rows};
 use super::{Damage, State, StateError};
 use crate::store::{Rejection, Report};
-use metricsjob_metrics::{
-    Family, Group, GroupingKey, LAST_SECOND, Method, Names, Push, unix_seconds,
-};
+use metricsjob_metrics::{Family, Group, GroupingKey, LAST_SECOND, Method, Names, unix_seconds};
 
 /// Why the embedded gateway did not take a push.
 #[derive(Debug, thiserror::Error)]
@@ -46,89 +46,37 @@ impl State {
         families: &[Family],
         now: SystemTime,
     ) -> Result<(), PushError> {
-        self.change_groups(|loaded| push(loaded, key, method, families, now))?
-            .map_err(PushError::Rejected)
-    }
-
-    /// The same with several pushes, one after the other, in one step. Returns what became of each.
-    pub fn push_together(
-        &mut self,
-        pushes: &[&Push],
-        now: SystemTime,
-    ) -> Result<Vec<Result<(), Rejection>>, StateError> {
-        self.change_groups(|loaded| {
-            let pushes = pushes.iter();
-            pushes
-                .map(|of| push(loaded, of.key(), of.method(), of.families(), now))
-                .collect()
-        })
+        self.write_sync(|transaction| {
+            let index = GroupIndex::open(transaction)?;
+            push(&index, key, method, families, now)
+        })?
+        .map_err(PushError::Rejected)
     }
 
     /// Deletes the group with exactly this key. Returns whether there was one. The caller has locked the
     /// groups.
     pub fn delete(&mut self, key: &GroupingKey) -> Result<bool, StateError> {
-        self.change_groups(|loaded| {
-            let undo = loaded.store.delete(key);
-            loaded.outdated.extend(undo.iter().map(|undo| undo.slot()));
-            undo.is_some()
+        self.write_sync(|transaction| {
+            let index = GroupIndex::open(transaction)?;
+            let mut candidates = index.candidates(key, None, &RandomState::new())?;
+            let old = candidates.store.group_of(key).cloned();
+            let Some(undo) = candidates.store.delete(key) else {
+                return Ok(false);
+            };
+            index.write(&candidates, undo.slot(), old.as_deref())?;
+            Ok(true)
         })
     }
 
     /// Takes over the groups of another gateway with their push times, those excepted that were pushed to
     /// here since. The caller has locked the groups.
     pub fn import(&mut self, groups: Vec<Group>) -> Result<Imported, StateError> {
-        self.change_groups(|loaded| {
-            let mut imported = Imported::default();
-            for group in &groups {
-                let key = &group.key;
-                let times = [group.push_time, group.push_failure_time];
-                if let Some(time) = times
-                    .iter()
-                    .find(|time| !(0.0..=LAST_SECOND).contains(*time))
-                {
-                    let problem = format!("group {{{key}}}: {time} is no time of a push");
-                    imported.refused.push(problem);
-                    continue;
-                }
-                let known = loaded.store.group_of(key);
-                if known.is_some_and(|known| known.push_time > group.push_time) {
-                    imported.kept += 1;
-                    continue;
-                }
-                let hasher = loaded.store.hasher();
-                let report = Report::new(key, group.families.clone(), Names::Utf8, &hasher);
-                let pushed = loaded.store.push(key, Method::Put, report, group.push_time);
-                match (pushed.result, pushed.undo) {
-                    (Ok(()), Some(undo)) => {
-                        let (time, failure) = (group.push_time, group.push_failure_time);
-                        loaded.store.set_times(undo.slot(), time, failure);
-                        loaded.outdated.insert(undo.slot());
-                        imported.imported += 1;
-                    }
-                    (Err(rejection), undo) => {
-                        undo.into_iter().for_each(|undo| loaded.store.undo(undo));
-                        imported
-                            .refused
-                            .push(format!("group {{{key}}}: {rejection}"));
-                    }
-                    (Ok(()), None) => {}
-                }
-            }
-            imported
-        })
-    }
-
-    /// Does `change`, which notes the slots that it has changed, on all groups, and writes them.
-    fn change_groups<T>(
-        &mut self,
-        mut change: impl FnMut(&mut Loaded) -> T,
-    ) -> Result<T, StateError> {
         self.write_sync(|transaction| {
             let mut loaded = load(transaction)?;
-            let result = change(&mut loaded);
+            let imported = import(&mut loaded, &groups);
             write_rows(transaction, &loaded.store, &loaded.outdated)?;
             forget_log(transaction, loaded.log_end)?;
-            Ok(result)
+            Ok(imported)
         })
     }
 
@@ -168,19 +116,63 @@ impl State {
 }
 
 fn push(
-    loaded: &mut Loaded,
+    index: &GroupIndex<'_>,
     key: &GroupingKey,
     method: Method,
     families: &[Family],
     now: SystemTime,
-) -> Result<(), Rejection> {
-    let store = &mut loaded.store;
-    let report = Report::new(key, families.to_vec(), Names::Legacy, &store.hasher());
-    let pushed = store.push(key, method, report, unix_seconds(now));
+) -> rusqlite::Result<Result<(), Rejection>> {
+    let hasher = RandomState::new();
+    let report = Report::new(key, families.to_vec(), Names::Legacy, &hasher);
+    let mut candidates = index.candidates(key, report.as_ref().ok(), &hasher)?;
+    let old = candidates.store.group_of(key).cloned();
+    let pushed = candidates
+        .store
+        .push(key, method, report, unix_seconds(now));
     if let Some(undo) = &pushed.undo {
-        loaded.outdated.insert(undo.slot());
+        index.write(&candidates, undo.slot(), old.as_deref())?;
     }
-    pushed.result
+    Ok(pushed.result)
+}
+
+fn import(loaded: &mut Loaded, groups: &[Group]) -> Imported {
+    let mut imported = Imported::default();
+    for group in groups {
+        let key = &group.key;
+        let times = [group.push_time, group.push_failure_time];
+        if let Some(time) = times
+            .iter()
+            .find(|time| !(0.0..=LAST_SECOND).contains(*time))
+        {
+            let problem = format!("group {{{key}}}: {time} is no time of a push");
+            imported.refused.push(problem);
+            continue;
+        }
+        let known = loaded.store.group_of(key);
+        if known.is_some_and(|known| known.push_time > group.push_time) {
+            imported.kept += 1;
+            continue;
+        }
+        let hasher = loaded.store.hasher();
+        let report = Report::new(key, group.families.clone(), Names::Utf8, &hasher);
+        let pushed = loaded.store.push(key, Method::Put, report, group.push_time);
+        match (pushed.result, pushed.undo) {
+            (Ok(()), Some(undo)) => {
+                let (time, failure) = (group.push_time, group.push_failure_time);
+                loaded.store.set_times(undo.slot(), time, failure);
+                loaded.outdated.insert(undo.slot());
+                imported.imported += 1;
+            }
+            (Err(rejection), undo) => {
+                undo.into_iter().for_each(|undo| loaded.store.undo(undo));
+                imported
+                    .refused
+                    .push(format!("group {{{key}}}: {rejection}"));
+            }
+            (Ok(()), None) => {}
+        }
+    }
+    imported
 }
 
 #[cfg(test)]
@@ -227,6 +219,16 @@ mod tests {
 
         fn post(&mut self, labels: &[(&str, &str)], body: &str) {
             self.push_at(labels, Method::Post, body, 10).unwrap();
+        }
+
+        fn sql(&self, sql: &str) {
+            self.state.connection.execute_batch(sql).unwrap();
+        }
+
+        /// Asserts that nothing is wrong with the database, after which it is the same one still.
+        fn is_sound(&self) {
+            assert_eq!(crate::check::problems(&self.state.connection), [""; 0]);
+            assert!(self.state.damage.is_none());
         }
 
         fn names(&mut self) -> Vec<String> {
@@ -353,5 +355,141 @@ mod tests {
             "# TYPE push_time_seconds counter\npush_time_seconds 1\na 1\n",
         );
         assert_eq!(gateway.names(), ["a"]);
+    }
+
+    /// The index leads to all that a store with all groups would find.
+    #[test]
+    fn pushes_by_the_index_agree_with_a_store_of_all_groups() {
+        use rand::RngExt;
+        let mut random = rand::rng();
+        let mut gateway = Gateway::new();
+        let mut store = crate::store::Store::new();
+        let mut rejected = 0;
+        for step in 0..250_u64 {
+            let values = ["", "1", "2"];
+            let a = values[random.random_range(0..3)];
+            let b = values[random.random_range(0..3)];
+            let all = [("a", a), ("b", b)];
+            let key = key(&all[..random.random_range(0..3)]);
+            if random.random_range(0..8) == 0 {
+                let deleted = gateway.state.delete(&key).unwrap();
+                assert_eq!(deleted, store.delete(&key).is_some());
+            } else {
+                let mut body = String::new();
+                let names = ["x", "x_sum", "x_count", "x_bucket", "y"];
+                for name in names {
+                    if random.random_range(0..3) > 0 {
+                        continue;
+                    }
+                    let label = ["", "{a=\"1\"}", "{b=\"2\",z=\"\"}"][random.random_range(0..3)];
+                    body += &match random.random_range(0..5) {
+                        0 => format!("# TYPE {name} summary\n{name}_sum 1\n{name}_count 1\n"),
+                        1 => format!("# TYPE {name} gauge\n{name}{label} 1\n"),
+                        _ => format!("{name}{label} {step}\n"),
+                    };
+                }
+                let Ok(families) = text::parse(body.as_bytes()) else {
+                    continue;
+                };
+                let method = [Method::Put, Method::Post][random.random_range(0..2)];
+                let now = UNIX_EPOCH + Duration::from_secs(step);
+                let report = Report::new(&key, families.clone(), Names::Legacy, &store.hasher());
+                let expected = store.push(&key, method, report, step as f64).result;
+                let found = match gateway.state.push(&key, method, &families, now) {
+                    Ok(()) => Ok(()),
+                    Err(PushError::Rejected(rejection)) => Err(rejection),
+                    Err(PushError::State(error)) => panic!("{error}"),
+                };
+                // Which of several groups a message names may differ.
+                let kind = |result: &Result<(), Rejection>| {
+                    result.as_ref().err().map(std::mem::discriminant)
+                };
+                assert_eq!(kind(&found), kind(&expected), "{found:?} {expected:?}");
+                rejected += u32::from(found.is_err());
+            }
+            if step % 50 == 25 {
+                gateway.sql("UPDATE groups SET id = id");
+            }
+            let expected = store.snapshot().sorted();
+            let expected: Vec<_> = expected.iter().map(|group| group.to_group()).collect();
+            assert_eq!(gateway.state.groups().unwrap(), expected, "step {step}");
+        }
+        assert!(rejected > 5, "{rejected}");
+        gateway.is_sound();
+    }
+
+    fn numbered(number: u32) -> Group {
+        let body = format!("x 1\n# TYPE y gauge\ny{{of=\"{number}\"}} 1\n");
+        Group {
+            key: key(&[("l", &number.to_string())]),
+            families: text::parse(body.as_bytes()).unwrap(),
+            push_time: 1.0,
+            push_failure_time: 0.0,
+        }
+    }
+
+    /// Counts the statements that a connection runs.
+    fn statements(connection: &rusqlite::Connection, work: impl FnOnce()) -> u64 {
+        use rusqlite::ffi;
+        use std::ffi::{c_int, c_uint, c_void};
+        extern "C" fn count(
+            _: c_uint,
+            counter: *mut c_void,
+            _: *mut c_void,
+            _: *mut c_void,
+        ) -> c_int {
+            // SAFETY: it is the counter below, which nobody else has meanwhile.
+            unsafe { *counter.cast::<u64>() += 1 };
+            0
+        }
+        let mut counter = 0_u64;
+        let place: *mut u64 = &raw mut counter;
+        // SAFETY: the connection is open, and forgets the counter before that is dropped.
+        unsafe {
+            ffi::sqlite3_trace_v2(
+                connection.handle(),
+                ffi::SQLITE_TRACE_STMT,
+                Some(count),
+                place.cast(),
+            )
+        };
+        work();
+        // SAFETY: as before.
+        unsafe { ffi::sqlite3_trace_v2(connection.handle(), 0, None, std::ptr::null_mut()) };
+        counter
+    }
+
+    #[test]
+    fn a_push_costs_no_more_beside_many_groups() {
+        let mut costs = Vec::new();
+        for groups in [10, 10_000] {
+            let mut gateway = Gateway::new();
+            gateway
+                .state
+                .import((0..groups).map(numbered).collect())
+                .unwrap();
+            gateway.post(&[], "z 1\n");
+            // The same series again, others, and a new group.
+            for body in [
+                "x 2\n",
+                "x{a=\"b\"} 2\ny 1\n# TYPE h summary\nh_sum 1\nh_count 1\n",
+            ] {
+                for label in ["3", "new"] {
+                    let key = key(&[("l", label)]);
+                    let families = text::parse(body.as_bytes()).unwrap();
+                    let transaction = gateway.state.connection.unchecked_transaction().unwrap();
+                    costs.push(statements(&transaction, || {
+                        let index = GroupIndex::open(&transaction).unwrap();
+                        let pushed = push(&index, &key, Method::Post, &families, UNIX_EPOCH);
+                        pushed.unwrap().ok();
+                    }));
+                    transaction.commit().unwrap();
+                }
+            }
+        }
+        println!("statements: {costs:?}");
+        let (few, many) = costs.split_at(costs.len() / 2);
+        assert_eq!(few, many);
+        assert!(few.iter().all(|count| *count < 60), "{few:?}");
     }
 }

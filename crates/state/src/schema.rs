@@ -161,10 +161,37 @@ const MIGRATIONS: &[&str] = &[
     UPDATE outbox SET checksum = row_checksum('outbox', id, produced_at, gateway, method, grouping_key, body,
         is_rejected, error, attempts, is_overtaken, runners_own);
 ",
+    "
+    -- The index of the groups' rows, for pushes that are not to read all of them: see `group_index`. It is stale
+    -- unless a row says that it is up to date.
+    CREATE TABLE group_index (
+        version INTEGER NOT NULL
+    ) STRICT;
+    CREATE TRIGGER group_inserted AFTER INSERT ON groups BEGIN DELETE FROM group_index; END;
+    CREATE TRIGGER group_updated AFTER UPDATE ON groups BEGIN DELETE FROM group_index; END;
+    CREATE TRIGGER group_deleted AFTER DELETE ON groups BEGIN DELETE FROM group_index; END;
+
+    -- The hash of each series, and of each grouping key. The slot is the id of the group.
+    CREATE TABLE group_series (
+        hash INTEGER NOT NULL,
+        slot INTEGER NOT NULL,
+        PRIMARY KEY (hash, slot)
+    ) STRICT, WITHOUT ROWID;
+
+    CREATE TABLE group_names (
+        name TEXT NOT NULL,
+        kind INTEGER NOT NULL,
+        slot INTEGER NOT NULL,
+        PRIMARY KEY (name, kind, slot)
+    ) STRICT, WITHOUT ROWID;
+",
 ];
 
 /// The first version whose rows have checksums.
 pub(super) const FIRST_WITH_CHECKSUMS: u32 = 7;
+
+/// The first version with an index of the groups.
+pub(super) const FIRST_WITH_GROUP_INDEX: u32 = 8;
 
 /// At how many pages the log is brought into the database when that is closed. By default SQLite does so
 /// whenever the last process closes it, which here is after each run, and costs more than all else. On the

@@ -104,7 +104,7 @@ impl<'a> FamilyView<'a> {
     }
 
     /// Returns the labels of each series, as in its lines.
-    pub(super) fn labels(&self) -> impl Iterator<Item = &'a str> + use<'a> {
+    pub(crate) fn labels(&self) -> impl Iterator<Item = &'a str> + use<'a> {
         lines::labels(self.lines, &self.meta.name, self.meta.kind)
     }
 }

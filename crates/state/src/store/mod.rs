@@ -33,7 +33,9 @@ use std::sync::Arc;
 
 use hashbrown::HashTable;
 
+pub(crate) use group::FamilyView;
 pub use group::StoredGroup;
+pub(crate) use lines::compared;
 pub use rejection::Rejection;
 pub use report::Report;
 pub use snapshot::Snapshot;
@@ -94,7 +96,11 @@ impl Default for Store {
 impl Store {
     /// Creates a store without groups.
     pub fn new() -> Self {
-        let hasher = RandomState::new();
+        Store::with_hasher(RandomState::new())
+    }
+
+    /// A store without groups, for reports that were made with this hasher.
+    pub(crate) fn with_hasher(hasher: RandomState) -> Self {
         Store {
             slots: Vec::new(),
             free: Vec::new(),

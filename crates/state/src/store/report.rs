@@ -2,9 +2,10 @@
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
+use std::mem;
 use std::sync::Arc;
 
-use super::group::Meta;
+use super::group::{FamilyView, Meta};
 use super::labeler::Labeler;
 use super::lines;
 use super::{MAX_GROUP_BYTES, Rejection};
@@ -99,6 +100,21 @@ impl Report {
         let limit = bytes.saturating_mul(FACTOR).saturating_add(ANYWAY);
         let limit = limit.min(MAX_GROUP_BYTES);
         Report::within(key, families, names, hasher, limit, Origin::Push)
+    }
+
+    /// The families, before any store has given ids to their names.
+    pub(crate) fn families(&self) -> impl Iterator<Item = FamilyView<'_>> {
+        let (mut lines, mut series) = (0, 0);
+        self.families.iter().map(move |family| {
+            let lines = mem::replace(&mut lines, family.lines_end)..family.lines_end;
+            let series = mem::replace(&mut series, family.series_end)..family.series_end;
+            FamilyView {
+                meta: &family.meta,
+                id: u32::MAX,
+                lines: &self.lines[lines.start as usize..lines.end as usize],
+                series: &self.series[series.start as usize..series.end as usize],
+            }
+        })
     }
 
     fn within(
