@@ -307,7 +307,12 @@ fn another_database_takes_the_place_of_the_open_one() {
         move_aside(&sandbox);
         match ending {
             // Without any change since.
-            "killed while idle" => gateway.logs("was removed or replaced"),
+            "killed while idle" => eventually("the new one has it", || {
+                let groups = "SELECT count(*) FROM groups WHERE grouping_key LIKE '%idle-before%'";
+                let database = Connection::open(sandbox.state_db()).unwrap();
+                let count = database.query_row(groups, [], |row| row.get::<_, u64>(0));
+                count.is_ok_and(|count| count == 1)
+            }),
             _ => gateway.put(&format!("/metrics/job/{job}-after"), "m 1\n"),
         }
         let before = gateway.samples("m{");
