@@ -55,11 +55,7 @@ fn every_end_of_a_command_is_reported(gateway: &TestGateway) {
             .code(code)
             .err(&format!("{job}: {outcome} in "))
             .err(message);
-        let samples = gateway.samples();
-        let value = |metric: &str| {
-            let series = format!(r#"batch_job_{metric}{{instance="",job="{job}"}}"#);
-            samples.get(&series).copied()
-        };
+        let value = |metric: &str| gateway.value(job, &format!("batch_job_{metric}"));
         assert_eq!(value("exit_code"), Some(f64::from(code)), "{job}");
         assert_eq!(
             value("success"),
@@ -120,10 +116,9 @@ fn usage_of_the_command_is_reported() {
     let busy = "i=0; while [ $i -lt 200000 ]; do i=$((i+1)); done";
     sandbox.write("jobs/busy.toml", script(busy));
     sandbox.run("run busy").code(0);
-    let gateway = sandbox.samples();
-    let value = |metric: &str| gateway[&format!(r#"batch_job_{metric}{{instance="",job="busy"}}"#)];
-    assert!(value("cpu_user_seconds") > 0.01);
-    assert!(value("max_rss_bytes") > 100_000.0);
+    let value = |metric: &str| sandbox.value("busy", metric).unwrap();
+    assert!(value("batch_job_cpu_user_seconds") > 0.01);
+    assert!(value("batch_job_max_rss_bytes") > 100_000.0);
 }
 
 #[test]

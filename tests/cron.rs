@@ -3,13 +3,12 @@
 use std::fs;
 use std::os::unix::fs::{MetadataExt, chown};
 use std::process::{Child, Command, Stdio};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::common::{Sandbox, US};
+use crate::common::{Sandbox, US, awaited};
 
 /// Until the next full minute, when cron begins, and what the jobs take.
 const PATIENCE: Duration = Duration::from_secs(75);
@@ -76,11 +75,10 @@ impl Cron {
     }
 
     fn wait_for_mail(&mut self) -> Vec<String> {
-        let deadline = Instant::now() + PATIENCE;
-        loop {
+        awaited(PATIENCE, || {
             let mails = self.mails();
             if !mails.is_empty() {
-                return mails;
+                return Ok(mails);
             }
             let log = || fs::read_to_string(self.sandbox.path().join("log")).unwrap();
             let ended = self.child.try_wait().unwrap();
@@ -90,9 +88,8 @@ impl Cron {
                  scripts/test installs):\n{}",
                 log()
             );
-            assert!(Instant::now() < deadline, "no mail from cron\n{}", log());
-            thread::sleep(Duration::from_millis(100));
-        }
+            Err(format!("no mail from cron\n{}", log()))
+        })
     }
 }
 
@@ -184,11 +181,9 @@ fn the_shipped_crontab_runs_under_cron() {
         assert_eq!(history[0]["outcome"], outcome, "{history}");
         assert_eq!(history[0]["exit_code"], code, "{history}");
     }
-    let samples = sandbox.samples();
-    let series = r#"batch_job_success{instance="",job="sync_orders",site="berlin"}"#;
-    assert_eq!(samples[series], 1.0);
-    let series = r#"batch_job_exit_code{instance="",job="broken"}"#;
-    assert_eq!(samples[series], 3.0);
+    let series = r#"batch_job_success{site="berlin"}"#;
+    assert_eq!(sandbox.value("sync_orders", series), Some(1.0));
+    assert_eq!(sandbox.value("broken", "batch_job_exit_code"), Some(3.0));
 
     // The % reached date(1).
     let archives = fs::read_dir(home.join("backup")).unwrap();

@@ -16,7 +16,9 @@ use std::time::{Duration, Instant};
 use rand::RngExt;
 
 use crate::common::campaign::{WORKERS, assert_same, on_workers, pushed, random, rounds, seed};
-use crate::common::{Fault, FaultProxy, Finished, Port, Samples, Sandbox, Server, eventually};
+use crate::common::{
+    Fault, FaultProxy, Finished, Port, Samples, Sandbox, Server, eventually, of_job,
+};
 
 /// Delivers what is left in the outbox, which is all.
 #[track_caller]
@@ -172,7 +174,7 @@ fn killed_runs_are_reported_or_never_were() {
     flush(&sandbox, &proxy.url());
     let samples = pushed(&gateway);
     for number in 0..rounds {
-        let series = |name: &str| format!(r#"{name}{{instance="",job="killed",n="{number}"}}"#);
+        let series = |name: &str| of_job("killed", &format!(r#"{name}{{n="{number}"}}"#));
         let value = samples.get(&series("n")).copied();
         let expected = recorded.contains(&number).then_some(number as f64);
         assert_eq!(value, expected, "run {number}");
@@ -227,11 +229,13 @@ impl Model {
         let groups = self.0.iter();
         groups
             .flat_map(|(key, families)| {
-                let labels = format!(r#"{{instance="",job="j",key="{key}"}}"#);
                 let times = [("push_time_seconds", 1), ("push_failure_time_seconds", 0)];
                 let families = families.iter().map(|(name, value)| (&**name, *value));
                 let all = families.chain(times);
-                all.map(move |(name, value)| (format!("{name}{labels}"), value as f64))
+                all.map(move |(name, value)| {
+                    let series = of_job("j", &format!(r#"{name}{{key="{key}"}}"#));
+                    (series, value as f64)
+                })
             })
             .collect()
     }
@@ -409,7 +413,7 @@ fn a_gateway_that_restarts_under_load() {
     flush(&sandbox, &port.address());
     let samples = pushed(&gateway);
     for (key, value) in last.iter().enumerate() {
-        let series = format!(r#"newest{{instance="",job="j",key="{key}"}}"#);
+        let series = of_job("j", &format!(r#"newest{{key="{key}"}}"#));
         assert_eq!(samples.get(&series), Some(&(*value as f64)), "{key}");
     }
 }

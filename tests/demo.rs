@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use serde_json::Value as Json;
 
-use crate::common::{FakeServer, Sandbox, TestGateway};
+use crate::common::{FakeServer, Sandbox, TestGateway, of_job};
 
 on_each_gateway!(
     orders_and_revenue_add_up_over_runs,
@@ -18,9 +18,8 @@ const PRODUCTS: [(&str, f64); 3] = [("coffee", 12.5), ("grinder", 89.0), ("machi
 fn series(gateway: &TestGateway, metric: &str) -> Vec<f64> {
     let samples = gateway.samples();
     let value = |region: &str, product: &str| {
-        let labels =
-            format!(r#"instance="",job="demo_orders",product="{product}",region="{region}""#);
-        samples[&format!("demo_{metric}{{{labels}}}")]
+        let series = format!(r#"demo_{metric}{{product="{product}",region="{region}"}}"#);
+        samples[&of_job("demo_orders", &series)]
     };
     let of_region = |region| PRODUCTS.map(|(product, _)| value(region, product));
     REGIONS.into_iter().flat_map(of_region).collect()
@@ -63,8 +62,8 @@ fn the_scores_are_a_histogram_of_the_last_run(gateway: &TestGateway) {
         gateway.run(&line).code(0);
         let samples = gateway.samples();
         let value = |name: &str, region: &str, le: &str| {
-            let labels = format!(r#"instance="",job="demo_satisfaction",region="{region}"{le}"#);
-            samples[&format!("demo_satisfaction_score{name}{{{labels}}}")]
+            let series = format!(r#"demo_satisfaction_score{name}{{region="{region}"{le}}}"#);
+            samples[&of_job("demo_satisfaction", &series)]
         };
         REGIONS.map(|region| {
             let count = value("_count", region, "");

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use crate::common::{Sandbox, US, environment, eventually, is_alive};
+use crate::common::{PATIENCE, Sandbox, US, awaited, environment, eventually, is_alive};
 
 /// A terminal in which something runs.
 struct Terminal {
@@ -57,12 +57,12 @@ impl Terminal {
     /// Waits until `text` is on the terminal.
     #[track_caller]
     fn shows(&self, text: &str) {
-        let start = std::time::Instant::now();
-        while !self.shown().contains(text) {
-            let is_over = start.elapsed().as_secs() > 30;
-            assert!(!is_over, "no {text:?} on the terminal:\n{}", self.shown());
-            thread::sleep(Duration::from_millis(5));
-        }
+        awaited(PATIENCE, || {
+            let shown = self.shown();
+            let is_there = shown.contains(text);
+            let missing = format!("no {text:?} on the terminal:\n{shown}");
+            is_there.then_some(()).ok_or(missing)
+        });
     }
 
     /// A shell that takes the terminal over drops what was typed before.

@@ -2,15 +2,13 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::process::Command;
 
 use serde_json::{Value as Json, json};
 
 use crate::common::curl::{curl, curl_with_input, finished};
 use crate::common::own_gateway::OwnGateway;
-use crate::common::{Authority, PATIENCE, Sandbox, Server};
+use crate::common::{Authority, PATIENCE, Process, Sandbox, Server, awaited};
 
 /// `me`, with the bcrypt hash of `s3cret-password`, of the least cost.
 pub const USERS: &str =
@@ -290,30 +288,15 @@ fn prometheus_scrapes() {
     assert!(up.contains("\"1\"]"), "{up}");
 }
 
-/// A process that ends with the test.
-struct Running(Child);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
 /// A port that was just free.
 fn free_address() -> String {
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     free.local_addr().unwrap().to_string()
 }
 
-fn start(program: &str, sandbox: &Sandbox, arguments: &[String]) -> Running {
-    let child = Command::new(program)
-        .args(arguments)
-        .current_dir(sandbox.path())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn();
-    Running(child.unwrap_or_else(|error| panic!("{program} (scripts/test installs it): {error}")))
+fn start(program: &str, sandbox: &Sandbox, arguments: &[String]) -> Process {
+    let mut command = Command::new(program);
+    Process::spawn(command.args(arguments).current_dir(sandbox.path()))
 }
 
 /// What it scrapes, it writes to VictoriaMetrics.
@@ -343,15 +326,11 @@ fn vmagent_scrapes() {
             "-memory.allowedPercent=10".into(),
         ],
     );
-    let deadline = Instant::now() + PATIENCE;
-    let answer = loop {
+    let answer = awaited(PATIENCE, || {
         let answer = curl(&[&format!("http://{address}/api/v1/query?query=records")]).stdout();
-        if answer.matches("\"metric\"").count() == 2 {
-            break answer;
-        }
-        assert!(Instant::now() < deadline, "{answer}");
-        thread::sleep(Duration::from_millis(100));
-    };
+        let is_whole = answer.matches("\"metric\"").count() == 2;
+        is_whole.then(|| answer.clone()).ok_or(answer)
+    });
     check_scraped(&answer);
 }
 

@@ -12,8 +12,10 @@ use std::time::Duration;
 use rand::RngExt;
 use rand::rngs::ChaCha8Rng;
 
+use crate::common::PATIENCE;
 use crate::common::campaign::{random, rounds, seed};
-use crate::common::own_gateway::{OwnGateway, request};
+use crate::common::http::{Answer, exchange};
+use crate::common::own_gateway::OwnGateway;
 
 const CLIENTS: usize = 4;
 
@@ -81,7 +83,8 @@ fn client(
         }
         known.sent = Some(after);
         let path = format!("/metrics/job/crash/group/{id}");
-        let Ok((status, text)) = request(address, method, &path, &[], body.as_bytes()) else {
+        let answer = exchange(PATIENCE, address, method, &path, &[], body.as_bytes());
+        let Ok(Answer { status, body, .. }) = answer else {
             return count;
         };
         match status {
@@ -91,7 +94,7 @@ fn client(
             }
             // It is ending.
             503 => return count,
-            _ => panic!("{method} {path}: {status} {text}"),
+            _ => panic!("{method} {path}: {status} {body}"),
         }
     }
     unreachable!()
@@ -202,7 +205,7 @@ fn killed_under_load() {
         millis: 200,
         idle: 0..0,
     };
-    campaign(&load, rounds(100), OwnGateway::kill);
+    campaign(&load, rounds(100), |gateway| gateway.kill());
 }
 
 /// The log grows so fast that it is folded all the time, in several transactions for so many groups.
@@ -214,7 +217,7 @@ fn killed_while_the_log_is_folded() {
         millis: 2000,
         idle: 0..0,
     };
-    campaign(&load, rounds(10), OwnGateway::kill);
+    campaign(&load, rounds(10), |gateway| gateway.kill());
 }
 
 /// It folds the log a second after the last change.
@@ -226,7 +229,7 @@ fn killed_while_it_tidies_up() {
         millis: 500,
         idle: 1000..1050,
     };
-    campaign(&load, rounds(10), OwnGateway::kill);
+    campaign(&load, rounds(10), |gateway| gateway.kill());
 }
 
 #[test]

@@ -16,7 +16,7 @@ use crate::common::histograms::{
     GROUP, HUGE, PROTOBUF, body, both, classic_float, family, float_bucket, in_api, native_float,
     native_integer, push, scraped, span,
 };
-use crate::common::own_gateway::{OwnGateway, exchange};
+use crate::common::own_gateway::OwnGateway;
 use crate::common::{Sandbox, stamp_groups};
 
 /// The lines of a family in a format of `/metrics`, without the labels of the group.
@@ -502,7 +502,7 @@ fn classic_and_native_ones_of_a_name_come_in_messages_of_their_own() {
         "# TYPE h histogram\nh_bucket{le=\"+Inf\"} 2\nh_sum 3\nh_count 2\n",
     );
     let headers = [("Accept", PROTOBUF)];
-    let scrape = exchange(gateway.address(), "GET", "/metrics", &headers, b"").unwrap();
+    let scrape = gateway.exchange("GET", "/metrics", &headers, b"");
     let families = decode(&scrape.bytes).unwrap().into_iter();
     let of_name = families.filter(|family| family.name.as_deref() == Some("h"));
     let spans: Vec<Vec<usize>> = of_name

@@ -1,7 +1,7 @@
 //! Clients that would harm the gateway: each is refused, the others are served, nothing has changed.
 
 use std::fs;
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -12,7 +12,14 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::unistd::Pid;
 
 use crate::common::eventually;
-use crate::common::own_gateway::{OwnGateway, answer};
+use crate::common::http::receive;
+use crate::common::own_gateway::OwnGateway;
+
+/// The status and the body of an answer.
+fn answer(stream: &mut TcpStream) -> io::Result<(u16, String)> {
+    let answer = receive(stream, "GET")?;
+    Ok((answer.status, answer.body))
+}
 
 const PATH: &str = "/metrics/job/hostile";
 
@@ -533,6 +540,7 @@ fn bodies_that_trickle() {
     let start = Instant::now();
     let slow = trickle(target.gateway.connect(), 900_000);
     let body = format!("# {}\n", "p".repeat(400_000));
+    // Nothing tells how much of a body has come.
     thread::sleep(Duration::from_secs(1));
     assert_eq!(target.push(&[], &body).0, 503);
     assert_eq!(slow.join().unwrap(), Some(408));

@@ -89,7 +89,7 @@ fn what_is_newer_here_stays() {
         .code(0)
         .out("imported 4 groups from")
         .out("; one is newer here");
-    assert_eq!(sandbox.samples()["m{instance=\"\",job=\"a\"}"], 7.0);
+    assert_eq!(sandbox.value("a", "m"), Some(7.0));
     // Once more: what is here came from there.
     sandbox.run(&import).code(0).out("imported 4 groups");
 }
@@ -107,9 +107,8 @@ fn what_does_not_fit_is_told_and_the_rest_taken() {
         .code(69)
         .out("imported 4 groups")
         .err("warning: not imported: group {job=\"a\"}: the metric m is a gauge here, but a counter in the group {job=\"other\"}");
-    let samples = sandbox.samples();
-    assert!(samples.contains_key("c_total{db=\"x\",instance=\"\",job=\"a\"}"));
-    assert!(!samples.contains_key("push_time_seconds{instance=\"\",job=\"a\"}"));
+    assert!(sandbox.value("a", "c_total{db=\"x\"}").is_some());
+    assert_eq!(sandbox.value("a", "push_time_seconds"), None);
 }
 
 #[test]

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use rusqlite::Connection;
 
 use crate::common::own_gateway::{OwnGateway, gateway_command};
-use crate::common::{Finished, Sandbox, eventually};
+use crate::common::{Finished, Sandbox, eventually, of_job};
 
 fn dir(sandbox: &Sandbox) -> PathBuf {
     sandbox.state_db().parent().unwrap().to_owned()
@@ -28,10 +28,6 @@ fn refusal(dir: &Path) -> Finished {
     Finished::from(gateway_command(dir, &[]).output().unwrap())
 }
 
-fn series(name: &str, job: &str) -> String {
-    format!("{name}{{instance=\"\",job=\"{job}\"}}")
-}
-
 #[test]
 fn only_one_serves_a_directory() {
     let sandbox = Sandbox::new();
@@ -47,7 +43,7 @@ fn only_one_serves_a_directory() {
         "{stderr}"
     );
     first.put("/metrics/job/j", "m 2\n");
-    assert_eq!(first.samples("m{")[&series("m", "j")], 2.0);
+    assert_eq!(first.value("j", "m"), Some(2.0));
     assert_eq!(first.terminate(), Some(0));
 }
 
@@ -56,11 +52,11 @@ fn commands_report_to_the_gateway_that_serves() {
     let sandbox = Sandbox::new();
     let mut gateway = start(&sandbox);
     push(&sandbox, "pushed", "m 1\n").code(0);
-    assert_eq!(gateway.samples("m{")[&series("m", "pushed")], 1.0);
+    assert_eq!(gateway.value("pushed", "m"), Some(1.0));
     sandbox.run("run backup --set duration=0s").code(0);
     let runs = gateway.samples("db_backup");
     assert!(!runs.is_empty(), "{}", gateway.get("/metrics").1);
-    assert_eq!(sandbox.samples()[&series("m", "pushed")], 1.0);
+    assert_eq!(sandbox.value("pushed", "m"), Some(1.0));
     sandbox
         .run("status")
         .code(0)
@@ -71,20 +67,20 @@ fn commands_report_to_the_gateway_that_serves() {
     push(&sandbox, "other", "# TYPE m counter\nm 1\n")
         .code(69)
         .err("inconsistent");
-    assert!(!gateway.samples("m{").contains_key(&series("m", "other")));
+    assert_eq!(gateway.value("other", "m"), None);
     sandbox.run("delete --job pushed").code(0);
     assert!(gateway.samples("m{").is_empty());
     gateway.put("/metrics/job/by-http", "n 1\n");
 
     assert_eq!(gateway.terminate(), Some(0));
-    assert_eq!(sandbox.samples()[&series("n", "by-http")], 1.0);
+    assert_eq!(sandbox.value("by-http", "n"), Some(1.0));
     push(&sandbox, "pushed", "n 2\n").code(0);
     push(&sandbox, "other", "# TYPE n counter\nn 1\n").code(69);
     sandbox.run("delete --job by-http").code(0);
     let gateway = start(&sandbox);
     let found = gateway.samples("n{");
     assert_eq!(found.len(), 1, "{found:?}");
-    assert_eq!(found[&series("n", "pushed")], 2.0);
+    assert_eq!(found[&of_job("pushed", "n")], 2.0);
 }
 
 #[test]
@@ -93,12 +89,12 @@ fn status_shows_what_is_only_in_the_log() {
     let mut gateway = start(&sandbox);
     for value in 0..50 {
         gateway.put("/metrics/job/j", format!("m {value}\n"));
-        assert_eq!(sandbox.samples()[&series("m", "j")], f64::from(value));
+        assert_eq!(sandbox.value("j", "m"), Some(f64::from(value)));
     }
     gateway.kill();
-    assert_eq!(sandbox.samples()[&series("m", "j")], 49.0);
+    assert_eq!(sandbox.value("j", "m"), Some(49.0));
     push(&sandbox, "k", "m 1\n").code(0);
-    assert_eq!(sandbox.samples()[&series("m", "j")], 49.0);
+    assert_eq!(sandbox.value("j", "m"), Some(49.0));
     assert_eq!(start(&sandbox).samples("m{").len(), 2);
 }
 
@@ -119,15 +115,15 @@ fn the_socket_is_private_and_goes_with_the_gateway() {
                 .quiet_stderr();
         };
         push(1);
-        assert_eq!(gateway.samples("m{")[&series("m", "j")], 1.0);
+        assert_eq!(gateway.value("j", "m"), Some(1.0));
 
         gateway.kill();
         assert!(socket.exists());
         push(2);
         gateway = OwnGateway::start(&dir, &[]);
-        assert_eq!(gateway.samples("m{")[&series("m", "j")], 2.0);
+        assert_eq!(gateway.value("j", "m"), Some(2.0));
         push(3);
-        assert_eq!(gateway.samples("m{")[&series("m", "j")], 3.0);
+        assert_eq!(gateway.value("j", "m"), Some(3.0));
         assert_eq!(gateway.terminate(), Some(0));
         assert!(!socket.exists());
         push(4);
@@ -164,7 +160,7 @@ fn pushes_while_the_gateway_starts_and_ends() {
     });
     let found = sandbox.samples();
     for (pusher, count) in pushed.into_iter().enumerate() {
-        assert_eq!(found[&series("m", &format!("j{pusher}"))], f64::from(count));
+        assert_eq!(found[&of_job(&format!("j{pusher}"), "m")], f64::from(count));
     }
 }
 
@@ -195,7 +191,7 @@ fn is_salvaged(sandbox: &Sandbox, problem: &str, markers: &[&str]) {
     gateway.logs(problem);
     let found = gateway.samples("marker_of_");
     let expected = markers.iter().map(|job| {
-        let series = series(&format!("marker_of_{job}"), job);
+        let series = of_job(job, &format!("marker_of_{job}"));
         (series, 123_456.0)
     });
     assert_eq!(found, expected.collect(), "{}", gateway.log());
@@ -311,7 +307,12 @@ fn another_database_takes_the_place_of_the_open_one() {
         move_aside(&sandbox);
         match ending {
             // Without any change since.
-            "killed while idle" => thread::sleep(Duration::from_secs(3)),
+            "killed while idle" => eventually("the new one has it", || {
+                let groups = "SELECT count(*) FROM groups WHERE grouping_key LIKE '%idle-before%'";
+                let database = Connection::open(sandbox.state_db()).unwrap();
+                let count = database.query_row(groups, [], |row| row.get::<_, u64>(0));
+                count.is_ok_and(|count| count == 1)
+            }),
             _ => gateway.put(&format!("/metrics/job/{job}-after"), "m 1\n"),
         }
         let before = gateway.samples("m{");
@@ -340,8 +341,7 @@ fn a_full_disk() {
         .arg(plain.get_program())
         .args(plain.get_args())
         .env_clear()
-        .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
-        .stderr(std::process::Stdio::piped());
+        .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
     let gateway = OwnGateway::start_command(command);
     gateway.put("/metrics/job/a", "m 1\n");
     gateway.put("/metrics/job/b", "m 1\n");
@@ -369,8 +369,8 @@ fn a_full_disk() {
         assert_eq!(gateway.request("DELETE", &path, &[], "").0, 500);
     }
     let found = gateway.samples("m{");
-    assert_eq!(found[&series("m", "a")], f64::from(last));
-    assert_eq!(found[&series("m", "b")], 1.0);
+    assert_eq!(found[&of_job("a", "m")], f64::from(last));
+    assert_eq!(found[&of_job("b", "m")], 1.0);
 
     fs::remove_file(&filler).unwrap();
     let _ = fs::remove_file(inside.join("filler2"));
@@ -379,8 +379,8 @@ fn a_full_disk() {
     gateway.put("/metrics/job/d", "m 4\n");
     let found = gateway.samples("m{");
     assert_eq!(found.len(), 4, "{found:?}");
-    assert_eq!(found[&series("m", "a")], f64::from(last));
-    assert_eq!(found[&series("m", "b")], 1.0);
+    assert_eq!(found[&of_job("a", "m")], f64::from(last));
+    assert_eq!(found[&of_job("b", "m")], 1.0);
     gateway.logs("changes can be written again");
 }
 
@@ -391,7 +391,7 @@ fn behind_a_prefix_commands_still_find_it() {
     let gateway = OwnGateway::start(&dir(&sandbox), &flags);
     push(&sandbox, "j", "m 1\n").code(0).quiet_stderr();
     let (_, metrics) = gateway.get("/gateway/metrics");
-    assert!(metrics.contains(&series("m", "j")), "{metrics}");
+    assert!(metrics.contains(&of_job("j", "m")), "{metrics}");
     sandbox.run("delete --job j").code(0);
     assert!(!gateway.get("/gateway/metrics").1.contains("job=\"j\""));
 }
@@ -409,9 +409,9 @@ fn a_directory_that_is_removed_ends_it_and_loses_nothing() {
     assert_eq!(gateway.wait(), Some(1), "{}", gateway.log());
     gateway.logs("was removed or replaced: its groups were brought into the new one");
     let samples = sandbox.samples();
-    assert_eq!(samples[&series("m", "old")], 1.0);
+    assert_eq!(samples[&of_job("old", "m")], 1.0);
     pushed.code(0);
-    assert_eq!(samples[&series("m", "both")], 2.0);
+    assert_eq!(samples[&of_job("both", "m")], 2.0);
     assert_eq!(start(&sandbox).samples("m{").len(), 2);
 }
 
@@ -453,6 +453,6 @@ fn a_database_that_others_keep_locked() {
         .lines()
         .filter(|line| line.contains("job=\""))
         .collect();
-    let expected = |name: &str| ["j", "k"].map(|job| format!("{} 1", series(name, job)));
+    let expected = |name: &str| ["j", "k"].map(|job| format!("{} 1", of_job(job, name)));
     assert_eq!(families[..4], [expected("m"), expected("n")].concat());
 }

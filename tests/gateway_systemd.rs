@@ -1,24 +1,21 @@
 //! The gateway on a socket that systemd passes.
 
-use std::process::{Command, Stdio};
-
-use nix::sys::signal::Signal;
+use std::process::Command;
 
 use crate::common::curl::curl;
-use crate::common::{Port, US, eventually, send};
+use crate::common::{Port, Process, US, eventually};
 
 #[test]
 fn a_socket_of_systemd() {
     let dir = tempfile::tempdir().unwrap();
     let port = Port::reserve();
-    let mut child = Command::new("systemd-socket-activate")
+    let mut command = Command::new("systemd-socket-activate");
+    command
         .arg(format!("--listen={}", port.address()))
         .arg(US)
         .args(["gateway", "--web.systemd-socket", "--state-dir"])
-        .arg(dir.path())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
+        .arg(dir.path());
+    let mut gateway = Process::spawn(&mut command);
     let url = format!("http://{}/metrics/job/a", port.address());
     // The first connection starts it, and waits for it.
     eventually("the socket is there", || {
@@ -31,6 +28,5 @@ fn a_socket_of_systemd() {
         metrics.contains("m{instance=\"\",job=\"a\"} 1\n"),
         "{metrics}"
     );
-    send(child.id(), Signal::SIGTERM);
-    assert_eq!(child.wait().unwrap().code(), Some(0));
+    assert_eq!(gateway.terminate(), Some(0));
 }

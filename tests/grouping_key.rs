@@ -1,6 +1,6 @@
 //! Grouping keys: every value arrives as it was given, and what is no key is refused.
 
-use crate::common::{Sandbox, TestGateway};
+use crate::common::{Sandbox, TestGateway, of_job};
 
 on_each_gateway!(
     every_value_arrives_as_it_was_given,
@@ -50,7 +50,7 @@ fn push(gateway: &TestGateway, job: &str, labels: &[&str]) {
 fn every_value_arrives_as_it_was_given(gateway: &TestGateway) {
     for value in VALUES {
         push(gateway, "j", &[&format!("l={value}")]);
-        let series = format!(r#"m{{instance="",job="j",l="{}"}}"#, escaped(value));
+        let series = of_job("j", &format!(r#"m{{l="{}"}}"#, escaped(value)));
         assert!(
             gateway.samples().contains_key(&series),
             "{series} {:?}",
@@ -71,7 +71,7 @@ fn every_value_arrives_as_it_was_given(gateway: &TestGateway) {
 fn every_job_arrives_as_it_was_given(gateway: &TestGateway) {
     for job in VALUES.into_iter().filter(|job| !job.is_empty()) {
         push(gateway, job, &[]);
-        let series = format!(r#"m{{instance="",job="{}"}}"#, escaped(job));
+        let series = of_job(&escaped(job), "m");
         assert!(
             gateway.samples().contains_key(&series),
             "{series} {:?}",
@@ -93,8 +93,8 @@ fn job_file_and_command_line_are_merged(gateway: &TestGateway) {
     let job = "builtin = 'backup'\nprefix = 'b'\n[params]\nduration = '0s'\n[grouping]\ndb = 'file'\nzone = 'z1'\n";
     gateway.write("jobs/nightly.toml", job);
     gateway.run("run nightly -g db=flag -g site=s").code(0);
-    let series = r#"b_success{db="flag",instance="",job="nightly",site="s",zone="z1"}"#;
-    assert_eq!(gateway.samples().get(series), Some(&1.0));
+    let series = r#"b_success{db="flag",site="s",zone="z1"}"#;
+    assert_eq!(gateway.value("nightly", series), Some(1.0));
 }
 
 #[test]

@@ -3,12 +3,13 @@
 use std::fs;
 use std::process::Child;
 use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use nix::sys::signal::{Signal, kill};
+use nix::sys::signal::Signal::{self, *};
+use nix::sys::signal::kill;
 use nix::unistd::Pid;
 
-use crate::common::{FakeServer, Finished, Sandbox, TestGateway, US};
+use crate::common::{FakeServer, Finished, Sandbox, TestGateway, US, catches, eventually};
 
 on_each_gateway!(an_interrupted_run_is_reported);
 
@@ -19,23 +20,11 @@ fn signal(child: &Child, signal: Signal) {
 /// Starts a run and waits until it can only be inside the job.
 fn start(sandbox: &Sandbox, line: &str) -> Child {
     let child = sandbox.spawn(&mut sandbox.command(line.split(' ')));
-    let status = format!("/proc/{}/status", child.id());
-    let deadline = Instant::now() + Duration::from_secs(30);
-    while !catches_all(&fs::read_to_string(&status).unwrap()) {
-        assert!(Instant::now() < deadline, "it does not catch the signals");
-        sleep(Duration::from_millis(5));
-    }
+    let signals = [SIGHUP, SIGINT, SIGQUIT, SIGTERM];
+    eventually("it catches them", || catches(child.id(), &signals));
+    // Nothing shows from outside that it is.
     sleep(Duration::from_millis(100));
     child
-}
-
-/// Whether a process with this `/proc/PID/status` catches SIGHUP, SIGINT, SIGQUIT and SIGTERM.
-fn catches_all(status: &str) -> bool {
-    let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:"));
-    let caught = u64::from_str_radix(caught.unwrap().trim(), 16).unwrap();
-    [1, 2, 3, 15]
-        .iter()
-        .all(|number| caught & (1 << (number - 1)) != 0)
 }
 
 fn an_interrupted_run_is_reported(gateway: &TestGateway) {
@@ -114,7 +103,7 @@ fn a_signal_that_was_ignored_stays_ignored() {
         .env("HOME", sandbox.path())
         .current_dir(sandbox.path());
     let child = sandbox.spawn(&mut command);
-    sleep(Duration::from_millis(250));
+    eventually("it runs", || catches(child.id(), &[SIGTERM]));
     signal(&child, Signal::SIGHUP);
     signal(&child, Signal::SIGINT);
     Finished::from(child.wait_with_output().unwrap())
@@ -131,11 +120,7 @@ fn a_signal_while_the_report_is_pushed_loses_nothing() {
     for (kept, job) in ["ok", "backup --set duration=0s"].into_iter().enumerate() {
         let line = format!("run {job} --push-timeout 1s");
         let child = sandbox.spawn(&mut sandbox.command(line.split(' ')));
-        let deadline = Instant::now() + Duration::from_secs(30);
-        while server.requests().len() <= kept {
-            assert!(Instant::now() < deadline, "no push");
-            sleep(Duration::from_millis(5));
-        }
+        eventually("a push", || server.requests().len() > kept);
         signal(&child, Signal::SIGTERM);
         let run = Finished::from(child.wait_with_output().unwrap());
         run.code(0).err("the report is kept as outbox entry ");

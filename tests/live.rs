@@ -18,8 +18,7 @@ fn start(gateway: &TestGateway, options: &str, script: &str) -> Child {
 }
 
 fn value(gateway: &TestGateway, metric: &str) -> Option<f64> {
-    let series = format!(r#"{metric}{{instance="",job="live"}}"#);
-    gateway.samples().get(&series).copied()
+    gateway.value("live", metric)
 }
 
 fn the_start_is_reported(gateway: &TestGateway) {

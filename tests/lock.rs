@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 
-use crate::common::{Finished, Sandbox, TestGateway, eventually, send};
+use crate::common::{Finished, Sandbox, TestGateway, catches, eventually, send};
 
 on_each_gateway!(a_skipped_run_only_counts);
 
@@ -31,24 +31,22 @@ fn a_skipped_run_only_counts(gateway: &TestGateway) {
     let options = "--job locked --lock --method put --push-start";
     let sandbox = &gateway.sandbox;
     let child = hold(sandbox, options);
-    let running = r#"batch_job_running{instance="",job="locked"}"#;
+    let value = |series: &str| gateway.value("locked", series);
     eventually("the start is reported", || {
-        gateway.samples().contains_key(running)
+        value("batch_job_running").is_some()
     });
-    let skipped = r#"batch_job_runs_total{instance="",job="locked",outcome="skipped"}"#;
+    let skipped = r#"batch_job_runs_total{outcome="skipped"}"#;
     for count in 1..=2 {
         sandbox.exec(options, "touch ran").code(0).quiet();
-        let samples = gateway.samples();
-        assert_eq!(samples[skipped], f64::from(count));
-        assert_eq!(samples[running], 1.0);
-        assert!(!samples.contains_key(r#"batch_job_success{instance="",job="locked"}"#));
+        assert_eq!(value(skipped), Some(f64::from(count)));
+        assert_eq!(value("batch_job_running"), Some(1.0));
+        assert_eq!(value("batch_job_success"), None);
     }
     assert!(!sandbox.path().join("ran").exists());
     release(sandbox, child).code(0);
-    let samples = gateway.samples();
-    assert_eq!(samples[skipped], 2.0);
-    assert_eq!(samples[&skipped.replace("skipped", "success")], 1.0);
-    assert_eq!(samples[running], 0.0);
+    assert_eq!(value(skipped), Some(2.0));
+    assert_eq!(value(&skipped.replace("skipped", "success")), Some(1.0));
+    assert_eq!(value("batch_job_running"), Some(0.0));
     assert_eq!(sandbox.outcomes(), ["skipped", "skipped", "success"]);
 }
 
@@ -128,7 +126,7 @@ fn who_waits_gets_its_turn_or_is_skipped() {
 
     let mut command = sandbox.exec_command("--job locked --lock-wait 60s", "touch ran");
     let waiting = sandbox.spawn(&mut command);
-    std::thread::sleep(Duration::from_millis(200));
+    eventually("it waits", || catches(waiting.id(), &[Signal::SIGTERM]));
     assert!(!sandbox.path().join("ran").exists());
     release(&sandbox, child).code(0);
     assert!(waiting.wait_with_output().unwrap().status.success());
@@ -141,7 +139,7 @@ fn a_signal_ends_the_wait() {
     let child = hold(&sandbox, "--job locked --lock");
     let mut command = sandbox.exec_command("--job locked --lock-wait 1h", "touch ran");
     let waiting = sandbox.spawn(&mut command);
-    std::thread::sleep(Duration::from_millis(300));
+    eventually("it waits", || catches(waiting.id(), &[Signal::SIGTERM]));
     send(waiting.id(), Signal::SIGTERM);
     Finished::from(waiting.wait_with_output().unwrap()).code(143);
     assert!(!sandbox.path().join("ran").exists());

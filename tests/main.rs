@@ -14,6 +14,8 @@ mod consistency;
 mod credentials;
 #[cfg(feature = "real-servers")]
 mod cron;
+#[cfg(feature = "real-servers")]
+mod decay;
 mod delete;
 #[cfg(feature = "real-servers")]
 mod delivery_faults;
@@ -59,6 +61,7 @@ mod interrupt;
 mod job_files;
 mod live;
 mod lock;
+mod messages;
 mod method;
 mod metric;
 mod metrics_kept;

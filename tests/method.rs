@@ -77,8 +77,7 @@ fn put_leaves_other_groups_alone(gateway: &TestGateway) {
 }
 
 fn push_times(gateway: &TestGateway) -> (f64, f64) {
-    let samples = gateway.samples();
-    let time = |name: &str| samples[&format!("{name}{{instance=\"\",job=\"j\"}}")];
+    let time = |name: &str| gateway.value("j", name).unwrap();
     (time("push_time_seconds"), time("push_failure_time_seconds"))
 }
 
@@ -107,11 +106,7 @@ fn an_empty_put_empties_the_group(gateway: &TestGateway) {
 
 fn the_flag_overrides_the_job_file(gateway: &TestGateway) {
     gateway.push("--job my_batch_job", "old 1\n").code(0);
-    let old = || {
-        gateway
-            .samples()
-            .contains_key(r#"old{instance="",job="my_batch_job"}"#)
-    };
+    let old = || gateway.value("my_batch_job", "old").is_some();
     gateway
         .run("run random --set interval=0s --method post")
         .code(0);

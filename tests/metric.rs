@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 
-use crate::common::{Finished, Sandbox, TestGateway, US, eventually, send};
+use crate::common::{Finished, Sandbox, TestGateway, US, eventually, of_job, send};
 
 on_each_gateway!(every_kind_is_reported);
 
@@ -44,28 +44,25 @@ fn every_kind_is_reported(gateway: &TestGateway) {
     "#;
     run(&gateway.sandbox, script).code(0).quiet();
     let samples = gateway.samples();
-    let value = |series: &str| {
-        let series = series.replace("LABELS", r#"instance="",job="m""#);
-        samples.get(&series).copied()
-    };
+    let value = |series: &str| samples.get(&of_job("m", series)).copied();
     for (series, expected) in [
-        (r#"orders_synced_total{LABELS,region="eu"}"#, 6.0),
-        (r#"orders_synced_total{LABELS,region="us"}"#, 0.5),
-        ("queue_size{LABELS}", -3.0),
-        (r#"request_seconds_bucket{LABELS,le="0.1"}"#, 0.0),
-        (r#"request_seconds_bucket{LABELS,le="0.5"}"#, 2.0),
-        (r#"request_seconds_bucket{LABELS,le="5"}"#, 2.0),
-        (r#"request_seconds_bucket{LABELS,le="+Inf"}"#, 3.0),
-        ("request_seconds_count{LABELS}", 3.0),
-        ("request_seconds_sum{LABELS}", 7.731),
-        (r#"default_seconds_bucket{LABELS,le="0.25"}"#, 0.0),
-        (r#"default_seconds_bucket{LABELS,le="0.5"}"#, 1.0),
-        (r#"default_seconds_bucket{LABELS,le="10"}"#, 1.0),
-        ("row_seconds_count{LABELS}", 10.0),
+        (r#"orders_synced_total{region="eu"}"#, 6.0),
+        (r#"orders_synced_total{region="us"}"#, 0.5),
+        ("queue_size", -3.0),
+        (r#"request_seconds_bucket{le="0.1"}"#, 0.0),
+        (r#"request_seconds_bucket{le="0.5"}"#, 2.0),
+        (r#"request_seconds_bucket{le="5"}"#, 2.0),
+        (r#"request_seconds_bucket{le="+Inf"}"#, 3.0),
+        ("request_seconds_count", 3.0),
+        ("request_seconds_sum", 7.731),
+        (r#"default_seconds_bucket{le="0.25"}"#, 0.0),
+        (r#"default_seconds_bucket{le="0.5"}"#, 1.0),
+        (r#"default_seconds_bucket{le="10"}"#, 1.0),
+        ("row_seconds_count", 10.0),
     ] {
         assert_eq!(value(series), Some(expected), "{series}");
     }
-    let median = value(r#"row_seconds{LABELS,quantile="0.5"}"#).unwrap();
+    let median = value(r#"row_seconds{quantile="0.5"}"#).unwrap();
     assert!((0.0039..0.0041).contains(&median), "{median}");
 }
 
@@ -222,9 +219,9 @@ fn two_hundred_processes_at_once_lose_nothing() {
     assert_eq!(sandbox.value("m", r#"seen_total{all="yes"}"#), Some(400.0));
     assert_eq!(sandbox.value("m", "wait_seconds_count"), Some(200.0));
     for worker in 1..=200 {
-        let labels = format!(r#"{{instance="",job="m",worker="{worker}"}}"#);
-        assert_eq!(samples[&format!("seen_total{labels}")], 1.0);
-        assert_eq!(samples[&format!("own{labels}")], f64::from(worker));
+        let value = |name: &str| samples[&of_job("m", &format!(r#"{name}{{worker="{worker}"}}"#))];
+        assert_eq!(value("seen_total"), 1.0);
+        assert_eq!(value("own"), f64::from(worker));
     }
 }
 
@@ -462,11 +459,14 @@ fn what_is_over_the_limit_is_left_out() {
 #[test]
 fn a_signal_ends_the_reading() {
     let sandbox = Sandbox::new();
-    let script = "truncate -s 200G \"$METRICSJOB_METRICS\"; echo >ready";
+    let script = "truncate -s 200G \"$METRICSJOB_METRICS\"";
     let mut command = sandbox.exec_command("--job m --metrics-limit 400GiB", script);
     let run = sandbox.spawn(&mut command);
-    eventually("the job is over", || sandbox.path().join("ready").exists());
-    std::thread::sleep(Duration::from_millis(300));
+    eventually("it reads", || {
+        let io = fs::read_to_string(format!("/proc/{}/io", run.id())).unwrap();
+        let read = io.lines().find_map(|line| line.strip_prefix("rchar: "));
+        read.unwrap().parse::<u64>().unwrap() > 100 << 20
+    });
     let start = Instant::now();
     send(run.id(), Signal::SIGTERM);
     let run = Finished::from(run.wait_with_output().unwrap());

@@ -1,7 +1,7 @@
 //! Metrics that a gateway would keep otherwise than they are meant: a run leaves them out, and reports the
 //! others. For `push` see `push.rs`.
 
-use crate::common::{Sandbox, TestGateway, stamp};
+use crate::common::{Sandbox, TestGateway, of_job, stamp};
 
 on_each_gateway!(
     a_run_leaves_out_what_would_be_kept_otherwise,
@@ -45,7 +45,7 @@ fn a_run_leaves_out_what_would_be_kept_otherwise(gateway: &TestGateway) {
     }
     assert_eq!(run.stderr().lines().count(), LEFT_OUT.len());
     let samples = gateway.samples();
-    let value = |name: &str| samples.get(&format!("{name}{{instance=\"\",job=\"m\"}}"));
+    let value = |name: &str| samples.get(&of_job("m", name));
     for (name, expected) in [
         ("good", 1.0),
         ("better", 2.0),
@@ -98,22 +98,22 @@ e_sum 5
 ";
     gateway.push("--job j", text).code(0).quiet_stderr();
     let samples = gateway.samples();
-    let labels = r#"instance="",job="j""#;
     for (series, value) in [
-        (format!(r#"de{{{labels},x=""}}"#), 1.0),
-        (format!(r#"de{{{labels},x="1"}}"#), 2.0),
-        (format!("push_time_seconds_total{{{labels}}}"), 3.0),
-        (format!("push_time{{{labels}}}"), 4.0),
-        (
-            format!(r#"h_bucket{{{labels},le="0"}}"#),
-            9_223_372_036_854_774_784.0,
-        ),
-        (format!("h_count{{{labels}}}"), 9_223_372_036_854_774_784.0),
-        (format!("s_count{{{labels}}}"), 0.0),
+        (r#"de{x=""}"#, 1.0),
+        (r#"de{x="1"}"#, 2.0),
+        ("push_time_seconds_total", 3.0),
+        ("push_time", 4.0),
+        (r#"h_bucket{le="0"}"#, 9_223_372_036_854_774_784.0),
+        ("h_count", 9_223_372_036_854_774_784.0),
+        ("s_count", 0.0),
         // The count that the text left out.
-        (format!("e_count{{{labels}}}"), 4.0),
+        ("e_count", 4.0),
     ] {
-        assert_eq!(samples.get(&series), Some(&value), "{series}: {samples:#?}");
+        assert_eq!(
+            samples.get(&of_job("j", series)),
+            Some(&value),
+            "{series}: {samples:#?}"
+        );
     }
 }
 
@@ -126,16 +126,19 @@ fn what_is_insignificant_in_lines(gateway: &TestGateway) {
     let script = "cat lines >>$METRICSJOB_METRICS";
     gateway.sandbox.exec("--job m", script).code(0).quiet();
     let samples = gateway.samples();
-    let labels = r#"instance="",job="m""#;
     for (series, value) in [
-        (format!(r#"a_total{{b="c",{labels}}}"#), 1.0),
-        (format!("plain{{{labels}}}"), 2.0),
-        (format!("h_count{{{labels}}}"), 3.0),
-        (format!("appended{{{labels}}}"), 4.0),
-        (format!("event{{{labels}}}"), 5.0),
-        (format!("last{{{labels}}}"), 6.0),
+        (r#"a_total{b="c"}"#, 1.0),
+        ("plain", 2.0),
+        ("h_count", 3.0),
+        ("appended", 4.0),
+        ("event", 5.0),
+        ("last", 6.0),
     ] {
-        assert_eq!(samples.get(&series), Some(&value), "{series}: {samples:#?}");
+        assert_eq!(
+            samples.get(&of_job("m", series)),
+            Some(&value),
+            "{series}: {samples:#?}"
+        );
     }
 }
 

@@ -3,8 +3,6 @@
 use std::fmt::Write;
 use std::fs;
 use std::process::Stdio;
-use std::thread::sleep;
-use std::time::Duration;
 
 use serde_json::json;
 
@@ -220,7 +218,7 @@ fn reports_meanwhile_have_what_was_written() {
             values() == [Some(done), Some(records)]
         });
         // Nothing is counted again by a further report.
-        sleep(Duration::from_millis(100));
+        another_report(&sandbox);
         assert_eq!(values(), [Some(done), Some(records)]);
         assert_eq!(sandbox.value("live", "last"), None);
         sandbox.write(file, "");
@@ -228,6 +226,15 @@ fn reports_meanwhile_have_what_was_written() {
     Finished::from(child.wait_with_output().unwrap()).code(0);
     assert_eq!(values(), [Some(40.0), Some(15.0)]);
     assert_eq!(sandbox.value("live", "last"), Some(9.0));
+}
+
+/// Waits for a report that was begun after this, so the second one from now.
+fn another_report(sandbox: &Sandbox) {
+    for _ in 0..2 {
+        let pushed = || sandbox.value("live", "push_time_seconds");
+        let before = pushed();
+        eventually("another report", || pushed() > before);
+    }
 }
 
 /// A number that is not whole yet is not reported.
@@ -239,7 +246,7 @@ fn half_a_number_is_not_reported() {
     write(&sandbox, "live", script, "push_interval = '20ms'", &all);
     let child = sandbox.spawn(&mut sandbox.command(["run", "live", "--quiet"]));
     eventually("a report", || sandbox.value("live", "n").is_some());
-    sleep(Duration::from_millis(100));
+    another_report(&sandbox);
     assert_eq!(sandbox.value("live", "n"), Some(1.0));
     sandbox.write("end", "");
     Finished::from(child.wait_with_output().unwrap()).code(0);

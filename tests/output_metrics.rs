@@ -4,7 +4,7 @@ use std::process::Stdio;
 use std::thread::sleep;
 use std::time::Duration;
 
-use crate::common::{Sandbox, TestGateway, is_alive};
+use crate::common::{Sandbox, TestGateway, is_alive, kib, of_job};
 
 on_each_gateway!(matches_become_metrics);
 
@@ -65,15 +65,15 @@ pattern = 'never'
     assert!(run.stdout().ends_with("users: 3 rows\norders: 30 rows"));
     assert_eq!(run.stderr(), "20 records and 5 records\n");
     let samples = gateway.samples();
-    let value = |series: &str| samples[&series.replace("LABELS", r#"instance="",job="out""#)];
-    assert_eq!(value("records_total{LABELS}"), 35.0);
-    assert_eq!(value(r#"size_kilobytes{LABELS,unit="kB"}"#), -1500.0);
-    assert_eq!(value("stdout_records_total{LABELS}"), 10.0);
-    assert_eq!(value(r#"step_seconds_bucket{LABELS,le="0.5"}"#), 1.0);
-    assert_eq!(value("step_seconds_count{LABELS}"), 2.0);
-    assert_eq!(value(r#"rows{LABELS,table="orders"}"#), 30.0);
-    assert_eq!(value(r#"rows{LABELS,table="users"}"#), 3.0);
-    assert_eq!(value("never_total{LABELS}"), 0.0);
+    let value = |series: &str| samples[&of_job("out", series)];
+    assert_eq!(value("records_total"), 35.0);
+    assert_eq!(value(r#"size_kilobytes{unit="kB"}"#), -1500.0);
+    assert_eq!(value("stdout_records_total"), 10.0);
+    assert_eq!(value(r#"step_seconds_bucket{le="0.5"}"#), 1.0);
+    assert_eq!(value("step_seconds_count"), 2.0);
+    assert_eq!(value(r#"rows{table="orders"}"#), 30.0);
+    assert_eq!(value(r#"rows{table="users"}"#), 3.0);
+    assert_eq!(value("never_total"), 0.0);
 }
 
 #[test]
@@ -185,12 +185,8 @@ fn memory_is_bounded() {
     command.stdout(Stdio::null()).stderr(Stdio::null());
     let mut child = command.spawn().unwrap();
     let mut peak = 0;
-    let status = format!("/proc/{}/status", child.id());
     while is_alive(child.id()) {
-        let status = std::fs::read_to_string(&status).unwrap_or_default();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-        let kib = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse::<u64>().ok());
-        peak = peak.max(kib.unwrap_or_default());
+        peak = peak.max(kib(child.id(), "VmHWM"));
         sleep(Duration::from_millis(20));
     }
     assert!((1..40_000).contains(&peak), "{peak} KiB");

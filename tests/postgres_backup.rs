@@ -5,18 +5,15 @@ use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::process::{Command, Stdio};
 
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use nix::sys::signal::Signal;
 
-use crate::common::{Finished, PATIENCE, Sandbox};
+use crate::common::{Finished, PATIENCE, Process, Sandbox, awaited, send};
 
 /// A PostgreSQL server of its own, and a sandbox whose commands talk to its database `shop`.
 struct Postgres {
-    server: Child,
+    server: Process,
     sandbox: Sandbox,
     programs: PathBuf,
     _dir: tempfile::TempDir,
@@ -72,29 +69,23 @@ impl Postgres {
             .variable("PGUSER", "test")
             .variable("PGDATABASE", "shop")
             .variable("POSTGRES_BACKUP_FILE", dump);
-        let log = dir.path().join("log");
         // A socket in a directory of its own, and no port, which others could take.
-        let server = program("postgres")
+        let mut server = program("postgres");
+        server
             .args(["-c", "fsync=off", "-c", "listen_addresses=", "-D"])
             .arg(&data)
             .arg("-k")
-            .arg(dir.path())
-            .stdout(Stdio::null())
-            .stderr(fs::File::create(&log).unwrap())
-            .spawn()
-            .unwrap();
+            .arg(dir.path());
         let postgres = Postgres {
-            server,
+            server: Process::spawn(&mut server),
             sandbox,
             programs,
             _dir: dir,
         };
-        let deadline = Instant::now() + PATIENCE;
-        while !postgres.program("pg_isready", &[]).status.success() {
-            let log = || fs::read_to_string(&log).unwrap();
-            assert!(Instant::now() < deadline, "{}", log());
-            thread::sleep(Duration::from_millis(50));
-        }
+        awaited(PATIENCE, || {
+            let is_ready = postgres.program("pg_isready", &[]).status.success();
+            is_ready.then_some(()).ok_or(postgres.server.log())
+        });
         postgres.sql("postgres", "CREATE DATABASE shop");
         postgres
     }
@@ -132,9 +123,8 @@ impl Postgres {
 
     /// The value of one of the job's metrics, with these labels as a gateway shows them.
     fn metric(&self, name: &str, labels: &str) -> Option<f64> {
-        let series =
-            format!("postgres_backup_{name}{{instance=\"\",job=\"postgres_backup\"{labels}}}");
-        self.sandbox.samples().get(&series).copied()
+        let series = format!("postgres_backup_{name}{{{labels}}}");
+        self.sandbox.value("postgres_backup", &series)
     }
 
     fn rows(&self, table: &str) -> Option<f64> {
@@ -156,8 +146,8 @@ impl Postgres {
 impl Drop for Postgres {
     fn drop(&mut self) {
         // A fast shutdown; SIGKILL would leave its children and its shared memory.
-        let _ = kill(Pid::from_raw(self.server.id() as i32), Signal::SIGINT);
-        let _ = self.server.wait();
+        send(self.server.pid(), Signal::SIGINT);
+        self.server.wait();
     }
 }
 

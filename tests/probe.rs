@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::common::{FakeServer, Finished, Sandbox, TestGateway, TlsServer};
+use crate::common::{FakeServer, Finished, Sandbox, TestGateway, TlsServer, eventually};
 
 on_each_gateway!(an_old_latency_does_not_stay);
 
@@ -30,11 +30,8 @@ fn probe(sandbox: &Sandbox, endpoint: &str, more: &[&str]) -> Finished {
 
 /// The value of a series of the service `shop` at this endpoint.
 fn value(sandbox: &Sandbox, metric: &str, endpoint: &str) -> Option<f64> {
-    let labels = format!(r#"endpoint="{endpoint}",instance="",job="probe",service="shop""#);
-    let samples = sandbox.samples();
-    samples
-        .get(&format!("external_service_{metric}{{{labels}}}"))
-        .copied()
+    let labels = format!(r#"endpoint="{endpoint}",service="shop""#);
+    sandbox.value("probe", &format!("external_service_{metric}{{{labels}}}"))
 }
 
 #[track_caller]
@@ -48,8 +45,7 @@ fn assert_up(sandbox: &Sandbox, endpoint: &str) {
 fn assert_down(sandbox: &Sandbox, endpoint: &str) {
     assert_eq!(value(sandbox, "up", endpoint), Some(0.0));
     assert_eq!(value(sandbox, "latency_seconds", endpoint), None);
-    let samples = sandbox.samples();
-    assert_eq!(samples[r#"probe_success{instance="",job="probe"}"#], 0.0);
+    assert_eq!(sandbox.value("probe", "probe_success"), Some(0.0));
 }
 
 /// Where nothing listens.
@@ -407,11 +403,7 @@ fn a_signal_ends_a_check_at_once() {
     let set = format!("endpoint={}", server.url());
     let mut command = sandbox.command(["run", "probe", "--set", &set, "--set", "timeout=1h"]);
     let child = sandbox.spawn(&mut command);
-    let deadline = Instant::now() + Duration::from_secs(30);
-    while server.requests().is_empty() {
-        assert!(Instant::now() < deadline, "no request");
-        sleep(Duration::from_millis(5));
-    }
+    eventually("a request", || !server.requests().is_empty());
     let sent = Instant::now();
     kill(Pid::from_raw(child.id() as i32), Signal::SIGTERM).unwrap();
     Finished::from(child.wait_with_output().unwrap())
@@ -422,7 +414,7 @@ fn a_signal_ends_a_check_at_once() {
     // Of a check that was interrupted nothing is known.
     let samples = sandbox.samples();
     assert!(!samples.keys().any(|name| name.starts_with("external_")));
-    assert_eq!(samples[r#"probe_success{instance="",job="probe"}"#], 0.0);
+    assert_eq!(sandbox.value("probe", "probe_success"), Some(0.0));
 }
 
 #[test]

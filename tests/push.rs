@@ -1,6 +1,6 @@
 //! `push`: text that the user has. What arrives, and what is refused before anything is sent.
 
-use crate::common::{FakeServer, Sandbox, TestGateway};
+use crate::common::{FakeServer, Sandbox, TestGateway, of_job};
 
 on_each_gateway!(
     text_arrives,
@@ -14,12 +14,11 @@ fn text_arrives(gateway: &TestGateway) {
     let text = "# HELP a Help \\\\ and \\n.\n# TYPE a counter\na{x=\"1\"} 7\na 2.5e3\n\n# note\nb{y=\"q\\\"\\\\\\n\"} -Inf\n";
     let push = gateway.push("--job j -g site=s", text);
     push.code(0).out("pushed 3 series by POST to ");
-    let samples = gateway.samples();
-    let value = |series: &str| samples[series];
-    assert_eq!(value(r#"a{instance="",job="j",site="s",x="1"}"#), 7.0);
-    assert_eq!(value(r#"a{instance="",job="j",site="s"}"#), 2500.0);
-    let odd = r#"b{instance="",job="j",site="s",y="q\"\\\n"}"#;
-    assert_eq!(value(odd), f64::NEG_INFINITY);
+    let value = |series: &str| gateway.value("j", series);
+    assert_eq!(value(r#"a{site="s",x="1"}"#), Some(7.0));
+    assert_eq!(value(r#"a{site="s"}"#), Some(2500.0));
+    let odd = r#"b{site="s",y="q\"\\\n"}"#;
+    assert_eq!(value(odd), Some(f64::NEG_INFINITY));
 }
 
 fn text_from_a_file(gateway: &TestGateway) {
@@ -29,7 +28,7 @@ fn text_from_a_file(gateway: &TestGateway) {
         .run("push --job j --quiet dir/m.prom")
         .code(0)
         .quiet();
-    assert!(gateway.samples().contains_key(r#"m{instance="",job="j"}"#));
+    assert!(gateway.value("j", "m").is_some());
 }
 
 /// Each of these the Pushgateway accepts, so we do.
@@ -37,29 +36,23 @@ fn odd_but_accepted_text(gateway: &TestGateway) {
     for (text, labels, value) in [
         ("  \tm   1\n", "", 1.0),
         ("m{} 2\n", "", 2.0),
-        ("m{a=\"b\",} 3\n", r#"a="b","#, 3.0),
-        ("m{ a = \"b\" , c=\"d\" } 4\n", r#"a="b",c="d","#, 4.0),
-        ("m{a=\"b\"}5\n", r#"a="b","#, 5.0),
+        ("m{a=\"b\",} 3\n", r#"a="b""#, 3.0),
+        ("m{ a = \"b\" , c=\"d\" } 4\n", r#"a="b",c="d""#, 4.0),
+        ("m{a=\"b\"}5\n", r#"a="b""#, 5.0),
         ("m iNf\n", "", f64::INFINITY),
         ("m +Inf\n", "", f64::INFINITY),
         ("# TYPE m GAUGE\nm .5\n", "", 0.5),
         ("#TYPE m gauge\nm 6.\n", "", 6.0),
         ("# TYPE m\n# HELP m\n#\nm 7\n", "", 7.0),
-        ("m{instance=\"i\"} 8\n", "instance!", 8.0),
+        ("m{instance=\"i\"} 8\n", r#"instance="i""#, 8.0),
         ("# TYPE other gauge\nm 9\n   ", "", 9.0),
     ] {
         gateway.push("--job j --method put", text).code(0);
-        let series = match labels {
-            "instance!" => r#"m{instance="i",job="j"}"#.into(),
-            labels => {
-                let (before, after) = (labels.to_owned() + r#"instance="",job="j""#, "");
-                format!("m{{{before}{after}}}")
-            }
-        };
-        assert_eq!(gateway.samples().get(&series), Some(&value), "{text:?}");
+        let shown = gateway.value("j", &format!("m{{{labels}}}"));
+        assert_eq!(shown, Some(value), "{text:?}");
     }
     gateway.push("--job j --method put", "m nAn\n").code(0);
-    assert!(gateway.samples()[r#"m{instance="",job="j"}"#].is_nan());
+    assert!(gateway.value("j", "m").unwrap().is_nan());
 }
 
 /// Text with what the format calls insignificant, and what is sent of it. A gateway refuses each.
@@ -131,20 +124,23 @@ n_count 4
 ";
     gateway.push("--job j", text).code(0).out("pushed 3 series");
     let samples = gateway.samples();
-    let labels = r#"instance="",job="j""#;
     for (series, value) in [
-        (format!(r#"s{{{labels},x="1",quantile="0.5"}}"#), 2.0),
-        (format!(r#"s{{{labels},x="1",quantile="0.9"}}"#), 3.0),
-        (format!(r#"s_sum{{{labels},x="1"}}"#), 10.0),
-        (format!(r#"s_count{{{labels},x="1"}}"#), 4.0),
-        (format!(r#"h_bucket{{{labels},le="0.1"}}"#), 1.0),
-        (format!(r#"h_bucket{{{labels},le="+Inf"}}"#), 3.0),
-        (format!("h_sum{{{labels}}}"), 5.5),
-        (format!("h_count{{{labels}}}"), 3.0),
+        (r#"s{x="1",quantile="0.5"}"#, 2.0),
+        (r#"s{x="1",quantile="0.9"}"#, 3.0),
+        (r#"s_sum{x="1"}"#, 10.0),
+        (r#"s_count{x="1"}"#, 4.0),
+        (r#"h_bucket{le="0.1"}"#, 1.0),
+        (r#"h_bucket{le="+Inf"}"#, 3.0),
+        ("h_sum", 5.5),
+        ("h_count", 3.0),
         // The bucket that the text left out.
-        (format!(r#"n_bucket{{{labels},le="+Inf"}}"#), 4.0),
+        (r#"n_bucket{le="+Inf"}"#, 4.0),
     ] {
-        assert_eq!(samples.get(&series), Some(&value), "{series}: {samples:#?}");
+        assert_eq!(
+            samples.get(&of_job("j", series)),
+            Some(&value),
+            "{series}: {samples:#?}"
+        );
     }
 }
 
@@ -439,7 +435,7 @@ fn gateways_stay_strict() {
         // As the Pushgateway has it.
         let (status, answer) = server.request("POST", "/metrics/job/j", "push_time_seconds 5\n");
         assert_eq!(status, 200, "{answer}");
-        assert!(server.samples()[r#"push_time_seconds{instance="",job="j"}"#] > 1e9);
+        assert!(server.value("j", "push_time_seconds").unwrap() > 1e9);
     }
 }
 

@@ -1,6 +1,6 @@
 //! `push` reads OpenMetrics: what becomes of it in the text format, and what is refused.
 
-use crate::common::{FakeServer, Sandbox, TestGateway};
+use crate::common::{FakeServer, Sandbox, TestGateway, of_job};
 
 on_each_gateway!(openmetrics_arrives);
 
@@ -98,20 +98,23 @@ fn openmetrics_arrives(gateway: &TestGateway) {
         let options = format!("--job j --method put {options}");
         gateway.push(&options, TEXT).code(0).err(LEFT_OUT);
         let samples = gateway.samples();
-        let labels = r#"instance="",job="j""#;
         for (series, value) in [
-            (format!(r#"jobs_total{{{labels},kind="a"}}"#), 17.0),
-            (format!(r#"wait_seconds_bucket{{{labels},le="0.5"}}"#), 1.0),
-            (format!("wait_seconds_sum{{{labels}}}"), 4.5),
-            (format!(r#"size_bytes{{{labels},quantile="0.5"}}"#), 10.0),
-            (format!("size_bytes_count{{{labels}}}"), 4.0),
-            (format!(r#"build_info{{{labels},version="1"}}"#), 1.0),
-            (format!(r#"state{{{labels},state="down"}}"#), 0.0),
-            (format!(r#"pool_bucket{{{labels},le="1"}}"#), 2.0),
-            (format!("pool_gsum{{{labels}}}"), 3.5),
-            (format!("odd{{{labels}}}"), -1.5),
+            (r#"jobs_total{kind="a"}"#, 17.0),
+            (r#"wait_seconds_bucket{le="0.5"}"#, 1.0),
+            ("wait_seconds_sum", 4.5),
+            (r#"size_bytes{quantile="0.5"}"#, 10.0),
+            ("size_bytes_count", 4.0),
+            (r#"build_info{version="1"}"#, 1.0),
+            (r#"state{state="down"}"#, 0.0),
+            (r#"pool_bucket{le="1"}"#, 2.0),
+            ("pool_gsum", 3.5),
+            ("odd", -1.5),
         ] {
-            assert_eq!(samples.get(&series), Some(&value), "{series}: {samples:#?}");
+            assert_eq!(
+                samples.get(&of_job("j", series)),
+                Some(&value),
+                "{series}: {samples:#?}"
+            );
         }
         let created = samples.keys().find(|series| series.contains("_created"));
         assert_eq!(created, None);

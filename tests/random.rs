@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::common::{Sandbox, TestGateway};
+use crate::common::{Sandbox, TestGateway, of_job};
 
 on_each_gateway!(
     the_counters_sum_up_to_the_iterations,
@@ -18,7 +18,7 @@ fn counters(gateway: &TestGateway) -> [f64; 4] {
         "normal_count_total",
         "error_count_total",
     ]
-    .map(|name| samples[&format!(r#"batch_{name}{{instance="",job="my_batch_job"}}"#)])
+    .map(|name| samples[&of_job("my_batch_job", &format!("batch_{name}"))])
 }
 
 fn the_counters_sum_up_to_the_iterations(gateway: &TestGateway) {
@@ -32,8 +32,8 @@ fn the_counters_sum_up_to_the_iterations(gateway: &TestGateway) {
     assert!(start.elapsed() >= Duration::from_secs(1));
     let [all, ok, normal, error] = counters(gateway);
     assert_eq!((all, ok + normal + error), (100.0, 100.0));
-    let samples = gateway.samples();
-    assert!(samples[r#"batch_duration_seconds{instance="",job="my_batch_job"}"#] >= 1.0);
+    let duration = gateway.value("my_batch_job", "batch_duration_seconds");
+    assert!(duration.unwrap() >= 1.0);
 }
 
 fn a_seed_repeats_the_outcomes(gateway: &TestGateway) {

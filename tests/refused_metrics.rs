@@ -27,8 +27,7 @@ fn run(gateway: &TestGateway, options: &str, metrics: &str, code: i32) -> crate:
 }
 
 fn value(gateway: &TestGateway, name: &str) -> Option<f64> {
-    let series = format!("{name}{{instance=\"\",job=\"j\"}}");
-    gateway.samples().get(&series).copied()
+    gateway.value("j", name)
 }
 
 fn the_outcome_arrives(gateway: &TestGateway) {
@@ -48,8 +47,7 @@ fn the_outcome_arrives(gateway: &TestGateway) {
     );
     assert_eq!(value(gateway, "items"), None);
     // The last request was one that it takes.
-    let samples = gateway.samples();
-    let time = |name: &str| samples[&format!("{name}{{instance=\"\",job=\"j\"}}")];
+    let time = |name: &str| value(gateway, name).unwrap();
     assert!(time("push_time_seconds") >= time("push_failure_time_seconds"));
 
     let entries = gateway.sandbox.outbox();

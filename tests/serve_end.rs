@@ -10,7 +10,7 @@ use nix::sys::signal::Signal::{SIGINT, SIGKILL, SIGTERM};
 use crate::common::own_server::{GATE, OwnServer, close, history, job, open};
 #[cfg(feature = "real-servers")]
 use crate::common::own_server::{server_command, wrapped};
-use crate::common::{FakeServer, Sandbox, eventually, is_alive, send};
+use crate::common::{FakeServer, Sandbox, children, eventually, is_alive, send};
 
 /// Goes on until SIGTERM comes.
 const TRAP: &str =
@@ -215,18 +215,6 @@ fn a_process_that_outlives_its_run_is_left_alone() {
     server.end();
     assert!(is_alive(child));
     send(child, SIGKILL);
-}
-
-/// The children of a process, with their state.
-fn children(pid: u32) -> Vec<String> {
-    let stats = fs::read_dir("/proc").unwrap().filter_map(|entry| {
-        let stat = fs::read(entry.ok()?.path().join("stat")).ok()?;
-        let stat = String::from_utf8_lossy(&stat).into_owned();
-        let (_, fields) = stat.rsplit_once(')')?;
-        let parent = fields.split_ascii_whitespace().nth(1)?;
-        (parent == pid.to_string()).then_some(stat)
-    });
-    stats.collect()
 }
 
 /// Processes that lost their parent come to the server `pid`, and go when they have ended.

@@ -1,10 +1,12 @@
 //! `serve --gateway-listen`: the embedded gateway in the same process.
 
+use std::io;
+
 use nix::sys::signal::Signal;
 
-use super::common::own_gateway::request;
+use super::common::http::exchange;
 use super::common::own_server::{GATE, OwnServer, close, job, open, server_command};
-use super::common::{Sandbox, eventually, send};
+use super::common::{PATIENCE, Sandbox, eventually, send};
 
 const LISTEN: &str = "--gateway-listen=127.0.0.1:0";
 
@@ -16,8 +18,13 @@ fn gateway(server: &OwnServer) -> String {
     rest.lines().next().unwrap().to_owned()
 }
 
+fn request(address: &str, method: &str, path: &str, body: &str) -> io::Result<(u16, String)> {
+    let answer = exchange(PATIENCE, address, method, path, &[], body.as_bytes())?;
+    Ok((answer.status, answer.body))
+}
+
 fn metrics(address: &str) -> String {
-    let (status, text) = request(address, "GET", "/metrics", &[], b"").unwrap();
+    let (status, text) = request(address, "GET", "/metrics", "").unwrap();
     assert_eq!(status, 200, "{text}");
     text
 }
@@ -37,7 +44,7 @@ fn reports_of_all_runs_are_there() {
     let (server, gateway) = start(&sandbox);
     let exposed = |line: &str| metrics(&gateway).lines().any(|shown| shown == line);
     let own = server_address(&server, &gateway);
-    let (status, answer) = request(&own, "POST", "/api/v1/jobs/j/runs", &[], b"").unwrap();
+    let (status, answer) = request(&own, "POST", "/api/v1/jobs/j/runs", "").unwrap();
     assert_eq!(status, 202, "{answer}");
     eventually("the report is there", || {
         exposed("batch_job_exit_code{db=\"x\",instance=\"\",job=\"j\"} 3")
@@ -47,7 +54,7 @@ fn reports_of_all_runs_are_there() {
     assert!(exposed(
         "batch_job_exit_code{instance=\"\",job=\"other\"} 0"
     ));
-    let (status, text) = request(&gateway, "PUT", "/metrics/job/pushed", &[], b"x 1\n").unwrap();
+    let (status, text) = request(&gateway, "PUT", "/metrics/job/pushed", "x 1\n").unwrap();
     assert_eq!(status, 200, "{text}");
     assert!(exposed("x{instance=\"\",job=\"pushed\"} 1"));
 }
@@ -59,7 +66,7 @@ fn the_last_report_is_kept_at_the_end() {
     close(&sandbox);
     let (server, gateway) = start(&sandbox);
     let own = server_address(&server, &gateway);
-    let (status, answer) = request(&own, "POST", "/api/v1/jobs/j/runs", &[], b"").unwrap();
+    let (status, answer) = request(&own, "POST", "/api/v1/jobs/j/runs", "").unwrap();
     assert_eq!(status, 202, "{answer}");
     let running = "batch_job_running{job_name=\"j\"} 1";
     eventually("it runs", || metrics(&own).contains(running));
@@ -121,12 +128,12 @@ fn its_loss_ends_the_server_in_order() {
     close(&sandbox);
     let (server, gateway) = start(&sandbox);
     let own = server_address(&server, &gateway);
-    let (status, answer) = request(&own, "POST", "/api/v1/jobs/j/runs", &[], b"").unwrap();
+    let (status, answer) = request(&own, "POST", "/api/v1/jobs/j/runs", "").unwrap();
     assert_eq!(status, 202, "{answer}");
-    let (status, _) = request(&gateway, "PUT", "/metrics/job/pushed", &[], b"x 1\n").unwrap();
+    let (status, _) = request(&gateway, "PUT", "/metrics/job/pushed", "x 1\n").unwrap();
     assert_eq!(status, 503);
     server.logs("reason=\"the embedded gateway has ended\"");
-    let is_ending = || request(&own, "GET", "/-/ready", &[], b"").is_ok_and(|(s, _)| s == 503);
+    let is_ending = || request(&own, "GET", "/-/ready", "").is_ok_and(|(s, _)| s == 503);
     eventually("it is ending", is_ending);
     open(&sandbox);
     server.logs("error: the embedded gateway has ended (see the log): start the server again");

@@ -15,7 +15,7 @@ use serde_json::{Value as Json, json};
 use crate::common::own_server::{
     OwnServer, assert_shape, id, open, server_command, with_examples, wrapped,
 };
-use crate::common::{FakeServer, Sandbox, eventually};
+use crate::common::{FakeServer, Sandbox, awaited, eventually};
 
 /// Where what is done to the state directory is done.
 const STATE: &str = "--state-dir state";
@@ -135,11 +135,10 @@ fn runs_unrecorded(server: &OwnServer, group: &str, reason: &str) {
 /// It takes some seconds.
 #[track_caller]
 fn all_is_well_again(server: &OwnServer) {
-    let deadline = Instant::now() + Duration::from_secs(180);
-    while server.get("/health").status != 200 {
-        assert!(Instant::now() < deadline, "{}", server.get("/health").body);
-        sleep(Duration::from_millis(100));
-    }
+    awaited(Duration::from_secs(180), || {
+        let answer = server.get("/health");
+        (answer.status == 200).then_some(()).ok_or(answer.body)
+    });
 }
 
 #[track_caller]
@@ -278,7 +277,10 @@ fn another_process_writes_for_long() {
     sleep(Duration::from_secs(2));
     thread::scope(|scope| {
         let health = scope.spawn(|| server.get("/health").status);
-        sleep(Duration::from_millis(200));
+        // This request too.
+        eventually("it is asked", || {
+            server.sample("http_requests_in_flight") == Some(2.0)
+        });
         let start = Instant::now();
         for path in ["/metrics", "/api/v1/jobs/backup/runs", "/"] {
             assert_eq!(server.get(path).status, 200, "{path}");

@@ -12,7 +12,7 @@ use serde_json::Value as Json;
 use crate::common::own_server::{
     GATE, JSON, OwnServer, assert_shape, id, job, open, server_command, with_examples, wrapped,
 };
-use crate::common::{Sandbox, eventually};
+use crate::common::{Sandbox, eventually, eventually_within};
 
 const RUNS: &str = "/api/v1/jobs/backup/runs";
 
@@ -293,8 +293,6 @@ fn recorded_once(sandbox: &Sandbox, mut accepted: BTreeSet<String>) -> BTreeMap<
     outcomes
 }
 
-fn eventually_all(mut happened: impl FnMut() -> bool) {
-    while !happened() {
-        std::thread::sleep(Duration::from_millis(100));
-    }
+fn eventually_all(happened: impl FnMut() -> bool) {
+    eventually_within(Duration::from_secs(600), "all of it", happened);
 }

@@ -4,9 +4,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::common::Sandbox;
 use super::common::campaign::rounds;
 use super::common::own_server::{OwnServer, job};
+use super::common::{Sandbox, kib};
 
 const CLIENTS: usize = 50;
 
@@ -83,13 +83,5 @@ fn fifty_clients_while_jobs_run() {
 
 /// Bytes of memory.
 fn resident(pid: u32) -> f64 {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let kib: f64 = line
-        .unwrap()
-        .trim()
-        .trim_end_matches(" kB")
-        .parse()
-        .unwrap();
-    kib * 1024.0
+    kib(pid, "VmRSS") as f64 * 1024.0
 }

@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::process::CommandExt;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use serde_json::{Map, Value as Json, json};
 
@@ -99,9 +99,6 @@ fn start_as_nobody(sandbox: &Sandbox, options: &str) -> OwnServer {
         .env_clear()
         .envs(variables.filter_map(|(name, value)| Some((name, value?))))
         .current_dir(home)
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
         .uid(65534)
         .gid(65534);
     OwnServer::start_command(command)

@@ -6,7 +6,7 @@ use nix::sys::signal::Signal::SIGTERM;
 use serde_json::{Value as Json, json};
 
 use crate::common::own_server::{OwnServer, assert_no_errors, server_command, with_jobs};
-use crate::common::{Port, Sandbox, Server, eventually};
+use crate::common::{Port, Sandbox, Server, eventually, of_job};
 
 /// With a label that the group of the server's own metrics has too.
 const JOB: &str = "\
@@ -25,11 +25,9 @@ const WAITING: &str = "metricsjob_outbox_entries{status=\"waiting\"}";
 
 /// Waits until the gateway shows this series with this value.
 #[track_caller]
-fn shows(gateway: &Server, series: &str, value: f64) {
-    let mut shown = None;
-    eventually(&format!("{series} {value}"), || {
-        shown = gateway.samples().get(series).copied();
-        shown == Some(value)
+fn shows(gateway: &Server, job: &str, series: &str, value: f64) {
+    eventually(&format!("{series} {value} of {job}"), || {
+        gateway.value(job, series) == Some(value)
     });
 }
 
@@ -44,19 +42,15 @@ fn reports_arrive_at_the_gateway() {
     let sandbox = with_jobs(&[("j", JOB)]);
     let server = OwnServer::start(&sandbox, &option);
     server.run("j");
-    let runs =
-        "batch_job_runs_total{db=\"customers\",instance=\"i\",job=\"j\",outcome=\"success\"}";
-    shows(&gateway, runs, 1.0);
-    shows(
-        &gateway,
-        "rows{db=\"customers\",instance=\"i\",job=\"j\"}",
-        42.0,
-    );
+    let runs = "batch_job_runs_total{db=\"customers\",instance=\"i\",outcome=\"success\"}";
+    shows(&gateway, "j", runs, 1.0);
+    let rows = "rows{db=\"customers\",instance=\"i\"}";
+    shows(&gateway, "j", rows, 42.0);
     server.run_with("j", &json!({ "grouping": { "db": "orders" } }));
-    let orders = "batch_job_success{db=\"orders\",instance=\"i\",job=\"j\"}";
-    shows(&gateway, orders, 1.0);
+    let orders = "batch_job_success{db=\"orders\",instance=\"i\"}";
+    shows(&gateway, "j", orders, 1.0);
     server.run("j");
-    shows(&gateway, runs, 2.0);
+    shows(&gateway, "j", runs, 2.0);
     server.shows(WAITING, 0.0);
     let log = server.log();
     assert_no_errors(&log);
@@ -75,10 +69,9 @@ fn what_a_gateway_missed_comes_when_it_is_back() {
     server.logs("reports wait in the outbox");
     let gateway = Server::pushgateway_on(&port);
     // By itself: no run has to bring it.
-    let runs =
-        |job| format!("batch_job_runs_total{{instance=\"\",job=\"{job}\",outcome=\"success\"}}");
-    shows(&gateway, &runs("a"), 2.0);
-    shows(&gateway, &runs("b"), 1.0);
+    let runs = "batch_job_runs_total{outcome=\"success\"}";
+    shows(&gateway, "a", runs, 2.0);
+    shows(&gateway, "b", runs, 1.0);
     server.shows(WAITING, 0.0);
     server.logs("reports are delivered again");
 }
@@ -101,12 +94,12 @@ fn a_gateway_that_is_down_delays_no_other() {
     let own = "--push-interval=200ms --push-instance=here";
     let sandbox = with_jobs(&[("a", QUICK)]);
     let server = OwnServer::start(&sandbox, &format!("{gateways} {patience} {own}"));
-    let runs = "batch_job_runs_total{instance=\"\",job=\"a\",outcome=\"success\"}";
-    let own = "batch_job_runs_total{instance=\"here\",job=\"metricsjob\",job_name=\"a\",outcome=\"success\"}";
+    let runs = "batch_job_runs_total{outcome=\"success\"}";
+    let own = "batch_job_runs_total{instance=\"here\",job_name=\"a\",outcome=\"success\"}";
     for count in 1..=3 {
         server.run("a");
-        shows(&gateway, runs, f64::from(count));
-        shows(&gateway, own, f64::from(count));
+        shows(&gateway, "a", runs, f64::from(count));
+        shows(&gateway, "metricsjob", own, f64::from(count));
     }
     assert!(waiting(&server) >= 2.0, "those of two gateways wait");
 }
@@ -122,11 +115,11 @@ fn the_servers_own_metrics_are_pushed() {
     server.run("j");
     server.run("quick");
     let group = "instance=\"here or there\",job=\"metricsjob\"";
-    let of_quick =
-        format!("batch_job_runs_total{{{group},job_name=\"quick\",outcome=\"success\"}}");
-    shows(&gateway, &of_quick, 1.0);
-    let rows = format!("rows{{db=\"customers\",exported_instance=\"i\",{group},job_name=\"j\"}}");
-    shows(&gateway, &rows, 42.0);
+    let here = "instance=\"here or there\"";
+    let of_quick = format!("batch_job_runs_total{{{here},job_name=\"quick\",outcome=\"success\"}}");
+    shows(&gateway, "metricsjob", &of_quick, 1.0);
+    let rows = format!("rows{{db=\"customers\",exported_instance=\"i\",{here},job_name=\"j\"}}");
+    shows(&gateway, "metricsjob", &rows, 42.0);
     let samples = gateway.samples();
     for start in [
         "metricsjob_build_info{instance=\"here or there\",job=\"metricsjob\",revision=",
@@ -170,33 +163,32 @@ fn the_last_push_has_all_that_the_end_brought() {
     assert!(!gateway.samples().keys().any(|series| own(series)));
     let log = server.end();
     let samples = gateway.samples();
-    for (series, value) in [
+    let own = "metricsjob";
+    for (job, series, value) in [
         (
-            "batch_job_runs_total{instance=\"here\",job=\"metricsjob\",job_name=\"quick\",outcome=\"success\"}",
+            own,
+            "batch_job_runs_total{instance=\"here\",job_name=\"quick\",outcome=\"success\"}",
             1.0,
         ),
         (
-            "batch_job_runs_total{instance=\"here\",job=\"metricsjob\",job_name=\"long\",outcome=\"signal\"}",
+            own,
+            "batch_job_runs_total{instance=\"here\",job_name=\"long\",outcome=\"signal\"}",
             1.0,
         ),
         (
-            "batch_job_running{instance=\"here\",job=\"metricsjob\",job_name=\"long\"}",
+            own,
+            "batch_job_running{instance=\"here\",job_name=\"long\"}",
             0.0,
         ),
+        ("long", "batch_job_runs_total{outcome=\"signal\"}", 1.0),
         (
-            "batch_job_runs_total{instance=\"\",job=\"long\",outcome=\"signal\"}",
-            1.0,
-        ),
-        (
-            "metricsjob_outbox_entries{instance=\"here\",job=\"metricsjob\",status=\"waiting\"}",
+            own,
+            "metricsjob_outbox_entries{instance=\"here\",status=\"waiting\"}",
             0.0,
         ),
     ] {
-        assert_eq!(
-            samples.get(series),
-            Some(&value),
-            "{series}: {samples:#?}\n{log}"
-        );
+        let found = samples.get(&of_job(job, series));
+        assert_eq!(found, Some(&value), "{series}: {samples:#?}\n{log}");
     }
     // So has the last window.
     let windows = windows(&log);

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use nix::sys::signal::Signal::{self, *};
 
-use crate::common::{Finished, Sandbox, US, eventually, is_alive, send};
+use crate::common::{Finished, Sandbox, US, catches, children, eventually, is_alive, send};
 
 /// Starts a script by `exec` and waits until it has written the file `ready`.
 fn start(sandbox: &Sandbox, options: &str, script: &str) -> Child {
@@ -223,10 +223,7 @@ fn a_signal_ends_the_retries() {
         "--job s --retries 5 --backoff 1h",
         "echo >ready; exit 1",
     );
-    eventually("it waits", || {
-        std::thread::sleep(Duration::from_millis(100));
-        true
-    });
+    eventually("it waits", || children(child.id()).is_empty());
     send(child.id(), SIGINT);
     end(child).code(130);
     assert_eq!(sandbox.outcomes(), ["failure", "signal"]);
@@ -237,15 +234,7 @@ fn a_signal_before_the_run_ends_the_waiting() {
     let sandbox = Sandbox::new();
     let mut command = sandbox.exec_command("--splay 1000h", "echo >ready");
     let child = sandbox.spawn(&mut command);
-    let status = format!("/proc/{}/status", child.id());
-    eventually("it catches signals", || {
-        let status = std::fs::read_to_string(&status).unwrap();
-        let caught = status
-            .lines()
-            .find_map(|line| line.strip_prefix("SigCgt:"))
-            .unwrap();
-        u64::from_str_radix(caught.trim(), 16).unwrap() & (1 << 14) != 0
-    });
+    eventually("it catches signals", || catches(child.id(), &[SIGTERM]));
     send(child.id(), SIGTERM);
     end(child).code(143);
     assert!(!sandbox.path().join("ready").exists());

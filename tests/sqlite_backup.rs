@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use rusqlite::Connection;
 
-use crate::common::{Sandbox, TestGateway};
+use crate::common::{Sandbox, TestGateway, eventually};
 
 on_each_gateway!(a_backup_is_reported, a_missing_source_is_reported);
 
@@ -94,9 +94,7 @@ fn while_a_writer_is_active(journal_mode: &str, transaction: &str) {
                 commits.fetch_add(1, Ordering::Relaxed);
             }
         });
-        while commits.load(Ordering::Relaxed) < 10 {
-            thread::sleep(Duration::from_millis(1));
-        }
+        eventually("it writes", || commits.load(Ordering::Relaxed) >= 10);
         let before = commits.load(Ordering::Relaxed);
         let run = sandbox.run(RUN);
         let during = commits.load(Ordering::Relaxed) - before;
@@ -108,9 +106,9 @@ fn while_a_writer_is_active(journal_mode: &str, transaction: &str) {
     let copy = sandbox.path().join("copy.db");
     let rows = count(&copy);
     assert!((ROWS..=count(&source)).contains(&rows), "{rows}");
-    let reported = sandbox.samples();
-    let series = r#"db_backup_records_processed{db="shop",instance="",job="db_backup"}"#;
-    assert_eq!(reported[series], (rows + 7) as f64);
+    let series = r#"db_backup_records_processed{db="shop"}"#;
+    let reported = sandbox.value("db_backup", series);
+    assert_eq!(reported, Some((rows + 7) as f64));
     let copy = Connection::open(copy).unwrap();
     let (sum, verdict): (u64, String) = copy
         .query_row(
@@ -188,8 +186,8 @@ fn a_failure_leaves_the_older_copy() {
         run.code(1).err("error: backup: ").err(message);
         assert_eq!(fs::read(&copy).unwrap(), b"the older copy");
         assert_eq!(fs::read_dir(home.join("out")).unwrap().count(), 1);
-        let success = r#"db_backup_success{instance="",job="db_backup"}"#;
-        assert_eq!(sandbox.samples()[success], 0.0);
+        let success = sandbox.value("db_backup", "db_backup_success");
+        assert_eq!(success, Some(0.0));
     }
     good();
     sandbox

@@ -102,11 +102,10 @@ fn with_state(sql: &[&str]) -> Sandbox {
 
 #[track_caller]
 fn has_the_first_versions_rows(sandbox: &Sandbox) {
-    let series = r#"old{db="c",instance="",job="db_backup"}"#;
-    let samples = sandbox.samples();
-    assert_eq!(samples[series], 42.0);
-    let push_time = r#"push_time_seconds{db="c",instance="",job="db_backup"}"#;
-    assert_eq!(samples[push_time], 1795254156.25);
+    let value = |series: &str| sandbox.value("db_backup", series);
+    assert_eq!(value(r#"old{db="c"}"#), Some(42.0));
+    let push_time = value(r#"push_time_seconds{db="c"}"#);
+    assert_eq!(push_time, Some(1795254156.25));
     assert_eq!(sandbox.outbox_len(), 1);
 }
 
@@ -119,8 +118,8 @@ fn the_first_version() {
     let sandbox = with_state(&[SCHEMA_1]);
     sandbox.run(RUN).code(0).quiet_stderr();
     assert_eq!(sandbox.outcomes(), ["success"]);
-    let series = r#"old{db="c",instance="",job="db_backup"}"#;
-    assert_eq!(sandbox.samples()[series], 42.0);
+    let value = sandbox.value("db_backup", r#"old{db="c"}"#);
+    assert_eq!(value, Some(42.0));
 }
 
 #[test]

@@ -12,14 +12,11 @@ fn a_timeout_is_an_outcome(gateway: &TestGateway) {
         .code(124)
         .err("error: slow: timeout in ")
         .err("it took longer than 100ms");
-    let samples = gateway.samples();
-    let value = |metric: &str| samples[&format!("batch_job_{metric}")];
-    assert_eq!(value(r#"exit_code{instance="",job="slow"}"#), 124.0);
-    assert_eq!(value(r#"success{instance="",job="slow"}"#), 0.0);
-    assert_eq!(
-        value(r#"runs_total{instance="",job="slow",outcome="timeout"}"#),
-        1.0
-    );
+    let value = |series: &str| gateway.value("slow", series);
+    assert_eq!(value("batch_job_exit_code"), Some(124.0));
+    assert_eq!(value("batch_job_success"), Some(0.0));
+    let timeouts = r#"batch_job_runs_total{outcome="timeout"}"#;
+    assert_eq!(value(timeouts), Some(1.0));
 }
 
 fn pids(sandbox: &Sandbox, count: usize) -> Vec<u32> {

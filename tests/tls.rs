@@ -197,7 +197,7 @@ fn files_that_cannot_be_used_are_told() {
 #[cfg(feature = "real-servers")]
 mod pushgateway {
     use super::*;
-    use crate::common::{Server, status_samples};
+    use crate::common::{Server, of_job, status_samples};
 
     /// A Pushgateway for `https://localhost`, with further lines of `tls_server_config`.
     fn start(sandbox: &Sandbox, authority: &Authority, more: &str) -> (Server, String) {
@@ -220,7 +220,7 @@ mod pushgateway {
         push(&sandbox, &line).code(0).out(&format!("{url}/metrics"));
         let status = sandbox.run(&format!("status {line} --output json"));
         let samples = status_samples(&status.code(0).json());
-        assert_eq!(samples["m{instance=\"\",job=\"j\"}"], 1.0);
+        assert_eq!(samples[&of_job("j", "m")], 1.0);
 
         push(&sandbox, &format!("--gateway {url}"))
             .code(69)

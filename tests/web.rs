@@ -320,7 +320,7 @@ fn the_connection_limit() {
     for stream in &mut busy {
         stream.write_all(request("/slow", "").as_bytes()).unwrap();
     }
-    std::thread::sleep(Duration::from_millis(100));
+    server.has_begun(4);
     let start = Instant::now();
     assert!(server.get("").ends_with("hello"));
     assert!(
@@ -342,7 +342,7 @@ fn a_graceful_end() {
     let mut busy = server.connect();
     busy.write_all(b"GET /slow HTTP/1.1\r\nHost: localhost\r\n\r\n")
         .unwrap();
-    std::thread::sleep(Duration::from_millis(100));
+    server.has_begun(1);
     server.stop();
     is_closed(&mut idle);
     is_closed(&mut silent);
@@ -362,7 +362,7 @@ fn the_grace_ends() {
     let mut server = WebServer::start(&settings(None));
     let mut busy = server.connect();
     busy.write_all(request("/endless", "").as_bytes()).unwrap();
-    std::thread::sleep(Duration::from_millis(100));
+    server.has_begun(1);
     let start = Instant::now();
     server.stop();
     is_closed(&mut busy);

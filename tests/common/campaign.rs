@@ -1,17 +1,9 @@
 //! What campaigns share: tests of many rounds with random choices, several at a time.
 
-#[cfg(feature = "real-servers")]
-use std::collections::BTreeSet;
-#[cfg(feature = "real-servers")]
-use std::thread;
-
 use rand::SeedableRng;
 use rand::rngs::ChaCha8Rng;
-
 #[cfg(feature = "real-servers")]
-use super::gateway::Samples;
-#[cfg(feature = "real-servers")]
-use super::server::Server;
+use {super::gateway::Samples, super::server::Server, std::collections::BTreeSet, std::thread};
 
 #[cfg(feature = "real-servers")]
 pub const WORKERS: usize = 4;

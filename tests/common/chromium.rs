@@ -13,7 +13,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
-use super::server::PATIENCE;
+use super::process::PATIENCE;
 
 /// Chromium without a window, with one page. It ends with the test.
 pub struct Chromium {

@@ -7,17 +7,19 @@ use super::sandbox::Finished;
 
 /// `curl --silent --show-error` with these arguments.
 pub fn curl(arguments: &[&str]) -> Finished {
-    let mut command = Command::new("curl");
-    command.args(["-q", "-sS", "--max-time", "60"]);
-    finished(command.args(arguments))
+    finished(&mut command(arguments))
 }
 
 /// The same, with `input` on stdin.
 pub fn curl_with_input(arguments: &[&str], input: &Path) -> Finished {
+    finished(command(arguments).stdin(std::fs::File::open(input).unwrap()))
+}
+
+fn command(arguments: &[&str]) -> Command {
     let mut command = Command::new("curl");
     command.args(["-q", "-sS", "--max-time", "60"]);
-    command.stdin(std::fs::File::open(input).unwrap());
-    finished(command.args(arguments))
+    command.args(arguments);
+    command
 }
 
 /// Runs a program to its end.

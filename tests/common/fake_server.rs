@@ -1,11 +1,13 @@
 //! A server that answers as it is told, however wrong that is.
 
-use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
+
+use super::port::served;
 
 /// A server on a free port of 127.0.0.1. It goes with the test's process.
 pub struct FakeServer {
@@ -134,20 +136,12 @@ impl FakeServer {
     }
 
     fn start(answer: impl Fn(&mut TcpStream, &Request) + Send + Sync + 'static) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = listener.local_addr().unwrap().port();
-        let requests = Arc::new(Mutex::new(Vec::new()));
-        let (seen, answer) = (Arc::clone(&requests), Arc::new(answer));
-        thread::spawn(move || {
-            for stream in listener.incoming() {
-                let (seen, answer) = (Arc::clone(&seen), Arc::clone(&answer));
-                thread::spawn(move || {
-                    let mut stream = stream.unwrap();
-                    if let Some(request) = read_request(&mut stream) {
-                        seen.lock().unwrap().push(request.clone());
-                        answer(&mut stream, &request);
-                    }
-                });
+        let requests = Arc::<Mutex<Vec<Request>>>::default();
+        let seen = Arc::clone(&requests);
+        let port = served(move |mut stream| {
+            if let Some(request) = read_request(&stream) {
+                seen.lock().unwrap().push(request.clone());
+                answer(&mut stream, &request);
             }
         });
         FakeServer {
@@ -170,34 +164,30 @@ impl FakeServer {
     }
 }
 
-/// Reads a request with a `Content-Length`; `None` for anything else.
-fn read_request(stream: &mut TcpStream) -> Option<Request> {
-    let mut bytes = Vec::new();
-    let mut chunk = [0; 4096];
+/// Reads a request with a `Content-Length` or without a body; `None` for anything else.
+fn read_request(stream: &TcpStream) -> Option<Request> {
+    let mut reader = BufReader::new(stream);
+    let mut next = || {
+        let mut line = String::new();
+        reader.read_line(&mut line).ok()?;
+        Some(line.strip_suffix("\r\n")?.to_owned())
+    };
+    let (line, mut headers) = (next()?, Vec::new());
     loop {
-        let text = String::from_utf8_lossy(&bytes).into_owned();
-        if let Some((head, body)) = text.split_once("\r\n\r\n") {
-            let mut lines = head.split("\r\n");
-            let line = lines.next()?.to_owned();
-            let headers: Vec<String> = lines
-                .filter_map(|line| line.split_once(": "))
-                .map(|(name, value)| format!("{}: {value}", name.to_lowercase()))
-                .collect();
-            let length = headers
-                .iter()
-                .find_map(|header| header.strip_prefix("content-length: "));
-            if body.len() >= length.map_or(0, |length| length.parse().unwrap()) {
-                let body = body.to_owned();
-                return Some(Request {
-                    line,
-                    headers,
-                    body,
-                });
-            }
+        let header = next()?;
+        if header.is_empty() {
+            break;
         }
-        match stream.read(&mut chunk) {
-            Ok(0) | Err(_) => return None,
-            Ok(count) => bytes.extend_from_slice(&chunk[..count]),
-        }
+        let (name, value) = header.split_once(": ")?;
+        headers.push(format!("{}: {value}", name.to_lowercase()));
     }
+    let mut lengths = headers.iter();
+    let length = lengths.find_map(|header| header.strip_prefix("content-length: "));
+    let mut body = vec![0; length.map_or(0, |length| length.parse().unwrap())];
+    reader.read_exact(&mut body).ok()?;
+    Some(Request {
+        line,
+        headers,
+        body: String::from_utf8_lossy(&body).into_owned(),
+    })
 }

@@ -83,13 +83,41 @@ impl TestGateway {
         }
     }
 
+    /// The value of [`of_job`].
+    #[track_caller]
+    pub fn value(&self, job: &str, series: &str) -> Option<f64> {
+        self.samples().get(&of_job(job, series)).copied()
+    }
+
     /// The value of a series of the job `db_backup` with the given grouping labels.
     pub fn backup(&self, metric: &str, labels: &str) -> Option<f64> {
-        let separator = if labels.is_empty() { "" } else { "," };
-        let series =
-            format!("db_backup_{metric}{{{labels}{separator}instance=\"\",job=\"db_backup\"}}");
-        self.samples().get(&series).copied()
+        self.value("db_backup", &format!("db_backup_{metric}{{{labels}}}"))
     }
+}
+
+/// The series that a gateway shows when `series` is pushed for `job`: with the labels `job` and `instance`, all in its
+/// order.
+pub fn of_job(job: &str, series: &str) -> String {
+    let series = series.strip_suffix('}').unwrap_or(series);
+    let (name, labels) = series.split_once('{').unwrap_or((series, ""));
+    let (mut is_quoted, mut is_escaped) = (false, false);
+    let mut labels: Vec<&str> = labels
+        .split(|symbol| {
+            is_quoted ^= symbol == '"' && !is_escaped;
+            is_escaped = symbol == '\\' && !is_escaped;
+            symbol == ',' && !is_quoted
+        })
+        .filter(|label| !label.is_empty())
+        .collect();
+    if !labels.iter().any(|label| label.starts_with("instance=")) {
+        labels.push("instance=\"\"");
+    }
+    let job = format!("job=\"{job}\"");
+    labels.push(&job);
+    // Where a Pushgateway puts `le` and `quantile`: behind the other labels.
+    let is_last = |label: &str| label.starts_with("le=") || label.starts_with("quantile=");
+    labels.sort_by_key(|label| (is_last(label), *label));
+    format!("{name}{{{}}}", labels.join(","))
 }
 
 /// From the JSON of `status`.
@@ -137,10 +165,15 @@ pub fn status_samples(status: &Json) -> Samples {
 
 /// From a Pushgateway's `/metrics`, without its metrics about itself, which have no label `job`.
 pub fn exposed_samples(text: &str) -> Samples {
+    chosen_samples(text, |series| series.contains("job=\""))
+}
+
+/// The series in the text format that are chosen.
+pub fn chosen_samples(text: &str, is_chosen: impl Fn(&str) -> bool) -> Samples {
     let lines = text.lines().filter(|line| !line.starts_with('#'));
     lines
         .filter_map(|line| line.rsplit_once(' '))
-        .filter(|(series, _)| series.contains("job=\""))
+        .filter(|(series, _)| is_chosen(series))
         .map(|(series, value)| (series.to_owned(), value.parse().unwrap()))
         .collect()
 }

@@ -6,7 +6,7 @@ use serde_json::Value as Json;
 use super::client_model::{
     Bucket, BucketSpan, Exemplar, Histogram, LabelPair, Metric, MetricFamily, decode,
 };
-use super::own_gateway::{OwnGateway, exchange};
+use super::own_gateway::OwnGateway;
 
 pub const PROTOBUF: &str = "application/vnd.google.protobuf; \
     proto=io.prometheus.client.MetricFamily; encoding=delimited";
@@ -122,7 +122,7 @@ pub fn both() -> Histogram {
 #[track_caller]
 pub fn scraped(gateway: &OwnGateway, name: &str) -> Histogram {
     let headers = [("Accept", PROTOBUF)];
-    let answer = exchange(gateway.address(), "GET", "/metrics", &headers, b"").unwrap();
+    let answer = gateway.exchange("GET", "/metrics", &headers, b"");
     let families = decode(&answer.bytes).unwrap();
     let mut families = families.into_iter();
     let mut family = families

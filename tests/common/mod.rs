@@ -13,9 +13,11 @@ mod fault;
 mod fault_proxy;
 mod gateway;
 pub mod histograms;
+pub mod http;
 pub mod own_gateway;
 pub mod own_server;
 mod port;
+pub mod process;
 mod program;
 mod proxy;
 mod sandbox;
@@ -26,28 +28,25 @@ mod waiting;
 pub mod web_server;
 
 pub use authority::Authority;
-#[cfg(feature = "real-servers")]
-pub use chromium::Chromium;
 pub use fake_server::FakeServer;
 pub use fault::Fault;
 pub use fault_proxy::FaultProxy;
-#[cfg(feature = "real-servers")]
-pub use gateway::exposed_samples;
-pub use gateway::{Samples, TestGateway, status_samples};
+pub use gateway::{Samples, TestGateway, of_job, status_samples};
 pub use port::Port;
-#[cfg(feature = "real-servers")]
-pub use program::isolate;
+pub use process::PATIENCE;
 pub use program::{US, environment};
 pub use proxy::TunnelProxy;
 pub use sandbox::{Finished, Sandbox};
-#[cfg(feature = "real-servers")]
-pub use server::Answer;
-#[cfg(feature = "real-servers")]
-pub use server::PATIENCE;
 pub use server::Server;
 pub use stamp::{stamp, stamp_groups};
 pub use tls_server::TlsServer;
-pub use waiting::{eventually, eventually_within, finished, is_alive, send};
+pub use waiting::{
+    awaited, catches, children, eventually, eventually_within, finished, is_alive, kib, send,
+};
+#[cfg(feature = "real-servers")]
+pub use {
+    chromium::Chromium, gateway::exposed_samples, http::Answer, process::Process, program::isolate,
+};
 
 /// Makes each named function, which takes a `&TestGateway`, a test against the embedded gateway, and
 /// one against a real Pushgateway.

@@ -2,14 +2,14 @@
 
 use std::collections::BTreeSet;
 use std::ops::Deref;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use nix::sys::signal::Signal;
 use serde_json::{Value as Json, json};
 
-use super::own_gateway::{OwnGateway, exchange};
+use super::http::Answer;
+use super::own_gateway::OwnGateway;
 use super::sandbox::Sandbox;
-use super::server::Answer;
 use super::waiting::{eventually, send};
 
 pub const DESCRIPTION: &str = include_str!("../../src/serve/http/openapi.json");
@@ -40,10 +40,7 @@ pub fn server_command(sandbox: &Sandbox, options: &str) -> Command {
         // As root, which tests are, it would let nobody start anything.
         command.args(["--web.listen-address=127.0.0.1:0", "--web.enable-lifecycle"]);
     }
-    command
-        .args(options.split_whitespace())
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped());
+    command.args(options.split_whitespace());
     command
 }
 
@@ -58,10 +55,7 @@ pub fn wrapped(wrapper: &[&str], server: &Command) -> Command {
         .args(server.get_args())
         .env_clear()
         .envs(variables.filter_map(|(name, value)| Some((name, value?))))
-        .current_dir(server.get_current_dir().unwrap())
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped());
+        .current_dir(server.get_current_dir().unwrap());
     command
 }
 
@@ -198,18 +192,6 @@ impl OwnServer {
         OwnServer {
             server: OwnGateway::start_command(command),
         }
-    }
-
-    #[track_caller]
-    pub fn exchange(
-        &self,
-        method: &str,
-        path: &str,
-        headers: &[(&str, &str)],
-        body: impl AsRef<[u8]>,
-    ) -> Answer {
-        exchange(self.address(), method, path, headers, body.as_ref())
-            .unwrap_or_else(|error| panic!("{method} {path}: {error}\n{}", self.log()))
     }
 
     #[track_caller]

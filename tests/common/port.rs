@@ -1,7 +1,9 @@
-//! A port that stays ours while nobody listens on it.
+//! Ports of 127.0.0.1: one that stays ours while nobody listens on it, and those of servers in the tests' own process.
 
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::sync::Arc;
+use std::thread;
 
 use nix::sys::socket::{
     AddressFamily, Backlog, SockFlag, SockType, SockaddrIn, bind, getsockname, listen, setsockopt,
@@ -42,4 +44,18 @@ fn bound(port: u16) -> (u16, OwnedFd) {
     bind(socket.as_raw_fd(), &SockaddrIn::new(127, 0, 0, 1, port)).unwrap();
     let address: SockaddrIn = getsockname(socket.as_raw_fd()).unwrap();
     (address.port(), socket)
+}
+
+/// The port of a server that has each connection served by a thread of its own, as long as the test's process goes on.
+pub fn served(serve: impl Fn(TcpStream) + Send + Sync + 'static) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let serve = Arc::new(serve);
+    thread::spawn(move || {
+        for stream in listener.incoming().map_while(Result::ok) {
+            let serve = Arc::clone(&serve);
+            thread::spawn(move || serve(stream));
+        }
+    });
+    port
 }

@@ -1,9 +1,11 @@
 //! A proxy that makes tunnels.
 
 use std::io::{self, Read, Write};
-use std::net::{Shutdown, TcpListener, TcpStream};
+use std::net::{Shutdown, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::thread;
+
+use super::port::served;
 
 /// Makes the tunnels that CONNECT asks for, to any port of this machine, on a free port of
 /// 127.0.0.1. It goes with the test's process.
@@ -14,15 +16,10 @@ pub struct TunnelProxy {
 
 impl TunnelProxy {
     pub fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = listener.local_addr().unwrap().port();
-        let heads = Arc::new(Mutex::new(Vec::new()));
+        let heads = Arc::<Mutex<Vec<String>>>::default();
         let seen = Arc::clone(&heads);
-        thread::spawn(move || {
-            for stream in listener.incoming().map_while(Result::ok) {
-                let seen = Arc::clone(&seen);
-                thread::spawn(move || tunnel(stream, &seen));
-            }
+        let port = served(move |stream| {
+            let _ = tunnel(stream, &seen);
         });
         TunnelProxy { port, heads }
     }

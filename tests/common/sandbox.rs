@@ -9,7 +9,7 @@ use std::process::{Child, Command, Output, Stdio};
 use serde_json::Value as Json;
 use tempfile::TempDir;
 
-use super::gateway::{Samples, status_samples};
+use super::gateway::{Samples, of_job, status_samples};
 use super::program::{US, environment, isolate};
 use super::stamp::stamp;
 
@@ -140,27 +140,10 @@ impl Sandbox {
         self.history().iter().map(outcome).collect()
     }
 
-    /// What the embedded gateway holds of `series`, which is without the labels that it adds, for
-    /// the job label `job`.
+    /// The value of [`of_job`] that the embedded gateway holds.
     #[track_caller]
     pub fn value(&self, job: &str, series: &str) -> Option<f64> {
-        let (name, labels) = match series.split_once('{') {
-            Some((name, labels)) => (name, labels.trim_end_matches('}')),
-            None => (series, ""),
-        };
-        let mut labels: Vec<String> = labels
-            .split(',')
-            .filter(|label| !label.is_empty())
-            .map(str::to_owned)
-            .chain(["instance=\"\"".to_owned(), format!("job=\"{job}\"")])
-            .collect();
-        // Where a Pushgateway puts `le` and `quantile`: behind the other labels.
-        labels.sort_by_key(|label| {
-            let is_last = label.starts_with("le=") || label.starts_with("quantile=");
-            (is_last, label.clone())
-        });
-        let series = format!("{name}{{{}}}", labels.join(","));
-        self.samples().get(&series).copied()
+        self.samples().get(&of_job(job, series)).copied()
     }
 
     /// Runs `metricsjob` with the words of `line` as arguments, split at blanks.

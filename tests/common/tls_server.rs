@@ -1,16 +1,15 @@
 //! An HTTPS server whose certificate is signed by a certificate authority of its own.
 
 use std::io::{Read, Write};
-use std::net::TcpListener;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::thread;
 
 use rustls::pki_types::PrivateKeyDer;
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
 use super::Sandbox;
 use super::authority::{Authority, Identity};
+use super::port::served;
 
 /// Answers every request on a free port of `localhost` with 200. It goes with the test's process.
 pub struct TlsServer {
@@ -38,17 +37,13 @@ impl TlsServer {
             )
             .unwrap();
         let config = Arc::new(config);
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = listener.local_addr().unwrap().port();
-        thread::spawn(move || {
-            for stream in listener.incoming().map_while(Result::ok) {
-                let connection = ServerConnection::new(Arc::clone(&config)).unwrap();
-                let mut tls = StreamOwned::new(connection, stream);
-                // A client that does not trust us ends the handshake.
-                if tls.read(&mut [0; 16 * 1024]).is_ok() {
-                    let _ = tls.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
-                    let _ = tls.flush();
-                }
+        let port = served(move |stream| {
+            let connection = ServerConnection::new(Arc::clone(&config)).unwrap();
+            let mut tls = StreamOwned::new(connection, stream);
+            // A client that does not trust us ends the handshake.
+            if tls.read(&mut [0; 16 * 1024]).is_ok() {
+                let _ = tls.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+                let _ = tls.flush();
             }
         });
         TlsServer { port, authority }

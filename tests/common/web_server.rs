@@ -4,6 +4,7 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::os::unix::net::UnixListener;
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -17,10 +18,13 @@ use tokio::sync::oneshot;
 use tracing::Dispatch;
 use tracing::level_filters::LevelFilter;
 
+use super::waiting::eventually;
+
 /// Ends when it is dropped.
 pub struct WebServer {
     addresses: Vec<SocketAddr>,
     log: Arc<Mutex<String>>,
+    begun: Arc<AtomicUsize>,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
@@ -46,9 +50,10 @@ impl WebServer {
 
     /// Served on a local socket too.
     pub fn with(settings: &Settings, local: Option<UnixListener>) -> Self {
+        let begun = Arc::<AtomicUsize>::default();
         let mut server = Server::bind(settings).unwrap_or_else(|error| panic!("{error}"));
         if let Some(listener) = local {
-            server.add_local(listener, app());
+            server.add_local(listener, app(&begun));
         }
         let addresses = server.addresses().to_vec();
         let lines = Arc::new(Mutex::new(String::new()));
@@ -56,6 +61,7 @@ impl WebServer {
         let sink = move |line: &[u8]| kept.lock().unwrap().push_str(str::from_utf8(line).unwrap());
         // Of this server's threads alone, as there are others in the process.
         let log = Dispatch::new(subscriber(LevelFilter::DEBUG, LogFormat::Logfmt, sink));
+        let app = app(&begun);
         let http = HttpMetrics::new("test");
         let (stop, stopped) = oneshot::channel();
         let thread = thread::spawn(move || {
@@ -72,12 +78,13 @@ impl WebServer {
             let shutdown = async {
                 let _ = stopped.await;
             };
-            let serving = server.serve(app(), http, shutdown, Duration::from_secs(1));
+            let serving = server.serve(app, http, shutdown, Duration::from_secs(1));
             tracing::dispatcher::with_default(&log, || runtime.block_on(serving));
         });
         WebServer {
             addresses,
             log: lines,
+            begun,
             stop: Some(stop),
             thread: Some(thread),
         }
@@ -109,6 +116,12 @@ impl WebServer {
         self.log.lock().unwrap().clone()
     }
 
+    /// Waits until so many requests for what takes long have come.
+    #[track_caller]
+    pub fn has_begun(&self, count: usize) {
+        eventually("slow requests", || self.begun.load(Relaxed) == count);
+    }
+
     /// Has it end, without waiting for that.
     pub fn stop(&mut self) {
         self.stop.take();
@@ -128,16 +141,21 @@ impl Drop for WebServer {
     }
 }
 
-fn app() -> Router {
-    let slow = || async {
-        tokio::time::sleep(Duration::from_millis(400)).await;
-        "slow"
+fn app(begun: &Arc<AtomicUsize>) -> Router {
+    let takes = |time: Duration| {
+        let begun = Arc::clone(begun);
+        move || {
+            begun.fetch_add(1, Relaxed);
+            async move {
+                tokio::time::sleep(time).await;
+                "slow"
+            }
+        }
     };
-    let endless = || async { tokio::time::sleep(Duration::from_secs(60)).await };
     Router::new()
         .route("/", get(|| async { "hello" }))
-        .route("/slow", get(slow))
-        .route("/endless", get(endless))
+        .route("/slow", get(takes(Duration::from_millis(400))))
+        .route("/endless", get(takes(Duration::from_secs(60))))
         .route("/big", get(|| async { vec![b'x'; 64 << 20] }))
         .route("/echo", post(|body: Bytes| async { body }))
         .route("/ignore", post(|| async { "ignored" }))

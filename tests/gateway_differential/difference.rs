@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::common::http::exchange;
 use crate::common::{Answer, PATIENCE, Server};
 
 use super::differences;
@@ -103,9 +104,7 @@ fn answer(server: &Server, request: &Request, then: Then) -> Option<Answer> {
         headers,
         body,
     } = request;
-    server
-        .exchange_within(patience, method, path, headers, body)
-        .ok()
+    exchange(patience, server.address(), method, path, headers, body).ok()
 }
 
 impl Then {

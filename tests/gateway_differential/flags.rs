@@ -1,5 +1,6 @@
 //! Flags that change what a gateway does.
 
+use crate::common::http::exchange;
 use crate::common::{PATIENCE, Server};
 
 use super::pair::beside;
@@ -21,8 +22,7 @@ fn the_end_with_its_flag() {
         // A Pushgateway does not wait for its answer to be sent: now and then it ends first.
         let real = (0..5).find_map(|_| {
             let real = Server::pushgateway(&flags);
-            real.exchange_within(PATIENCE, method, "/-/quit", &[], b"")
-                .ok()
+            exchange(PATIENCE, real.address(), method, "/-/quit", &[], b"").ok()
         });
         let real = real.unwrap();
         assert_eq!((real.status, real.body), (status, body));

@@ -1,9 +1,6 @@
 //! Both servers, side by side.
 
-use std::thread;
-use std::time::{Duration, Instant};
-
-use crate::common::{Answer, PATIENCE, Server};
+use crate::common::{Answer, Server};
 
 use super::request::{Request, wipe};
 use super::shown::{SETTLED, Shown};
@@ -148,13 +145,9 @@ impl Pair {
     }
 }
 
-/// Waits until the API shows `text`: [`Server::wait_for`] looks too seldom for so many requests.
+/// Waits until the API shows `text`.
 fn wait_for(server: &Server, text: &str) {
-    let deadline = Instant::now() + PATIENCE;
-    while !server.get("/api/v1/metrics").contains(text) {
-        assert!(Instant::now() < deadline, "{text} is not shown");
-        thread::sleep(Duration::from_millis(1));
-    }
+    server.wait_for("/api/v1/metrics", |body| body.contains(text));
 }
 
 /// The methods in `Allow`, sorted.
