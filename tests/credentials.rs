@@ -137,7 +137,7 @@ fn what_cannot_be_sent_is_refused_without_showing_it() {
         (
             "--header",
             "\nX-A: 1\nX A: s3cret",
-            ", line 3: what stands before its colon is no header's",
+            ", line 3: the part before its colon is not a header",
         ),
         (
             "--header",

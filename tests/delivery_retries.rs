@@ -97,7 +97,7 @@ fn the_deadline_bounds_all_of_it() {
     let pushed = push(&Sandbox::new(), &server, options);
     pushed
         .code(69)
-        .err("gave no answer within ")
+        .err("did not respond within ")
         .err("ms: raise --push-deadline")
         .err("outbox entry 1");
     assert!(start.elapsed() < SLACK);
@@ -168,7 +168,7 @@ fn a_signal_ends_the_wait_for_an_answer() {
     let finished: Finished = child.wait_with_output().unwrap().into();
     finished
         .code(3)
-        .err("had not answered yet when this process was asked to end")
+        .err("had not responded when this process was asked to end")
         .err("kept as outbox entry 1");
     assert!(start.elapsed() < Duration::from_secs(30));
 }

@@ -61,7 +61,7 @@ fn a_gateway_serves_in_between() {
         let refused = push(&sandbox, "--job j", "# TYPE b gauge\nb 1\n");
         refused.code(REFUSED).err("the metric b is a gauge here");
         let refused = push(&sandbox, "--job served", "c{n=\"3\",x=\"1\"} 1\n");
-        refused.code(REFUSED).err("stands already in the group");
+        refused.code(REFUSED).err("is already in the group");
         sandbox
             .run("delete --job served -g n=3")
             .code(0)

@@ -61,7 +61,7 @@ fn refused_hanging_reset_and_cut_requests_do_not_get_through() {
     for fault in [Fault::Refuse, Fault::Reset(0)] {
         is_held_back(fault, "warning: ");
     }
-    is_held_back(Fault::Hang, "gave no answer within 300ms");
+    is_held_back(Fault::Hang, "did not respond within 300ms");
     for after in [1, 50, 10_000] {
         is_held_back(Fault::Reset(after), " broke: ");
         is_held_back(Fault::CutRequest(after), " broke: ");

@@ -40,7 +40,7 @@ fn hanging() {
     let server = FakeServer::hanging();
     let start = Instant::now();
     let run = run(&Sandbox::new(), &server.url(), "--push-timeout 300ms");
-    run.err("gave no answer within 300ms: raise --push-timeout");
+    run.err("did not respond within 300ms: raise --push-timeout");
     assert!(
         start.elapsed() < Duration::from_secs(6),
         "{:?}",
@@ -85,7 +85,7 @@ fn answering_400() {
         "text format parsing error in line 3:\n  oh\u{1b}[2J no\n",
     );
     let run = run(&Sandbox::new(), &server.url(), "");
-    run.err("/metrics/job/db_backup/db/c answered 400 Bad Request: text format parsing error in line 3: oh [2J no; the report");
+    run.err("/metrics/job/db_backup/db/c responded with 400 Bad Request: text format parsing error in line 3: oh [2J no; the report");
 }
 
 #[test]

@@ -324,7 +324,7 @@ fn a_float_histogram_is_checked_like_any_other() {
     twice.metric.push(twice.metric[0].clone());
     let headers = [("Content-Type", PROTOBUF)];
     let (status, said) = gateway.request("PUT", GROUP, &headers, body(&[twice]));
-    assert!(status == 400 && said.contains("stands twice"), "{said}");
+    assert!(status == 400 && said.contains("appears twice"), "{said}");
     assert_eq!(scraped(&gateway, "h"), native_float());
 }
 

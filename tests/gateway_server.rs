@@ -19,7 +19,7 @@ fn it_shows_what_was_pushed_to_it() {
 fn a_path_of_the_metrics_that_is_none() {
     for path in ["/", "metrics", "///"] {
         let run = Sandbox::new().run(&format!("gateway --web.telemetry-path {path}"));
-        run.code(2).err("starts with a slash and goes on");
+        run.code(2).err("must start with a slash");
     }
 }
 

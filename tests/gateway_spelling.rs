@@ -124,7 +124,7 @@ fn across_groups() {
     let gateway = OwnGateway::alone(&[]);
     let text = "text/plain";
     gateway.put("/metrics/job/j", "m{x=\"1\",y=\"\"} 1\n");
-    let taken = "stands already in the group {job=\"j\"}";
+    let taken = "is already in the group {job=\"j\"}";
     refused(&gateway, "/metrics/job/j/x/1", text, "m 1\n", taken);
     refused(&gateway, "/metrics/job/j/x/1", text, "m{z=\"\"} 1\n", taken);
     gateway.put("/metrics/job/j/x/1", "m{z=\"2\"} 1\n");

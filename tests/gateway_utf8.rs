@@ -258,7 +258,7 @@ fn such_families_are_checked_like_others() {
         ("{\"my.hist_count\"} 1\n", "collides"),
         (
             "{\"m.m\",\"a.b\"=\"1\"} 1\n{\"m.m\",\"a.b\"=\"1\"} 2\n",
-            "{\"m.m\",\"a.b\"=\"1\"} stands twice",
+            "{\"m.m\",\"a.b\"=\"1\"} appears twice",
         ),
         (
             "{\"m.m\",\"a.b\"=\"1\",\"a.b\"=\"2\"} 1\n",
@@ -281,7 +281,7 @@ fn such_families_are_checked_like_others() {
     let twice = "{\"m.m\",\"x.y\"=\"1\"} 1\n";
     let (status, text) = gateway.request("PUT", "/metrics/job/c", &[], twice);
     assert!(
-        status == 400 && text.contains("stands already in the group"),
+        status == 400 && text.contains("is already in the group"),
         "{text}"
     );
 }

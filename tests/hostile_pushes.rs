@@ -99,7 +99,7 @@ impl Scrapers {
             let own = scraper.get("/metrics");
             let twice = "prometheus_target_scrapes_sample_duplicate_timestamp_total ";
             let twice = own.lines().find_map(|line| line.strip_prefix(twice));
-            assert_eq!(twice, Some("0"), "{format}, {when}: a series stands twice");
+            assert_eq!(twice, Some("0"), "{format}, {when}: a series appears twice");
         }
     }
 }

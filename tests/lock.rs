@@ -120,7 +120,7 @@ fn who_waits_gets_its_turn_or_is_skipped() {
     assert_eq!(json["outcome"], "skipped");
     assert_eq!(
         json["failure"],
-        format!("another run goes on (process {})", child.id())
+        format!("another run is in progress (process {})", child.id())
     );
     assert!(start.elapsed() >= Duration::from_millis(300));
 

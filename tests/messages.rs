@@ -187,7 +187,7 @@ fn a_gateway_that_wants_credentials() {
     sandbox.write("jobs.prom", "m 1\n");
     assert_snapshot!(told(&sandbox, &line), @"
     --- stderr
-    warning: http://127.0.0.1:[PORT]/metrics/job/j answered 401 Unauthorized: who? (give it credentials by --basic-auth-file or --bearer-token-file); the report is kept as outbox entry [ID] in [HOME]/.local/state/metricsjob/state.db
+    warning: http://127.0.0.1:[PORT]/metrics/job/j responded with 401 Unauthorized: who? (give it credentials by --basic-auth-file or --bearer-token-file); the report is kept as outbox entry [ID] in [HOME]/.local/state/metricsjob/state.db
     --- exit code 69
     ");
 }
@@ -273,7 +273,7 @@ fn a_lock_that_is_held() {
     eventually("it is held", || sandbox.path().join("ready").exists());
     assert_snapshot!(told(&sandbox, "run nightly --lock-wait 10ms"), @r#"
     --- stderr
-    nightly: skipped: another run goes on (process [PID])
+    nightly: skipped: another run is in progress (process [PID])
       reported by POST to the embedded gateway ([HOME]/.local/state/metricsjob/state.db), group {job="nightly"}
       show it with: metricsjob status
     --- exit code 0

@@ -172,7 +172,7 @@ fn what_does_not_parse_is_left_out_with_its_line() {
         "line 9 of the job's metrics is left out: it is too long",
         "line 10 of the job's metrics is left out: it is not UTF-8",
         "line 12 of the job's metrics is left out: h has other buckets or quantiles already",
-        "a metric of the job is left out: the metric batch_job_success stands twice",
+        "a metric of the job is left out: the metric batch_job_success appears twice",
         "a metric of the job is left out: job_label{job=\"x\"} carries the label job",
     ] {
         result.err(&format!("warning: m: {line}"));
@@ -325,7 +325,7 @@ fn metrics_that_collide_spoil_nothing() {
     result
         .code(0)
         .err("the metric h_sum collides with the histogram h")
-        .err("the metric batch_job_runs_total stands twice");
+        .err("the metric batch_job_runs_total appears twice");
     let names: Vec<_> = sandbox.history()[0]["metrics"].as_array().unwrap().clone();
     assert_eq!(names.len(), 1);
     assert_eq!(names[0]["name"], "h");
@@ -345,7 +345,7 @@ cumulative = true
         sandbox
             .run("run cheat --quiet")
             .code(0)
-            .err("batch_job_runs_total stands twice");
+            .err("batch_job_runs_total appears twice");
         let total = r#"batch_job_runs_total{outcome="success"}"#;
         assert_eq!(sandbox.value("cheat", total), Some(count));
     }

@@ -104,16 +104,20 @@ fn the_status_decides() {
         (
             "500 Internal Server Error",
             None,
-            Some("it answered 500 Internal Server Error, and 2xx or 3xx is expected"),
+            Some("it responded with 500 Internal Server Error, and 2xx or 3xx is expected"),
         ),
-        ("404 Not Found", None, Some("it answered 404 Not Found")),
+        (
+            "404 Not Found",
+            None,
+            Some("it responded with 404 Not Found"),
+        ),
         ("401 Unauthorized", Some("401"), None),
         ("503 Service Unavailable", Some("5xx"), None),
         ("201 Created", Some("2xx"), None),
         (
             "201 Created",
             Some("200"),
-            Some("it answered 201 Created, and 200 is expected"),
+            Some("it responded with 201 Created, and 200 is expected"),
         ),
     ] {
         let (sandbox, server) = (sandbox(), FakeServer::status(answer, ""));
@@ -146,7 +150,7 @@ fn a_redirect_is_up_and_not_followed() {
     assert_up(&sandbox, &endpoint);
     probe(&sandbox, &endpoint, &["--set", "status=2xx"])
         .code(1)
-        .err("it answered 302 Found, and 2xx is expected");
+        .err("it responded with 302 Found, and 2xx is expected");
     assert_eq!(server.requests().len(), 2);
 }
 
@@ -273,9 +277,9 @@ fn credentials_are_sent_and_never_shown() {
         sandbox.run("list --output json"),
         sandbox.run("check"),
     ];
-    runs[0]
-        .code(1)
-        .err(&format!("127.0.0.1 at {shown} is down: it answered 401"));
+    runs[0].code(1).err(&format!(
+        "127.0.0.1 at {shown} is down: it responded with 401"
+    ));
     runs[9].code(0).out("http://***@127.0.0.1");
     for run in runs {
         for text in [run.stdout(), run.stderr()] {

@@ -174,7 +174,7 @@ fn no_report_is_inconsistent() {
     family.r#type = Some(1);
     assert_eq!(
         problem(&family),
-        "m is a gauge, and has a series whose value is none"
+        "m is a gauge, but a series of it has no such value"
     );
     family.r#type = None;
     family.metric[0].label = vec![label("b", "1"), label("a", ""), label("b", "2")];

@@ -240,10 +240,10 @@ const INCONSISTENT: [(&str, &str); 12] = [
         "line 1: m has a timestamp: pushed metrics must not have any",
     ),
     ("m 1 0\n", "m has a timestamp"),
-    ("m 1\nm 2\n", "line 2: m stands twice"),
+    ("m 1\nm 2\n", "line 2: m appears twice"),
     (
         "m{a=\"1\",b=\"2\"} 1\nx 1\nm{b=\"2\",a=\"1\"} 1\n",
-        "line 3: m{a=\"1\",b=\"2\"} stands twice",
+        "line 3: m{a=\"1\",b=\"2\"} appears twice",
     ),
     (
         "m{job=\"j\"} 1\n",
@@ -280,15 +280,15 @@ const INCONSISTENT: [(&str, &str); 12] = [
 const LOSSY: [(&str, &str); 20] = [
     (
         "# TYPE s summary\ns_count 1\ns_count 2\n",
-        "line 3: s stands twice",
+        "line 3: s appears twice",
     ),
     (
         "# TYPE s summary\ns{quantile=\"0.5\"} 1\ns{quantile=\"0.50\"} 2\n",
-        "line 3: s stands twice",
+        "line 3: s appears twice",
     ),
     (
         "# TYPE h histogram\nh_bucket{le=\"1\"} 1\nh_bucket{le=\"1.0\"} 2\n",
-        "line 3: h stands twice",
+        "line 3: h appears twice",
     ),
     (
         "# TYPE s summary\ns 5\n",
@@ -312,7 +312,7 @@ const LOSSY: [(&str, &str); 20] = [
     ),
     (
         "# TYPE s summary\ns{quantile=\"-0\"} 1\ns{quantile=\"0\"} 2\n",
-        "line 3: s stands twice",
+        "line 3: s appears twice",
     ),
     (
         "# TYPE h histogram\nh_bucket{le=\"NaN\"} 1\n",

@@ -395,7 +395,7 @@ const REFUSED: [(&str, &str); 38] = [
         "# TYPE a counter\n# TYPE a_total gauge\na_total 1\n# TYPE a_total counter\n",
         "line 4: second TYPE line for a_total",
     ),
-    ("m 1\nm 2\n", "line 2: m stands twice"),
+    ("m 1\nm 2\n", "line 2: m appears twice"),
     ("m{job=\"x\"} 1\n", "carries the label job"),
     ("{\"m\"} 1\n", "expected a metric name, found"),
 ];

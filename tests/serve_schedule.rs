@@ -213,7 +213,7 @@ fn what_is_due_meanwhile_is_skipped() {
     server.end();
     let runs = history(&sandbox, "j");
     let first = runs.iter().find(|run| run["outcome"] == "success").unwrap();
-    let expected = format!("another run goes on ({})", id(first));
+    let expected = format!("another run is in progress ({})", id(first));
     assert_eq!(why, expected);
     let skipped = runs.iter().find(|run| run["outcome"] == "skipped").unwrap();
     assert_eq!(skipped["failure"], expected);

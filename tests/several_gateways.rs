@@ -51,7 +51,7 @@ fn one_that_fails_harms_no_other() {
     );
     let run = sandbox.exec(&options, "exit 3");
     run.code(3)
-        .err("gave no answer within 300ms")
+        .err("did not respond within 300ms")
         .err("connection refused");
     assert_eq!(good.requests().len(), 1);
     let gateways: Vec<_> = sandbox

@@ -216,7 +216,7 @@ mod as_root {
         );
         let run = |line: &str| in_namespace(&sandbox, READ_ONLY, line);
         let words = [
-            "is corrupt (file is not a database), and no new one could be begun: ",
+            "is corrupt (file is not a database), and no new one could be created: ",
             "the file system is read-only",
         ];
         one_warning(&words, "", run);
@@ -235,7 +235,7 @@ exec "$@"
         let words = [
             "is corrupt (file is not a database), is now ",
             "/state.db.corrupt-",
-            ", and no new one could be begun: ",
+            ", and no new one could be created: ",
             "no space is left there",
         ];
         one_warning(&words, "", |line| in_namespace(&sandbox, SCRIPT, line));

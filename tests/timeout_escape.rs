@@ -217,7 +217,7 @@ fn one_that_may_not_be_signalled() {
     assert!(start.elapsed() < Duration::from_secs(5));
     let pid = pid(&sandbox, "pid").unwrap();
     run.code(124).err(&format!(
-        "sleep (pid {pid}) goes on: it belongs to another user"
+        "sleep (pid {pid}) is still running: it belongs to another user"
     ));
     assert!(is_alive(pid));
     send(pid, Signal::SIGKILL);
@@ -245,5 +245,5 @@ fn without_proc() {
         .current_dir(sandbox.path());
     let run = Finished::from(command.output().unwrap());
     run.code(124)
-        .err("processes that left the command's process group may go on: could not read /proc");
+        .err("processes that left the command's process group may still be running: could not read /proc");
 }

@@ -308,7 +308,7 @@ mod tests {
         let rejection = gateway.rejected(&[("l", "1")], "a 1\n");
         assert_eq!(
             rejection.to_string(),
-            r#"the series a{instance="",job="j",l="1"} stands already in the group {job="j"}"#
+            r#"the series a{instance="",job="j",l="1"} is already in the group {job="j"}"#
         );
         // An empty instance in the key is the one that a series without instance gets.
         gateway.rejected(&[("instance", "")], "a{l=\"1\"} 1\n");
