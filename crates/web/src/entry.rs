@@ -27,9 +27,9 @@ enum Phase {
     Stalled,
 }
 
-/// Order of the pool to a connection. A later one of these replaces an earlier one.
+/// PoolOrder of the pool to a connection. A later one of these replaces an earlier one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Order {
+pub enum PoolOrder {
     /// Make way for another connection, unless a request has arrived.
     Evict,
     /// End after the current request, if there is one.
@@ -48,7 +48,7 @@ struct Inner {
     has_reader: bool,
     /// True if part of the request body was left unread.
     has_rest: bool,
-    order: Option<Order>,
+    order: Option<PoolOrder>,
     waker: Option<Waker>,
 }
 
@@ -183,7 +183,7 @@ impl ConnectionState {
         (inner.phase != Phase::Busy && inner.order.is_none()).then_some(inner.since)
     }
 
-    pub fn order(&self, order: Order) {
+    pub fn order(&self, order: PoolOrder) {
         let mut inner = self.inner();
         inner.order = inner.order.max(Some(order));
         if let Some(waker) = &inner.waker {
@@ -203,7 +203,7 @@ impl ConnectionState {
             }
             let (order, deadline) = self.told(cx);
             match order {
-                Some(Order::Drain) => return Poll::Ready(Doing::Drain),
+                Some(PoolOrder::Drain) => return Poll::Ready(Doing::Drain),
                 Some(_) => return Poll::Ready(Doing::Ended),
                 None => {}
             }
@@ -220,13 +220,13 @@ impl ConnectionState {
 
     /// Takes the order, if it still has to be followed. Also returns the time until which the client may keep
     /// the connection waiting.
-    fn told(&self, cx: &Context<'_>) -> (Option<Order>, Option<Instant>) {
+    fn told(&self, cx: &Context<'_>) -> (Option<PoolOrder>, Option<Instant>) {
         let mut inner = self.inner();
         // A task keeps the same waker for its whole life.
         inner.waker.get_or_insert_with(|| cx.waker().clone());
         let is_busy = inner.phase == Phase::Busy;
         let order = inner.order.take();
-        let order = order.filter(|order| *order != Order::Evict || !is_busy);
+        let order = order.filter(|order| *order != PoolOrder::Evict || !is_busy);
         let timeout = match inner.phase {
             // The code that reads a body limits how long it may take, because it can still respond with an
             // error.
@@ -299,15 +299,15 @@ mod tests {
     fn orders() {
         let entry = ConnectionState::new(TIMEOUTS);
         let told = || entry.told(&Context::from_waker(Waker::noop())).0;
-        entry.order(Order::Evict);
+        entry.order(PoolOrder::Evict);
         assert_eq!(entry.waiting_since(), None, "it is told only once");
-        entry.order(Order::Drain);
-        entry.order(Order::Evict);
-        assert_eq!((told(), told()), (Some(Order::Drain), None));
-        entry.order(Order::Evict);
+        entry.order(PoolOrder::Drain);
+        entry.order(PoolOrder::Evict);
+        assert_eq!((told(), told()), (Some(PoolOrder::Drain), None));
+        entry.order(PoolOrder::Evict);
         entry.requested(false);
         assert_eq!(told(), None, "a request has arrived");
-        entry.order(Order::Kill);
-        assert_eq!(told(), Some(Order::Kill));
+        entry.order(PoolOrder::Kill);
+        assert_eq!(told(), Some(PoolOrder::Kill));
     }
 }

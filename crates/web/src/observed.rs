@@ -11,7 +11,7 @@ use axum::response::Response;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 
 use super::entry::ConnectionState;
-use super::instrumentation::{Exchange, HttpMetrics, Progress};
+use super::instrumentation::{Exchange, ExchangeProgress, HttpMetrics};
 use super::pace::Pace;
 
 /// Begins the exchange of a request that arrives on the connection with the state `entry`. `client` is the
@@ -35,7 +35,7 @@ where
         Body::new(ObservedBody {
             body,
             entry: Arc::clone(entry),
-            side: Side::Request {
+            side: ObservedSide::Request {
                 progress: exchange.progress(),
                 pace: Pace::default(),
                 has_ended: false,
@@ -55,7 +55,7 @@ pub fn sent(
     response.map(|body| ObservedBody {
         body,
         entry,
-        side: Side::Response(exchange),
+        side: ObservedSide::Response(exchange),
     })
 }
 
@@ -64,12 +64,12 @@ pub fn sent(
 pub struct ObservedBody<B: HttpBody<Data = Bytes> + Unpin> {
     body: B,
     entry: Arc<ConnectionState>,
-    side: Side,
+    side: ObservedSide,
 }
 
-enum Side {
+enum ObservedSide {
     Request {
-        progress: Arc<Progress>,
+        progress: Arc<ExchangeProgress>,
         pace: Pace,
         /// True if the end of the body has been seen.
         has_ended: bool,
@@ -92,9 +92,11 @@ impl<B: HttpBody<Data = Bytes> + Unpin> HttpBody for ObservedBody<B> {
             _ => 0,
         };
         match side {
-            Side::Response(exchange) => exchange.sent(size),
-            Side::Request { pace, .. } if polled.is_pending() => entry.awaits_body(|| pace.waits()),
-            Side::Request {
+            ObservedSide::Response(exchange) => exchange.sent(size),
+            ObservedSide::Request { pace, .. } if polled.is_pending() => {
+                entry.awaits_body(|| pace.waits())
+            }
+            ObservedSide::Request {
                 progress,
                 pace,
                 has_ended,
@@ -120,8 +122,8 @@ impl<B: HttpBody<Data = Bytes> + Unpin> HttpBody for ObservedBody<B> {
 impl<B: HttpBody<Data = Bytes> + Unpin> Drop for ObservedBody<B> {
     fn drop(&mut self) {
         match self.side {
-            Side::Response(_) => self.entry.answered(),
-            Side::Request { has_ended, .. } => {
+            ObservedSide::Response(_) => self.entry.answered(),
+            ObservedSide::Request { has_ended, .. } => {
                 let is_whole = has_ended || is_whole(&mut self.body);
                 self.entry.read(is_whole);
             }

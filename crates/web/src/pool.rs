@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
-use super::entry::{ConnectionState, Order};
+use super::entry::{ConnectionState, PoolOrder};
 
 /// A connection that has been waiting for its client for this long may be closed to make room for a new one.
 const EVICTED_AFTER: Duration = Duration::from_millis(100);
@@ -99,7 +99,7 @@ impl Pool {
             (since.elapsed() >= EVICTED_AFTER).then_some((since, entry))
         });
         if let Some((_, longest)) = waiting.min_by_key(|(since, _)| *since) {
-            longest.order(Order::Evict);
+            longest.order(PoolOrder::Evict);
         }
     }
 
@@ -111,11 +111,11 @@ impl Pool {
             entries.values().for_each(|entry| entry.order(order));
             entries.len()
         };
-        tell(Order::Drain);
+        tell(PoolOrder::Drain);
         if timeout(grace, self.emptied()).await.is_ok() {
             return 0;
         }
-        let left = tell(Order::Kill);
+        let left = tell(PoolOrder::Kill);
         // They only have to be dropped, which takes no time unless one of them never yields.
         let _ = timeout(Duration::from_secs(1), self.emptied()).await;
         left

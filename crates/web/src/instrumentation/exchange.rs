@@ -15,13 +15,13 @@ use super::{HttpMetrics, OTHER};
 const GONE: u16 = 499;
 
 /// Part of an exchange that is recorded while its request is handled.
-pub struct Progress {
+pub struct ExchangeProgress {
     metrics: Arc<HttpMetrics>,
     endpoint: OnceLock<Arc<Endpoint>>,
     received: AtomicU64,
 }
 
-impl Progress {
+impl ExchangeProgress {
     pub fn received(&self, bytes: usize) {
         self.received.fetch_add(bytes as u64, Relaxed);
     }
@@ -29,7 +29,7 @@ impl Progress {
 
 /// Kept in the extensions of a request, so that its endpoint can be named.
 #[derive(Clone)]
-struct Unnamed(Arc<Progress>);
+struct Unnamed(Arc<ExchangeProgress>);
 
 /// Names the route `template` of the request with these extensions, for requests that no [`MatchedPath`]
 /// covers. It must be one of a few dozen templates, and never the path itself.
@@ -59,7 +59,7 @@ struct Logged {
 /// An exchange, from the head of the request to the last byte of the response. It is over when this is
 /// dropped.
 pub struct Exchange {
-    progress: Arc<Progress>,
+    progress: Arc<ExchangeProgress>,
     start: Instant,
     method: &'static str,
     status: u16,
@@ -83,7 +83,7 @@ impl Exchange {
                 client: client.cloned(),
             })
         });
-        let progress = Arc::new(Progress {
+        let progress = Arc::new(ExchangeProgress {
             metrics,
             endpoint: OnceLock::new(),
             received: AtomicU64::new(0),
@@ -100,7 +100,7 @@ impl Exchange {
         }
     }
 
-    pub fn progress(&self) -> Arc<Progress> {
+    pub fn progress(&self) -> Arc<ExchangeProgress> {
         Arc::clone(&self.progress)
     }
 

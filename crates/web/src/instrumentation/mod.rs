@@ -16,7 +16,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 pub use children::Children;
 pub use exchange::name_endpoint;
-pub(super) use exchange::{Exchange, Progress, name_matched};
+pub(super) use exchange::{Exchange, ExchangeProgress, name_matched};
 use prometheus::{
     HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry,
 };
