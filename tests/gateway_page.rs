@@ -8,6 +8,7 @@ use metricsjob_metrics::{
     BucketSpan, Count, Family, Group, GroupingKey, Kind, Labels, NativeBuckets, NativeHistogram,
     Value,
 };
+use metricsjob_web::page::{List, Query};
 
 use crate::common::curl::curl;
 use crate::common::own_gateway::OwnGateway;
@@ -66,15 +67,15 @@ fn serve(groups: Vec<Group>) -> (FakeServer, Arc<Mutex<Content>>) {
 fn render(groups: &[Group]) -> String {
     Page {
         groups,
-        total: groups.len(),
-        matching: groups.len(),
-        search: "",
-        page_number: 1,
-        page_count: 1,
-        only_failed: false,
+        list: List::new(
+            &page::WORDS,
+            &Query::default(),
+            groups.len(),
+            groups.len(),
+            "",
+        ),
         now: now(),
         status: &[("Version", "1".into())],
-        base: "",
         ttl: None,
     }
     .render()

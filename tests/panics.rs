@@ -91,7 +91,7 @@ fn the_gateways_writer_ends_the_process() {
 
 #[test]
 fn threads_of_a_server_are_started_again() {
-    for place in ["scheduler", "delivery", "accept", "sweep"] {
+    for place in ["scheduler", "delivery", "accept"] {
         let sandbox = Sandbox::new();
         let receiver = FakeServer::status("200 OK", "");
         let options = format!("--log-window 1h --gateway {}", receiver.url());

@@ -6,6 +6,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use nix::sys::signal::Signal;
 
 use metricsjob::serve::page::{self, Failure, JobView, Page, RunView};
+use metricsjob_web::page::{List, Query};
 
 use crate::common::own_server::{OwnServer, with_jobs};
 use crate::common::{Chromium, FakeServer};
@@ -98,20 +99,15 @@ fn serve(jobs: Vec<JobView>) -> (FakeServer, Arc<Mutex<Content>>) {
 }
 
 fn render(content: &Content) -> String {
+    let count = content.jobs.len();
     Page {
         jobs: &content.jobs,
-        total: content.jobs.len(),
-        matching: content.jobs.len(),
-        search: "",
-        page_number: 1,
-        page_count: 1,
-        only_failed: false,
+        list: List::new(&page::WORDS, &Query::default(), count, count, ""),
         now: UNIX_EPOCH + Duration::from_secs(content.now),
         can_start: true,
         is_ending: false,
         problems: &["jobs/broken.toml:1:1: what is wrong".into()],
         status: &[("version", "1".into())],
-        base: "",
     }
     .render()
 }

@@ -179,7 +179,7 @@ fn bodies_that_nobody_reads() {
 }
 
 #[test]
-fn parked_connections_go_on() {
+fn connections_that_pause() {
     let server = WebServer::start(&settings(None));
     let mut silent = server.connect();
     let mut idle = server.connect();
@@ -195,7 +195,6 @@ fn parked_connections_go_on() {
         .write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\nGET / HT")
         .unwrap();
     read_until(&mut begun, "hello");
-    // They are parked after a second.
     std::thread::sleep(Duration::from_millis(2500));
     ask(&mut silent, "hello");
     ask(&mut idle, "hello");

@@ -156,7 +156,7 @@ fn handshakes_that_take_long() {
 }
 
 #[test]
-fn parked_connections_over_tls() {
+fn connections_that_pause_over_tls() {
     let site = Site::new();
     let server = site.serve(TLS);
     let authority = Certificate::from_pem(site.authority.pem().as_bytes()).unwrap();

@@ -1,6 +1,5 @@
 //! Output to the terminal, and its format.
 
-use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
 use std::os::fd::AsFd;
@@ -12,6 +11,10 @@ use comfy_table::presets::NOTHING;
 use nix::poll::{PollFd, PollFlags, poll};
 
 use metricsjob_metrics::Labels;
+use metricsjob_web::page::time;
+
+/// Makes text visible that may come from any source, and must not control the terminal.
+pub use metricsjob_web::page::text::visible;
 
 /// How long, in milliseconds, stderr may take to have room for a message. A run that is over must come to its end.
 const STALLED: u16 = 5000;
@@ -78,22 +81,6 @@ pub fn table<const N: usize>(
     text
 }
 
-/// `text` with control characters shown as escapes: it may come from any source, and must not control
-/// the terminal.
-pub fn visible(text: &str) -> Cow<'_, str> {
-    if !text.contains(char::is_control) {
-        return Cow::Borrowed(text);
-    }
-    let escape = |c: char| {
-        if c.is_control() {
-            c.escape_default().to_string()
-        } else {
-            c.to_string()
-        }
-    };
-    Cow::Owned(text.chars().map(escape).collect())
-}
-
 /// `one`, or the number and `many`.
 pub fn count(number: u64, one: &str, many: &str) -> String {
     match number {
@@ -111,17 +98,12 @@ pub fn labels(labels: &Labels, separator: &str) -> String {
     pairs.join(separator)
 }
 
-/// `2m 3s ago`, `just now`, or `never` for 0: `time` is in seconds since the epoch.
+/// `2 minutes ago`, or `never` for 0: `time` is in seconds since the epoch.
 pub fn ago(time: f64, now: SystemTime) -> String {
     if time == 0.0 {
         return "never".into();
     }
-    let age = metricsjob_metrics::unix_seconds(now) - time;
-    match Duration::try_from_secs_f64(age) {
-        Ok(age) if age < Duration::from_secs(1) => "just now".into(),
-        Ok(age) => format!("{} ago", rough(Duration::from_secs(age.as_secs()))),
-        Err(_) => "in the future".into(),
-    }
+    time::words(metricsjob_metrics::unix_seconds(now) - time)
 }
 
 /// A duration in its two largest units, for reading: `1day 2h`, `2m 3s`, `502ms`.
@@ -155,11 +137,9 @@ mod tests {
     fn ages() {
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1000);
         assert_eq!(ago(0.0, now), "never");
-        assert_eq!(ago(940.0, now), "1m ago");
-        assert_eq!(ago(997.5, now), "2s ago");
+        assert_eq!(ago(880.0, now), "2 minutes ago");
         assert_eq!(ago(999.5, now), "just now");
-        assert_eq!(ago(1001.0, now), "in the future");
-        assert_eq!(ago(f64::NAN, now), "in the future");
+        assert_eq!(ago(1300.0, now), "in 5 minutes");
     }
 
     #[test]

@@ -45,7 +45,7 @@ impl Shown {
             reported.extend(entry.series.groups());
         }
         let plain = |value| [(Labels::new(), value)];
-        let lag = state.lag.value();
+        let lag = state.lag.families();
         let (jobs, problems) = (state.jobs.len(), state.problems.len());
         let slots_taken = state.slots_taken();
         drop(state);
@@ -69,12 +69,6 @@ impl Shown {
                 "Runs that did not take place because nobody could start them when they were due.",
                 Kind::Counter,
                 missed,
-            ),
-            Family::new(
-                "metricsjob_schedule_lag_seconds",
-                "How late runs began, against their schedules.",
-                Kind::Histogram,
-                plain(lag),
             ),
             Family::new(
                 "metricsjob_queued_runs",
@@ -102,6 +96,7 @@ impl Shown {
                 plain(number(problems)),
             ),
         ];
+        own.extend(lag);
         own.extend(further);
         own.retain(|family| !family.metrics.is_empty());
         Shown {

@@ -67,7 +67,7 @@ impl SchedulerState {
             is_recording_skipped: false,
             active: HashMap::new(),
             remembered: VecDeque::new(),
-            lag: Lag::default(),
+            lag: Lag::new(),
             window: Window::default(),
             heartbeat: Instant::now(),
             is_ending: false,

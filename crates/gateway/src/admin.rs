@@ -22,7 +22,7 @@ pub async fn wipe(app: &App) -> Response {
 
 /// Responds with 200, except while pushes cannot be written.
 pub fn healthy(app: &App) -> Response {
-    if app.stats().is_failing.load(Relaxed) {
+    if app.own().is_failing.load(Relaxed) {
         let text = "the last change could not be written: see the gateway's log\n";
         (StatusCode::SERVICE_UNAVAILABLE, text).into_response()
     } else {

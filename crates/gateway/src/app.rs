@@ -13,7 +13,6 @@ use super::cors::Cors;
 use super::keeper::Keeper;
 use super::own_metrics::OwnMetrics;
 use super::renderings::Renderings;
-use super::stats::Stats;
 use metricsjob_metrics::Family;
 use metricsjob_state::size_family;
 use metricsjob_web::HttpMetrics;
@@ -73,10 +72,9 @@ pub struct App {
     renderings: Renderings,
     pages: Arc<Semaphore>,
     sendings: Sendings,
-    own: OwnMetrics,
+    own: Arc<OwnMetrics>,
     http: Arc<HttpMetrics>,
     observer: ProcessCollector,
-    stats: Arc<Stats>,
     start_time: SystemTime,
     quit: Arc<Notify>,
 }
@@ -101,7 +99,7 @@ impl App {
         keeper: Keeper,
         runtime: Handle,
         http: Arc<HttpMetrics>,
-        stats: Arc<Stats>,
+        own: Arc<OwnMetrics>,
         quit: Arc<Notify>,
     ) -> Arc<App> {
         let start_time = SystemTime::now();
@@ -115,10 +113,9 @@ impl App {
             renderings: Renderings::default(),
             pages: Arc::new(Semaphore::new(PAGES)),
             sendings: Sendings::default(),
-            own: OwnMetrics::new(),
+            own,
             http,
             observer: ProcessCollector::new(start_time, runtime),
-            stats,
             start_time,
             quit,
         })
@@ -166,15 +163,11 @@ impl App {
 
     /// Returns all current metrics of the gateway itself. It blocks: see [`ProcessCollector::families`].
     pub(super) fn families(&self) -> Vec<Family> {
-        let mut families = self.own.families(&self.stats);
+        let mut families = self.own.families();
         families.extend(self.http.families());
         families.extend(self.observer.families());
         families.push(size_family(&self.state_dir));
         families
-    }
-
-    pub(super) fn stats(&self) -> &Stats {
-        &self.stats
     }
 
     pub(super) fn start_time(&self) -> SystemTime {

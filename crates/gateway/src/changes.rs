@@ -91,7 +91,7 @@ async fn push(
         let headers = parts.headers.clone();
         move || -> Result<PendingPush, BodyError> {
             let read = app.receiver().read(&headers, &mut received);
-            app.stats().churned(received.reserved());
+            app.own().churned(received.reserved());
             let (body, families) = read?;
             let report = families
                 .map_err(|error| Rejection::Message(error.to_string()))

@@ -8,6 +8,7 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use percent_encoding::percent_decode;
 
 use metricsjob_metrics::escaping;
+use metricsjob_metrics::excerpt;
 use metricsjob_metrics::text::Limits;
 use metricsjob_metrics::{GroupingKey, GroupingKeyError, Names};
 
@@ -173,12 +174,8 @@ fn from_base64(text: &str) -> Option<String> {
     String::from_utf8(bytes).ok()
 }
 
-/// Returns the start of a text, for a message.
 fn cut(text: &str) -> String {
-    match text.char_indices().nth(80) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text.to_owned(),
-    }
+    excerpt::word(text).into_owned()
 }
 
 #[cfg(test)]

@@ -12,8 +12,8 @@ use tracing::{error, info, warn};
 
 use super::body::Received;
 use super::expiry::Expiry;
+use super::own_metrics::OwnMetrics;
 use super::slack::Slack;
-use super::stats::Stats;
 use metricsjob_metrics::{GroupingKey, Method, unix_seconds};
 use metricsjob_state::StateError;
 use metricsjob_state::group_log::{Body, Entry};
@@ -86,7 +86,7 @@ impl Keeper {
         store: Store,
         writer: GroupWriter,
         expiry: Option<Expiry>,
-        stats: Arc<Stats>,
+        own: Arc<OwnMetrics>,
         lost: Arc<Notify>,
     ) -> std::io::Result<(Keeper, KeeperThread)> {
         let (sender, orders) = mpsc::channel();
@@ -95,7 +95,7 @@ impl Keeper {
             store,
             writer,
             expiry,
-            stats,
+            own,
             has_failed: false,
             has_fold_failed: false,
             lost,
@@ -171,7 +171,7 @@ struct StoreActor {
     store: Store,
     writer: GroupWriter,
     expiry: Option<Expiry>,
-    stats: Arc<Stats>,
+    own: Arc<OwnMetrics>,
     /// True if the last transaction failed.
     has_failed: bool,
     has_fold_failed: bool,
@@ -241,7 +241,7 @@ impl StoreActor {
             }
             let is_last = batch.is_last;
             self.finish(batch);
-            slack.give_back(&mut self.store, &self.stats);
+            slack.give_back(&mut self.store, &self.own);
             if is_last {
                 break;
             }
@@ -379,23 +379,23 @@ impl StoreActor {
             for group in &batch.expired {
                 info!(group = %group, "group expired");
             }
-            self.stats.expired(batch.expired.len());
+            self.own.expired(batch.expired.len());
         }
         if !batch.snapshots.is_empty() {
             let snapshot = self.store.snapshot();
-            self.stats.database_bytes(self.writer.database_bytes());
+            self.own.database_bytes(self.writer.database_bytes());
             for answer in batch.snapshots {
                 let _ = answer.send(snapshot.clone());
             }
         }
-        self.stats.store(&self.store);
+        self.own.store(&self.store);
     }
 
     fn recovered(&mut self) {
         if self.has_failed {
             info!("changes can be written again");
             self.has_failed = false;
-            self.stats.is_failing.store(false, Relaxed);
+            self.own.is_failing.store(false, Relaxed);
         }
     }
 
@@ -404,11 +404,11 @@ impl StoreActor {
         let start = Instant::now();
         let written = self.writer.write(&self.store, entries, &slots);
         self.tell_of_damage();
-        self.stats.committed(start.elapsed(), written.is_ok());
+        self.own.committed(start.elapsed(), written.is_ok());
         match written {
             Ok(()) => {
                 self.recovered();
-                let_go(undos, &self.stats);
+                let_go(undos, &self.own);
                 Ok(())
             }
             Err(error) => {
@@ -428,15 +428,15 @@ impl StoreActor {
 
 /// Drops replaced data, a large amount in a thread of its own: that takes long, and nobody has to wait for
 /// it.
-fn let_go(undos: Vec<Undo>, stats: &Arc<Stats>) {
+fn let_go(undos: Vec<Undo>, own: &Arc<OwnMetrics>) {
     const MUCH: usize = 1024 * 1024;
     let bytes = undos.iter().map(Undo::bytes).sum::<usize>();
     if bytes > MUCH {
-        let stats = Arc::clone(stats);
+        let own = Arc::clone(own);
         let dropper = move || {
             drop(undos);
             // Memory may have been given back to the system while this data still held its own.
-            stats.churned(bytes);
+            own.churned(bytes);
         };
         // If no thread can be started, the data is dropped here.
         let _ = thread::Builder::new().name("dropper".into()).spawn(dropper);

@@ -13,7 +13,7 @@
 //! - `scrape`, `api`, `admin`, `list`: the other requests.
 //! - `slack`: return of memory to the system after large pushes and deletions.
 //! - [`service`]: life cycle of a gateway, from the claim on its state directory to its end.
-//! - `stats`, `own_metrics`: metrics of the gateway itself.
+//! - `own_metrics`: metrics of the gateway itself; `summary`: those with quantiles.
 //! - [`page`]: the page for people.
 
 mod admin;
@@ -33,12 +33,12 @@ mod router;
 mod scrape;
 pub mod service;
 mod slack;
-mod stats;
+mod summary;
 
 pub use app::{App, MAX_SERIES, Options};
 pub use body::PushLimits;
 pub use cors::Cors;
 pub use expiry::Expiry;
 pub use keeper::{Keeper, KeeperThread};
+pub use own_metrics::OwnMetrics;
 pub use router::{local_router, router};
-pub use stats::Stats;

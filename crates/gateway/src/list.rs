@@ -17,10 +17,7 @@ use super::renderings::Failure;
 use metricsjob_metrics::Group;
 use metricsjob_system::panics::point;
 use metricsjob_web::files;
-use metricsjob_web::page::Query;
-
-/// Number of groups on a page.
-const SHOWN: usize = 50;
+use metricsjob_web::page::{List, Query};
 
 /// Responds with the page.
 pub async fn answer(app: &Arc<App>, parts: &Parts) -> Response {
@@ -61,21 +58,14 @@ pub async fn answer(app: &Arc<App>, parts: &Parts) -> Response {
         } else {
             sorted
         };
-        let page_count = wanted.len().div_ceil(SHOWN).max(1);
-        let page_number = query.page.clamp(1, page_count);
-        let shown = wanted.iter().skip((page_number - 1) * SHOWN).take(SHOWN);
+        let list = List::new(&page::WORDS, &query, total, wanted.len(), &base);
+        let shown = wanted[list.places()].iter();
         let groups: Vec<Group> = shown.map(|group| group.to_group()).collect();
         let html = Page {
             groups: &groups,
-            total,
-            matching: wanted.len(),
-            search: &query.search,
-            page_number,
-            page_count,
-            only_failed: query.only_failed,
+            list,
             now: SystemTime::now(),
             status: &status,
-            base: &base,
             ttl,
         }
         .render();

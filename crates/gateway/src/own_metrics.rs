@@ -1,16 +1,16 @@
 //! Metrics of the gateway itself: names, help and labels are those of the Pushgateway, if it has them.
 
-use std::collections::BTreeMap;
-use std::sync::atomic::Ordering::Relaxed;
-use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+use std::time::Duration;
 
 use axum::http::StatusCode;
-use sketches_ddsketch::{Config, DDSketch};
+use prometheus::{Counter, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
 
-use super::stats::Stats;
-use metricsjob_metrics::{Family, Kind, Labels, Quantile, Value};
-use metricsjob_state::store::own;
+use super::summary::Summaries;
+use metricsjob_metrics::Family;
+use metricsjob_metrics::registry::{gather, register};
+use metricsjob_state::store::{Store, own};
+use metricsjob_web::instrumentation::Children;
 
 /// Distinguishes this implementation from the Pushgateway.
 pub const IMPLEMENTATION: &str = "metricsjob";
@@ -23,224 +23,161 @@ pub const BUILD: [(&str, &str); 4] = [
     ("version", env!("CARGO_PKG_VERSION")),
 ];
 
-const QUANTILES: [f64; 3] = [0.1, 0.5, 0.9];
+/// A smaller push does not leave enough memory to be worth giving back.
+const LARGE: usize = 64 * 1024;
 
-/// Half of the window that quantiles cover: the last ten to twenty minutes.
-const WINDOW: Duration = Duration::from_secs(600);
-
-/// Counts requests.
+/// Metrics of a gateway. Each number is exact by itself, but two of them may be of different moments.
 pub struct OwnMetrics {
-    counted: Mutex<Counted>,
-}
-
-struct Counted {
-    /// Number of requests by status, handler and method.
-    requests: BTreeMap<(u16, &'static str, String), u64>,
-    /// Durations of pushes by method.
-    durations: BTreeMap<&'static str, Distribution>,
-    sizes: BTreeMap<&'static str, Distribution>,
-    rejected: u64,
-}
-
-struct Distribution {
-    count: u64,
-    sum: f64,
-    recent: DDSketch,
-    before: DDSketch,
-    since: Instant,
-}
-
-impl Distribution {
-    fn new() -> Self {
-        Distribution {
-            count: 0,
-            sum: 0.0,
-            recent: DDSketch::new(Config::defaults()),
-            before: DDSketch::new(Config::defaults()),
-            since: Instant::now(),
-        }
-    }
-
-    fn add(&mut self, value: f64) {
-        self.turn();
-        self.count += 1;
-        self.sum += value;
-        self.recent.add(value);
-    }
-
-    fn turn(&mut self) {
-        if self.since.elapsed() > WINDOW {
-            let fresh = DDSketch::new(Config::defaults());
-            self.before = std::mem::replace(&mut self.recent, fresh);
-            self.since = Instant::now();
-        }
-    }
-
-    fn value(&mut self) -> Value {
-        self.turn();
-        let mut all = self.before.clone();
-        let merged = all.merge(&self.recent).is_ok();
-        let quantile = |quantile| Quantile {
-            quantile,
-            value: if merged {
-                all.quantile(quantile).ok().flatten().unwrap_or(f64::NAN)
-            } else {
-                f64::NAN
-            },
-        };
-        Value::Summary {
-            count: self.count,
-            sum: self.sum,
-            quantiles: QUANTILES.map(quantile).into(),
-        }
-    }
+    registry: Registry,
+    requests: IntCounterVec,
+    /// The requests by handler, method and status.
+    counted: Children<(&'static str, &'static str, StatusCode), IntCounter>,
+    durations: Summaries,
+    sizes: Summaries,
+    rejected: IntCounter,
+    groups: IntGauge,
+    series: IntGauge,
+    store_bytes: IntGauge,
+    database_bytes: IntGauge,
+    expired_groups: IntCounter,
+    commits: IntCounter,
+    commit_failures: IntCounter,
+    commit_seconds: Counter,
+    /// True if the last commit failed.
+    pub is_failing: AtomicBool,
+    /// Number of bytes of large pushes that were read or dropped since memory was last given back to the
+    /// system.
+    pub churned: AtomicUsize,
 }
 
 impl OwnMetrics {
-    pub fn new() -> Self {
+    /// `max_series` is that of the [`Options`](super::Options).
+    pub fn new(max_series: usize) -> Self {
+        let registry = Registry::new();
+        let gauge = |name: &str, help: &str| register(&registry, IntGauge::new(name, help));
+        let counter = |name: &str, help: &str| register(&registry, IntCounter::new(name, help));
+        let summaries = |name: &str, help: &str| register(&registry, Summaries::new(name, help));
+        let build = Opts::new(
+            own::BUILD_INFO,
+            "A metric with a constant '1' value labeled by what the gateway was built from.",
+        );
+        let build = register(
+            &registry,
+            IntGaugeVec::new(build, &BUILD.map(|(name, _)| name)),
+        );
+        build
+            .with_label_values(&BUILD.map(|(_, value)| value))
+            .set(1);
+        let requests = Opts::new(
+            own::HTTP_REQUESTS,
+            "Total HTTP requests processed by the Pushgateway, excluding scrapes.",
+        );
+        let requests = IntCounterVec::new(requests, &["code", "handler", "method"]);
+        let limit = gauge(
+            own::SERIES_LIMIT,
+            "Series that the groups may have by --storage.max-series, with two for each group.",
+        );
+        limit.set(integer(max_series));
+        let seconds = Counter::new(own::COMMIT_SECONDS, "Time spent writing transactions.");
         OwnMetrics {
-            counted: Mutex::new(Counted {
-                requests: BTreeMap::new(),
-                durations: BTreeMap::new(),
-                sizes: BTreeMap::new(),
-                rejected: 0,
-            }),
+            requests: register(&registry, requests),
+            counted: Children::default(),
+            durations: summaries(
+                own::HTTP_PUSH_DURATION,
+                "HTTP request duration for pushes to the Pushgateway.",
+            ),
+            sizes: summaries(
+                own::HTTP_PUSH_SIZE,
+                "HTTP request size for pushes to the Pushgateway.",
+            ),
+            rejected: counter(
+                own::REJECTED_PUSHES,
+                "Pushes that were refused because they were inconsistent.",
+            ),
+            groups: gauge(own::GROUPS, "Groups."),
+            series: gauge(own::SERIES, "Series that were pushed."),
+            store_bytes: gauge(own::STORE_SIZE, "Text of all groups in memory."),
+            database_bytes: gauge(
+                own::DATABASE_SIZE,
+                "Size of the state database with its log.",
+            ),
+            expired_groups: counter(
+                own::EXPIRED_GROUPS,
+                "Groups that were removed because of --group.ttl.",
+            ),
+            commits: counter(own::COMMITS, "Transactions that were written."),
+            commit_failures: counter(
+                own::COMMIT_FAILURES,
+                "Transactions that could not be written.",
+            ),
+            commit_seconds: register(&registry, seconds),
+            is_failing: AtomicBool::new(false),
+            churned: AtomicUsize::new(0),
+            registry,
         }
     }
 
-    fn counted(&self) -> MutexGuard<'_, Counted> {
-        self.counted.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Counts a response.
-    pub fn answered(&self, handler: &'static str, method: &str, status: StatusCode) {
-        let key = (status.as_u16(), handler, method.to_owned());
-        *self.counted().requests.entry(key).or_default() += 1;
+    pub fn answered(&self, handler: &'static str, method: &'static str, status: StatusCode) {
+        let make = || {
+            let labels = [status.as_str(), handler, method];
+            self.requests.with_label_values(&labels)
+        };
+        self.counted.get((handler, method, status), make).inc();
     }
 
     /// Counts the response to a push of `size` bytes.
     pub fn pushed(&self, method: &'static str, status: StatusCode, took: Duration, size: usize) {
-        let key = (status.as_u16(), "push", method.to_owned());
-        let mut counted = self.counted();
-        *counted.requests.entry(key).or_default() += 1;
-        let durations = counted.durations.entry(method);
-        durations
-            .or_insert_with(Distribution::new)
-            .add(took.as_secs_f64());
-        let sizes = counted.sizes.entry(method);
-        sizes.or_insert_with(Distribution::new).add(size as f64);
+        self.answered("push", method, status);
+        self.durations.observe(method, took.as_secs_f64());
+        self.sizes.observe(method, size as f64);
     }
 
     /// Counts an inconsistent push.
     pub fn rejected(&self) {
-        self.counted().rejected += 1;
+        self.rejected.inc();
+    }
+
+    pub(super) fn store(&self, store: &Store) {
+        self.groups.set(integer(store.len()));
+        self.series.set(integer(store.series()));
+        self.store_bytes.set(integer(store.bytes()));
+    }
+
+    /// Records that a push of `bytes` bytes was read, or that the data of one was dropped.
+    pub(super) fn churned(&self, bytes: usize) {
+        if bytes > LARGE {
+            self.churned.fetch_add(bytes, Relaxed);
+        }
+    }
+
+    pub(super) fn database_bytes(&self, bytes: u64) {
+        self.database_bytes.set(integer(bytes));
+    }
+
+    pub(super) fn expired(&self, groups: usize) {
+        self.expired_groups.inc_by(groups as u64);
+    }
+
+    pub(super) fn committed(&self, took: Duration, is_ok: bool) {
+        let counter = if is_ok {
+            &self.commits
+        } else {
+            &self.commit_failures
+        };
+        counter.inc();
+        self.commit_seconds.inc_by(took.as_secs_f64());
+        self.is_failing.store(!is_ok, Relaxed);
     }
 
     /// Returns all current metrics.
-    pub fn families(&self, stats: &Stats) -> Vec<Family> {
-        let mut counted = self.counted();
-        let seconds = Duration::from_nanos(stats.commit_nanoseconds.load(Relaxed)).as_secs_f64();
-        let requests = counted
-            .requests
-            .iter()
-            .map(|((code, handler, method), count)| {
-                let labels = labels(&[
-                    ("code", &code.to_string()),
-                    ("handler", handler),
-                    ("method", method),
-                ]);
-                (labels, Value::Number(*count as f64))
-            });
-        let requests: Vec<_> = requests.collect();
-        let summary = |by_method: &mut BTreeMap<&'static str, Distribution>| {
-            let values = by_method.iter_mut();
-            values
-                .map(|(method, values)| (labels(&[("method", method)]), values.value()))
-                .collect::<Vec<_>>()
-        };
-        let durations = summary(&mut counted.durations);
-        let sizes = summary(&mut counted.sizes);
-        let rejected = counted.rejected;
-        drop(counted);
-        let mut families = vec![
-            Family::new(
-                own::BUILD_INFO,
-                "A metric with a constant '1' value labeled by what the gateway was built from.",
-                Kind::Gauge,
-                [(labels(&BUILD), Value::Number(1.0))],
-            ),
-            Family::new(
-                own::HTTP_REQUESTS,
-                "Total HTTP requests processed by the Pushgateway, excluding scrapes.",
-                Kind::Counter,
-                requests,
-            ),
-            Family::new(
-                own::HTTP_PUSH_DURATION,
-                "HTTP request duration for pushes to the Pushgateway.",
-                Kind::Summary,
-                durations,
-            ),
-            Family::new(
-                own::HTTP_PUSH_SIZE,
-                "HTTP request size for pushes to the Pushgateway.",
-                Kind::Summary,
-                sizes,
-            ),
-            Family::gauge(own::GROUPS, "Groups.", stats.groups.load(Relaxed) as f64),
-            Family::gauge(
-                own::SERIES,
-                "Series that were pushed.",
-                stats.series.load(Relaxed) as f64,
-            ),
-            Family::gauge(
-                own::SERIES_LIMIT,
-                "Series that the groups may have by --storage.max-series, with two for each group.",
-                stats.max_series.load(Relaxed) as f64,
-            ),
-            Family::gauge(
-                own::STORE_SIZE,
-                "Text of all groups in memory.",
-                stats.store_bytes.load(Relaxed) as f64,
-            ),
-            Family::gauge(
-                own::DATABASE_SIZE,
-                "Size of the state database with its log.",
-                stats.database_bytes.load(Relaxed) as f64,
-            ),
-            Family::counter(
-                own::EXPIRED_GROUPS,
-                "Groups that were removed because of --group.ttl.",
-                stats.expired_groups.load(Relaxed) as f64,
-            ),
-            Family::counter(
-                own::REJECTED_PUSHES,
-                "Pushes that were refused because they were inconsistent.",
-                rejected as f64,
-            ),
-            Family::counter(
-                own::COMMITS,
-                "Transactions that were written.",
-                stats.commits.load(Relaxed) as f64,
-            ),
-            Family::counter(
-                own::COMMIT_FAILURES,
-                "Transactions that could not be written.",
-                stats.commit_failures.load(Relaxed) as f64,
-            ),
-            Family::counter(
-                own::COMMIT_SECONDS,
-                "Time spent writing transactions.",
-                seconds,
-            ),
-        ];
-        families.retain(|family| !family.metrics.is_empty());
-        families
+    pub fn families(&self) -> Vec<Family> {
+        gather(&self.registry)
     }
 }
 
-fn labels(pairs: &[(&str, &str)]) -> Labels {
-    pairs.iter().copied().collect()
+fn integer(number: impl TryInto<i64>) -> i64 {
+    number.try_into().unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]
@@ -254,9 +191,9 @@ mod tests {
 
     #[tokio::test]
     async fn their_names_are_taken() {
-        let own_metrics = OwnMetrics::new();
+        let own_metrics = OwnMetrics::new(1);
         own_metrics.pushed("put", StatusCode::OK, Duration::from_millis(1), 5);
-        let mut families = own_metrics.families(&Stats::default());
+        let mut families = own_metrics.families();
         // Of the process metrics, only those that the Pushgateway has too.
         families.extend(ProcessCollector::new(SystemTime::now(), Handle::current()).families());
         families.retain(|family| {

@@ -167,8 +167,13 @@ async fn route(State((app, prefix)): State<(Arc<App>, Arc<str>)>, request: Reque
     let Some(handler) = route.handler else {
         return response;
     };
-    let method = parts.method.as_str().to_ascii_lowercase();
-    app.own().answered(handler, &method, response.status());
+    // Of those that the routes allow, as the Pushgateway spells them.
+    let method = match parts.method {
+        Method::PUT => "put",
+        Method::POST => "post",
+        _ => "get",
+    };
+    app.own().answered(handler, method, response.status());
     route.with_cors(&app, &parts, response)
 }
 

@@ -4,7 +4,6 @@ use std::io;
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -15,8 +14,8 @@ use tracing::{error, info};
 use super::app::{App, Options};
 use super::expiry::Expiry;
 use super::keeper::{Keeper, KeeperThread};
+use super::own_metrics::OwnMetrics;
 use super::router::{local_router, router};
-use super::stats::Stats;
 use metricsjob_state::group_writer::{GroupWriter, Sync};
 use metricsjob_state::serving::{ServingLock, lock_for_serving};
 use metricsjob_state::{FILE_NAME, State, StateError};
@@ -107,11 +106,10 @@ impl Service {
             "groups are loaded"
         );
         store.set_max_series(options.max_series);
-        let stats = Arc::new(Stats::default());
-        stats.max_series.store(options.max_series, Relaxed);
+        let own = Arc::new(OwnMetrics::new(options.max_series));
         let expiry = options.ttl.map(Expiry::new);
         let (quit, lost) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
-        let (keeper, thread) = Keeper::start(store, writer, expiry, stats.clone(), lost.clone())
+        let (keeper, thread) = Keeper::start(store, writer, expiry, own.clone(), lost.clone())
             .map_err(ServiceError::Thread)?;
         let http = HttpMetrics::new("gateway");
         let app = App::new(
@@ -120,7 +118,7 @@ impl Service {
             keeper,
             runtime,
             http.clone(),
-            stats,
+            own,
             quit.clone(),
         );
         Ok(Service {

@@ -3,9 +3,9 @@
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
-use super::stats::Stats;
+use super::own_metrics::OwnMetrics;
 use metricsjob_state::store::Store;
-use metricsjob_web::give_back_memory;
+use metricsjob_system::memory;
 
 /// Minimum reduction that makes it worthwhile, in bytes of groups or of large pushes.
 const MUCH: usize = 1024 * 1024;
@@ -30,18 +30,18 @@ pub struct Slack {
 impl Slack {
     /// Gives back memory, if there is enough. It has to be called regularly, at times when no change may
     /// still be undone.
-    pub fn give_back(&mut self, store: &mut Store, stats: &Stats) {
+    pub fn give_back(&mut self, store: &mut Store, own: &OwnMetrics) {
         let size = store.bytes() + SERIES * store.series() + GROUP * store.len();
         self.peak = self.peak.max(size);
-        if self.peak - size < MUCH && stats.churned.load(Relaxed) < MUCH {
+        if self.peak - size < MUCH && own.churned.load(Relaxed) < MUCH {
             return;
         }
         if self.since.get_or_insert_with(Instant::now).elapsed() < DELAY {
             return;
         }
         store.shrink();
-        stats.churned.store(0, Relaxed);
-        give_back_memory();
+        own.churned.store(0, Relaxed);
+        memory::give_back();
         (self.peak, self.since) = (size, None);
     }
 }

@@ -1,8 +1,26 @@
 //! Families of a [`prometheus::Registry`].
 
+use prometheus::core::Collector;
 use prometheus::proto::MetricType;
 
 use super::family::{Bucket, Family, Kind, Metric, Quantile, Value};
+
+/// Registers an instrument, and returns it. Its description and name are constants of the program.
+///
+/// # Panics
+///
+/// If the description is invalid, or another instrument has the name.
+pub fn register<I: Collector + Clone + 'static>(
+    registry: &prometheus::Registry,
+    instrument: prometheus::Result<I>,
+) -> I {
+    instrument
+        .and_then(|instrument| {
+            registry.register(Box::new(instrument.clone()))?;
+            Ok(instrument)
+        })
+        .unwrap_or_else(|error| panic!("an instrument cannot be registered: {error}"))
+}
 
 /// Gathers all families of `registry`, sorted by name.
 pub fn gather(registry: &prometheus::Registry) -> Vec<Family> {

@@ -4,9 +4,11 @@
 //!   way.
 //! - [`trust`]: checks that nobody but root and the current user could have changed a file.
 //! - [`panics`]: work that survives a panic.
+//! - [`memory`]: memory that the allocator keeps.
 //!
 //! It imports nothing of ours.
 
 pub mod files;
+pub mod memory;
 pub mod panics;
 pub mod trust;

@@ -2,41 +2,42 @@
 
 use std::convert::Infallible;
 use std::net::IpAddr;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Instant;
 
 use axum::Router;
 use axum::body::Body;
-use axum::http::HeaderValue;
 use axum::http::header::CONNECTION;
-use axum::response::Response;
+use axum::http::{HeaderValue, StatusCode};
+use axum::middleware::map_request;
+use axum::response::{IntoResponse, Response};
 use hyper::Request;
-use hyper::body::{Body as _, Incoming};
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
-use hyper::service::{Service, service_fn};
-use hyper_util::service::TowerToHyperService;
+use hyper::service::service_fn;
 use rustls::ServerConfig;
 use tokio_rustls::TlsAcceptor;
+use tower_service::Service;
 use tracing::debug;
 
 use super::access::Known;
 use super::config::Config;
 use super::entry::{ConnectionState, Doing};
 use super::framing;
-use super::instrumentation::{Client, Exchange, HttpMetrics};
+use super::instrumentation::{HttpMetrics, name_matched};
+use super::observed::{ObservedBody, received, sent};
 use super::origin::OriginPolicy;
 use super::pool::{Pool, Seat};
 use super::server::Refuse;
 use super::stream::Stream;
-use super::tracked::{AnswerBody, RequestBody, TrackedStream};
+use super::tracked::TrackedStream;
+use metricsjob_system::panics;
 
 /// Maximum size of a request head in bytes, and roughly the most that is buffered of a body.
 const MAX_HEAD: usize = 64 * 1024;
 
 /// State shared by all connections of a listener.
 pub struct Site {
-    pub app: TowerToHyperService<Router>,
+    pub app: Router,
     /// The web config file, if it applies to these connections.
     pub config: Option<Arc<Config>>,
     pub http: http1::Builder,
@@ -62,10 +63,11 @@ impl Site {
             // A client may shut down its sending side after the request (`nc -N`) and still wait for the
             // response. If it has gone away, writing to it will show that.
             .half_close(true)
-            // The pool handles this for all connections, and distinguishes slow heads from idle connections.
+            // This limit would hold for the wait between two requests too, which may take longer. The state of
+            // the connection tells the two apart.
             .header_read_timeout(None);
         Site {
-            app: TowerToHyperService::new(app.layer(metrics.layer())),
+            app: app.layer(map_request(name_matched)),
             config: None,
             http,
             pool,
@@ -85,13 +87,6 @@ impl Site {
         let foreign = checked.err()?;
         Some((self.refuse)(foreign.status(), foreign.to_string()))
     }
-
-    /// Responds without the application, which would have counted the request.
-    fn refuse(&self, start: Instant, request: Request<Body>, refusal: Response) -> Response {
-        let (exchange, request) = Exchange::begin(Arc::clone(&self.metrics), start, request);
-        drop(request);
-        exchange.answer(refusal)
-    }
 }
 
 /// The client at the other end of a connection.
@@ -105,12 +100,16 @@ pub struct Peer {
 /// Serves the connection of `client` until it ends.
 pub async fn serve(site: Arc<Site>, place: Seat, stream: Stream, client: Peer) {
     let entry = place.entry();
+    // hyper's buffers take 16 KiB, which connections are not worth before they have sent anything.
+    let Doing::Done(Ok(first)) = entry.unless_told(stream.first_byte()).await else {
+        return;
+    };
     let tls = site.config.as_ref().and_then(|config| config.tls());
     let knows_client = tls.as_ref().is_some_and(|tls| tls.knows_clients);
     let stream = match tls {
         None => stream,
         // Boxed, so that the memory for a handshake is held only while it lasts.
-        Some(tls) => match Box::pin(handshake(tls.config, entry, stream)).await {
+        Some(tls) => match Box::pin(handshake(tls.config, entry, first, stream)).await {
             Ok(stream) => stream,
             Err(reason) => {
                 let client = client.text.as_deref().unwrap_or_default();
@@ -119,27 +118,28 @@ pub async fn serve(site: Arc<Site>, place: Seat, stream: Stream, client: Peer) {
             }
         },
     };
-    let mut stream = TrackedStream::new(stream, Arc::clone(entry));
-    // No memory for HTTP is held while the client sends nothing.
-    while let Doing::Done(true) = entry.unless_told(false, stream.is_sent_to()).await {
-        match speak(&site, entry, &client, knows_client, stream).await {
-            Some(parked) => stream = parked,
-            None => return,
-        }
+    let service =
+        service_fn(|request| answer(&site, Arc::clone(entry), &client, knows_client, request));
+    let stream = TrackedStream::new(stream, Arc::clone(entry));
+    let mut connection = Box::pin(site.http.serve_connection(stream, service));
+    while let Doing::Drain = entry.unless_told(&mut connection).await {
+        connection.as_mut().graceful_shutdown();
     }
 }
 
 async fn handshake(
     tls: Arc<ServerConfig>,
     entry: &ConnectionState,
+    first: Option<u8>,
     stream: Stream,
 ) -> Result<Stream, String> {
-    if let Doing::Done(true) = entry.unless_told(false, stream.is_plain()).await {
+    // Text, as in plain HTTP; TLS starts with 22.
+    if first.is_some_and(|byte| byte.is_ascii_alphabetic()) {
         stream.refuse(NO_TLS);
         return Err("it does not speak TLS".into());
     }
     let accepted = TlsAcceptor::from(tls).accept(stream);
-    match entry.unless_told(false, accepted).await {
+    match entry.unless_told(accepted).await {
         Doing::Done(Ok(stream)) => Ok(Stream::Tls(Box::new(stream))),
         Doing::Done(Err(error)) => Err(error.to_string()),
         _ => Err("it took too long".into()),
@@ -150,84 +150,49 @@ async fn handshake(
 const NO_TLS: &[u8] = b"HTTP/1.0 400 Bad Request\r\nContent-Type: text/plain\r\n\r\n\
     Client sent an HTTP request to an HTTPS server.\n";
 
-/// Speaks HTTP until the connection ends or has to be parked; in the latter case, returns the stream.
-async fn speak(
-    site: &Arc<Site>,
-    entry: &Arc<ConnectionState>,
-    client: &Peer,
-    knows_client: bool,
-    stream: TrackedStream,
-) -> Option<TrackedStream> {
-    let service =
-        service_fn(|request| answer(site, Arc::clone(entry), client, knows_client, request));
-    let mut connection = Box::new(site.http.serve_connection(stream, service));
-    let mut is_drained = false;
-    loop {
-        match entry.unless_told(is_drained, &mut connection).await {
-            Doing::Done(_) | Doing::Ended => return None,
-            Doing::Drain => {
-                Pin::new(&mut *connection).graceful_shutdown();
-                is_drained = true;
-            }
-            Doing::Park => {
-                let parts = connection.into_parts();
-                let mut stream = parts.io;
-                // Copied, because even an empty slice holds on to the whole buffer.
-                stream.unread(&parts.read_buf);
-                entry.parked();
-                return Some(stream);
-            }
-        }
-    }
-}
-
 async fn answer(
     site: &Site,
     entry: Arc<ConnectionState>,
     client: &Peer,
     knows_client: bool,
     request: Request<Incoming>,
-) -> Result<Response<AnswerBody>, Infallible> {
-    let has_body = !request.body().is_end_stream();
-    entry.requested(has_body);
-    let mut request = request.map(|body| {
-        if has_body {
-            Body::new(RequestBody::new(body, Arc::clone(&entry)))
-        } else {
-            Body::empty()
-        }
-    });
-    if let Some(client) = &client.text {
-        request.extensions_mut().insert(Client(Arc::clone(client)));
-    }
+) -> Result<Response<ObservedBody<Body>>, Infallible> {
+    let (exchange, mut request) = received(&site.metrics, &entry, client.text.as_ref(), request);
     let gate = site.config.as_ref().and_then(|config| config.gate());
     // If there are users, the request is checked against them below.
     let has_users = gate.as_ref().is_some_and(|gate| !gate.users.is_empty());
     if knows_client || has_users {
         request.extensions_mut().insert(Known);
     }
-    let refusal = site.refusal(&request);
-    let mut answer = match (gate, refusal) {
-        (None, None) => site.app.call(request).await?,
-        (None, Some(refusal)) => site.refuse(Instant::now(), request, refusal),
-        (Some(gate), refusal) => {
-            let start = Instant::now();
-            let admitted = match refusal {
-                Some(refusal) => Err(refusal),
-                None => gate.admit(client.address, request.headers()).await,
-            };
-            let answer = match admitted {
-                Ok(()) => site.app.call(request).await?,
-                Err(refusal) => site.refuse(start, request, refusal),
-            };
-            gate.with_headers(answer)
+    let mut refusal = site.refusal(&request);
+    if let (Some(gate), None) = (&gate, &refusal) {
+        refusal = gate.admit(client.address, request.headers()).await.err();
+    }
+    let mut answer = match refusal {
+        Some(refusal) => {
+            drop(request);
+            refusal
         }
+        None => respond(site.app.clone(), request).await,
     };
+    if let Some(gate) = &gate {
+        answer = gate.with_headers(answer);
+    }
     // The unread rest would be taken for the next request, so the connection ends. Without this header the
     // client would send another request in vain.
     if entry.has_rest() {
         let headers = answer.headers_mut();
         headers.insert(CONNECTION, HeaderValue::from_static("close"));
     }
-    Ok(answer.map(|body| AnswerBody::new(body, entry)))
+    Ok(sent(exchange, entry, answer))
+}
+
+/// Returns the response of the application, which is a 500 if it panics.
+async fn respond(mut app: Router, request: Request<Body>) -> Response {
+    let response = panics::caught_async(async move { app.call(request).await });
+    match response.await {
+        Ok(Ok(response)) => response,
+        Ok(Err(never)) => match never {},
+        Err(_) => (StatusCode::INTERNAL_SERVER_ERROR, "an internal error\n").into_response(),
+    }
 }

@@ -8,10 +8,10 @@
 //! - `listen`: addresses, and sockets passed by systemd; `descriptors`: the limit of open files.
 //! - `server`: from the bound listeners to the end of the last connection; `accept`: the loop that accepts
 //!   connections.
-//! - `pool`: the open connections, what each is waiting for, and which have to be closed; `entry`: the state
-//!   of one of them.
-//! - `connection`: one connection from its handshake on; `stream`: its transport; `tracked`: how it reports
-//!   its progress to `entry`.
+//! - `pool`: the open connections, and which have to make way; `entry`: the state of one of them, and how long
+//!   it may wait for its client.
+//! - `connection`: one connection from its handshake on; `stream`: its transport; `tracked` and `observed`: how
+//!   its stream and its bodies report their progress to `entry`.
 //! - [`content_encoding`]: the compression of a request body; [`pace`]: the minimum speed of a body.
 //! - [`Known`]: marks requests whose sender is known.
 //! - [`origin`]: the names that a server is reached by, and the sites whose pages may change something;
@@ -39,6 +39,7 @@ mod listen;
 pub mod log;
 pub mod negotiation;
 pub mod observe;
+mod observed;
 pub mod origin;
 pub mod pace;
 pub mod page;
@@ -61,7 +62,7 @@ pub use config::{ConfigError, Problem as ConfigProblem};
 pub use descriptors::make_room;
 pub use instrumentation::HttpMetrics;
 pub use listen::ListenError;
-pub use server::{Refuse, Server, give_back_memory};
+pub use server::{Refuse, Server};
 
 /// Options of a server on its command line.
 #[derive(Debug, Clone, PartialEq, Eq)]

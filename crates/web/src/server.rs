@@ -10,7 +10,6 @@ use axum::Router;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use tokio::task::JoinSet;
-use tokio::time::{MissedTickBehavior, interval};
 use tracing::{error, info, warn};
 
 use super::accept::{Acceptor, accept};
@@ -21,7 +20,7 @@ use super::listen::{self, Listener};
 use super::origin::OriginPolicy;
 use super::pool::{Pool, PoolTimeouts};
 use super::{Settings, WebError, descriptors};
-use metricsjob_system::panics::{point, restarting_async};
+use metricsjob_system::panics::restarting_async;
 
 /// Maximum number of concurrent connections of the local sockets. They have places of their own, so that
 /// clients on the network cannot lock them out.
@@ -130,17 +129,13 @@ impl Server {
         let local = Arc::new(Pool::new(LOCAL_CONNECTIONS, self.timeouts));
         // Dropping it ends its tasks.
         let mut tasks = JoinSet::new();
-        // They restart after a panic, because nobody would notice that one of them has ended.
-        for pool in [&public, &local] {
-            let pool = Arc::clone(pool);
-            tasks.spawn(async move { restarting_async("sweep", || sweep(&pool)).await });
-        }
         if let Some(config) = &self.config {
             tasks.spawn(Arc::clone(config).watch());
         }
         let mut start = |site: &Arc<Site>, listener| match registered(listener) {
             Ok(acceptor) => {
                 let site = Arc::clone(site);
+                // It restarts after a panic, because nobody would notice that it has ended.
                 tasks.spawn(async move {
                     restarting_async("accept", || accept(&site, &acceptor)).await;
                 });
@@ -187,34 +182,6 @@ impl Server {
             info!(address, "Listening on");
             info!(http2 = false, address, "{message}");
         }
-    }
-}
-
-async fn sweep(pool: &Pool) {
-    let mut ticks = interval(pool.sweep_interval());
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut parked = 0;
-    loop {
-        ticks.tick().await;
-        // By now, the connections parked in the last sweep have freed their memory.
-        if parked >= MANY_PARKED {
-            give_back_memory();
-            parked = 0;
-        }
-        point("sweep");
-        parked += pool.sweep();
-    }
-}
-
-/// This many connections hold about 16 MiB for HTTP.
-const MANY_PARKED: usize = 1000;
-
-/// Returns free memory between blocks in use to the system, which the allocator does not do by itself.
-pub fn give_back_memory() {
-    // SAFETY: malloc_trim(3) may be called at any time, and touches free memory only.
-    #[cfg(all(target_os = "linux", target_env = "gnu"))]
-    unsafe {
-        nix::libc::malloc_trim(0);
     }
 }
 

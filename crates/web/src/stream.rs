@@ -16,16 +16,15 @@ pub enum Stream {
 }
 
 impl Stream {
-    /// Waits for the first byte, and returns true if it is text, as in plain HTTP; TLS starts with 22.
-    pub async fn is_plain(&self) -> bool {
+    /// Waits for the first byte on a TCP connection, and returns it without consuming it. Others cannot be
+    /// peeked at.
+    pub async fn first_byte(&self) -> io::Result<Option<u8>> {
+        let Stream::Tcp(stream) = self else {
+            return Ok(None);
+        };
         let mut byte = [0];
-        match self {
-            Stream::Tcp(stream) => {
-                matches!(stream.peek(&mut byte).await, Ok(1)) && byte[0].is_ascii_alphabetic()
-            }
-            // These cannot be peeked at without consuming the byte.
-            Stream::Unix(_) | Stream::Tls(_) => false,
-        }
+        let count = stream.peek(&mut byte).await?;
+        Ok((count > 0).then_some(byte[0]))
     }
 
     /// Sends as much of `text` as fits at once, to a client that does not speak TLS.

@@ -10,11 +10,11 @@ use tokio::task::spawn_blocking;
 
 use super::app::ServeApp;
 use crate::serve::job_state::JobState;
-use crate::serve::page::{self, Failure, JobView, Page, RunView, SHOWN};
+use crate::serve::page::{self, Failure, JobView, Page, RunView};
 use metricsjob_metrics::unix_seconds;
 use metricsjob_system::panics::point;
 use metricsjob_web::files;
-use metricsjob_web::page::Query;
+use metricsjob_web::page::{List, Query};
 
 /// Responds with the page.
 pub async fn page(
@@ -59,29 +59,21 @@ fn render(app: &ServeApp, query: &Query, can_start: bool) -> String {
             )
     };
     let wanted: Vec<&JobState> = state.jobs.values().filter(is_wanted).collect();
-    let page_count = wanted.len().div_ceil(SHOWN).max(1);
-    let page_number = query.page.clamp(1, page_count);
-    let shown = wanted.iter().skip((page_number - 1) * SHOWN).take(SHOWN);
+    let list = List::new(&page::WORDS, query, state.jobs.len(), wanted.len(), "");
+    let shown = wanted[list.places()].iter();
     let jobs: Vec<JobView> = shown.map(|entry| job_view(app, entry)).collect();
-    let (total, matching) = (state.jobs.len(), wanted.len());
     let problems = state.problems.clone();
     let is_ending = state.is_ending;
     drop(wanted);
     drop(state);
     Page {
         jobs: &jobs,
-        total,
-        matching,
-        search: &query.search,
-        page_number,
-        page_count,
-        only_failed: query.only_failed,
+        list,
         now: SystemTime::now(),
         can_start,
         is_ending,
         problems: &problems,
         status: &status,
-        base: "",
     }
     .render()
 }

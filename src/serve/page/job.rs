@@ -12,7 +12,7 @@ use metricsjob_web::page::time;
 /// depends on them; `data-key` tells it which item is which.
 pub fn item(page: &Page<'_>, job: &JobView) -> Markup {
     let key = utf8_percent_encode(&job.name, ENCODED).to_string();
-    let path = format!("{}/api/v1/jobs/{key}", page.base);
+    let path = format!("{}/api/v1/jobs/{key}", page.list.base);
     html! {
         li .job data-key=(key) {
             div .head {

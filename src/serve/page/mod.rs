@@ -16,7 +16,7 @@ use maud::{DOCTYPE, Markup, html};
 
 use metricsjob_metrics::unix_seconds;
 use metricsjob_web::page::text::{self, count};
-use metricsjob_web::page::{self, List, has_words, time};
+use metricsjob_web::page::{self, List, ListWords, has_words, time};
 
 pub use metricsjob_web::page::{CONTENT_SECURITY_POLICY, ICON};
 
@@ -34,9 +34,6 @@ pub const SCRIPT: &str = concat!(
     include_str!("page.js")
 );
 
-/// How many jobs a page is meant to have.
-pub const SHOWN: usize = 50;
-
 /// How many of the last runs the chart of a job has.
 pub const BARS: usize = 30;
 
@@ -46,21 +43,18 @@ const PROBLEM_LINES: usize = 10;
 
 const TITLE: &str = "metricsjob serve";
 
+/// Words for the list of jobs.
+pub const WORDS: ListWords = ListWords {
+    entries: "jobs",
+    failed: "had their last run fail",
+    searched: "Name, description or schedule",
+};
+
 /// Data that the page shows.
 pub struct Page<'a> {
     /// The jobs of this page of the list, already filtered and sorted.
     pub jobs: &'a [JobView],
-    /// How many jobs there are.
-    pub total: usize,
-    /// How many of them match the search, and `only_failed`.
-    pub matching: usize,
-    /// The text searched for (`?search=`), as it came; empty for none.
-    pub search: &'a str,
-    /// Which page of the list this is (`?page=`), from 1.
-    pub page_number: usize,
-    pub page_count: usize,
-    /// True if only jobs whose last run failed are shown (`?failed=1`).
-    pub only_failed: bool,
+    pub list: List<'a>,
     pub now: SystemTime,
     /// True if jobs may be run from here.
     pub can_start: bool,
@@ -70,8 +64,6 @@ pub struct Page<'a> {
     pub problems: &'a [String],
     /// Build, start time, flags and the like, as name and value.
     pub status: &'a [(&'a str, String)],
-    /// The route prefix before every path: `""`, or `/prefix`.
-    pub base: &'a str,
 }
 
 /// A job, as the page shows it. Times are in seconds since the epoch.
@@ -147,16 +139,16 @@ pub fn matches(name: &str, description: &str, schedule: Option<&str>, search: &s
 impl Page<'_> {
     /// The whole HTML document. It is bounded: some megabytes, whatever the jobs write.
     pub fn render(&self) -> String {
-        let list = self.list();
+        let list = &self.list;
         html! {
             (DOCTYPE)
             html lang="en" {
-                (page::head(TITLE, self.base))
+                (page::head(TITLE, self.list.base))
                 body {
-                    (page::header(TITLE, self.base, "/api/v1/jobs"))
+                    (page::header(TITLE, self.list.base, "/api/v1/jobs"))
                     (list.search_form())
                     (chart::definitions())
-                    (self.main(&list))
+                    (self.main())
                     footer { (page::status(self.status)) }
                     (notices())
                 }
@@ -165,23 +157,9 @@ impl Page<'_> {
         .into_string()
     }
 
-    fn list(&self) -> List<'_> {
-        List {
-            entries: "jobs",
-            failed: "had their last run fail",
-            searched: "Name, description or schedule",
-            total: self.total,
-            matching: self.matching,
-            search: self.search,
-            page_number: self.page_number,
-            page_count: self.page_count,
-            only_failed: self.only_failed,
-            base: self.base,
-        }
-    }
-
-    fn main(&self, list: &List<'_>) -> Markup {
-        let runs = format!("{}/api/v1/runs/", self.base);
+    fn main(&self) -> Markup {
+        let list = &self.list;
+        let runs = format!("{}/api/v1/runs/", self.list.base);
         html! {
             main data-now=[time::exact(unix_seconds(self.now))] data-runs=(runs) {
                 @if self.is_ending {
@@ -189,7 +167,7 @@ impl Page<'_> {
                 }
                 (self.problems())
                 h2 #jobs tabindex="-1" {
-                    "Jobs " data .count value=(self.total) { (self.total) }
+                    "Jobs " data .count value=(list.total) { (list.total) }
                 }
                 (list.heading())
                 @if self.jobs.is_empty() {

@@ -2,7 +2,9 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use super::{BARS, CONTENT_SECURITY_POLICY, Failure, JobView, Page, RunView, SCRIPT, matches};
+use super::{
+    BARS, CONTENT_SECURITY_POLICY, Failure, JobView, List, Page, RunView, SCRIPT, WORDS, matches,
+};
 
 const NOW: u64 = 1_790_000_000;
 
@@ -10,21 +12,28 @@ fn now() -> SystemTime {
     UNIX_EPOCH + Duration::from_secs(NOW)
 }
 
-fn page(jobs: &[JobView]) -> Page<'_> {
-    Page {
-        jobs,
-        total: jobs.len(),
-        matching: jobs.len(),
+fn list(count: usize) -> List<'static> {
+    List {
+        words: &WORDS,
+        total: count,
+        matching: count,
         search: "",
         page_number: 1,
         page_count: 1,
         only_failed: false,
+        base: "",
+    }
+}
+
+fn page(jobs: &[JobView]) -> Page<'_> {
+    Page {
+        jobs,
+        list: list(jobs.len()),
         now: now(),
         can_start: true,
         is_ending: false,
         problems: &[],
         status: &[],
-        base: "",
     }
 }
 
@@ -156,7 +165,10 @@ fn hostile_text_stays_text() {
         let status = [(text, text.to_owned())];
         let problems = [text.to_owned()];
         Page {
-            search: text,
+            list: List {
+                search: text,
+                ..list(jobs.len())
+            },
             status: &status,
             problems: &problems,
             ..page(&jobs)
@@ -226,7 +238,10 @@ fn runs_are_offered_where_they_can_be_begun() {
         Page {
             can_start,
             is_ending,
-            base: "/pre",
+            list: List {
+                base: "/pre",
+                ..list(jobs.len())
+            },
             ..page(&jobs)
         }
         .render()
@@ -386,9 +401,12 @@ fn empty_lists() {
         &["No jobs yet.", "schedule = &quot;0 3 * * *&quot;"],
     );
     let unmatched = Page {
-        total: 3,
-        search: "<x>",
-        only_failed: true,
+        list: List {
+            total: 3,
+            search: "<x>",
+            only_failed: true,
+            ..list(0)
+        },
         ..page(&[])
     };
     assert_has(
@@ -396,10 +414,13 @@ fn empty_lists() {
         &["None of the jobs match “&lt;x&gt;” and had their last run fail."],
     );
     let past_the_end = Page {
-        total: 60,
-        matching: 60,
-        page_number: 9,
-        page_count: 2,
+        list: List {
+            total: 60,
+            matching: 60,
+            page_number: 9,
+            page_count: 2,
+            ..list(0)
+        },
         ..page(&[])
     };
     let html = past_the_end.render();
@@ -410,8 +431,11 @@ fn empty_lists() {
 fn every_url_starts_with_the_prefix() {
     let jobs = [job("j", vec![])];
     let html = Page {
-        base: "/pre",
-        page_count: 2,
+        list: List {
+            base: "/pre",
+            page_count: 2,
+            ..list(jobs.len())
+        },
         ..page(&jobs)
     }
     .render();

@@ -59,14 +59,14 @@ fn families(page: &Page<'_>, group: &Group, room: &mut Room) -> Markup {
             p .more {
                 "And " (count(left, "more family", "more families"))
                 ", which this page has no room for: see "
-                a href={ (page.base) "/metrics" } { "all metrics" } "."
+                a href={ (page.list.base) "/metrics" } { "all metrics" } "."
             }
         }
     }
 }
 
 fn facts(page: &Page<'_>, group: &Group) -> Markup {
-    let path = format!("{}{}", page.base, group_path(&group.key));
+    let path = format!("{}{}", page.list.base, group_path(&group.key));
     html! {
         dl {
             dt { "Grouping key" }

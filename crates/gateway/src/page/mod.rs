@@ -18,7 +18,7 @@ use std::time::{Duration, SystemTime};
 use maud::{DOCTYPE, Markup, html};
 
 use metricsjob_metrics::Group;
-use metricsjob_web::page::{self, List, time};
+use metricsjob_web::page::{self, List, ListWords, time};
 use room::Room;
 
 pub use metricsjob_web::page::{CONTENT_SECURITY_POLICY, ICON};
@@ -40,26 +40,21 @@ pub const SCRIPT: &str = concat!(
 
 const TITLE: &str = "metricsjob gateway";
 
+/// Words for the list of groups.
+pub const WORDS: ListWords = ListWords {
+    entries: "groups",
+    failed: "had their last push fail",
+    searched: "Job, label or metric",
+};
+
 /// Contents of the page.
 pub struct Page<'a> {
     /// The groups on this page of the list, already filtered and sorted.
     pub groups: &'a [Group],
-    /// Total number of groups in the gateway.
-    pub total: usize,
-    /// Number of groups that match the search and `only_failed`.
-    pub matching: usize,
-    /// The text searched for (`?search=`), as received; empty for none.
-    pub search: &'a str,
-    /// Number of this page of the list (`?page=`), from 1.
-    pub page_number: usize,
-    pub page_count: usize,
-    /// True if only groups whose last push failed are shown (`?failed=1`).
-    pub only_failed: bool,
+    pub list: List<'a>,
     pub now: SystemTime,
     /// Build, start time, flags and so on, as names and values.
     pub status: &'a [(&'a str, String)],
-    /// The route prefix of every path: `""`, or `/prefix`.
-    pub base: &'a str,
     /// Time after its last push at which a group is removed.
     pub ttl: Option<Duration>,
 }
@@ -67,15 +62,15 @@ pub struct Page<'a> {
 impl Page<'_> {
     /// Renders the whole HTML document. Its size is bounded to a few megabytes, however much was pushed.
     pub fn render(&self) -> String {
-        let list = self.list();
+        let list = &self.list;
         html! {
             (DOCTYPE)
             html lang="en" {
-                (page::head(TITLE, self.base))
+                (page::head(TITLE, self.list.base))
                 body {
-                    (page::header(TITLE, self.base, "/api/v1/metrics"))
+                    (page::header(TITLE, self.list.base, "/api/v1/metrics"))
                     (list.search_form())
-                    (self.main(&list))
+                    (self.main())
                     footer { (page::status(self.status)) }
                     (deletion_dialog())
                 }
@@ -84,27 +79,13 @@ impl Page<'_> {
         .into_string()
     }
 
-    fn list(&self) -> List<'_> {
-        List {
-            entries: "groups",
-            failed: "had their last push fail",
-            searched: "Job, label or metric",
-            total: self.total,
-            matching: self.matching,
-            search: self.search,
-            page_number: self.page_number,
-            page_count: self.page_count,
-            only_failed: self.only_failed,
-            base: self.base,
-        }
-    }
-
-    fn main(&self, list: &List<'_>) -> Markup {
+    fn main(&self) -> Markup {
+        let list = &self.list;
         let mut room = Room::new();
         html! {
             main data-now=[time::exact(metricsjob_metrics::unix_seconds(self.now))] {
                 h2 #groups tabindex="-1" {
-                    "Groups " data .count value=(self.total) data-count { (self.total) }
+                    "Groups " data .count value=(list.total) data-count { (list.total) }
                 }
                 @if !self.groups.is_empty() { (list.heading()) }
                 @if let Some(ttl) = self.ttl {
@@ -129,8 +110,8 @@ impl Page<'_> {
             pre tabindex="0" {
                 code {
                     "echo 'some_metric 3.14' | curl --data-binary @- "
-                    span data-path={ (self.base) "/metrics/job/some_job" } {
-                        "http://GATEWAY" (self.base) "/metrics/job/some_job"
+                    span data-path={ (self.list.base) "/metrics/job/some_job" } {
+                        "http://GATEWAY" (self.list.base) "/metrics/job/some_job"
                     }
                 }
             }

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use super::{CONTENT_SECURITY_POLICY, Page, SCRIPT};
+use super::{CONTENT_SECURITY_POLICY, List, Page, SCRIPT, WORDS};
 use metricsjob_metrics::{
     Bucket, Count, Family, Group, GroupingKey, Kind, Labels, Metric, Quantile, Value,
 };
@@ -13,18 +13,25 @@ fn now() -> SystemTime {
     UNIX_EPOCH + Duration::from_secs(NOW)
 }
 
-fn page(groups: &[Group]) -> Page<'_> {
-    Page {
-        groups,
-        total: groups.len(),
-        matching: groups.len(),
+fn list(count: usize) -> List<'static> {
+    List {
+        words: &WORDS,
+        total: count,
+        matching: count,
         search: "",
         page_number: 1,
         page_count: 1,
         only_failed: false,
+        base: "",
+    }
+}
+
+fn page(groups: &[Group]) -> Page<'_> {
+    Page {
+        groups,
+        list: list(groups.len()),
         now: now(),
         status: &[],
-        base: "",
         ttl: None,
     }
 }
@@ -106,7 +113,10 @@ fn hostile_text_stays_text() {
         let groups = [group(text, &[("l", text)], vec![gauge(text)])];
         let status = [(text, text.to_owned())];
         let html = Page {
-            search: text,
+            list: List {
+                search: text,
+                ..list(groups.len())
+            },
             status: &status,
             ..page(&groups)
         }
@@ -361,13 +371,16 @@ fn a_page_is_bounded() {
 fn links_to_other_pages_keep_the_search() {
     let groups = [group("j", &[], vec![])];
     let page = Page {
-        total: 5000,
-        matching: 500,
-        search: "a=b&c \"é",
-        page_number: 5,
-        page_count: 10,
-        only_failed: true,
-        base: "/pre",
+        list: List {
+            total: 5000,
+            matching: 500,
+            search: "a=b&c \"é",
+            page_number: 5,
+            page_count: 10,
+            only_failed: true,
+            base: "/pre",
+            ..list(groups.len())
+        },
         ..page(&groups)
     };
     let html = page.render();
@@ -397,13 +410,19 @@ fn links_to_other_pages_keep_the_search() {
 fn every_url_starts_with_the_prefix() {
     let groups = [group("j", &[], vec![])];
     let empty = Page {
-        base: "/pre",
+        list: List {
+            base: "/pre",
+            ..list(0)
+        },
         ..page(&[])
     }
     .render();
     let full = Page {
-        base: "/pre",
-        page_count: 2,
+        list: List {
+            base: "/pre",
+            page_count: 2,
+            ..list(groups.len())
+        },
         ..page(&groups)
     }
     .render();
@@ -427,8 +446,11 @@ fn empty_lists() {
         ],
     );
     let unmatched = Page {
-        total: 3,
-        search: "<x>",
+        list: List {
+            total: 3,
+            search: "<x>",
+            ..list(0)
+        },
         ..page(&[])
     };
     assert_has(
@@ -436,8 +458,11 @@ fn empty_lists() {
         &["None of the groups match “&lt;x&gt;”.", "Show all"],
     );
     let healthy = Page {
-        total: 3,
-        only_failed: true,
+        list: List {
+            total: 3,
+            only_failed: true,
+            ..list(0)
+        },
         ..page(&[])
     };
     assert_has(
@@ -445,10 +470,13 @@ fn empty_lists() {
         &["None of the groups had their last push fail."],
     );
     let past_the_end = Page {
-        total: 60,
-        matching: 60,
-        page_number: 9,
-        page_count: 2,
+        list: List {
+            total: 60,
+            matching: 60,
+            page_number: 9,
+            page_count: 2,
+            ..list(0)
+        },
         ..page(&[])
     };
     let html = past_the_end.render();

@@ -1,160 +1,143 @@
 //! One request and its response.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU16, AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
-use axum::body::Body;
 use axum::extract::{MatchedPath, Request};
-use axum::http::{Extensions, StatusCode};
-use axum::response::Response;
-use hyper::body::Body as _;
+use axum::http::{Extensions, Request as HttpRequest, StatusCode};
 use tracing::{Level, debug, enabled};
 
-use super::body::{ReceivedBody, SentBody};
-use super::series::{Endpoint, METHODS, method};
+use super::endpoint::{Endpoint, method};
 use super::{HttpMetrics, OTHER};
 
 /// Status counted for a client that disconnects before the response, which is the one that nginx uses.
 const GONE: u16 = 499;
 
-/// Marks an exchange whose endpoint has not been named yet.
-const UNNAMED: usize = usize::MAX;
-
-/// Progress of an exchange, from the request head to the last byte of the response.
+/// Part of an exchange that is recorded while its request is handled.
 pub struct ExchangeProgress {
     metrics: Arc<HttpMetrics>,
-    start: Instant,
-    method: usize,
-    endpoint: AtomicUsize,
-    status: AtomicU16,
+    endpoint: OnceLock<Arc<Endpoint>>,
     received: AtomicU64,
-    sent: AtomicU64,
-    /// Details for the debug log only.
-    logged: Option<Box<Logged>>,
 }
 
-struct Logged {
-    path: String,
-    client: Option<Client>,
+impl ExchangeProgress {
+    pub fn received(&self, bytes: usize) {
+        self.received.fetch_add(bytes as u64, Relaxed);
+    }
 }
 
-/// Address of the client, kept in a request's extensions if the debug log is on. It is missing on a local
-/// socket.
+/// Kept in the extensions of a request, so that its endpoint can be named.
 #[derive(Clone)]
-pub struct Client(pub Arc<str>);
+struct Unnamed(Arc<ExchangeProgress>);
 
 /// Names the route `template` of the request with these extensions, for requests that no [`MatchedPath`]
 /// covers. It must be one of a few dozen templates, and never the path itself.
 pub fn name_endpoint(extensions: &Extensions, template: &str) {
     if let Some(Unnamed(progress)) = extensions.get() {
-        progress.name(template);
+        let endpoint = || progress.metrics.endpoint(template);
+        progress.endpoint.get_or_init(endpoint);
     }
 }
 
-/// Kept in the extensions of a request whose endpoint is not known yet.
-#[derive(Clone)]
-struct Unnamed(Arc<ExchangeProgress>);
-
-impl ExchangeProgress {
-    fn name(&self, template: &str) {
-        let endpoint = self.metrics.endpoint(template);
-        self.endpoint.store(endpoint, Relaxed);
+/// Names the endpoint of a request that a route of axum's router has matched.
+pub async fn name_matched(request: Request) -> Request {
+    let extensions = request.extensions();
+    if let Some(path) = extensions.get::<MatchedPath>() {
+        name_endpoint(extensions, path.as_str());
     }
-
-    pub fn received(&self, bytes: usize) {
-        self.received.fetch_add(bytes as u64, Relaxed);
-    }
-
-    pub fn sent(&self, bytes: usize) {
-        self.sent.fetch_add(bytes as u64, Relaxed);
-    }
+    request
 }
 
-/// Handle on an exchange for the code that responds to its request. The exchange is over when this is
+/// Details for the debug log.
+struct Logged {
+    path: String,
+    /// Missing on a local socket.
+    client: Option<Arc<str>>,
+}
+
+/// An exchange, from the head of the request to the last byte of the response. It is over when this is
 /// dropped.
-pub struct Exchange(Arc<ExchangeProgress>);
+pub struct Exchange {
+    progress: Arc<ExchangeProgress>,
+    start: Instant,
+    method: &'static str,
+    status: u16,
+    sent: u64,
+    /// `None` unless the debug log is on.
+    logged: Option<Box<Logged>>,
+}
 
 impl Exchange {
-    /// Begins the exchange for a request that arrived at `start`. The returned request counts the bytes of
-    /// its body and lets its endpoint be named.
-    pub fn begin(
+    /// Begins the exchange of a request that arrived at `start`, and lets its endpoint be named.
+    pub fn begin<B>(
         metrics: Arc<HttpMetrics>,
         start: Instant,
-        mut request: Request,
-    ) -> (Exchange, Request) {
-        metrics.in_flight.fetch_add(1, Relaxed);
+        client: Option<&Arc<str>>,
+        request: &mut HttpRequest<B>,
+    ) -> Exchange {
+        metrics.in_flight.inc();
         let logged = enabled!(Level::DEBUG).then(|| {
             Box::new(Logged {
                 path: request.uri().path().to_owned(),
-                client: request.extensions().get().cloned(),
+                client: client.cloned(),
             })
         });
         let progress = Arc::new(ExchangeProgress {
+            metrics,
+            endpoint: OnceLock::new(),
+            received: AtomicU64::new(0),
+        });
+        let unnamed = Unnamed(Arc::clone(&progress));
+        request.extensions_mut().insert(unnamed);
+        Exchange {
+            progress,
             start,
             method: method(request.method()),
-            endpoint: AtomicUsize::new(UNNAMED),
-            status: AtomicU16::new(GONE),
-            received: AtomicU64::new(0),
-            sent: AtomicU64::new(0),
+            status: GONE,
+            sent: 0,
             logged,
-            metrics,
-        });
-        match request.extensions().get::<MatchedPath>() {
-            Some(path) => progress.name(path.as_str()),
-            None => drop(request.extensions_mut().insert(Unnamed(progress.clone()))),
         }
-        if !request.body().is_end_stream() {
-            let progress = progress.clone();
-            request = request.map(|body| Body::new(ReceivedBody::new(body, progress)));
-        }
-        (Exchange(progress), request)
     }
 
-    /// Continues the exchange until the body of the response has been sent or dropped.
-    pub fn answer(self, response: Response) -> Response {
-        self.0.status.store(response.status().as_u16(), Relaxed);
-        response.map(|body| Body::new(SentBody::new(body, self)))
+    pub fn progress(&self) -> Arc<ExchangeProgress> {
+        Arc::clone(&self.progress)
     }
 
-    pub fn progress(&self) -> &ExchangeProgress {
-        &self.0
+    pub fn answered(&mut self, status: StatusCode) {
+        self.status = status.as_u16();
+    }
+
+    pub fn sent(&mut self, bytes: usize) {
+        self.sent += bytes as u64;
     }
 }
 
 impl Drop for Exchange {
     fn drop(&mut self) {
-        let progress = &*self.0;
-        let metrics = &*progress.metrics;
-        metrics.in_flight.fetch_sub(1, Relaxed);
-        let took = progress.start.elapsed();
-        let mut place = progress.endpoint.load(Relaxed);
-        if place == UNNAMED {
-            place = metrics.endpoint(OTHER);
-        }
-        let endpoint = metrics.endpoints.get(place, || Endpoint::new(OTHER));
-        let load = |bytes: &AtomicU64| bytes.load(Relaxed);
-        let (received, sent) = (load(&progress.received), load(&progress.sent));
-        let status = progress.status.load(Relaxed);
-        if let Some(logged) = &progress.logged {
-            let client = logged.client.as_ref();
+        let metrics = &*self.progress.metrics;
+        metrics.in_flight.dec();
+        let took = self.start.elapsed().as_secs_f64();
+        let endpoint = self
+            .progress
+            .endpoint
+            .get_or_init(|| metrics.endpoint(OTHER));
+        let received = self.progress.received.load(Relaxed);
+        if let Some(logged) = &self.logged {
             debug!(
-                method = METHODS[progress.method],
+                method = self.method,
                 endpoint = endpoint.template(),
                 path = logged.path,
-                status,
-                seconds = took.as_secs_f64(),
+                status = self.status,
+                seconds = took,
                 request_bytes = received,
-                response_bytes = sent,
-                client = client.map(|Client(client)| &**client),
+                response_bytes = self.sent,
+                client = logged.client.as_deref(),
                 "request"
             );
         }
-        if let Ok(status) = StatusCode::from_u16(status) {
-            metrics.count_error(status);
-            let nanoseconds = took.as_nanos().try_into().unwrap_or(u64::MAX);
-            let series = endpoint.of_method(progress.method);
-            series.count(status, nanoseconds, received, sent);
-        }
+        metrics.count_error(self.status);
+        let series = endpoint.series(metrics, self.method, self.status);
+        series.count(took, received, self.sent);
     }
 }

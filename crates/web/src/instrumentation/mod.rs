@@ -1,34 +1,29 @@
 //! Metrics of the requests of a server.
 //!
-//! [`HttpMetrics`] counts the requests, [`HttpMetrics::layer`] passes them to it, and
-//! [`HttpMetrics::families`] returns the metrics to expose. None of it takes a lock: a request costs a few
-//! additions to existing counters.
+//! [`HttpMetrics`] holds the metrics of all requests, and [`HttpMetrics::families`] returns them to expose.
 //!
 //! All label values are bounded, whatever clients send: the endpoint is the template of a route, from axum's
 //! router or from [`name_endpoint`]; unknown methods and endpoints are [`OTHER`].
 //!
-//! - `layer`: passes requests through; `exchange`: one request and its response; `body`: counts their bytes.
-//! - `series`: the counters of an endpoint; `histogram` and `slots`: the types that hold them.
+//! - `exchange`: one request and its response; `endpoint`: the metrics of a route; `children`: their cache.
 
-mod body;
+mod children;
+mod endpoint;
 mod exchange;
-mod histogram;
-mod layer;
-mod series;
-mod slots;
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError, RwLock};
 
-use axum::http::StatusCode;
-
+pub use children::Children;
 pub use exchange::name_endpoint;
-pub(super) use exchange::{Client, Exchange};
-pub use layer::{HttpLayer, HttpService};
+pub(super) use exchange::{Exchange, ExchangeProgress, name_matched};
+use prometheus::{
+    HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry,
+};
 
-use metricsjob_metrics::{Family, Kind, Labels, Value};
-use series::{Endpoint, METHODS, Series};
-use slots::Slots;
+use endpoint::Endpoint;
+use metricsjob_metrics::Family;
+use metricsjob_metrics::registry::{gather, register};
 
 /// Label value for unknown methods and endpoints.
 pub const OTHER: &str = "other";
@@ -36,113 +31,121 @@ pub const OTHER: &str = "other";
 /// Maximum number of distinct endpoints, which is several times what any of our servers has.
 const ENDPOINTS: usize = 64;
 
-/// Counts the requests of a server.
+/// Bucket bounds in seconds: from 100 µs, which is more than a response from memory takes, to 10 s.
+const DURATIONS: [f64; 16] = [
+    0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5,
+    5.0, 10.0,
+];
+
+/// Bucket bounds in bytes: from a small push to more than a large scrape.
+const SIZES: [f64; 8] = [
+    256.0, 1024.0, 4096.0, 16384.0, 65536.0, 262144.0, 1048576.0, 16777216.0,
+];
+
+/// Metrics of the requests of a server.
 pub struct HttpMetrics {
-    service: &'static str,
-    in_flight: AtomicU64,
-    client_errors: AtomicU64,
-    server_errors: AtomicU64,
-    endpoints: Slots<Endpoint, ENDPOINTS>,
+    registry: Registry,
+    requests: IntCounterVec,
+    durations: HistogramVec,
+    request_sizes: HistogramVec,
+    response_sizes: HistogramVec,
+    in_flight: IntGauge,
+    client_errors: IntCounter,
+    server_errors: IntCounter,
+    endpoints: RwLock<HashMap<Box<str>, Arc<Endpoint>>>,
 }
 
 impl HttpMetrics {
     /// `service` is the name of the server, as shown by `errors_total`.
     pub fn new(service: &'static str) -> Arc<HttpMetrics> {
+        let registry = Registry::new();
+        let histogram = |name: &str, help: &str, bounds: &[f64]| {
+            let options = HistogramOpts::new(name, help).buckets(bounds.into());
+            register(
+                &registry,
+                HistogramVec::new(options, &["method", "endpoint"]),
+            )
+        };
+        let errors = IntCounterVec::new(
+            Opts::new(
+                "errors_total",
+                "HTTP requests that were answered by an error.",
+            ),
+            &["type", "service"],
+        );
+        let errors = register(&registry, errors);
+        let requests = IntCounterVec::new(
+            Opts::new(
+                "http_requests_total",
+                "HTTP requests that were answered; status 499 is that of clients that went away before.",
+            ),
+            &["method", "endpoint", "status_code"],
+        );
+        let in_flight = IntGauge::new(
+            "http_requests_in_flight",
+            "HTTP requests that are being answered.",
+        );
         Arc::new(HttpMetrics {
-            service,
-            in_flight: AtomicU64::new(0),
-            client_errors: AtomicU64::new(0),
-            server_errors: AtomicU64::new(0),
-            endpoints: Slots::new(),
+            requests: register(&registry, requests),
+            durations: histogram(
+                "http_request_duration_seconds",
+                "Time from the head of an HTTP request to the last byte of its answer.",
+                &DURATIONS,
+            ),
+            request_sizes: histogram(
+                "http_request_size_bytes",
+                "Size of the bodies of HTTP requests, as far as they were read.",
+                &SIZES,
+            ),
+            response_sizes: histogram(
+                "http_response_size_bytes",
+                "Size of the bodies of HTTP answers, as far as they were sent.",
+                &SIZES,
+            ),
+            in_flight: register(&registry, in_flight),
+            client_errors: errors.with_label_values(&["client_error", service]),
+            server_errors: errors.with_label_values(&["server_error", service]),
+            endpoints: RwLock::default(),
+            registry,
         })
     }
 
-    /// Returns the layer to wrap a router in, by [`axum::Router::layer`] so that its routes are known.
-    /// [`Server`](crate::Server) does that.
-    pub fn layer(self: &Arc<Self>) -> HttpLayer {
-        HttpLayer::new(Arc::clone(self))
+    /// Returns the metrics of the endpoint with this template.
+    fn endpoint(&self, template: &str) -> Arc<Endpoint> {
+        let endpoints = self
+            .endpoints
+            .read()
+            .unwrap_or_else(PoisonError::into_inner);
+        if let Some(endpoint) = endpoints.get(template) {
+            return Arc::clone(endpoint);
+        }
+        drop(endpoints);
+        let mut endpoints = self
+            .endpoints
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        let template = if endpoints.len() < ENDPOINTS {
+            template
+        } else {
+            OTHER
+        };
+        let endpoint = endpoints.entry(template.into());
+        Arc::clone(endpoint.or_insert_with(|| Arc::new(Endpoint::new(template))))
     }
 
-    /// Returns the index of the endpoint with this template.
-    fn endpoint(&self, template: &str) -> usize {
-        self.endpoints
-            .place(|endpoint| endpoint.is(template), || Endpoint::new(template))
-    }
-
-    /// Counts a response with an error status.
-    fn count_error(&self, status: StatusCode) {
-        if status.is_client_error() {
-            self.client_errors.fetch_add(1, Relaxed);
-        } else if status.is_server_error() {
-            self.server_errors.fetch_add(1, Relaxed);
+    /// Counts a response, if its status is an error.
+    fn count_error(&self, status: u16) {
+        match status {
+            400..500 => self.client_errors.inc(),
+            500..600 => self.server_errors.inc(),
+            _ => {}
         }
     }
 
     /// Returns all current metrics. Each number is exact by itself, but two of them may be of different
     /// moments.
     pub fn families(&self) -> Vec<Family> {
-        let all = || {
-            let all = self.endpoints.iter().flat_map(Endpoint::series);
-            all.map(|(endpoint, method, series)| {
-                let labels = [("method", METHODS[method]), ("endpoint", endpoint)];
-                (labels, series)
-            })
-        };
-        let histogram = |name: &str, help: &str, value: fn(&Series) -> Value| {
-            let series = all().map(|(labels, series)| (Labels::from(labels), value(series)));
-            Family::new(name, help, Kind::Histogram, series)
-        };
-        let requests = all().flat_map(|([method, endpoint], series)| {
-            series.statuses().map(move |(status, count)| {
-                let status = ("status_code", status.as_str());
-                let labels = Labels::from([method, endpoint, status]);
-                (labels, Value::Number(count as f64))
-            })
-        });
-        let errors = [
-            ("client_error", &self.client_errors),
-            ("server_error", &self.server_errors),
-        ];
-        let errors = errors.map(|(kind, count)| {
-            let labels = Labels::from([("type", kind), ("service", self.service)]);
-            (labels, Value::Number(count.load(Relaxed) as f64))
-        });
-        let mut families = vec![
-            Family::new(
-                "http_requests_total",
-                "HTTP requests that were answered; status 499 is that of clients that went away before.",
-                Kind::Counter,
-                requests,
-            ),
-            histogram(
-                "http_request_duration_seconds",
-                "Time from the head of an HTTP request to the last byte of its answer.",
-                Series::durations,
-            ),
-            histogram(
-                "http_request_size_bytes",
-                "Size of the bodies of HTTP requests, as far as they were read.",
-                Series::request_sizes,
-            ),
-            histogram(
-                "http_response_size_bytes",
-                "Size of the bodies of HTTP answers, as far as they were sent.",
-                Series::response_sizes,
-            ),
-            Family::gauge(
-                "http_requests_in_flight",
-                "HTTP requests that are being answered.",
-                self.in_flight.load(Relaxed) as f64,
-            ),
-            Family::new(
-                "errors_total",
-                "HTTP requests that were answered by an error.",
-                Kind::Counter,
-                errors,
-            ),
-        ];
-        families.retain(|family| !family.metrics.is_empty());
-        families
+        gather(&self.registry)
     }
 }
 

@@ -10,6 +10,8 @@ const base = (() => {
     [1, "second"],
   ];
 
+  const format = new Intl.RelativeTimeFormat("en");
+
   // Must do the same as `words` in time.rs.
   function words(age) {
     const length = Math.abs(age);
@@ -17,9 +19,7 @@ const base = (() => {
       return "just now";
     }
     const [unit, name] = units.find(([unit]) => length >= 2 * unit) ?? units.at(-1);
-    const count = Math.floor(length / unit);
-    const text = `${count} ${name}${count === 1 ? "" : "s"}`;
-    return age < 0 ? `in ${text}` : `${text} ago`;
+    return format.format(-Math.sign(age) * Math.floor(length / unit), name);
   }
 
   // Time left until something is due, in the form of `due` in time.rs: it stays "now" from then on.

@@ -1,41 +1,80 @@
 //! List of a page: the entries shown, and links to the other pages of the list.
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 
 use maud::{Markup, html};
 use url::form_urlencoded;
 
+use super::query::Query;
 use super::text::cut;
+
+/// Number of entries on a page of a list.
+const SHOWN: usize = 50;
+
+/// Words for a list.
+pub struct ListWords {
+    /// Name of the entries: `groups`.
+    pub entries: &'static str,
+    /// Predicate for the entries that [`List::only_failed`] keeps: `had their last push fail`.
+    pub failed: &'static str,
+    /// Placeholder of the search field: `Job, label or metric`.
+    pub searched: &'static str,
+}
 
 /// The part of a list that a page shows.
 pub struct List<'a> {
-    /// Name of the entries: `groups`.
-    pub entries: &'a str,
-    /// Predicate for the entries that [`only_failed`](Self::only_failed) keeps: `had their last push fail`.
-    pub failed: &'a str,
-    /// Placeholder of the search field: `Job, label or metric`.
-    pub searched: &'a str,
+    pub words: &'static ListWords,
     /// Total number of entries, regardless of the search.
     pub total: usize,
     /// Number of entries that match the search and `only_failed`.
     pub matching: usize,
-    /// The text searched for, as received.
+    /// The text searched for (`?search=`), as received; empty for none.
     pub search: &'a str,
-    /// Number of this page of the list, from 1.
+    /// Number of this page of the list (`?page=`), from 1.
     pub page_number: usize,
     pub page_count: usize,
+    /// True if only entries that failed last are shown (`?failed=1`).
     pub only_failed: bool,
-    /// The route prefix.
+    /// The route prefix of every path: `""`, or `/prefix`.
     pub base: &'a str,
 }
 
-impl List<'_> {
+impl<'a> List<'a> {
+    /// Returns the page that `query` asks for, or the last one if it asks for more, of a list below the
+    /// route prefix `base`.
+    pub fn new(
+        words: &'static ListWords,
+        query: &'a Query,
+        total: usize,
+        matching: usize,
+        base: &'a str,
+    ) -> Self {
+        let page_count = matching.div_ceil(SHOWN).max(1);
+        List {
+            words,
+            total,
+            matching,
+            search: &query.search,
+            page_number: query.page.clamp(1, page_count),
+            page_count,
+            only_failed: query.only_failed,
+            base,
+        }
+    }
+
+    /// Returns the places of this page's entries among those that match.
+    pub fn places(&self) -> Range<usize> {
+        let start = (self.page_number - 1) * SHOWN;
+        start..self.matching.min(start + SHOWN)
+    }
+
     pub fn search_form(&self) -> Markup {
         html! {
             form .search role="search" method="get" action={ (self.base) "/" } {
-                label .unseen for="search" { "Search " (self.entries) }
+                label .unseen for="search" { "Search " (self.words.entries) }
                 input #search type="search" name="search" value=(self.search) autocomplete="off"
-                    spellcheck="false" placeholder=(self.searched);
+                    spellcheck="false" placeholder=(self.words.searched);
                 button { "Search" }
                 label .check {
                     input type="checkbox" name="failed" value="1" checked[self.only_failed];
@@ -100,7 +139,7 @@ impl List<'_> {
                 @if self.total == 0 {
                     (none)
                 } @else if self.matching == 0 {
-                    p { "None of the " (self.entries) " " (self.filter()) "." }
+                    p { "None of the " (self.words.entries) " " (self.filter()) "." }
                     p { a href={ (self.base) "/" } { "Show all" } }
                 } @else {
                     p { "The list has no page " (self.page_number) "." }
@@ -120,7 +159,7 @@ impl List<'_> {
         html! {
             @if !search.is_empty() { "match “" bdi { (cut(search)) } "”" }
             @if !search.is_empty() && self.only_failed { " and " }
-            @if self.only_failed { (self.failed) }
+            @if self.only_failed { (self.words.failed) }
         }
     }
 
@@ -138,5 +177,36 @@ impl List<'_> {
         let query = query.finish();
         let mark = if query.is_empty() { "" } else { "?" };
         format!("{}/{mark}{query}", self.base)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WORDS: ListWords = ListWords {
+        entries: "",
+        failed: "",
+        searched: "",
+    };
+
+    #[test]
+    fn pages() {
+        for (page, matching, expected) in [
+            (0, 0, 0..0),
+            (0, 3, 0..3),
+            (1, 50, 0..50),
+            (2, 50, 0..50),
+            (2, 51, 50..51),
+            (2, 151, 50..100),
+            (usize::MAX, 151, 150..151),
+        ] {
+            let query = Query {
+                page,
+                ..Query::default()
+            };
+            let list = List::new(&WORDS, &query, 1000, matching, "");
+            assert_eq!(list.places(), expected, "{page} of {matching}");
+        }
     }
 }

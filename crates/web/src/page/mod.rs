@@ -16,7 +16,7 @@ pub mod time;
 
 use maud::{Markup, html};
 
-pub use list::List;
+pub use list::{List, ListWords};
 pub use query::{Query, has_words};
 use text::visible;
 

@@ -17,14 +17,14 @@ const LINE: usize = 400;
 const TAB: &str = "    ";
 
 /// Replaces the characters of `text` that are invisible, or that move visible ones, by escapes such as
-/// `\u{202e}`: control characters, those for text direction, invisible ones, and all blanks but the space.
+/// `\n` and `\u{202e}`: control characters, those for text direction, invisible ones, and all blanks but the space.
 pub fn visible(text: &str) -> Cow<'_, str> {
     if !text.contains(deceives) {
         return Cow::Borrowed(text);
     }
     let escape = |c: char| {
         if deceives(c) {
-            c.escape_unicode().to_string()
+            c.escape_default().to_string()
         } else {
             c.to_string()
         }
@@ -104,7 +104,7 @@ mod tests {
     #[test]
     fn nothing_hides() {
         assert_eq!(visible("plain é 日本 ✓"), "plain é 日本 ✓");
-        assert_eq!(visible("a\0b\n"), r"a\u{0}b\u{a}");
+        assert_eq!(visible("a\0b\n"), r"a\u{0}b\n");
         assert_eq!(visible("gpj\u{202e}exe"), r"gpj\u{202e}exe");
         assert_eq!(
             visible("a\u{200b}\u{a0}\u{2028}"),

@@ -55,7 +55,7 @@ pub fn exact(time: f64) -> Option<String> {
 
 /// Formats an age in seconds: `3 minutes ago`, `in 5 minutes`, `just now`. `words` in the script must do the
 /// same.
-fn words(age: f64) -> String {
+pub fn words(age: f64) -> String {
     if age.is_nan() {
         return "at no known time".into();
     }
