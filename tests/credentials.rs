@@ -227,7 +227,7 @@ fn a_gateway_that_refuses_them_names_their_source() {
     let sandbox = Sandbox::new();
     sandbox.write("basic", "me:s3cret");
     push(&sandbox, &line).code(69).err(
-        "answered 401 Unauthorized: Unauthorized (give it credentials by --basic-auth-file or \
+        "responded with 401 Unauthorized: Unauthorized (give it credentials by --basic-auth-file or \
          --bearer-token-file)",
     );
     push(&sandbox, &format!("{line} --basic-auth-file basic"))
@@ -259,7 +259,9 @@ fn the_users_of_a_pushgateway() {
     sandbox.run(&format!("delete --job j {right}")).code(0);
     push(&sandbox, &format!("{line} --basic-auth-file wrong"))
         .code(69)
-        .err("answered 401 Unauthorized: Unauthorized (it does not accept the credentials of");
+        .err(
+            "responded with 401 Unauthorized: Unauthorized (it does not accept the credentials of",
+        );
     push(&sandbox, &line).code(69).err("give it credentials by");
     let url = format!("--gateway me:s3cret-password@{}", server.address());
     push(&sandbox, &url).code(0);

@@ -89,14 +89,17 @@ fn a_proxy_that_is_down_refuses_until_it_comes_back() {
 
 #[test]
 fn answers_instead_of_the_gateways() {
-    is_held_back(Fault::Status(429), "answered 429 Too Many Requests");
-    is_held_back(Fault::Status(500), "answered 500 Internal Server Error");
-    is_held_back(Fault::Status(503), "answered 503 Service Unavailable");
+    is_held_back(Fault::Status(429), "responded with 429 Too Many Requests");
+    is_held_back(
+        Fault::Status(500),
+        "responded with 500 Internal Server Error",
+    );
+    is_held_back(Fault::Status(503), "responded with 503 Service Unavailable");
 }
 
 #[test]
 fn cut_answers_and_late_statuses_come_after_the_effect() {
-    takes_effect(Fault::LateStatus, "answered 500");
+    takes_effect(Fault::LateStatus, "responded with 500");
     for after in [0, 10, 10_000] {
         takes_effect(Fault::CutAnswer(after), " broke: ");
     }

@@ -91,7 +91,8 @@ fn answering_400() {
 #[test]
 fn answering_500_without_a_word() {
     let server = FakeServer::status("500 Internal Server Error", "");
-    run(&Sandbox::new(), &server.url(), "").err("answered 500 Internal Server Error; the report");
+    run(&Sandbox::new(), &server.url(), "")
+        .err("responded with 500 Internal Server Error; the report");
 }
 
 #[test]
@@ -99,7 +100,9 @@ fn answering_too_much() {
     let body = "x".repeat(1_000_000).leak();
     let server = FakeServer::status("503 Service Unavailable", body);
     let run = run(&Sandbox::new(), &server.url(), "");
-    let stderr = run.err("answered 503 Service Unavailable: xxx").stderr();
+    let stderr = run
+        .err("responded with 503 Service Unavailable: xxx")
+        .stderr();
     assert!(stderr.len() < 2000, "{}", stderr.len());
 }
 
@@ -120,7 +123,7 @@ fn closing_inside_an_error() {
     let server = FakeServer::answering(
         "HTTP/1.1 502 Bad Gateway\r\nContent-Length: 100\r\n\r\nthe first ten",
     );
-    run(&Sandbox::new(), &server.url(), "").err("answered 502 Bad Gateway: the first ten; ");
+    run(&Sandbox::new(), &server.url(), "").err("responded with 502 Bad Gateway: the first ten; ");
 }
 
 #[test]
@@ -135,7 +138,7 @@ fn redirects_are_not_followed() {
         "HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/login\r\nContent-Length: 0\r\n\r\n",
     );
     let run = run(&Sandbox::new(), &server.url(), "");
-    run.err("answered 302 Found: it redirects to http://127.0.0.1:1/login, give that gateway's URL instead");
+    run.err("responded with 302 Found: it redirects to http://127.0.0.1:1/login, give that gateway's URL instead");
 }
 
 #[test]
@@ -201,7 +204,7 @@ fn the_outbox_entry_is_complete() {
     assert_eq!(entry.1, "put");
     assert_eq!(entry.2, r#"{"job":"j","a":"1","b":"2"}"#);
     assert_eq!(entry.3, "# TYPE m untyped\nm 1\n");
-    assert!(entry.4.contains("answered 500"), "{}", entry.4);
+    assert!(entry.4.contains("responded with 500"), "{}", entry.4);
     assert!(entry.5 > 1.7e9);
     let bytes = std::fs::read(sandbox.state_db()).unwrap();
     assert!(!bytes.windows(6).any(|window| window == b"s3cret"));

@@ -82,7 +82,7 @@ fn user_and_password() {
     let sandbox = Sandbox::new();
     let gateway = format!("http://me:s3cr%40t@{}", server.address());
     let run = sandbox.run(&format!("{RUN} --gateway {gateway}"));
-    run.code(0).err("answered 401 Unauthorized: no");
+    run.code(0).err("responded with 401 Unauthorized: no");
     // base64 of me:s3cr@t
     let header = "authorization: Basic bWU6czNjckB0".to_owned();
     assert!(server.requests()[0].headers.contains(&header));

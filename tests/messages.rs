@@ -300,14 +300,14 @@ fn an_address_that_is_none_and_one_that_is_taken() {
     let (sandbox, port) = (sandbox(), Port::reserve());
     assert_snapshot!(told(&sandbox, "gateway --web.listen-address=nowhere"), @r#"
     --- stderr
-    error: --web.listen-address "nowhere" is no address to listen on: it has no port (try 127.0.0.1:9091, or :9091 for all interfaces)
+    error: --web.listen-address: "nowhere" is not an address to listen on: it has no port (try 127.0.0.1:9091, or :9091 for all interfaces)
     --- exit code 1
     "#);
     let _listener = port.listen();
     let line = format!("gateway --web.listen-address={}", port.address());
     assert_snapshot!(told(&sandbox, &line), @"
     --- stderr
-    error: could not listen on 127.0.0.1:[PORT]: address already in use (another process listens there: stop it, or choose another address with --web.listen-address)
+    error: could not listen on 127.0.0.1:[PORT]: address already in use by another process (choose another address with --web.listen-address)
     --- exit code 1
     ");
 }

@@ -49,7 +49,7 @@ fn no_other_is_followed() {
         let server = FakeServer::redirecting(status, |_| target.into());
         let push = push(&format!("--gateway me:s3cret@{}", server.address()));
         push.code(69)
-            .err(&format!("answered {status}: it redirects to http://"))
+            .err(&format!("responded with {status}: it redirects to http://"))
             .err("/login, give that gateway's URL instead");
         assert!(!push.stderr().contains("s3cret"));
         assert_eq!(server.requests().len(), 1);
@@ -79,6 +79,6 @@ fn an_endless_chain() {
     );
     push(&format!("--gateway {}", server.url()))
         .code(69)
-        .err("answered 308 Permanent Redirect: it redirects more than 5 times");
+        .err("responded with 308 Permanent Redirect: it redirects more than 5 times");
     assert_eq!(server.requests().len(), 6);
 }

@@ -97,8 +97,8 @@ fn what_is_in_its_way_is_told() {
     );
     let error = refused(&format!("--state-dir other --gateway-listen={gateway}"));
     let expected = format!(
-        "error: could not listen on {gateway}: address already in use (another process listens there: \
-         stop it, or choose another address with --gateway-listen)\n"
+        "error: could not listen on {gateway}: address already in use by another process \
+         (choose another address with --gateway-listen)\n"
     );
     assert_eq!(error, expected);
     drop(server);

@@ -228,7 +228,7 @@ mod pushgateway {
         let plain = format!("--gateway http://localhost:{}", server.port());
         push(&sandbox, &plain)
             .code(69)
-            .err("answered 400 Bad Request: Client sent an HTTP request to an HTTPS server.")
+            .err("responded with 400 Bad Request: Client sent an HTTP request to an HTTPS server.")
             .err("(give its URL with https://)");
     }
 

@@ -50,7 +50,7 @@ pub enum ListenError {
 
 fn explained(error: &io::Error) -> String {
     match error.kind() {
-        ErrorKind::AddrInUse => "address already in use: another process listens there".into(),
+        ErrorKind::AddrInUse => "address already in use by another process".into(),
         ErrorKind::AddrNotAvailable => {
             "this machine has no such address (:PORT listens on all it has)".into()
         }
@@ -201,9 +201,7 @@ mod tests {
                 .map(drop)
                 .unwrap_err()
                 .to_string(),
-            format!(
-                "could not listen on {address}: address already in use: another process listens there"
-            )
+            format!("could not listen on {address}: address already in use by another process")
         );
         let error = bind(&["192.0.2.1:0".into()]).map(drop).unwrap_err();
         assert!(
