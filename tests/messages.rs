@@ -28,7 +28,7 @@ fn told(sandbox: &Sandbox, line: &str) -> String {
     text = text.replace(&home, "[HOME]");
     for (pattern, placeholder) in [
         (r"127\.0\.0\.1:[0-9]{5}", "127.0.0.1:[PORT]"),
-        (r" in [0-9.]+m?s\b", " in [TIME]"),
+        (r" in [0-9.]+[mun]?s\b", " in [TIME]"),
         (r"\(process [0-9]+\)", "(process [PID])"),
         (r"outbox entry [0-9]+", "outbox entry [ID]"),
     ] {
