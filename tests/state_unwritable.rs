@@ -27,7 +27,7 @@ fn reported(job: &str, options: &str, run: impl Fn(&str) -> Finished) -> Finishe
 
 /// Whether the run is in the history: all went well, or only the last step did not.
 fn is_recorded(run: &Finished) -> bool {
-    run.stderr().is_empty() || run.stderr().contains("the report is delivered")
+    run.stderr().is_empty() || run.stderr().contains("the report was delivered")
 }
 
 /// The same; there must be one warning, with these words in it, and nothing else.
