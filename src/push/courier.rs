@@ -79,7 +79,7 @@ impl<'a> Courier<'a> {
             Ok((mut delivery, false)) => {
                 delivery.result = match delivery.failure.take() {
                     Some(error) => Err(self.undelivered(error, Some(id), &delivery.dropped)),
-                    None => self.fate_with_others(push, id, state),
+                    None => self.fate_with_others(push, id, state).map_or(Ok(()), Err),
                 };
                 delivery
             }
@@ -213,7 +213,8 @@ impl<'a> Courier<'a> {
     /// Outcome where another process has the group's lock: it has delivered this entry too; or it has had the lock for
     /// so long that there is no time left, and it will look once more for waiting entries.
     fn leave_to_others(&self, push: &Push, id: i64, state: &mut LazyState) -> Delivery {
-        let mut delivery = Delivery::new(self.fate_with_others(push, id, state));
+        let fate = self.fate_with_others(push, id, state);
+        let mut delivery = Delivery::new(fate.map_or(Ok(()), Err));
         if delivery.result.is_err() {
             let (key, busy) = (push.key(), GatewayError::Busy.to_string());
             let (attempts, limit) = (Attempts::default(), self.policy.outbox_limit);
@@ -228,13 +229,8 @@ impl<'a> Courier<'a> {
         delivery
     }
 
-    /// Fate of an entry that another process has dealt with.
-    fn fate_with_others(
-        &self,
-        push: &Push,
-        id: i64,
-        state: &mut LazyState,
-    ) -> Result<(), Undelivered> {
+    /// Fate of an entry that another process has dealt with; `None` if it is delivered.
+    fn fate_with_others(&self, push: &Push, id: i64, state: &mut LazyState) -> Option<Undelivered> {
         let found = state.get().and_then(|state| {
             if let Some(entry) = state.outbox_entry(id)? {
                 return Ok(Some(entry));
@@ -247,7 +243,7 @@ impl<'a> Courier<'a> {
             Ok(waiting.into_iter().find(replaces))
         });
         let (id, error) = match found {
-            Ok(None) => return Ok(()),
+            Ok(None) => return None,
             Ok(Some(entry)) => {
                 let busy = || GatewayError::Busy.to_string();
                 let error = entry.error.unwrap_or_else(busy);
@@ -256,7 +252,7 @@ impl<'a> Courier<'a> {
             // The outcome is unknown.
             Err(error) => (id, error.into()),
         };
-        Err(self.undelivered(error, Some(id), &[]))
+        Some(self.undelivered(error, Some(id), &[]))
     }
 
     fn lock(

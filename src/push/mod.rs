@@ -6,7 +6,8 @@
 //! - [`Gateway`]: where pushes go; [`GatewayClient`]: requests to it.
 //! - `embedded`: changes of the embedded gateway.
 //! - [`Courier`]: delivers to one gateway by way of the outbox; [`Delivery`] is the outcome. `drain` delivers all
-//!   entries that wait for one group; `send` sends one push, with retries, and by `split` in parts if it is refused; `group_lock` keeps deliveries to one group apart.
+//!   entries that wait for one group; `send` sends one push, with retries, and by `split` in parts if it is refused;
+//!   `group_lock` keeps deliveries to one group apart.
 //! - [`DeliveryPolicy`]: limits of a delivery.
 //! - [`Dispatch`]: one push to several gateways.
 //! - [`delete`]: deletes a group, with the entries that wait for it.

@@ -10,7 +10,7 @@ pub enum HttpError {
     /// The client could not be set up.
     #[error("could not set up the HTTP client: {0}")]
     Setup(String),
-    /// [`Connection::unusable`], which forbids any request.
+    /// [`Connection::unusable`](crate::Connection::unusable), which forbids any request.
     #[error("{0}")]
     Unusable(String),
     /// No connection to the gateway or its proxy.

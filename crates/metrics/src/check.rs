@@ -74,7 +74,7 @@ pub enum CheckError {
         /// The other family's name.
         base: String,
     },
-    /// A family that a gateway produces itself, see [`TIME_SERIES`](crate::TIME_SERIES).
+    /// A family that a gateway produces itself, see [`TIME_SERIES`].
     #[error(
         "the metric {0} is a gateway's own, which overwrites what is pushed by this name: \
          rename it"

@@ -61,6 +61,9 @@ impl RecordedRun {
     }
 }
 
+/// The push of a recorded run's report, or the reason why there is none; `None` if none was wanted.
+pub type RecordedPush<E> = Option<Result<Push, E>>;
+
 const INSERT: &str =
     "INSERT INTO runs (id, run_id, name, job, grouping_key, started_at, ended_at, duration, outcome,
                      exit_code, failure, attempts, cpu_user, cpu_system, max_rss, metrics, tail, checksum)
@@ -114,7 +117,7 @@ impl State {
         keep: u32,
         gateways: &[String],
         report: impl Fn(&[Counter]) -> Option<Result<Push, E>>,
-    ) -> Result<(Option<Result<Push, E>>, Vec<i64>), StateError> {
+    ) -> Result<(RecordedPush<E>, Vec<i64>), StateError> {
         // An attempt that was committed to a database that was then moved aside may have been carried over into this
         // one.
         let mut before: Option<Vec<i64>> = None;
