@@ -13,7 +13,7 @@ use metricsjob_state::State;
 use metricsjob_state::group_log::{Body, Entry};
 use metricsjob_state::group_writer::{GroupWriter, Sync};
 use metricsjob_state::serving::lock_for_serving;
-use metricsjob_state::store::{Report, Store, exposition};
+use metricsjob_state::store::{RenderedPush, Store, exposition};
 
 fn main() {
     divan::main();
@@ -45,8 +45,8 @@ fn key(group: usize) -> GroupingKey {
     GroupingKey::new("db_backup", [db]).expect("the key is valid")
 }
 
-fn report(key: &GroupingKey, hasher: &RandomState) -> Report {
-    Report::new(key, families(), Names::Legacy, hasher)
+fn report(key: &GroupingKey, hasher: &RandomState) -> RenderedPush {
+    RenderedPush::new(key, families(), Names::Legacy, hasher)
         .unwrap_or_else(|rejection| panic!("{rejection}"))
 }
 
@@ -71,7 +71,7 @@ fn report_of_four_series(bencher: Bencher) {
     bencher
         .with_inputs(families)
         .bench_local_values(|families| {
-            Report::new(black_box(&key), families, Names::Legacy, &hasher)
+            RenderedPush::new(black_box(&key), families, Names::Legacy, &hasher)
         });
 }
 

@@ -3,12 +3,12 @@
 use metricsjob_metrics::escaping::Escaping;
 use metricsjob_metrics::text::{self, Limits};
 use metricsjob_metrics::{Family, GroupingKey, Method, Names, check, protobuf};
-use metricsjob_state::store::{Report, Store, exposition};
+use metricsjob_state::store::{RenderedPush, Store, exposition};
 
 pub fn check(families: Vec<Family>, names: Names) {
     let key = GroupingKey::new("j", [("a".into(), "\\\"\n".into())]).expect("a key");
     let mut store = Store::new();
-    let report = Report::new(&key, families, names, &store.hasher());
+    let report = RenderedPush::new(&key, families, names, &store.hasher());
     if let Err(rejection) = store.push(&key, Method::Put, report, 1.0).result {
         assert!(rejection.to_string().len() < 1000, "{rejection}");
         assert_eq!(store.series(), 0);

@@ -15,7 +15,7 @@ use super::body::BodyError;
 use super::group_path::{self, PathError};
 use super::keeper::{NotKept, PendingPush, PushFailure};
 use metricsjob_metrics::{GroupingKey, Method};
-use metricsjob_state::store::{Rejection, Report};
+use metricsjob_state::store::{Rejection, RenderedPush};
 
 /// A larger body is read outside of the threads that serve the other requests.
 const LARGE: usize = 64 * 1024;
@@ -97,7 +97,7 @@ async fn push(
                 .map_err(|error| Rejection::Message(error.to_string()))
                 .and_then(|families| {
                     let names = app.options().limits.names;
-                    Report::of_body(body.size(), &key, families, names, app.keeper().hasher())
+                    RenderedPush::of_body(body.size(), &key, families, names, app.keeper().hasher())
                 });
             Ok(PendingPush {
                 key,

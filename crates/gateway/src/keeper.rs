@@ -18,7 +18,7 @@ use metricsjob_metrics::{GroupingKey, Method, unix_seconds};
 use metricsjob_state::StateError;
 use metricsjob_state::group_log::{Body, Entry};
 use metricsjob_state::group_writer::GroupWriter;
-use metricsjob_state::store::{Rejection, Report, Snapshot, Store, Undo};
+use metricsjob_state::store::{Rejection, RenderedPush, Snapshot, Store, Undo};
 use metricsjob_system::panics;
 
 /// Maximum number of orders in one transaction, and of bytes in its pushes and in the data that they replace.
@@ -32,7 +32,7 @@ const IDLE: Duration = Duration::from_secs(1);
 pub struct PendingPush {
     pub key: GroupingKey,
     pub method: Method,
-    pub report: Result<Report, Rejection>,
+    pub report: Result<RenderedPush, Rejection>,
     pub body: Body,
     /// Holds the push's share of the pending bytes, even if the client has gone.
     pub received: Received,
@@ -125,7 +125,7 @@ impl Keeper {
         Ok((keeper, thread))
     }
 
-    /// Returns the hasher for [`Report::new`].
+    /// Returns the hasher for [`RenderedPush::new`].
     pub fn hasher(&self) -> &RandomState {
         &self.hasher
     }

@@ -11,7 +11,7 @@ use std::hash::RandomState;
 use rusqlite::{Connection, ToSql, params};
 
 use super::group_rows::{corrupt, forget_log, load, load_some, write_row, write_rows};
-use crate::store::{FamilyView, Report, Store, StoredGroup, compared};
+use crate::store::{FamilyView, RenderedPush, Store, StoredGroup, compared};
 use metricsjob_metrics::{GroupingKey, Kind};
 
 /// Version of what is in the index. One of another version is stale.
@@ -82,7 +82,7 @@ impl<'a> GroupIndex<'a> {
     pub fn candidates(
         &self,
         key: &GroupingKey,
-        report: Option<&Report>,
+        report: Option<&RenderedPush>,
         hasher: &RandomState,
     ) -> rusqlite::Result<Candidates> {
         let read = || -> rusqlite::Result<Option<Candidates>> {
@@ -97,7 +97,11 @@ impl<'a> GroupIndex<'a> {
         read()?.ok_or_else(|| corrupt("the index leads to a group that is none".into()))
     }
 
-    fn ids(&self, key: &GroupingKey, report: Option<&Report>) -> rusqlite::Result<BTreeSet<u32>> {
+    fn ids(
+        &self,
+        key: &GroupingKey,
+        report: Option<&RenderedPush>,
+    ) -> rusqlite::Result<BTreeSet<u32>> {
         let of_hash = |hash: i64, ids: &mut BTreeSet<u32>| -> rusqlite::Result<()> {
             let select = "SELECT slot FROM group_series WHERE hash = ?";
             let mut select = self.connection.prepare_cached(select)?;

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use prost::Message;
 
 use super::group_rows::{Loaded, corrupt};
-use crate::store::Report;
+use crate::store::RenderedPush;
 use metricsjob_metrics::text::Limits;
 use metricsjob_metrics::{Family, GroupingKey, Method, Names, protobuf, text};
 
@@ -133,7 +133,8 @@ impl Entries {
                 }
             };
             let report = entry.families().and_then(|families| {
-                Report::stored(&key, families, &hasher).map_err(|rejection| rejection.to_string())
+                RenderedPush::stored(&key, families, &hasher)
+                    .map_err(|rejection| rejection.to_string())
             });
             match report {
                 Ok(report) => {

@@ -13,7 +13,7 @@ use rusqlite::{Connection, Row, ffi, params};
 
 use super::group_log::Entries;
 use crate::key_column::KeyColumn;
-use crate::store::{Report, Store, StoredGroup};
+use crate::store::{RenderedPush, Store, StoredGroup};
 use metricsjob_metrics::{Family, GroupingKey, Names, protobuf, text};
 
 /// The groups as they are in the database.
@@ -99,7 +99,7 @@ fn take_row(row: &Row<'_>, slot: u32, has_log: bool, loaded: &mut Loaded) -> rus
         return Err(corrupt(format!("the checksum of group {id} is wrong")));
     }
     let report = families(exposition, natives).and_then(|families| {
-        Report::stored(&key, families, &hasher).map_err(|rejection| rejection.to_string())
+        RenderedPush::stored(&key, families, &hasher).map_err(|rejection| rejection.to_string())
     });
     match report {
         Ok(report) => {

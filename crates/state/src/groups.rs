@@ -7,7 +7,7 @@ use std::time::SystemTime;
 use super::group_index::GroupIndex;
 use super::group_rows::{Loaded, corrupt, forget_log, load, write_rows};
 use super::{Damage, State, StateError};
-use crate::store::{Rejection, Report};
+use crate::store::{Rejection, RenderedPush};
 use metricsjob_metrics::{Family, Group, GroupingKey, LAST_SECOND, Method, Names, unix_seconds};
 
 /// Why the embedded gateway did not take a push.
@@ -123,7 +123,7 @@ fn push(
     now: SystemTime,
 ) -> rusqlite::Result<Result<(), Rejection>> {
     let hasher = RandomState::new();
-    let report = Report::new(key, families.to_vec(), Names::Legacy, &hasher);
+    let report = RenderedPush::new(key, families.to_vec(), Names::Legacy, &hasher);
     let mut candidates = index.candidates(key, report.as_ref().ok(), &hasher)?;
     let old = candidates.store.group_of(key).cloned();
     let pushed = candidates
@@ -154,7 +154,7 @@ fn import(loaded: &mut Loaded, groups: &[Group]) -> Imported {
             continue;
         }
         let hasher = loaded.store.hasher();
-        let report = Report::new(key, group.families.clone(), Names::Utf8, &hasher);
+        let report = RenderedPush::new(key, group.families.clone(), Names::Utf8, &hasher);
         let pushed = loaded.store.push(key, Method::Put, report, group.push_time);
         match (pushed.result, pushed.undo) {
             (Ok(()), Some(undo)) => {
@@ -393,7 +393,8 @@ mod tests {
                 };
                 let method = [Method::Put, Method::Post][random.random_range(0..2)];
                 let now = UNIX_EPOCH + Duration::from_secs(step);
-                let report = Report::new(&key, families.clone(), Names::Legacy, &store.hasher());
+                let report =
+                    RenderedPush::new(&key, families.clone(), Names::Legacy, &store.hasher());
                 let expected = store.push(&key, method, report, step as f64).result;
                 let found = match gateway.state.push(&key, method, &families, now) {
                     Ok(()) => Ok(()),

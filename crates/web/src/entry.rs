@@ -27,7 +27,7 @@ enum Phase {
     Stalled,
 }
 
-/// PoolOrder of the pool to a connection. A later one of these replaces an earlier one.
+/// Order of the pool to a connection. A later one of these replaces an earlier one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum PoolOrder {
     /// Make way for another connection, unless a request has arrived.

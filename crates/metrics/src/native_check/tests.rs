@@ -164,7 +164,7 @@ fn schemas() {
     }
     for schema in [i32::MIN, -54, -52, -5, 9, 52, i32::MAX] {
         native.schema = Some(schema);
-        refused(&native, 1, 1.0, &format!("schema {schema} is neither"));
+        refused(&native, 1, 1.0, &format!("schema {schema} is not one of"));
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::index::Index;
 use super::lines;
-use super::report::Report;
+use super::rendered_push::RenderedPush;
 use metricsjob_metrics::{
     Family, Group, GroupingKey, Kind, Method, Names, TIME_SERIES, is_label_name, protobuf, text,
 };
@@ -114,7 +114,7 @@ impl StoredGroup {
     pub(super) fn pushed(
         key: &GroupingKey,
         method: Method,
-        report: Report,
+        report: RenderedPush,
         old: Option<&StoredGroup>,
         index: &mut Index,
         now: f64,
@@ -155,7 +155,7 @@ impl StoredGroup {
     }
 
     /// Sets the families of the report.
-    fn fill(&mut self, old: Option<&StoredGroup>, report: Report, index: &mut Index) {
+    fn fill(&mut self, old: Option<&StoredGroup>, report: RenderedPush, index: &mut Index) {
         let known = old.map_or(0, |old| old.pieces.len());
         let more = report.families.len().saturating_sub(known);
         index.reserve(more, report.series.len());
@@ -181,7 +181,7 @@ impl StoredGroup {
     }
 
     /// Sets the families of the report, and those of `old` with other names.
-    fn merge(&mut self, old: &StoredGroup, report: Report, index: &mut Index) {
+    fn merge(&mut self, old: &StoredGroup, report: RenderedPush, index: &mut Index) {
         let is_replaced = |name: &String| {
             let families = &report.families;
             let found = families.binary_search_by(|new| (*new.meta.name).cmp(name));

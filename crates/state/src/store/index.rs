@@ -255,7 +255,7 @@ fn check_suffixes(
 
 #[cfg(test)]
 mod tests {
-    use crate::store::{Report, Store};
+    use crate::store::{RenderedPush, Store};
     use metricsjob_metrics::{GroupingKey, Method, Names, text};
 
     #[test]
@@ -266,7 +266,7 @@ mod tests {
             let label = (!b.is_empty()).then(|| ("b".into(), b.into()));
             let key = GroupingKey::new("j", label).unwrap();
             let families = text::parse(text.as_bytes()).unwrap();
-            let report = Report::new(&key, families, Names::Legacy, &store.hasher());
+            let report = RenderedPush::new(&key, families, Names::Legacy, &store.hasher());
             store.push(&key, Method::Put, report, 1.0).result
         };
         let first = format!("{long} 1\ny{{a=\"{long}\"}} 1\n# TYPE {long}_s summary\n{long}_s 1\n");
@@ -285,7 +285,7 @@ mod tests {
         let twice = text::parse(format!("{long} 1\n").as_bytes()).unwrap();
         let twice = [twice.clone(), twice].concat();
         let key = GroupingKey::new("j", []).unwrap();
-        let error = Report::new(&key, twice, Names::Legacy, &store.hasher())
+        let error = RenderedPush::new(&key, twice, Names::Legacy, &store.hasher())
             .err()
             .unwrap();
         assert!(error.to_string().len() < 300, "{error}");

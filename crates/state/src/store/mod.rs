@@ -5,7 +5,7 @@
 //! groups on disk.
 //!
 //! - [`Store`]: the groups, with pushes and deletions.
-//! - [`Report`]: the content of a push, rendered for its group; creating one needs no store.
+//! - [`RenderedPush`]: the content of a push, rendered for its group; creating one needs no store.
 //! - [`StoredGroup`]: a group in the store.
 //! - `index`: index of names and series over all groups; `names`: the names, each with an id.
 //! - [`Rejection`]: reasons to refuse a push.
@@ -23,7 +23,7 @@ mod lines;
 mod names;
 pub mod own;
 mod rejection;
-mod report;
+mod rendered_push;
 mod snapshot;
 #[cfg(test)]
 mod tests;
@@ -37,7 +37,7 @@ pub(crate) use group::FamilyView;
 pub use group::StoredGroup;
 pub(crate) use lines::compared;
 pub use rejection::Rejection;
-pub use report::Report;
+pub use rendered_push::RenderedPush;
 pub use snapshot::Snapshot;
 
 use index::Index;
@@ -113,7 +113,7 @@ impl Store {
         }
     }
 
-    /// Returns the hasher of the store, for [`Report::new`].
+    /// Returns the hasher of the store, for [`RenderedPush::new`].
     pub fn hasher(&self) -> RandomState {
         self.hasher.clone()
     }
@@ -162,7 +162,7 @@ impl Store {
     /// Applies a push to the group of `key` at `now` (seconds since the epoch) as a Pushgateway does.
     ///
     /// [`Method::Put`] replaces all families of the group, [`Method::Post`] those of the same names. On success the
-    /// push time is set. A push that is inconsistent, by itself (see [`Report::new`]) or with other groups, sets the
+    /// push time is set. A push that is inconsistent, by itself (see [`RenderedPush::new`]) or with other groups, sets the
     /// failure time; the group is created if necessary, and its families stay.
     ///
     /// If an existing key differs from `key` in empty labels only, nothing changes, since even the push times would
@@ -171,7 +171,7 @@ impl Store {
         &mut self,
         key: &GroupingKey,
         method: Method,
-        report: Result<Report, Rejection>,
+        report: Result<RenderedPush, Rejection>,
         now: f64,
     ) -> Pushed {
         let slot = self.slot_like(key);
@@ -223,7 +223,7 @@ impl Store {
         old: Option<&StoredGroup>,
         key: &GroupingKey,
         method: Method,
-        report: Report,
+        report: RenderedPush,
         now: f64,
     ) -> Result<StoredGroup, Rejection> {
         let group = StoredGroup::pushed(key, method, report, old, &mut self.index, now);
@@ -322,7 +322,7 @@ impl Store {
         &mut self,
         key: &GroupingKey,
         method: Method,
-        report: Report,
+        report: RenderedPush,
         time: f64,
     ) -> u32 {
         let slot = self.slot_of(key).unwrap_or_else(|| self.free_slot());
@@ -355,7 +355,7 @@ impl Store {
     pub fn restore(
         &mut self,
         slot: u32,
-        report: Report,
+        report: RenderedPush,
         times: [f64; 2],
         key: GroupingKey,
     ) -> bool {

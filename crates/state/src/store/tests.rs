@@ -174,7 +174,7 @@ fn as_if_all_groups_were_checked() {
                 let group = pushed(&model, key, method, &families);
                 let others = model.values().filter(|group| group.key != *key);
                 let is_consistent = is_consistent(others.chain([&group]));
-                let report = Report::new(key, families, Names::Legacy, &store.hasher());
+                let report = RenderedPush::new(key, families, Names::Legacy, &store.hasher());
                 let Pushed { result, undo } = store.push(key, method, report, f64::from(step));
                 assert_eq!(
                     result.is_ok(),
@@ -225,7 +225,7 @@ fn many_native_histograms_that_came_one_by_one() {
         let body = message(&format!("h{count}"));
         let families = protobuf::decode(&body, &text::Limits::default()).unwrap();
         assert!(protobuf::exceeds_text(&families[0]), "{families:?}");
-        let report = Report::new(&key(&[]), families, Names::Legacy, &store.hasher());
+        let report = RenderedPush::new(&key(&[]), families, Names::Legacy, &store.hasher());
         let pushed = store.push(&key(&[]), Method::Post, report, 1.0);
         assert!(pushed.result.is_ok());
     }
@@ -243,13 +243,14 @@ fn a_small_body_takes_no_much_memory_by_long_labels() {
     let body = "m{a=\"1\"} 1\n".repeat(1000);
     let families = text::parse(body.as_bytes()).unwrap();
     let hasher = RandomState::new();
-    let report = |bytes| Report::of_body(bytes, &key, families.clone(), Names::Legacy, &hasher);
+    let report =
+        |bytes| RenderedPush::of_body(bytes, &key, families.clone(), Names::Legacy, &hasher);
     assert!(matches!(
         report(body.len()),
         Err(Rejection::TooLarge { .. })
     ));
     let families = text::parse(b"m 1\n").unwrap();
-    assert!(Report::of_body(4, &key, families, Names::Legacy, &hasher).is_ok());
+    assert!(RenderedPush::of_body(4, &key, families, Names::Legacy, &hasher).is_ok());
 }
 
 /// Metrics of the gateway that a push may conflict with, because they are not reserved, and a reserved one.
@@ -279,7 +280,7 @@ fn scraped_with_own(text: &str, escaping: Escaping) -> Vec<String> {
     let mut store = Store::new();
     let key = key(&[]);
     let families = text::parse_names(text.as_bytes(), &text::Limits::default(), Names::Utf8);
-    let report = Report::new(&key, families.unwrap(), Names::Utf8, &store.hasher());
+    let report = RenderedPush::new(&key, families.unwrap(), Names::Utf8, &store.hasher());
     let pushed = store.push(&key, Method::Put, report, 1.0);
     assert_eq!(pushed.result, Ok(()), "{text}");
     let own = &unreserved()[..3];

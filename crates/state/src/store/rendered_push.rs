@@ -31,7 +31,7 @@ enum Origin {
 const LINE: usize = 40;
 
 /// Content of a push, rendered for its group, and checked by itself.
-pub struct Report {
+pub struct RenderedPush {
     /// Sorted by name.
     pub(super) families: Vec<ReportFamily>,
     /// The sample lines, in the order of `families`.
@@ -50,7 +50,7 @@ pub(super) struct ReportFamily {
     pub native: Option<Box<[u8]>>,
 }
 
-impl Report {
+impl RenderedPush {
     /// Renders `families`, pushed to the group of `key`. The key's labels override the series' own, and a series
     /// without `instance` gets an empty one. Families named like the gateway's two push times are dropped, but must
     /// not have timestamps either. `names` are allowed for metrics and labels. `hasher` must be the
@@ -65,8 +65,8 @@ impl Report {
         families: Vec<Family>,
         names: Names,
         hasher: &RandomState,
-    ) -> Result<Report, Rejection> {
-        Report::within(key, families, names, hasher, MAX_GROUP_BYTES, Origin::Push)
+    ) -> Result<RenderedPush, Rejection> {
+        RenderedPush::within(key, families, names, hasher, MAX_GROUP_BYTES, Origin::Push)
     }
 
     /// Renders families that were accepted before, perhaps by a version with fewer rules: values, and labels that
@@ -74,32 +74,32 @@ impl Report {
     ///
     /// # Errors
     ///
-    /// Fails as [`Report::new`] does, by the rules that have always been there.
+    /// Fails as [`RenderedPush::new`] does, by the rules that have always been there.
     pub fn stored(
         key: &GroupingKey,
         families: Vec<Family>,
         hasher: &RandomState,
-    ) -> Result<Report, Rejection> {
+    ) -> Result<RenderedPush, Rejection> {
         let names = Names::Utf8;
-        Report::within(key, families, names, hasher, MAX_GROUP_BYTES, Origin::State)
+        RenderedPush::within(key, families, names, hasher, MAX_GROUP_BYTES, Origin::State)
     }
 
-    /// Renders families as [`Report::new`] does, from a body of `bytes`: a small one must not take much memory, which
+    /// Renders families as [`RenderedPush::new`] does, from a body of `bytes`: a small one must not take much memory, which
     /// long labels of the key, repeated in each line, could cause.
     ///
     /// # Errors
     ///
-    /// Fails as [`Report::new`] does, with [`Rejection::TooLarge`] at 64 times `bytes` and 16 MiB.
+    /// Fails as [`RenderedPush::new`] does, with [`Rejection::TooLarge`] at 64 times `bytes` and 16 MiB.
     pub fn of_body(
         bytes: usize,
         key: &GroupingKey,
         families: Vec<Family>,
         names: Names,
         hasher: &RandomState,
-    ) -> Result<Report, Rejection> {
+    ) -> Result<RenderedPush, Rejection> {
         let limit = bytes.saturating_mul(FACTOR).saturating_add(ANYWAY);
         let limit = limit.min(MAX_GROUP_BYTES);
-        Report::within(key, families, names, hasher, limit, Origin::Push)
+        RenderedPush::within(key, families, names, hasher, limit, Origin::Push)
     }
 
     /// The families, before any store has given ids to their names.
@@ -124,7 +124,7 @@ impl Report {
         hasher: &RandomState,
         limit: usize,
         origin: Origin,
-    ) -> Result<Report, Rejection> {
+    ) -> Result<RenderedPush, Rejection> {
         let is_time = |family: &Family| TIME_SERIES.contains(&family.name.as_str());
         for family in families.iter().filter(|family| is_time(family)) {
             check_timestamps(family)?;
@@ -134,7 +134,7 @@ impl Report {
         check_among(&families, names)?;
         let labeler = Labeler::new(key);
         let metrics = families.iter().map(|family| family.metrics.len()).sum();
-        let mut report = Report {
+        let mut report = RenderedPush {
             families: Vec::with_capacity(families.len()),
             lines: String::with_capacity(limit.min(metrics * 100)),
             series: Vec::with_capacity(metrics),
