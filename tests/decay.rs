@@ -15,7 +15,7 @@ use crate::common::own_gateway::{OwnGateway, gateway_command};
 use crate::common::own_server::wrapped;
 use crate::common::{FakeServer, Sandbox, US};
 
-/// What is measured, and the most there may be: where it is not the same each time, about a tenth more than there was
+/// Measured quantities with their upper bounds: where one is not the same each time, about a tenth more than there was
 /// when the line was last changed. Who makes something cheaper lowers its bound.
 const BOUNDS: [(&str, u64); 11] = [
     ("system calls of a run", 385),
@@ -71,7 +71,7 @@ fn count(calls: &[String], is_counted: impl Fn(&str) -> bool) -> usize {
     names.filter(|(name, _)| is_counted(name)).count()
 }
 
-/// Those whose number depends on the scheduler.
+/// Returns true for system calls whose number depends on the scheduler.
 fn waits(name: &str) -> bool {
     let waiting = ["clock_nanosleep", "epoll_wait", "futex", "poll", "ppoll"];
     waiting.contains(&name) || name == "sched_yield" || name == "restart_syscall"

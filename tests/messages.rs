@@ -1,6 +1,6 @@
 //! Messages of the errors that users make or meet most, in full: what is on stdout, on stderr, and the exit code.
 //!
-//! What differs from machine to machine and run to run has a placeholder. `scripts/test` never writes what is
+//! Placeholders stand for text that differs from machine to machine or from run to run. `scripts/test` never writes what is
 //! expected; to see a difference reviewed, run `cargo insta test --review -- messages::`.
 
 use insta::assert_snapshot;

@@ -162,7 +162,7 @@ impl Runner {
         })
     }
 
-    /// Has the outbox delivered, and logs how the run ended.
+    /// Wakes the threads that deliver the outbox, and logs the end of the run.
     fn conclude(&self, run: &Run) {
         {
             let mut state = locked(&self.recording);

@@ -16,7 +16,7 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// Of all that has come; none, if its head is not complete.
+    /// The response in the bytes that have arrived; `None` if its head is not complete.
     fn parse(mut answer: Vec<u8>) -> Option<Self> {
         let end = answer.windows(4).position(|it| it == b"\r\n\r\n")?;
         let bytes = answer.split_off(end + 4);

@@ -94,7 +94,7 @@ impl Process {
         format!("http://{}", self.address())
     }
 
-    /// What it has logged so far; all, once it has ended.
+    /// The log so far; all of it, once the process has ended.
     pub fn log(&self) -> String {
         self.log.lock().unwrap().clone()
     }

@@ -52,7 +52,7 @@ impl Server {
         body
     }
 
-    /// What was pushed to a Pushgateway, with the push times.
+    /// Series that were pushed to a Pushgateway, with the push times.
     pub fn samples(&self) -> Samples {
         exposed_samples(&self.get("/metrics"))
     }

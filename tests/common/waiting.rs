@@ -71,7 +71,7 @@ pub fn kib(pid: u32, name: &str) -> u64 {
     value.trim_end_matches(" kB").parse().unwrap_or(0)
 }
 
-/// Whether the process `pid` has handlers for all of these signals.
+/// Returns true if the process `pid` has handlers for all of these signals.
 pub fn catches(pid: u32, signals: &[Signal]) -> bool {
     let caught = u64::from_str_radix(&process_status(pid, "SigCgt"), 16).unwrap_or(0);
     let mut bits = signals.iter().map(|signal| 1 << (*signal as u32 - 1));

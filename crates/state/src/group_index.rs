@@ -188,7 +188,8 @@ impl<'a> GroupIndex<'a> {
     }
 }
 
-/// Whether the index leads to the groups of `store`, which are all, and to nothing else. A stale one need not.
+/// Returns false if a current index does not lead to exactly the groups of `store`, which are all. A stale one is not
+/// looked at, because the next push makes it anew.
 pub fn agrees(connection: &Connection, store: &Store) -> rusqlite::Result<bool> {
     if !(GroupIndex { connection }).is_current()? {
         return Ok(true);
