@@ -7,7 +7,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use super::delivery::{Delivery, Kept, Undelivered};
 use super::gateway::{Gateway, GatewayClient, GatewayError};
-use super::group_lock::GroupLocks;
+use super::group_lock::GroupLock;
 use super::policy::DeliveryPolicy;
 use super::self_report;
 use metricsjob_client::Stop;
@@ -171,8 +171,7 @@ impl<'a> Courier<'a> {
     /// Sends the gateway the statistics of pushing. No caller depends on the result, and nothing is kept.
     pub fn report_itself(&self, state: &mut LazyState, until: Instant) {
         let left = until.saturating_duration_since(Instant::now());
-        let is_embedded = self.client.embedded_dir().is_some();
-        if !self.policy.self_metrics || is_embedded || left.is_zero() {
+        if !self.policy.self_metrics || self.client.is_embedded() || left.is_zero() {
             return;
         }
         let now = SystemTime::now();
@@ -260,7 +259,7 @@ impl<'a> Courier<'a> {
         key: &GroupingKey,
         until: Instant,
         is_needed: impl FnMut() -> bool,
-    ) -> io::Result<Option<GroupLocks>> {
-        GroupLocks::acquire(self.state_dir, self.name(), key, until, is_needed)
+    ) -> io::Result<Option<GroupLock>> {
+        GroupLock::acquire(self.state_dir, self.name(), key, until, is_needed)
     }
 }

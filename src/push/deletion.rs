@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use super::gateway::{Gateway, GatewayClient, GatewayError};
-use super::group_lock::GroupLocks;
+use super::group_lock::GroupLock;
 use metricsjob_metrics::GroupingKey;
 use metricsjob_state::State;
 use metricsjob_state::outbox::Selection;
@@ -25,7 +25,7 @@ pub fn delete(
 ) -> Result<(Option<bool>, u64), GatewayError> {
     let client = GatewayClient::new(gateway);
     let until = Instant::now() + PATIENCE;
-    let _lock = match GroupLocks::acquire(state_dir, client.name(), key, until, || true) {
+    let _lock = match GroupLock::acquire(state_dir, client.name(), key, until, || true) {
         Ok(Some(lock)) => Some(lock),
         Ok(None) => return Err(GatewayError::Busy),
         // Without state there is nothing that could bring it back, and no other delivery to wait for.

@@ -119,9 +119,10 @@ impl Drain<'_> {
         let courier = self.courier;
         let (gateway, limit) = (courier.name(), courier.policy.outbox_limit);
         // Pushes to the embedded gateway say nothing about the way to others.
-        let attempts = match courier.client.embedded_dir() {
-            Some(_) => &Attempts::default(),
-            None => &attempts,
+        let attempts = if courier.client.is_embedded() {
+            &Attempts::default()
+        } else {
+            &attempts
         };
         self.delivery.left_there = None;
         let message = result.as_ref().err().map(ToString::to_string);
@@ -129,7 +130,7 @@ impl Drain<'_> {
         let noted = state.get().and_then(|state| match (&result, ids, rest) {
             (Ok(()), _, _) => {
                 let now = SystemTime::now();
-                let left = state.delivered(gateway, &[(self.key, ids)], attempts, now)?;
+                let left = state.delivered(gateway, self.key, ids, attempts, now)?;
                 Ok((Some(left), Vec::new()))
             }
             (Err(_), [id], Some(rest)) => {

@@ -1,7 +1,7 @@
 //! Where pushes go.
 
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::embedded;
@@ -240,12 +240,9 @@ impl GatewayClient {
         }
     }
 
-    /// The state directory of the embedded gateway, if it is that.
-    pub fn embedded_dir(&self) -> Option<&Path> {
-        match self {
-            GatewayClient::Embedded(dir) => Some(dir),
-            GatewayClient::Http { .. } => None,
-        }
+    /// Returns true for the embedded gateway.
+    pub fn is_embedded(&self) -> bool {
+        matches!(self, GatewayClient::Embedded(_))
     }
 
     /// Pushes once, and waits for the response until `limit` at most, and not once the `stop` is wanted. `state`

@@ -21,41 +21,18 @@ const FILE_NAME: &str = "delivery.lock";
 const FIRST_PAUSE: Duration = Duration::from_micros(200);
 const LAST_PAUSE: Duration = Duration::from_millis(20);
 
-/// The right to deliver to some groups, until it is dropped or the process ends.
-///
-/// However many they are, they take one open file: a server has thousands of groups, and needs its files for
-/// other things.
-pub struct GroupLocks {
-    file: File,
+/// Right to deliver to a group, until it is dropped or the process ends.
+pub struct GroupLock {
+    _file: File,
 }
 
-impl GroupLocks {
-    /// None yet, of those in `state_dir`.
+impl GroupLock {
+    /// Takes the lock for the group of `key` at `gateway`, waiting for others until `until`, and for as long as it
+    /// `is_needed`. `None` if they still have it. The locks' file is in `state_dir`.
     ///
     /// # Errors
     ///
-    /// The locks' file cannot be opened.
-    pub fn open(state_dir: &Path) -> io::Result<Self> {
-        let path = state_dir.join(FILE_NAME);
-        let file = files::open_or_make(&path, OpenOptions::new().append(true))?;
-        Ok(GroupLocks { file })
-    }
-
-    /// Takes the lock for the group of `key` at `gateway` too. Returns whether it could: another one may have it.
-    ///
-    /// # Errors
-    ///
-    /// The file system has no locks.
-    pub fn take(&self, gateway: &str, key: &GroupingKey) -> io::Result<bool> {
-        lock_byte(&self.file, byte_of(gateway, key))
-    }
-
-    /// Takes the lock for one group, waiting for others until `until`, and for as long as it `is_needed`. `None` if
-    /// they have it still.
-    ///
-    /// # Errors
-    ///
-    /// As [`GroupLocks::open`] and [`GroupLocks::take`].
+    /// The file cannot be opened, or the file system has no locks.
     pub fn acquire(
         state_dir: &Path,
         gateway: &str,
@@ -63,11 +40,12 @@ impl GroupLocks {
         until: Instant,
         mut is_needed: impl FnMut() -> bool,
     ) -> io::Result<Option<Self>> {
-        let locks = GroupLocks::open(state_dir)?;
+        let path = state_dir.join(FILE_NAME);
+        let file = files::open_or_make(&path, OpenOptions::new().append(true))?;
         let mut pause = FIRST_PAUSE;
         loop {
-            if locks.take(gateway, key)? {
-                return Ok(Some(locks));
+            if lock_byte(&file, byte_of(gateway, key))? {
+                return Ok(Some(GroupLock { _file: file }));
             }
             let left = until.saturating_duration_since(Instant::now());
             if left.is_zero() || !is_needed() {

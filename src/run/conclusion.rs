@@ -1,6 +1,6 @@
 //! The end of a run: its record in the history, its report, and the delivery of that.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::Mutex;
 
 use super::lock::Lock;
 use super::outcome::Outcome;
@@ -13,11 +13,7 @@ use metricsjob_metrics::{Family, Method, Push, system_time};
 use metricsjob_state::counters::Counter;
 use metricsjob_state::history::RecordedRun;
 use metricsjob_state::{LazyState, State, StateError};
-
-/// Locks a state that several runs share.
-pub fn locked(state: &Mutex<LazyState>) -> MutexGuard<'_, LazyState> {
-    state.lock().unwrap_or_else(PoisonError::into_inner)
-}
+use metricsjob_system::panics::locked;
 
 /// Records `run`, and delivers its report, or leaves it in the outbox for others to deliver, as `spec` has it. A report
 /// that could not be put there is delivered in any case, since it would be lost.

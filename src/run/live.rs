@@ -11,6 +11,7 @@ use metricsjob_client::Stop;
 use metricsjob_metrics::check::add_pushable;
 use metricsjob_metrics::{Family, Method, Push, unix_seconds};
 use metricsjob_state::{Damage, LazyState};
+use metricsjob_system::panics::locked;
 use metricsjob_system::panics::point;
 
 /// Reports of a run while it is running, as its policy asks for.
@@ -41,7 +42,7 @@ impl<'a> Live<'a> {
         point("live");
         let mut state = LazyState::new(self.spec.state_dir);
         self.report_by(started_at, &mut state);
-        *self.damage.lock().unwrap_or_else(PoisonError::into_inner) = state.take_damage();
+        *locked(&self.damage) = state.take_damage();
         state.leave_log();
     }
 
@@ -72,16 +73,13 @@ impl<'a> Live<'a> {
     /// Ends [`report`](Self::report), once a push that is under way is done: the final one must not
     /// be overtaken.
     pub fn end(&self) {
-        *self
-            .has_ended
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner) = true;
+        *locked(&self.has_ended) = true;
         self.ended.notify_all();
     }
 
     /// Remembers why a report was not delivered, if it is the first.
     pub fn fails(&self, why: String) {
-        let mut failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut failure = locked(&self.failure);
         failure.get_or_insert(why);
     }
 
@@ -100,10 +98,7 @@ impl<'a> Live<'a> {
     /// Waits; returns true if the run is still running after `interval`.
     fn goes_on_for(&self, interval: Duration) -> bool {
         let start = Instant::now();
-        let mut has_ended = self
-            .has_ended
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut has_ended = locked(&self.has_ended);
         loop {
             let left = interval.saturating_sub(start.elapsed());
             if *has_ended || left.is_zero() {

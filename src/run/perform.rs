@@ -53,7 +53,7 @@ pub fn skip(spec: &RunSpec<'_>, id: String, why: String, state: &Mutex<LazyState
     let mut run = Run::new(spec, id);
     run.skips(why);
     point("conclude");
-    conclusion::record(spec, &mut run, &mut conclusion::locked(state));
+    conclusion::record(spec, &mut run, &mut panics::locked(state));
     run
 }
 

@@ -1,6 +1,7 @@
 //! Wakes a thread that waits for something to do.
 
-use std::sync::{Condvar, Mutex, PoisonError};
+use metricsjob_system::panics::locked;
+use std::sync::{Condvar, Mutex};
 use std::time::{Duration, Instant};
 
 /// Wakes a thread that waits for something to do, or makes it not wait at all.
@@ -12,14 +13,14 @@ pub struct Bell {
 
 impl Bell {
     pub fn ring(&self) {
-        *self.rings.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        *locked(&self.rings) = true;
         self.rung.notify_all();
     }
 
     /// Waits for a ring since the last call, for `timeout` at most.
     pub fn wait(&self, timeout: Duration) {
         let start = Instant::now();
-        let mut rings = self.rings.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut rings = locked(&self.rings);
         while !std::mem::take(&mut *rings) {
             let left = timeout.saturating_sub(start.elapsed());
             if left.is_zero() {

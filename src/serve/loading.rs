@@ -1,7 +1,7 @@
 //! Loads the job files into the state, at the start and on a reload.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::job_state::JobState;
@@ -15,6 +15,7 @@ use crate::job::catalog::{Catalog, CatalogError};
 use crate::job::schedule::Missed;
 use crate::job::{Job, Work};
 use metricsjob_metrics::GroupingKey;
+use metricsjob_system::panics::locked;
 
 /// How many of the last lines of stderr are kept of a command, if its job does not say.
 const TAIL: usize = 20;
@@ -38,7 +39,7 @@ impl Scheduler {
         catalog: &Catalog,
         with_demos: bool,
     ) -> Result<Reloaded, CatalogError> {
-        let _turn = (self.reloading.lock()).unwrap_or_else(PoisonError::into_inner);
+        let _turn = locked(&self.reloading);
         let LoadedJobs {
             jobs,
             unreadable,

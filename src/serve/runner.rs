@@ -2,7 +2,7 @@
 //! other threads.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};
 
 use super::bell::Bell;
@@ -19,6 +19,7 @@ use metricsjob_metrics::GroupingKey;
 use metricsjob_state::history::RecordedRun;
 use metricsjob_state::{LazyState, State, StateError};
 use metricsjob_system::panics;
+use metricsjob_system::panics::locked;
 
 /// How long a run that could not be recorded counts as a failure of the state that can be written again: the
 /// next run may be far off.
@@ -204,10 +205,6 @@ fn ask<T>(
         tracing::error!(err = %error, "the state was replaced");
     }
     result
-}
-
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn log_end(run: &RecordedRun) {

@@ -4,7 +4,7 @@
 //! ([`Scheduler::watch`]) sees due times pass; each run has a thread too, and starts what waits for its slot
 //! when it is over.
 
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -17,6 +17,7 @@ use super::runner::Runner;
 use super::scheduler_state::{Active, SchedulerState};
 use crate::job::schedule::Overlap;
 use crate::run::{self, Run, Signals};
+use metricsjob_system::panics::locked;
 use metricsjob_system::panics::{point, restarting};
 
 /// Longest time between two looks at the clock: it may be set meanwhile.
@@ -58,7 +59,7 @@ impl Scheduler {
 
     pub fn state(&self) -> MutexGuard<'_, SchedulerState> {
         // Nothing panics halfway through a change.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        locked(&self.state)
     }
 
     pub fn runner(&self) -> &Runner {

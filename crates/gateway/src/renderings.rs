@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -17,6 +17,7 @@ use super::keeper::NotKept;
 use super::{api, scrape};
 use metricsjob_metrics::escaping::Escaping;
 use metricsjob_state::store::Snapshot;
+use metricsjob_system::panics::locked;
 use metricsjob_web::negotiation::Format;
 use metricsjob_web::sending::{Sending, TooMany};
 
@@ -80,7 +81,7 @@ pub struct Renderings {
 
 impl Renderings {
     fn waiting(&self) -> MutexGuard<'_, HashMap<Shape, Vec<Waiter>>> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+        locked(&self.waiting)
     }
 
     /// Adds a waiter. Returns true if it is the first one, for which a rendering has to be started.

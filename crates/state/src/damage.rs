@@ -195,10 +195,9 @@ mod tests {
         let mut state = State::open(dir.path()).unwrap();
         assert!(state.damage.is_some());
         let after = state.enqueue(&push(), &gateways).unwrap();
-        let delivered = [(&key, &before[..])];
         let attempts = Attempts::default();
         state
-            .delivered("g", &delivered, &attempts, SystemTime::now())
+            .delivered("g", &key, &before, &attempts, SystemTime::now())
             .unwrap();
         assert_eq!(state.waiting_ids("g", &key).unwrap(), after);
     }

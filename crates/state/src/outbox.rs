@@ -177,25 +177,24 @@ impl State {
         })
     }
 
-    /// Removes the entries that groups at `gateway` have received by `now`: each group's key with their ids. Returns
-    /// the work left there.
+    /// Removes the entries `ids`, which the group of `key` at `gateway` has received by `now`. Returns the work left
+    /// there.
     pub fn delivered(
         &mut self,
         gateway: &str,
-        groups: &[(&GroupingKey, &[i64])],
+        key: &GroupingKey,
+        ids: &[i64],
         attempts: &Attempts,
         now: SystemTime,
     ) -> Result<Left, StateError> {
         self.write(|transaction| {
             let mut delete = transaction.prepare_cached(DELETE)?;
-            for id in groups.iter().flat_map(|(_, ids)| *ids) {
+            for id in ids {
                 delete.execute([id])?;
             }
             drop(delete);
             push_stats::add(transaction, attempts)?;
-            let newest = groups.iter();
-            let newest = newest.filter_map(|(key, ids)| Some((*key, *ids.iter().max()?)));
-            overtake(transaction, gateway, newest, now)
+            overtake(transaction, gateway, key, ids.iter().max().copied(), now)
         })
     }
 
@@ -226,7 +225,7 @@ impl State {
                 params![rest.method().name(), rest.text(), error, id],
             )?;
             push_stats::add(transaction, attempts)?;
-            let left = overtake(transaction, gateway, [(rest.key(), id)], now)?;
+            let left = overtake(transaction, gateway, rest.key(), Some(id), now)?;
             Ok((left, enforce(transaction, limit)?))
         })
     }
@@ -348,18 +347,19 @@ pub(super) fn begin_at(connection: &mut Connection, now: SystemTime) -> rusqlite
     })
 }
 
-/// Marks rejected entries as overtaken by the newest entry that each group at `gateway` received by `now`. Returns
-/// the work left there.
-fn overtake<'a>(
+/// Marks rejected entries of a group at `gateway` as overtaken by `newest`, the newest entry that it received by `now`.
+/// Returns the work left there.
+fn overtake(
     connection: &Connection,
     gateway: &str,
-    groups: impl IntoIterator<Item = (&'a GroupingKey, i64)>,
+    key: &GroupingKey,
+    newest: Option<i64>,
     now: SystemTime,
 ) -> rusqlite::Result<Left> {
     let (is_anything_waiting, is_anything_rejected, reported_at) = connection
         .prepare_cached(LEFT)?
         .query_row([gateway], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
-    for (key, newest) in groups.into_iter().filter(|_| is_anything_rejected) {
+    if let (Some(newest), true) = (newest, is_anything_rejected) {
         let overtake = OUTBOX.update_sql(&[("is_overtaken", "1")], OVERTAKEN);
         connection.execute(&overtake, params![gateway, KeyColumn(key), newest])?;
     }

@@ -3,6 +3,7 @@
 //! SQLite has no such order: it polls the lock, and a waiting thread may never get it while another writes again and
 //! again.
 
+use metricsjob_system::panics::locked;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 /// Number of turns requested, and of those that are over.
@@ -33,5 +34,5 @@ impl Drop for Turn {
 }
 
 fn lock() -> MutexGuard<'static, (u64, u64)> {
-    TURNS.lock().unwrap_or_else(PoisonError::into_inner)
+    locked(&TURNS)
 }

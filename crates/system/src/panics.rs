@@ -7,8 +7,8 @@ use std::any::Any;
 use std::env;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 use std::thread;
 use std::time::Duration;
@@ -24,6 +24,12 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 /// The message of a panic.
 pub fn caught<T>(work: impl FnOnce() -> T) -> Result<T, String> {
     catch_unwind(AssertUnwindSafe(work)).map_err(|panic| message(&*panic))
+}
+
+/// Locks `mutex`, even if a thread has panicked while it held it. What it protects must be valid after each step of a
+/// change, as for [`caught`].
+pub fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Awaits `future`.

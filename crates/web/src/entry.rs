@@ -8,7 +8,8 @@ use std::time::Instant;
 
 use tokio::time::sleep_until;
 
-use super::pool::{PoolTimeouts, locked};
+use super::pool::PoolTimeouts;
+use metricsjob_system::panics::locked;
 
 /// Phase in the life cycle of a connection, named after the event that it is waiting for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

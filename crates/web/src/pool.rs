@@ -1,13 +1,14 @@
 //! Pool of the open connections: bounds their number, and ends them when the server ends.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
 use super::entry::{ConnectionState, PoolOrder};
+use metricsjob_system::panics::locked;
 
 /// A connection that has been waiting for its client for this long may be closed to make room for a new one.
 const EVICTED_AFTER: Duration = Duration::from_millis(100);
@@ -45,12 +46,6 @@ impl Drop for Seat {
     fn drop(&mut self) {
         locked(&self.pool.entries).remove(&self.id);
     }
-}
-
-/// Locks `mutex`. Data that a panicking thread has held is still consistent, because each change is a single
-/// step.
-pub fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Pool {

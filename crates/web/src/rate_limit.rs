@@ -3,7 +3,7 @@
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use super::pool::locked;
+use metricsjob_system::panics::locked;
 
 /// A token bucket: it holds up to `burst` tokens and gains one every `interval`; a request takes one.
 pub struct RateLimit {

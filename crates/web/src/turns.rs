@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use tokio::sync::oneshot;
 
-use super::pool::locked;
+use metricsjob_system::panics::locked;
 
 /// A limited number of concurrent turns. If more are wanted, the waiting addresses are served round-robin, so
 /// that an address with many requests delays the first request of another by one turn, and not by all of its

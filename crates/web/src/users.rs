@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, HashSet};
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
 
-use super::pool::locked;
 use super::turns::Turns;
 use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use metricsjob_system::panics::locked;
 use ring::hmac;
 
 /// Maximum number of passwords remembered as right, and as wrong.

@@ -22,7 +22,7 @@ use std::os::fd::AsFd;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{self, ExitStatus, Stdio};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use nix::libc;
@@ -45,6 +45,7 @@ use super::usage::Usage;
 use crate::job::metric_rule::OutputStream;
 use crate::job::{Command, Policy};
 use crate::push::secrets::withheld;
+use metricsjob_system::panics::locked;
 
 /// Variables of an attempt that distinguish its processes from all others.
 pub const ATTEMPT_VARIABLE: &str = "METRICSJOB_ATTEMPT";
@@ -326,7 +327,7 @@ impl Running {
             };
             format!("it took longer than {longest}{fate}")
         });
-        let tail = self.tail.lock().unwrap_or_else(PoisonError::into_inner);
+        let tail = locked(&self.tail);
         Attempt {
             outcome,
             failure,

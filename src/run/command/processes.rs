@@ -18,6 +18,7 @@ use nix::unistd::Pid;
 use super::lineage::{Lineage, Member, ProcessIdentity, pidfd};
 use super::sigpipe;
 use crate::run::Usage;
+use metricsjob_system::panics::locked;
 
 /// The processes of a command: the one that was started, and those that come from it.
 ///
@@ -273,7 +274,7 @@ impl Drop for Processes {
 }
 
 fn leaders() -> MutexGuard<'static, BTreeSet<i32>> {
-    LEADERS.lock().unwrap_or_else(PoisonError::into_inner)
+    locked(&LEADERS)
 }
 
 /// Reaps the child `pid` if it has ended, or any child for -1. Returns its id, 0 if none has ended, and -1

@@ -1,6 +1,6 @@
 //! Reading along: metrics in a command's output, its last lines, and its lines in a log.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use super::rewritten::{MAX_LINE, Rewritten, Stage};
@@ -9,6 +9,7 @@ use crate::job::metric_rule::OutputStream;
 use crate::run::events::{Events, LineSink, OutputSearch};
 use metricsjob_client::secrets::Secrets;
 use metricsjob_system::panics;
+use metricsjob_system::panics::locked;
 
 /// A reader of one stream of a command.
 pub struct Watch {
@@ -110,9 +111,7 @@ impl Readers {
             log(self.stream, line);
         }
         if let (Some(tail), Stage::Last | Stage::LastAgain) = (&self.tail, stage) {
-            tail.lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .push(line);
+            locked(tail).push(line);
         }
     }
 }

@@ -12,7 +12,7 @@ mod metrics_file;
 mod search;
 
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use prometheus::Registry;
 
@@ -26,6 +26,7 @@ use metricsjob_metrics::{Family, registry};
 
 pub use collector::check_names;
 pub use event::{Change, Event};
+use metricsjob_system::panics::locked;
 
 /// The environment variable that names the file to which a running job appends its metrics.
 pub const METRICS_VARIABLE: &str = "METRICSJOB_METRICS";
@@ -205,11 +206,6 @@ impl OutputSearch {
     pub fn end(&self) {
         locked(&self.search).finish(|found| self.events.found(&found));
     }
-}
-
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // A thread that panicked had not begun to change it.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl EventsState {

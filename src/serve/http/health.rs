@@ -1,11 +1,12 @@
 //! Health of the server.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value as Json, json};
 
 use crate::serve::scheduler::Scheduler;
+use metricsjob_system::panics::locked;
 
 /// How long the result of a check of the state is reused, so that frequent requests cost little.
 const GOOD_FOR: Duration = Duration::from_secs(2);
@@ -28,7 +29,7 @@ pub struct Checks {
 impl Health {
     /// Checks all. It may take a while.
     pub fn checks(&self, scheduler: &Scheduler) -> Checks {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = locked(&self.state);
         let failure = match &*state {
             Some((at, failure)) if at.elapsed() < GOOD_FOR => failure.clone(),
             _ => {

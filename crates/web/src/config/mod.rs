@@ -25,10 +25,10 @@ use tokio::time::{MissedTickBehavior, interval};
 use tracing::{error, info};
 
 use super::gate::Gate;
-use super::pool::locked;
 use super::users::Checker;
 pub use error::{ConfigError, Problem};
 use files::Files;
+use metricsjob_system::panics::locked;
 use metricsjob_system::trust;
 
 /// Interval between two checks for changed files.

@@ -2,9 +2,10 @@
 
 use std::fs::File;
 use std::io::{BufRead, BufReader};
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
 use metricsjob_metrics::Family;
+use metricsjob_system::panics::locked;
 
 /// Time that all processors have spent since the machine started, in ticks.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -37,7 +38,7 @@ impl Cpu {
 
     /// Returns the ratio between the last reading and `now`.
     fn ratio(&self, now: Spent) -> Option<f64> {
-        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut last = locked(&self.last);
         let (before, ratio) = &mut *last;
         let all = now.all.saturating_sub(before.all);
         // Some of the times can go backwards (proc(5)), and within a tick none of them advance.

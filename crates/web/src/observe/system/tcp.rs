@@ -2,10 +2,11 @@
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader};
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use metricsjob_metrics::{Family, Kind, Labels, Value};
+use metricsjob_system::panics::locked;
 
 /// The states in the order of their numbers in the kernel (`net/tcp_states.h`), which start at 1, with the
 /// names that ss(8) and node_exporter use. The twelfth state is a variant of the third.
@@ -71,7 +72,7 @@ impl Tcp {
         files: impl FnOnce() -> F,
     ) -> Option<Counts> {
         // Concurrent callers wait here, and then find a recent sample.
-        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut last = locked(&self.last);
         let start = Instant::now();
         if let Some(sample) = last.as_ref().filter(|sample| start < sample.due) {
             return Some(sample.counts);
