@@ -1,10 +1,9 @@
 //! A server as a process of its own: its start, its log, its address and its end.
 
-use std::io::{BufRead, BufReader};
+use std::fs::File;
 use std::net::TcpStream;
+use std::os::unix::fs::FileExt;
 use std::process::{Child, Command, Stdio};
-use std::sync::{Arc, Mutex};
-use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
@@ -18,8 +17,8 @@ pub const PATIENCE: Duration = Duration::from_secs(60);
 /// Runs until it is dropped.
 pub struct Process {
     child: Child,
-    log: Arc<Mutex<String>>,
-    reader: Option<JoinHandle<()>>,
+    /// A file and not a pipe, so that a line can be read as soon as the server has written it.
+    log: File,
     addresses: Vec<String>,
 }
 
@@ -27,27 +26,18 @@ impl Process {
     /// Starts `command`, whose stderr is the log.
     #[track_caller]
     pub fn spawn(command: &mut Command) -> Self {
+        let log = tempfile::tempfile().unwrap();
         let spawned = command
             .stdin(Stdio::null())
             .stdout(Stdio::null())
-            .stderr(Stdio::piped())
+            .stderr(log.try_clone().unwrap())
             .spawn();
-        let mut child = spawned.unwrap_or_else(|error| {
+        let child = spawned.unwrap_or_else(|error| {
             panic!("{command:?}: {error} (scripts/test installs it)");
-        });
-        let stderr = BufReader::new(child.stderr.take().unwrap());
-        let log = Arc::<Mutex<String>>::default();
-        let kept = Arc::clone(&log);
-        // The log is read to its end, or the server would block on a full pipe.
-        let reader = thread::spawn(move || {
-            for line in stderr.lines().map_while(Result::ok) {
-                *kept.lock().unwrap() += &format!("{line}\n");
-            }
         });
         Process {
             child,
             log,
-            reader: Some(reader),
             addresses: Vec::new(),
         }
     }
@@ -64,7 +54,7 @@ impl Process {
         let count = arguments.filter(is_address).count();
         let mut process = Process::spawn(command);
         process.addresses = awaited(PATIENCE, || {
-            let ended = process.reader.as_ref().is_some_and(JoinHandle::is_finished);
+            let ended = process.child.try_wait().unwrap().is_some();
             let log = process.log();
             let addresses: Vec<_> = log.lines().filter_map(listened).take(count).collect();
             assert!(
@@ -96,7 +86,9 @@ impl Process {
 
     /// The log so far; all of it, once the process has ended.
     pub fn log(&self) -> String {
-        self.log.lock().unwrap().clone()
+        let mut log = vec![0; self.log.metadata().unwrap().len() as usize];
+        self.log.read_exact_at(&mut log, 0).unwrap();
+        String::from_utf8_lossy(&log).into_owned()
     }
 
     #[track_caller]
@@ -144,11 +136,7 @@ impl Process {
 
     /// Waits until it ends by itself.
     pub fn wait(&mut self) -> Option<i32> {
-        let status = self.child.wait().unwrap();
-        if let Some(reader) = self.reader.take() {
-            reader.join().unwrap();
-        }
-        status.code()
+        self.child.wait().unwrap().code()
     }
 }
 
