@@ -8,7 +8,6 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::header::CONNECTION;
 use axum::http::{HeaderValue, StatusCode};
-use axum::middleware::map_request;
 use axum::response::{IntoResponse, Response};
 use hyper::Request;
 use hyper::body::Incoming;
@@ -16,7 +15,8 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use rustls::ServerConfig;
 use tokio_rustls::TlsAcceptor;
-use tower_service::Service;
+use tower::Service;
+use tower::util::MapRequestLayer;
 use tracing::debug;
 
 use super::access::Known;
@@ -67,7 +67,7 @@ impl Site {
             // the connection tells the two apart.
             .header_read_timeout(None);
         Site {
-            app: app.layer(map_request(name_matched)),
+            app: app.layer(MapRequestLayer::new(name_matched)),
             config: None,
             http,
             pool,

@@ -41,7 +41,7 @@ pub fn name_endpoint(extensions: &Extensions, template: &str) {
 }
 
 /// Names the endpoint of a request that a route of axum's router has matched.
-pub async fn name_matched(request: Request) -> Request {
+pub fn name_matched(request: Request) -> Request {
     let extensions = request.extensions();
     if let Some(path) = extensions.get::<MatchedPath>() {
         name_endpoint(extensions, path.as_str());

@@ -5,10 +5,10 @@ use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::Request;
 use axum::http::{Method, StatusCode};
-use axum::middleware::map_request;
 use axum::routing::{get, post};
 use http_body_util::BodyExt;
-use tower_service::Service;
+use tower::Service;
+use tower::util::MapRequestLayer;
 
 use super::*;
 use crate::entry::ConnectionState;
@@ -36,7 +36,7 @@ impl Server {
             .route("/fail", get(async || StatusCode::BAD_GATEWAY))
             .route("/stuck", get(async || pending::<()>().await))
             .fallback(fallback)
-            .layer(map_request(name_matched));
+            .layer(MapRequestLayer::new(name_matched));
         Server { metrics, app }
     }
 

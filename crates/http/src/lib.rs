@@ -1,0 +1,3 @@
+//! Metrics of HTTP services.
+
+#![warn(missing_docs)]

@@ -1,0 +1,3 @@
+//! Instruments for the [`prometheus`] crate.
+
+#![warn(missing_docs)]
