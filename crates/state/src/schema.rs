@@ -265,6 +265,8 @@ pub(super) fn set_up(connection: &Connection) -> rusqlite::Result<()> {
     // Not on closing: see `LOG_PAGES`. Before anything is read, because to close a database that was moved aside would
     // else remove the log of the new one, which has its name.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+    // Else a statement can be compiled anew for each value that is bound to it.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     connection.busy_timeout(BUSY_TIMEOUT)?;
     // Synced to disk is what must be, see `State::with_sync`.
     connection.execute_batch("PRAGMA synchronous = NORMAL")?;
