@@ -59,6 +59,9 @@ mod history;
 mod hostile_pushes;
 mod interrupt;
 mod job_files;
+mod library_job;
+#[cfg(feature = "real-servers")]
+mod library_outside;
 mod live;
 mod lock;
 mod messages;

@@ -5,20 +5,21 @@ use std::path::Path;
 use std::pin::pin;
 use std::time::Duration;
 
-use reqwest::header::{AUTHORIZATION, LOCATION, RETRY_AFTER};
+use reqwest::header::{LOCATION, RETRY_AFTER};
 use reqwest::redirect::Policy;
 use reqwest::{Response, StatusCode};
 use url::Url;
 
-use crate::call::{self, Credentials, Proxy, Runtime, innermost, redacted};
+use crate::call::{self, Proxy, Runtime, innermost, redacted};
 use crate::connection::Connection;
 use crate::http_error::HttpError;
+use crate::request::{self, verb};
 use crate::secrets::Secrets;
 use crate::stop::Stop;
 use crate::tls::PLAIN;
 use crate::url::GatewayUrl;
 use metricsjob_metrics::path::group_path;
-use metricsjob_metrics::{GroupingKey, Method, Push};
+use metricsjob_metrics::{GroupingKey, Push};
 
 /// Interval at which a pending request looks whether a stop is wanted.
 const LOOK_UP: Duration = Duration::from_millis(50);
@@ -144,10 +145,7 @@ impl HttpGateway {
         limit: Duration,
         stop: &Stop,
     ) -> Result<(), HttpError> {
-        let verb = match push.method() {
-            Method::Put => reqwest::Method::PUT,
-            Method::Post => reqwest::Method::POST,
-        };
+        let verb = verb(push.method());
         let url = self.group_url(push.key());
         let encoding = self.connection.encoding;
         let limit = limit.min(self.connection.timeouts.total);
@@ -218,15 +216,8 @@ impl HttpGateway {
     }
 
     fn request(&self, verb: reqwest::Method, url: &str) -> reqwest::RequestBuilder {
-        let mut request = self.client.request(verb, url);
-        for (name, value) in &self.connection.headers {
-            request = request.header(name, value);
-        }
-        match (self.url.credentials(), &self.connection.authorization) {
-            (Some(Credentials { user, password }), _) => request.basic_auth(user, Some(password)),
-            (None, Some(authorization)) => request.header(AUTHORIZATION, authorization.value()),
-            (None, None) => request,
-        }
+        let headers = request::headers(&self.url, &self.connection);
+        self.client.request(verb, url).headers(headers)
     }
 
     async fn send(

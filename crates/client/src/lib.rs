@@ -1,5 +1,22 @@
 //! Client of Prometheus Pushgateways for batch jobs.
 //!
+//! A job that times itself and reports how it went, whatever happens:
+//!
+//! ```no_run
+//! use metricsjob_client::Job;
+//!
+//! # fn import() -> Result<u64, std::io::Error> { Ok(42) }
+//! fn main() -> Result<(), std::io::Error> {
+//!     Job::new("import").gateway("http://pushgateway:9091").run(|run| {
+//!         let rows = import()?;
+//!         run.gauge("import_rows", "Rows that were imported.", &[]).set(rows as f64);
+//!         Ok(())
+//!     })
+//! }
+//! ```
+//!
+//! A program that has a registry adds one call:
+//!
 //! ```
 //! use metricsjob_client::Pusher;
 //! use prometheus::{IntCounter, Registry};
@@ -24,10 +41,11 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! Without the feature `prometheus` (on by default), push families of [`metricsjob_metrics`] by
+//! Without the feature `prometheus` (on by default), which [`Job`] needs, push families of [`metricsjob_metrics`] by
 //! [`Pusher::families`]; without `tls` (on by default), gateways are reached by plain HTTP only.
 //!
-//! - [`Pusher`]: pushes metrics to one group, or deletes it.
+//! - [`Job`]: a batch job, its [`Run`]s and their [`Report`]s.
+//! - [`Pusher`]: pushes metrics to one group, or deletes it; [`PushRequest`]: a push for other HTTP clients.
 //! - [`HttpGateway`]: the client of one gateway beneath it; [`HttpError`]: why a request failed.
 //! - [`GatewayUrl`]: the URL of a gateway, with its credentials kept apart.
 //! - [`Connection`]: further settings; [`tls`], [`credentials`] and [`encoding`] are their parts.
@@ -46,7 +64,10 @@ pub mod credentials;
 pub mod encoding;
 mod http;
 mod http_error;
+#[cfg(feature = "prometheus")]
+mod job;
 mod pusher;
+mod request;
 mod retries;
 pub mod secrets;
 mod stop;
@@ -58,7 +79,10 @@ pub use backoff::Backoff;
 pub use connection::{Connection, Timeouts};
 pub use http::HttpGateway;
 pub use http_error::{CertificateFailure, HttpError};
+#[cfg(feature = "prometheus")]
+pub use job::{Job, JobError, Report, Run};
 pub use pusher::{Pusher, PusherError};
+pub use request::PushRequest;
 pub use retries::Retries;
 pub use stop::Stop;
 pub use url::{GatewayUrl, GatewayUrlError};

@@ -7,9 +7,12 @@ use std::time::{Duration, SystemTime};
 use metricsjob_metrics::check::CheckError;
 use metricsjob_metrics::{Family, GroupingKey, GroupingKeyError, Method, Push};
 
+use crate::call::Runtime;
 use crate::credentials::{Authorization, CredentialsError, Secret};
 use crate::encoding::{Compression, Format};
-use crate::{Connection, GatewayUrl, GatewayUrlError, HttpError, HttpGateway, Retries, Stop};
+use crate::{
+    Connection, GatewayUrl, GatewayUrlError, HttpError, HttpGateway, PushRequest, Retries, Stop,
+};
 
 /// Pushes metrics to one group of a Pushgateway, or deletes the group.
 ///
@@ -76,15 +79,26 @@ impl Pusher {
     ///
     /// Fails if the URL is invalid or `job` is empty.
     pub fn new(url: &str, job: impl Into<String>) -> Result<Self, PusherError> {
-        Ok(Pusher {
-            url: GatewayUrl::parse(url)?,
-            key: GroupingKey::new(job, [])?,
-            connection: Connection::default(),
+        let (url, key) = (GatewayUrl::parse(url)?, GroupingKey::new(job, [])?);
+        Ok(Pusher::to(url, key, Connection::default()))
+    }
+
+    /// Creates a pusher to the group of `key` on the gateway at `url`.
+    pub(crate) fn to(url: GatewayUrl, key: GroupingKey, connection: Connection) -> Self {
+        Pusher {
+            url,
+            key,
+            connection,
             retry_window: Duration::ZERO,
             families: Vec::new(),
             #[cfg(feature = "prometheus")]
             registries: Vec::new(),
-        })
+        }
+    }
+
+    /// Returns the gateway's URL.
+    pub(crate) fn url(&self) -> &GatewayUrl {
+        &self.url
     }
 
     /// Adds a grouping label, which the gateway sets on all series of the group.
@@ -228,6 +242,16 @@ impl Pusher {
         self.block_on(PusherAction::Delete)
     }
 
+    /// Returns the push as a request, for programs that send it by an HTTP client of their own.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the metrics are inconsistent, or the connection is [unusable](Connection::unusable).
+    pub fn request(&self, method: Method) -> Result<PushRequest, PusherError> {
+        let push = self.rendered(method)?;
+        Ok(PushRequest::new(&self.url, &self.connection, &push)?)
+    }
+
     /// Replaces the group as [`push`](Self::push) does, without blocking the thread.
     ///
     /// # Errors
@@ -256,29 +280,12 @@ impl Pusher {
     }
 
     fn block_on(&self, action: PusherAction) -> Result<(), PusherError> {
-        // The caller may be within a runtime, in which another cannot be entered.
-        std::thread::scope(|scope| {
-            let thread = std::thread::Builder::new()
-                .name("pusher".into())
-                .spawn_scoped(scope, || {
-                    let runtime = crate::call::Runtime::new();
-                    let runtime = runtime.map_err(|error| HttpError::Setup(error.to_string()))?;
-                    runtime.block_on(self.send(action))
-                });
-            let thread = thread.map_err(|error| PusherError::Thread(error.to_string()))?;
-            let panicked = || PusherError::Thread("a panic".into());
-            thread.join().unwrap_or_else(|_| Err(panicked()))
-        })
+        block_on(self.send(action))?
     }
 
     async fn send(&self, action: PusherAction) -> Result<(), PusherError> {
         let push = match action {
-            PusherAction::Push(method) => Some(Push::new(
-                self.key.clone(),
-                method,
-                self.gathered(),
-                SystemTime::now(),
-            )?),
+            PusherAction::Push(method) => Some(self.rendered(method)?),
             PusherAction::Delete => None,
         };
         let gateway = HttpGateway::new(self.url.clone(), &self.connection)?;
@@ -301,6 +308,10 @@ impl Pusher {
         }
     }
 
+    fn rendered(&self, method: Method) -> Result<Push, CheckError> {
+        Push::new(self.key.clone(), method, self.gathered(), SystemTime::now())
+    }
+
     fn gathered(&self) -> Vec<Family> {
         let families = self.families.iter().cloned();
         #[cfg(feature = "prometheus")]
@@ -312,4 +323,21 @@ impl Pusher {
         };
         families.collect()
     }
+}
+
+/// Runs `future` in a runtime on a thread of its own, because the caller may be within a runtime, in which another
+/// cannot be entered.
+pub(crate) fn block_on<T: Send>(future: impl Future<Output = T> + Send) -> Result<T, PusherError> {
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new()
+            .name("pusher".into())
+            .spawn_scoped(scope, || {
+                let runtime = Runtime::new();
+                let runtime = runtime.map_err(|error| HttpError::Setup(error.to_string()))?;
+                Ok(runtime.block_on(future))
+            });
+        let thread = thread.map_err(|error| PusherError::Thread(error.to_string()))?;
+        let panicked = || PusherError::Thread("a panic".into());
+        thread.join().unwrap_or_else(|_| Err(panicked()))
+    })
 }

@@ -1,0 +1,221 @@
+//! Where reports go.
+
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use metricsjob_metrics::check::check_push;
+use metricsjob_metrics::{Family, GroupingKey, Method, is_metric_name, text};
+use tokio::task::JoinSet;
+
+use super::environment::Environment;
+use super::{Job, JobError, log};
+use crate::pusher::block_on;
+use crate::{GatewayUrl, PushRequest, Pusher, PusherError};
+
+/// Prefix of the metrics of a run, unless the job has one of its own.
+pub const PREFIX: &str = "batch_job";
+
+/// Default limit for the delivery of a report.
+const DEADLINE: Duration = Duration::from_secs(10);
+
+/// Destination of a job's reports, as the code and the environment say.
+#[derive(Debug, Clone)]
+pub struct Destination {
+    place: Place,
+    pub prefix: String,
+    pub method: Method,
+    deadline: Duration,
+}
+
+#[derive(Debug, Clone)]
+enum Place {
+    /// Gateways, each with its URL to show.
+    Gateways(GroupingKey, Vec<Pusher>),
+    /// The file of the `metricsjob` that runs this program.
+    Runner(PathBuf),
+    /// The settings have a problem, which is known by now.
+    Nowhere,
+}
+
+/// Families of a report: those of the run, and those that the job recorded.
+#[derive(Debug, Clone)]
+pub struct ReportFamilies {
+    pub run: Vec<Family>,
+    pub recorded: Vec<Family>,
+}
+
+impl Destination {
+    /// Resolves the settings of `job`, with the problems that they have.
+    pub fn of(job: &Job) -> (Self, Vec<JobError>) {
+        let environment = Environment::of_process();
+        let mut problems = environment.problems;
+        let mut prefix = job.prefix.clone().or(environment.prefix);
+        if let Some(bad) = prefix.take_if(|prefix| !is_metric_name(prefix)) {
+            problems.push(JobError::Prefix(bad));
+        }
+        let mut destination = Destination {
+            place: Place::Nowhere,
+            prefix: prefix.unwrap_or_else(|| PREFIX.to_owned()),
+            method: job.method.or(environment.method).unwrap_or_default(),
+            deadline: job.deadline.or(environment.deadline).unwrap_or(DEADLINE),
+        };
+        if let Some(file) = environment.metrics_file {
+            destination.place = Place::Runner(file);
+            return (destination, problems);
+        }
+        let mut labels = job.grouping.clone();
+        for (name, value) in environment.grouping {
+            if !labels.iter().any(|(known, _)| *known == name) {
+                labels.push((name, value));
+            }
+        }
+        let key = match GroupingKey::new(&job.name, labels) {
+            Ok(key) => key,
+            Err(error) => {
+                problems.push(error.into());
+                return (destination, problems);
+            }
+        };
+        let urls = match job.gateways.as_slice() {
+            [] => environment.gateways,
+            gateways => gateways.to_vec(),
+        };
+        if urls.is_empty() {
+            problems.push(JobError::NoGateway);
+        }
+        let connection = job.connection.clone().unwrap_or(environment.connection);
+        let mut pushers = Vec::new();
+        for url in urls {
+            match GatewayUrl::parse(&url) {
+                Ok(url) => {
+                    let pusher = Pusher::to(url, key.clone(), connection.clone());
+                    pushers.push(pusher.retry_for(destination.deadline));
+                }
+                Err(error) => problems.push(error.into()),
+            }
+        }
+        if !pushers.is_empty() {
+            destination.place = Place::Gateways(key, pushers);
+        }
+        (destination, problems)
+    }
+
+    /// Delivers a report. Further failures than the first one are logged.
+    pub fn deliver(&self, method: Method, families: ReportFamilies) -> Result<(), JobError> {
+        match &self.place {
+            Place::Gateways(key, pushers) => {
+                let families = consistent(key, families);
+                block_on(push_to_all(pushers, method, families, self.deadline))?
+            }
+            Place::Runner(file) => hand_over(file, &families.recorded),
+            Place::Nowhere => Ok(()),
+        }
+    }
+
+    /// Delivers a report as [`deliver`](Self::deliver) does, in the caller's runtime.
+    pub async fn deliver_async(
+        &self,
+        method: Method,
+        families: ReportFamilies,
+    ) -> Result<(), JobError> {
+        match &self.place {
+            Place::Gateways(key, pushers) => {
+                let families = consistent(key, families);
+                push_to_all(pushers, method, families, self.deadline).await
+            }
+            Place::Runner(file) => hand_over(file, &families.recorded),
+            Place::Nowhere => Ok(()),
+        }
+    }
+
+    /// Returns the report as requests, one for each gateway.
+    pub fn requests(&self, families: ReportFamilies) -> Result<Vec<PushRequest>, JobError> {
+        let Place::Gateways(key, pushers) = &self.place else {
+            return Ok(Vec::new());
+        };
+        let families = consistent(key, families);
+        let requests = pushers.iter().map(|pusher| {
+            let pusher = pusher.clone().families(families.clone());
+            Ok(pusher.request(self.method)?)
+        });
+        requests.collect()
+    }
+}
+
+/// Returns all families but those that would keep a gateway from taking the others.
+fn consistent(key: &GroupingKey, families: ReportFamilies) -> Vec<Family> {
+    let ReportFamilies { run, recorded } = families;
+    let all: Vec<Family> = run.iter().chain(&recorded).cloned().collect();
+    if check_push(key, &all).is_ok() {
+        return all;
+    }
+    let mut kept = run;
+    for family in recorded {
+        kept.push(family);
+        if let Err(error) = check_push(key, &kept) {
+            kept.pop();
+            log(&JobError::Metrics(error).to_string());
+        }
+    }
+    kept
+}
+
+async fn push_to_all(
+    pushers: &[Pusher],
+    method: Method,
+    families: Vec<Family>,
+    deadline: Duration,
+) -> Result<(), JobError> {
+    let mut pushes = JoinSet::new();
+    for pusher in pushers {
+        let pusher = pusher.clone().families(families.clone());
+        pushes.spawn(async move {
+            let push = async {
+                match method {
+                    Method::Put => pusher.push_async().await,
+                    Method::Post => pusher.add_async().await,
+                }
+            };
+            let pushed = tokio::time::timeout(deadline, push).await;
+            match pushed {
+                Ok(result) => Ok(result?),
+                Err(_) => Err(JobError::Deadline {
+                    gateway: pusher.url().to_string(),
+                    deadline,
+                }),
+            }
+        });
+    }
+    let mut first = Ok(());
+    while let Some(joined) = pushes.join_next().await {
+        let panicked = |error: tokio::task::JoinError| PusherError::Thread(error.to_string());
+        let Err(error) = joined.map_err(panicked)? else {
+            continue;
+        };
+        match first {
+            Ok(()) => first = Err(error),
+            Err(_) => log(&error.to_string()),
+        }
+    }
+    first
+}
+
+/// Appends `families` to the file of the `metricsjob` that runs this program. The last value of a series counts there.
+fn hand_over(path: &Path, families: &[Family]) -> Result<(), JobError> {
+    if families.is_empty() {
+        return Ok(());
+    }
+    let failure = |error: std::io::Error| JobError::Handover {
+        path: path.to_owned(),
+        reason: error.to_string(),
+    };
+    // Whole lines in one write, because other processes may append too.
+    let mut file = OpenOptions::new()
+        .append(true)
+        .open(path)
+        .map_err(failure)?;
+    file.write_all(text::encode(families).as_bytes())
+        .map_err(failure)
+}
