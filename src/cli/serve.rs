@@ -30,7 +30,7 @@ use metricsjob_client::Stop;
 use metricsjob_gateway::Options;
 use metricsjob_gateway::service::{Claim, Served, Service};
 use metricsjob_state::group_writer::Sync;
-use metricsjob_web::{HttpMetrics, Server, Settings, make_room};
+use metricsjob_web::{Server, ServerMetrics, Settings, make_room};
 
 /// Run jobs by their schedules, and show over HTTP what happened
 ///
@@ -192,7 +192,7 @@ pub fn main(args: ServeArgs) -> anyhow::Result<u8> {
         }
         _ => None,
     };
-    let http = HttpMetrics::new("serve");
+    let http = ServerMetrics::new("serve");
     let app = ServeApp::new(Parts {
         scheduler: Arc::clone(&scheduler),
         catalog,
@@ -297,7 +297,7 @@ fn serve(
     runtime: &Runtime,
     server: Server,
     app: &Arc<ServeApp>,
-    http: Arc<HttpMetrics>,
+    http: Arc<ServerMetrics>,
     end: ServeEnd<'_>,
 ) -> &'static str {
     let ServeEnd {

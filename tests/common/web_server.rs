@@ -13,7 +13,7 @@ use axum::Router;
 use axum::body::Bytes;
 use axum::routing::{get, post};
 use metricsjob_web::log::{LogFormat, subscriber};
-use metricsjob_web::{HttpMetrics, Server, Settings};
+use metricsjob_web::{Server, ServerMetrics, Settings};
 use tokio::sync::oneshot;
 use tracing::Dispatch;
 use tracing::level_filters::LevelFilter;
@@ -62,7 +62,7 @@ impl WebServer {
         // Of this server's threads alone, as there are others in the process.
         let log = Dispatch::new(subscriber(LevelFilter::DEBUG, LogFormat::Logfmt, sink));
         let app = app(&begun);
-        let http = HttpMetrics::new("test");
+        let http = ServerMetrics::new("test");
         let (stop, stopped) = oneshot::channel();
         let thread = thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_multi_thread()

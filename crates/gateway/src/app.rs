@@ -15,7 +15,7 @@ use super::own_metrics::OwnMetrics;
 use super::renderings::Renderings;
 use metricsjob_metrics::Family;
 use metricsjob_state::size_family;
-use metricsjob_web::HttpMetrics;
+use metricsjob_web::ServerMetrics;
 use metricsjob_web::observe::ProcessCollector;
 use metricsjob_web::sending::Sendings;
 
@@ -73,7 +73,7 @@ pub struct App {
     pages: Arc<Semaphore>,
     sendings: Sendings,
     own: Arc<OwnMetrics>,
-    http: Arc<HttpMetrics>,
+    http: Arc<ServerMetrics>,
     observer: ProcessCollector,
     start_time: SystemTime,
     quit: Arc<Notify>,
@@ -98,7 +98,7 @@ impl App {
         state_dir: PathBuf,
         keeper: Keeper,
         runtime: Handle,
-        http: Arc<HttpMetrics>,
+        http: Arc<ServerMetrics>,
         own: Arc<OwnMetrics>,
         quit: Arc<Notify>,
     ) -> Arc<App> {

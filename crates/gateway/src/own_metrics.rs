@@ -8,9 +8,8 @@ use prometheus::{Counter, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts
 
 use super::summary::Summaries;
 use metricsjob_metrics::Family;
-use metricsjob_metrics::registry::{gather, register};
+use metricsjob_metrics::registry::{Children, gather, register};
 use metricsjob_state::store::{Store, own};
-use metricsjob_web::instrumentation::Children;
 
 /// Distinguishes this implementation from the Pushgateway.
 pub const IMPLEMENTATION: &str = "metricsjob";

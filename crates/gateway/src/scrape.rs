@@ -32,7 +32,12 @@ pub async fn answer(app: &Arc<App>, parts: &Parts) -> Response {
     };
     // Without such names, the content type remains what it has always been.
     let has_escaping = has_utf8_names || app.options().limits.names == Names::Utf8;
-    negotiation::response(sending, format, has_escaping.then_some(escaping), is_gzip)
+    negotiation::response(
+        sending.body(),
+        format,
+        has_escaping.then_some(escaping),
+        is_gzip,
+    )
 }
 
 /// Also returns true if there are names that are not valid in the text format 0.0.4.

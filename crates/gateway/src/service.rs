@@ -19,7 +19,7 @@ use super::router::{local_router, router};
 use metricsjob_state::group_writer::{GroupWriter, Sync};
 use metricsjob_state::serving::{ServingLock, lock_for_serving};
 use metricsjob_state::{FILE_NAME, State, StateError};
-use metricsjob_web::{HttpMetrics, Server};
+use metricsjob_web::{Server, ServerMetrics};
 
 /// Maximum time to wait for a process that is changing the groups.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -72,7 +72,7 @@ impl Claim {
 /// A gateway that has loaded its groups.
 pub struct Service {
     app: Arc<App>,
-    http: Arc<HttpMetrics>,
+    http: Arc<ServerMetrics>,
     thread: KeeperThread,
     lock: Arc<ServingLock>,
     socket: UnixListener,
@@ -111,7 +111,7 @@ impl Service {
         let (quit, lost) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
         let (keeper, thread) = Keeper::start(store, writer, expiry, own.clone(), lost.clone())
             .map_err(ServiceError::Thread)?;
-        let http = HttpMetrics::new("gateway");
+        let http = ServerMetrics::new("gateway");
         let app = App::new(
             options,
             dir,

@@ -1,5 +1,8 @@
 //! Families of a [`prometheus::Registry`].
 
+mod children;
+
+pub use children::Children;
 use prometheus::core::Collector;
 use prometheus::proto::MetricType;
 

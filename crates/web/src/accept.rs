@@ -62,9 +62,7 @@ pub async fn accept(site: &Arc<Site>, acceptor: &Acceptor) {
         let client = Peer {
             address: client.map(|client| client.ip()),
             // Shown by the debug log only.
-            text: client
-                .filter(|_| enabled!(Level::DEBUG))
-                .map(|client| client.to_string().into()),
+            socket: client.filter(|_| enabled!(Level::DEBUG)),
         };
         let place = site.pool.enter().await;
         point("accept");

@@ -1,7 +1,7 @@
 //! Life cycle of one connection, from its handshake to its end.
 
 use std::convert::Infallible;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use axum::Router;
@@ -13,6 +13,7 @@ use hyper::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
+use metricsjob_http::HttpMetrics;
 use rustls::ServerConfig;
 use tokio_rustls::TlsAcceptor;
 use tower::Service;
@@ -23,7 +24,7 @@ use super::access::Known;
 use super::config::Config;
 use super::entry::{ConnectionState, Doing};
 use super::framing;
-use super::instrumentation::{HttpMetrics, name_matched};
+use super::instrumentation::{ServerMetrics, name_matched};
 use super::observed::{ObservedBody, received, sent};
 use super::origin::OriginPolicy;
 use super::pool::{Pool, Seat};
@@ -43,7 +44,7 @@ pub struct Site {
     pub http: http1::Builder,
     pub pool: Arc<Pool>,
     /// Counts the requests.
-    pub metrics: Arc<HttpMetrics>,
+    pub metrics: HttpMetrics,
     policy: OriginPolicy,
     refuse: Refuse,
 }
@@ -51,7 +52,7 @@ pub struct Site {
 impl Site {
     pub fn new(
         app: Router,
-        metrics: &Arc<HttpMetrics>,
+        metrics: &ServerMetrics,
         policy: OriginPolicy,
         pool: Arc<Pool>,
         refuse: Refuse,
@@ -71,7 +72,7 @@ impl Site {
             config: None,
             http,
             pool,
-            metrics: Arc::clone(metrics),
+            metrics: metrics.http.clone(),
             policy,
             refuse,
         }
@@ -94,7 +95,7 @@ pub struct Peer {
     /// `None` on a Unix socket.
     pub address: Option<IpAddr>,
     /// Address and port for the debug log, if it is on.
-    pub text: Option<Arc<str>>,
+    pub socket: Option<SocketAddr>,
 }
 
 /// Serves the connection of `client` until it ends.
@@ -112,8 +113,12 @@ pub async fn serve(site: Arc<Site>, place: Seat, stream: Stream, client: Peer) {
         Some(tls) => match Box::pin(handshake(tls.config, entry, first, stream)).await {
             Ok(stream) => stream,
             Err(reason) => {
-                let client = client.text.as_deref().unwrap_or_default();
-                debug!(client, err = reason, "TLS handshake failed");
+                let client = client.socket.map(|socket| socket.to_string());
+                debug!(
+                    client = client.unwrap_or_default(),
+                    err = reason,
+                    "TLS handshake failed"
+                );
                 return;
             }
         },
@@ -157,7 +162,7 @@ async fn answer(
     knows_client: bool,
     request: Request<Incoming>,
 ) -> Result<Response<ObservedBody<Body>>, Infallible> {
-    let (exchange, mut request) = received(&site.metrics, &entry, client.text.as_ref(), request);
+    let (exchange, mut request) = received(&site.metrics, &entry, client.socket, request);
     let gate = site.config.as_ref().and_then(|config| config.gate());
     // If there are users, the request is checked against them below.
     let has_users = gate.as_ref().is_some_and(|gate| !gate.users.is_empty());

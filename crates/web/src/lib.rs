@@ -1,7 +1,7 @@
 //! Common base of all our servers: listeners, connections, TLS and users from a web config file, request
 //! metrics, and the log.
 //!
-//! It may use [`metricsjob_system::files`] and [`metricsjob_metrics`] only. A [`Server`] is bound first, so
+//! It may use [`metricsjob_system::files`], [`metricsjob_http`] and [`metricsjob_metrics`] only. A [`Server`] is bound first, so
 //! that an invalid address or config file is found before anything else is done; then it serves an
 //! [`axum::Router`].
 //!
@@ -18,7 +18,7 @@
 //!   `framing`: invalid request heads.
 //! - `config`: the web config file; `gate`: its rules for requests; `users`: authentication; `rate_limit`:
 //!   the rate limit.
-//! - [`instrumentation`]: metrics of the requests.
+//! - [`instrumentation`]: metrics of the requests, which [`metricsjob_http`] counts.
 //! - [`files`]: responses with a page, and with the files that belong to it.
 //! - [`log`]: the events of [`tracing`] as lines on stderr.
 //! - [`negotiation`]: the format in which a client wants metrics; [`sending`]: large responses in flight.
@@ -37,7 +37,6 @@ mod gate;
 pub mod instrumentation;
 mod listen;
 pub mod log;
-pub mod negotiation;
 pub mod observe;
 mod observed;
 pub mod origin;
@@ -60,8 +59,9 @@ use url::{Host, Url};
 pub use access::Known;
 pub use config::{ConfigError, Problem as ConfigProblem};
 pub use descriptors::make_room;
-pub use instrumentation::HttpMetrics;
+pub use instrumentation::ServerMetrics;
 pub use listen::ListenError;
+pub use metricsjob_http::negotiation;
 pub use server::{Refuse, Server};
 
 /// Options of a server on its command line.

@@ -1,31 +1,34 @@
 //! Bodies whose progress is reported to the state of the connection and to the metrics.
 
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
-use std::time::Instant;
 
 use axum::body::{Body, Bytes};
 use axum::http::Request;
 use axum::response::Response;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
+use metricsjob_http::{ClientAddress, Exchange, HttpMetrics, RequestProgress};
 
 use super::entry::ConnectionState;
-use super::instrumentation::{Exchange, ExchangeProgress, HttpMetrics};
 use super::pace::Pace;
 
 /// Begins the exchange of a request that arrives on the connection with the state `entry`. `client` is the
 /// address for the debug log.
 pub fn received<B>(
-    metrics: &Arc<HttpMetrics>,
+    metrics: &HttpMetrics,
     entry: &Arc<ConnectionState>,
-    client: Option<&Arc<str>>,
+    client: Option<SocketAddr>,
     mut request: Request<B>,
 ) -> (Exchange, Request<Body>)
 where
     B: HttpBody<Data = Bytes, Error: Into<axum::BoxError>> + Send + Unpin + 'static,
 {
-    let exchange = Exchange::begin(Arc::clone(metrics), Instant::now(), client, &mut request);
+    if let Some(client) = client {
+        request.extensions_mut().insert(ClientAddress(client));
+    }
+    let exchange = metrics.begin(&mut request);
     let has_body = !request.body().is_end_stream();
     entry.requested(has_body);
     let request = request.map(|body| {
@@ -69,7 +72,7 @@ pub struct ObservedBody<B: HttpBody<Data = Bytes> + Unpin> {
 
 enum ObservedSide {
     Request {
-        progress: Arc<ExchangeProgress>,
+        progress: Arc<RequestProgress>,
         pace: Pace,
         /// True if the end of the body has been seen.
         has_ended: bool,

@@ -15,7 +15,7 @@ use tracing::{error, info, warn};
 use super::accept::{Acceptor, accept};
 use super::config::Config;
 use super::connection::Site;
-use super::instrumentation::HttpMetrics;
+use super::instrumentation::ServerMetrics;
 use super::listen::{self, Listener};
 use super::origin::OriginPolicy;
 use super::pool::{Pool, PoolTimeouts};
@@ -113,7 +113,7 @@ impl Server {
     pub async fn serve(
         self,
         app: Router,
-        http: Arc<HttpMetrics>,
+        http: Arc<ServerMetrics>,
         shutdown: impl Future<Output = ()> + Send,
         grace: Duration,
     ) {

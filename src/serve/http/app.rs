@@ -14,7 +14,7 @@ use crate::serve::loading::Reloaded;
 use crate::serve::scheduler::Scheduler;
 use metricsjob_metrics::Family;
 use metricsjob_state::size_family;
-use metricsjob_web::instrumentation::HttpMetrics;
+use metricsjob_web::instrumentation::ServerMetrics;
 use metricsjob_web::observe::ProcessCollector;
 use metricsjob_web::sending::Sendings;
 
@@ -36,7 +36,7 @@ pub struct ServeApp {
     pub scrapes: Arc<Semaphore>,
     catalog: Catalog,
     with_demos: bool,
-    http: Arc<HttpMetrics>,
+    http: Arc<ServerMetrics>,
     observer: ProcessCollector,
 }
 
@@ -48,7 +48,7 @@ pub struct Parts {
     pub permission: Permission,
     pub read_timeout: Duration,
     pub flags: Vec<(String, String)>,
-    pub http: Arc<HttpMetrics>,
+    pub http: Arc<ServerMetrics>,
     pub runtime: tokio::runtime::Handle,
 }
 

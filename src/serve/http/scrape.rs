@@ -32,7 +32,7 @@ pub async fn metrics(State(app): State<Arc<ServeApp>>, headers: HeaderMap) -> Re
         std::io::Result::Ok(app.sendings.begin(pieces))
     });
     match rendered.await {
-        Ok(Ok(Ok(sending))) => negotiation::response(sending, format, None, is_gzip),
+        Ok(Ok(Ok(sending))) => negotiation::response(sending.body(), format, None, is_gzip),
         Ok(Ok(Err(too_many))) => too_many.into_response(),
         _ => {
             let text = "the metrics could not be rendered\n";

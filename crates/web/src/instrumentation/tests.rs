@@ -17,13 +17,13 @@ use crate::pool::PoolTimeouts;
 use metricsjob_metrics::text;
 
 struct Server {
-    metrics: Arc<HttpMetrics>,
+    metrics: Arc<ServerMetrics>,
     app: Router,
 }
 
 impl Server {
     fn start() -> Self {
-        let metrics = HttpMetrics::new("test");
+        let metrics = ServerMetrics::new("test");
         let fallback = async |request: Request| {
             if request.uri().path().starts_with("/named/") {
                 name_endpoint(request.extensions(), "/named/*");
@@ -49,7 +49,7 @@ impl Server {
             read: Duration::MAX,
             idle: Duration::MAX,
         }));
-        let (exchange, request) = received(&self.metrics, &entry, None, request.unwrap());
+        let (exchange, request) = received(&self.metrics.http, &entry, None, request.unwrap());
         let answer = self.app.call(request);
         async { Body::new(sent(exchange, entry, answer.await.unwrap()).into_body()) }
     }
@@ -149,16 +149,4 @@ async fn clients_that_go_away() {
     assert!(answer.await.is_err());
     server.shows("http_requests_in_flight 0");
     server.shows(r#"http_requests_total{endpoint="/stuck",method="GET",status_code="499"} 1"#);
-}
-
-#[test]
-fn templates_are_bounded() {
-    let metrics = HttpMetrics::new("test");
-    let first = metrics.endpoint("/0");
-    for n in 0..10_000 {
-        metrics.endpoint(&format!("/{n}"));
-    }
-    assert!(Arc::ptr_eq(&first, &metrics.endpoint("/0")));
-    assert_eq!(metrics.endpoint("/9999").template(), OTHER);
-    assert_eq!(metrics.endpoints.read().unwrap().len(), ENDPOINTS + 1);
 }

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use axum::http::Method;
+use http::Method;
+use metricsjob_metrics::registry::Children;
 use prometheus::{Histogram, IntCounter};
 
-use super::{Children, HttpMetrics, OTHER};
+use super::{HttpMetrics, OTHER};
 
 /// The methods of RFC 9110 and RFC 5789.
 const METHODS: [&str; 9] = [
@@ -38,21 +39,25 @@ impl Endpoint {
 
     /// Returns the metrics of a method and a status.
     pub fn series(&self, metrics: &HttpMetrics, method: &'static str, status: u16) -> Arc<Series> {
-        let labels = [method, &self.template];
         self.series.get((method, status), || {
             let status = status.to_string();
-            let with_status = [method, &self.template, &status];
+            let all = [method, &self.template, &status];
+            let of_histograms = if metrics.0.has_status_on_histograms {
+                &all[..]
+            } else {
+                &all[..2]
+            };
             Arc::new(Series {
-                requests: metrics.requests.with_label_values(&with_status),
-                durations: metrics.durations.with_label_values(&labels),
-                request_sizes: metrics.request_sizes.with_label_values(&labels),
-                response_sizes: metrics.response_sizes.with_label_values(&labels),
+                requests: metrics.0.requests.with_label_values(&all),
+                durations: metrics.0.durations.with_label_values(of_histograms),
+                request_sizes: metrics.0.request_sizes.with_label_values(of_histograms),
+                response_sizes: metrics.0.response_sizes.with_label_values(of_histograms),
             })
         })
     }
 }
 
-/// Metrics of one method and status of an endpoint; the sizes and durations are those of all statuses.
+/// Metrics of one method and status of an endpoint. Its sizes and durations may be those of all statuses.
 pub struct Series {
     requests: IntCounter,
     durations: Histogram,

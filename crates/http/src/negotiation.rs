@@ -1,32 +1,45 @@
 //! Content negotiation for metrics: the format of the response to a scrape.
+//!
+//! [`MetricsHandler`](crate::MetricsHandler) does all of it for a registry. This is for handlers of other metrics.
 
 use std::io::Write;
 
-use axum::http::HeaderMap;
-use axum::http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, VARY};
-use axum::response::Response;
 use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, VARY};
+use http::{HeaderMap, HeaderValue, Response};
 
-use super::sending::Sending;
 use metricsjob_metrics::escaping::Escaping;
-use metricsjob_metrics::{protobuf, text};
+use metricsjob_metrics::{Family, protobuf, text};
 
 /// A format of metrics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Format {
+    /// The text format 0.0.4.
     Text,
+    /// OpenMetrics 1.0.
     OpenMetrics,
+    /// Delimited protobuf messages.
     Protobuf,
 }
 
 impl Format {
+    /// Returns the format's media type.
     pub fn content_type(self) -> &'static str {
         match self {
             Format::Text => text::CONTENT_TYPE,
             Format::OpenMetrics => text::openmetrics::CONTENT_TYPE,
             Format::Protobuf => protobuf::CONTENT_TYPE,
+        }
+    }
+
+    /// Encodes families in the format.
+    pub fn encode(self, families: &[Family]) -> Bytes {
+        match self {
+            Format::Text => text::encode(families).into(),
+            Format::OpenMetrics => text::openmetrics::encode(families).into(),
+            Format::Protobuf => protobuf::encode(families).into(),
         }
     }
 }
@@ -95,7 +108,11 @@ pub fn accepts_gzip(headers: &HeaderMap) -> bool {
     })
 }
 
-/// Joins the pieces and compresses them.
+/// Joins the pieces and compresses them by gzip.
+///
+/// # Errors
+///
+/// Fails if there is not enough memory for the compressor.
 pub fn gzipped(pieces: &[Bytes]) -> std::io::Result<Bytes> {
     let mut out = GzEncoder::new(Vec::new(), Compression::fast());
     for piece in pieces {
@@ -105,13 +122,13 @@ pub fn gzipped(pieces: &[Bytes]) -> std::io::Result<Bytes> {
 }
 
 /// Returns the response to a scrape. Its content type names `escaping`, if one is given.
-pub fn response(
-    sending: Sending,
+pub fn response<B>(
+    body: B,
     format: Format,
     escaping: Option<Escaping>,
     is_gzip: bool,
-) -> Response {
-    let mut response = Response::new(sending.body());
+) -> Response<B> {
+    let mut response = Response::new(body);
     let headers = response.headers_mut();
     let mut content_type = format.content_type().to_owned();
     if let Some(escaping) = escaping {
@@ -119,9 +136,10 @@ pub fn response(
         content_type += escaping.name();
     }
     headers.insert(CONTENT_TYPE, content_type.parse().expect("constants"));
-    headers.insert(VARY, "Accept, Accept-Encoding".parse().expect("a constant"));
+    let vary = HeaderValue::from_static("Accept, Accept-Encoding");
+    headers.insert(VARY, vary);
     if is_gzip {
-        headers.insert(CONTENT_ENCODING, "gzip".parse().expect("a constant"));
+        headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
     }
     response
 }

@@ -5,6 +5,19 @@ use std::hash::Hash;
 use std::sync::{PoisonError, RwLock};
 
 /// Children of a labelled instrument by a key that is cheaper to look up than their labels.
+///
+/// ```
+/// use metricsjob_metrics::registry::Children;
+/// use prometheus::{IntCounter, IntCounterVec, Opts};
+///
+/// let responses = IntCounterVec::new(Opts::new("responses_total", "Responses."), &["code"])?;
+/// let by_code = Children::<u16, IntCounter>::default();
+/// for code in [200, 404, 200] {
+///     by_code.get(code, || responses.with_label_values(&[code.to_string()])).inc();
+/// }
+/// assert_eq!(responses.with_label_values(&["200"]).get(), 2);
+/// # Ok::<(), prometheus::Error>(())
+/// ```
 pub struct Children<K, I>(RwLock<HashMap<K, I>>);
 
 impl<K, I> Default for Children<K, I> {

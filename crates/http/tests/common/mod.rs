@@ -1,0 +1,37 @@
+//! What the tests share.
+
+#![allow(dead_code, reason = "each test file uses a part of it")]
+
+use http::Response;
+use http_body_util::BodyExt;
+use metricsjob_metrics::{registry, text};
+use prometheus::Registry;
+
+/// What a registry shows.
+#[derive(Default)]
+pub struct Shown {
+    pub registry: Registry,
+}
+
+impl Shown {
+    pub fn text(&self) -> String {
+        text::encode(&registry::gather(&self.registry))
+    }
+
+    #[track_caller]
+    pub fn shows(&self, sample: &str) {
+        let text = self.text();
+        assert!(text.lines().any(|line| line == sample), "{sample}\n{text}");
+    }
+}
+
+/// Reads a response to its end.
+pub async fn drained<B: http_body::Body<Error: std::fmt::Debug>>(response: Response<B>) -> Vec<u8> {
+    response
+        .into_body()
+        .collect()
+        .await
+        .unwrap()
+        .to_bytes()
+        .to_vec()
+}
