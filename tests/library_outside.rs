@@ -136,9 +136,9 @@ fn says_what_it_cannot_do(program: &Path) {
         (
             &[
                 ("METRICSJOB_GATEWAY", "127.0.0.1:1"),
-                ("METRICSJOB_PUSH_DEADLINE", "0.1s"),
+                ("METRICSJOB_PUSH_DEADLINE", "1 hor"),
             ],
-            &["METRICSJOB_PUSH_DEADLINE", "\"0.1s\""],
+            &["METRICSJOB_PUSH_DEADLINE", "\"1 hor\""],
         ),
         (
             &[

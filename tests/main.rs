@@ -24,6 +24,8 @@ mod demo;
 mod dry_run;
 mod embedded_index;
 mod encoding;
+#[cfg(feature = "real-servers")]
+mod example_programs;
 mod examples;
 mod exec;
 mod exec_terminal;
