@@ -4,7 +4,7 @@ mod children;
 
 pub use children::Children;
 use prometheus::core::Collector;
-use prometheus::proto::MetricType;
+use prometheus::proto::{self, MetricType};
 
 use super::family::{Bucket, Family, Kind, Metric, Quantile, Value};
 
@@ -30,7 +30,7 @@ pub fn gather(registry: &prometheus::Registry) -> Vec<Family> {
     registry.gather().iter().map(family).collect()
 }
 
-fn family(source: &prometheus::proto::MetricFamily) -> Family {
+fn family(source: &proto::MetricFamily) -> Family {
     let kind = match source.get_field_type() {
         MetricType::COUNTER => Kind::Counter,
         MetricType::GAUGE => Kind::Gauge,
@@ -58,7 +58,7 @@ fn family(source: &prometheus::proto::MetricFamily) -> Family {
     }
 }
 
-fn value(kind: Kind, metric: &prometheus::proto::Metric) -> Value {
+fn value(kind: Kind, metric: &proto::Metric) -> Value {
     match kind {
         Kind::Counter => Value::Number(metric.get_counter().get_value()),
         Kind::Gauge => Value::Number(metric.get_gauge().get_value()),
@@ -97,3 +97,31 @@ fn value(kind: Kind, metric: &prometheus::proto::Metric) -> Value {
         }
     }
 }
+
+/// Lets `get_value` be called however the crate was built: with its feature `protobuf`, which any other crate of the
+/// program can turn on, its numbers have the inherent method `value` in place of `get_value`. An inherent method takes
+/// precedence over one of a trait, so one of the two below always ends in the other.
+#[allow(
+    dead_code,
+    reason = "which of the two is called depends on that feature"
+)]
+trait Number {
+    fn get_value(&self) -> f64;
+    fn value(&self) -> f64;
+}
+
+macro_rules! number {
+    ($($type:ty),*) => {$(
+        impl Number for $type {
+            fn get_value(&self) -> f64 {
+                self.value()
+            }
+
+            fn value(&self) -> f64 {
+                self.get_value()
+            }
+        }
+    )*};
+}
+
+number!(proto::Counter, proto::Gauge);
