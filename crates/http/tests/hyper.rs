@@ -7,7 +7,7 @@ use std::fmt::Write;
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
-use common::Shown;
+use common::Exposed;
 use http::{Request, Response, StatusCode};
 use http_body_util::Full;
 use hyper::body::Incoming;
@@ -19,7 +19,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 use tower::{Layer, service_fn};
 
 /// A connection to a server that upgrades at `/upgrade` and says hello elsewhere.
-fn connected(builder: HttpMetricsBuilder, shown: &Shown) -> DuplexStream {
+fn connected(builder: HttpMetricsBuilder, shown: &Exposed) -> DuplexStream {
     let metrics = builder.register(&shown.registry).unwrap();
     let service = metrics.layer(service_fn(
         async |mut request: Request<MeasuredBody<Incoming>>| {
@@ -55,7 +55,7 @@ async fn exchanged(client: &mut DuplexStream, request: &str) -> String {
 
 #[tokio::test]
 async fn upgrades() {
-    let shown = Shown::default();
+    let shown = Exposed::default();
     let mut client = connected(HttpMetrics::builder(), &shown);
     let request = "GET /upgrade HTTP/1.1\r\nConnection: upgrade\r\nUpgrade: test\r\n\r\n";
     let answer = exchanged(&mut client, request).await;
@@ -67,7 +67,7 @@ async fn upgrades() {
 
 #[tokio::test]
 async fn head() {
-    let shown = Shown::default();
+    let shown = Exposed::default();
     let mut client = connected(HttpMetrics::builder(), &shown);
     let answer = exchanged(&mut client, "HEAD / HTTP/1.1\r\nConnection: close\r\n\r\n").await;
     assert!(
@@ -81,9 +81,9 @@ async fn head() {
 
 /// Keeps the fields of events.
 #[derive(Clone, Default)]
-struct Events(Arc<Mutex<String>>);
+struct KeptEvents(Arc<Mutex<String>>);
 
-impl tracing::Subscriber for Events {
+impl tracing::Subscriber for KeptEvents {
     fn enabled(&self, metadata: &tracing::Metadata<'_>) -> bool {
         metadata.target().starts_with("metricsjob_http")
             && *metadata.level() <= tracing::Level::INFO
@@ -115,7 +115,7 @@ impl tracing::Subscriber for Events {
 
 #[tokio::test]
 async fn events() {
-    let events = Events::default();
+    let events = KeptEvents::default();
     let _default = tracing::subscriber::set_default(events.clone());
     for (log, expected) in [
         (TracingAccessLog::debug(), ""),
@@ -125,7 +125,7 @@ async fn events() {
              request_bytes=0 response_bytes=5 user_agent=\"curl\" ",
         ),
     ] {
-        let mut client = connected(HttpMetrics::builder().access_log(log), &Shown::default());
+        let mut client = connected(HttpMetrics::builder().access_log(log), &Exposed::default());
         let request = "GET /a%20b?c HTTP/1.1\r\nUser-Agent: curl\r\nConnection: close\r\n\r\n";
         exchanged(&mut client, request).await;
         assert_eq!(*events.0.lock().unwrap(), expected);

@@ -1,6 +1,6 @@
 //! The manager: what it refuses, and pushes to a gateway.
 
-use metricsjob_http::Manager;
+use metricsjob_http::{HttpLabel, HttpMetrics, Manager};
 use metricsjob_metrics::{registry, text};
 use prometheus::{IntCounter, IntCounterVec, IntGauge, Opts};
 
@@ -29,7 +29,12 @@ fn labels_are_not_given_twice() {
     );
     let constant = IntGauge::with_opts(Opts::new("b", "Help.").const_label("region", "us"));
     manager.register(constant.unwrap()).unwrap_err();
+    let http = HttpMetrics::builder().rename_label(HttpLabel::Endpoint, "region");
+    manager.register_http(http).unwrap_err();
     assert_eq!(shown(&manager), "");
+    manager.register_http(HttpMetrics::builder()).unwrap();
+    let line = "http_requests_in_flight{region=\"eu\"} 0\n";
+    assert!(shown(&manager).contains(line), "{}", shown(&manager));
     let builder = Manager::builder()
         .label("region", "eu")
         .collector(regional("a_total"));

@@ -1,4 +1,4 @@
-//! What the tests share.
+//! Helpers shared by the tests.
 
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
@@ -7,13 +7,13 @@ use http_body_util::BodyExt;
 use metricsjob_metrics::{registry, text};
 use prometheus::Registry;
 
-/// What a registry shows.
+/// A registry, and its metrics as text.
 #[derive(Default)]
-pub struct Shown {
+pub struct Exposed {
     pub registry: Registry,
 }
 
-impl Shown {
+impl Exposed {
     pub fn text(&self) -> String {
         text::encode(&registry::gather(&self.registry))
     }
