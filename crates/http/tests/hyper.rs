@@ -3,11 +3,9 @@
 mod common;
 
 use std::convert::Infallible;
-use std::fmt::Write;
-use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
-use common::Exposed;
+use common::{Exposed, KeptEvents};
 use http::{Request, Response, StatusCode};
 use http_body_util::Full;
 use hyper::body::Incoming;
@@ -77,40 +75,6 @@ async fn head() {
     assert!(answer.ends_with("\r\n\r\n"), "{answer}");
     shown.shows(r#"http_requests_total{endpoint="other",method="HEAD",status_code="200"} 1"#);
     shown.shows(r#"http_response_size_bytes_sum{endpoint="other",method="HEAD"} 0"#);
-}
-
-/// Keeps the fields of events.
-#[derive(Clone, Default)]
-struct KeptEvents(Arc<Mutex<String>>);
-
-impl tracing::Subscriber for KeptEvents {
-    fn enabled(&self, metadata: &tracing::Metadata<'_>) -> bool {
-        metadata.target().starts_with("metricsjob_http")
-            && *metadata.level() <= tracing::Level::INFO
-    }
-
-    fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
-        tracing::span::Id::from_u64(1)
-    }
-
-    fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
-
-    fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
-
-    fn event(&self, event: &tracing::Event<'_>) {
-        let mut lines = self.0.lock().unwrap();
-        event.record(
-            &mut |field: &tracing::field::Field, value: &dyn std::fmt::Debug| {
-                if field.name() != "seconds" {
-                    write!(lines, "{field}={value:?} ").unwrap();
-                }
-            },
-        );
-    }
-
-    fn enter(&self, _: &tracing::span::Id) {}
-
-    fn exit(&self, _: &tracing::span::Id) {}
 }
 
 #[tokio::test]

@@ -1,5 +1,7 @@
 //! The manager: what it refuses, and pushes to a gateway.
 
+mod common;
+
 use metricsjob_http::{HttpLabel, HttpMetrics, Manager};
 use metricsjob_metrics::{registry, text};
 use prometheus::{IntCounter, IntCounterVec, IntGauge, Opts};
@@ -68,6 +70,7 @@ mod push {
     use tokio::net::TcpListener;
     use tokio::sync::mpsc;
 
+    use super::common::KeptEvents;
     use super::*;
 
     const LONG: Duration = Duration::from_secs(3600);
@@ -149,11 +152,18 @@ mod push {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         drop(listener);
+        let events = KeptEvents::default();
+        let _default = tracing::subscriber::set_default(events.clone());
         let (manager, _) = manager();
         let pushes = manager.push_every(SHORT, Pusher::new(&url, "shop").unwrap());
         tokio::time::timeout(Duration::from_secs(60), pushes.stop())
             .await
             .unwrap();
+        let events = events.0.lock().unwrap();
+        assert!(
+            events.contains("message=the metrics could not be pushed err="),
+            "{events}"
+        );
     }
 
     #[tokio::test]
