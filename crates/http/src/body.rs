@@ -18,24 +18,24 @@ pin_project! {
     pub struct MeasuredBody<B> {
         #[pin]
         body: B,
-        side: Side,
+        side: BodySide,
     }
 }
 
 #[derive(Debug)]
-enum Side {
+enum BodySide {
     Request(Arc<RequestProgress>),
     Response(Exchange),
 }
 
 impl<B> MeasuredBody<B> {
     pub(crate) fn request(body: B, progress: Arc<RequestProgress>) -> Self {
-        let side = Side::Request(progress);
+        let side = BodySide::Request(progress);
         MeasuredBody { body, side }
     }
 
     pub(crate) fn response(body: B, exchange: Exchange) -> Self {
-        let side = Side::Response(exchange);
+        let side = BodySide::Response(exchange);
         MeasuredBody { body, side }
     }
 }
@@ -53,8 +53,8 @@ impl<B: Body> Body for MeasuredBody<B> {
         if let Some(Ok(frame)) = &polled {
             let size = frame.data_ref().map_or(0, Buf::remaining);
             match this.side {
-                Side::Request(progress) => progress.received(size),
-                Side::Response(exchange) => exchange.sent(size),
+                BodySide::Request(progress) => progress.received(size),
+                BodySide::Response(exchange) => exchange.sent(size),
             }
         }
         Poll::Ready(polled)

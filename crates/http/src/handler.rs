@@ -40,7 +40,8 @@ pub struct MetricsHandler {
 }
 
 impl MetricsHandler {
-    /// Creates the handler of a registry, which is gathered at each request.
+    /// Creates the handler of a registry, which is gathered at each request, in the thread that serves it: its
+    /// collectors must not block for long.
     pub fn new(registry: &Registry) -> Self {
         MetricsHandler {
             registry: registry.clone(),

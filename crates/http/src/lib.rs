@@ -7,7 +7,7 @@
 //! use metricsjob_http::{HttpMetrics, Manager};
 //!
 //! let manager = Manager::builder().label("region", "eu").build()?;
-//! let http = HttpMetrics::builder().register(manager.registry())?;
+//! let http = manager.register_http(HttpMetrics::builder())?;
 //! let app: Router = Router::new()
 //!     .route("/users/{id}", get(async || "Ada"))
 //!     .layer(http)

@@ -6,7 +6,7 @@ use metricsjob_metrics::{is_label_name, is_metric_name};
 use prometheus::Registry;
 use prometheus::core::Collector;
 
-use crate::MetricsHandler;
+use crate::{HttpMetrics, HttpMetricsBuilder, MetricsHandler};
 
 /// All metrics of a service: a registry with a namespace, default labels and collectors, exposed at `/metrics`, and
 /// pushed with the feature `push`. Its clones share the registry.
@@ -36,7 +36,8 @@ impl Manager {
         ManagerBuilder::default()
     }
 
-    /// Returns the registry. Its namespace and default labels apply to all that is registered there.
+    /// Returns the registry. Its namespace and default labels apply to all that is registered there. It does not
+    /// check the labels of what is registered without the manager.
     pub fn registry(&self) -> &Registry {
         &self.registry
     }
@@ -49,6 +50,17 @@ impl Manager {
     pub fn register<C: Collector + Clone + 'static>(&self, instrument: C) -> prometheus::Result<C> {
         self.add(Box::new(instrument.clone()))?;
         Ok(instrument)
+    }
+
+    /// Builds metrics of HTTP requests and registers them.
+    ///
+    /// # Errors
+    ///
+    /// Fails as [`HttpMetricsBuilder::register`] does, or if one of the labels is a default label.
+    pub fn register_http(&self, builder: HttpMetricsBuilder) -> prometheus::Result<HttpMetrics> {
+        let (metrics, collector) = builder.build()?;
+        self.add(collector)?;
+        Ok(metrics)
     }
 
     fn add(&self, collector: Box<dyn Collector>) -> prometheus::Result<()> {

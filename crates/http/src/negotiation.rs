@@ -102,8 +102,9 @@ pub fn accepts_gzip(headers: &HeaderMap) -> bool {
         let is_gzip = parts
             .next()
             .is_some_and(|name| name.eq_ignore_ascii_case("gzip"));
-        let refused = parts
-            .any(|part| part.strip_prefix("q=").and_then(|q| q.parse::<f64>().ok()) == Some(0.0));
+        let mut parameters = parts.filter_map(|part| part.split_once('='));
+        let refused = parameters
+            .any(|(name, value)| name.eq_ignore_ascii_case("q") && value.parse::<f64>() == Ok(0.0));
         is_gzip && !refused
     })
 }

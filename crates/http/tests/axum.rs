@@ -11,12 +11,12 @@ use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::ConnectInfo;
 use axum::routing::{get, post};
-use common::{Shown, drained};
+use common::{Exposed, drained};
 use http::{Request, StatusCode};
 use metricsjob_http::{AccessRecord, ClientAddress, HttpMetrics, MetricsHandler};
 use tower::ServiceExt;
 
-fn app(shown: &Shown, http: HttpMetrics) -> Router {
+fn app(shown: &Exposed, http: HttpMetrics) -> Router {
     let users = Router::new()
         .route("/users/{id}", get(async || "Ada"))
         .fallback(async || StatusCode::NOT_FOUND);
@@ -37,7 +37,7 @@ async fn ask(app: &Router, method: &str, path: &str, body: &'static str) -> (Sta
 
 #[tokio::test]
 async fn endpoints_are_templates() {
-    let shown = Shown::default();
+    let shown = Exposed::default();
     let http = HttpMetrics::builder().register(&shown.registry).unwrap();
     let app = app(&shown, http);
     for id in 0..100 {
@@ -81,7 +81,7 @@ async fn endpoints_are_templates() {
 
 #[tokio::test]
 async fn access_log() {
-    let shown = Shown::default();
+    let shown = Exposed::default();
     let records = Arc::new(Mutex::new(Vec::new()));
     let kept = Arc::clone(&records);
     let log = move |record: &AccessRecord| {

@@ -3,11 +3,9 @@
 mod common;
 
 use std::convert::Infallible;
-use std::fmt::Write;
-use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
-use common::Shown;
+use common::{Exposed, KeptEvents};
 use http::{Request, Response, StatusCode};
 use http_body_util::Full;
 use hyper::body::Incoming;
@@ -19,7 +17,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 use tower::{Layer, service_fn};
 
 /// A connection to a server that upgrades at `/upgrade` and says hello elsewhere.
-fn connected(builder: HttpMetricsBuilder, shown: &Shown) -> DuplexStream {
+fn connected(builder: HttpMetricsBuilder, shown: &Exposed) -> DuplexStream {
     let metrics = builder.register(&shown.registry).unwrap();
     let service = metrics.layer(service_fn(
         async |mut request: Request<MeasuredBody<Incoming>>| {
@@ -55,7 +53,7 @@ async fn exchanged(client: &mut DuplexStream, request: &str) -> String {
 
 #[tokio::test]
 async fn upgrades() {
-    let shown = Shown::default();
+    let shown = Exposed::default();
     let mut client = connected(HttpMetrics::builder(), &shown);
     let request = "GET /upgrade HTTP/1.1\r\nConnection: upgrade\r\nUpgrade: test\r\n\r\n";
     let answer = exchanged(&mut client, request).await;
@@ -67,7 +65,7 @@ async fn upgrades() {
 
 #[tokio::test]
 async fn head() {
-    let shown = Shown::default();
+    let shown = Exposed::default();
     let mut client = connected(HttpMetrics::builder(), &shown);
     let answer = exchanged(&mut client, "HEAD / HTTP/1.1\r\nConnection: close\r\n\r\n").await;
     assert!(
@@ -79,43 +77,9 @@ async fn head() {
     shown.shows(r#"http_response_size_bytes_sum{endpoint="other",method="HEAD"} 0"#);
 }
 
-/// Keeps the fields of events.
-#[derive(Clone, Default)]
-struct Events(Arc<Mutex<String>>);
-
-impl tracing::Subscriber for Events {
-    fn enabled(&self, metadata: &tracing::Metadata<'_>) -> bool {
-        metadata.target().starts_with("metricsjob_http")
-            && *metadata.level() <= tracing::Level::INFO
-    }
-
-    fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
-        tracing::span::Id::from_u64(1)
-    }
-
-    fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
-
-    fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
-
-    fn event(&self, event: &tracing::Event<'_>) {
-        let mut lines = self.0.lock().unwrap();
-        event.record(
-            &mut |field: &tracing::field::Field, value: &dyn std::fmt::Debug| {
-                if field.name() != "seconds" {
-                    write!(lines, "{field}={value:?} ").unwrap();
-                }
-            },
-        );
-    }
-
-    fn enter(&self, _: &tracing::span::Id) {}
-
-    fn exit(&self, _: &tracing::span::Id) {}
-}
-
 #[tokio::test]
 async fn events() {
-    let events = Events::default();
+    let events = KeptEvents::default();
     let _default = tracing::subscriber::set_default(events.clone());
     for (log, expected) in [
         (TracingAccessLog::debug(), ""),
@@ -125,7 +89,7 @@ async fn events() {
              request_bytes=0 response_bytes=5 user_agent=\"curl\" ",
         ),
     ] {
-        let mut client = connected(HttpMetrics::builder().access_log(log), &Shown::default());
+        let mut client = connected(HttpMetrics::builder().access_log(log), &Exposed::default());
         let request = "GET /a%20b?c HTTP/1.1\r\nUser-Agent: curl\r\nConnection: close\r\n\r\n";
         exchanged(&mut client, request).await;
         assert_eq!(*events.0.lock().unwrap(), expected);

@@ -9,7 +9,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use common::{Shown, drained};
+use common::{Exposed, drained};
 use http::{Method, Request, Response, StatusCode};
 use http_body::Frame;
 use http_body_util::{BodyExt, Full};
@@ -26,7 +26,7 @@ fn request(method: &str, path: &str) -> Request<Body> {
 }
 
 /// Metrics whose endpoint is the first part of the path, if it is `/known`.
-fn metrics(shown: &Shown) -> HttpMetrics {
+fn metrics(shown: &Exposed) -> HttpMetrics {
     let metrics = HttpMetrics::builder()
         .route(|uri, _| uri.path().starts_with("/known").then_some("/known/*"));
     metrics.register(&shown.registry).unwrap()
@@ -34,7 +34,7 @@ fn metrics(shown: &Shown) -> HttpMetrics {
 
 #[tokio::test]
 async fn labels_are_bounded_whatever_clients_send() {
-    let shown = Shown::default();
+    let shown = Exposed::default();
     let service = metrics(&shown).layer(service_fn(async |request: Incoming| {
         if request.uri().path().starts_with("/named") {
             name_endpoint(request.extensions(), "/named/*");
@@ -82,7 +82,7 @@ async fn labels_are_bounded_whatever_clients_send() {
 
 #[tokio::test]
 async fn names_beyond_the_maximum() {
-    let shown = Shown::default();
+    let shown = Exposed::default();
     let metrics = HttpMetrics::builder()
         .max_endpoints(3)
         .route(|uri, _| Some(uri.path()))
@@ -100,13 +100,13 @@ async fn names_beyond_the_maximum() {
 
 #[tokio::test]
 async fn sizes_are_what_was_read_and_sent() {
-    let shown = Shown::default();
+    let shown = Exposed::default();
     let service = metrics(&shown).layer(service_fn(async |request: Incoming| {
         if request.method() == Method::POST {
             drop(request.into_body().collect().await);
         }
         let mut parts = ["12", "", "345"].map(Ok::<_, Infallible>).into_iter();
-        Ok::<_, Infallible>(Response::new(Parts(move || parts.next())))
+        Ok::<_, Infallible>(Response::new(BodyParts(move || parts.next())))
     }));
     drained(
         service
@@ -133,9 +133,9 @@ async fn sizes_are_what_was_read_and_sent() {
 }
 
 /// A body of the parts that a function returns.
-struct Parts<F>(F);
+struct BodyParts<F>(F);
 
-impl<E, F: FnMut() -> Option<Result<&'static str, E>> + Unpin> http_body::Body for Parts<F> {
+impl<E, F: FnMut() -> Option<Result<&'static str, E>> + Unpin> http_body::Body for BodyParts<F> {
     type Data = Bytes;
     type Error = E;
 
@@ -149,10 +149,10 @@ impl<E, F: FnMut() -> Option<Result<&'static str, E>> + Unpin> http_body::Body f
 
 #[tokio::test]
 async fn a_response_that_fails_counts_once() {
-    let shown = Shown::default();
+    let shown = Exposed::default();
     let service = metrics(&shown).layer(service_fn(async |_: Incoming| {
         let mut parts = [Ok("12"), Err("broken")].into_iter();
-        Ok::<_, Infallible>(Response::new(Parts(move || parts.next())))
+        Ok::<_, Infallible>(Response::new(BodyParts(move || parts.next())))
     }));
     let response = service.oneshot(request("GET", "/known")).await.unwrap();
     assert_eq!(response.into_body().collect().await.unwrap_err(), "broken");
@@ -163,7 +163,7 @@ async fn a_response_that_fails_counts_once() {
 
 #[tokio::test]
 async fn clients_that_go_away() {
-    let shown = Shown::default();
+    let shown = Exposed::default();
     let service = metrics(&shown).layer(service_fn(async |_: Incoming| {
         pending::<()>().await;
         Ok::<_, Infallible>(Response::new(Body::default()))
@@ -183,7 +183,7 @@ async fn clients_that_go_away() {
 
 #[tokio::test]
 async fn services_that_fail_or_panic() {
-    let shown = Shown::default();
+    let shown = Exposed::default();
     let mut service = metrics(&shown).layer(service_fn(|request: Incoming| {
         let path = request.uri().path().to_owned();
         assert_ne!(path, "/known/now");
@@ -227,7 +227,7 @@ async fn services_that_fail_or_panic() {
 
 #[tokio::test]
 async fn panics_that_are_caught_outside_count_as_500() {
-    let shown = Shown::default();
+    let shown = Exposed::default();
     let mut service = metrics(&shown).layer(service_fn(
         async |_: Incoming| -> Result<Response<Body>, Infallible> { panic!("on purpose") },
     ));
@@ -244,7 +244,7 @@ async fn panics_that_are_caught_outside_count_as_500() {
 
 #[tokio::test]
 async fn status_on_histograms() {
-    let shown = Shown::default();
+    let shown = Exposed::default();
     let metrics = HttpMetrics::builder().status_on_histograms();
     let service =
         metrics

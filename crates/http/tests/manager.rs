@@ -1,6 +1,8 @@
 //! The manager: what it refuses, and pushes to a gateway.
 
-use metricsjob_http::Manager;
+mod common;
+
+use metricsjob_http::{HttpLabel, HttpMetrics, Manager};
 use metricsjob_metrics::{registry, text};
 use prometheus::{IntCounter, IntCounterVec, IntGauge, Opts};
 
@@ -29,7 +31,12 @@ fn labels_are_not_given_twice() {
     );
     let constant = IntGauge::with_opts(Opts::new("b", "Help.").const_label("region", "us"));
     manager.register(constant.unwrap()).unwrap_err();
+    let http = HttpMetrics::builder().rename_label(HttpLabel::Endpoint, "region");
+    manager.register_http(http).unwrap_err();
     assert_eq!(shown(&manager), "");
+    manager.register_http(HttpMetrics::builder()).unwrap();
+    let line = "http_requests_in_flight{region=\"eu\"} 0\n";
+    assert!(shown(&manager).contains(line), "{}", shown(&manager));
     let builder = Manager::builder()
         .label("region", "eu")
         .collector(regional("a_total"));
@@ -63,6 +70,7 @@ mod push {
     use tokio::net::TcpListener;
     use tokio::sync::mpsc;
 
+    use super::common::KeptEvents;
     use super::*;
 
     const LONG: Duration = Duration::from_secs(3600);
@@ -144,11 +152,18 @@ mod push {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         drop(listener);
+        let events = KeptEvents::default();
+        let _default = tracing::subscriber::set_default(events.clone());
         let (manager, _) = manager();
         let pushes = manager.push_every(SHORT, Pusher::new(&url, "shop").unwrap());
         tokio::time::timeout(Duration::from_secs(60), pushes.stop())
             .await
             .unwrap();
+        let events = events.0.lock().unwrap();
+        assert!(
+            events.contains("message=the metrics could not be pushed err="),
+            "{events}"
+        );
     }
 
     #[tokio::test]

@@ -1,4 +1,4 @@
-//! Starts an example and asks it over HTTP; for the examples' tests.
+//! Harness of the examples' tests: starts an example and sends requests to it.
 //!
 //! It panics where a test fails.
 

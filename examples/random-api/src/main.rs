@@ -22,7 +22,7 @@ struct Args {
     listen: SocketAddr,
 }
 
-/// What the API counts. Clones count into the same metrics.
+/// Counters of the API. Clones share them.
 #[derive(Clone)]
 struct Counters {
     requests: IntCounter,

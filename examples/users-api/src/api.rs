@@ -22,12 +22,12 @@ use crate::users::{NewUser, User, Users, active};
 /// The largest body that is read.
 const MAX_BODY: usize = 16 * 1024;
 
-/// What all requests share.
+/// State shared by all requests.
 pub struct Api {
     users: Users,
     metrics: Metrics,
     started: Instant,
-    /// Users who get a welcome by e-mail, in the background.
+    /// New users, who get an e-mail in the background.
     welcomes: mpsc::UnboundedSender<User>,
 }
 
@@ -76,7 +76,7 @@ impl Api {
         }
     }
 
-    /// Does as if an operation took up to so many milliseconds, and counts how long it and its result took.
+    /// Simulates an operation that takes up to `most` milliseconds, and records its duration and outcome.
     async fn timed<T, E>(
         &self,
         operation: &str,
@@ -193,7 +193,7 @@ async fn check_health(State(api): State<Arc<Api>>) -> (StatusCode, Json<Value>) 
     (code, Json(body))
 }
 
-/// Does as if it wrote to new users, one after the other.
+/// Simulates e-mails to new users, one at a time.
 async fn welcome(mut queue: mpsc::UnboundedReceiver<User>, metrics: Metrics) {
     let jobs = |status| {
         metrics

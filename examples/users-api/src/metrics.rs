@@ -1,4 +1,4 @@
-//! Everything that the API counts.
+//! Metrics of the API.
 
 use metricsjob_http::{AccessLog, HttpMetric, HttpMetrics, Manager};
 use prometheus::{
@@ -6,7 +6,7 @@ use prometheus::{
     Opts,
 };
 
-/// All metrics of the API. Clones count into the same ones.
+/// Metrics of the API. Clones share them.
 #[derive(Clone)]
 pub struct Metrics {
     /// The layer that counts all requests.
@@ -28,8 +28,12 @@ impl Metrics {
         let http = HttpMetrics::builder()
             .duration_buckets(DEFAULT_BUCKETS)
             .omit(HttpMetric::RequestSizes)
-            .access_log(log)
-            .register(manager.registry())?;
+            .help(
+                HttpMetric::Errors,
+                "Errors by their type and where they are from.",
+            )
+            .access_log(log);
+        let http = manager.register_http(http)?;
         let counter = |name: &str, help: &str| manager.register(IntCounter::new(name, help)?);
         let gauge = |name: &str, help: &str| manager.register(IntGauge::new(name, help)?);
         let processing_time = HistogramOpts::new("processing_time_seconds", "Time of operations.")

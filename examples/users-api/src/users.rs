@@ -50,7 +50,7 @@ impl NewUser {
 pub struct Users(Mutex<Vec<User>>);
 
 impl Users {
-    /// Three users, two of them active.
+    /// Creates the first three users, two of them active.
     pub fn first() -> Users {
         let user = |id: u64, name: &str, status| User {
             id,

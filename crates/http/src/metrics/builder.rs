@@ -78,6 +78,7 @@ const LABELS: [&str; 5] = ["method", "endpoint", "status_code", "type", "service
 /// let http = HttpMetrics::builder()
 ///     .namespace("shop")
 ///     .rename(HttpMetric::Requests, "requests_total")
+///     .help(HttpMetric::Requests, "Requests of the shop.")
 ///     .omit(HttpMetric::RequestSizes)
 ///     .rename_label(HttpLabel::Endpoint, "route")
 ///     .const_label("region", "eu")
@@ -88,7 +89,7 @@ const LABELS: [&str; 5] = ["method", "endpoint", "status_code", "type", "service
 /// # let text = metricsjob_metrics::text::encode(&metricsjob_metrics::registry::gather(&registry));
 /// # assert!(text.contains(r#"shop_requests_total{method="GET",region="eu",route="other",status_code="499"} 1"#), "{text}");
 /// # assert!(text.contains(r#"shop_http_request_duration_seconds_count{method="GET",region="eu",route="other",status_code="499"} 1"#), "{text}");
-/// # assert!(!text.contains("request_size"), "{text}");
+/// # assert!(text.contains("Requests of the shop.") && !text.contains("request_size"), "{text}");
 /// # Ok::<(), prometheus::Error>(())
 /// ```
 #[must_use]
@@ -98,6 +99,8 @@ pub struct HttpMetricsBuilder {
     const_labels: HashMap<String, String>,
     /// In the order of [`HttpMetric`]; `None` is omitted.
     names: [Option<String>; 6],
+    /// In the order of [`HttpMetric`].
+    help: [String; 6],
     /// In the order of [`HttpLabel`].
     labels: [String; 5],
     durations: Vec<f64>,
@@ -115,6 +118,7 @@ impl Default for HttpMetricsBuilder {
             service: "http".into(),
             const_labels: HashMap::new(),
             names: NAMES.map(|name| Some(name.to_owned())),
+            help: HELP.map(str::to_owned),
             labels: LABELS.map(str::to_owned),
             durations: DURATION_BUCKETS.into(),
             sizes: SIZE_BUCKETS.into(),
@@ -159,6 +163,12 @@ impl HttpMetricsBuilder {
     /// Changes the name of a metric.
     pub fn rename(mut self, metric: HttpMetric, name: impl Into<String>) -> Self {
         self.names[metric as usize] = Some(name.into());
+        self
+    }
+
+    /// Changes the help text of a metric.
+    pub fn help(mut self, metric: HttpMetric, help: impl Into<String>) -> Self {
+        self.help[metric as usize] = help.into();
         self
     }
 
@@ -215,12 +225,19 @@ impl HttpMetricsBuilder {
         self
     }
 
-    /// Builds the metrics and registers them.
+    /// Builds the metrics and registers them. For a [`Manager`](crate::Manager) there is
+    /// [`register_http`](crate::Manager::register_http).
     ///
     /// # Errors
     ///
     /// Fails if a name, label or bucket is invalid, or if the registry has another metric of the same name.
     pub fn register(self, registry: &Registry) -> prometheus::Result<HttpMetrics> {
+        let (metrics, collector) = self.build()?;
+        registry.register(collector)?;
+        Ok(metrics)
+    }
+
+    pub(crate) fn build(self) -> prometheus::Result<(HttpMetrics, Box<dyn Collector>)> {
         // Instruments do not check this.
         if let Some(label) = self
             .labels
@@ -259,8 +276,8 @@ impl HttpMetricsBuilder {
         ];
         let named = all.into_iter().zip(&self.names);
         let wanted = named.filter_map(|(one, name)| name.as_ref().map(|_| one));
-        registry.register(Box::new(All(wanted.collect())))?;
-        Ok(HttpMetrics(Arc::new(Instruments {
+        let collector = Box::new(All(wanted.collect()));
+        let metrics = HttpMetrics(Arc::new(Instruments {
             requests,
             durations,
             request_sizes,
@@ -274,18 +291,17 @@ impl HttpMetricsBuilder {
             endpoints: RwLock::default(),
             route: self.route,
             access_log: self.access_log,
-        })))
+        }));
+        Ok((metrics, collector))
     }
 
     fn options(&self, metric: HttpMetric) -> Opts {
         let name = self.names[metric as usize].as_deref();
         // An omitted one gets a name, too, but is not registered.
-        Opts::new(
-            name.unwrap_or(NAMES[metric as usize]),
-            HELP[metric as usize],
-        )
-        .namespace(self.namespace.clone())
-        .const_labels(self.const_labels.clone())
+        let help = self.help[metric as usize].clone();
+        Opts::new(name.unwrap_or(NAMES[metric as usize]), help)
+            .namespace(self.namespace.clone())
+            .const_labels(self.const_labels.clone())
     }
 
     fn histogram(
