@@ -10,7 +10,7 @@ use super::damage::{shorten_log, tell_damage};
 use super::request::RunRequest;
 use super::restore::Restored;
 use crate::job::builtin::NoProgress;
-use crate::job::metric_rule::OutputStream;
+use crate::job::output_pattern::OutputStream;
 use crate::job::{Job, LockPolicy};
 use crate::push::{DeliveryPolicy, Gateway, Undelivered};
 use crate::run::lock::{self, Holder};

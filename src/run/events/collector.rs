@@ -83,7 +83,7 @@ impl Collector {
             let counts = rule
                 .source
                 .as_ref()
-                .is_some_and(|source| source.group_names().all(|group| group == "value"));
+                .is_some_and(|source| source.label_names().next().is_none());
             if rule.kind == Kind::Counter && counts {
                 let labels = rule.labels.clone();
                 draft.series.insert(labels, EventSeries::Number(0.0));
@@ -116,11 +116,12 @@ impl Collector {
         for (name, value) in found.labels() {
             labels.insert(name, text(value));
         }
-        let value = text(found.value());
-        let number: f64 = value
-            .trim()
-            .parse()
-            .map_err(|_| format!("{value:?} is not a number"))?;
+        let number: f64 = match found.value().map(text) {
+            Some(value) => {
+                (value.trim().parse()).map_err(|_| format!("{value:?} is not a number"))?
+            }
+            None => 1.0,
+        };
         self.event(Event {
             name: rule.name.clone(),
             labels,
