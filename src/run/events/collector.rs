@@ -148,8 +148,10 @@ impl Collector {
         let known_scale = draft.and_then(|draft| draft.scale.clone());
         let (kind, scale) = match &event.change {
             Change::Inc(_) => (Kind::Counter, None),
-            Change::Set(_) if known == Some(Kind::Untyped) => (Kind::Untyped, None),
-            Change::Set(_) => (Kind::Gauge, None),
+            Change::Set(_) | Change::Add(_) if known == Some(Kind::Untyped) => {
+                (Kind::Untyped, None)
+            }
+            Change::Set(_) | Change::Add(_) => (Kind::Gauge, None),
             Change::Observe { scale, .. } => {
                 let given = scale.clone();
                 if let (Some(given), Some(known)) = (&given, &known_scale)
@@ -187,7 +189,15 @@ impl Collector {
             (EventSeries::Number(value), Change::Inc(by)) if (*value + by).is_finite() => {
                 *value += by
             }
-            (EventSeries::Number(_), Change::Inc(_)) => return Err(format!("{name} is too large")),
+            // An infinite gauge stays so.
+            (EventSeries::Number(value), Change::Add(by))
+                if (*value + by).is_finite() || !value.is_finite() =>
+            {
+                *value += by
+            }
+            (EventSeries::Number(_), Change::Inc(_) | Change::Add(_)) => {
+                return Err(format!("{name} is too large"));
+            }
             (EventSeries::Number(value), Change::Set(to)) => *value = *to,
             (EventSeries::Histogram { counts, sum }, Change::Observe { value, .. }) => {
                 if let Some(Scale::Buckets(bounds)) = &scale {

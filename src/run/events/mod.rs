@@ -1,10 +1,12 @@
 //! Metrics from inside a running job: the file that it appends to, and its output.
 //!
 //! - [`Event`]: an event that `metricsjob metric` appends.
+//! - `bounded_lines`: lines that come in pieces.
 //! - `metrics_file`: the file; `leftovers`: removal of the files of killed runs.
 //! - `search`: the output, line by line, for matches of the job's patterns.
 //! - `collector`: collects the metrics of all of them.
 
+mod bounded_lines;
 mod collector;
 mod event;
 mod leftovers;
@@ -17,7 +19,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use prometheus::Registry;
 
 use self::collector::Collector;
-use self::metrics_file::{MetricsFile, ReadError};
+use self::metrics_file::{FileReading, MetricsFile, ReadError};
 use self::search::{Hit, Search};
 use crate::job::metric_rule::MetricRule;
 use crate::job::output_pattern::OutputStream;
@@ -25,8 +27,9 @@ use crate::job::{Job, Work};
 use metricsjob_client::secrets::Secrets;
 use metricsjob_metrics::{Family, registry};
 
+pub use bounded_lines::BoundedLines;
 pub use collector::check_names;
-pub use event::{Change, Event};
+pub use event::{Change, Event, EventWriter};
 use metricsjob_system::panics::locked;
 
 /// The environment variable that names the file to which a running job appends its metrics.
@@ -58,7 +61,8 @@ pub struct OutputSearch {
 
 struct EventsState {
     collector: Collector,
-    file: Option<MetricsFile>,
+    /// The metrics file, and how far it was read into `collector`.
+    file: Option<(MetricsFile, FileReading)>,
     warnings: Warnings,
 }
 
@@ -70,6 +74,10 @@ impl Events {
         let file = match &job.work {
             Work::Builtin(..) => None,
             Work::Command(_) => MetricsFile::create(job.policy.metrics_limit)
+                .map(|file| {
+                    let reading = file.reading();
+                    (file, reading)
+                })
                 .map_err(|error| {
                     warnings.add(format!(
                         "could not make a file for the job's metrics: {error}; {METRICS_VARIABLE} is not set"
@@ -101,7 +109,10 @@ impl Events {
 
     /// The file to which the job appends its metrics, if it could be made.
     pub fn with_path<T>(&self, use_path: impl FnOnce(&Path) -> T) -> Option<T> {
-        self.state().file.as_ref().map(|file| use_path(file.path()))
+        self.state()
+            .file
+            .as_ref()
+            .map(|(file, _)| use_path(file.path()))
     }
 
     /// Returns true if `stream` is read.
@@ -216,8 +227,10 @@ impl EventsState {
             file,
             warnings,
         } = self;
-        let Some(file) = file else { return };
-        let result = file.read(is_final, goes_on, |number, line| {
+        let Some((file, reading)) = file else {
+            return;
+        };
+        let result = reading.read(file.path(), is_final, goes_on, |number, line| {
             let result = match line {
                 Some(line) => collector.line(line),
                 None => Err("it is too long".into()),
