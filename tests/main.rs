@@ -102,6 +102,7 @@ mod serve_gateway;
 mod serve_health;
 #[cfg(feature = "real-servers")]
 mod serve_hostile;
+mod serve_live;
 #[cfg(feature = "real-servers")]
 mod serve_load;
 #[cfg(feature = "real-servers")]

@@ -15,6 +15,7 @@ mod search;
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Instant;
 
 use prometheus::Registry;
 
@@ -63,7 +64,15 @@ struct EventsState {
     collector: Collector,
     /// The metrics file, and how far it was read into `collector`.
     file: Option<(MetricsFile, FileReading)>,
+    live: Option<Box<LiveView>>,
     warnings: Warnings,
+}
+
+/// The metrics as they are shown while the job is running. They have a reading of the file of their own: a job may
+/// write it anew, and in the report only what is there at the end counts.
+struct LiveView {
+    collector: Collector,
+    reading: Option<FileReading>,
 }
 
 impl Events {
@@ -95,6 +104,7 @@ impl Events {
             state: Mutex::new(EventsState {
                 collector: Collector::new(&job.metrics, secrets),
                 file,
+                live: None,
                 warnings,
             }),
         }
@@ -148,15 +158,21 @@ impl Events {
         }
     }
 
-    /// All metrics so far, sorted by name for each place they come from.
+    /// All metrics so far, sorted by name for each place they come from. The file is read for the report too.
     pub fn families(&self) -> Vec<Family> {
-        self.gather(false, || true).0
+        self.gather(|state| state.read_file(false, || true)).0
+    }
+
+    /// All metrics so far, in the same order. It leaves the report as it is; reading the job's file, which may be
+    /// large, stops at `until`, and the next call goes on from there.
+    pub fn so_far(&self, until: Instant) -> Vec<Family> {
+        self.gather(|state| state.read_live(until)).0
     }
 
     /// All metrics of the job, which has ended, and the warnings. Reading its file stops once `goes_on` returns
     /// false.
     pub fn finish(&self, goes_on: impl Fn() -> bool) -> (Vec<Family>, Vec<String>) {
-        let (families, mut state) = self.gather(true, goes_on);
+        let (families, mut state) = self.gather(|state| state.read_file(true, goes_on));
         let warnings = std::mem::take(&mut state.warnings).into_lines();
         let redact = |warning| self.secrets.redact_text(warning);
         (families, warnings.into_iter().map(redact).collect())
@@ -167,22 +183,22 @@ impl Events {
         self.state().warnings.add(warning);
     }
 
+    /// All metrics, of which those that no registry has are in the collector that `read` brings up to date.
     fn gather(
         &self,
-        is_final: bool,
-        goes_on: impl Fn() -> bool,
+        read: impl FnOnce(&mut EventsState) -> &Collector,
     ) -> (Vec<Family>, MutexGuard<'_, EventsState>) {
         let mut families = registry::gather(&locked(&self.registry));
         let searches = locked(&self.searches).clone();
         let mut searches: Vec<_> = searches.iter().map(|search| locked(search)).collect();
         searches.retain(|search| search.has_unfinished());
         let mut state = self.state();
-        state.read_file(is_final, goes_on);
+        let collector = read(&mut state);
         if searches.is_empty() {
-            families.extend(state.collector.families());
+            families.extend(collector.families());
         } else {
             // A match in a line that has not ended counts for now. It is found again when the line ends.
-            let mut so_far = state.collector.clone();
+            let mut so_far = collector.clone();
             for search in &mut searches {
                 search.peek(|found| {
                     let _ = so_far.matched(&found);
@@ -195,6 +211,10 @@ impl Events {
 
     fn found(&self, found: &Hit<'_>) {
         let mut state = self.state();
+        if let Some(live) = &mut state.live {
+            // The report warns of what is wrong.
+            let _ = live.collector.matched(found);
+        }
         if let Err(problem) = state.collector.matched(found) {
             let name = &found.rule.name;
             state.warnings.add(format!(
@@ -221,14 +241,16 @@ impl OutputSearch {
 }
 
 impl EventsState {
-    fn read_file(&mut self, is_final: bool, goes_on: impl Fn() -> bool) {
+    /// Reads the file for the report.
+    fn read_file(&mut self, is_final: bool, goes_on: impl Fn() -> bool) -> &Collector {
         let EventsState {
             collector,
             file,
             warnings,
+            ..
         } = self;
         let Some((file, reading)) = file else {
-            return;
+            return collector;
         };
         let result = reading.read(file.path(), is_final, goes_on, |number, line| {
             let result = match line {
@@ -248,6 +270,32 @@ impl EventsState {
             Err(error) if is_final => warnings.add(format!("the job's metrics: {error}")),
             _ => {}
         }
+        collector
+    }
+
+    /// Reads the file to be shown, until `until`.
+    fn read_live(&mut self, until: Instant) -> &Collector {
+        let EventsState {
+            collector,
+            file,
+            live,
+            ..
+        } = self;
+        let live = live.get_or_insert_with(|| {
+            Box::new(LiveView {
+                collector: collector.clone(),
+                reading: file.as_ref().map(|(_, reading)| reading.clone()),
+            })
+        });
+        let LiveView { collector, reading } = &mut **live;
+        if let (Some((file, _)), Some(reading)) = (file, reading) {
+            let goes_on = || Instant::now() < until;
+            // The report warns of what is wrong.
+            let _ = reading.read(file.path(), false, goes_on, |_, line| {
+                let _ = line.map(|line| collector.line(line));
+            });
+        }
+        collector
     }
 }
 
