@@ -6,6 +6,7 @@
 mod backup;
 mod context;
 mod demo;
+mod http_target;
 mod probe;
 mod random;
 pub mod sqlite_copy;
@@ -41,7 +42,7 @@ const BUILTINS: [&dyn Builtin; 5] = [
 ];
 
 /// The job files that `run NAME` finds from any directory.
-const DEFINITIONS: [(&str, &str); 6] = [
+const DEFINITIONS: [(&str, &str); 7] = [
     ("backup", include_str!("../../../jobs/backup.toml")),
     ("demo-flaky", include_str!("../../../jobs/demo-flaky.toml")),
     (
@@ -53,6 +54,7 @@ const DEFINITIONS: [(&str, &str); 6] = [
         "demo-satisfaction",
         include_str!("../../../jobs/demo-satisfaction.toml"),
     ),
+    ("probe", include_str!("../../../jobs/probe.toml")),
     ("random", include_str!("../../../jobs/random.toml")),
 ];
 

@@ -424,7 +424,19 @@ impl<'a> Reader<'a> {
     fn params(&mut self, key: &Key<'a>, value: &Value<'a>) -> Params {
         let mut params = Params::default();
         for (name, value) in self.table(key, value) {
+            let origin = format!(
+                "{} params.{}",
+                self.place(value.span().start),
+                name.get_ref()
+            );
             let text = match value.get_ref() {
+                DeValue::Array(elements) => {
+                    let words = elements.iter().map(|element| self.string(name, element));
+                    if let Some(words) = words.collect::<Option<Vec<_>>>() {
+                        params.set_list(name.get_ref().as_ref(), &words, origin);
+                    }
+                    continue;
+                }
                 DeValue::String(text) => text.to_string(),
                 DeValue::Integer(number) => number.to_string(),
                 DeValue::Float(number) => number.to_string(),
@@ -434,18 +446,13 @@ impl<'a> Reader<'a> {
                     self.problem(
                         value.span(),
                         format!(
-                            "params.{} is a {found}, but must be a string or a number",
+                            "params.{} is a {found}, but must be a string, a number or a list of strings",
                             name.get_ref()
                         ),
                     );
                     continue;
                 }
             };
-            let origin = format!(
-                "{} params.{}",
-                self.place(value.span().start),
-                name.get_ref()
-            );
             params.set(name.get_ref().as_ref(), text, origin);
         }
         params
