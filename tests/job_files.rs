@@ -320,7 +320,7 @@ fn every_problem_has_its_place() {
     for (text, problem) in [
         (
             "",
-            "1:1: nothing to run: give command = [\"…\"] or builtin = \"…\" (known: backup, demo-orders, demo-satisfaction, probe, random)",
+            "1:1: nothing to run: give command = [\"…\"] or builtin = \"…\" (known: backup, demo-orders, demo-satisfaction, json, probe, random)",
         ),
         (
             "builtin = 'backup'\nhttp_params = ['record']\n",

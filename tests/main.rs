@@ -59,6 +59,7 @@ mod history;
 mod hostile_pushes;
 mod interrupt;
 mod job_files;
+mod json_api;
 mod live;
 mod lock;
 mod messages;

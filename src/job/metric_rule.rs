@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::json_pointer::JsonPointer;
 use super::output_pattern::OutputPattern;
 use super::suggest;
 use metricsjob_metrics::{Kind, Labels, is_metric_name};
@@ -21,6 +22,8 @@ pub struct MetricRule {
     /// True for a counter that accumulates from run to run.
     pub is_cumulative: bool,
     pub source: Option<OutputPattern>,
+    /// Where it stands in the document that a built-in reads.
+    pub pointer: Option<JsonPointer>,
 }
 
 impl MetricRule {
@@ -34,6 +37,7 @@ impl MetricRule {
             scale: Scale::default_of(kind),
             is_cumulative: false,
             source: None,
+            pointer: None,
         }
     }
 

@@ -7,11 +7,12 @@ mod backup;
 mod context;
 mod demo;
 mod http_target;
+mod json;
 mod probe;
 mod random;
 pub mod sqlite_copy;
 
-pub use context::{Context, NoProgress, Progress, TaskError};
+pub use context::{Context, NoProgress, Progress, RuleMetrics, TaskError};
 
 use super::params::{Param, ParamError, Params};
 
@@ -23,6 +24,11 @@ pub trait Builtin: Sync {
     /// The parameters it takes.
     fn params(&self) -> &'static [Param];
 
+    /// Returns true if it reads numbers by the pointers of the job's metric rules.
+    fn reads_by_rules(&self) -> bool {
+        false
+    }
+
     /// Makes it ready to run, and does nothing else: this is called to validate job files too.
     fn prepare(&self, params: &Params) -> Result<Box<dyn Task>, ParamError>;
 }
@@ -33,10 +39,11 @@ pub trait Task {
     fn run(&mut self, context: &Context<'_>) -> Result<(), TaskError>;
 }
 
-const BUILTINS: [&dyn Builtin; 5] = [
+const BUILTINS: [&dyn Builtin; 6] = [
     &backup::Backup,
     &demo::Orders,
     &demo::Satisfaction,
+    &json::JsonApi,
     &probe::Probe,
     &random::Random,
 ];

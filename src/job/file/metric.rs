@@ -7,13 +7,14 @@ use crate::job::suggest;
 use metricsjob_metrics::{Kind, Labels};
 
 /// The keys of an entry.
-const KEYS: [&str; 9] = [
+const KEYS: [&str; 10] = [
     "name",
     "type",
     "help",
     "labels",
     "pattern",
     "stream",
+    "pointer",
     "buckets",
     "quantiles",
     "cumulative",
@@ -39,7 +40,7 @@ impl<'a> Reader<'a> {
     fn metric(&mut self, key: &Key<'a>, entry: &Value<'a>) -> Option<MetricRule> {
         let (mut name, mut kind, mut help) = (None, None, String::new());
         let mut labels = Labels::new();
-        let (mut pattern, mut stream) = (None, None);
+        let (mut pattern, mut stream, mut pointer) = (None, None, None);
         let (mut buckets, mut quantiles, mut cumulative) = (None, None, None);
         for (key, value) in self.table(key, entry) {
             match key.get_ref().as_ref() {
@@ -49,6 +50,7 @@ impl<'a> Reader<'a> {
                 "labels" => labels = self.metric_labels(key, value),
                 "pattern" => pattern = Some((value.span(), self.pattern(key, value))),
                 "stream" => stream = self.stream(key, value).map(|stream| (key.span(), stream)),
+                "pointer" => pointer = Some((key.span(), self.parsed(key, value))),
                 "buckets" => buckets = Some((key.span(), self.scale(key, value, Scale::buckets))),
                 "quantiles" => {
                     quantiles = Some((key.span(), self.scale(key, value, Scale::quantiles)));
@@ -96,6 +98,22 @@ impl<'a> Reader<'a> {
                 "stream says where to look for a pattern, and there is none".into(),
             );
         }
+        if let Some((span, _)) = &pointer {
+            let problem = if pattern.is_some() {
+                Some("a metric has either pattern or pointer, not both".to_owned())
+            } else if !matches!(kind, Kind::Counter | Kind::Gauge) {
+                Some(format!(
+                    "a pointer leads to the value of a counter or gauge, and {name} is a {kind}"
+                ))
+            } else if matches!(cumulative, Some((_, true))) {
+                Some(format!(
+                    "cumulative adds up what runs have counted, and {name} is what the document says"
+                ))
+            } else {
+                None
+            };
+            problem.map(|problem| self.problem(span.clone(), problem));
+        }
         let scale = match (buckets, quantiles) {
             (Some((_, buckets)), _) => buckets?,
             (None, Some((_, quantiles))) => quantiles?,
@@ -114,6 +132,10 @@ impl<'a> Reader<'a> {
             scale,
             is_cumulative: cumulative.is_some_and(|(_, yes)| yes),
             source,
+            pointer: match pointer {
+                Some((_, pointer)) => Some(pointer?),
+                None => None,
+            },
             ..MetricRule::new(name, kind)
         };
         if let Err(problem) = rule.check_number() {

@@ -137,6 +137,19 @@ impl Collector {
         })
     }
 
+    /// Takes the present value of a rule's metric, in place of an earlier one.
+    pub fn reported(&mut self, rule: &MetricRule, value: f64) -> Result<(), String> {
+        let name = &rule.name;
+        if rule.kind == Kind::Counter && !(value.is_finite() && value >= 0.0) {
+            return Err(format!("{name} is a counter, and cannot be {value}"));
+        }
+        match self.series(name, &rule.labels, || EventSeries::Number(0.0))? {
+            EventSeries::Number(number) => *number = value,
+            _ => return Err(format!("{name} is not a number")),
+        }
+        Ok(())
+    }
+
     fn event(&mut self, event: Event) -> Result<(), String> {
         event.change.check()?;
         let Event {

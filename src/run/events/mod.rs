@@ -22,6 +22,7 @@ use prometheus::Registry;
 use self::collector::Collector;
 use self::metrics_file::{FileReading, MetricsFile, ReadError};
 use self::search::{Hit, Search};
+use crate::job::builtin::RuleMetrics;
 use crate::job::metric_rule::MetricRule;
 use crate::job::output_pattern::OutputStream;
 use crate::job::{Job, Work};
@@ -45,7 +46,7 @@ pub struct Events {
     secrets: Secrets,
     /// Receiver of the output, line by line, in place of our own stdout and stderr.
     lines: Option<Arc<LineSink>>,
-    /// The rules that read the command's output.
+    /// The rules that read the command's output, or a built-in's document.
     rules: Vec<MetricRule>,
     /// Registry for the metrics of a built-in.
     registry: Mutex<Registry>,
@@ -94,7 +95,8 @@ impl Events {
                 })
                 .ok(),
         };
-        let rules = job.metrics.iter().filter(|rule| rule.source.is_some());
+        let reads = |rule: &&MetricRule| rule.source.is_some() || rule.pointer.is_some();
+        let rules = job.metrics.iter().filter(reads);
         Events {
             lines,
             secrets: secrets.clone(),
@@ -225,6 +227,20 @@ impl Events {
 
     fn state(&self) -> MutexGuard<'_, EventsState> {
         locked(&self.state)
+    }
+}
+
+impl RuleMetrics for Events {
+    fn rules(&self) -> &[MetricRule] {
+        &self.rules
+    }
+
+    fn report(&self, rule: &MetricRule, value: f64) -> Result<(), String> {
+        let mut state = self.state();
+        if let Some(live) = &mut state.live {
+            let _ = live.collector.reported(rule, value);
+        }
+        state.collector.reported(rule, value)
     }
 }
 
