@@ -128,7 +128,7 @@ fn list_shows_what_where_and_why() {
         "demo-probe",
         "demo-satisfaction",
     ];
-    let (files, others) = (["backup", "bad"], ["dump", "random"]);
+    let (files, others) = (["backup", "bad"], ["dump", "probe", "random"]);
     assert_eq!(names, [&files[..], &demos, &others].concat());
     assert_eq!(json[0]["method"], "post");
     assert_eq!(json[0]["job"], "db_backup");
@@ -162,7 +162,7 @@ fn list_shows_when_jobs_run() {
     let json = listed(&sandbox);
     let jobs = json.iter().filter(|job| job["is_demo"] == false);
     let jobs: Vec<&Json> = jobs.collect();
-    let [_, cron, every, local, _, told] = jobs[..] else {
+    let [_, cron, every, local, _, _, told] = jobs[..] else {
         panic!("{json:?}");
     };
     let plan = |schedule: &str, timezone: Option<&str>, jitter: f64, missed: &str| {
@@ -320,7 +320,7 @@ fn every_problem_has_its_place() {
     for (text, problem) in [
         (
             "",
-            "1:1: nothing to run: give command = [\"…\"] or builtin = \"…\" (known: backup, demo-orders, demo-satisfaction, probe, random)",
+            "1:1: nothing to run: give command = [\"…\"] or builtin = \"…\" (known: backup, demo-orders, demo-satisfaction, json, probe, random)",
         ),
         (
             "builtin = 'backup'\nhttp_params = ['record']\n",
@@ -395,7 +395,11 @@ fn every_problem_has_its_place() {
         ),
         (
             "builtin = 'backup'\n[params]\nduration = ['1h']\n",
-            "3:12: params.duration is a array, but must be a string or a number",
+            "3:12: params.duration \"1h\" is a list, and must be one value",
+        ),
+        (
+            "builtin = 'backup'\n[params]\nduration = { h = 1 }\n",
+            "3:12: params.duration is a table, but must be a string, a number or a list of strings",
         ),
         (
             "builtin = 'backup'\n[params]\nsource = 'a'\n",
@@ -453,6 +457,7 @@ demo-flaky (compiled in): ok
 demo-orders (compiled in): ok
 demo-probe (compiled in): ok
 demo-satisfaction (compiled in): ok
+probe (compiled in): ok
 random (compiled in): ok
 ";
     let lines = check.stdout();

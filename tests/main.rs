@@ -61,6 +61,7 @@ mod history;
 mod hostile_pushes;
 mod interrupt;
 mod job_files;
+mod json_api;
 mod library_job;
 #[cfg(feature = "real-servers")]
 mod library_outside;
@@ -107,6 +108,7 @@ mod serve_gateway;
 mod serve_health;
 #[cfg(feature = "real-servers")]
 mod serve_hostile;
+mod serve_live;
 #[cfg(feature = "real-servers")]
 mod serve_load;
 #[cfg(feature = "real-servers")]

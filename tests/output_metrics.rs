@@ -76,6 +76,177 @@ pattern = 'never'
     assert_eq!(value("never_total"), 0.0);
 }
 
+/// A counter counts matches if its pattern captures no number, however often one stands in a line.
+#[test]
+fn a_counter_without_a_number_counts_matches() {
+    let sandbox = Sandbox::new();
+    let rule = |name: &str, pattern: &str| {
+        format!("[[metric]]\nname = '{name}'\ntype = 'counter'\npattern = '{pattern}'\n")
+    };
+    let rules = [
+        rule("errors_total", "ERROR"),
+        rule(
+            "by_kind_total",
+            r"(?<level>WARN|ERROR) (?:in )?(?<kind>\w+)",
+        ),
+        // The number is no group, so that it is not read.
+        rule("digits_total", r"\d+"),
+        rule("optional_total", r"x=(\d+)?"),
+        rule("never_total", "NEVER"),
+    ];
+    let script =
+        "echo 'ERROR io ERROR in net'; echo 'WARN io 17 4' >&2; echo x=3; printf 'ERROR io'";
+    sandbox.write("jobs/out.toml", job(script, &rules.concat()));
+    sandbox.run("run out --quiet").code(0);
+    for (series, value) in [
+        ("errors_total", 3.0),
+        (r#"by_kind_total{kind="io",level="ERROR"}"#, 2.0),
+        (r#"by_kind_total{kind="net",level="ERROR"}"#, 1.0),
+        (r#"by_kind_total{kind="io",level="WARN"}"#, 1.0),
+        ("digits_total", 3.0),
+        ("optional_total", 3.0),
+        ("never_total", 0.0),
+    ] {
+        assert_eq!(sandbox.value("out", series), Some(value), "{series}");
+    }
+}
+
+/// `exec --metric` in place of a job file.
+#[test]
+fn exec_reads_metrics_too() {
+    let sandbox = Sandbox::new();
+    let metrics = [
+        r"rows_total=(\d+) rows",
+        "errors_total=ERROR (?<kind>.*)",
+        r"queue=queue=(\d+)",
+        r"a:b:gauge=b=(\d+)",
+        r"step_seconds:histogram=took (\S+)s",
+        r"size:summary=size (\d+)",
+    ];
+    let options = metrics.iter().flat_map(|metric| ["--metric", metric]);
+    let script = "echo 3 rows 4 rows; echo ERROR io; echo queue=5; echo queue=7; echo b=1
+        echo took 0.2s >&2; echo size 9";
+    let line = ["exec", "--job", "m"].into_iter().chain(options);
+    let run = sandbox.run_args(line.chain(["--", "sh", "-c", script]));
+    run.code(0);
+    assert!(run.stdout().starts_with("3 rows 4 rows\n"));
+    for (series, value) in [
+        ("rows_total", 7.0),
+        (r#"errors_total{kind="io"}"#, 1.0),
+        ("queue", 7.0),
+        ("a:b", 1.0),
+        (r#"step_seconds_bucket{le="0.25"}"#, 1.0),
+        (r#"size{quantile="0.5"}"#, 9.0),
+    ] {
+        assert_eq!(
+            sandbox.value("m", series).map(f64::round),
+            Some(value),
+            "{series}"
+        );
+    }
+}
+
+#[test]
+fn exec_refuses_bad_metrics() {
+    let sandbox = Sandbox::new();
+    for (metric, problem) in [
+        ("rows_total", "it needs a pattern behind an ="),
+        ("rows", "it needs a pattern behind an ="),
+        ("=x", "name \"\" is not a metric name"),
+        ("a-b=(x)", "name \"a-b\" is not a metric name"),
+        (
+            "a:guage=(x)",
+            "unknown type \"guage\" (did you mean \"gauge\"?)",
+        ),
+        (
+            "a:=(x)",
+            "unknown type \"\" (known: counter, gauge, histogram, summary)",
+        ),
+        (
+            "a=(",
+            "pattern \"(\" is not a regular expression: unclosed group",
+        ),
+        ("a=x", "a is a gauge, and its pattern captures no number"),
+        (
+            "a:summary=(?<b>x)",
+            "a is a summary, and its pattern captures no number",
+        ),
+        (
+            "a_total=(?<job>x)",
+            "the label job comes from the grouping key",
+        ),
+        ("a_total=(?<__b>x)", "\"__b\" is not a label name"),
+    ] {
+        let run = sandbox.run_args(["exec", "--metric", metric, "--", "true"]);
+        run.code(2).err(&format!(
+            "invalid value '{metric}' for '--metric <NAME[:TYPE]=PATTERN>'"
+        ));
+        run.err(problem);
+    }
+    let twice = [
+        "exec",
+        "--metric",
+        "a=(x)",
+        "--metric",
+        "a:counter=x",
+        "--",
+        "true",
+    ];
+    let run = sandbox.run_args(twice);
+    run.code(2)
+        .err("--metric a: a is a gauge already, and cannot be a counter too");
+    assert!(!sandbox.state_db().exists());
+}
+
+/// The example that ships: counters by channel and symbol, which go on over runs.
+#[test]
+fn the_lines_of_a_collector_are_counted() {
+    let sandbox = Sandbox::new();
+    let shipped = include_str!("../jobs/stream-collector.toml");
+    // The lines that its comment shows.
+    let lines = shipped.lines().filter_map(|line| line.strip_prefix("#   "));
+    let lines: Vec<&str> = lines.collect();
+    assert_eq!(lines.len(), 4);
+    sandbox.write("collector.log", format!("{}\n", lines.join("\n")));
+    let command = "command = [\"stream-collector\"]";
+    assert!(shipped.contains(command));
+    sandbox.write(
+        "jobs/stream-collector.toml",
+        shipped.replace(command, "command = ['cat', 'collector.log']"),
+    );
+    sandbox.run("check jobs/stream-collector.toml").code(0);
+    for runs in [1.0, 2.0] {
+        sandbox.run("run stream-collector --quiet").code(0);
+        for (series, value) in [
+            (
+                r#"messages_received_total{channel="trades",symbol="BTC-USD"}"#,
+                runs,
+            ),
+            (
+                r#"messages_published_total{stream="market:trades",symbol="BTC-USD"}"#,
+                runs,
+            ),
+            (r#"errors_total{error_type="parse_error"}"#, runs),
+            ("reconnects_total", runs),
+            (
+                r#"publish_latency_seconds_bucket{le="0.005",stream="market:trades",symbol="BTC-USD"}"#,
+                1.0,
+            ),
+            (
+                r#"publish_latency_seconds_bucket{le="0.001",stream="market:trades",symbol="BTC-USD"}"#,
+                0.0,
+            ),
+        ] {
+            let series = format!("collector_{series}");
+            assert_eq!(
+                sandbox.value("stream-collector", &series),
+                Some(value),
+                "{series}"
+            );
+        }
+    }
+}
+
 #[test]
 fn what_is_no_number_is_warned_about() {
     let sandbox = Sandbox::new();
@@ -126,6 +297,22 @@ fn bad_rules_have_their_place() {
         (
             "name = 'a'\ntype = 'gauge'\npattern = '(\\w{1000}){1000}'",
             "5:11: pattern",
+        ),
+        (
+            "name = 'a'\ntype = 'gauge'\npattern = 'ERROR'",
+            "5:11: a is a gauge, and its pattern captures no number: put the number into a group, as in 'size: (\\d+)'",
+        ),
+        (
+            "name = 'a'\ntype = 'histogram'\npattern = '(?<step>x)'",
+            "5:11: a is a histogram, and its pattern captures no number",
+        ),
+        (
+            "name = 'a'\ntype = 'summary'\npattern = '(?:x)'",
+            "5:11: a is a summary, and its pattern captures no number",
+        ),
+        (
+            "name = 'a'\ntype = 'gauge'\n[[metric]]\nname = 'a'\ntype = 'counter'",
+            "5:1: a is a gauge already, and cannot be a counter too",
         ),
         (
             "name = 'a'\ntype = 'gauge'\nbuckets = [1]",

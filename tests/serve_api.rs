@@ -544,6 +544,7 @@ fn methods_and_paths_that_there_are_not() {
         ("/api/v1/openapi.json", &["GET"]),
         ("/-/reload", &["POST"]),
         ("/health", &["GET"]),
+        ("/healthz", &["GET"]),
         ("/-/healthy", &["GET"]),
         ("/-/ready", &["GET"]),
     ] {

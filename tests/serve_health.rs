@@ -58,6 +58,7 @@ fn failure(server: &OwnServer) -> String {
 #[track_caller]
 fn is_alive(server: &OwnServer) {
     for (path, text) in [
+        ("/healthz", "ok"),
         ("/-/healthy", "metricsjob is healthy.\n"),
         ("/-/ready", "metricsjob is ready.\n"),
     ] {

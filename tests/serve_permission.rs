@@ -58,6 +58,7 @@ fn shown(server: &OwnServer, headers: &[(&str, &str)]) {
         "/static/page.js",
         "/metrics",
         "/health",
+        "/healthz",
         "/-/healthy",
         "/-/ready",
         "/api/v1/openapi.json",
@@ -224,7 +225,15 @@ fn pages_of_other_sites() {
     ] {
         let why = forbidden(&server, headers);
         assert!(why.contains("--web.allowed-hosts"), "{why}");
-        for path in ["/", "/metrics", "/-/healthy", "/api/v1/jobs", RUNS, "/no"] {
+        for path in [
+            "/",
+            "/metrics",
+            "/healthz",
+            "/-/healthy",
+            "/api/v1/jobs",
+            RUNS,
+            "/no",
+        ] {
             let answer = server.exchange("GET", path, headers, b"");
             assert_eq!(answer.error(403), why, "{path}");
         }

@@ -7,8 +7,10 @@ use clap::Args;
 use super::exit::usage;
 use super::perform::{self, PerformArgs, Verbosity};
 use metricsjob::job::command::Command;
+use metricsjob::job::metric_rule::{self, MetricRule};
+use metricsjob::job::output_pattern::OutputPattern;
 use metricsjob::job::{DEFAULT_PREFIX, DefinedIn, Job, Overlap, Policy, Work};
-use metricsjob_metrics::{Labels, Method, is_metric_name};
+use metricsjob_metrics::{Kind, Labels, Method, is_metric_name};
 
 /// Run any command as a job and report how it went
 ///
@@ -25,6 +27,7 @@ Examples:
   metricsjob exec --job sync_orders -g site=berlin --timeout 10m --lock -- /opt/sync.sh --all
   metricsjob exec --retries 3 --backoff 5s..1m --tail 20 -- ./import.py
   metricsjob exec --job report -- sh -c './extract | ./load'
+  metricsjob exec --metric 'rows_total=(\\d+) rows' --metric 'errors_total=ERROR' -- ./import.py
 
 In a crontab:
   */15 * * * *  metricsjob exec --job sync_orders --lock -- /opt/sync.sh --all
@@ -40,6 +43,14 @@ pub struct ExecArgs {
     #[arg(long, value_name = "PREFIX", default_value = DEFAULT_PREFIX, value_parser = prefix)]
     prefix: String,
 
+    /// A metric that is read from the output; can be given several times
+    ///
+    /// PATTERN is a regular expression as in a job file's [[metric]]: its first group, or the one named
+    /// value, is the number, other named groups are labels. TYPE is counter, gauge, histogram or summary
+    /// [default: counter if NAME ends in _total, else gauge]. A counter without a number counts matches.
+    #[arg(long, value_name = "NAME[:TYPE]=PATTERN", value_parser = metric)]
+    metric: Vec<MetricRule>,
+
     #[command(flatten)]
     perform: PerformArgs,
 
@@ -49,6 +60,10 @@ pub struct ExecArgs {
 }
 
 pub fn main(args: ExecArgs) -> anyhow::Result<u8> {
+    for (index, rule) in args.metric.iter().enumerate() {
+        rule.check_beside(&args.metric[..index])
+            .map_err(|problem| usage(anyhow::anyhow!("--metric {}: {problem}", rule.name)))?;
+    }
     let command = Command::new(args.command)
         .map_err(|problem| usage(anyhow::anyhow!("the command {problem}")))?;
     let label = args.job.unwrap_or_else(|| command.base_name());
@@ -65,7 +80,7 @@ pub fn main(args: ExecArgs) -> anyhow::Result<u8> {
         policy: Policy::default(),
         plan: None,
         overlap: Overlap::default(),
-        metrics: Vec::new(),
+        metrics: args.metric,
         defined_in: DefinedIn::CommandLine,
     };
     perform::main(job, &args.perform, Verbosity::OnTerminal)
@@ -77,4 +92,24 @@ fn prefix(text: &str) -> Result<String, String> {
     } else {
         Err("it cannot begin a metric name ([a-zA-Z_:][a-zA-Z0-9_:]*)".into())
     }
+}
+
+/// Reads `NAME[:TYPE]=PATTERN`.
+fn metric(text: &str) -> Result<MetricRule, String> {
+    let (head, pattern) = text.split_once('=').ok_or(
+        "it needs a pattern behind an =, as in 'rows_total=(\\d+) rows' or 'size:gauge=size: (\\d+)'",
+    )?;
+    // A name with a colon needs a type behind it: a misspelt type must not become a part of the name.
+    let (name, kind) = match head.rsplit_once(':') {
+        Some((name, kind)) => (name, metric_rule::kind(kind)?),
+        None if head.ends_with("_total") => (head, Kind::Counter),
+        None => (head, Kind::Gauge),
+    };
+    metric_rule::check_name(name)?;
+    let rule = MetricRule {
+        source: Some(OutputPattern::new(pattern)?),
+        ..MetricRule::new(name.to_owned(), kind)
+    };
+    rule.check_number()?;
+    Ok(rule)
 }

@@ -1,10 +1,14 @@
 //! Rule of a job file for one of the job's own metrics.
 
-use regex_automata::PatternID;
-use regex_automata::meta::Regex;
 use serde::{Deserialize, Serialize};
 
-use metricsjob_metrics::{Kind, Labels};
+use super::json_pointer::JsonPointer;
+use super::output_pattern::OutputPattern;
+use super::suggest;
+use metricsjob_metrics::{Kind, Labels, is_metric_name};
+
+/// The types that a job can report from its output or its events.
+const KINDS: [Kind; 4] = [Kind::Counter, Kind::Gauge, Kind::Histogram, Kind::Summary];
 
 /// Rule for one of a job's metrics: its definition before the run, and how it is read from the output.
 #[derive(Debug, Clone)]
@@ -18,6 +22,80 @@ pub struct MetricRule {
     /// True for a counter that accumulates from run to run.
     pub is_cumulative: bool,
     pub source: Option<OutputPattern>,
+    /// Where it stands in the document that a built-in reads.
+    pub pointer: Option<JsonPointer>,
+}
+
+impl MetricRule {
+    /// A rule without help, labels and source. Observations have the default buckets or quantiles.
+    pub fn new(name: String, kind: Kind) -> Self {
+        MetricRule {
+            name,
+            kind,
+            help: String::new(),
+            labels: Labels::new(),
+            scale: Scale::default_of(kind),
+            is_cumulative: false,
+            source: None,
+            pointer: None,
+        }
+    }
+
+    /// # Errors
+    ///
+    /// The pattern captures no number, and the metric is one that needs one.
+    pub fn check_number(&self) -> Result<(), String> {
+        let MetricRule { name, kind, .. } = self;
+        match &self.source {
+            Some(source) if *kind != Kind::Counter && !source.captures_number() => Err(format!(
+                "{name} is a {kind}, and its pattern captures no number: put the number into a group, as in \
+                 'size: (\\d+)' (only a counter counts matches)"
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    /// # Errors
+    ///
+    /// One of `others`, the rules before it, has the same metric with another type, or other buckets.
+    pub fn check_beside(&self, others: &[MetricRule]) -> Result<(), String> {
+        let MetricRule { name, kind, .. } = self;
+        match others.iter().find(|other| other.name == *name) {
+            Some(other) if other.kind != *kind => Err(format!(
+                "{name} is a {} already, and cannot be a {kind} too",
+                other.kind
+            )),
+            Some(other) if other.scale != self.scale => {
+                Err(format!("{name} has other buckets or quantiles already"))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// # Errors
+///
+/// It cannot be the name of a metric.
+pub fn check_name(name: &str) -> Result<(), String> {
+    if is_metric_name(name) {
+        return Ok(());
+    }
+    Err(format!(
+        "name {name:?} is not a metric name ([a-zA-Z_:][a-zA-Z0-9_:]*)"
+    ))
+}
+
+/// The type of metric that is called `name`.
+///
+/// # Errors
+///
+/// A job cannot report such a type.
+pub fn kind(name: &str) -> Result<Kind, String> {
+    let kind = KINDS.into_iter().find(|kind| kind.name() == name);
+    kind.ok_or_else(|| {
+        let hint = suggest::hint(name, KINDS.map(Kind::name));
+        format!("unknown type {name:?}{hint}")
+    })
 }
 
 /// How observations become a value.
@@ -41,6 +119,15 @@ pub const DEFAULT_BUCKETS: [f64; 11] = [
 pub const DEFAULT_QUANTILES: [f64; 3] = [0.5, 0.9, 0.99];
 
 impl Scale {
+    /// The scale of a metric of this kind that names none.
+    pub fn default_of(kind: Kind) -> Scale {
+        match kind {
+            Kind::Histogram => Scale::Buckets(DEFAULT_BUCKETS.to_vec()),
+            Kind::Summary => Scale::Quantiles(DEFAULT_QUANTILES.to_vec()),
+            _ => Scale::None,
+        }
+    }
+
     /// # Errors
     ///
     /// A bound that is no number or not larger than the one before; no bound at all.
@@ -77,48 +164,5 @@ impl Scale {
             return Err("names a quantile twice".into());
         }
         Ok(Scale::Quantiles(quantiles))
-    }
-}
-
-/// Where a metric's values stand in the lines of the command's output.
-#[derive(Debug, Clone)]
-pub struct OutputPattern {
-    /// The value is the group named `value`, else the first group without a name, else the whole
-    /// match. Other named groups are labels.
-    pub pattern: Regex,
-    pub stream: OutputStream,
-}
-
-/// Streams of a command's output that are read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum OutputStream {
-    Stdout,
-    Stderr,
-    Both,
-}
-
-impl OutputPattern {
-    /// Names of the groups that have one.
-    pub fn group_names(&self) -> impl Iterator<Item = &str> {
-        group_names(&self.pattern)
-    }
-}
-
-/// Names of the groups of `pattern` that have one.
-pub fn group_names(pattern: &Regex) -> impl Iterator<Item = &str> {
-    let names = pattern.group_info().pattern_names(PatternID::ZERO);
-    names.flatten()
-}
-
-impl OutputStream {
-    /// The name in a job file, and what it means.
-    pub const NAMES: [(&str, OutputStream); 3] = [
-        ("both", OutputStream::Both),
-        ("stdout", OutputStream::Stdout),
-        ("stderr", OutputStream::Stderr),
-    ];
-
-    pub fn includes(self, stream: OutputStream) -> bool {
-        self == OutputStream::Both || self == stream
     }
 }

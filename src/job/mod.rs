@@ -4,7 +4,7 @@
 //! job knows neither how it is run nor where its report goes.
 //!
 //! - [`Job`], [`Work`]: the definition.
-//! - [`command`], [`Policy`], [`metric_rule`]: the parts of it that have rules of their own.
+//! - [`command`], [`Policy`], [`metric_rule`], [`output_pattern`], [`json_pointer`]: the parts of it that have rules of their own.
 //! - [`schedule`]: when a job runs by itself.
 //! - [`mod@file`]: definitions from TOML, with errors that name line and column.
 //! - [`catalog`]: where definitions are found.
@@ -17,7 +17,9 @@ pub mod command;
 mod definition;
 pub mod duration;
 pub mod file;
+pub mod json_pointer;
 pub mod metric_rule;
+pub mod output_pattern;
 pub mod params;
 mod policy;
 pub mod schedule;

@@ -29,6 +29,8 @@ struct ParamSetting {
     value: String,
     /// The value without the credentials of a URL.
     shown: String,
+    /// True if it was given as a list; then the words of the value are its elements.
+    is_list: bool,
     /// As an error message begins: `jobs/backup.toml:4:11: params.duration`, `--set duration`.
     origin: String,
 }
@@ -53,6 +55,8 @@ pub enum ParamError {
         origin: String,
         missing: &'static str,
     },
+    #[error("{origin} stands in place of the parameter {other:?}: leave one of them out")]
+    Conflict { origin: String, other: &'static str },
     #[error(
         "the built-in {builtin} needs the parameter {missing:?}: give it by --set {missing}=VALUE, \
          or under [params] in the job file"
@@ -68,11 +72,21 @@ impl Params {
     pub fn set(&mut self, name: impl Into<String>, value: impl Into<String>, origin: String) {
         let value = value.into();
         let setting = ParamSetting {
-            shown: credentials_hidden(&value).unwrap_or_else(|| value.clone()),
+            shown: shown(&value),
             value,
+            is_list: false,
             origin,
         };
         self.0.insert(name.into(), setting);
+    }
+
+    /// Sets `name` to a list of words, in place of an earlier value.
+    pub fn set_list(&mut self, name: impl Into<String>, words: &[String], origin: String) {
+        let name = name.into();
+        self.set(name.clone(), words.join(" "), origin);
+        if let Some(setting) = self.0.get_mut(&name) {
+            setting.is_list = true;
+        }
     }
 
     /// The value that `name` was given, to be shown: without the credentials of a URL.
@@ -156,13 +170,51 @@ impl ParamReader<'_> {
         })
     }
 
+    /// A list of words, which a text has with blanks between them: each read with `parse`, whose error follows the
+    /// word in a message.
+    pub fn words<T>(
+        &self,
+        name: &'static str,
+        parse: impl Fn(&str) -> Result<T, String>,
+    ) -> Result<Option<Vec<T>>, ParamError> {
+        let Some(setting) = self.params.0.get(name) else {
+            return Ok(None);
+        };
+        let words = setting.value.split_whitespace();
+        let read = |word| parse(word).map_err(|problem| self.refused(name, word, problem));
+        words.map(read).collect::<Result<Vec<T>, _>>().map(Some)
+    }
+
+    /// The error that `value`, which is all or a part of what `name` was given, cannot be taken.
+    pub fn refused(&self, name: &'static str, value: &str, problem: String) -> ParamError {
+        ParamError::Value {
+            origin: self.origin(name),
+            value: redacted(value),
+            problem,
+        }
+    }
+
+    /// # Errors
+    ///
+    /// Both parameters were given, of which `name` stands in place of `other`.
+    pub fn either(&self, name: &'static str, other: &'static str) -> Result<(), ParamError> {
+        let given = |name: &str| self.params.0.contains_key(name);
+        if given(name) && given(other) {
+            let origin = self.origin(name);
+            return Err(ParamError::Conflict { origin, other });
+        }
+        Ok(())
+    }
+
     /// The error that `name`, which was given, needs `missing` too.
     pub fn needs(&self, name: &'static str, missing: &'static str) -> ParamError {
+        let origin = self.origin(name);
+        ParamError::Missing { origin, missing }
+    }
+
+    fn origin(&self, name: &str) -> String {
         let setting = self.params.0.get(name);
-        ParamError::Missing {
-            origin: setting.map_or_else(|| name.to_owned(), |setting| setting.origin.clone()),
-            missing,
-        }
+        setting.map_or_else(|| name.to_owned(), |setting| setting.origin.clone())
     }
 
     /// The error that `name`, which has no default, was not given.
@@ -180,6 +232,10 @@ impl ParamReader<'_> {
         parse: impl Fn(&str) -> Result<T, String>,
     ) -> Result<Option<T>, ParamError> {
         let (value, origin) = match self.params.0.get(name) {
+            Some(setting) if setting.is_list => {
+                let problem = "is a list, and must be one value".into();
+                return Err(self.refused(name, &setting.value, problem));
+            }
             Some(setting) => (setting.value.as_str(), setting.origin.as_str()),
             None => match self.known.iter().find(|param| param.name == name) {
                 Some(Param {
@@ -195,6 +251,25 @@ impl ParamReader<'_> {
             problem,
         })
     }
+}
+
+/// `text` without the credentials of a URL, which it is, or of those that are words of it behind `NAME=`.
+fn shown(text: &str) -> String {
+    credentials_hidden(text).unwrap_or_else(|| {
+        let words = text.split_inclusive(char::is_whitespace);
+        words.map(word_shown).collect()
+    })
+}
+
+fn word_shown(word: &str) -> String {
+    let (url, blank) = word.split_at(word.trim_end().len());
+    let hidden = match url.split_once('=') {
+        Some((name, url)) if !name.contains("://") => {
+            credentials_hidden(url).map(|hidden| format!("{name}={hidden}"))
+        }
+        _ => credentials_hidden(url),
+    };
+    hidden.unwrap_or_else(|| url.to_owned()) + blank
 }
 
 /// `text` with the credentials hidden, if it is a URL that has some.
@@ -221,7 +296,17 @@ mod tests {
         };
         assert_eq!(shown("http://u:s3cret@h/a@b"), "http://***@h/a@b");
         assert_eq!(shown("http://s3cret@h"), "http://***@h/");
-        for plain in ["http://h:1/a@b", "/backup/12:30@h.db", "http://h", "42"] {
+        let list = "a=http://u:s3cret@h/ b=tcp://h:1\nhttps://s3cret@h/?c=d";
+        let hidden = "a=http://***@h/ b=tcp://h:1\nhttps://***@h/?c=d";
+        assert_eq!(shown(list), hidden);
+        for plain in [
+            "http://h:1/a@b",
+            "/backup/12:30@h.db",
+            "http://h",
+            "42",
+            "",
+            " a  b=c ",
+        ] {
             assert_eq!(shown(plain), plain);
         }
     }

@@ -24,7 +24,13 @@ pub fn attempt(
     let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
     let is_late = || deadline.is_some_and(|deadline| Instant::now() >= deadline);
     let is_interrupted = || signals.held().is_some() || is_late();
-    let context = Context::new(prefix, events.new_registry(), progress, &is_interrupted);
+    let context = Context::new(
+        prefix,
+        events.new_registry(),
+        events,
+        progress,
+        &is_interrupted,
+    );
     let result = task.run(&context);
     let held = signals.held();
     let (outcome, failure) = match result {

@@ -50,7 +50,7 @@ use crate::job::params::ParamError;
 use crate::job::{Job, Work};
 use crate::push::Delivery;
 use metricsjob_metrics::check::CheckError;
-use metricsjob_metrics::{Push, unix_seconds};
+use metricsjob_metrics::{Family, GroupingKey, Push, unix_seconds};
 use metricsjob_state::StateError;
 use metricsjob_state::history::RecordedRun;
 use metricsjob_system::panics::point;
@@ -79,25 +79,8 @@ pub struct Run {
 impl Run {
     /// A run of `spec` that has not begun. `id` is unique: 16 hexadecimal digits, see [`new_id`].
     fn new(spec: &RunSpec<'_>, id: String) -> Self {
-        let now = unix_seconds(SystemTime::now());
         Run {
-            record: RecordedRun {
-                run_id: id,
-                name: spec.job.name.clone(),
-                key: spec.key.clone(),
-                started_at: now,
-                ended_at: now,
-                duration: 0.0,
-                outcome: Outcome::Skipped.name().to_owned(),
-                exit_code: 0,
-                failure: None,
-                attempts: 0,
-                cpu_user: 0.0,
-                cpu_system: 0.0,
-                max_rss: 0,
-                metrics: Vec::new(),
-                tail: Vec::new(),
-            },
+            record: new_record(spec.job, spec.key, id),
             interrupted: None,
             warnings: Vec::new(),
             push: None,
@@ -147,11 +130,36 @@ impl Run {
 
 /// Observer of the events of a run. Each method does nothing by default.
 pub trait Observer {
-    /// The first attempt begins.
-    fn begins(&self, _at: SystemTime) {}
+    /// The first attempt begins; `events` collects the job's own metrics.
+    fn begins(&self, _at: SystemTime, _events: &Arc<Events>) {}
 
     /// Attempt number `attempt` (from 1) did not succeed, and another one follows after `wait`.
     fn retries(&self, _attempt: u32, _end: &Attempt, _wait: Duration) {}
+
+    /// The last attempt has ended, and these are the job's own metrics.
+    fn ends(&self, _own: &[Family]) {}
+}
+
+/// The record of a run that has not begun.
+fn new_record(job: &Job, key: &GroupingKey, id: String) -> RecordedRun {
+    let now = unix_seconds(SystemTime::now());
+    RecordedRun {
+        run_id: id,
+        name: job.name.clone(),
+        key: key.clone(),
+        started_at: now,
+        ended_at: now,
+        duration: 0.0,
+        outcome: Outcome::Skipped.name().to_owned(),
+        exit_code: 0,
+        failure: None,
+        attempts: 0,
+        cpu_user: 0.0,
+        cpu_system: 0.0,
+        max_rss: 0,
+        metrics: Vec::new(),
+        tail: Vec::new(),
+    }
 }
 
 /// A new id for a run.
@@ -212,7 +220,7 @@ fn attempts(
         let _ = signals.pass();
     }
     let (started_at, start) = (SystemTime::now(), Instant::now());
-    observer.begins(started_at);
+    observer.begins(started_at, events);
     point("run");
     let mut usage = Usage::default();
     let mut number = 0;
@@ -236,6 +244,7 @@ fn attempts(
     drop(attempt);
     signals.hold();
     let (metrics, warnings) = events.finish(|| signals.held().is_none());
+    observer.ends(&metrics);
     run.ends(last.outcome);
     run.interrupted = last.interrupted;
     run.warnings = warnings;

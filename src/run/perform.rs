@@ -16,6 +16,7 @@ use crate::job::builtin::Progress;
 use crate::job::params::ParamError;
 use crate::job::{Job, LockPolicy};
 use crate::push::secrets;
+use metricsjob_metrics::Family;
 use metricsjob_state::LazyState;
 use metricsjob_system::panics::{self, point};
 
@@ -160,7 +161,7 @@ struct Reported<'scope, 'env, 'a> {
 }
 
 impl Observer for Reported<'_, '_, '_> {
-    fn begins(&self, at: SystemTime) {
+    fn begins(&self, at: SystemTime, events: &Arc<Events>) {
         let live = self.live;
         let thread = thread::Builder::new().spawn_scoped(self.scope, move || {
             // The scope would pass it on at its end, and the outcome of the run would be lost.
@@ -171,10 +172,14 @@ impl Observer for Reported<'_, '_, '_> {
         if let Err(error) = thread {
             live.fails(format!("no thread for it: {error}"));
         }
-        self.observer.begins(at);
+        self.observer.begins(at, events);
     }
 
     fn retries(&self, attempt: u32, end: &Attempt, wait: Duration) {
         self.observer.retries(attempt, end, wait);
+    }
+
+    fn ends(&self, own: &[Family]) {
+        self.observer.ends(own);
     }
 }

@@ -1,9 +1,10 @@
 //! A run as metric families.
 
-use super::Outcome;
+use super::{Outcome, new_record};
 use crate::job::Job;
 use crate::job::metric_rule::MetricRule;
-use metricsjob_metrics::{Family, Kind, Labels, Metric, Value};
+use metricsjob_metrics::check::add_pushable;
+use metricsjob_metrics::{Family, GroupingKey, Kind, Labels, Metric, Value};
 use metricsjob_state::counters::Counter;
 use metricsjob_state::history::RecordedRun;
 
@@ -85,6 +86,16 @@ fn gauges(run: &RecordedRun, prefix: &str) -> Vec<Family> {
         ));
     }
     families
+}
+
+/// Those of a job's own families, reported so far by a running run, that its report can have beside the runner's.
+pub fn reportable(job: &Job, key: &GroupingKey, own: Vec<Family>) -> Vec<Family> {
+    let mut record = new_record(job, key, String::new());
+    record.outcome = Outcome::Success(0).name().to_owned();
+    let mut families = runner(&record, job, Some(&[]));
+    let runners = families.len();
+    add_pushable(key, &mut families, own);
+    families.split_off(runners)
 }
 
 /// The names of `families`.

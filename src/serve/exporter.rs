@@ -2,12 +2,17 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use super::scheduler::Scheduler;
 use super::series::uniform::{LAST_RUN, MISSED_RUNS, NEXT_RUN, RUNNING, Uniform};
 use super::series::{JOB_NAME, ShownFamily};
 use metricsjob_metrics::text::rendered::RenderedFamily;
 use metricsjob_metrics::{Family, Kind, Labels, Value, unix_seconds};
+
+/// Longest time that a scrape spends on reading what running jobs have reported since the last one. What is left is
+/// read by the next.
+const LIVE_READING: Duration = Duration::from_secs(1);
 
 /// All metrics at one moment. Merging them is left to the caller.
 pub struct Shown {
@@ -27,6 +32,7 @@ impl Shown {
         let (mut running, mut next, mut last, mut missed) = (vec![], vec![], vec![], vec![]);
         let mut uniform = Vec::with_capacity(state.jobs.len());
         let mut reported = Vec::with_capacity(state.jobs.len());
+        let mut live = Vec::new();
         let mut waiting = 0;
         for (name, entry) in &state.jobs {
             running.push((of_job(name), number(entry.running.len())));
@@ -42,13 +48,24 @@ impl Shown {
             }
             waiting += entry.waiting();
             uniform.push(Arc::clone(&entry.uniform));
-            reported.extend(entry.series.groups());
+            match entry.live.groups(|request| entry.shows(request)) {
+                none if none.is_empty() => reported.extend(entry.series.groups()),
+                groups => live.push((reported.len(), entry.series.clone(), groups)),
+            }
         }
         let plain = |value| [(Labels::new(), value)];
         let lag = state.lag.families();
         let (jobs, problems) = (state.jobs.len(), state.problems.len());
         let slots_taken = state.slots_taken();
         drop(state);
+        let until = Instant::now() + LIVE_READING;
+        // From the last on, so that the places of the others stay.
+        for (place, mut series, groups) in live.into_iter().rev() {
+            for group in groups {
+                group.put_into(&mut series, until);
+            }
+            reported.splice(place..place, series.groups());
+        }
         let gauge = Kind::Gauge;
         let mut own = vec![
             Family::new(RUNNING, "Runs that go on.", gauge, running),

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use super::live::LiveRuns;
 use super::page::RunView;
 use super::request::{RunRequest, Trigger};
 use super::series::RunSeries;
@@ -33,6 +34,8 @@ pub struct JobState {
     pub generation: u64,
     /// Start times of its runs in progress, by their ids.
     pub running: BTreeMap<String, SystemTime>,
+    /// What they have reported so far.
+    pub live: LiveRuns,
     /// How many of its runs wait for a free slot.
     pub queued: usize,
     /// Runs that wait until no other run of the job is running.
@@ -80,6 +83,7 @@ impl JobState {
             last_due: None,
             generation: 0,
             running: BTreeMap::new(),
+            live: LiveRuns::default(),
             queued: 0,
             pending: VecDeque::new(),
             recent: VecDeque::with_capacity(RECENT),

@@ -10,7 +10,7 @@
 //!   job is due next.
 //! - [`Runner`]: one run, and its record; `damage`: losses of a corrupt database, logged. [`Deliverer`] brings the
 //!   reports to the gateways.
-//! - `series`: reports of jobs as metrics; [`exporter`]: all metrics at one moment; [`Publication`]: pushes
+//! - `series`: reports of jobs as metrics; `live`: those of runs in progress; [`exporter`]: all metrics at one moment; [`Publication`]: pushes
 //!   them; `window`: the log of the last seconds.
 //! - [`http`]: API, health, metrics and page over HTTP; [`page`]: the page as a function of data.
 //! - [`Periodic`]: work that is done periodically; `bell`: wakes a thread.
@@ -21,6 +21,7 @@ mod delivery;
 pub mod exporter;
 pub mod http;
 mod job_state;
+mod live;
 mod loading;
 pub mod page;
 mod periodic;

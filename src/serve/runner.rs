@@ -7,15 +7,16 @@ use std::time::{Duration, Instant, SystemTime};
 
 use super::bell::Bell;
 use super::damage::{shorten_log, tell_damage};
+use super::live::LiveRun;
 use super::request::RunRequest;
 use super::restore::Restored;
 use crate::job::builtin::NoProgress;
-use crate::job::metric_rule::OutputStream;
+use crate::job::output_pattern::OutputStream;
 use crate::job::{Job, LockPolicy};
 use crate::push::{DeliveryPolicy, Gateway, Undelivered};
 use crate::run::lock::{self, Holder};
-use crate::run::{self, Attempt, Observer, Reporting, Run, RunSpec, Signals, report};
-use metricsjob_metrics::GroupingKey;
+use crate::run::{self, Attempt, Events, Observer, Reporting, Run, RunSpec, Signals, report};
+use metricsjob_metrics::{Family, GroupingKey};
 use metricsjob_state::history::RecordedRun;
 use metricsjob_state::{LazyState, State, StateError};
 use metricsjob_system::panics;
@@ -108,10 +109,14 @@ impl Runner {
         }
     }
 
-    /// Runs the job and records that, or that it did not run.
-    pub fn perform(&self, request: &RunRequest, signals: &Signals) -> Run {
+    /// Runs the job and records that, or that it did not run. `live` gets what it reports meanwhile.
+    pub fn perform(&self, request: &RunRequest, live: &LiveRun, signals: &Signals) -> Run {
         self.concluded(request, |spec, id| {
-            let observer = Noted { request };
+            let observer = Noted {
+                request,
+                live,
+                runner: self,
+            };
             let state = &self.recording;
             let performed = run::perform(spec, id.clone(), state, &NoProgress, signals, &observer);
             performed.unwrap_or_else(|error| {
@@ -248,10 +253,15 @@ fn logged_lines(job: &str, run_id: &str) -> Arc<run::events::LineSink> {
 
 struct Noted<'a> {
     request: &'a RunRequest,
+    live: &'a LiveRun,
+    runner: &'a Runner,
 }
 
 impl Observer for Noted<'_> {
-    fn begins(&self, _at: SystemTime) {
+    fn begins(&self, _at: SystemTime, events: &Arc<Events>) {
+        let key = &self.request.key;
+        let totals = || self.runner.read(|state| state.counters(key)).ok();
+        self.live.begins(events, totals);
         let (job, run_id) = (&self.request.job.name, &self.request.id);
         let trigger = self.request.trigger.name();
         tracing::debug!(job, run_id, trigger, "run begins");
@@ -270,5 +280,9 @@ impl Observer for Noted<'_> {
             next_in = %wait,
             "an attempt did not succeed"
         );
+    }
+
+    fn ends(&self, own: &[Family]) {
+        self.live.ends(own);
     }
 }

@@ -11,12 +11,13 @@ use std::time::{Duration, Instant, SystemTime};
 use signal_hook::consts::SIGTERM;
 
 use super::job_state::Finished;
+use super::live::LiveRuns;
 use super::planning::{self, Passed};
 use super::request::{Refusal, RunRequest, Trigger};
 use super::runner::Runner;
 use super::scheduler_state::{Active, SchedulerState};
 use crate::job::schedule::Overlap;
-use crate::run::{self, Run, Signals};
+use crate::run::{self, Run, Signals, report};
 use metricsjob_system::panics::locked;
 use metricsjob_system::panics::{point, restarting};
 
@@ -289,19 +290,31 @@ impl Scheduler {
             Ok(told) => told,
             Err(error) => return Err((request, error)),
         };
+        let mut entry = state.jobs.get_mut(&request.job.name);
+        let live = match &mut entry {
+            Some(entry) => entry.live.add(&request),
+            // Nobody looks at a job whose file is gone.
+            None => LiveRuns::default().add(&request),
+        };
         let scheduler = Arc::clone(self);
         let asked = request.clone();
         let thread = thread::Builder::new().name("run".into()).spawn(move || {
             scheduler.state().began(&asked);
-            let run = scheduler.runner.perform(&asked, &signals);
+            let run = scheduler.runner.perform(&asked, &live, &signals);
             scheduler.settle(&asked, run);
         });
-        if let Err(error) = thread {
-            return Err((request, error));
-        }
         let since = SystemTime::now();
-        if let Some(entry) = state.jobs.get_mut(&request.job.name) {
-            entry.running.insert(request.id.clone(), since);
+        match (thread, entry) {
+            (Ok(_), Some(entry)) => {
+                entry.running.insert(request.id.clone(), since);
+            }
+            (Ok(_), None) => {}
+            (Err(error), entry) => {
+                if let Some(entry) = entry {
+                    entry.live.remove(&request, false, Vec::new());
+                }
+                return Err((request, error));
+            }
         }
         let active = Active {
             since,
@@ -327,8 +340,14 @@ impl Scheduler {
             entry.running.remove(&request.id);
             entry.count(&finished.run);
             entry.remember(&finished);
+            let is_shown = matches!(run.push, Some(Ok(_))) && entry.shows(request);
+            let increments = match run.state_failure {
+                None => report::increments_of(&finished.run.metrics, &request.job.metrics),
+                Some(_) => Vec::new(),
+            };
+            entry.live.remove(request, is_shown, increments);
             if let Some(Ok(push)) = run.push
-                && entry.shows(request)
+                && is_shown
             {
                 entry.report(&request.key, push.method(), push.families().to_vec());
             }

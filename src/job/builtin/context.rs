@@ -7,16 +7,32 @@ use std::time::{Duration, Instant};
 use prometheus::core::Collector;
 use prometheus::{Counter, CounterVec, Gauge, HistogramOpts, HistogramVec, Opts, Registry};
 
+use crate::job::metric_rule::MetricRule;
+
 /// A built-in's metrics and its progress.
 pub struct Context<'a> {
     prefix: &'a str,
     registry: Registry,
+    own: &'a dyn RuleMetrics,
     progress: &'a dyn Progress,
     is_interrupted: &'a dyn Fn() -> bool,
 }
 
 /// How often a waiting task shows its progress and looks whether it is to end.
 const TICK: Duration = Duration::from_millis(20);
+
+/// Metrics of the job for which its definition has rules.
+pub trait RuleMetrics {
+    /// The rules that read something.
+    fn rules(&self) -> &[MetricRule];
+
+    /// Takes the present value of a metric.
+    ///
+    /// # Errors
+    ///
+    /// The metric cannot have it.
+    fn report(&self, rule: &MetricRule, value: f64) -> Result<(), String>;
+}
 
 /// Shows how far a job is.
 pub trait Progress {
@@ -37,20 +53,32 @@ impl Progress for NoProgress {
 pub struct TaskError(pub String);
 
 impl<'a> Context<'a> {
-    /// A context whose metrics begin with `prefix` and are registered in `registry`. The task is
-    /// asked to end once `is_interrupted`.
+    /// A context whose metrics begin with `prefix` and are registered in `registry`, but for those that `own` has
+    /// rules for. The task is asked to end once `is_interrupted`.
     pub fn new(
         prefix: &'a str,
         registry: Registry,
+        own: &'a dyn RuleMetrics,
         progress: &'a dyn Progress,
         is_interrupted: &'a dyn Fn() -> bool,
     ) -> Self {
         Context {
             prefix,
             registry,
+            own,
             progress,
             is_interrupted,
         }
+    }
+
+    /// The rules of the job's metrics that read something.
+    pub fn rules(&self) -> &[MetricRule] {
+        self.own.rules()
+    }
+
+    /// See [`RuleMetrics::report`].
+    pub fn report(&self, rule: &MetricRule, value: f64) -> Result<(), String> {
+        self.own.report(rule, value)
     }
 
     /// A new gauge `PREFIX_name`, 0 so far.

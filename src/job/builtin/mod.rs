@@ -6,11 +6,13 @@
 mod backup;
 mod context;
 mod demo;
+mod http_target;
+mod json;
 mod probe;
 mod random;
 pub mod sqlite_copy;
 
-pub use context::{Context, NoProgress, Progress, TaskError};
+pub use context::{Context, NoProgress, Progress, RuleMetrics, TaskError};
 
 use super::params::{Param, ParamError, Params};
 
@@ -22,6 +24,11 @@ pub trait Builtin: Sync {
     /// The parameters it takes.
     fn params(&self) -> &'static [Param];
 
+    /// Returns true if it reads numbers by the pointers of the job's metric rules.
+    fn reads_by_rules(&self) -> bool {
+        false
+    }
+
     /// Makes it ready to run, and does nothing else: this is called to validate job files too.
     fn prepare(&self, params: &Params) -> Result<Box<dyn Task>, ParamError>;
 }
@@ -32,16 +39,17 @@ pub trait Task {
     fn run(&mut self, context: &Context<'_>) -> Result<(), TaskError>;
 }
 
-const BUILTINS: [&dyn Builtin; 5] = [
+const BUILTINS: [&dyn Builtin; 6] = [
     &backup::Backup,
     &demo::Orders,
     &demo::Satisfaction,
+    &json::JsonApi,
     &probe::Probe,
     &random::Random,
 ];
 
 /// The job files that `run NAME` finds from any directory.
-const DEFINITIONS: [(&str, &str); 6] = [
+const DEFINITIONS: [(&str, &str); 7] = [
     ("backup", include_str!("../../../jobs/backup.toml")),
     ("demo-flaky", include_str!("../../../jobs/demo-flaky.toml")),
     (
@@ -53,6 +61,7 @@ const DEFINITIONS: [(&str, &str); 6] = [
         "demo-satisfaction",
         include_str!("../../../jobs/demo-satisfaction.toml"),
     ),
+    ("probe", include_str!("../../../jobs/probe.toml")),
     ("random", include_str!("../../../jobs/random.toml")),
 ];
 

@@ -1,48 +1,46 @@
 //! The entries `[[metric]]`: rules for the job's own metrics.
 
-use regex_automata::meta::{BuildError, Regex};
-use regex_automata::util::syntax;
-
 use super::reader::{Key, Reader, Value};
-use crate::job::metric_rule::{
-    DEFAULT_BUCKETS, DEFAULT_QUANTILES, MetricRule, OutputPattern, OutputStream, Scale, group_names,
-};
+use crate::job::metric_rule::{self, MetricRule, Scale};
+use crate::job::output_pattern::{OutputPattern, OutputStream, is_own_label, not_a_label};
 use crate::job::suggest;
-use metricsjob_metrics::{Kind, Labels, is_label_name, is_metric_name};
+use metricsjob_metrics::{Kind, Labels};
 
 /// The keys of an entry.
-const KEYS: [&str; 9] = [
+const KEYS: [&str; 10] = [
     "name",
     "type",
     "help",
     "labels",
     "pattern",
     "stream",
+    "pointer",
     "buckets",
     "quantiles",
     "cumulative",
 ];
-
-/// The types that a job can report from its output or its events.
-const KINDS: [Kind; 4] = [Kind::Counter, Kind::Gauge, Kind::Histogram, Kind::Summary];
-
-/// How much memory a compiled pattern may take.
-const MAX_PATTERN_BYTES: usize = 1 << 20;
 
 impl<'a> Reader<'a> {
     pub fn metrics(&mut self, key: &Key<'a>, value: &Value<'a>) -> Vec<MetricRule> {
         let Some(entries) = self.array(key, value, "a list of tables, [[metric]]") else {
             return Vec::new();
         };
-        entries
-            .filter_map(|entry| self.metric(key, entry))
-            .collect()
+        let mut rules = Vec::new();
+        for entry in entries {
+            if let Some(rule) = self.metric(key, entry) {
+                if let Err(problem) = rule.check_beside(&rules) {
+                    self.problem(entry.span(), problem);
+                }
+                rules.push(rule);
+            }
+        }
+        rules
     }
 
     fn metric(&mut self, key: &Key<'a>, entry: &Value<'a>) -> Option<MetricRule> {
         let (mut name, mut kind, mut help) = (None, None, String::new());
         let mut labels = Labels::new();
-        let (mut pattern, mut stream) = (None, None);
+        let (mut pattern, mut stream, mut pointer) = (None, None, None);
         let (mut buckets, mut quantiles, mut cumulative) = (None, None, None);
         for (key, value) in self.table(key, entry) {
             match key.get_ref().as_ref() {
@@ -50,8 +48,9 @@ impl<'a> Reader<'a> {
                 "type" => kind = Some(self.kind(key, value)),
                 "help" => help = self.string(key, value).unwrap_or_default(),
                 "labels" => labels = self.metric_labels(key, value),
-                "pattern" => pattern = Some(self.pattern(key, value)),
+                "pattern" => pattern = Some((value.span(), self.pattern(key, value))),
                 "stream" => stream = self.stream(key, value).map(|stream| (key.span(), stream)),
+                "pointer" => pointer = Some((key.span(), self.parsed(key, value))),
                 "buckets" => buckets = Some((key.span(), self.scale(key, value, Scale::buckets))),
                 "quantiles" => {
                     quantiles = Some((key.span(), self.scale(key, value, Scale::quantiles)));
@@ -99,54 +98,61 @@ impl<'a> Reader<'a> {
                 "stream says where to look for a pattern, and there is none".into(),
             );
         }
-        let scale = match kind {
-            Kind::Histogram => match buckets {
-                Some((_, buckets)) => buckets?,
-                None => Scale::Buckets(DEFAULT_BUCKETS.to_vec()),
-            },
-            Kind::Summary => match quantiles {
-                Some((_, quantiles)) => quantiles?,
-                None => Scale::Quantiles(DEFAULT_QUANTILES.to_vec()),
-            },
-            _ => Scale::None,
+        if let Some((span, _)) = &pointer {
+            let problem = if pattern.is_some() {
+                Some("a metric has either pattern or pointer, not both".to_owned())
+            } else if !matches!(kind, Kind::Counter | Kind::Gauge) {
+                Some(format!(
+                    "a pointer leads to the value of a counter or gauge, and {name} is a {kind}"
+                ))
+            } else if matches!(cumulative, Some((_, true))) {
+                Some(format!(
+                    "cumulative adds up what runs have counted, and {name} is what the document says"
+                ))
+            } else {
+                None
+            };
+            problem.map(|problem| self.problem(span.clone(), problem));
+        }
+        let scale = match (buckets, quantiles) {
+            (Some((_, buckets)), _) => buckets?,
+            (None, Some((_, quantiles))) => quantiles?,
+            (None, None) => Scale::default_of(kind),
         };
-        Some(MetricRule {
-            name,
-            kind,
+        let (span, mut source) = match pattern {
+            Some((span, pattern)) => (span, Some(pattern?)),
+            None => (entry.span(), None),
+        };
+        if let (Some(source), Some((_, stream))) = (&mut source, stream) {
+            source.stream = stream;
+        }
+        let rule = MetricRule {
             help,
             labels,
             scale,
             is_cumulative: cumulative.is_some_and(|(_, yes)| yes),
-            source: match pattern {
-                Some(pattern) => Some(OutputPattern {
-                    pattern: pattern?,
-                    stream: stream.map_or(OutputStream::Both, |(_, stream)| stream),
-                }),
+            source,
+            pointer: match pointer {
+                Some((_, pointer)) => Some(pointer?),
                 None => None,
             },
-        })
+            ..MetricRule::new(name, kind)
+        };
+        if let Err(problem) = rule.check_number() {
+            self.problem(span, problem);
+        }
+        Some(rule)
     }
 
     fn metric_name(&mut self, key: &Key<'a>, value: &Value<'a>) -> Option<String> {
         let name = self.string(key, value)?;
-        if is_metric_name(&name) {
-            return Some(name);
-        }
-        self.problem(
-            value.span(),
-            format!("name {name:?} is not a metric name ([a-zA-Z_:][a-zA-Z0-9_:]*)"),
-        );
-        None
+        self.noted(value, metric_rule::check_name(&name))?;
+        Some(name)
     }
 
     fn kind(&mut self, key: &Key<'a>, value: &Value<'a>) -> Option<Kind> {
         let name = self.string(key, value)?;
-        let kind = KINDS.into_iter().find(|kind| kind.name() == name);
-        if kind.is_none() {
-            let hint = suggest::hint(&name, KINDS.map(Kind::name));
-            self.problem(value.span(), format!("unknown type {name:?}{hint}"));
-        }
-        kind
+        self.noted(value, metric_rule::kind(&name))
     }
 
     fn metric_labels(&mut self, key: &Key<'a>, value: &Value<'a>) -> Labels {
@@ -159,44 +165,21 @@ impl<'a> Reader<'a> {
         labels
     }
 
-    fn pattern(&mut self, key: &Key<'a>, value: &Value<'a>) -> Option<Regex> {
+    fn pattern(&mut self, key: &Key<'a>, value: &Value<'a>) -> Option<OutputPattern> {
         let text = self.string(key, value)?;
-        // Lines need not be UTF-8.
-        let built = Regex::builder()
-            .configure(
-                Regex::config()
-                    .utf8_empty(false)
-                    .nfa_size_limit(Some(MAX_PATTERN_BYTES)),
-            )
-            .syntax(syntax::Config::new().utf8(false))
-            .build(&text);
-        let pattern = match built {
-            Ok(pattern) => pattern,
-            Err(error) => {
-                let reason = reason(&error);
-                self.problem(
-                    value.span(),
-                    format!("pattern {text:?} is not a regular expression: {reason}"),
-                );
-                return None;
-            }
-        };
-        for bad in group_names(&pattern).filter(|name| *name != "value" && !is_own_label(name)) {
-            let problem = format!("the group {bad:?} of the pattern: {}", not_a_label(bad));
-            self.problem(value.span(), problem);
-        }
-        Some(pattern)
+        self.noted(value, OutputPattern::new(&text))
     }
 
     fn stream(&mut self, key: &Key<'a>, value: &Value<'a>) -> Option<OutputStream> {
         let name = self.string(key, value)?;
-        let known = OutputStream::NAMES.into_iter();
-        let found = known.clone().find(|(known, _)| *known == name);
-        if found.is_none() {
-            let hint = suggest::hint(&name, known.map(|(known, _)| known));
-            self.problem(value.span(), format!("unknown stream {name:?}{hint}"));
-        }
-        found.map(|(_, stream)| stream)
+        self.noted(value, OutputStream::named(&name))
+    }
+
+    /// Unwraps `result`, of which an error becomes a problem of `value`.
+    fn noted<T>(&mut self, value: &Value<'a>, result: Result<T, String>) -> Option<T> {
+        result
+            .map_err(|problem| self.problem(value.span(), problem))
+            .ok()
     }
 
     fn scale(
@@ -210,31 +193,5 @@ impl<'a> Reader<'a> {
         new(numbers?)
             .map_err(|problem| self.problem(value.span(), format!("{} {problem}", key.get_ref())))
             .ok()
-    }
-}
-
-/// Why a pattern cannot be used, in one line.
-fn reason(error: &BuildError) -> String {
-    if error.size_limit().is_some() {
-        return format!("it takes more than {MAX_PATTERN_BYTES} bytes when compiled");
-    }
-    let Some(error) = error.syntax_error() else {
-        return error.to_string();
-    };
-    // Its last line names the problem; those before draw the pattern.
-    let text = error.to_string();
-    let reason = text.lines().last().unwrap_or_default();
-    reason.strip_prefix("error: ").unwrap_or(reason).to_owned()
-}
-
-/// Returns true if a job's metric can have the label `name`.
-fn is_own_label(name: &str) -> bool {
-    is_label_name(name) && !name.starts_with("__") && name != "job"
-}
-
-fn not_a_label(name: &str) -> String {
-    match name {
-        "job" => "the label job comes from the grouping key".into(),
-        _ => format!("{name:?} is not a label name ([a-zA-Z_][a-zA-Z0-9_]*, without __ in front)"),
     }
 }

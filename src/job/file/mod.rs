@@ -19,6 +19,7 @@ use self::reader::{Key, Reader, Span, Value};
 use super::builtin;
 use super::command::{Command, MAX_TAIL, SuccessCodes, check_env};
 use super::definition::{DEFAULT_PREFIX, DefinedIn, Job, Work};
+use super::metric_rule::MetricRule;
 use super::params::{ParamError, Params};
 use super::policy::{LockPolicy, Policy};
 use super::schedule::Overlap;
@@ -147,7 +148,7 @@ impl<'a> Reader<'a> {
         let mut policy = Policy::default();
         let (mut lock, mut lock_wait) = (None, None);
         let (mut plan, mut overlap) = (PlanKeys::default(), Overlap::default());
-        let mut metrics = Vec::new();
+        let (mut metrics, mut metric_span) = (Vec::new(), 0..0);
         let mut has_unknown_key = false;
         for (key, value) in table.get_ref() {
             match key.get_ref().as_ref() {
@@ -199,7 +200,10 @@ impl<'a> Reader<'a> {
                     self.plan_key(key, value, &mut plan);
                 }
                 "overlap" => overlap = self.parsed(key, value).unwrap_or_default(),
-                "metric" => metrics = self.metrics(key, value),
+                "metric" => {
+                    metrics = self.metrics(key, value);
+                    metric_span = value.span();
+                }
                 unknown => {
                     has_unknown_key = true;
                     let hint = suggest::hint(unknown, KEYS);
@@ -208,6 +212,10 @@ impl<'a> Reader<'a> {
             }
         }
         policy.lock = LockPolicy::new(lock, lock_wait);
+        let plan = self.plan(plan, has_unknown_key);
+        let http_params = work.http_param_names();
+        let work = self.work(work, has_unknown_key)?;
+        self.pointers(&work, &metrics, metric_span);
         Some(Job {
             name: name.to_owned(),
             description,
@@ -216,14 +224,28 @@ impl<'a> Reader<'a> {
             prefix,
             method,
             grouping,
-            http_params: work.http_param_names(),
-            work: self.work(work, has_unknown_key)?,
+            http_params,
+            work,
             policy,
-            plan: self.plan(plan, has_unknown_key),
+            plan,
             overlap,
             metrics,
             defined_in,
         })
+    }
+
+    /// Checks that there are pointers where a built-in reads by them, and nowhere else.
+    fn pointers(&mut self, work: &Work, metrics: &[MetricRule], span: Span) {
+        let reads = matches!(work, Work::Builtin(builtin, _) if builtin.reads_by_rules());
+        let has_pointers = metrics.iter().any(|rule| rule.pointer.is_some());
+        if has_pointers && !reads {
+            let problem = "a pointer leads into a JSON document, which builtin = \"json\" reads";
+            self.problem(span, problem.into());
+        } else if reads && !has_pointers {
+            let problem = "the built-in json reads nothing without a [[metric]] that has a pointer \
+                           (for example pointer = \"/queue/size\")";
+            self.problem(span, problem.into());
+        }
     }
 
     /// Builds the work from all the keys about it; `None` after a problem.
@@ -424,7 +446,19 @@ impl<'a> Reader<'a> {
     fn params(&mut self, key: &Key<'a>, value: &Value<'a>) -> Params {
         let mut params = Params::default();
         for (name, value) in self.table(key, value) {
+            let origin = format!(
+                "{} params.{}",
+                self.place(value.span().start),
+                name.get_ref()
+            );
             let text = match value.get_ref() {
+                DeValue::Array(elements) => {
+                    let words = elements.iter().map(|element| self.string(name, element));
+                    if let Some(words) = words.collect::<Option<Vec<_>>>() {
+                        params.set_list(name.get_ref().as_ref(), &words, origin);
+                    }
+                    continue;
+                }
                 DeValue::String(text) => text.to_string(),
                 DeValue::Integer(number) => number.to_string(),
                 DeValue::Float(number) => number.to_string(),
@@ -434,18 +468,13 @@ impl<'a> Reader<'a> {
                     self.problem(
                         value.span(),
                         format!(
-                            "params.{} is a {found}, but must be a string or a number",
+                            "params.{} is a {found}, but must be a string, a number or a list of strings",
                             name.get_ref()
                         ),
                     );
                     continue;
                 }
             };
-            let origin = format!(
-                "{} params.{}",
-                self.place(value.span().start),
-                name.get_ref()
-            );
             params.set(name.get_ref().as_ref(), text, origin);
         }
         params

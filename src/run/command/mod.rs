@@ -42,7 +42,7 @@ use super::events::{Events, METRICS_VARIABLE};
 use super::outcome::Outcome;
 use super::signals::{ReceivedSignal, Signals};
 use super::usage::Usage;
-use crate::job::metric_rule::OutputStream;
+use crate::job::output_pattern::OutputStream;
 use crate::job::{Command, Policy};
 use crate::push::secrets::withheld;
 use metricsjob_system::panics::locked;

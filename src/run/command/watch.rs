@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use super::rewritten::{MAX_LINE, Rewritten, Stage};
 use super::tail::Tail;
-use crate::job::metric_rule::OutputStream;
+use crate::job::output_pattern::OutputStream;
 use crate::run::events::{Events, LineSink, OutputSearch};
 use metricsjob_client::secrets::Secrets;
 use metricsjob_system::panics;

@@ -83,7 +83,7 @@ impl Collector {
             let counts = rule
                 .source
                 .as_ref()
-                .is_some_and(|source| source.group_names().all(|group| group == "value"));
+                .is_some_and(|source| source.label_names().next().is_none());
             if rule.kind == Kind::Counter && counts {
                 let labels = rule.labels.clone();
                 draft.series.insert(labels, EventSeries::Number(0.0));
@@ -116,11 +116,12 @@ impl Collector {
         for (name, value) in found.labels() {
             labels.insert(name, text(value));
         }
-        let value = text(found.value());
-        let number: f64 = value
-            .trim()
-            .parse()
-            .map_err(|_| format!("{value:?} is not a number"))?;
+        let number: f64 = match found.value().map(text) {
+            Some(value) => {
+                (value.trim().parse()).map_err(|_| format!("{value:?} is not a number"))?
+            }
+            None => 1.0,
+        };
         self.event(Event {
             name: rule.name.clone(),
             labels,
@@ -136,6 +137,19 @@ impl Collector {
         })
     }
 
+    /// Takes the present value of a rule's metric, in place of an earlier one.
+    pub fn reported(&mut self, rule: &MetricRule, value: f64) -> Result<(), String> {
+        let name = &rule.name;
+        if rule.kind == Kind::Counter && !(value.is_finite() && value >= 0.0) {
+            return Err(format!("{name} is a counter, and cannot be {value}"));
+        }
+        match self.series(name, &rule.labels, || EventSeries::Number(0.0))? {
+            EventSeries::Number(number) => *number = value,
+            _ => return Err(format!("{name} is not a number")),
+        }
+        Ok(())
+    }
+
     fn event(&mut self, event: Event) -> Result<(), String> {
         event.change.check()?;
         let Event {
@@ -147,8 +161,10 @@ impl Collector {
         let known_scale = draft.and_then(|draft| draft.scale.clone());
         let (kind, scale) = match &event.change {
             Change::Inc(_) => (Kind::Counter, None),
-            Change::Set(_) if known == Some(Kind::Untyped) => (Kind::Untyped, None),
-            Change::Set(_) => (Kind::Gauge, None),
+            Change::Set(_) | Change::Add(_) if known == Some(Kind::Untyped) => {
+                (Kind::Untyped, None)
+            }
+            Change::Set(_) | Change::Add(_) => (Kind::Gauge, None),
             Change::Observe { scale, .. } => {
                 let given = scale.clone();
                 if let (Some(given), Some(known)) = (&given, &known_scale)
@@ -186,7 +202,15 @@ impl Collector {
             (EventSeries::Number(value), Change::Inc(by)) if (*value + by).is_finite() => {
                 *value += by
             }
-            (EventSeries::Number(_), Change::Inc(_)) => return Err(format!("{name} is too large")),
+            // An infinite gauge stays so.
+            (EventSeries::Number(value), Change::Add(by))
+                if (*value + by).is_finite() || !value.is_finite() =>
+            {
+                *value += by
+            }
+            (EventSeries::Number(_), Change::Inc(_) | Change::Add(_)) => {
+                return Err(format!("{name} is too large"));
+            }
             (EventSeries::Number(value), Change::Set(to)) => *value = *to,
             (EventSeries::Histogram { counts, sum }, Change::Observe { value, .. }) => {
                 if let Some(Scale::Buckets(bounds)) = &scale {

@@ -7,24 +7,24 @@ use std::path::Path;
 
 use tempfile::TempPath;
 
+use super::bounded_lines::BoundedLines;
 use super::leftovers;
 use metricsjob_system::files;
-
-/// A line that is longer is left out.
-const MAX_LINE: usize = 64 * 1024;
 
 /// The file to which a running job appends its metrics; removed when this is dropped.
 pub struct MetricsFile {
     path: TempPath,
     /// Locked for as long as it is open.
     _lock: File,
+    limit: usize,
+}
+
+/// A reading of a metrics file from its beginning, as far as it has come.
+#[derive(Clone)]
+pub struct FileReading {
     /// How far it was read.
     offset: u64,
-    /// The number of the last line that was read.
-    number: usize,
-    /// The beginning of a line whose end is not there yet.
-    line: Vec<u8>,
-    is_too_long: bool,
+    lines: BoundedLines,
     /// How many bytes may still be read.
     left: u64,
 }
@@ -46,7 +46,7 @@ impl MetricsFile {
     /// Makes one in the directory for temporary files, for this user alone. Files that killed runs left there are
     /// removed.
     ///
-    /// No more than `limit` bytes will be read.
+    /// No more than `limit` bytes will be read of it.
     pub fn create(limit: usize) -> io::Result<Self> {
         let dir = env::temp_dir();
         let (path, lock) = leftovers::make(&dir)?;
@@ -54,11 +54,7 @@ impl MetricsFile {
         Ok(MetricsFile {
             path,
             _lock: lock,
-            offset: 0,
-            number: 0,
-            line: Vec::new(),
-            is_too_long: false,
-            left: limit as u64,
+            limit,
         })
     }
 
@@ -66,24 +62,35 @@ impl MetricsFile {
         &self.path
     }
 
-    /// Passes each new line, with its number from 1, to `each`; `None` stands for one that is too long. The last
-    /// one is not passed before it has a line feed, unless the call `is_final`. A file that has become shorter,
-    /// because it was written anew, is read from its beginning. Data that is appended meanwhile is left to the
-    /// next call, because a writer may never stop appending. `goes_on` is called now and then; reading ends once
-    /// it returns false.
+    /// A reading that has not begun.
+    pub fn reading(&self) -> FileReading {
+        FileReading {
+            offset: 0,
+            lines: BoundedLines::default(),
+            left: self.limit as u64,
+        }
+    }
+}
+
+impl FileReading {
+    /// Passes each new line of the file at `path`, with its number from 1, to `each`; `None` stands for one that is
+    /// too long. The last one is not passed before it has a line feed, unless the call `is_final`. A file that has
+    /// become shorter, because it was written anew, is read from its beginning. Data that is appended meanwhile is
+    /// left to the next call, because a writer may never stop appending. `goes_on` is called now and then; reading
+    /// ends once it returns false.
     pub fn read(
         &mut self,
+        path: &Path,
         is_final: bool,
         goes_on: impl Fn() -> bool,
         mut each: impl FnMut(usize, Option<&[u8]>),
     ) -> Result<(), ReadError> {
         // The job may have put anything there.
-        let mut file = files::open_to_read(&self.path)?;
+        let mut file = files::open_to_read(path)?;
         let metadata = file.metadata()?;
         if metadata.len() < self.offset {
-            (self.offset, self.number) = (0, 0);
-            self.line.clear();
-            self.is_too_long = false;
+            self.offset = 0;
+            self.lines = BoundedLines::default();
         }
         file.seek(SeekFrom::Start(self.offset))?;
         // Most jobs write nothing.
@@ -104,16 +111,7 @@ impl MetricsFile {
             };
             self.offset += length as u64;
             self.left -= length as u64;
-            for piece in buffer[..length].split_inclusive(|&byte| byte == b'\n') {
-                let text = piece.strip_suffix(b"\n");
-                let room = MAX_LINE - self.line.len();
-                let (kept, over) = piece_split(text.unwrap_or(piece), room);
-                self.line.extend_from_slice(kept);
-                self.is_too_long |= over;
-                if text.is_some() {
-                    self.end_line(&mut each);
-                }
-            }
+            self.lines.feed(&buffer[..length], &mut each);
         }
         let unread = metadata.len().saturating_sub(self.offset);
         if unread > 0 && is_stopped {
@@ -123,23 +121,11 @@ impl MetricsFile {
             return Err(ReadError::TooLarge(unread));
         }
         // The content of a line that was cut off is unknown.
-        if is_final && !self.line.is_empty() {
-            self.end_line(&mut each);
+        if is_final {
+            self.lines.finish(&mut each);
         }
         Ok(())
     }
-
-    fn end_line(&mut self, each: &mut impl FnMut(usize, Option<&[u8]>)) {
-        self.number += 1;
-        each(self.number, (!self.is_too_long).then_some(&self.line));
-        self.line.clear();
-        self.is_too_long = false;
-    }
-}
-
-/// The beginning of `piece` that there is room for, and true if that is not all of it.
-fn piece_split(piece: &[u8], room: usize) -> (&[u8], bool) {
-    (&piece[..piece.len().min(room)], piece.len() > room)
 }
 
 #[cfg(test)]
@@ -150,11 +136,12 @@ mod tests {
     /// A carriage return is up to the parser of the lines.
     #[test]
     fn lines_end_at_line_feeds_alone() {
-        let mut file = MetricsFile::create(1000).unwrap();
+        let file = MetricsFile::create(1000).unwrap();
         fs::write(file.path(), "a 1\r\nb 2\rc 3\n\nd 4\r").unwrap();
         let mut lines = Vec::new();
         let each = |number, line: Option<&[u8]>| lines.push((number, line.unwrap().to_vec()));
-        file.read(true, || true, each).unwrap();
+        let mut reading = file.reading();
+        reading.read(file.path(), true, || true, each).unwrap();
         let expected: [&[u8]; 4] = [b"a 1\r", b"b 2\rc 3", b"", b"d 4\r"];
         let expected: Vec<_> = (1..).zip(expected.map(<[u8]>::to_vec)).collect();
         assert_eq!(lines, expected);

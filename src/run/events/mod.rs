@@ -1,10 +1,12 @@
 //! Metrics from inside a running job: the file that it appends to, and its output.
 //!
 //! - [`Event`]: an event that `metricsjob metric` appends.
+//! - `bounded_lines`: lines that come in pieces.
 //! - `metrics_file`: the file; `leftovers`: removal of the files of killed runs.
 //! - `search`: the output, line by line, for matches of the job's patterns.
 //! - `collector`: collects the metrics of all of them.
 
+mod bounded_lines;
 mod collector;
 mod event;
 mod leftovers;
@@ -13,19 +15,23 @@ mod search;
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Instant;
 
 use prometheus::Registry;
 
 use self::collector::Collector;
-use self::metrics_file::{MetricsFile, ReadError};
+use self::metrics_file::{FileReading, MetricsFile, ReadError};
 use self::search::{Hit, Search};
-use crate::job::metric_rule::{MetricRule, OutputStream};
+use crate::job::builtin::RuleMetrics;
+use crate::job::metric_rule::MetricRule;
+use crate::job::output_pattern::OutputStream;
 use crate::job::{Job, Work};
 use metricsjob_client::secrets::Secrets;
 use metricsjob_metrics::{Family, registry};
 
+pub use bounded_lines::BoundedLines;
 pub use collector::check_names;
-pub use event::{Change, Event};
+pub use event::{Change, Event, EventWriter};
 use metricsjob_system::panics::locked;
 
 /// The environment variable that names the file to which a running job appends its metrics.
@@ -40,7 +46,7 @@ pub struct Events {
     secrets: Secrets,
     /// Receiver of the output, line by line, in place of our own stdout and stderr.
     lines: Option<Arc<LineSink>>,
-    /// The rules that read the command's output.
+    /// The rules that read the command's output, or a built-in's document.
     rules: Vec<MetricRule>,
     /// Registry for the metrics of a built-in.
     registry: Mutex<Registry>,
@@ -57,8 +63,17 @@ pub struct OutputSearch {
 
 struct EventsState {
     collector: Collector,
-    file: Option<MetricsFile>,
+    /// The metrics file, and how far it was read into `collector`.
+    file: Option<(MetricsFile, FileReading)>,
+    live: Option<Box<LiveView>>,
     warnings: Warnings,
+}
+
+/// The metrics as they are shown while the job is running. They have a reading of the file of their own: a job may
+/// write it anew, and in the report only what is there at the end counts.
+struct LiveView {
+    collector: Collector,
+    reading: Option<FileReading>,
 }
 
 impl Events {
@@ -69,6 +84,10 @@ impl Events {
         let file = match &job.work {
             Work::Builtin(..) => None,
             Work::Command(_) => MetricsFile::create(job.policy.metrics_limit)
+                .map(|file| {
+                    let reading = file.reading();
+                    (file, reading)
+                })
                 .map_err(|error| {
                     warnings.add(format!(
                         "could not make a file for the job's metrics: {error}; {METRICS_VARIABLE} is not set"
@@ -76,7 +95,8 @@ impl Events {
                 })
                 .ok(),
         };
-        let rules = job.metrics.iter().filter(|rule| rule.source.is_some());
+        let reads = |rule: &&MetricRule| rule.source.is_some() || rule.pointer.is_some();
+        let rules = job.metrics.iter().filter(reads);
         Events {
             lines,
             secrets: secrets.clone(),
@@ -86,6 +106,7 @@ impl Events {
             state: Mutex::new(EventsState {
                 collector: Collector::new(&job.metrics, secrets),
                 file,
+                live: None,
                 warnings,
             }),
         }
@@ -100,7 +121,10 @@ impl Events {
 
     /// The file to which the job appends its metrics, if it could be made.
     pub fn with_path<T>(&self, use_path: impl FnOnce(&Path) -> T) -> Option<T> {
-        self.state().file.as_ref().map(|file| use_path(file.path()))
+        self.state()
+            .file
+            .as_ref()
+            .map(|(file, _)| use_path(file.path()))
     }
 
     /// Returns true if `stream` is read.
@@ -136,15 +160,21 @@ impl Events {
         }
     }
 
-    /// All metrics so far, sorted by name for each place they come from.
+    /// All metrics so far, sorted by name for each place they come from. The file is read for the report too.
     pub fn families(&self) -> Vec<Family> {
-        self.gather(false, || true).0
+        self.gather(|state| state.read_file(false, || true)).0
+    }
+
+    /// All metrics so far, in the same order. It leaves the report as it is; reading the job's file, which may be
+    /// large, stops at `until`, and the next call goes on from there.
+    pub fn so_far(&self, until: Instant) -> Vec<Family> {
+        self.gather(|state| state.read_live(until)).0
     }
 
     /// All metrics of the job, which has ended, and the warnings. Reading its file stops once `goes_on` returns
     /// false.
     pub fn finish(&self, goes_on: impl Fn() -> bool) -> (Vec<Family>, Vec<String>) {
-        let (families, mut state) = self.gather(true, goes_on);
+        let (families, mut state) = self.gather(|state| state.read_file(true, goes_on));
         let warnings = std::mem::take(&mut state.warnings).into_lines();
         let redact = |warning| self.secrets.redact_text(warning);
         (families, warnings.into_iter().map(redact).collect())
@@ -155,22 +185,22 @@ impl Events {
         self.state().warnings.add(warning);
     }
 
+    /// All metrics, of which those that no registry has are in the collector that `read` brings up to date.
     fn gather(
         &self,
-        is_final: bool,
-        goes_on: impl Fn() -> bool,
+        read: impl FnOnce(&mut EventsState) -> &Collector,
     ) -> (Vec<Family>, MutexGuard<'_, EventsState>) {
         let mut families = registry::gather(&locked(&self.registry));
         let searches = locked(&self.searches).clone();
         let mut searches: Vec<_> = searches.iter().map(|search| locked(search)).collect();
         searches.retain(|search| search.has_unfinished());
         let mut state = self.state();
-        state.read_file(is_final, goes_on);
+        let collector = read(&mut state);
         if searches.is_empty() {
-            families.extend(state.collector.families());
+            families.extend(collector.families());
         } else {
             // A match in a line that has not ended counts for now. It is found again when the line ends.
-            let mut so_far = state.collector.clone();
+            let mut so_far = collector.clone();
             for search in &mut searches {
                 search.peek(|found| {
                     let _ = so_far.matched(&found);
@@ -183,6 +213,10 @@ impl Events {
 
     fn found(&self, found: &Hit<'_>) {
         let mut state = self.state();
+        if let Some(live) = &mut state.live {
+            // The report warns of what is wrong.
+            let _ = live.collector.matched(found);
+        }
         if let Err(problem) = state.collector.matched(found) {
             let name = &found.rule.name;
             state.warnings.add(format!(
@@ -193,6 +227,20 @@ impl Events {
 
     fn state(&self) -> MutexGuard<'_, EventsState> {
         locked(&self.state)
+    }
+}
+
+impl RuleMetrics for Events {
+    fn rules(&self) -> &[MetricRule] {
+        &self.rules
+    }
+
+    fn report(&self, rule: &MetricRule, value: f64) -> Result<(), String> {
+        let mut state = self.state();
+        if let Some(live) = &mut state.live {
+            let _ = live.collector.reported(rule, value);
+        }
+        state.collector.reported(rule, value)
     }
 }
 
@@ -209,14 +257,18 @@ impl OutputSearch {
 }
 
 impl EventsState {
-    fn read_file(&mut self, is_final: bool, goes_on: impl Fn() -> bool) {
+    /// Reads the file for the report.
+    fn read_file(&mut self, is_final: bool, goes_on: impl Fn() -> bool) -> &Collector {
         let EventsState {
             collector,
             file,
             warnings,
+            ..
         } = self;
-        let Some(file) = file else { return };
-        let result = file.read(is_final, goes_on, |number, line| {
+        let Some((file, reading)) = file else {
+            return collector;
+        };
+        let result = reading.read(file.path(), is_final, goes_on, |number, line| {
             let result = match line {
                 Some(line) => collector.line(line),
                 None => Err("it is too long".into()),
@@ -234,6 +286,32 @@ impl EventsState {
             Err(error) if is_final => warnings.add(format!("the job's metrics: {error}")),
             _ => {}
         }
+        collector
+    }
+
+    /// Reads the file to be shown, until `until`.
+    fn read_live(&mut self, until: Instant) -> &Collector {
+        let EventsState {
+            collector,
+            file,
+            live,
+            ..
+        } = self;
+        let live = live.get_or_insert_with(|| {
+            Box::new(LiveView {
+                collector: collector.clone(),
+                reading: file.as_ref().map(|(_, reading)| reading.clone()),
+            })
+        });
+        let LiveView { collector, reading } = &mut **live;
+        if let (Some((file, _)), Some(reading)) = (file, reading) {
+            let goes_on = || Instant::now() < until;
+            // The report warns of what is wrong.
+            let _ = reading.read(file.path(), false, goes_on, |_, line| {
+                let _ = line.map(|line| collector.line(line));
+            });
+        }
+        collector
     }
 }
 

@@ -3,8 +3,10 @@
 use regex_automata::util::captures::Captures;
 use regex_automata::{Input, PatternID, Span};
 
-use crate::job::metric_rule::{MetricRule, OutputStream};
+use crate::job::metric_rule::MetricRule;
+use crate::job::output_pattern::OutputStream;
 use crate::run::lines::{LineEnd, parts};
+use metricsjob_metrics::Kind;
 
 /// A longer line is searched in pieces of this length.
 const PIECE: usize = 64 * 1024;
@@ -236,9 +238,11 @@ impl RuleSearch {
 
 impl Hit<'_> {
     /// The number that was found: the group `value`, else the first group without a name that has matched, else the
-    /// whole match.
-    pub fn value(&self) -> &[u8] {
-        self.value_span().map_or(b"", |span| &self.text[span])
+    /// whole match. `None` if the match itself counts, because the pattern captures no number.
+    pub fn value(&self) -> Option<&[u8]> {
+        let source = self.rule.source.as_ref();
+        let counts = self.rule.kind == Kind::Counter && !source?.captures_number();
+        (!counts).then(|| self.value_span().map_or(&b""[..], |span| &self.text[span]))
     }
 
     /// The labels that were found: name and value of each other group that has a name.
@@ -279,31 +283,12 @@ impl Hit<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::job::metric_rule::{OutputPattern, Scale};
-    use metricsjob_metrics::{Kind, Labels};
-    use regex_automata::meta::Regex;
-    use regex_automata::util::syntax;
-
-    fn regex(pattern: &str) -> Regex {
-        let config = Regex::config().utf8_empty(false);
-        let syntax = syntax::Config::new().utf8(false);
-        let mut builder = Regex::builder();
-        builder.configure(config).syntax(syntax);
-        builder.build(pattern).unwrap()
-    }
+    use crate::job::output_pattern::OutputPattern;
 
     fn search(pattern: &str) -> Search {
         let rule = MetricRule {
-            name: "n".into(),
-            kind: Kind::Counter,
-            help: String::new(),
-            labels: Labels::new(),
-            scale: Scale::None,
-            is_cumulative: false,
-            source: Some(OutputPattern {
-                pattern: regex(pattern),
-                stream: OutputStream::Both,
-            }),
+            source: Some(OutputPattern::new(pattern).unwrap()),
+            ..MetricRule::new("n".into(), Kind::Gauge)
         };
         Search::new(OutputStream::Stdout, &[rule])
     }
@@ -317,7 +302,7 @@ mod tests {
     }
 
     fn value(found: &Hit<'_>) -> String {
-        String::from_utf8(found.value().to_vec()).unwrap()
+        String::from_utf8(found.value().unwrap().to_vec()).unwrap()
     }
 
     /// The values that `pattern` finds in a stream that comes in pieces.
@@ -382,7 +367,8 @@ mod tests {
             r"(?s-u:\xc3(.))9",
             r"\b(\d*)",
         ] {
-            let expected: Vec<(usize, usize)> = (regex(pattern).find_iter(&text))
+            let regex = OutputPattern::new(pattern).unwrap().pattern;
+            let expected: Vec<(usize, usize)> = (regex.find_iter(&text))
                 .map(|found| (found.start(), found.end()))
                 .collect();
             for size in [1000, 4096, PIECE - 1, PIECE, PIECE + 1, text.len()] {

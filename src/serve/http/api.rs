@@ -278,6 +278,11 @@ pub async fn healthy() -> &'static str {
     "metricsjob is healthy.\n"
 }
 
+/// Liveness in one word, at the path that collectors often have for it.
+pub async fn healthz() -> &'static str {
+    "ok"
+}
+
 pub async fn ready(State(app): State<Arc<ServeApp>>) -> Response {
     if !app.scheduler.state().is_ending {
         "metricsjob is ready.\n".into_response()

@@ -17,6 +17,7 @@ pub fn router(app: Arc<ServeApp>) -> Router {
         .route("/static/icon.svg", get(list::icon))
         .route("/metrics", get(scrape::metrics))
         .route("/health", get(api::health))
+        .route("/healthz", get(api::healthz))
         .route("/-/healthy", get(api::healthy))
         .route("/-/ready", get(api::ready))
         .route("/-/reload", post(api::reload))

@@ -20,7 +20,7 @@ pub const JOB_NAME: &str = "job_name";
 const MAX_KEYS: usize = 100;
 
 /// Last reports of one job, for each grouping key that it ran with.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct RunSeries {
     /// The longest unchanged first.
     groups: Vec<(Labels, Arc<Vec<ShownFamily>>)>,

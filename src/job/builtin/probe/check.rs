@@ -1,16 +1,17 @@
-//! One check of an endpoint.
+//! Checks of endpoints, all at the same time.
 
 use std::error::Error;
 use std::time::{Duration, Instant};
 
-use reqwest::{RequestBuilder, StatusCode};
+use reqwest::{Client, RequestBuilder, StatusCode};
 use tokio::net::TcpStream;
+use tokio::task::JoinSet;
 use url::Host;
 
 use super::endpoint::ProbeTarget;
 use super::status::ExpectedStatus;
 use crate::job::builtin::{Context, TaskError};
-use metricsjob_client::call::{self, Credentials, Runtime, innermost};
+use metricsjob_client::call::{self, Runtime, innermost};
 
 /// Why a service is down.
 #[derive(Debug, thiserror::Error)]
@@ -31,9 +32,9 @@ pub enum Down {
 #[error("could not set up the check: {0}")]
 pub struct SetupError(String);
 
-/// A check that is set up, before its time begins to count.
-pub struct Check {
-    request: ProbeRequest,
+/// Checks that are set up, before their time begins to count.
+pub struct Checks {
+    requests: Vec<ProbeRequest>,
     runtime: Runtime,
 }
 
@@ -42,63 +43,90 @@ enum ProbeRequest {
     Tcp(Host, u16),
 }
 
-impl Check {
-    /// A check of `endpoint`, which is up over HTTP if the response's status is `expected`. For `https`
+impl Checks {
+    /// A check of each of `endpoints`, which is up over HTTP if the response's status is `expected`. For `https`
     /// certificates are verified by the system's roots.
     ///
     /// # Errors
     ///
     /// The system has no roots, or there are too many open files.
-    pub fn new(endpoint: &ProbeTarget, expected: ExpectedStatus) -> Result<Self, SetupError> {
+    pub fn new<'a>(
+        endpoints: impl Iterator<Item = &'a ProbeTarget>,
+        expected: ExpectedStatus,
+    ) -> Result<Self, SetupError> {
         let setup = |error: &(dyn Error + 'static)| SetupError(innermost(error));
-        Ok(Check {
-            request: match endpoint {
-                ProbeTarget::Tcp { host, port } => ProbeRequest::Tcp(host.clone(), *port),
-                ProbeTarget::Http { url, credentials } => {
-                    // Without a proxy: what one leads to is not what was to be checked.
-                    let client = call::builder(url.scheme() == "https").no_proxy().build();
-                    let request = client.map_err(|error| setup(&error))?.get(url.clone());
-                    let request = match credentials {
-                        Some(Credentials { user, password }) => {
-                            request.basic_auth(user, Some(password))
-                        }
-                        None => request,
-                    };
-                    ProbeRequest::Http(Box::new(request), expected)
+        let (mut plain, mut tls) = (None, None);
+        let mut request = |endpoint: &ProbeTarget| {
+            let target = match endpoint {
+                ProbeTarget::Tcp { host, port } => {
+                    return Ok(ProbeRequest::Tcp(host.clone(), *port));
                 }
-            },
+                ProbeTarget::Http(target) => target,
+            };
+            let is_https = target.is_https();
+            let known = if is_https { &mut tls } else { &mut plain };
+            let client: &Client = match known {
+                Some(client) => client,
+                None => {
+                    // Without a proxy: what one leads to is not what was to be checked.
+                    let client = call::builder(is_https).no_proxy().build();
+                    known.insert(client.map_err(|error| setup(&error))?)
+                }
+            };
+            let request = target.get(client);
+            Ok(ProbeRequest::Http(Box::new(request), expected))
+        };
+        Ok(Checks {
+            requests: endpoints.map(&mut request).collect::<Result<_, _>>()?,
             runtime: Runtime::new().map_err(|error| setup(&error))?,
         })
     }
 
-    /// Waits for the headers of the response, or for the TCP connection, for `limit` at most. Returns
-    /// how long it took.
+    /// Waits for the headers of each response, or for each TCP connection, for `limit` at most. Returns how long
+    /// each took, in the order of the endpoints.
     ///
     /// # Errors
     ///
-    /// It was interrupted: then nothing is known about the service.
+    /// It was interrupted: then nothing is known about the services.
     pub fn run(
         self,
         limit: Duration,
         context: &Context<'_>,
-    ) -> Result<Result<Duration, Down>, TaskError> {
-        let what = match &self.request {
-            ProbeRequest::Http(..) => "answer",
-            ProbeRequest::Tcp(..) => "connection",
+    ) -> Result<Vec<Result<Duration, Down>>, TaskError> {
+        let late = |request: &ProbeRequest| Down::Timeout {
+            what: match request {
+                ProbeRequest::Http(..) => "answer",
+                ProbeRequest::Tcp(..) => "connection",
+            },
+            limit,
         };
+        let mut results: Vec<_> = self.requests.iter().map(late).map(Err).collect();
         let work = async {
-            let start = Instant::now();
-            match self.request {
-                ProbeRequest::Http(request, expected) => get(*request, expected).await,
-                ProbeRequest::Tcp(host, port) => connect(&host, port).await,
+            let mut checks = JoinSet::new();
+            for (place, request) in self.requests.into_iter().enumerate() {
+                checks.spawn(async move { (place, request.duration().await) });
             }
-            .map(|()| start.elapsed())
+            while let Some(done) = checks.join_next().await {
+                let (place, result) = done.map_err(|error| TaskError(error.to_string()))?;
+                results[place] = result;
+            }
+            Ok(())
         };
         let meanwhile = |_| context.progress("waiting for an answer", 0, 0);
-        let done = self
-            .runtime
-            .block_on(context.wait_for(work, limit, meanwhile));
-        Ok(done?.unwrap_or(Err(Down::Timeout { what, limit })))
+        let work = context.wait_for(work, limit, meanwhile);
+        self.runtime.block_on(work)?.transpose()?;
+        Ok(results)
+    }
+}
+
+impl ProbeRequest {
+    async fn duration(self) -> Result<Duration, Down> {
+        let start = Instant::now();
+        match self {
+            ProbeRequest::Http(request, expected) => get(*request, expected).await,
+            ProbeRequest::Tcp(host, port) => connect(&host, port).await,
+        }
+        .map(|()| start.elapsed())
     }
 }
 

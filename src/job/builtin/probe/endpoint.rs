@@ -4,20 +4,36 @@ use std::fmt;
 
 use url::{Host, Url};
 
-use metricsjob_client::call::{Credentials, NotUtf8};
+use crate::job::builtin::http_target::HttpTarget;
 
-/// An endpoint of a service. Credentials are kept apart from its URL, so that whatever shows the
-/// URL cannot leak them.
+/// An endpoint of a service.
 pub enum ProbeTarget {
-    Http {
-        /// Without credentials; http or https.
-        url: Url,
-        credentials: Option<Credentials>,
-    },
-    Tcp {
-        host: Host,
-        port: u16,
-    },
+    Http(HttpTarget),
+    Tcp { host: Host, port: u16 },
+}
+
+/// An endpoint, and the name that its service has in the metrics.
+pub struct NamedEndpoint {
+    pub service: String,
+    pub endpoint: ProbeTarget,
+}
+
+impl NamedEndpoint {
+    /// Reads `NAME=ENDPOINT`. The error follows the value in a message, and shows nothing of it.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        match text.split_once('=') {
+            Some((service, endpoint)) if !service.is_empty() && !service.contains("://") => {
+                Ok(NamedEndpoint {
+                    service: service.to_owned(),
+                    endpoint: ProbeTarget::parse(endpoint)?,
+                })
+            }
+            _ => Err(
+                "has no name of a service in front of it (for example shop=https://shop.example/health)"
+                    .into(),
+            ),
+        }
+    }
 }
 
 /// How every error about a scheme ends.
@@ -53,7 +69,7 @@ impl ProbeTarget {
                 let host = Host::parse(url.host_str().unwrap_or_default()).map_err(no_url)?;
                 tcp(&url, host)
             }
-            _ => http(url),
+            _ => HttpTarget::new(url).map(ProbeTarget::Http),
         }
     }
 
@@ -64,7 +80,7 @@ impl ProbeTarget {
     /// The host: a name, or an address without brackets.
     pub fn host(&self) -> String {
         match self {
-            ProbeTarget::Http { url, .. } => match url.host() {
+            ProbeTarget::Http(target) => match target.url.host() {
                 Some(host) => plain(&host.to_owned()),
                 None => String::new(),
             },
@@ -77,7 +93,7 @@ impl ProbeTarget {
 impl fmt::Display for ProbeTarget {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            ProbeTarget::Http { url, .. } => url.fmt(f),
+            ProbeTarget::Http(target) => target.url.fmt(f),
             ProbeTarget::Tcp { host, port } => write!(f, "tcp://{host}:{port}"),
         }
     }
@@ -88,16 +104,6 @@ fn plain(host: &Host) -> String {
         Host::Ipv6(address) => address.to_string(),
         other => other.to_string(),
     }
-}
-
-fn http(mut url: Url) -> Result<ProbeTarget, String> {
-    if url.fragment().is_some() {
-        return Err("has a fragment (#…), which is never sent: remove it".into());
-    }
-    let credentials = Credentials::take(&mut url).map_err(|NotUtf8| {
-        String::from("has a user or password that is not UTF-8 once its %-encoding is undone")
-    })?;
-    Ok(ProbeTarget::Http { url, credentials })
 }
 
 fn tcp(url: &Url, host: Host) -> Result<ProbeTarget, String> {
@@ -157,13 +163,10 @@ mod tests {
     fn credentials_are_kept_apart() {
         let endpoint = ProbeTarget::parse("https://u%40x:p%2Fw@h:1/p").unwrap();
         assert_eq!(endpoint.to_string(), "https://h:1/p");
-        let ProbeTarget::Http {
-            credentials: Some(credentials),
-            ..
-        } = endpoint
-        else {
-            panic!("no credentials");
+        let ProbeTarget::Http(target) = endpoint else {
+            panic!("no HTTP");
         };
+        let credentials = target.credentials.unwrap();
         assert_eq!((&*credentials.user, &*credentials.password), ("u@x", "p/w"));
     }
 

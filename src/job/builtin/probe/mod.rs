@@ -1,23 +1,27 @@
-//! `probe`: a check whether a service responds.
+//! `probe`: a check whether services respond.
 //!
 //! - `endpoint`: the endpoints that can be checked.
 //! - `status`: the HTTP statuses that count as up.
-//! - `check`: the check itself.
+//! - `check`: the checks themselves.
 
 mod check;
 mod endpoint;
 mod status;
 
+use std::collections::HashSet;
 use std::time::Duration;
 
-use self::check::Check;
-use self::endpoint::ProbeTarget;
+use self::check::Checks;
+use self::endpoint::{NamedEndpoint, ProbeTarget};
 use self::status::ExpectedStatus;
 use super::{Builtin, Context, Task, TaskError};
 use crate::job::params::{Param, ParamError, Params};
 
-/// Checks once whether an HTTP or TCP endpoint responds, and how fast.
+/// Checks once whether HTTP or TCP endpoints respond, and how fast.
 pub struct Probe;
+
+/// How many endpoints one run checks: each takes an open file.
+const MAX_ENDPOINTS: usize = 100;
 
 const PARAMS: &[Param] = &[
     Param {
@@ -30,6 +34,12 @@ const PARAMS: &[Param] = &[
         name: "service",
         default: None,
         help: "The label service of the metrics (default: the endpoint's host)",
+    },
+    Param {
+        name: "endpoints",
+        default: None,
+        help: "In place of endpoint and service: several NAME=ENDPOINT, in a job file a list, else with \
+               blanks between them; all are checked at the same time",
     },
     Param {
         name: "timeout",
@@ -61,7 +71,12 @@ impl Builtin for Probe {
         })?;
         let timeout = params.positive_duration("timeout")?.unwrap_or_default();
         let endpoint = params.parse("endpoint", ProbeTarget::parse)?;
-        let is_tcp = endpoint.as_ref().is_some_and(ProbeTarget::is_tcp);
+        let several = params.words("endpoints", NamedEndpoint::parse)?;
+        let mut all = endpoint
+            .iter()
+            .chain(several.iter().flatten().map(|named| &named.endpoint));
+        let has_endpoint = endpoint.is_some() || several.is_some();
+        let is_tcp = has_endpoint && all.all(ProbeTarget::is_tcp);
         let status = params.parse("status", |text| {
             if is_tcp {
                 Err("is for an HTTP endpoint: what is reached over TCP has no status".into())
@@ -70,46 +85,91 @@ impl Builtin for Probe {
             }
         })?;
         // The last, so that the others are checked where the endpoint is still to be given.
-        let endpoint = endpoint.ok_or_else(|| params.required("endpoint"))?;
+        let endpoints = match several {
+            Some(several) => {
+                params.either("endpoints", "endpoint")?;
+                params.either("endpoints", "service")?;
+                check_all(&several)
+                    .map_err(|(value, problem)| params.refused("endpoints", &value, problem))?;
+                several
+            }
+            None => {
+                let endpoint = endpoint.ok_or_else(|| params.required("endpoint"))?;
+                let service = service.unwrap_or_else(|| endpoint.host());
+                vec![NamedEndpoint { service, endpoint }]
+            }
+        };
         Ok(Box::new(Probing {
-            service: service.unwrap_or_else(|| endpoint.host()),
-            endpoint,
+            endpoints,
             timeout,
             expected: status.unwrap_or_default(),
         }))
     }
 }
 
+/// Checks the endpoints of one run.
+///
+/// # Errors
+///
+/// There is none, or too many, or two would have the same series: the value, and what is wrong with it.
+fn check_all(endpoints: &[NamedEndpoint]) -> Result<(), (String, String)> {
+    let count = endpoints.len();
+    if count == 0 {
+        return Err((String::new(), "names no endpoint".into()));
+    }
+    if count > MAX_ENDPOINTS {
+        let value = format!("{} …", endpoints[0].service);
+        let problem =
+            format!("names {count} endpoints, and {MAX_ENDPOINTS} is the most: make several jobs");
+        return Err((value, problem));
+    }
+    let mut seen = HashSet::new();
+    for NamedEndpoint { service, endpoint } in endpoints {
+        let endpoint = endpoint.to_string();
+        if !seen.insert((service, endpoint.clone())) {
+            return Err((format!("{service}={endpoint}"), "is named twice".into()));
+        }
+    }
+    Ok(())
+}
+
 struct Probing {
-    service: String,
-    endpoint: ProbeTarget,
+    endpoints: Vec<NamedEndpoint>,
     timeout: Duration,
     expected: ExpectedStatus,
 }
 
 impl Task for Probing {
     fn run(&mut self, context: &Context<'_>) -> Result<(), TaskError> {
-        let check = Check::new(&self.endpoint, self.expected)
-            .map_err(|error| TaskError(error.to_string()))?;
-        let result = check.run(self.timeout, context)?;
-        let endpoint = self.endpoint.to_string();
-        let labels = [("service", &*self.service), ("endpoint", &*endpoint)];
-        // Registered only now: while the check is running, and if it is interrupted, nothing is known.
-        let up = context.labelled_gauge(
-            "external_service_up",
-            "Whether the service answered as expected (1) or not (0).",
-            &labels,
-        )?;
-        let latency = result
-            .map_err(|down| TaskError(format!("{} at {endpoint} is down: {down}", self.service)))?;
-        up.set(1.0);
-        context
-            .labelled_gauge(
-                "external_service_latency_seconds",
-                "Seconds until the headers of the HTTP answer, or until the TCP connection stood.",
+        let endpoints = self.endpoints.iter().map(|named| &named.endpoint);
+        let checks =
+            Checks::new(endpoints, self.expected).map_err(|error| TaskError(error.to_string()))?;
+        let results = checks.run(self.timeout, context)?;
+        // Registered only now: while the checks are running, and if they are interrupted, nothing is known.
+        let mut down = Vec::new();
+        for (NamedEndpoint { service, endpoint }, result) in self.endpoints.iter().zip(results) {
+            let endpoint = endpoint.to_string();
+            let labels = [("service", &**service), ("endpoint", &*endpoint)];
+            let up = context.labelled_gauge(
+                "external_service_up",
+                "Whether the service answered as expected (1) or not (0).",
                 &labels,
-            )?
-            .set(latency.as_secs_f64());
-        Ok(())
+            )?;
+            match result {
+                Ok(latency) => {
+                    up.set(1.0);
+                    let help = "Seconds until the headers of the HTTP answer, or until the TCP connection stood.";
+                    context
+                        .labelled_gauge("external_service_latency_seconds", help, &labels)?
+                        .set(latency.as_secs_f64());
+                }
+                Err(why) => down.push(format!("{service} at {endpoint} is down: {why}")),
+            }
+        }
+        if down.is_empty() {
+            Ok(())
+        } else {
+            Err(TaskError(down.join("; ")))
+        }
     }
 }
