@@ -284,39 +284,33 @@ fn https_verifies_certificates() {
 #[test]
 fn bad_job_files() {
     let sandbox = Sandbox::new();
-    let size = metric("size", "gauge", "/size");
+    let size = [metric("size", "gauge", "/size")];
     for (file, problem) in [
         (
-            job("h:80", "", &[size.clone()]),
+            job("h:80", "", &size),
             r#"params.url "h:80" does not begin with http:// or https://"#,
         ),
         (
-            job("tcp://h:1", "", &[size.clone()]),
+            job("tcp://h:1", "", &size),
             "does not begin with http:// or https://",
         ),
         (
-            job("ftp://me:s3cret@h", "", &[size.clone()]),
+            job("ftp://me:s3cret@h", "", &size),
             r#"params.url "ftp://***@h" does not begin"#,
         ),
+        (job("http://h#f", "", &size), "has a fragment (#…)"),
+        (job("http://", "", &size), "is not a URL: empty host"),
+        (job("http://h:0", "", &size), "has the port 0"),
         (
-            job("http://h#f", "", &[size.clone()]),
-            "has a fragment (#…)",
-        ),
-        (
-            job("http://", "", &[size.clone()]),
-            "is not a URL: empty host",
-        ),
-        (job("http://h:0", "", &[size.clone()]), "has the port 0"),
-        (
-            job("http://h", "timeout = '0s'", &[size.clone()]),
+            job("http://h", "timeout = '0s'", &size),
             r#"params.timeout "0s" must be longer than 0"#,
         ),
         (
-            job("http://h", "max-size = '0'", &[size.clone()]),
+            job("http://h", "max-size = '0'", &size),
             r#"params.max-size "0" leaves room for nothing"#,
         ),
         (
-            job("http://h", "max-size = '1MB'", &[size.clone()]),
+            job("http://h", "max-size = '1MB'", &size),
             "unknown unit \"MB\"",
         ),
         (
@@ -352,11 +346,11 @@ fn bad_job_files() {
             "the built-in json reads nothing without a [[metric]] that has a pointer",
         ),
         (
-            format!("command = ['true']\n{size}"),
+            format!("command = ['true']\n{}", size[0]),
             "a pointer leads into a JSON document, which builtin = \"json\" reads",
         ),
         (
-            format!("builtin = 'random'\n{size}"),
+            format!("builtin = 'random'\n{}", size[0]),
             "a pointer leads into a JSON document",
         ),
     ] {
@@ -366,7 +360,7 @@ fn bad_job_files() {
         assert!(!check.stderr().contains("s3cret"), "{}", check.stderr());
     }
     // The URL can be left to the command line.
-    sandbox.write("jobs/bad.toml", format!("builtin = 'json'\n{size}"));
+    sandbox.write("jobs/bad.toml", format!("builtin = 'json'\n{}", size[0]));
     sandbox.run("check jobs/bad.toml").code(0);
     sandbox
         .run("run bad")

@@ -26,7 +26,7 @@ struct MetricLine {
 
 /// Numbers of lines.
 #[derive(Default)]
-struct Tally {
+struct LineTally {
     good: usize,
     bad: usize,
 }
@@ -34,7 +34,7 @@ struct Tally {
 pub fn main() -> anyhow::Result<u8> {
     let path = path()?;
     let tally = append_all(io::stdin().lock(), &path)?;
-    let Tally { good, bad } = tally;
+    let LineTally { good, bad } = tally;
     if bad > SHOWN {
         console::warning(&format!("{} further ones like these", bad - SHOWN));
     }
@@ -47,12 +47,12 @@ pub fn main() -> anyhow::Result<u8> {
 }
 
 /// Appends the events of all lines of `input`. What is complete is in the file before more is waited for.
-fn append_all(mut input: impl BufRead, path: &Path) -> anyhow::Result<Tally> {
+fn append_all(mut input: impl BufRead, path: &Path) -> anyhow::Result<LineTally> {
     let failed = |error: io::Error| not_appended(path, &error);
     let mut events = EventWriter::open(path).map_err(failed)?;
     let mut parser = LineParser(MetricLine::command());
     let mut lines = BoundedLines::default();
-    let mut tally = Tally::default();
+    let mut tally = LineTally::default();
     loop {
         let mut written = Ok(());
         let mut each = |number, line: Option<&[u8]>| match parser.event(number, line) {

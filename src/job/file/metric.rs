@@ -112,7 +112,9 @@ impl<'a> Reader<'a> {
             } else {
                 None
             };
-            problem.map(|problem| self.problem(span.clone(), problem));
+            if let Some(problem) = problem {
+                self.problem(span.clone(), problem);
+            }
         }
         let scale = match (buckets, quantiles) {
             (Some((_, buckets)), _) => buckets?,

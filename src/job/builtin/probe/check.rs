@@ -33,7 +33,7 @@ pub enum Down {
 pub struct SetupError(String);
 
 /// Checks that are set up, before their time begins to count.
-pub struct Checks {
+pub struct ProbeChecks {
     requests: Vec<ProbeRequest>,
     runtime: Runtime,
 }
@@ -43,7 +43,7 @@ enum ProbeRequest {
     Tcp(Host, u16),
 }
 
-impl Checks {
+impl ProbeChecks {
     /// A check of each of `endpoints`, which is up over HTTP if the response's status is `expected`. For `https`
     /// certificates are verified by the system's roots.
     ///
@@ -76,7 +76,7 @@ impl Checks {
             let request = target.get(client);
             Ok(ProbeRequest::Http(Box::new(request), expected))
         };
-        Ok(Checks {
+        Ok(ProbeChecks {
             requests: endpoints.map(&mut request).collect::<Result<_, _>>()?,
             runtime: Runtime::new().map_err(|error| setup(&error))?,
         })

@@ -11,7 +11,7 @@ mod status;
 use std::collections::HashSet;
 use std::time::Duration;
 
-use self::check::Checks;
+use self::check::ProbeChecks;
 use self::endpoint::{NamedEndpoint, ProbeTarget};
 use self::status::ExpectedStatus;
 use super::{Builtin, Context, Task, TaskError};
@@ -142,8 +142,8 @@ struct Probing {
 impl Task for Probing {
     fn run(&mut self, context: &Context<'_>) -> Result<(), TaskError> {
         let endpoints = self.endpoints.iter().map(|named| &named.endpoint);
-        let checks =
-            Checks::new(endpoints, self.expected).map_err(|error| TaskError(error.to_string()))?;
+        let checks = ProbeChecks::new(endpoints, self.expected)
+            .map_err(|error| TaskError(error.to_string()))?;
         let results = checks.run(self.timeout, context)?;
         // Registered only now: while the checks are running, and if they are interrupted, nothing is known.
         let mut down = Vec::new();
