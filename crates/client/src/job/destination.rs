@@ -23,14 +23,14 @@ const DEADLINE: Duration = Duration::from_secs(10);
 /// Destination of a job's reports, as the code and the environment say.
 #[derive(Debug, Clone)]
 pub struct Destination {
-    place: Place,
+    target: ReportTarget,
     pub prefix: String,
     pub method: Method,
     deadline: Duration,
 }
 
 #[derive(Debug, Clone)]
-enum Place {
+enum ReportTarget {
     /// Gateways, each with its URL to show.
     Gateways(GroupingKey, Vec<Pusher>),
     /// The file of the `metricsjob` that runs this program.
@@ -56,13 +56,13 @@ impl Destination {
             problems.push(JobError::Prefix(bad));
         }
         let mut destination = Destination {
-            place: Place::Nowhere,
+            target: ReportTarget::Nowhere,
             prefix: prefix.unwrap_or_else(|| PREFIX.to_owned()),
             method: job.method.or(environment.method).unwrap_or_default(),
             deadline: job.deadline.or(environment.deadline).unwrap_or(DEADLINE),
         };
         if let Some(file) = environment.metrics_file {
-            destination.place = Place::Runner(file);
+            destination.target = ReportTarget::Runner(file);
             return (destination, problems);
         }
         let mut labels = job.grouping.clone();
@@ -97,20 +97,20 @@ impl Destination {
             }
         }
         if !pushers.is_empty() {
-            destination.place = Place::Gateways(key, pushers);
+            destination.target = ReportTarget::Gateways(key, pushers);
         }
         (destination, problems)
     }
 
     /// Delivers a report. Further failures than the first one are logged.
     pub fn deliver(&self, method: Method, families: ReportFamilies) -> Result<(), JobError> {
-        match &self.place {
-            Place::Gateways(key, pushers) => {
+        match &self.target {
+            ReportTarget::Gateways(key, pushers) => {
                 let families = consistent(key, families);
                 block_on(push_to_all(pushers, method, families, self.deadline))?
             }
-            Place::Runner(file) => hand_over(file, &families.recorded),
-            Place::Nowhere => Ok(()),
+            ReportTarget::Runner(file) => hand_over(file, &families.recorded),
+            ReportTarget::Nowhere => Ok(()),
         }
     }
 
@@ -120,19 +120,19 @@ impl Destination {
         method: Method,
         families: ReportFamilies,
     ) -> Result<(), JobError> {
-        match &self.place {
-            Place::Gateways(key, pushers) => {
+        match &self.target {
+            ReportTarget::Gateways(key, pushers) => {
                 let families = consistent(key, families);
                 push_to_all(pushers, method, families, self.deadline).await
             }
-            Place::Runner(file) => hand_over(file, &families.recorded),
-            Place::Nowhere => Ok(()),
+            ReportTarget::Runner(file) => hand_over(file, &families.recorded),
+            ReportTarget::Nowhere => Ok(()),
         }
     }
 
     /// Returns the report as requests, one for each gateway.
     pub fn requests(&self, families: ReportFamilies) -> Result<Vec<PushRequest>, JobError> {
-        let Place::Gateways(key, pushers) = &self.place else {
+        let ReportTarget::Gateways(key, pushers) = &self.target else {
             return Ok(Vec::new());
         };
         let families = consistent(key, families);

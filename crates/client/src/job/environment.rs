@@ -38,7 +38,7 @@ impl Environment {
     }
 
     fn of(variables: &Variables) -> Self {
-        Reader {
+        EnvironmentReader {
             variables,
             environment: Environment::default(),
         }
@@ -49,12 +49,12 @@ impl Environment {
 /// Looks up a variable.
 type Variables<'a> = dyn Fn(&str) -> Option<OsString> + 'a;
 
-struct Reader<'a> {
+struct EnvironmentReader<'a> {
     variables: &'a Variables<'a>,
     environment: Environment,
 }
 
-impl Reader<'_> {
+impl EnvironmentReader<'_> {
     fn read(mut self) -> Environment {
         let metrics_file = (self.variables)("METRICSJOB_METRICS").filter(|path| !path.is_empty());
         self.environment.metrics_file = metrics_file.map(PathBuf::from);

@@ -21,7 +21,7 @@ use prometheus::Registry;
 
 use crate::Connection;
 use destination::Destination;
-use progress::Progress;
+use progress::ProgressPusher;
 use unwinding::CatchUnwind;
 
 pub use error::JobError;
@@ -220,7 +220,7 @@ impl Job {
         if !is_live {
             return run;
         }
-        run.with_progress(|state| Progress::start(state, self.is_start_pushed, self.interval))
+        run.with_progress(|state| ProgressPusher::start(state, self.is_start_pushed, self.interval))
     }
 
     /// Checks the settings of the code and of the environment, which are otherwise logged when they cannot be used.

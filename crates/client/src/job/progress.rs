@@ -9,12 +9,12 @@ use super::run::RunState;
 use super::{log, logged};
 
 /// Thread that pushes the metrics of a run while it is running. It ends when this is dropped.
-pub struct Progress {
+pub struct ProgressPusher {
     stop: Option<Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
 
-impl Progress {
+impl ProgressPusher {
     /// Starts the thread. It pushes at once if `is_start_pushed`, and at each `interval`.
     pub fn start(state: Arc<RunState>, is_start_pushed: bool, interval: Option<Duration>) -> Self {
         let (stop, stopped) = channel();
@@ -35,14 +35,14 @@ impl Progress {
         if let Err(error) = &thread {
             log(&format!("the progress of the run is not reported: {error}"));
         }
-        Progress {
+        ProgressPusher {
             stop: Some(stop),
             thread: thread.ok(),
         }
     }
 }
 
-impl Drop for Progress {
+impl Drop for ProgressPusher {
     /// Waits for a push that is in flight, so that it cannot replace the report of the end.
     fn drop(&mut self) {
         self.stop = None;

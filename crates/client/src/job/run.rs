@@ -15,7 +15,7 @@ use prometheus::{
 };
 
 use super::destination::{Destination, ReportFamilies};
-use super::progress::Progress;
+use super::progress::ProgressPusher;
 use super::{JobError, Report, log};
 
 /// A run of a [`Job`](super::Job), which records metrics.
@@ -35,11 +35,11 @@ use super::{JobError, Report, log};
 /// ```
 pub struct Run {
     state: Arc<RunState>,
-    progress: Option<Progress>,
+    progress: Option<ProgressPusher>,
     instruments: Mutex<HashMap<String, Box<dyn Any + Send>>>,
 }
 
-/// State of a run that is shared with its [`Progress`].
+/// State of a run that is shared with its [`ProgressPusher`].
 pub struct RunState {
     destination: Destination,
     /// Registries of the program, and then that of the run.
@@ -67,7 +67,10 @@ impl Run {
         }
     }
 
-    pub(super) fn with_progress(mut self, start: impl FnOnce(Arc<RunState>) -> Progress) -> Self {
+    pub(super) fn with_progress(
+        mut self,
+        start: impl FnOnce(Arc<RunState>) -> ProgressPusher,
+    ) -> Self {
         self.progress = Some(start(Arc::clone(&self.state)));
         self
     }
