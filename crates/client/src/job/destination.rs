@@ -7,15 +7,18 @@ use std::time::Duration;
 
 use metricsjob_metrics::check::check_push;
 use metricsjob_metrics::{Family, GroupingKey, Method, is_metric_name, text};
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 
 use super::environment::Environment;
 use super::{Job, JobError, log};
 use crate::pusher::block_on;
-use crate::{GatewayUrl, PushRequest, Pusher, PusherError};
+use crate::{GatewayUrl, PushRequest, Pusher, PusherError, Stop};
 
 /// Prefix of the metrics of a run, unless the job has one of its own.
 pub const PREFIX: &str = "batch_job";
+
+/// Interval at which pushes look whether a stop is wanted.
+const LOOK_UP: Duration = Duration::from_millis(20);
 
 /// Default limit for the delivery of a report.
 const DEADLINE: Duration = Duration::from_secs(10);
@@ -102,12 +105,17 @@ impl Destination {
         (destination, problems)
     }
 
-    /// Delivers a report. Further failures than the first one are logged.
-    pub fn deliver(&self, method: Method, families: ReportFamilies) -> Result<(), JobError> {
+    /// Delivers a report, unless `stop` is wanted before. Further failures than the first one are logged.
+    pub fn deliver(
+        &self,
+        method: Method,
+        families: ReportFamilies,
+        stop: &Stop,
+    ) -> Result<(), JobError> {
         match &self.target {
             ReportTarget::Gateways(key, pushers) => {
                 let families = consistent(key, families);
-                block_on(push_to_all(pushers, method, families, self.deadline))?
+                block_on(push_to_all(pushers, method, families, self.deadline, stop))?
             }
             ReportTarget::Runner(file) => hand_over(file, &families.recorded),
             ReportTarget::Nowhere => Ok(()),
@@ -123,7 +131,8 @@ impl Destination {
         match &self.target {
             ReportTarget::Gateways(key, pushers) => {
                 let families = consistent(key, families);
-                push_to_all(pushers, method, families, self.deadline).await
+                let stop = Stop::never();
+                push_to_all(pushers, method, families, self.deadline, &stop).await
             }
             ReportTarget::Runner(file) => hand_over(file, &families.recorded),
             ReportTarget::Nowhere => Ok(()),
@@ -167,6 +176,7 @@ async fn push_to_all(
     method: Method,
     families: Vec<Family>,
     deadline: Duration,
+    stop: &Stop,
 ) -> Result<(), JobError> {
     let mut pushes = JoinSet::new();
     for pusher in pushers {
@@ -189,8 +199,15 @@ async fn push_to_all(
         });
     }
     let mut first = Ok(());
-    while let Some(joined) = pushes.join_next().await {
-        let panicked = |error: tokio::task::JoinError| PusherError::Thread(error.to_string());
+    loop {
+        let joined = match tokio::time::timeout(LOOK_UP, pushes.join_next()).await {
+            Ok(Some(joined)) => joined,
+            Ok(None) => return first,
+            // Those that are left are abandoned.
+            Err(_) if stop.is_wanted() => return first,
+            Err(_) => continue,
+        };
+        let panicked = |error: JoinError| PusherError::Thread(error.to_string());
         let Err(error) = joined.map_err(panicked)? else {
             continue;
         };
@@ -199,7 +216,6 @@ async fn push_to_all(
             Err(_) => log(&error.to_string()),
         }
     }
-    first
 }
 
 /// Appends `families` to the file of the `metricsjob` that runs this program. The last value of a series counts there.

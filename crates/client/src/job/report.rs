@@ -2,7 +2,7 @@
 
 use super::JobError;
 use super::destination::{Destination, ReportFamilies};
-use crate::PushRequest;
+use crate::{PushRequest, Stop};
 
 /// The metrics of a run that is over, and where they go.
 #[derive(Debug)]
@@ -29,7 +29,8 @@ impl Report {
     /// been logged when the run began, and are no errors here.
     pub fn push(self) -> Result<(), JobError> {
         let method = self.destination.method;
-        self.destination.deliver(method, self.families)
+        self.destination
+            .deliver(method, self.families, &Stop::never())
     }
 
     /// Pushes the report as [`push`](Self::push) does, in the caller's tokio runtime, which must have I/O and time enabled.

@@ -17,6 +17,7 @@ use prometheus::{
 use super::destination::{Destination, ReportFamilies};
 use super::progress::ProgressPusher;
 use super::{JobError, Report, log};
+use crate::Stop;
 
 /// A run of a [`Job`](super::Job), which records metrics.
 ///
@@ -219,12 +220,12 @@ impl Run {
 }
 
 impl RunState {
-    /// Pushes the metrics so far.
-    pub fn push_progress(&self) -> Result<(), JobError> {
+    /// Pushes the metrics so far, unless `stop` is wanted.
+    pub fn push_progress(&self, stop: &Stop) -> Result<(), JobError> {
         let mut families = self.families();
         families.run.push(self.running(true));
         // A PUT would take away the time of the last success.
-        self.destination.deliver(Method::Post, families)
+        self.destination.deliver(Method::Post, families, stop)
     }
 
     fn families(&self) -> ReportFamilies {
