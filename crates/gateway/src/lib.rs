@@ -13,7 +13,7 @@
 //! - `scrape`, `api`, `admin`, `list`: the other requests.
 //! - `slack`: return of memory to the system after large pushes and deletions.
 //! - [`service`]: life cycle of a gateway, from the claim on its state directory to its end.
-//! - `own_metrics`: metrics of the gateway itself; `summary`: those with quantiles.
+//! - `own_metrics`: metrics of the gateway itself.
 //! - [`page`]: the page for people.
 
 mod admin;
@@ -33,7 +33,6 @@ mod router;
 mod scrape;
 pub mod service;
 mod slack;
-mod summary;
 
 pub use app::{App, MAX_SERIES, Options};
 pub use body::PushLimits;

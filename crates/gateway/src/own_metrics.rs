@@ -6,7 +6,7 @@ use std::time::Duration;
 use axum::http::StatusCode;
 use prometheus::{Counter, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
 
-use super::summary::Summaries;
+use metricsjob_instruments::{Summary, SummaryOpts, SummaryVec, summary_vec};
 use metricsjob_metrics::Family;
 use metricsjob_metrics::registry::{Children, gather, register};
 use metricsjob_state::store::{Store, own};
@@ -25,14 +25,19 @@ pub const BUILD: [(&str, &str); 4] = [
 /// A smaller push does not leave enough memory to be worth giving back.
 const LARGE: usize = 64 * 1024;
 
+/// How long a push is part of the quantiles: client_golang's default, which the Pushgateway has.
+const PUSH_AGE: Duration = Duration::from_secs(600);
+
 /// Metrics of a gateway. Each number is exact by itself, but two of them may be of different moments.
 pub struct OwnMetrics {
     registry: Registry,
     requests: IntCounterVec,
     /// The requests by handler, method and status.
     counted: Children<(&'static str, &'static str, StatusCode), IntCounter>,
-    durations: Summaries,
-    sizes: Summaries,
+    durations: SummaryVec,
+    sizes: SummaryVec,
+    /// Durations and sizes by method.
+    observed: Children<&'static str, [Summary; 2]>,
     rejected: IntCounter,
     groups: IntGauge,
     series: IntGauge,
@@ -55,7 +60,14 @@ impl OwnMetrics {
         let registry = Registry::new();
         let gauge = |name: &str, help: &str| register(&registry, IntGauge::new(name, help));
         let counter = |name: &str, help: &str| register(&registry, IntCounter::new(name, help));
-        let summaries = |name: &str, help: &str| register(&registry, Summaries::new(name, help));
+        let summaries = |name: &str, help: &str| {
+            let opts = SummaryOpts::new(name, help)
+                .objective(0.1, 0.05)
+                .objective(0.5, 0.05)
+                .objective(0.9, 0.01)
+                .max_age(PUSH_AGE);
+            register(&registry, summary_vec(opts, &["method"]))
+        };
         let build = Opts::new(
             own::BUILD_INFO,
             "A metric with a constant '1' value labeled by what the gateway was built from.",
@@ -89,6 +101,7 @@ impl OwnMetrics {
                 own::HTTP_PUSH_SIZE,
                 "HTTP request size for pushes to the Pushgateway.",
             ),
+            observed: Children::default(),
             rejected: counter(
                 own::REJECTED_PUSHES,
                 "Pushes that were refused because they were inconsistent.",
@@ -128,8 +141,10 @@ impl OwnMetrics {
     /// Counts the response to a push of `size` bytes.
     pub fn pushed(&self, method: &'static str, status: StatusCode, took: Duration, size: usize) {
         self.answered("push", method, status);
-        self.durations.observe(method, took.as_secs_f64());
-        self.sizes.observe(method, size as f64);
+        let make = || [&self.durations, &self.sizes].map(|all| all.with_label_values(&[method]));
+        let [seconds, bytes] = self.observed.get(method, make);
+        seconds.observe(took.as_secs_f64());
+        bytes.observe(size as f64);
     }
 
     /// Counts an inconsistent push.

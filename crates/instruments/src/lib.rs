@@ -24,9 +24,14 @@
 //!
 //! - [`Summary`]: quantiles of recent observations, with the error that is wanted of each; [`SummaryOpts`]: its
 //!   options; [`SummaryVec`]: summaries by labels.
+//! - [`AppInfo`], [`Uptime`]: collectors that tell about the program itself.
+//! - [`window`]: what happened in the last seconds, as one structured line of a log.
 
 #![warn(missing_docs)]
 
+mod app;
 mod summary;
+pub mod window;
 
-pub use summary::{Summary, SummaryOpts, SummaryVec, SummaryVecBuilder, summary_vec};
+pub use app::{AppInfo, Uptime};
+pub use summary::{Summary, SummaryOpts, SummaryTimer, SummaryVec, SummaryVecBuilder, summary_vec};

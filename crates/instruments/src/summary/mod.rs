@@ -2,14 +2,16 @@
 //!
 //! - [`SummaryOpts`]: name, labels, objectives and ageing.
 //! - `age_buckets`: the sketches of recent observations.
+//! - [`SummaryTimer`]: observes how long something takes.
 
 mod age_buckets;
 mod opts;
 #[cfg(test)]
 mod tests;
+mod timer;
 
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use prometheus::core::{Collector, Desc, Describer, Metric, MetricVec, MetricVecBuilder};
@@ -17,6 +19,7 @@ use prometheus::proto::{self, LabelPair, MetricType};
 
 use age_buckets::AgeBuckets;
 pub use opts::SummaryOpts;
+pub use timer::SummaryTimer;
 
 /// Summary: the number and the sum of all observations, and quantiles of the recent ones. Clones observe into the same
 /// summary.
@@ -37,10 +40,20 @@ pub use opts::SummaryOpts;
 /// ```
 #[derive(Clone)]
 pub struct Summary {
+    core: Arc<Core>,
+}
+
+struct Core {
     desc: Desc,
     labels: Vec<LabelPair>,
-    objectives: Arc<[f64]>,
-    state: Arc<Mutex<State>>,
+    objectives: Vec<f64>,
+    state: Mutex<State>,
+}
+
+impl Core {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 struct State {
@@ -82,11 +95,14 @@ impl Summary {
             sum: 0.0,
             recent,
         };
-        Ok(Summary {
+        let core = Core {
             desc,
             labels,
-            objectives: opts.quantiles().into(),
-            state: Arc::new(Mutex::new(state)),
+            objectives: opts.quantiles(),
+            state: Mutex::new(state),
+        };
+        Ok(Summary {
+            core: Arc::new(core),
         })
     }
 
@@ -96,21 +112,26 @@ impl Summary {
     }
 
     fn observe_at(&self, value: f64, now: Instant) {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.core.state();
         state.count += 1;
         state.sum += value;
         state.recent.add(value, now);
     }
 
+    /// Starts a timer, which observes the seconds that pass until it is dropped or stopped.
+    pub fn start_timer(&self) -> SummaryTimer {
+        SummaryTimer::new(self.clone())
+    }
+
     /// Returns the number of all observations.
     pub fn count(&self) -> u64 {
-        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let state = self.core.state();
         state.count
     }
 
     /// Returns the sum of all observations.
     pub fn sum(&self) -> f64 {
-        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let state = self.core.state();
         state.sum
     }
 
@@ -121,24 +142,29 @@ impl Summary {
 
     /// Returns quantiles, number and sum.
     fn quantiles_at(&self, quantiles: &[f64], now: Instant) -> (Vec<f64>, u64, f64) {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.core.state();
         let values = state.recent.quantiles(quantiles, now);
         (values, state.count, state.sum)
     }
 
     fn metric_at(&self, now: Instant) -> proto::Metric {
-        let (values, count, sum) = self.quantiles_at(&self.objectives, now);
-        let pairs = self.objectives.iter().zip(values).map(|(quantile, value)| {
-            let mut pair = proto::Quantile::default();
-            pair.set_quantile(*quantile);
-            pair.set_value(value);
-            pair
-        });
+        let (values, count, sum) = self.quantiles_at(&self.core.objectives, now);
+        let pairs = self
+            .core
+            .objectives
+            .iter()
+            .zip(values)
+            .map(|(quantile, value)| {
+                let mut pair = proto::Quantile::default();
+                pair.set_quantile(*quantile);
+                pair.set_value(value);
+                pair
+            });
         let mut summary = proto::Summary::default();
         summary.set_sample_count(count);
         summary.set_sample_sum(sum);
         summary.set_quantile(pairs.collect());
-        let mut metric = proto::Metric::from_label(self.labels.clone());
+        let mut metric = proto::Metric::from_label(self.core.labels.clone());
         metric.set_summary(summary);
         metric
     }
@@ -147,7 +173,7 @@ impl Summary {
 impl fmt::Debug for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Summary")
-            .field("desc", &self.desc)
+            .field("desc", &self.core.desc)
             .field("count", &self.count())
             .field("sum", &self.sum())
             .finish_non_exhaustive()
@@ -162,13 +188,13 @@ impl Metric for Summary {
 
 impl Collector for Summary {
     fn desc(&self) -> Vec<&Desc> {
-        vec![&self.desc]
+        vec![&self.core.desc]
     }
 
     fn collect(&self) -> Vec<proto::MetricFamily> {
         let mut family = proto::MetricFamily::default();
-        family.set_name(self.desc.fq_name.clone());
-        family.set_help(self.desc.help.clone());
+        family.set_name(self.core.desc.fq_name.clone());
+        family.set_help(self.core.desc.help.clone());
         family.set_field_type(MetricType::SUMMARY);
         family.set_metric(vec![self.metric()]);
         vec![family]

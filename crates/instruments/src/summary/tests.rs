@@ -229,5 +229,17 @@ fn threads_observe_into_one_summary() {
         }
     });
     assert_eq!(summary.count(), 4000);
-    assert_eq!(summary.sum(), (0..4000).map(f64::from).sum());
+    assert_eq!(summary.sum(), (0..4000).map(f64::from).sum::<f64>());
+}
+
+#[test]
+fn timers_observe_once() {
+    let summary = summary();
+    drop(summary.start_timer());
+    summary.start_timer().observe_duration();
+    let seconds = summary.start_timer().stop_and_record();
+    assert!(seconds >= 0.0 && summary.sum() >= seconds);
+    assert_eq!(summary.count(), 3);
+    assert!(summary.start_timer().stop_and_discard() >= 0.0);
+    assert_eq!(summary.count(), 3);
 }
