@@ -259,8 +259,8 @@ fn protobuf_has_native_buckets() {
         .collect();
     let families = as_protobuf(&server);
     let durations = family(&families, "batch_job_run_duration_seconds");
-    // Besides the two that every server has.
-    assert_eq!(durations.metric.len(), 4);
+    // Besides the three that every server has.
+    assert_eq!(durations.metric.len(), 5);
     for metric in &durations.metric {
         let histogram = metric.histogram.as_ref().unwrap();
         assert_eq!(histogram.schema, Some(3));
