@@ -70,6 +70,7 @@ mod lock;
 mod messages;
 mod method;
 mod metric;
+mod metric_stdin;
 mod metrics_kept;
 mod outbox;
 mod outbox_model;
@@ -82,6 +83,7 @@ mod pipes;
 #[cfg(feature = "real-servers")]
 mod postgres_backup;
 mod probe;
+mod probe_several;
 #[cfg(feature = "real-servers")]
 mod prometheus;
 mod protobuf;

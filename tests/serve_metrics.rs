@@ -11,8 +11,8 @@ use serde_json::{Value as Json, json};
 
 use crate::common::client_model::{self, Metric, MetricFamily};
 use crate::common::curl::finished;
-use crate::common::own_server::{OwnServer, with_jobs};
-use crate::common::{Answer, Finished, Sandbox, Server, eventually};
+use crate::common::own_server::{GATE, OwnServer, close, open, with_jobs};
+use crate::common::{Answer, Finished, Sandbox, Server, US, eventually};
 
 const OPENMETRICS: &str = "application/openmetrics-text;version=1.0.0";
 const PROTOBUF: &str =
@@ -259,8 +259,8 @@ fn protobuf_has_native_buckets() {
         .collect();
     let families = as_protobuf(&server);
     let durations = family(&families, "batch_job_run_duration_seconds");
-    // Besides the two that every server has.
-    assert_eq!(durations.metric.len(), 4);
+    // Besides the three that every server has.
+    assert_eq!(durations.metric.len(), 5);
     for metric in &durations.metric {
         let histogram = metric.histogram.as_ref().unwrap();
         assert_eq!(histogram.schema, Some(3));
@@ -300,6 +300,42 @@ fn protobuf_has_native_buckets() {
     let build = &family(&families, "metricsjob_build_info").metric[0];
     assert_eq!(build.gauge.as_ref().unwrap().value, Some(1.0));
     assert_eq!(label(build, "version"), env!("CARGO_PKG_VERSION"));
+}
+
+/// What a running job has reported so far is as good.
+#[test]
+fn a_running_job_can_be_read_by_all() {
+    let us = &*US;
+    let live = format!(
+        "{us} metric - <<'END'
+inc orders_total 5 -l region=eu --help Orders.
+set queue_size 17 --help 'Orders that \"wait\".'
+observe request_seconds 0.2 --buckets 0.1,1 --help Requests.
+observe row_seconds 2 --quantiles 0.5,0.9 --help Rows.
+END
+{GATE}"
+    );
+    let sandbox = with_jobs(&[("live", script("", &live)), ("other", script("", &live))]);
+    close(&sandbox);
+    let server = OwnServer::start(&sandbox, "");
+    let ids = ["live", "other"].map(|job| server.ask(job));
+    for job in ["live", "other"] {
+        server.shows(&format!("row_seconds_count{{job_name=\"{job}\"}}"), 1.0);
+    }
+    let text = is_good(&server);
+    for line in [
+        "# TYPE orders_total counter\n",
+        "# HELP queue_size Orders that \"wait\".\n",
+        "orders_total{job_name=\"live\",region=\"eu\"} 5\n",
+        "request_seconds_bucket{job_name=\"other\",le=\"1\"} 1\n",
+        "row_seconds{job_name=\"live\",quantile=\"0.9\"} ",
+    ] {
+        assert_eq!(text.matches(line).count(), 1, "{line}\n{text}");
+    }
+    open(&sandbox);
+    for id in ids {
+        server.run_once(&id, "finished");
+    }
 }
 
 fn essence(answer: &Answer) -> &str {

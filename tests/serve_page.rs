@@ -483,7 +483,7 @@ fn many_jobs_are_turned_over_and_searched() {
     let is_first = "document.querySelector('.job h3').textContent === 'job-049'";
     browser.wait_for(&format!("{is_whole} && {is_first}"));
     browser.evaluate(next);
-    browser.wait_for(&format!("{count} === 22"));
+    browser.wait_for(&format!("{count} === 23"));
     browser.open(&format!("{}/?search=number+118", server.url()));
     assert_eq!(browser.evaluate(SHOWN), "job-118");
     assert_eq!(browser.problems(), [""; 0]);

@@ -1,5 +1,8 @@
 //! A run as metric families.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+
 use super::{Outcome, new_record};
 use crate::job::Job;
 use crate::job::metric_rule::MetricRule;
@@ -209,14 +212,19 @@ pub fn with_totals(
     families
 }
 
-/// Adds `increments` to `totals`.
+/// Adds `increments` to `totals`. There may be thousands of both.
 pub fn sum(mut totals: Vec<Counter>, increments: Vec<Counter>) -> Vec<Counter> {
+    let series = |counter: &Counter| (counter.name.clone(), counter.labels.clone());
+    let known = totals.iter().enumerate();
+    let mut places: HashMap<_, usize> =
+        known.map(|(place, total)| (series(total), place)).collect();
     for increment in increments {
-        let same =
-            |total: &&mut Counter| total.name == increment.name && total.labels == increment.labels;
-        match totals.iter_mut().find(same) {
-            Some(total) => total.value += increment.value,
-            None => totals.push(increment),
+        match places.entry(series(&increment)) {
+            Entry::Occupied(place) => totals[*place.get()].value += increment.value,
+            Entry::Vacant(free) => {
+                free.insert(totals.len());
+                totals.push(increment);
+            }
         }
     }
     totals

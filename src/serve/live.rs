@@ -1,5 +1,6 @@
 //! What running jobs have reported so far.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Instant;
 
@@ -140,7 +141,7 @@ impl LiveGroup {
             return;
         };
         let job = &newest.request.job;
-        let mut families: Vec<Family> = Vec::new();
+        let mut families: BTreeMap<String, Family> = BTreeMap::new();
         let mut increments = self.settled.clone();
         for LiveMember { run, is_outdated } in &self.runs {
             let own = run.families(until);
@@ -148,13 +149,11 @@ impl LiveGroup {
             if *is_outdated {
                 continue;
             }
-            for family in own {
-                families.retain(|older| older.name != family.name);
-                families.push(family);
-            }
+            families.extend(own.into_iter().map(|family| (family.name.clone(), family)));
         }
         let totals = self.base.get().and_then(Clone::clone);
         let totals = totals.map(|totals| report::sum(totals, increments));
+        let families = families.into_values().collect();
         let families = report::with_totals(families, &job.metrics, totals.as_deref());
         let families = report::reportable(job, &self.key, families);
         if !families.is_empty() {

@@ -1,18 +1,18 @@
 //! A job's own metrics while they come in.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use sketches_ddsketch::{Config, DDSketch};
 
+use super::draft::{EventDraft, EventSeries};
 use super::event::{Change, Event};
 use super::search::Hit;
 use crate::job::metric_rule::{DEFAULT_BUCKETS, MetricRule, Scale};
 use metricsjob_client::secrets::Secrets;
 use metricsjob_metrics::check::check_count;
 use metricsjob_metrics::{
-    Bucket, Count, Family, Kind, Labels, Metric, Quantile, Value, is_label_name, is_metric_name,
-    text,
+    Family, Kind, Labels, Metric, Value, is_label_name, is_metric_name, text,
 };
 
 /// A job with more series is thought to be mistaken: it would fill the memory, and the gateway's.
@@ -32,37 +32,6 @@ pub struct Collector {
     secrets: Secrets,
     families: BTreeMap<String, EventDraft>,
     series: usize,
-}
-
-/// A family while it comes in.
-#[derive(Clone, Default)]
-struct EventDraft {
-    kind: Option<Kind>,
-    help: String,
-    scale: Option<Scale>,
-    /// By their labels, without `le` and `quantile`.
-    series: HashMap<Labels, EventSeries>,
-}
-
-#[derive(Clone)]
-enum EventSeries {
-    Number(f64),
-    Histogram {
-        /// The number of observations in each bucket alone, the infinite one last.
-        counts: Vec<u64>,
-        sum: f64,
-    },
-    Summary {
-        sketch: Box<DDSketch>,
-        sum: f64,
-    },
-    /// A histogram or summary that the job writes itself. Buckets or quantiles are by the bits of
-    /// their bound, in the order of the bounds.
-    Written {
-        count: Option<f64>,
-        sum: f64,
-        parts: Vec<(f64, f64)>,
-    },
 }
 
 impl Collector {
@@ -137,13 +106,14 @@ impl Collector {
         })
     }
 
-    /// Takes the present value of a rule's metric, in place of an earlier one.
-    pub fn reported(&mut self, rule: &MetricRule, value: f64) -> Result<(), String> {
-        let name = &rule.name;
-        if rule.kind == Kind::Counter && !(value.is_finite() && value >= 0.0) {
+    /// Takes the present value of a series, in place of an earlier one.
+    pub fn set(&mut self, name: &str, labels: &Labels, value: f64) -> Result<(), String> {
+        let draft = self.families.entry(name.to_owned()).or_default();
+        let kind = *draft.kind.get_or_insert(Kind::Untyped);
+        if kind == Kind::Counter && !(value.is_finite() && value >= 0.0) {
             return Err(format!("{name} is a counter, and cannot be {value}"));
         }
-        match self.series(name, &rule.labels, || EventSeries::Number(0.0))? {
+        match self.series(name, labels, || EventSeries::Number(0.0))? {
             EventSeries::Number(number) => *number = value,
             _ => return Err(format!("{name} is not a number")),
         }
@@ -283,20 +253,7 @@ impl Collector {
         };
         check_names(&family.name, &labels)?;
         let Some((base, part)) = self.part_of(&family.name) else {
-            let draft = self.families.entry(family.name.clone()).or_default();
-            let kind = *draft.kind.get_or_insert(Kind::Untyped);
-            if kind == Kind::Counter && !(value.is_finite() && value >= 0.0) {
-                return Err(format!(
-                    "{} is a counter, and cannot be {value}",
-                    family.name
-                ));
-            }
-            let series = self.series(&family.name, &labels, || EventSeries::Number(0.0))?;
-            let EventSeries::Number(number) = series else {
-                return Err(format!("{} is not a number", family.name));
-            };
-            *number = value;
-            return Ok(());
+            return self.set(&family.name, &labels, value);
         };
         let bound = match part {
             EventPart::Bound(label) => {
@@ -415,80 +372,6 @@ enum EventPart {
 
 fn is_count(part: EventPart) -> bool {
     matches!(part, EventPart::Count | EventPart::Bound("le"))
-}
-
-impl EventDraft {
-    fn value(&self, series: &EventSeries) -> Value {
-        match series {
-            EventSeries::Number(value) => Value::Number(*value),
-            EventSeries::Histogram { counts, sum } => {
-                let Some(Scale::Buckets(bounds)) = &self.scale else {
-                    return Value::zero(Kind::Histogram);
-                };
-                let mut count = 0;
-                let buckets = counts.iter().zip(bounds.iter().chain([&f64::INFINITY]));
-                let buckets = buckets
-                    .map(|(in_bucket, &upper_bound)| {
-                        count += in_bucket;
-                        Bucket {
-                            upper_bound,
-                            count: Count::Integer(count),
-                        }
-                    })
-                    .collect();
-                Value::Histogram {
-                    count: Count::Integer(count),
-                    sum: *sum,
-                    buckets,
-                    native: None,
-                }
-            }
-            EventSeries::Summary { sketch, sum } => {
-                let quantiles = match &self.scale {
-                    Some(Scale::Quantiles(quantiles)) => quantiles.as_slice(),
-                    _ => &[],
-                };
-                Value::Summary {
-                    count: sketch.count() as u64,
-                    sum: *sum,
-                    quantiles: quantiles
-                        .iter()
-                        .filter_map(|&quantile| {
-                            let value = sketch.quantile(quantile).ok()??;
-                            Some(Quantile { quantile, value })
-                        })
-                        .collect(),
-                }
-            }
-            EventSeries::Written { count, sum, parts } => {
-                let infinite = parts.last().filter(|(bound, _)| *bound == f64::INFINITY);
-                let count = count.or(infinite.map(|(_, count)| *count));
-                let count = count.unwrap_or_default() as u64;
-                match self.kind {
-                    Some(Kind::Summary) => Value::Summary {
-                        count,
-                        sum: *sum,
-                        quantiles: parts
-                            .iter()
-                            .map(|&(quantile, value)| Quantile { quantile, value })
-                            .collect(),
-                    },
-                    _ => Value::Histogram {
-                        count: Count::Integer(count),
-                        sum: *sum,
-                        buckets: parts
-                            .iter()
-                            .map(|&(upper_bound, count)| Bucket {
-                                upper_bound,
-                                count: Count::Integer(count as u64),
-                            })
-                            .collect(),
-                        native: None,
-                    },
-                }
-            }
-        }
-    }
 }
 
 /// # Errors

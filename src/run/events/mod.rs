@@ -4,10 +4,11 @@
 //! - `bounded_lines`: lines that come in pieces.
 //! - `metrics_file`: the file; `leftovers`: removal of the files of killed runs.
 //! - `search`: the output, line by line, for matches of the job's patterns.
-//! - `collector`: collects the metrics of all of them.
+//! - `collector`: collects the metrics of all of them; `draft`: one metric.
 
 mod bounded_lines;
 mod collector;
+mod draft;
 mod event;
 mod leftovers;
 mod metrics_file;
@@ -238,9 +239,9 @@ impl RuleMetrics for Events {
     fn report(&self, rule: &MetricRule, value: f64) -> Result<(), String> {
         let mut state = self.state();
         if let Some(live) = &mut state.live {
-            let _ = live.collector.reported(rule, value);
+            let _ = live.collector.set(&rule.name, &rule.labels, value);
         }
-        state.collector.reported(rule, value)
+        state.collector.set(&rule.name, &rule.labels, value)
     }
 }
 
