@@ -215,9 +215,19 @@ fn the_log_has_what_happened_lately() {
     let flaky = "retries = 2\nbackoff = \"1ms\"\n\
                  command = [\"sh\", \"-c\", \"echo >>tries; test $(wc -l <tries) -eq 2\"]\n";
     let bad = "command = [\"false\"]\n";
-    let sandbox = with_jobs(&[("quick", QUICK), ("flaky", flaky), ("bad", bad)]);
+    let count = r#"command = ["sh", "-c", """
+        echo '# TYPE rows_total counter' >>"$METRICSJOB_METRICS"
+        echo 'rows_total{t="a"} 3' >>"$METRICSJOB_METRICS"
+        echo 'rows_total{t="b"} 4' >>"$METRICSJOB_METRICS"
+        """]"#;
+    let sandbox = with_jobs(&[
+        ("quick", QUICK),
+        ("flaky", flaky),
+        ("bad", bad),
+        ("count", count),
+    ]);
     let server = OwnServer::start(&sandbox, &options);
-    for job in ["quick", "quick", "flaky", "bad"] {
+    for job in ["quick", "quick", "flaky", "bad", "count"] {
         server.run(job);
     }
     server.shows(WAITING, 0.0);
@@ -227,16 +237,18 @@ fn the_log_has_what_happened_lately() {
     };
     let window: Json = serde_json::from_str(window).unwrap();
     assert_eq!(window["level"], "info");
-    assert_eq!(window["runs"], 4);
+    assert_eq!(window["runs"], 5);
     assert_eq!(window["retries"], 1);
-    assert_eq!(window["pushes_sent"], 4);
+    assert_eq!(window["pushes_sent"], 5);
     assert_eq!(window["pushes_failed"], 0);
     let expected = json!({
-        "bad": { "failure": 1 }, "flaky": { "success": 1 }, "quick": { "success": 2 },
+        "bad": { "failure": 1 }, "count": { "success": 1 }, "flaky": { "success": 1 },
+        "quick": { "success": 2 },
     });
-    let runs = &window["runs_by_job_and_outcome"];
-    let runs: Json = serde_json::from_str(runs.as_str().unwrap()).unwrap();
-    assert_eq!(runs, expected);
+    assert_eq!(window["runs_by_job_and_outcome"], expected);
+    // The jobs' own counters, over all of their series and runs.
+    assert_eq!(window["counters"], json!({ "count": { "rows_total": 7 } }));
+    assert_eq!(window["errors"], json!({ "failure": 1 }));
     let quantiles = ["p50", "p95", "p99"].map(|quantile| {
         let seconds = &window[&format!("run_duration_{quantile}_seconds")];
         seconds.as_f64().unwrap()

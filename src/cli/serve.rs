@@ -25,7 +25,7 @@ use super::web_options::{LogArgs, WebArgs};
 use super::{exit, limit_heaps};
 use metricsjob::job::duration::{parse, parse_positive};
 use metricsjob::serve::http::{Parts, Permission, ServeApp, error, router};
-use metricsjob::serve::{Deliverer, Periodic, Publication, Runner, Scheduler};
+use metricsjob::serve::{Deliverer, Periodic, Publication, Runner, Scheduler, window};
 use metricsjob_client::Stop;
 use metricsjob_gateway::Options;
 use metricsjob_gateway::service::{Claim, Served, Service};
@@ -411,8 +411,8 @@ impl Threads {
                 let scheduler = Arc::clone(&app.scheduler);
                 let log = move || {
                     // The reader of the log may be slow: the state must be free by then.
-                    let window = std::mem::take(&mut scheduler.state().window);
-                    window.log();
+                    let ended = scheduler.state().window.reset();
+                    window::log(&ended);
                 };
                 Some(Periodic::start("window", interval, log).context(failed)?)
             }

@@ -122,8 +122,7 @@ fn count(
         let gateway = courier.name();
         tracing::warn!(gateway, err = %rejection, "the gateway rejected a report, see: metricsjob outbox list");
     }
-    let window = &mut scheduler.state().window;
-    window.pushes_sent += flushed.delivered;
-    window.pushes_failed += flushed.rejected.len() as u64 + u64::from(flushed.failure.is_some());
+    let failed = flushed.rejected.len() as u64 + u64::from(flushed.failure.is_some());
+    scheduler.state().window.pushes(flushed.delivered, failed);
     flushed.failure.map(|error| error.to_string())
 }

@@ -33,7 +33,7 @@ mod runner;
 mod scheduler;
 mod scheduler_state;
 mod series;
-mod window;
+pub mod window;
 
 pub use delivery::Deliverer;
 pub use periodic::Periodic;

@@ -62,11 +62,8 @@ impl Publication {
         let (state, stop) = (&mut self.state, &self.stop);
         let result = self.client.push(&push, state, timeout, stop);
         tell_damage(state);
-        let window = &mut scheduler.state().window;
-        match result {
-            Ok(()) => window.pushes_sent += 1,
-            Err(_) => window.pushes_failed += 1,
-        }
+        let (sent, failed) = (u64::from(result.is_ok()), u64::from(result.is_err()));
+        scheduler.state().window.pushes(sent, failed);
         let result = result.map_err(|error| error.to_string());
         let left_out = left_out.first().map(|error| error.to_string());
         self.tell(result.and(left_out.map_or(Ok(()), Err)));

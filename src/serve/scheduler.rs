@@ -336,6 +336,9 @@ impl Scheduler {
         });
         let retries = finished.run.attempts.saturating_sub(1);
         state.window.run(&finished.run, retries);
+        if run.state_failure.is_some() {
+            state.window.error("state");
+        }
         if let Some(entry) = state.jobs.get_mut(&request.job.name) {
             entry.running.remove(&request.id);
             entry.count(&finished.run);

@@ -1,70 +1,101 @@
 //! The window log: what happened in the last seconds, in one line.
 
-use std::collections::BTreeMap;
-use std::time::Instant;
+use metricsjob_instruments::window::{Aggregator, Snapshot, Window as Counts};
+use serde_json::Value;
 
-use sketches_ddsketch::{Config, DDSketch};
-
+use crate::run::Outcome;
+use metricsjob_metrics::{Kind, Value as SeriesValue};
 use metricsjob_state::history::RecordedRun;
 
-/// Events since the window began.
-pub struct Window {
-    since: Instant,
-    /// By job, and then by outcome.
-    runs: BTreeMap<String, BTreeMap<String, u64>>,
-    durations: DDSketch,
-    /// How often runs were tried again.
-    retries: u64,
-    /// Reports that gateways took.
-    pub pushes_sent: u64,
-    /// Attempts that failed, and reports that were rejected.
-    pub pushes_failed: u64,
-}
+/// Runs and pushes since the window began.
+pub struct Window(Counts);
 
 impl Default for Window {
     fn default() -> Self {
-        Window {
-            since: Instant::now(),
-            runs: BTreeMap::new(),
-            durations: DDSketch::new(Config::defaults()),
-            retries: 0,
-            pushes_sent: 0,
-            pushes_failed: 0,
-        }
+        let quantiles = [
+            (0.5, "run_duration_p50_seconds"),
+            (0.95, "run_duration_p95_seconds"),
+            (0.99, "run_duration_p99_seconds"),
+        ];
+        Window(
+            Counts::new()
+                .count("runs")
+                .count_by("runs_by_job_and_outcome", &["job", "outcome"])
+                .count_by("counters", &["job", "name"])
+                .count_by("errors", &["kind"])
+                .count("pushes_sent")
+                .count("pushes_failed")
+                .count("retries")
+                .quantiles("run_duration", &quantiles),
+        )
     }
 }
 
 impl Window {
-    /// Counts a run that is over.
-    pub fn run(&mut self, run: &RecordedRun, retries: u32) {
-        let outcomes = self.runs.entry(run.name.clone()).or_default();
-        *outcomes.entry(run.outcome.clone()).or_default() += 1;
-        if run.attempts > 0 {
-            self.durations.add(run.duration);
+    /// Counts a run that is over, with what the job itself has counted.
+    pub fn run(&self, run: &RecordedRun, retries: u32) {
+        let job = ("job", run.name.as_str());
+        let outcome = run.outcome.as_str();
+        self.0.increment("runs", &[], 1.0);
+        let labels = [job, ("outcome", outcome)];
+        self.0.increment("runs_by_job_and_outcome", &labels, 1.0);
+        let [success, .., skipped] = Outcome::NAMES;
+        if outcome != success && outcome != skipped {
+            self.error(outcome);
         }
-        self.retries += u64::from(retries);
+        let counters = run.metrics.iter().filter(|f| f.kind == Kind::Counter);
+        for family in counters {
+            for metric in &family.metrics {
+                if let SeriesValue::Number(value) = metric.value {
+                    let labels = [job, ("name", family.name.as_str())];
+                    self.0.increment("counters", &labels, value);
+                }
+            }
+        }
+        if run.attempts > 0 {
+            self.0.observe("run_duration", &[], run.duration);
+        }
+        self.0.increment("retries", &[], f64::from(retries));
     }
 
-    /// Logs the window; later events belong to another one.
-    pub fn log(self) {
-        let all: u64 = self.runs.values().flat_map(BTreeMap::values).sum();
-        let by_job = serde_json::to_string(&self.runs).unwrap_or_default();
-        let [p50, p95, p99] = [0.5, 0.95, 0.99].map(|quantile| {
-            let value = self.durations.quantile(quantile).ok().flatten();
-            value.map(|seconds| (seconds * 1e6).round() / 1e6)
-        });
-        let window = (self.since.elapsed().as_secs_f64() * 1e3).round() / 1e3;
-        tracing::info!(
-            window_seconds = window,
-            runs = all,
-            runs_by_job_and_outcome = by_job,
-            pushes_sent = self.pushes_sent,
-            pushes_failed = self.pushes_failed,
-            retries = self.retries,
-            run_duration_p50_seconds = p50,
-            run_duration_p95_seconds = p95,
-            run_duration_p99_seconds = p99,
-            "metrics"
-        );
+    /// Counts reports that gateways took, and attempts that failed or were rejected.
+    pub fn pushes(&self, sent: u64, failed: u64) {
+        self.0.increment("pushes_sent", &[], sent as f64);
+        self.0.increment("pushes_failed", &[], failed as f64);
+        if failed > 0 {
+            self.0
+                .increment("errors", &[("kind", "push")], failed as f64);
+        }
     }
+
+    /// Counts an error that is neither the outcome of a run nor of a push.
+    pub fn error(&self, kind: &str) {
+        self.0.increment("errors", &[("kind", kind)], 1.0);
+    }
+
+    /// Begins a new window, and returns the one that has ended.
+    pub fn reset(&self) -> Snapshot {
+        self.0.reset()
+    }
+}
+
+/// Logs a window.
+pub fn log(window: &Snapshot) {
+    let fields = window.fields();
+    let number = |name: &str| fields.get(name).and_then(Value::as_f64);
+    let object = |name: &str| fields.get(name).map(Value::to_string).unwrap_or_default();
+    tracing::info!(
+        window_seconds = number("window_seconds"),
+        runs = number("runs"),
+        runs_by_job_and_outcome = object("runs_by_job_and_outcome").as_bytes(),
+        counters = object("counters").as_bytes(),
+        errors = object("errors").as_bytes(),
+        pushes_sent = number("pushes_sent"),
+        pushes_failed = number("pushes_failed"),
+        retries = number("retries"),
+        run_duration_p50_seconds = number("run_duration_p50_seconds"),
+        run_duration_p95_seconds = number("run_duration_p95_seconds"),
+        run_duration_p99_seconds = number("run_duration_p99_seconds"),
+        "metrics"
+    );
 }

@@ -7,6 +7,7 @@ use std::panic;
 use std::thread;
 use std::time::SystemTime;
 
+use serde_json::Value;
 use tracing::field::{Field, Visit};
 use tracing::level_filters::LevelFilter;
 use tracing::{Event, Metadata, Subscriber};
@@ -165,6 +166,14 @@ impl Visit for LineFields {
         self.bare(field, &value.to_string());
     }
 
+    /// Bytes are the text of a JSON value, which a field of an event cannot be itself.
+    fn record_bytes(&mut self, field: &Field, value: &[u8]) {
+        match serde_json::from_slice(value) {
+            Ok(value) => self.format.nested(field.name(), &value, &mut self.line),
+            Err(_) => self.record_str(field, &String::from_utf8_lossy(value)),
+        }
+    }
+
     /// Values that are recorded by their `Display` arrive here too.
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
         self.record_str(field, &format!("{value:?}"));
@@ -206,6 +215,69 @@ impl LogFormat {
                 quote(value, line);
             }
         }
+    }
+
+    /// Appends a JSON value. In logfmt, each member of an object is a pair of its own, whose name begins with that of the
+    /// object and a dot.
+    fn nested(self, name: &str, value: &Value, line: &mut String) {
+        match (self, value) {
+            (LogFormat::Json, _) => {
+                line.push_str(self.separator());
+                quote(name, line);
+                line.push(':');
+                append_json(value, line);
+            }
+            (LogFormat::Logfmt, Value::Object(members)) => {
+                for (member, value) in members {
+                    let member: String = member.chars().map(plain_in_name).collect();
+                    self.nested(&format!("{name}.{member}"), value, line);
+                }
+            }
+            (LogFormat::Logfmt, Value::String(text)) => {
+                line.push_str(self.separator());
+                self.value(name, text, line);
+            }
+            (LogFormat::Logfmt, value) => {
+                line.push_str(self.separator());
+                self.value(name, &value.to_string(), line);
+            }
+        }
+    }
+}
+
+/// Replaces what logfmt has no quotes for.
+fn plain_in_name(c: char) -> char {
+    match c {
+        '=' | '"' => '_',
+        '!'..='~' => c,
+        _ if c.is_alphanumeric() => c,
+        _ => '_',
+    }
+}
+
+/// Appends a value whose strings are quoted like those of the line.
+fn append_json(value: &Value, line: &mut String) {
+    match value {
+        Value::Object(members) => {
+            line.push('{');
+            for (i, (name, value)) in members.iter().enumerate() {
+                line.push_str(if i == 0 { "" } else { "," });
+                quote(name, line);
+                line.push(':');
+                append_json(value, line);
+            }
+            line.push('}');
+        }
+        Value::Array(values) => {
+            line.push('[');
+            for (i, value) in values.iter().enumerate() {
+                line.push_str(if i == 0 { "" } else { "," });
+                append_json(value, line);
+            }
+            line.push(']');
+        }
+        Value::String(text) => quote(text, line),
+        Value::Null | Value::Bool(_) | Value::Number(_) => line.push_str(&value.to_string()),
     }
 }
 
@@ -304,11 +376,37 @@ mod tests {
             format!("level=warn msg={quoted} err={quoted} path={quoted}\n")
         );
         let lines = logged(LevelFilter::INFO, LogFormat::Json, write);
-        let line = serde_json::from_str::<serde_json::Value>(&format!("{{{lines}")).unwrap();
+        let line = serde_json::from_str::<Value>(&format!("{{{lines}")).unwrap();
         for name in ["msg", "err", "path"] {
             assert_eq!(line[name], evil);
         }
         assert_eq!(lines.lines().count(), 1);
+    }
+
+    #[test]
+    fn bytes_are_nested_json() {
+        let text =
+            r#"{"a b":{"c=\"":1.5,"d":null},"e":["f\u001b[2J",true,{"g":2}],"h":"i j","k":{}}"#;
+        let write = || {
+            let json = text.as_bytes();
+            info!(
+                n = json,
+                none = b"{".as_slice(),
+                s = b"\"x y\"".as_slice(),
+                "m"
+            );
+        };
+        let line = logged(LevelFilter::INFO, LogFormat::Logfmt, write);
+        assert_eq!(
+            line,
+            "level=info msg=m n.a_b.c__=1.5 n.a_b.d=null \
+             n.e=\"[\\\"f\\\\u001b[2J\\\",true,{\\\"g\\\":2}]\" n.h=\"i j\" none={ s=\"x y\"\n"
+        );
+        let line = logged(LevelFilter::INFO, LogFormat::Json, write);
+        assert!(!line.contains('\u{1b}'));
+        let line = serde_json::from_str::<Value>(&format!("{{{line}")).unwrap();
+        assert_eq!(line["n"], serde_json::from_str::<Value>(text).unwrap());
+        assert_eq!((&line["none"], &line["s"]), (&"{".into(), &"x y".into()));
     }
 
     #[test]

@@ -84,10 +84,6 @@ impl Default for Window {
 impl Window {
     /// Creates a window without fields. Events of a kind that is not declared become a number at the end of its line.
     #[must_use]
-    #[expect(
-        clippy::new_without_default,
-        reason = "the default has fields, and this has none"
-    )]
     pub fn new() -> Self {
         Window {
             fields: Vec::new(),
@@ -197,11 +193,16 @@ impl Aggregator for Window {
         }
     }
 
-    /// Takes a value; NaN is none.
+    /// Takes a value, if quantiles of its kind are declared; NaN is none.
     fn observe(&self, kind: &str, _: &[(&str, &str)], value: f64) {
+        let is_wanted =
+            |field: &Field| field.kind == kind && matches!(field.shape, Shape::Quantiles(_));
         let Ok(value) = ReqFloat::<f64>::new(value) else {
             return;
         };
+        if !self.fields.iter().any(is_wanted) {
+            return;
+        }
         let mut state = self.state();
         if let Some(sketch) = state.sketches.get_mut(kind) {
             sketch.update(value);
