@@ -1,7 +1,7 @@
 //! The programs under `examples/`, all together and under traffic, as a real Prometheus sees them.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
 
 use examples_harness::Program;
 use serde_json::Value as Json;
@@ -18,6 +18,27 @@ fn program(name: &str) -> PathBuf {
 
 fn start(name: &str, arguments: &[&str]) -> Program {
     Program::start(program(name).to_str().unwrap(), arguments)
+}
+
+/// A `redis-server`, at a Unix socket in `directory`.
+struct Redis(Child);
+
+impl Redis {
+    fn start(directory: &Path) -> Self {
+        let server = Command::new("redis-server")
+            .args(["--port", "0", "--save", "", "--unixsocket", "redis.sock"])
+            .current_dir(directory)
+            .stdout(Stdio::null())
+            .spawn();
+        Redis(server.expect("redis-server is installed"))
+    }
+}
+
+impl Drop for Redis {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }
 
 /// `promtool check metrics` on a program's exposition.
@@ -53,7 +74,22 @@ fn prometheus_has_every_series() {
     let gateway = Server::pushgateway(&[]);
     let random = start("random-api", &[]);
     let users = start("users-api", &[]);
+    let exporter = start("custom-exporter", &["--every-scale", "0.01"]);
     let sandbox = Sandbox::new();
+    // The collector tries again until it is there.
+    let _redis = Redis::start(sandbox.path());
+    let socket = format!("redis+unix://{}/redis.sock", sandbox.path().display());
+    let collector = start(
+        "stream-collector",
+        &[
+            "--redis",
+            &socket,
+            "--exchange-drops",
+            "0.02",
+            "--exchange-broken",
+            "0.2",
+        ],
+    );
     let target = |job: &str, address: &str, path: &str, honor: bool| {
         format!(
             "  - {{job_name: {job}, metrics_path: {path}, honor_labels: {honor}, \
@@ -70,6 +106,18 @@ fn prometheus_has_every_series() {
             false,
         ),
         target("users-api", &users.address().to_string(), "/metrics", false),
+        target(
+            "exporter",
+            &exporter.address().to_string(),
+            "/custom-metrics",
+            false,
+        ),
+        target(
+            "collector",
+            &collector.address().to_string(),
+            "/metrics",
+            false,
+        ),
     ];
     let prometheus = Server::prometheus(&sandbox.write("prometheus.yml", config.concat()));
 
@@ -103,7 +151,9 @@ fn prometheus_has_every_series() {
     }
     check(&random, "/metrics");
     check(&users, "/metrics");
-    for program in [random, users] {
+    check(&exporter, "/custom-metrics");
+    check(&collector, "/metrics");
+    for program in [random, users, exporter, collector] {
         program.terminate();
     }
 }
@@ -138,4 +188,30 @@ processing_time_seconds_count{operation="health_check"}
 queue_size
 feature_usage_total{user_type="api"} > 0
 feature_usage_total{user_type="system"} > 0
-background_jobs"#;
+background_jobs
+app_info{name="custom-exporter"} == 1
+app_uptime_seconds
+system_cpu_usage_ratio
+system_memory_bytes
+system_tasks
+system_disk_bytes{mountpoint="/"}
+business_sales_total > 0
+business_revenue_dollars >= 100000 and business_revenue_dollars <= 150000
+business_customer_satisfaction_score{region="us-west",product="basic"}
+count(business_customer_satisfaction_score) == 12
+count(external_service_up) == 4
+external_service_up{service="database"}
+external_service_latency_seconds{service="payment-gateway"} > 0
+active_connections
+collector_messages_received_total{channel="ticker",symbol="BTC-USD"}
+collector_messages_received_total{channel="orderbook",symbol="BTC-USD"}
+collector_messages_received_total{channel="trades",symbol="ETH-USD"}
+collector_messages_published_total{symbol="ETH-USD"} > 0
+collector_errors_total{error_type="parse_error"} > 0
+collector_errors_total{error_type="publish_error"}
+collector_errors_total{error_type="api_error"}
+collector_reconnects_total > 0
+collector_publish_latency_seconds_bucket{symbol="BTC-USD",le="0.005"}
+collector_message_size_bytes_sum
+collector_last_message_timestamp_seconds > 1.7e9
+collector_redis_buffer_messages"#;

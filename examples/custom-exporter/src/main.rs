@@ -10,13 +10,11 @@ use std::time::Duration;
 
 use anyhow::Context;
 use axum::Router;
-use axum::extract::State;
-use axum::http::{StatusCode, header};
-use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use clap::Parser;
+use metricsjob_http::MetricsHandler;
 use metricsjob_instruments::{AppInfo, Uptime};
-use prometheus::{Registry, TEXT_FORMAT, TextEncoder};
+use prometheus::Registry;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{MissedTickBehavior, interval};
@@ -60,9 +58,8 @@ async fn main() -> anyhow::Result<()> {
     tokio::spawn(periodically(every(1.0), move || connections.change()));
     // 3. The server.
     let app = Router::new()
-        .route("/custom-metrics", get(metrics))
-        .route("/health", get(async || "ok\n"))
-        .with_state(registry);
+        .route_service("/custom-metrics", MetricsHandler::new(&registry))
+        .route("/health", get(async || "ok\n"));
     let listener = TcpListener::bind(args.listen).await;
     let listener = listener.with_context(|| format!("cannot listen on {}", args.listen))?;
     let end = end()?;
@@ -80,13 +77,6 @@ async fn periodically(every: Duration, mut measure: impl FnMut()) {
     loop {
         ticks.tick().await;
         measure();
-    }
-}
-
-async fn metrics(State(registry): State<Registry>) -> Response {
-    match TextEncoder::new().encode_to_string(&registry.gather()) {
-        Ok(text) => ([(header::CONTENT_TYPE, TEXT_FORMAT)], text).into_response(),
-        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
     }
 }
 

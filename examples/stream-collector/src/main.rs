@@ -13,13 +13,12 @@ use std::time::Duration;
 
 use anyhow::Context;
 use axum::Router;
-use axum::http::{StatusCode, header};
-use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use clap::builder::BoolishValueParser;
 use clap::{ArgAction, Parser};
+use metricsjob_http::MetricsHandler;
 use metricsjob_instruments::window::WindowLog;
-use prometheus::{Registry, TEXT_FORMAT, TextEncoder};
+use prometheus::Registry;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
@@ -96,7 +95,7 @@ async fn main() -> anyhow::Result<()> {
     eprintln!("listening on http://{}", listener.local_addr()?);
     let mut app = Router::new().route("/healthz", get(async || "ok"));
     if args.enable_prometheus_metrics {
-        app = app.route("/metrics", get(async move || exposition(&registry)));
+        app = app.route_service("/metrics", MetricsHandler::new(&registry));
     }
     let server = tokio::spawn(axum::serve(listener, app).into_future());
     // 3. From the exchange into the buffer, and from there to Redis.
@@ -120,13 +119,6 @@ async fn main() -> anyhow::Result<()> {
     // Logs the last window.
     drop(window_log);
     Ok(())
-}
-
-fn exposition(registry: &Registry) -> Response {
-    match TextEncoder::new().encode_to_string(&registry.gather()) {
-        Ok(text) => ([(header::CONTENT_TYPE, TEXT_FORMAT)], text).into_response(),
-        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
-    }
 }
 
 /// Begins to listen for SIGTERM and SIGINT, and returns a future that waits for one of them.
