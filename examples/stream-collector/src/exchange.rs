@@ -119,9 +119,10 @@ impl Exchange {
             return json!({ "error": "internal error" }).to_string();
         }
         // Each good message has the next number, so that a reader can see whether one is missing.
-        let id = match is_broken {
-            true => 0,
-            false => ids.fetch_add(1, Relaxed),
+        let id = if is_broken {
+            0
+        } else {
+            ids.fetch_add(1, Relaxed)
         };
         let mut level = |side: f64| {
             let distance = rng.random_range(0.0..10.0);

@@ -81,9 +81,10 @@ async fn main() -> anyhow::Result<()> {
     // 1. One collector for Prometheus and for the window log.
     let registry = Registry::new();
     let metrics = Arc::new(Metrics::new(&registry)?);
-    let interval = match args.enable_metrics {
-        true => args.metrics_interval_seconds,
-        false => Duration::ZERO,
+    let interval = if args.enable_metrics {
+        args.metrics_interval_seconds
+    } else {
+        Duration::ZERO
     };
     let window_log = WindowLog::start(metrics.events(), interval)?;
     // 2. The server.
