@@ -9,7 +9,7 @@ use super::job_state::{Finished, JobState, MAX_PENDING, Next};
 use super::planning;
 use super::request::{Refusal, RunRequest, Trigger};
 use super::series::lag::Lag;
-use super::window::Window;
+use super::window::RunWindow;
 use crate::job::schedule::Overlap;
 use crate::run::{self, Teller};
 
@@ -33,7 +33,7 @@ pub struct SchedulerState {
     pub active: HashMap<String, Active>,
     pub remembered: VecDeque<Arc<Finished>>,
     pub lag: Lag,
-    pub window: Window,
+    pub window: RunWindow,
     /// Time of the scheduler's last look at the clock.
     pub heartbeat: Instant,
     pub is_ending: bool,
@@ -68,7 +68,7 @@ impl SchedulerState {
             active: HashMap::new(),
             remembered: VecDeque::new(),
             lag: Lag::new(),
-            window: Window::default(),
+            window: RunWindow::default(),
             heartbeat: Instant::now(),
             is_ending: false,
             due: BinaryHeap::new(),

@@ -1,6 +1,6 @@
 //! The window log: what happened in the last seconds, in one line.
 
-use metricsjob_instruments::window::{Aggregator, Snapshot, Window as Counts};
+use metricsjob_instruments::window::{Aggregator, Window, WindowSnapshot};
 use serde_json::Value;
 
 use crate::run::Outcome;
@@ -8,17 +8,17 @@ use metricsjob_metrics::{Kind, Value as SeriesValue};
 use metricsjob_state::history::RecordedRun;
 
 /// Runs and pushes since the window began.
-pub struct Window(Counts);
+pub struct RunWindow(Window);
 
-impl Default for Window {
+impl Default for RunWindow {
     fn default() -> Self {
         let quantiles = [
             (0.5, "run_duration_p50_seconds"),
             (0.95, "run_duration_p95_seconds"),
             (0.99, "run_duration_p99_seconds"),
         ];
-        Window(
-            Counts::new()
+        RunWindow(
+            Window::new()
                 .count("runs")
                 .count_by("runs_by_job_and_outcome", &["job", "outcome"])
                 .count_by("counters", &["job", "name"])
@@ -31,8 +31,8 @@ impl Default for Window {
     }
 }
 
-impl Window {
-    /// Counts a run that is over, with what the job itself has counted.
+impl RunWindow {
+    /// Window a run that is over, with what the job itself has counted.
     pub fn run(&self, run: &RecordedRun, retries: u32) {
         let job = ("job", run.name.as_str());
         let outcome = run.outcome.as_str();
@@ -58,7 +58,7 @@ impl Window {
         self.0.increment("retries", &[], f64::from(retries));
     }
 
-    /// Counts reports that gateways took, and attempts that failed or were rejected.
+    /// Window reports that gateways took, and attempts that failed or were rejected.
     pub fn pushes(&self, sent: u64, failed: u64) {
         self.0.increment("pushes_sent", &[], sent as f64);
         self.0.increment("pushes_failed", &[], failed as f64);
@@ -68,19 +68,19 @@ impl Window {
         }
     }
 
-    /// Counts an error that is neither the outcome of a run nor of a push.
+    /// Window an error that is neither the outcome of a run nor of a push.
     pub fn error(&self, kind: &str) {
         self.0.increment("errors", &[("kind", kind)], 1.0);
     }
 
     /// Begins a new window, and returns the one that has ended.
-    pub fn reset(&self) -> Snapshot {
+    pub fn reset(&self) -> WindowSnapshot {
         self.0.reset()
     }
 }
 
 /// Logs a window.
-pub fn log(window: &Snapshot) {
+pub fn log(window: &WindowSnapshot) {
     let fields = window.fields();
     let number = |name: &str| fields.get(name).and_then(Value::as_f64);
     let object = |name: &str| fields.get(name).map(Value::to_string).unwrap_or_default();

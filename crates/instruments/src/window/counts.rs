@@ -8,7 +8,7 @@ use datasketches::common::SearchCriteria;
 use datasketches::req::{RankAccuracy, ReqFloat, ReqSketch};
 use serde_json::{Map, Value};
 
-use super::{Aggregator, Snapshot};
+use super::{Aggregator, WindowSnapshot};
 
 /// Size of a sketch: 0.5 is within 0.022 and 0.99 within 0.0005 of the rank, in all but one window of 16,000.
 const SKETCH_SIZE: u16 = 12;
@@ -32,18 +32,18 @@ const SKETCH_SIZE: u16 = 12;
 /// ```
 #[derive(Debug)]
 pub struct Window {
-    fields: Vec<Field>,
-    state: Mutex<State>,
+    fields: Vec<WindowField>,
+    state: Mutex<WindowState>,
 }
 
 #[derive(Debug)]
-struct Field {
+struct WindowField {
     kind: String,
-    shape: Shape,
+    shape: FieldShape,
 }
 
 #[derive(Debug)]
-enum Shape {
+enum FieldShape {
     /// A number, or nested objects by the values of these labels.
     Count(Vec<String>),
     /// Numbers, by their names.
@@ -51,16 +51,16 @@ enum Shape {
 }
 
 #[derive(Debug)]
-struct State {
+struct WindowState {
     since: Instant,
     /// By kind, and then by the values of the labels that the field is by.
     counts: BTreeMap<String, BTreeMap<Vec<String>, f64>>,
     sketches: BTreeMap<String, ReqSketch<ReqFloat<f64>>>,
 }
 
-impl State {
+impl WindowState {
     fn new(now: Instant) -> Self {
-        State {
+        WindowState {
             since: now,
             counts: BTreeMap::new(),
             sketches: BTreeMap::new(),
@@ -87,7 +87,7 @@ impl Window {
     pub fn new() -> Self {
         Window {
             fields: Vec::new(),
-            state: Mutex::new(State::new(Instant::now())),
+            state: Mutex::new(WindowState::new(Instant::now())),
         }
     }
 
@@ -102,7 +102,7 @@ impl Window {
     #[must_use]
     pub fn count_by(self, kind: &str, labels: &[&str]) -> Self {
         let labels = labels.iter().map(|label| (*label).to_owned());
-        let shape = Shape::Count(labels.collect());
+        let shape = FieldShape::Count(labels.collect());
         self.field(kind, shape)
     }
 
@@ -112,17 +112,17 @@ impl Window {
     pub fn quantiles(self, kind: &str, quantiles: &[(f64, &str)]) -> Self {
         let quantiles = quantiles.iter();
         let quantiles = quantiles.map(|(quantile, name)| (*quantile, (*name).to_owned()));
-        let shape = Shape::Quantiles(quantiles.collect());
+        let shape = FieldShape::Quantiles(quantiles.collect());
         self.field(kind, shape)
     }
 
-    fn field(mut self, kind: &str, shape: Shape) -> Self {
+    fn field(mut self, kind: &str, shape: FieldShape) -> Self {
         let kind = kind.to_owned();
-        self.fields.push(Field { kind, shape });
+        self.fields.push(WindowField { kind, shape });
         self
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, WindowState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -130,19 +130,21 @@ impl Window {
     fn labels_of(&self, kind: &str) -> &[String] {
         let counts = self.fields.iter().filter(|field| field.kind == kind);
         let mut labels = counts.filter_map(|field| match &field.shape {
-            Shape::Count(labels) => Some(labels.as_slice()),
-            Shape::Quantiles(_) => None,
+            FieldShape::Count(labels) => Some(labels.as_slice()),
+            FieldShape::Quantiles(_) => None,
         });
         labels.next().unwrap_or_default()
     }
 
-    fn render(&self, state: &State, now: Instant) -> Snapshot {
-        let mut snapshot = Snapshot::of(now.saturating_duration_since(state.since));
+    fn render(&self, state: &WindowState, now: Instant) -> WindowSnapshot {
+        let mut snapshot = WindowSnapshot::of(now.saturating_duration_since(state.since));
         for field in &self.fields {
             match &field.shape {
-                Shape::Count(labels) if labels.is_empty() => snapshot.add(&field.kind, &[], 0.0),
-                Shape::Count(_) => snapshot.set(&field.kind, Value::Object(Map::new())),
-                Shape::Quantiles(quantiles) => {
+                FieldShape::Count(labels) if labels.is_empty() => {
+                    snapshot.add(&field.kind, &[], 0.0)
+                }
+                FieldShape::Count(_) => snapshot.set(&field.kind, Value::Object(Map::new())),
+                FieldShape::Quantiles(quantiles) => {
                     let sketch = state.sketches.get(&field.kind);
                     for (quantile, name) in quantiles {
                         let value = sketch.and_then(|sketch| rank(sketch, *quantile));
@@ -160,8 +162,8 @@ impl Window {
         snapshot
     }
 
-    pub(super) fn reset_at(&self, now: Instant) -> Snapshot {
-        let ended = std::mem::replace(&mut *self.state(), State::new(now));
+    pub(super) fn reset_at(&self, now: Instant) -> WindowSnapshot {
+        let ended = std::mem::replace(&mut *self.state(), WindowState::new(now));
         self.render(&ended, now)
     }
 }
@@ -195,8 +197,9 @@ impl Aggregator for Window {
 
     /// Takes a value, if quantiles of its kind are declared; NaN is none.
     fn observe(&self, kind: &str, _: &[(&str, &str)], value: f64) {
-        let is_wanted =
-            |field: &Field| field.kind == kind && matches!(field.shape, Shape::Quantiles(_));
+        let is_wanted = |field: &WindowField| {
+            field.kind == kind && matches!(field.shape, FieldShape::Quantiles(_))
+        };
         let Ok(value) = ReqFloat::<f64>::new(value) else {
             return;
         };
@@ -212,11 +215,11 @@ impl Aggregator for Window {
         }
     }
 
-    fn snapshot(&self) -> Snapshot {
+    fn snapshot(&self) -> WindowSnapshot {
         self.render(&self.state(), Instant::now())
     }
 
-    fn reset(&self) -> Snapshot {
+    fn reset(&self) -> WindowSnapshot {
         self.reset_at(Instant::now())
     }
 }

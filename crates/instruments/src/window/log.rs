@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use serde_json::json;
 
-use super::{Aggregator, Snapshot};
+use super::{Aggregator, WindowSnapshot};
 
 /// Thread that logs an aggregator's window at an interval, and begins a new window each time. When this is dropped, it
 /// logs the last, partial window and ends.
@@ -52,7 +52,7 @@ impl WindowLog {
     pub fn start_with(
         aggregator: impl Aggregator + 'static,
         interval: Duration,
-        mut sink: impl FnMut(&Snapshot) + Send + 'static,
+        mut sink: impl FnMut(&WindowSnapshot) + Send + 'static,
     ) -> io::Result<Self> {
         if interval.is_zero() {
             return Ok(WindowLog {
@@ -89,7 +89,7 @@ impl Drop for WindowLog {
     }
 }
 
-pub(super) fn line(window: &Snapshot, now: SystemTime) -> String {
+pub(super) fn line(window: &WindowSnapshot, now: SystemTime) -> String {
     let line = json!({
         "timestamp": humantime::format_rfc3339_millis(now).to_string(),
         "level": "info",

@@ -3,7 +3,7 @@
 //! - [`Aggregator`]: takes what happens, by kind and labels.
 //! - [`Window`]: an aggregator that counts until it is reset.
 //! - [`Tee`]: counts into instruments of Prometheus as well.
-//! - [`WindowLog`]: a thread that logs a [`Snapshot`] of the window every few seconds and begins a new one.
+//! - [`WindowLog`]: a thread that logs a [`WindowSnapshot`] of the window every few seconds and begins a new one.
 //!
 //! ```
 //! use std::sync::Arc;
@@ -43,7 +43,7 @@ use std::sync::Arc;
 
 pub use counts::Window;
 pub use log::WindowLog;
-pub use snapshot::Snapshot;
+pub use snapshot::WindowSnapshot;
 pub use tee::Tee;
 
 /// Taker of what happens in a program. Nothing that is given to it makes it panic.
@@ -55,10 +55,10 @@ pub trait Aggregator: Send + Sync {
     fn observe(&self, kind: &str, labels: &[(&str, &str)], value: f64);
 
     /// Returns the window so far.
-    fn snapshot(&self) -> Snapshot;
+    fn snapshot(&self) -> WindowSnapshot;
 
     /// Begins a new window and returns the one that has ended. Each event is part of exactly one window.
-    fn reset(&self) -> Snapshot;
+    fn reset(&self) -> WindowSnapshot;
 }
 
 impl<A: Aggregator + ?Sized> Aggregator for Arc<A> {
@@ -70,11 +70,11 @@ impl<A: Aggregator + ?Sized> Aggregator for Arc<A> {
         (**self).observe(kind, labels, value);
     }
 
-    fn snapshot(&self) -> Snapshot {
+    fn snapshot(&self) -> WindowSnapshot {
         (**self).snapshot()
     }
 
-    fn reset(&self) -> Snapshot {
+    fn reset(&self) -> WindowSnapshot {
         (**self).reset()
     }
 }

@@ -8,14 +8,14 @@ use serde_json::{Map, Value};
 /// State of a window: its length in seconds as `window_seconds`, then its fields in the order in which they were declared.
 /// It is displayed as a JSON object.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Snapshot {
+pub struct WindowSnapshot {
     fields: Map<String, Value>,
 }
 
-impl Snapshot {
+impl WindowSnapshot {
     pub(super) fn of(length: Duration) -> Self {
         let seconds = (length.as_secs_f64() * 1e3).round() / 1e3;
-        let mut snapshot = Snapshot { fields: Map::new() };
+        let mut snapshot = WindowSnapshot { fields: Map::new() };
         snapshot.set("window_seconds", seconds.into());
         snapshot
     }
@@ -55,7 +55,7 @@ fn number(number: f64) -> Value {
     }
 }
 
-impl fmt::Display for Snapshot {
+impl fmt::Display for WindowSnapshot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // Its keys are strings, so it always has a form in JSON.
         let text = serde_json::to_string(&self.fields).map_err(|_| fmt::Error)?;

@@ -5,7 +5,7 @@ use std::fmt;
 use prometheus::core::Collector;
 use prometheus::{CounterVec, HistogramVec};
 
-use super::{Aggregator, Snapshot};
+use super::{Aggregator, WindowSnapshot};
 use crate::SummaryVec;
 
 type Feed = Box<dyn Fn(&[(&str, &str)], f64) + Send + Sync>;
@@ -106,11 +106,11 @@ impl<A: Aggregator> Aggregator for Tee<A> {
         feed(&self.observers, kind, labels, value);
     }
 
-    fn snapshot(&self) -> Snapshot {
+    fn snapshot(&self) -> WindowSnapshot {
         self.window.snapshot()
     }
 
-    fn reset(&self) -> Snapshot {
+    fn reset(&self) -> WindowSnapshot {
         self.window.reset()
     }
 }

@@ -8,7 +8,7 @@ use super::*;
 use crate::{SummaryOpts, summary_vec};
 
 /// The fields of a snapshot but for its length.
-fn fields(snapshot: &Snapshot) -> Value {
+fn fields(snapshot: &WindowSnapshot) -> Value {
     let mut fields = snapshot.fields().clone();
     fields.shift_remove("window_seconds").unwrap();
     Value::Object(fields)
@@ -120,14 +120,14 @@ fn prometheus_and_the_window_see_the_same() {
 fn the_log_has_each_window_and_the_last_one() {
     let (send, windows) = mpsc::channel();
     let window = Arc::new(Window::default());
-    let sink = move |window: &Snapshot| send.send(window.clone()).unwrap();
+    let sink = move |window: &WindowSnapshot| send.send(window.clone()).unwrap();
     let interval = Duration::from_millis(5);
     let log = WindowLog::start_with(Arc::clone(&window), interval, sink).unwrap();
     let mut seen = 0;
     for round in 1..=3 {
         window.increment("received", &[], 1.0);
         while seen < round {
-            let ended: Snapshot = windows.recv().unwrap();
+            let ended: WindowSnapshot = windows.recv().unwrap();
             assert!(ended.fields()["window_seconds"].as_f64().unwrap() >= 0.005);
             seen += ended.fields()["received"].as_u64().unwrap();
         }
@@ -141,16 +141,16 @@ fn the_log_has_each_window_and_the_last_one() {
 #[test]
 fn an_interval_of_an_hour_does_not_hold_up_the_end() {
     let (send, windows) = mpsc::channel();
-    let sink = move |window: &Snapshot| send.send(window.clone()).unwrap();
+    let sink = move |window: &WindowSnapshot| send.send(window.clone()).unwrap();
     drop(WindowLog::start_with(Window::default(), Duration::MAX, sink).unwrap());
     assert_eq!(windows.iter().count(), 1);
     // No log at all.
     let (send, windows) = mpsc::channel();
-    let sink = move |window: &Snapshot| send.send(window.clone()).unwrap();
+    let sink = move |window: &WindowSnapshot| send.send(window.clone()).unwrap();
     drop(WindowLog::start_with(Window::default(), Duration::ZERO, sink).unwrap());
     assert_eq!(windows.iter().count(), 0);
     // A sink that panics ends nothing else.
-    let sink = |_: &Snapshot| panic!("on purpose");
+    let sink = |_: &WindowSnapshot| panic!("on purpose");
     drop(WindowLog::start_with(Window::default(), Duration::MAX, sink).unwrap());
 }
 
@@ -179,7 +179,7 @@ fn no_event_is_lost_or_counted_twice() {
             .map(|_| scope.spawn(|| (0..1000).for_each(|_| window.increment("n", &[], 1.0))))
             .collect();
         while !threads.iter().all(|thread| thread.is_finished()) {
-            let count = |ended: &Snapshot| ended.fields().get("n").and_then(Value::as_u64);
+            let count = |ended: &WindowSnapshot| ended.fields().get("n").and_then(Value::as_u64);
             seen += count(&window.reset()).unwrap_or_default();
         }
     });
