@@ -204,7 +204,7 @@ external_service_up{service="database"}
 external_service_latency_seconds{service="payment-gateway"} > 0
 active_connections
 collector_messages_received_total{channel="ticker",symbol="BTC-USD"}
-collector_messages_received_total{channel="orderbook",symbol="BTC-USD"}
+collector_messages_received_total{channel="book",symbol="BTC-USD"}
 collector_messages_received_total{channel="trades",symbol="ETH-USD"}
 collector_messages_published_total{symbol="ETH-USD"} > 0
 collector_errors_total{error_type="parse_error"} > 0
