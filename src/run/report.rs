@@ -91,7 +91,7 @@ fn gauges(run: &RecordedRun, prefix: &str) -> Vec<Family> {
     families
 }
 
-/// Those of a job's own families, reported so far by a running run, that its report can have beside the runner's.
+/// Families of a job's own, reported so far by a running run, that its report can have beside the runner's.
 pub fn reportable(job: &Job, key: &GroupingKey, own: Vec<Family>) -> Vec<Family> {
     let mut record = new_record(job, key, String::new());
     record.outcome = Outcome::Success(0).name().to_owned();

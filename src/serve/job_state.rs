@@ -34,7 +34,7 @@ pub struct JobState {
     pub generation: u64,
     /// Start times of its runs in progress, by their ids.
     pub running: BTreeMap<String, SystemTime>,
-    /// What they have reported so far.
+    /// Metrics that they have reported so far.
     pub live: LiveRuns,
     /// How many of its runs wait for a free slot.
     pub queued: usize,

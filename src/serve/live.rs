@@ -1,4 +1,4 @@
-//! What running jobs have reported so far.
+//! Metrics that running jobs have reported so far.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, OnceLock};

@@ -46,10 +46,10 @@ struct Args {
     /// Seconds from one line of the window log to the next; 0 for none
     #[arg(long, env = "METRICS_INTERVAL_SECONDS", default_value = "10", value_parser = seconds)]
     metrics_interval_seconds: Duration,
-    /// Whether to write the window log
+    /// Write the window log
     #[arg(long, env, default_value = "true", action = ArgAction::Set, value_parser = BoolishValueParser::new())]
     enable_metrics: bool,
-    /// Whether to respond at /metrics
+    /// Respond at /metrics
     #[arg(long, env, default_value = "true", action = ArgAction::Set, value_parser = BoolishValueParser::new())]
     enable_prometheus_metrics: bool,
     /// URL of the Redis to publish to; without it, messages go to stdout

@@ -1,20 +1,6 @@
 //! Bad input of each endpoint.
 
-use examples_harness::{Program, Response};
-use serde_json::Value;
-
-const PROGRAM: &str = env!("CARGO_BIN_EXE_users-api");
-const USERS: &str = "/api/v1/users";
-
-fn start() -> Program {
-    Program::start(PROGRAM, &[])
-}
-
-#[track_caller]
-fn body(response: &Response) -> Value {
-    assert_eq!(response.header("content-type"), Some("application/json"));
-    serde_json::from_slice(&response.body).unwrap()
-}
+use crate::{USERS, body, start};
 
 #[test]
 fn bodies_that_are_no_user() {

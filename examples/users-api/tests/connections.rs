@@ -7,8 +7,7 @@ use std::time::{Duration, Instant};
 
 use examples_harness::{PATIENCE, Program, Signal, awaited, output_of};
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_users-api");
-const USERS: &str = "/api/v1/users";
+use crate::{PROGRAM, USERS};
 
 /// Returns how long the server has left the connection open since `start`.
 fn closed_after(start: Instant, mut stream: TcpStream) -> Duration {

@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
-use examples_harness::{Program, output_of};
+use examples_harness::output_of;
 
 #[test]
 fn traffic() {
-    let api = Program::start(env!("CARGO_BIN_EXE_users-api"), &[]);
+    let api = crate::start();
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../scripts/examples/traffic");
     let url = api.url();
     // It fails itself if a status is not as it should be.

@@ -3,19 +3,9 @@
 use examples_harness::{Program, Response, awaited};
 use serde_json::{Value, json};
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_users-api");
-const USERS: &str = "/api/v1/users";
+use crate::{USERS, body, start};
+
 const HEALTH: &str = "/api/v1/health";
-
-fn start() -> Program {
-    Program::start(PROGRAM, &[])
-}
-
-#[track_caller]
-fn body(response: &Response) -> Value {
-    assert_eq!(response.header("content-type"), Some("application/json"));
-    serde_json::from_slice(&response.body).unwrap()
-}
 
 fn post(api: &Program, body: &str) -> Response {
     api.request(

@@ -60,7 +60,7 @@ enum ChangeCommand {
         #[command(flatten)]
         metric: NameArgs,
 
-        /// By how much; not below 0
+        /// Increment; not below 0
         #[arg(
             value_name = "VALUE",
             default_value = "1",
@@ -84,7 +84,7 @@ enum ChangeCommand {
         #[command(flatten)]
         metric: NameArgs,
 
-        /// By how much; below 0 it goes down
+        /// Amount; one below 0 makes it go down
         #[arg(value_name = "VALUE", allow_hyphen_values = true)]
         value: f64,
     },
@@ -94,7 +94,7 @@ enum ChangeCommand {
         #[command(flatten)]
         metric: NameArgs,
 
-        /// By how much; below 0 it goes up
+        /// Amount; one below 0 makes it go up
         #[arg(value_name = "VALUE", allow_hyphen_values = true)]
         value: f64,
     },
@@ -104,7 +104,7 @@ enum ChangeCommand {
         #[command(flatten)]
         metric: NameArgs,
 
-        /// What was observed, in base units (seconds, bytes)
+        /// Observed value, in base units (seconds, bytes)
         #[arg(value_name = "VALUE", allow_hyphen_values = true)]
         value: f64,
 

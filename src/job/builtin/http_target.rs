@@ -1,4 +1,4 @@
-//! What built-ins ask over HTTP.
+//! HTTP targets of built-ins.
 
 use reqwest::{Client, RequestBuilder};
 use url::Url;

@@ -13,7 +13,7 @@ pub struct EventDraft {
     pub kind: Option<Kind>,
     pub help: String,
     pub scale: Option<Scale>,
-    /// By their labels, without `le` and `quantile`.
+    /// Series by their labels, without `le` and `quantile`.
     pub series: HashMap<Labels, EventSeries>,
 }
 

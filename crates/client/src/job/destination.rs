@@ -105,8 +105,19 @@ impl Destination {
         (destination, problems)
     }
 
-    /// Delivers a report, unless `stop` is wanted before. Further failures than the first one are logged.
+    /// Delivers a report as [`deliver_async`](Self::deliver_async) does, from anywhere.
     pub fn deliver(
+        &self,
+        method: Method,
+        families: ReportFamilies,
+        stop: &Stop,
+    ) -> Result<(), JobError> {
+        block_on(self.deliver_async(method, families, stop))?
+    }
+
+    /// Delivers a report in the caller's runtime, unless `stop` is wanted before. Further failures than the first one are
+    /// logged.
+    pub async fn deliver_async(
         &self,
         method: Method,
         families: ReportFamilies,
@@ -115,24 +126,7 @@ impl Destination {
         match &self.target {
             ReportTarget::Gateways(key, pushers) => {
                 let families = consistent(key, families);
-                block_on(push_to_all(pushers, method, families, self.deadline, stop))?
-            }
-            ReportTarget::Runner(file) => hand_over(file, &families.recorded),
-            ReportTarget::Nowhere => Ok(()),
-        }
-    }
-
-    /// Delivers a report as [`deliver`](Self::deliver) does, in the caller's runtime.
-    pub async fn deliver_async(
-        &self,
-        method: Method,
-        families: ReportFamilies,
-    ) -> Result<(), JobError> {
-        match &self.target {
-            ReportTarget::Gateways(key, pushers) => {
-                let families = consistent(key, families);
-                let stop = Stop::never();
-                push_to_all(pushers, method, families, self.deadline, &stop).await
+                push_to_all(pushers, method, families, self.deadline, stop).await
             }
             ReportTarget::Runner(file) => hand_over(file, &families.recorded),
             ReportTarget::Nowhere => Ok(()),
@@ -156,19 +150,20 @@ impl Destination {
 /// Returns all families but those that would keep a gateway from taking the others.
 fn consistent(key: &GroupingKey, families: ReportFamilies) -> Vec<Family> {
     let ReportFamilies { run, recorded } = families;
-    let all: Vec<Family> = run.iter().chain(&recorded).cloned().collect();
+    let runs_own = run.len();
+    let mut all = run;
+    all.extend(recorded);
     if check_push(key, &all).is_ok() {
         return all;
     }
-    let mut kept = run;
-    for family in recorded {
-        kept.push(family);
-        if let Err(error) = check_push(key, &kept) {
-            kept.pop();
+    for family in all.split_off(runs_own) {
+        all.push(family);
+        if let Err(error) = check_push(key, &all) {
+            all.pop();
             log(&JobError::Metrics(error).to_string());
         }
     }
-    kept
+    all
 }
 
 async fn push_to_all(

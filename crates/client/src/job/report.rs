@@ -40,7 +40,9 @@ impl Report {
     /// Fails as [`push`](Self::push) does.
     pub async fn push_async(self) -> Result<(), JobError> {
         let method = self.destination.method;
-        self.destination.deliver_async(method, self.families).await
+        let stop = Stop::never();
+        let delivery = self.destination.deliver_async(method, self.families, &stop);
+        delivery.await
     }
 
     /// Returns the report as requests, one for each gateway, for programs that send them by an HTTP client of their own.

@@ -53,7 +53,7 @@ enum FieldShape {
 #[derive(Debug)]
 struct WindowState {
     since: Instant,
-    /// By kind, and then by the values of the labels that the field is by.
+    /// Counts by kind, and then by the values of the field's labels.
     counts: BTreeMap<String, BTreeMap<Vec<String>, f64>>,
     sketches: BTreeMap<String, ReqSketch<ReqFloat<f64>>>,
 }
