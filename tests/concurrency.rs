@@ -1,6 +1,6 @@
 //! Many processes at the same time on one state directory.
 
-use crate::common::{Sandbox, of_job};
+use crate::common::{Sandbox, finished, of_job};
 
 #[test]
 fn twenty_runs_into_a_new_embedded_gateway() {
@@ -12,7 +12,7 @@ fn twenty_runs_into_a_new_embedded_gateway() {
         })
         .collect();
     for child in children {
-        let run = crate::common::Finished::from(child.wait_with_output().unwrap());
+        let run = finished(child);
         assert_eq!(run.code(0).stderr(), "");
     }
     let samples = sandbox.samples();
@@ -34,7 +34,7 @@ fn twenty_pushes_into_one_group_lose_no_family() {
         })
         .collect();
     for child in children {
-        assert!(child.wait_with_output().unwrap().status.success());
+        finished(child).code(0);
     }
     let samples = sandbox.samples();
     for n in 0..20 {

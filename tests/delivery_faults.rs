@@ -17,7 +17,7 @@ use rand::RngExt;
 
 use crate::common::campaign::{WORKERS, assert_same, on_workers, pushed, random, rounds, seed};
 use crate::common::{
-    Fault, FaultProxy, Finished, Port, Samples, Sandbox, Server, eventually, of_job,
+    Fault, FaultProxy, Finished, Port, Samples, Sandbox, Server, eventually, finished, of_job,
 };
 
 /// Delivers what is left in the outbox, which is all.
@@ -297,7 +297,7 @@ impl Backlog {
         let flushes: Vec<_> = (0..20).map(start).collect();
         meanwhile();
         for flush in flushes {
-            Finished::from(flush.wait_with_output().unwrap()).code(0);
+            finished(flush).code(0);
         }
     }
 

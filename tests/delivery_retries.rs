@@ -130,7 +130,7 @@ fn a_signal_ends_the_retries_and_not_the_report() {
     let child = sandbox.spawn(&mut sandbox.exec_command(&options, "exit 3"));
     eventually("three attempts", || server.requests().len() > 2);
     send(child.id(), Signal::SIGTERM);
-    let finished: Finished = child.wait_with_output().unwrap().into();
+    let finished = crate::common::finished(child);
     finished.code(3).err("kept as outbox entry 1");
     assert!(start.elapsed() < Duration::from_secs(30));
 }
@@ -165,7 +165,7 @@ fn a_signal_ends_the_wait_for_an_answer() {
     let child = sandbox.spawn(&mut sandbox.exec_command(&options, "exit 3"));
     eventually("a request", || !server.requests().is_empty());
     send(child.id(), Signal::SIGTERM);
-    let finished: Finished = child.wait_with_output().unwrap().into();
+    let finished = crate::common::finished(child);
     finished
         .code(3)
         .err("had not responded when this process was asked to end")

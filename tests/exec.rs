@@ -9,7 +9,7 @@ use std::process::Stdio;
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
-use crate::common::{Finished, Sandbox, TestGateway, US, eventually};
+use crate::common::{Finished, Sandbox, TestGateway, US, eventually, finished};
 
 on_each_gateway!(every_end_is_reported);
 
@@ -55,7 +55,7 @@ fn streams_directory_and_environment_pass_through() {
     let mut command = sandbox.exec_command("", "cat; echo $GREETING; pwd; echo oh >&2");
     let mut child = sandbox.spawn(command.stdin(Stdio::piped()));
     std::io::Write::write_all(&mut child.stdin.take().unwrap(), b"from stdin\n").unwrap();
-    let run = Finished::from(child.wait_with_output().unwrap());
+    let run = finished(child);
     let pwd = sandbox.path().canonicalize().unwrap();
     let stdout = format!("from stdin\nhello\n{}\n", pwd.display());
     assert_eq!(run.code(0).stdout(), stdout);

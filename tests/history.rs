@@ -1,6 +1,6 @@
 //! `history`, and the counters that go on over runs.
 
-use crate::common::{Sandbox, TestGateway, US, of_job, stamp};
+use crate::common::{Sandbox, TestGateway, US, finished, of_job, stamp};
 
 on_each_gateway!(runs_are_counted, a_jobs_own_counters_go_on);
 
@@ -163,9 +163,7 @@ fn runs_at_the_same_time_are_all_counted() {
         .map(|_| sandbox.spawn(&mut sandbox.exec_command("--job c", "true")))
         .collect();
     for child in children {
-        crate::common::Finished::from(child.wait_with_output().unwrap())
-            .code(0)
-            .quiet();
+        finished(child).code(0).quiet();
     }
     assert_eq!(sandbox.history().len(), 30);
     let total = r#"batch_job_runs_total{outcome="success"}"#;
@@ -211,7 +209,7 @@ fn who_only_looks_changes_nothing() {
         crate::common::eventually("another report", || pushed() > before);
     }
     sandbox.write("end", "");
-    crate::common::Finished::from(child.wait_with_output().unwrap()).code(0);
+    finished(child).code(0);
     assert_eq!(sandbox.outcomes(), ["success", "success"]);
     assert_eq!(sandbox.value("a", "batch_job_running"), Some(0.0));
 }
@@ -228,7 +226,7 @@ fn a_locked_state_delays_no_timeout() {
         sandbox.spawn(&mut sandbox.exec_command("--timeout 300ms --output json", "sleep 5"));
     std::thread::sleep(std::time::Duration::from_secs(2));
     drop(lock);
-    let run = crate::common::Finished::from(child.wait_with_output().unwrap());
+    let run = finished(child);
     assert!(run.code(124).json()["duration_seconds"].as_f64().unwrap() < 3.0);
     assert_eq!(sandbox.outcomes(), ["timeout"]);
 }

@@ -9,7 +9,7 @@ use nix::sys::signal::Signal::{self, *};
 use nix::sys::signal::kill;
 use nix::unistd::Pid;
 
-use crate::common::{FakeServer, Finished, Sandbox, TestGateway, US, catches, eventually};
+use crate::common::{FakeServer, Sandbox, TestGateway, US, catches, eventually, finished};
 
 on_each_gateway!(an_interrupted_run_is_reported);
 
@@ -36,7 +36,7 @@ fn an_interrupted_run_is_reported(gateway: &TestGateway) {
     ] {
         let child = start(&gateway.sandbox, "run backup --set duration=1h");
         signal(&child, sent);
-        let run = Finished::from(child.wait_with_output().unwrap());
+        let run = finished(child);
         run.code(128 + number)
             .out(&format!("backup: signal {number} in "))
             .err("error: backup: it was interrupted");
@@ -53,7 +53,7 @@ fn a_long_interval_is_no_obstacle() {
     let sandbox = Sandbox::new();
     let child = start(&sandbox, "run random --set interval=1h");
     signal(&child, Signal::SIGTERM);
-    let run = Finished::from(child.wait_with_output().unwrap());
+    let run = finished(child);
     run.code(143).out("batch_count_total 1\n");
 }
 
@@ -71,7 +71,7 @@ fn a_locked_backup_leaves_nothing_behind() {
         "run backup --set source=shop.db --set dest=out/copy.db",
     );
     signal(&child, Signal::SIGINT);
-    let run = Finished::from(child.wait_with_output().unwrap());
+    let run = finished(child);
     run.code(130)
         .err("it was interrupted, and the destination is as it was");
     assert_eq!(fs::read(&copy).unwrap(), b"the older copy");
@@ -83,7 +83,7 @@ fn a_locked_backup_leaves_nothing_behind() {
         "run backup --set source=shop.db --set dest=out/copy.db",
     );
     database.execute_batch("COMMIT").unwrap();
-    Finished::from(child.wait_with_output().unwrap())
+    finished(child)
         .code(0)
         .out("db_backup_records_processed 1\n");
 }
@@ -106,9 +106,7 @@ fn a_signal_that_was_ignored_stays_ignored() {
     eventually("it runs", || catches(child.id(), &[SIGTERM]));
     signal(&child, Signal::SIGHUP);
     signal(&child, Signal::SIGINT);
-    Finished::from(child.wait_with_output().unwrap())
-        .code(0)
-        .out("backup: success");
+    finished(child).code(0).out("backup: success");
 }
 
 /// The job has ended; what is left is to deliver the report, or to keep it.
@@ -122,7 +120,7 @@ fn a_signal_while_the_report_is_pushed_loses_nothing() {
         let child = sandbox.spawn(&mut sandbox.command(line.split(' ')));
         eventually("a push", || server.requests().len() > kept);
         signal(&child, Signal::SIGTERM);
-        let run = Finished::from(child.wait_with_output().unwrap());
+        let run = finished(child);
         run.code(0).err("the report is kept as outbox entry ");
         assert_eq!(sandbox.outbox_len(), kept as i64 + 1);
     }

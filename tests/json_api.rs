@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 
-use crate::common::{FakeServer, Finished, Sandbox, TestGateway, TlsServer, eventually, send};
+use crate::common::{FakeServer, Sandbox, TestGateway, TlsServer, eventually, finished, send};
 
 on_each_gateway!(numbers_become_metrics);
 
@@ -225,7 +225,7 @@ fn a_signal_ends_it() {
     let child = sandbox.spawn(&mut sandbox.command(["run", "api"]));
     eventually("a request", || !server.requests().is_empty());
     send(child.id(), Signal::SIGTERM);
-    let run = Finished::from(child.wait_with_output().unwrap());
+    let run = finished(child);
     run.code(143).err("it was interrupted");
 }
 

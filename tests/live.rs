@@ -4,7 +4,7 @@ use std::process::Child;
 
 use nix::sys::signal::Signal;
 
-use crate::common::{FakeServer, Finished, Sandbox, TestGateway, US, eventually, send};
+use crate::common::{FakeServer, Sandbox, TestGateway, US, eventually, finished, send};
 
 on_each_gateway!(
     the_start_is_reported,
@@ -36,9 +36,7 @@ fn the_start_is_reported(gateway: &TestGateway) {
     assert!(value(gateway, "batch_job_start_timestamp_seconds").unwrap() > before);
     assert!(value(gateway, "batch_job_last_success_timestamp_seconds").unwrap() > before);
     gateway.write("end", "");
-    Finished::from(child.wait_with_output().unwrap())
-        .code(0)
-        .quiet();
+    finished(child).code(0).quiet();
     assert_eq!(value(gateway, "batch_job_running"), Some(0.0));
     // Without them there is nothing to take back.
     gateway.run("exec --job live --method put -- true").code(0);
@@ -61,9 +59,7 @@ fn a_long_run_is_reported_while_it_goes_on(gateway: &TestGateway) {
         value(gateway, "steps_total") == Some(2.0)
     });
     gateway.write("end", "");
-    Finished::from(child.wait_with_output().unwrap())
-        .code(0)
-        .quiet();
+    finished(child).code(0).quiet();
     assert_eq!(value(gateway, "batch_job_running"), Some(0.0));
     assert_eq!(value(gateway, "steps_total"), Some(2.0));
 }
@@ -78,7 +74,7 @@ fn a_signal_is_followed_by_the_final_report(gateway: &TestGateway) {
         value(gateway, "batch_job_running") == Some(1.0)
     });
     send(child.id(), Signal::SIGTERM);
-    Finished::from(child.wait_with_output().unwrap()).code(143);
+    finished(child).code(143);
     assert_eq!(value(gateway, "batch_job_running"), Some(0.0));
     assert_eq!(value(gateway, "batch_job_exit_code"), Some(143.0));
 }
@@ -95,7 +91,7 @@ fn built_ins_are_reported_too() {
     });
     assert_eq!(sandbox.value("my_batch_job", "batch_running"), Some(1.0));
     send(child.id(), Signal::SIGTERM);
-    Finished::from(child.wait_with_output().unwrap()).code(143);
+    finished(child).code(143);
     assert_eq!(sandbox.value("my_batch_job", "batch_running"), Some(0.0));
 }
 

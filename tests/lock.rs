@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 
-use crate::common::{Finished, Sandbox, TestGateway, catches, eventually, send};
+use crate::common::{Finished, Sandbox, TestGateway, catches, eventually, finished, send};
 
 on_each_gateway!(a_skipped_run_only_counts);
 
@@ -23,7 +23,7 @@ fn hold(sandbox: &Sandbox, options: &str) -> Child {
 
 fn release(sandbox: &Sandbox, child: Child) -> Finished {
     sandbox.write("end", "");
-    Finished::from(child.wait_with_output().unwrap())
+    finished(child)
 }
 
 /// Whatever the method: what the run that goes on has reported stays.
@@ -64,7 +64,7 @@ fn fifty_processes_run_one_at_a_time() {
             .map(|_| sandbox.spawn(&mut sandbox.exec_command(options, script)))
             .collect();
         for child in children {
-            let run = Finished::from(child.wait_with_output().unwrap());
+            let run = finished(child);
             run.code(0).quiet();
         }
         assert!(!sandbox.path().join("overlaps").exists());
@@ -129,7 +129,7 @@ fn who_waits_gets_its_turn_or_is_skipped() {
     eventually("it waits", || catches(waiting.id(), &[Signal::SIGTERM]));
     assert!(!sandbox.path().join("ran").exists());
     release(&sandbox, child).code(0);
-    assert!(waiting.wait_with_output().unwrap().status.success());
+    finished(waiting).code(0);
     assert!(sandbox.path().join("ran").exists());
 }
 
@@ -141,7 +141,7 @@ fn a_signal_ends_the_wait() {
     let waiting = sandbox.spawn(&mut command);
     eventually("it waits", || catches(waiting.id(), &[Signal::SIGTERM]));
     send(waiting.id(), Signal::SIGTERM);
-    Finished::from(waiting.wait_with_output().unwrap()).code(143);
+    finished(waiting).code(143);
     assert!(!sandbox.path().join("ran").exists());
     release(&sandbox, child);
 }

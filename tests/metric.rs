@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 
-use crate::common::{Finished, Sandbox, TestGateway, US, eventually, of_job, send};
+use crate::common::{Finished, Sandbox, TestGateway, US, eventually, finished, of_job, send};
 
 on_each_gateway!(every_kind_is_reported);
 
@@ -499,7 +499,7 @@ fn a_signal_ends_the_reading() {
     });
     let start = Instant::now();
     send(run.id(), Signal::SIGTERM);
-    let run = Finished::from(run.wait_with_output().unwrap());
+    let run = finished(run);
     assert!(start.elapsed() < Duration::from_secs(5));
     run.err("bytes at the end are left out, because a signal came");
     assert_eq!(sandbox.outcomes(), ["success"]);

@@ -7,7 +7,7 @@ use std::process::Stdio;
 use serde_json::json;
 
 use crate::common::own_server::{GATE, OwnServer, close, history, id, job, open};
-use crate::common::{Finished, Sandbox, eventually};
+use crate::common::{Sandbox, eventually, finished};
 
 /// Rules for gauges and counters, as name, type and pattern.
 fn rules(rules: &[(&str, &str, &str)]) -> String {
@@ -223,7 +223,7 @@ fn reports_meanwhile_have_what_was_written() {
         assert_eq!(sandbox.value("live", "last"), None);
         sandbox.write(file, "");
     }
-    Finished::from(child.wait_with_output().unwrap()).code(0);
+    finished(child).code(0);
     assert_eq!(values(), [Some(40.0), Some(15.0)]);
     assert_eq!(sandbox.value("live", "last"), Some(9.0));
 }
@@ -249,7 +249,7 @@ fn half_a_number_is_not_reported() {
     another_report(&sandbox);
     assert_eq!(sandbox.value("live", "n"), Some(1.0));
     sandbox.write("end", "");
-    Finished::from(child.wait_with_output().unwrap()).code(0);
+    finished(child).code(0);
     assert_eq!(sandbox.value("live", "n"), Some(234.0));
 }
 

@@ -10,7 +10,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use crate::common::own_server::OwnServer;
-use crate::common::{FakeServer, Finished, Sandbox, TestGateway, TlsServer, eventually};
+use crate::common::{FakeServer, Finished, Sandbox, TestGateway, TlsServer, eventually, finished};
 
 on_each_gateway!(an_old_latency_does_not_stay);
 
@@ -425,7 +425,7 @@ fn a_signal_ends_a_check_at_once() {
     eventually("a request", || !server.requests().is_empty());
     let sent = Instant::now();
     kill(Pid::from_raw(child.id() as i32), Signal::SIGTERM).unwrap();
-    Finished::from(child.wait_with_output().unwrap())
+    finished(child)
         .code(143)
         .out("probe: signal 15 in ")
         .err("it was interrupted");

@@ -10,7 +10,7 @@ use nix::sys::signal::Signal::{SIGINT, SIGKILL, SIGTERM};
 use crate::common::own_server::{GATE, OwnServer, close, history, job, open};
 #[cfg(feature = "real-servers")]
 use crate::common::own_server::{server_command, wrapped};
-use crate::common::{FakeServer, Sandbox, children, eventually, is_alive, send};
+use crate::common::{FakeServer, Sandbox, children, eventually, finished, is_alive, send};
 
 /// Goes on until SIGTERM comes.
 const TRAP: &str =
@@ -154,7 +154,7 @@ fn runs_that_wait_get_the_signal_too() {
         "signal 15 came before the run began"
     );
     open(&sandbox);
-    assert!(other.wait_with_output().unwrap().status.success());
+    finished(other).code(0);
 }
 
 #[test]

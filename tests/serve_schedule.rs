@@ -13,7 +13,7 @@ use serde_json::Value as Json;
 use crate::common::own_server::{
     GATE, OwnServer, assert_no_errors, close, history, id, job, open, server_command,
 };
-use crate::common::{Sandbox, eventually, eventually_within, stamp};
+use crate::common::{Sandbox, eventually, eventually_within, finished, stamp};
 
 /// Seconds since the epoch.
 fn now() -> f64 {
@@ -276,7 +276,7 @@ fn a_run_of_another_process_is_in_the_way() {
     let why = server.is_refused(409, "j");
     assert!(why.contains(&format!("in process {}", other.id())), "{why}");
     open(&sandbox);
-    assert!(other.wait_with_output().unwrap().status.success());
+    finished(other).code(0);
     server.run("j");
     assert_eq!(sandbox.outcomes(), ["success", "success"]);
 }

@@ -5,7 +5,11 @@ use std::time::Duration;
 
 use nix::sys::signal::Signal::{self, *};
 
-use crate::common::{Finished, Sandbox, US, catches, children, eventually, is_alive, send};
+#[cfg(feature = "real-servers")]
+use crate::common::own_server::wrapped;
+use crate::common::{
+    Finished, Sandbox, US, catches, children, eventually, finished, is_alive, send,
+};
 
 /// Starts a script by `exec` and waits until it has written the file `ready`.
 fn start(sandbox: &Sandbox, options: &str, script: &str) -> Child {
@@ -17,7 +21,7 @@ fn start(sandbox: &Sandbox, options: &str, script: &str) -> Child {
 }
 
 fn end(child: Child) -> Finished {
-    Finished::from(child.wait_with_output().unwrap())
+    finished(child)
 }
 
 /// The process id that a script wrote to `file`.
@@ -239,4 +243,26 @@ fn a_signal_before_the_run_ends_the_waiting() {
     end(child).code(143);
     assert!(!sandbox.path().join("ready").exists());
     assert!(sandbox.history().is_empty());
+}
+
+/// Each of the calls that catch a signal takes long, so the signal comes before the last of them.
+#[cfg(feature = "real-servers")]
+#[test]
+fn a_signal_while_the_first_ones_are_caught_is_not_lost() {
+    let sandbox = Sandbox::new();
+    let slow = ["strace", "-qq", "-o", "/dev/null"];
+    let slow = [&slow[..], &["-e", "inject=rt_sigaction:delay_exit=100000"]].concat();
+    let command = sandbox.exec_command("--splay 1000h", "true");
+    let mut command = wrapped(&slow, &command);
+    let tracer = sandbox.spawn(&mut command);
+    let mut pid = None;
+    eventually("it catches the first signals", || {
+        let child = children(tracer.id()).into_iter().next();
+        pid = child.and_then(|stat| stat.split(' ').next()?.parse::<u32>().ok());
+        pid.is_some_and(|pid| catches(pid, &[SIGTERM]))
+    });
+    let pid = pid.unwrap();
+    assert!(!catches(pid, &[SIGCONT]), "too late to show it");
+    send(pid, SIGTERM);
+    end(tracer).code(143);
 }

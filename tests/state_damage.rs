@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use rusqlite::Connection;
 
-use crate::common::{FakeServer, Finished, Sandbox, stamp};
+use crate::common::{FakeServer, Finished, Sandbox, finished, stamp};
 
 const RUN: &str = "run backup --set duration=0s";
 
@@ -228,7 +228,7 @@ fn many_find_it_and_one_moves_it() {
     overwrite(&sandbox, 0, b"no database");
     let start = || sandbox.spawn(sandbox.exec_command("--no-push", "true").arg("sh"));
     let runs: Vec<_> = (0..12).map(|_| start()).collect();
-    let end = |run: std::process::Child| Finished::from(run.wait_with_output().unwrap());
+    let end = |run: std::process::Child| finished(run);
     let runs: Vec<Finished> = runs.into_iter().map(end).collect();
     let told = runs.iter().map(|run| run.code(0).stderr());
     let told: Vec<String> = told.filter(|stderr| !stderr.is_empty()).collect();

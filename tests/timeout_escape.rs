@@ -5,7 +5,7 @@ use std::fs;
 use nix::sys::signal::Signal;
 
 use crate::common::own_server::{OwnServer, job};
-use crate::common::{Finished, Sandbox, eventually, is_alive, send};
+use crate::common::{Finished, Sandbox, eventually, finished, is_alive, send};
 
 /// Ways out of a process group, each with a process that writes its id into the file `pid` and goes on for long.
 const WAYS_OUT: [(&str, &str); 7] = [
@@ -176,7 +176,7 @@ fn other_signals_go_to_the_group_alone() {
     let run = sandbox.spawn(&mut sandbox.exec_command("", script));
     wait_for_pid(&sandbox, "pid");
     send(run.id(), Signal::SIGUSR1);
-    Finished::from(run.wait_with_output().unwrap()).code(0);
+    finished(run).code(0);
 }
 
 /// It is named, and holds nobody up.

@@ -9,10 +9,11 @@ use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
-use nix::libc::{self, siginfo_t};
+use nix::libc::{self, c_void, siginfo_t};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
 use signal_hook::consts::{
     SIGCHLD, SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP, SIGUSR1, SIGUSR2,
 };
@@ -107,12 +108,12 @@ impl Signals {
     /// cleaned up and reported. A second one has its default effect.
     pub fn hold(&self) {
         self.shared.is_passing.store(false, Ordering::Relaxed);
-        if self.is_told {
+        if self.pipe.get().is_some() {
             // A signal that was not waited for is not lost.
             for received in self.wait(Some(Duration::ZERO)) {
                 self.shared.take(received.number, false);
             }
-        } else if !self.is_holding.swap(true, Ordering::Relaxed) && self.pipe.get().is_none() {
+        } else if !self.is_holding.swap(true, Ordering::Relaxed) {
             self.catch(&ENDING);
         }
     }
@@ -138,8 +139,13 @@ impl Signals {
     ///
     /// There are too many open files.
     pub fn pass(&self) -> io::Result<()> {
-        if self.pipe.get().is_none() {
+        let is_first = self.pipe.get().is_none();
+        if is_first {
             self.open()?;
+        }
+        // Before the first signal is caught: one that was held back now would not be waited for.
+        self.shared.is_passing.store(true, Ordering::Relaxed);
+        if is_first {
             // If our parent process blocked it, the end of a command would go unnoticed.
             let _ = SigSet::from(Signal::SIGCHLD).thread_unblock();
             if !self.is_holding.load(Ordering::Relaxed) {
@@ -147,8 +153,7 @@ impl Signals {
             }
             self.catch(&PASSED_ON);
         }
-        self.shared.is_passing.store(true, Ordering::Relaxed);
-        if let (true, held @ 1..) = (self.is_told, self.shared.held.swap(0, Ordering::Relaxed)) {
+        if let held @ 1.. = self.shared.held.swap(0, Ordering::Relaxed) {
             self.shared.take(held, false);
         }
         Ok(())
@@ -207,25 +212,42 @@ impl Signals {
     }
 
     fn catch(&self, signals: &[i32]) {
+        // Before the first handler, so that each of them finds it.
+        let _ = CAUGHT.set(Arc::clone(&self.shared));
+        let handler = SigHandler::SigAction(handle);
+        let action = SigAction::new(handler, SaFlags::SA_RESTART, SigSet::empty());
         for &signal in signals {
             // Ignored when the process began, as by `nohup`: it stays so.
             if is_ignored(signal) && signal != SIGCHLD {
                 continue;
             }
-            let shared = Arc::clone(&self.shared);
-            let action = move |info: &siginfo_t| shared.handle(signal, info);
-            // SAFETY: `handle` does nothing that a signal handler must not do.
-            let registered = unsafe { signal_hook_registry::register_sigaction(signal, action) };
             // The system does not refuse these; if it did, the signal would have its default effect.
-            drop(registered);
+            let _ = Signal::try_from(signal).and_then(|signal| {
+                // SAFETY: `handle` does nothing that a signal handler must not do.
+                unsafe { sigaction(signal, &action) }
+            });
         }
     }
 }
 
+/// What the signals of the process are for: those of [`Signals::default`].
+static CAUGHT: OnceLock<Arc<Shared>> = OnceLock::new();
+
+extern "C" fn handle(signal: i32, info: *mut siginfo_t, _context: *mut c_void) {
+    // SAFETY: the system gives a handler that is called with SA_SIGINFO a valid one.
+    let code = unsafe { (*info).si_code };
+    // What follows may change it, and the interrupted code may be about to read it.
+    let errno = Errno::last_raw();
+    if let Some(shared) = CAUGHT.get() {
+        shared.handle(signal, code);
+    }
+    Errno::set_raw(errno);
+}
+
 impl Shared {
-    /// Called by the signal handler: no locks, no allocation, only atomics and write(2).
-    fn handle(&self, signal: i32, info: &siginfo_t) {
-        let is_taken = self.take(signal as u8, info.si_code == libc::SI_KERNEL);
+    /// Called by the signal handler, so it neither locks nor allocates: only atomics and write(2).
+    fn handle(&self, signal: i32, code: i32) {
+        let is_taken = self.take(signal as u8, code == libc::SI_KERNEL);
         if !is_taken && (ENDING.contains(&signal) || signal == SIGTSTP) {
             let _ = emulate_default_handler(signal);
         }
@@ -259,4 +281,24 @@ fn is_ignored(signal: i32) -> bool {
         action.assume_init()
     };
     action.sa_sigaction == libc::SIG_IGN
+}
+
+#[cfg(test)]
+mod tests {
+    use signal_hook::low_level::raise;
+
+    use super::*;
+
+    #[test]
+    fn one_that_nobody_has_waited_for_is_not_lost() {
+        let signals = Signals::default();
+        signals.pass().unwrap();
+        raise(SIGHUP).unwrap();
+        signals.hold();
+        assert_eq!(signals.held(), Some(SIGHUP as u8));
+        signals.pass().unwrap();
+        let received = signals.wait(Some(Duration::ZERO));
+        assert!(received.iter().any(|signal| signal.is(SIGHUP)));
+        assert_eq!(signals.held(), None);
+    }
 }

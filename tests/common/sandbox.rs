@@ -12,6 +12,7 @@ use tempfile::TempDir;
 use super::gateway::{Samples, of_job, status_samples};
 use super::program::{US, environment, isolate};
 use super::stamp::stamp;
+use super::waiting::finished;
 
 /// An empty home, which is the working directory too.
 pub struct Sandbox {
@@ -160,7 +161,7 @@ impl Sandbox {
         let mut child = self.spawn(self.command(line.split_whitespace()).stdin(Stdio::piped()));
         // It may end without reading.
         let _ = child.stdin.take().unwrap().write_all(input.as_ref());
-        Finished(child.wait_with_output().unwrap())
+        finished(child)
     }
 
     /// Starts `command` with its output kept.

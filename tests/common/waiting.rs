@@ -2,7 +2,8 @@
 
 use std::fmt::Display;
 use std::process::Child;
-use std::thread::sleep;
+use std::sync::mpsc;
+use std::thread::{sleep, spawn};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
@@ -37,19 +38,23 @@ pub fn awaited<T, E: Display>(patience: Duration, mut attempt: impl FnMut() -> R
     }
 }
 
-/// The end of `child`, whose little output is kept. One that hangs is killed after half a minute, and the test fails.
+/// The end of `child`. One that hangs is killed after a minute, and the test fails.
 #[track_caller]
-pub fn finished(mut child: Child) -> Finished {
-    let deadline = Instant::now() + Duration::from_secs(30);
-    while child.try_wait().unwrap().is_none() {
-        if Instant::now() >= deadline {
-            let _ = child.kill();
-            let output = Finished::from(child.wait_with_output().unwrap());
-            panic!("it hangs\n{}\n{}", output.stdout(), output.stderr());
-        }
-        sleep(Duration::from_millis(5));
+pub fn finished(child: Child) -> Finished {
+    let pid = child.id();
+    let (sender, end) = mpsc::channel();
+    spawn(move || sender.send(child.wait_with_output()));
+    if let Ok(output) = end.recv_timeout(Duration::from_secs(60)) {
+        return output.unwrap().into();
     }
-    Finished::from(child.wait_with_output().unwrap())
+    send(pid, Signal::SIGKILL);
+    match end.recv_timeout(Duration::from_secs(5)) {
+        Ok(output) => {
+            let killed = Finished::from(output.unwrap());
+            panic!("it hangs\n{}\n{}", killed.stdout(), killed.stderr());
+        }
+        Err(_) => panic!("it hangs, and a process that it left behind has its output open"),
+    }
 }
 
 /// Sends `signal` to the process `pid`.

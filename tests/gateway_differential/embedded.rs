@@ -9,7 +9,7 @@ use serde_json::Value as Json;
 
 use super::random::any_body;
 use crate::common::own_gateway::OwnGateway;
-use crate::common::{Finished, Sandbox, campaign};
+use crate::common::{Finished, Sandbox, campaign, finished};
 
 /// How many pushes and deletions there are.
 const REQUESTS: usize = 120;
@@ -53,8 +53,7 @@ fn by_the_index_and_by_a_server() {
         };
         let ours_ended = start(&ours, &format!("{line} --gateway embedded"), &body);
         let theirs_ended = start(&theirs, &format!("{line} --gateway {url}"), &body);
-        let [ours_ended, theirs_ended] = [ours_ended, theirs_ended]
-            .map(|child| Finished::from(child.wait_with_output().unwrap()));
+        let [ours_ended, theirs_ended] = [ours_ended, theirs_ended].map(|child| finished(child));
         let context = format!("{line}\n{body}");
         assert_eq!(result(&ours_ended), result(&theirs_ended), "{context}");
         match result(&ours_ended) {
