@@ -5,6 +5,7 @@
 //! [`metricsjob_gateway`] serves the latter over HTTP. [`serve`] runs jobs by their schedules, and shows their
 //! results. The common part of both servers is in [`metricsjob_web`].
 
+pub mod config;
 pub mod job;
 pub mod push;
 pub mod run;

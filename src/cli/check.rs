@@ -9,6 +9,7 @@ use super::exit::{USAGE, usage};
 use super::options::{JobsArgs, Output, OutputArgs};
 use super::setting::Strictness::Strict;
 use super::{console, json};
+use metricsjob::config::Config;
 use metricsjob::job::DefinedIn;
 use metricsjob::job::catalog::{Found, load_given};
 
@@ -39,12 +40,15 @@ struct Checked {
     error: Option<String>,
 }
 
-pub fn main(args: CheckArgs) -> anyhow::Result<u8> {
+pub fn main(args: CheckArgs, config: &Config) -> anyhow::Result<u8> {
     let checked: Vec<Checked> = if args.files.is_empty() {
-        let found = args.jobs.catalog()?.list().map_err(usage)?;
+        let found = args.jobs.catalog(config)?.list().map_err(usage)?;
         found.iter().map(check_found).collect()
     } else {
-        args.files.iter().map(|path| check_file(path)).collect()
+        args.files
+            .iter()
+            .map(|path| check_file(path, config))
+            .collect()
     };
     if args.output.get(Strict)? == Output::Json {
         json::print(&checked.iter().map(as_json).collect())?;
@@ -70,10 +74,12 @@ fn check_found(found: &Found) -> Checked {
     }
 }
 
-fn check_file(path: &Path) -> Checked {
+fn check_file(path: &Path, config: &Config) -> Checked {
     Checked {
         file: path.display().to_string(),
-        error: load_given(path).err().map(|error| error.to_string()),
+        error: load_given(path, &config.defaults)
+            .err()
+            .map(|error| error.to_string()),
     }
 }
 

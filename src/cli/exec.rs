@@ -6,11 +6,12 @@ use clap::Args;
 
 use super::exit::usage;
 use super::perform::{self, PerformArgs, Verbosity};
+use metricsjob::config::Config;
 use metricsjob::job::command::Command;
 use metricsjob::job::metric_rule::{self, MetricRule};
 use metricsjob::job::output_pattern::OutputPattern;
-use metricsjob::job::{DEFAULT_PREFIX, DefinedIn, Job, Overlap, Policy, Work};
-use metricsjob_metrics::{Kind, Labels, Method, is_metric_name};
+use metricsjob::job::{DefinedIn, Job, Overlap, Work};
+use metricsjob_metrics::{Kind, is_metric_name};
 
 /// Run any command as a job and report how it went
 ///
@@ -39,9 +40,9 @@ pub struct ExecArgs {
     #[arg(long, value_name = "JOB")]
     job: Option<String>,
 
-    /// What the names of the runner's metrics begin with
-    #[arg(long, value_name = "PREFIX", default_value = DEFAULT_PREFIX, value_parser = prefix)]
-    prefix: String,
+    /// What the names of the runner's metrics begin with [default: batch_job]
+    #[arg(long, value_name = "PREFIX", value_parser = prefix)]
+    prefix: Option<String>,
 
     /// A metric that is read from the output; can be given several times
     ///
@@ -59,13 +60,15 @@ pub struct ExecArgs {
     command: Vec<OsString>,
 }
 
-pub fn main(args: ExecArgs) -> anyhow::Result<u8> {
+pub fn main(args: ExecArgs, config: &Config) -> anyhow::Result<u8> {
     for (index, rule) in args.metric.iter().enumerate() {
         rule.check_beside(&args.metric[..index])
             .map_err(|problem| usage(anyhow::anyhow!("--metric {}: {problem}", rule.name)))?;
     }
-    let command = Command::new(args.command)
+    let mut command = Command::new(args.command)
         .map_err(|problem| usage(anyhow::anyhow!("the command {problem}")))?;
+    let defaults = config.defaults.clone();
+    command.tail = defaults.tail;
     let label = args.job.unwrap_or_else(|| command.base_name());
     let job = Job {
         name: label.clone(),
@@ -73,11 +76,11 @@ pub fn main(args: ExecArgs) -> anyhow::Result<u8> {
         is_demo: false,
         http_params: Vec::new(),
         job: label,
-        prefix: args.prefix,
-        method: Method::default(),
-        grouping: Labels::new(),
+        prefix: args.prefix.unwrap_or(defaults.prefix),
+        method: defaults.method,
+        grouping: defaults.grouping,
         work: Work::Command(command),
-        policy: Policy::default(),
+        policy: defaults.policy,
         plan: None,
         overlap: Overlap::default(),
         metrics: args.metric,

@@ -6,6 +6,7 @@ use serde_json::json;
 use super::options::{JobsArgs, Output, OutputArgs};
 use super::setting::Strictness::Strict;
 use super::{console, exit, json};
+use metricsjob::config::Config;
 use metricsjob::job::catalog::Found;
 use metricsjob::job::params::Param;
 use metricsjob::job::schedule::Zone;
@@ -24,8 +25,8 @@ pub struct ListArgs {
     output: OutputArgs,
 }
 
-pub fn main(args: ListArgs) -> anyhow::Result<u8> {
-    let found = args.jobs.catalog()?.list()?;
+pub fn main(args: ListArgs, config: &Config) -> anyhow::Result<u8> {
+    let found = args.jobs.catalog(config)?.list()?;
     match args.output.get(Strict)? {
         Output::Json => json::print(&found.iter().map(found_json).collect())?,
         Output::Text => console::result(&text(&found))?,

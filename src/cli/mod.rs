@@ -8,7 +8,8 @@
 //! - `delivery_notes`: messages about deliveries.
 //! - `perform`: the common part of `run` and `exec`.
 //! - `exit`: the exit code of each error.
-//! - `setting`: handling of bad settings from the environment.
+//! - `setting`: handling of bad settings from the environment and the config file.
+//! - `host_config`: the config file as the lowest level of what options can be.
 //! - `size`: sizes on the command line.
 //! - `console`: output to the terminal, and its format.
 //! - `json`: the shapes of `--output json`.
@@ -25,6 +26,7 @@ mod exit;
 mod gateway;
 mod generate;
 mod history;
+mod host_config;
 mod json;
 mod list;
 mod metric;
@@ -43,9 +45,13 @@ mod status;
 mod web_options;
 
 use std::env;
+use std::ffi::OsString;
+use std::path::PathBuf;
 
 use clap::{CommandFactory, Parser, Subcommand};
 use nix::libc;
+
+use metricsjob::config::Config;
 
 /// Run a batch job and report how it went to a Prometheus Pushgateway.
 ///
@@ -54,6 +60,11 @@ use nix::libc;
 #[derive(Parser)]
 #[command(name = "metricsjob", version, max_term_width = 100, after_help = EXAMPLES)]
 struct Cli {
+    /// Read the host's settings from this file [default: /etc/metricsjob/metricsjob.toml, and over it
+    /// ~/.config/metricsjob/metricsjob.toml]
+    #[arg(long, value_name = "FILE", env = host_config::VARIABLE, hide_env_values = true, global = true)]
+    config: Option<PathBuf>,
+
     #[command(subcommand)]
     command: CliCommand,
 }
@@ -126,26 +137,48 @@ fn ignore_empty_variables() {
     }
 }
 
+/// Reads the config file for the command line `line`.
+fn config(line: &[OsString]) -> anyhow::Result<Config> {
+    // It has no settings, and a job may call it many times.
+    if line.get(1).is_some_and(|word| word == "metric") {
+        return Ok(Config::default());
+    }
+    let is_typed = |word: &OsString| word.as_encoded_bytes().starts_with(b"--config");
+    // Whether the word is ours or that of a command can only the parser say.
+    let typed = match line.iter().any(is_typed) {
+        true => Cli::parse_from(line).config,
+        false => None,
+    };
+    host_config::load(typed.as_deref())
+}
+
 /// Runs the command line; the result is the process's exit code.
 pub fn main() -> u8 {
     // A heap for each thread would take longer to set up and to give back than the few allocations of our
     // second thread can gain.
     limit_heaps(1);
     ignore_empty_variables();
-    let result = match Cli::parse_from(metric::with_help(env::args_os())).command {
-        CliCommand::Run(args) => run::main(args),
-        CliCommand::Exec(args) => exec::main(args),
+    let line = metric::with_help(env::args_os());
+    let config = match config(&line) {
+        Ok(config) => config,
+        Err(error) => return exit::report(&error),
+    };
+    let cli = host_config::lend(&config, || Cli::parse_from(line));
+    host_config::warn(&config);
+    let result = match cli.command {
+        CliCommand::Run(args) => run::main(args, &config),
+        CliCommand::Exec(args) => exec::main(args, &config),
         CliCommand::History(args) => history::main(args),
         CliCommand::Metric(args) => metric::main(args),
-        CliCommand::Push(args) => push::main(args),
+        CliCommand::Push(args) => push::main(args, &config),
         CliCommand::Delete(args) => delete::main(args),
         CliCommand::Status(args) => status::main(args),
         CliCommand::Gateway(args) => gateway::main(args),
-        CliCommand::Serve(args) => serve::main(args),
+        CliCommand::Serve(args) => serve::main(args, &config),
         CliCommand::Outbox(args) => outbox::main(args),
         CliCommand::State(args) => state::main(args),
-        CliCommand::List(args) => list::main(args),
-        CliCommand::Check(args) => check::main(args),
+        CliCommand::List(args) => list::main(args, &config),
+        CliCommand::Check(args) => check::main(args, &config),
         CliCommand::Generate(args) => generate::main(args, Cli::command()),
     };
     result.unwrap_or_else(|error| exit::report(&error))

@@ -8,14 +8,16 @@ use clap::builder::{BoolishValueParser, EnumValueParser, OsStringValueParser};
 use clap::{ArgAction, Args, ValueEnum};
 
 use super::connection_options::{ConnectionArgs, GATEWAY};
-use super::console;
 use super::exit::usage;
 use super::setting::{Setting, Strictness, setting};
+use super::{console, host_config};
+use metricsjob::config::Config;
 use metricsjob::job::catalog::Catalog;
+use metricsjob::job::grouping::{GroupingSettings, Instance};
 use metricsjob::push::Gateway;
 use metricsjob_client::Connection;
 use metricsjob_client::call::redacted;
-use metricsjob_metrics::{GroupingKey, Method};
+use metricsjob_metrics::{GroupingKey, GroupingKeyError, Method};
 use metricsjob_state::dir::default_dir;
 
 #[derive(Args)]
@@ -91,9 +93,8 @@ impl GatewayArgs {
                     return Err(usage(error));
                 }
                 Err(error) => {
-                    console::warning(&format!(
-                        "METRICSJOB_GATEWAY: {error}; nothing is pushed there"
-                    ));
+                    let origin = host_config::origin("METRICSJOB_GATEWAY");
+                    console::warning(&format!("{origin}: {error}; nothing is pushed there"));
                     targets.is_any_left_out = true;
                     continue;
                 }
@@ -220,39 +221,123 @@ pub struct JobsArgs {
 }
 
 impl JobsArgs {
-    pub fn catalog(&self) -> anyhow::Result<Catalog> {
-        Catalog::new(self.jobs_dir.clone(), |name| env::var_os(name)).map_err(usage)
+    /// The jobs, to whose definitions `config` has the defaults.
+    pub fn catalog(&self, config: &Config) -> anyhow::Result<Catalog> {
+        let mut dir = self.jobs_dir.clone();
+        if host_config::is_lent("METRICSJOB_JOBS_DIR") {
+            // A host can be configured before it has any job.
+            dir = dir.filter(|dir| dir.is_dir());
+        }
+        Catalog::new(dir, |name| env::var_os(name), config.defaults.clone()).map_err(usage)
     }
 }
 
-/// The group that `push` and `delete` name.
+/// Labels of the one group that is meant, without any that a config file adds.
 #[derive(Args)]
 pub struct GroupArgs {
     /// The job label of the grouping key
     #[arg(long, value_name = "JOB")]
     job: String,
 
-    #[command(flatten)]
-    grouping: GroupingArgs,
+    /// A further label of the grouping key; can be given several times
+    #[arg(short, long, value_name = "NAME=VALUE", value_parser = name_and_value)]
+    grouping: Vec<(String, String)>,
 }
 
 impl GroupArgs {
     pub fn key(&self) -> anyhow::Result<GroupingKey> {
-        GroupingKey::new(&self.job, self.grouping.labels()).map_err(usage)
+        let labels = typed_labels(&self.grouping)?.labels().map_err(usage)?;
+        GroupingKey::new(&self.job, labels).map_err(usage)
     }
 }
 
 #[derive(Args)]
 pub struct GroupingArgs {
     /// A further label of the grouping key; can be given several times
+    ///
+    /// The value can hold ${hostname}, ${user} and ${env:NAME}; a plain ${ is written $${. The variable
+    /// METRICSJOB_GROUPING holds such labels with commas between them. Labels of the job file and the config
+    /// file are merged with these.
     #[arg(short, long, value_name = "NAME=VALUE", value_parser = name_and_value)]
     grouping: Vec<(String, String)>,
+
+    /// The label instance: true for this host's name, false for none, or a name
+    #[arg(
+        long,
+        value_name = "NAME",
+        env = "METRICSJOB_INSTANCE",
+        hide_env_values = true,
+        value_parser = setting(str::parse::<Instance>)
+    )]
+    instance: Option<Setting<Instance>>,
+
+    /// Leave out this label of the grouping key, whatever else sets it; can be given several times
+    #[arg(long, value_name = "NAME")]
+    drop_label: Vec<String>,
 }
 
+/// The variable with labels of the grouping key.
+const GROUPING: &str = "METRICSJOB_GROUPING";
+
 impl GroupingArgs {
-    pub fn labels(&self) -> Vec<(String, String)> {
-        self.grouping.clone()
+    /// The labels of the environment, and over them those of the command line.
+    ///
+    /// # Errors
+    ///
+    /// The command line has a label twice; the environment has a bad one, and `strictness` makes that wrong usage.
+    pub fn settings(&self, strictness: Strictness) -> anyhow::Result<GroupingSettings> {
+        let mut settings = labels_of_variable(strictness)?;
+        let mut typed = typed_labels(&self.grouping)?;
+        if let Some(given) = &self.instance
+            && let Some(instance) = given.get(strictness)?
+        {
+            let level = if given.is_typed() {
+                &mut typed
+            } else {
+                &mut settings
+            };
+            level.set_instance(instance.clone());
+        }
+        for problem in settings.take_problems() {
+            let problem = format!("{GROUPING} or METRICSJOB_INSTANCE: {problem}");
+            strictness.settle(&problem)?;
+        }
+        settings.extend(&typed);
+        for label in &self.drop_label {
+            settings.remove(label);
+        }
+        Ok(settings)
     }
+}
+
+/// The labels that the environment gives, with commas between them.
+fn labels_of_variable(strictness: Strictness) -> anyhow::Result<GroupingSettings> {
+    let mut settings = GroupingSettings::default();
+    let Some(text) = env::var_os(GROUPING) else {
+        return Ok(settings);
+    };
+    let Some(text) = text.to_str() else {
+        strictness.settle(&format!("{GROUPING} is not UTF-8"))?;
+        return Ok(settings);
+    };
+    for pair in text.split(',').filter(|pair| !pair.trim().is_empty()) {
+        match name_and_value(pair.trim()) {
+            Ok((name, value)) => settings.set(name, value),
+            Err(problem) => strictness.settle(&format!("{GROUPING} {pair:?}: {problem}"))?,
+        }
+    }
+    Ok(settings)
+}
+
+fn typed_labels(pairs: &[(String, String)]) -> anyhow::Result<GroupingSettings> {
+    let mut settings = GroupingSettings::default();
+    for (index, (name, value)) in pairs.iter().enumerate() {
+        if pairs[..index].iter().any(|(before, _)| before == name) {
+            return Err(usage(GroupingKeyError::DuplicateLabel(name.clone())));
+        }
+        settings.set(name, value);
+    }
+    Ok(settings)
 }
 
 #[derive(Args)]

@@ -89,7 +89,8 @@ pub enum Verbosity {
 /// Runs `job`, for which the command line has the last word, and reports it.
 pub fn main(mut job: Job, args: &PerformArgs, verbosity: Verbosity) -> anyhow::Result<u8> {
     args.policy.apply(&mut job)?;
-    let key = job.key(args.grouping.labels()).map_err(usage)?;
+    let grouping = args.grouping.settings(Lenient)?;
+    let key = job.key(&grouping).map_err(usage)?;
     // Settings of monitoring: a bad one that is not from the command line must not keep the job from running.
     if let Some(method) = &args.method {
         job.method = method.get_or(job.method, Lenient)?;

@@ -10,7 +10,7 @@ use super::exit::usage;
 use super::options::name_and_value;
 use metricsjob::job::command::{Command, MAX_TAIL, SuccessCodes, check_env};
 use metricsjob::job::size::parse_size;
-use metricsjob::job::{Backoff, Job, LockPolicy, Work, duration, parse_backoff};
+use metricsjob::job::{Backoff, Job, Work, duration, parse_backoff};
 
 const RUNNING: &str = "Running";
 const REPORTING: &str = "Reporting";
@@ -117,10 +117,7 @@ impl PolicyArgs {
         policy.metrics_limit = self.metrics_limit.unwrap_or(policy.metrics_limit);
         policy.retries = self.retries.unwrap_or(policy.retries);
         policy.backoff = self.backoff.unwrap_or(policy.backoff);
-        policy.lock = match (self.lock, self.lock_wait, policy.lock) {
-            (None, None, lock) | (Some(true), None, lock @ LockPolicy::Wait(_)) => lock,
-            (lock, wait, _) => LockPolicy::new(lock, wait),
-        };
+        policy.lock = policy.lock.with(self.lock, self.lock_wait);
         policy.splay = self.splay.unwrap_or(policy.splay);
         policy.push_start = self.push_start.unwrap_or(policy.push_start);
         policy.push_interval = self.push_interval.or(policy.push_interval);

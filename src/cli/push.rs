@@ -12,14 +12,15 @@ use serde_json::json;
 use super::console::count;
 use super::delivery_options::DeliveryArgs;
 use super::exit::{self, UNAVAILABLE, usage};
-use super::options::{GatewayArgs, GroupArgs, Output, OutputArgs, QuietArgs, method};
+use super::options::{GatewayArgs, GroupingArgs, Output, OutputArgs, QuietArgs, method};
 use super::setting::Strictness::Strict;
 use super::setting::{Setting, setting};
 use super::{console, delivery_notes, json};
+use metricsjob::config::Config;
 use metricsjob::push::{Delivery, DeliveryPolicy, Dispatch, Gateway};
 use metricsjob_client::Stop;
 use metricsjob_metrics::text::input::{self, Input};
-use metricsjob_metrics::{Method, Push};
+use metricsjob_metrics::{GroupingKey, Method, Push};
 use metricsjob_state::{LazyState, StateError};
 
 /// Push metrics in the Prometheus text format or OpenMetrics
@@ -35,18 +36,21 @@ Examples:
   metricsjob push --job shop --dry-run metrics.prom
   curl -H 'Accept: application/openmetrics-text' localhost:8000/metrics | metricsjob push --job shop")]
 pub struct PushArgs {
-    #[command(flatten)]
-    group: GroupArgs,
+    /// The job label of the grouping key
+    #[arg(long, value_name = "JOB")]
+    job: String,
 
-    /// How the push changes its group: put replaces it, post adds to it
+    #[command(flatten)]
+    grouping: GroupingArgs,
+
+    /// How the push changes its group: put replaces it, post adds to it [default: post]
     #[arg(
         long,
         value_name = "put|post",
         env = "METRICSJOB_METHOD",
-        default_value = "post",
         value_parser = setting(method)
     )]
-    method: Setting<Method>,
+    method: Option<Setting<Method>>,
 
     /// The file with the text; - is stdin
     #[arg(default_value = "-")]
@@ -91,9 +95,15 @@ enum InputFormatArg {
 /// More than this is no report, and would only fill the memory.
 const MAX_BYTES: u64 = 64 * 1024 * 1024;
 
-pub fn main(mut args: PushArgs) -> anyhow::Result<u8> {
-    let key = args.group.key()?;
-    let method = args.method.get_or(Method::Post, Strict)?;
+pub fn main(mut args: PushArgs, config: &Config) -> anyhow::Result<u8> {
+    let mut grouping = config.defaults.grouping.clone();
+    grouping.extend(&args.grouping.settings(Strict)?);
+    let labels = grouping.labels().map_err(usage)?;
+    let key = GroupingKey::new(&args.job, labels).map_err(usage)?;
+    let method = match &args.method {
+        Some(given) => given.get_or(config.defaults.method, Strict)?,
+        None => config.defaults.method,
+    };
     let input_format = args.input_format()?;
     let (output, quiet) = (args.output.get(Strict)?, args.quiet.get(Strict)?);
     let policy = args.delivery.policy(false, Strict)?;

@@ -5,6 +5,7 @@ use clap::Args;
 use super::exit::usage;
 use super::options::{JobsArgs, name_and_value};
 use super::perform::{self, PerformArgs, Verbosity};
+use metricsjob::config::Config;
 use metricsjob::job::{Job, Work};
 
 /// Run a job and report how it went
@@ -36,8 +37,8 @@ pub struct RunArgs {
     perform: PerformArgs,
 }
 
-pub fn main(args: RunArgs) -> anyhow::Result<u8> {
-    let mut job = args.jobs.catalog()?.find(&args.name).map_err(usage)?;
+pub fn main(args: RunArgs, config: &Config) -> anyhow::Result<u8> {
+    let mut job = args.jobs.catalog(config)?.find(&args.name).map_err(usage)?;
     set_params(&mut job, &args.set)?;
     perform::main(job, &args.perform, Verbosity::Always)
 }

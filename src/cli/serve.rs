@@ -23,6 +23,7 @@ use super::options::{GatewayArgs, JobsArgs};
 use super::setting::Strictness::Strict;
 use super::web_options::{LogArgs, WebArgs};
 use super::{exit, limit_heaps};
+use metricsjob::config::Config;
 use metricsjob::job::duration::{parse, parse_positive};
 use metricsjob::serve::http::{Parts, Permission, ServeApp, error, router};
 use metricsjob::serve::{Deliverer, Periodic, Publication, Runner, Scheduler, window};
@@ -153,8 +154,8 @@ const LOG_WINDOW: Duration = Duration::from_secs(10);
 /// A heap for each thread would keep what it has freed, and each run has one.
 const HEAPS: i32 = 2;
 
-pub fn main(args: ServeArgs) -> anyhow::Result<u8> {
-    let catalog = args.jobs.catalog()?;
+pub fn main(args: ServeArgs, config: &Config) -> anyhow::Result<u8> {
+    let catalog = args.jobs.catalog(config)?;
     let log_window = args.log_window()?;
     let delivery = args.delivery.policy(false, Strict)?;
     let state_dir = args.gateway.state_dir();
@@ -518,8 +519,5 @@ fn is_true(name: &str, text: &str) -> anyhow::Result<bool> {
 }
 
 fn host() -> String {
-    let name = nix::unistd::gethostname();
-    name.map_or("localhost".into(), |name| {
-        name.to_string_lossy().into_owned()
-    })
+    metricsjob_system::host::name().unwrap_or_else(|| "localhost".into())
 }

@@ -12,8 +12,8 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::parser::ValueSource;
 use clap::{Arg, Command};
 
-use super::console;
 use super::exit::usage;
+use super::{console, host_config};
 
 /// The treatment of a setting that is wrong outside the command line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,7 +28,7 @@ pub enum Strictness {
 #[derive(Debug, Clone)]
 pub struct Setting<T> {
     value: Result<T, String>,
-    /// True for the command line, false for the environment.
+    /// True for the command line, false for the environment and the config file.
     is_typed: bool,
 }
 
@@ -121,6 +121,8 @@ where
 /// `METRICSJOB_PUSH_TIMEOUT "10": time unit needed`.
 fn problem(arg: Option<&Arg>, value: &OsStr, error: &clap::Error) -> String {
     let variable = arg.and_then(Arg::get_env).unwrap_or_default();
+    let variable = variable.to_string_lossy();
+    let origin = host_config::origin(&variable);
     let reason = match (error.kind(), error.get(ContextKind::ValidValue)) {
         (ErrorKind::InvalidUtf8, _) => "it is not UTF-8".to_owned(),
         (_, Some(ContextValue::Strings(valid))) => format!("it is not one of {}", valid.join(", ")),
@@ -129,5 +131,5 @@ fn problem(arg: Option<&Arg>, value: &OsStr, error: &clap::Error) -> String {
             None => error.kind().to_string(),
         },
     };
-    format!("{} {value:?}: {reason}", variable.display())
+    format!("{origin} {value:?}: {reason}")
 }

@@ -7,6 +7,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use super::builtin;
+use super::defaults::JobDefaults;
 use super::definition::{DefinedIn, Job};
 use super::file::{self, JobFileError};
 use super::suggest;
@@ -29,6 +30,7 @@ pub struct Catalog {
     dirs: Vec<PathBuf>,
     /// True if the first one was given explicitly, so that it must exist.
     is_first_given: bool,
+    defaults: JobDefaults,
 }
 
 /// Why there is no job of a name.
@@ -60,7 +62,7 @@ impl Catalog {
     /// `$XDG_CONFIG_HOME/metricsjob/jobs` (else `~/.config/…`), `/etc/metricsjob/jobs`. One that
     /// does not exist is passed over, but for `jobs_dir`.
     ///
-    /// `variable` reads the environment.
+    /// `variable` reads the environment. `defaults` are the settings that no definition gives.
     ///
     /// # Errors
     ///
@@ -68,6 +70,7 @@ impl Catalog {
     pub fn new(
         jobs_dir: Option<PathBuf>,
         variable: impl Fn(&str) -> Option<OsString>,
+        defaults: JobDefaults,
     ) -> Result<Self, CatalogError> {
         if let Some(path) = &jobs_dir {
             fs::read_dir(path).map_err(|source| CatalogError::Dir {
@@ -92,6 +95,7 @@ impl Catalog {
         Ok(Catalog {
             dirs,
             is_first_given,
+            defaults,
         })
     }
 
@@ -99,18 +103,18 @@ impl Catalog {
     /// with a slash, or one that ends in `.toml`, is the path of a file.
     pub fn find(&self, name: &str) -> Result<Job, CatalogError> {
         if name.contains('/') || Path::new(name).extension().is_some_and(|e| e == EXTENSION) {
-            return load_given(Path::new(name));
+            return load_given(Path::new(name), &self.defaults);
         }
         for dir in &self.dirs {
             let path = dir.join(format!("{name}.{EXTENSION}"));
             // Whatever is there is meant: another job of the name must not run in its place.
             match path.symlink_metadata() {
                 Err(error) if is_absent(&error) => {}
-                _ => return load(&path),
+                _ => return load(&path, &self.defaults),
             }
         }
         match builtin::definition(name) {
-            Some(text) => compiled_in(name, text),
+            Some(text) => compiled_in(name, text, &self.defaults),
             None => Err(self.unknown(name)),
         }
     }
@@ -131,7 +135,7 @@ impl Catalog {
                 found.entry(name.to_owned()).or_insert_with(|| Found {
                     name: name.to_owned(),
                     defined_in: DefinedIn::File(path.clone()),
-                    job: load(&path),
+                    job: load(&path, &self.defaults),
                 });
             }
         }
@@ -139,7 +143,7 @@ impl Catalog {
             found.entry(name.to_owned()).or_insert_with(|| Found {
                 name: name.to_owned(),
                 defined_in: DefinedIn::CompiledIn,
-                job: compiled_in(name, text),
+                job: compiled_in(name, text, &self.defaults),
             });
         }
         Ok(found.into_values().collect())
@@ -168,11 +172,11 @@ impl Catalog {
 /// Reads the job file at `path` that a person has named; the job has the file's name. It may be a pipe, such as that of
 /// `<(generate)`. One that is called `*.toml` is a file like those of a directory, by whose pattern it may have been
 /// named.
-pub fn load_given(path: &Path) -> Result<Job, CatalogError> {
+pub fn load_given(path: &Path, defaults: &JobDefaults) -> Result<Job, CatalogError> {
     if path.extension().is_some_and(|e| e == EXTENSION) {
-        load(path)
+        load(path, defaults)
     } else {
-        read(path, |path| {
+        read(path, defaults, |path| {
             let file = File::open(path)?;
             if file.metadata()?.is_file() {
                 trust::check_for_root(path)?;
@@ -183,15 +187,19 @@ pub fn load_given(path: &Path) -> Result<Job, CatalogError> {
 }
 
 /// Reads the job file at `path` in a directory of jobs, where anything may be.
-fn load(path: &Path) -> Result<Job, CatalogError> {
-    read(path, |path| {
+fn load(path: &Path, defaults: &JobDefaults) -> Result<Job, CatalogError> {
+    read(path, defaults, |path| {
         let file = files::open_to_read(path)?;
         trust::check_for_root(path)?;
         Ok(file)
     })
 }
 
-fn read(path: &Path, open: impl FnOnce(&Path) -> io::Result<File>) -> Result<Job, CatalogError> {
+fn read(
+    path: &Path,
+    defaults: &JobDefaults,
+    open: impl FnOnce(&Path) -> io::Result<File>,
+) -> Result<Job, CatalogError> {
     let failed = |source| CatalogError::Read {
         path: path.to_owned(),
         source,
@@ -221,16 +229,18 @@ fn read(path: &Path, open: impl FnOnce(&Path) -> io::Result<File>) -> Result<Job
         path,
         &name,
         DefinedIn::File(path.to_owned()),
+        defaults,
     )?)
 }
 
-fn compiled_in(name: &str, text: &str) -> Result<Job, CatalogError> {
+fn compiled_in(name: &str, text: &str, defaults: &JobDefaults) -> Result<Job, CatalogError> {
     let shown = format!("compiled-in {name}.{EXTENSION}");
     Ok(file::parse(
         text,
         Path::new(&shown),
         name,
         DefinedIn::CompiledIn,
+        defaults,
     )?)
 }
 

@@ -5,11 +5,12 @@ use std::path::PathBuf;
 
 use super::builtin::Builtin;
 use super::command::Command;
+use super::grouping::{GroupingError, GroupingSettings};
 use super::metric_rule::MetricRule;
 use super::params::Params;
 use super::policy::Policy;
 use super::schedule::{Overlap, Plan};
-use metricsjob_metrics::{GroupingKey, GroupingKeyError, Labels, Method};
+use metricsjob_metrics::{GroupingKey, Method};
 
 /// The prefix of the runner's metrics when a job names none.
 pub const DEFAULT_PREFIX: &str = "batch_job";
@@ -28,7 +29,7 @@ pub struct Job {
     pub prefix: String,
     pub method: Method,
     /// The other labels of its grouping key.
-    pub grouping: Labels,
+    pub grouping: GroupingSettings,
     pub work: Work,
     /// The parameters of a built-in that may be set over HTTP.
     pub http_params: Vec<String>,
@@ -43,12 +44,15 @@ pub struct Job {
 }
 
 impl Job {
-    /// The grouping key of a run with `labels` besides the job's own, which they overwrite.
-    pub fn key(&self, labels: Vec<(String, String)>) -> Result<GroupingKey, GroupingKeyError> {
-        let own = self.grouping.clone().into_iter();
-        let given = |name: &str| labels.iter().any(|(given, _)| given == name);
-        let own: Vec<_> = own.filter(|(name, _)| !given(name)).collect();
-        GroupingKey::new(&self.job, own.into_iter().chain(labels))
+    /// The grouping key of a run with the labels of `higher` over the job's own.
+    ///
+    /// # Errors
+    ///
+    /// A label has a name that none can have, or a placeholder without a value.
+    pub fn key(&self, higher: &GroupingSettings) -> Result<GroupingKey, GroupingError> {
+        let mut grouping = self.grouping.clone();
+        grouping.extend(higher);
+        Ok(GroupingKey::new(&self.job, grouping.labels()?)?)
     }
 }
 

@@ -3,7 +3,8 @@
 //! It may use [`metricsjob_client`], [`metricsjob_system::files`], [`metricsjob_metrics`] and nothing else of ours: a
 //! job knows neither how it is run nor where its report goes.
 //!
-//! - [`Job`], [`Work`]: the definition.
+//! - [`Job`], [`Work`]: the definition; [`JobDefaults`]: settings that it does not give.
+//! - [`grouping`], [`placeholder`]: labels of the grouping key as settings give them.
 //! - [`command`], [`Policy`], [`metric_rule`], [`output_pattern`], [`json_pointer`]: the parts of it that have rules of their own.
 //! - [`schedule`]: when a job runs by itself.
 //! - [`mod@file`]: definitions from TOML, with errors that name line and column.
@@ -14,19 +15,23 @@
 pub mod builtin;
 pub mod catalog;
 pub mod command;
+mod defaults;
 mod definition;
 pub mod duration;
 pub mod file;
+pub mod grouping;
 pub mod json_pointer;
 pub mod metric_rule;
 pub mod output_pattern;
 pub mod params;
+pub mod placeholder;
 mod policy;
 pub mod schedule;
 pub mod size;
-mod suggest;
+pub mod suggest;
 
 pub use command::Command;
+pub use defaults::JobDefaults;
 pub use definition::{DEFAULT_PREFIX, DefinedIn, Job, Work};
 pub use policy::{LockPolicy, Policy, parse_backoff};
 pub use schedule::{Overlap, Plan};

@@ -56,11 +56,13 @@ pub enum LockPolicy {
 }
 
 impl LockPolicy {
-    /// From the options `lock` and `lock_wait`, the second of which implies the first.
-    pub fn new(lock: Option<bool>, wait: Option<Duration>) -> Self {
+    /// This policy with the settings `lock` and `lock_wait` of a higher level over it; the second implies the first.
+    pub fn with(self, lock: Option<bool>, wait: Option<Duration>) -> Self {
         match (lock, wait) {
-            (Some(false), _) | (None, None) => LockPolicy::Off,
-            (_, wait) => LockPolicy::Wait(wait.unwrap_or_default()),
+            (Some(false), _) => LockPolicy::Off,
+            (_, Some(wait)) => LockPolicy::Wait(wait),
+            (Some(true), None) if self == LockPolicy::Off => LockPolicy::Wait(Duration::ZERO),
+            (_, None) => self,
         }
     }
 }

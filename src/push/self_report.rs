@@ -2,11 +2,10 @@
 
 use std::time::SystemTime;
 
-use nix::unistd::{Uid, User, gethostname};
-
 use metricsjob_metrics::{Family, GroupingKey, Kind, Labels, Method, Metric, Push, Value};
 use metricsjob_state::outbox::OutboxSize;
 use metricsjob_state::push_stats::Attempts;
+use metricsjob_system::host;
 
 /// The job label of the group that it goes to.
 const JOB: &str = "metricsjob";
@@ -14,16 +13,7 @@ const JOB: &str = "metricsjob";
 /// The report of all `attempts` and of the size of the `outbox`, to a group of this host and user. `None` if it
 /// cannot be made, which does no harm.
 pub fn push(attempts: &Attempts, outbox: &OutboxSize, now: SystemTime) -> Option<Push> {
-    let host = gethostname().ok()?;
-    let uid = Uid::effective();
-    let user = User::from_uid(uid).ok().flatten();
-    let labels = [
-        ("instance", host.to_string_lossy().into_owned()),
-        (
-            "user",
-            user.map_or_else(|| uid.to_string(), |user| user.name),
-        ),
-    ];
+    let labels = [("instance", host::name()?), ("user", host::user())];
     let labels = labels.map(|(name, value)| (name.to_owned(), value));
     let key = GroupingKey::new(JOB, labels).ok()?;
     Push::new(key, Method::Put, families(attempts, outbox), now).ok()

@@ -35,7 +35,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 pub use attempt::Attempt;
-pub use command::reap_orphans;
+pub use command::{RUN_VARIABLE, reap_orphans};
 pub use events::Events;
 pub use outcome::Outcome;
 pub use perform::{PerformError, perform, skip};

@@ -11,6 +11,7 @@ use super::series::RunSeries;
 use super::series::durations::Durations;
 use super::series::uniform::{Uniform, is_uniform};
 use crate::job::Job;
+use crate::job::grouping::GroupingSettings;
 use crate::run::Outcome;
 use metricsjob_metrics::{Family, GroupingKey, Method};
 use metricsjob_state::history::RecordedRun;
@@ -150,7 +151,7 @@ impl JobState {
     /// Returns true if the run reports with the job's current prefix and grouping key. With those from before the job
     /// file was last read, its metrics would stay beside the current ones for ever.
     pub fn shows(&self, request: &RunRequest) -> bool {
-        let key = request.job.key(Vec::new());
+        let key = request.job.key(&GroupingSettings::default());
         request.job.prefix == self.job.prefix && key.is_ok_and(|key| key == self.key)
     }
 

@@ -12,6 +12,7 @@ use super::scheduler::Scheduler;
 use super::scheduler_state::SchedulerState;
 use super::series::RunSeries;
 use crate::job::catalog::{Catalog, CatalogError};
+use crate::job::grouping::GroupingSettings;
 use crate::job::schedule::Missed;
 use crate::job::{Job, Work};
 use metricsjob_metrics::GroupingKey;
@@ -182,7 +183,8 @@ fn check(job: &Job) -> Result<GroupingKey, String> {
         let prepared = builtin.prepare(params);
         prepared.map_err(|error| format!("{error}, to run by its schedule"))?;
     }
-    job.key(Vec::new()).map_err(|error| error.to_string())
+    job.key(&GroupingSettings::default())
+        .map_err(|error| error.to_string())
 }
 
 /// The job as it runs here: the page shows the tail of a failure.

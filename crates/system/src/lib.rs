@@ -5,10 +5,12 @@
 //! - [`trust`]: checks that nobody but root and the current user could have changed a file.
 //! - [`panics`]: work that survives a panic.
 //! - [`memory`]: memory that the allocator keeps.
+//! - [`host`]: names of this host and of the current user.
 //!
 //! It imports nothing of ours.
 
 pub mod files;
+pub mod host;
 pub mod memory;
 pub mod panics;
 pub mod trust;

@@ -3,10 +3,12 @@
 //! - `reader`: values of a type, each problem with its place.
 //! - `metric`: the entries `[[metric]]`.
 //! - `plan`: the keys that say when it runs by itself.
+//! - `shared`: the keys that the config file has too, as defaults of all jobs.
 
 mod metric;
 mod plan;
 mod reader;
+mod shared;
 
 use std::ffi::OsString;
 use std::fmt;
@@ -15,25 +17,22 @@ use std::path::{Path, PathBuf};
 use toml::de::{DeTable, DeValue};
 
 use self::plan::PlanKeys;
-use self::reader::{Key, Reader, Span, Value};
+pub use self::reader::{Key, Reader, Span, Value};
+pub use self::shared::{SHARED_KEYS, SharedKeys};
 use super::builtin;
-use super::command::{Command, MAX_TAIL, SuccessCodes, check_env};
-use super::definition::{DEFAULT_PREFIX, DefinedIn, Job, Work};
+use super::command::{Command, SuccessCodes, check_env};
+use super::defaults::JobDefaults;
+use super::definition::{DefinedIn, Job, Work};
 use super::metric_rule::MetricRule;
 use super::params::{ParamError, Params};
-use super::policy::{LockPolicy, Policy};
 use super::schedule::Overlap;
 use super::suggest;
-use metricsjob_metrics::{Labels, Method, check_grouping_label, is_metric_name};
 
-/// The keys of a job file.
-const KEYS: [&str; 32] = [
+/// The keys of a job file, besides the [`SHARED_KEYS`].
+const KEYS: [&str; 17] = [
     "description",
     "demo",
     "job",
-    "prefix",
-    "method",
-    "grouping",
     "builtin",
     "params",
     "http_params",
@@ -41,18 +40,6 @@ const KEYS: [&str; 32] = [
     "env",
     "working_directory",
     "success_codes",
-    "tail",
-    "timeout",
-    "kill_after",
-    "metrics_limit",
-    "retries",
-    "backoff",
-    "lock",
-    "lock_wait",
-    "splay",
-    "push_start",
-    "push_interval",
-    "keep",
     "schedule",
     "every",
     "timezone",
@@ -77,7 +64,13 @@ impl fmt::Display for JobFileError {
     }
 }
 
-/// Reads a job file. `shown` is its path for messages, `name` the name of the job.
+/// The keys of a job file.
+pub fn keys() -> impl Iterator<Item = &'static str> + Clone {
+    KEYS.into_iter().chain(SHARED_KEYS)
+}
+
+/// Reads a job file. `shown` is its path for messages, `name` the name of the job, and `defaults` are the settings
+/// that it does not give.
 ///
 /// # Errors
 ///
@@ -88,13 +81,14 @@ pub fn parse(
     shown: &Path,
     name: &str,
     defined_in: DefinedIn,
+    defaults: &JobDefaults,
 ) -> Result<Job, JobFileError> {
     let mut reader = Reader {
         text,
         shown,
         problems: Vec::new(),
     };
-    let job = reader.job(name, defined_in);
+    let job = reader.job(name, defined_in, defaults);
     match job {
         Some(job) if reader.problems.is_empty() => Ok(job),
         _ => {
@@ -118,7 +112,6 @@ struct WorkKeys {
     env: Vec<(String, String)>,
     working_directory: Option<PathBuf>,
     success_codes: SuccessCodes,
-    tail: usize,
     /// Where the first of the keys stands that only a command can have.
     only_command: Option<(Span, String)>,
 }
@@ -131,7 +124,7 @@ impl WorkKeys {
 }
 
 impl<'a> Reader<'a> {
-    fn job(&mut self, name: &str, defined_in: DefinedIn) -> Option<Job> {
+    fn job(&mut self, name: &str, defined_in: DefinedIn, defaults: &JobDefaults) -> Option<Job> {
         let (table, errors) = DeTable::parse_recoverable(self.text);
         if !errors.is_empty() {
             // One slip can break all that follows.
@@ -142,11 +135,10 @@ impl<'a> Reader<'a> {
             return None;
         }
         let (mut description, mut is_demo) = (None, false);
-        let (mut label, mut prefix) = (name.to_owned(), DEFAULT_PREFIX.to_owned());
-        let (mut method, mut grouping) = (Method::default(), Labels::new());
+        let mut label = name.to_owned();
+        let mut settings = defaults.clone();
         let mut work = WorkKeys::default();
-        let mut policy = Policy::default();
-        let (mut lock, mut lock_wait) = (None, None);
+        let mut shared = SharedKeys::default();
         let (mut plan, mut overlap) = (PlanKeys::default(), Overlap::default());
         let (mut metrics, mut metric_span) = (Vec::new(), 0..0);
         let mut has_unknown_key = false;
@@ -161,9 +153,6 @@ impl<'a> Reader<'a> {
                     }
                     label = given.unwrap_or_default();
                 }
-                "prefix" => prefix = self.prefix(key, value).unwrap_or_default(),
-                "method" => method = self.method(key, value).unwrap_or_default(),
-                "grouping" => grouping = self.grouping(key, value),
                 "builtin" => work.builtin = Some((value.span(), self.string(key, value))),
                 "params" => work.params = Some((key.span(), self.params(key, value))),
                 "http_params" => {
@@ -172,30 +161,9 @@ impl<'a> Reader<'a> {
                 "command" => {
                     work.command = Some((key.span(), value.span(), self.command(key, value)));
                 }
-                "env" | "working_directory" | "success_codes" | "tail" => {
+                "env" | "working_directory" | "success_codes" => {
                     self.command_key(key, value, &mut work);
                 }
-                "timeout" => policy.timeout = self.positive_duration(key, value),
-                "kill_after" => {
-                    policy.kill_after = self.duration(key, value).unwrap_or_default();
-                }
-                "metrics_limit" => {
-                    policy.metrics_limit = self.size(key, value).unwrap_or_default();
-                }
-                "retries" => {
-                    policy.retries = self.integer(key, value, u32::MAX).unwrap_or_default();
-                }
-                "backoff" => {
-                    policy.backoff = self.backoff(key, value).unwrap_or(policy.backoff);
-                }
-                "lock" => lock = self.boolean(key, value),
-                "lock_wait" => lock_wait = self.duration(key, value),
-                "splay" => policy.splay = self.duration(key, value).unwrap_or_default(),
-                "push_start" => {
-                    policy.push_start = self.boolean(key, value).unwrap_or_default();
-                }
-                "push_interval" => policy.push_interval = self.positive_duration(key, value),
-                "keep" => policy.keep = self.integer(key, value, u32::MAX).unwrap_or_default(),
                 "schedule" | "every" | "timezone" | "jitter" | "missed" => {
                     self.plan_key(key, value, &mut plan);
                 }
@@ -204,29 +172,36 @@ impl<'a> Reader<'a> {
                     metrics = self.metrics(key, value);
                     metric_span = value.span();
                 }
+                shared_key if SHARED_KEYS.contains(&shared_key) => {
+                    if shared_key == "tail" {
+                        work.only_command
+                            .get_or_insert_with(|| (key.span(), "tail".into()));
+                    }
+                    self.shared_key(key, value, &mut settings, &mut shared);
+                }
                 unknown => {
                     has_unknown_key = true;
-                    let hint = suggest::hint(unknown, KEYS);
+                    let hint = suggest::hint(unknown, keys());
                     self.problem(key.span(), format!("unknown key {unknown:?}{hint}"));
                 }
             }
         }
-        policy.lock = LockPolicy::new(lock, lock_wait);
+        shared.finish(&mut settings);
         let plan = self.plan(plan, has_unknown_key);
         let http_params = work.http_param_names();
-        let work = self.work(work, has_unknown_key)?;
+        let work = self.work(work, settings.tail, has_unknown_key)?;
         self.pointers(&work, &metrics, metric_span);
         Some(Job {
             name: name.to_owned(),
             description,
             is_demo,
             job: label,
-            prefix,
-            method,
-            grouping,
+            prefix: settings.prefix,
+            method: settings.method,
+            grouping: settings.grouping,
             http_params,
             work,
-            policy,
+            policy: settings.policy,
             plan,
             overlap,
             metrics,
@@ -249,7 +224,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Builds the work from all the keys about it; `None` after a problem.
-    fn work(&mut self, keys: WorkKeys, has_unknown_key: bool) -> Option<Work> {
+    fn work(&mut self, keys: WorkKeys, tail: usize, has_unknown_key: bool) -> Option<Work> {
         match (keys.builtin, keys.command) {
             (Some((span, name)), None) => {
                 if let Some((span, key)) = keys.only_command {
@@ -284,7 +259,7 @@ impl<'a> Reader<'a> {
                 command.env = keys.env;
                 command.working_directory = keys.working_directory;
                 command.success_codes = keys.success_codes;
-                command.tail = keys.tail;
+                command.tail = tail;
                 Some(Work::Command(command))
             }
             (Some(_), Some((span, ..))) => {
@@ -349,7 +324,7 @@ impl<'a> Reader<'a> {
                     self.problem(value.span(), "working_directory must not be empty".into());
                 }
             }
-            "success_codes" => {
+            _ => {
                 let Some(codes) = self.array(key, value, "a list of exit codes") else {
                     return;
                 };
@@ -360,10 +335,6 @@ impl<'a> Reader<'a> {
                         self.problem(value.span(), format!("success_codes {problem}"));
                     }
                 }
-            }
-            _ => {
-                let tail = self.integer(key, value, MAX_TAIL as u64);
-                work.tail = tail.unwrap_or_default() as usize;
             }
         }
     }
@@ -379,43 +350,6 @@ impl<'a> Reader<'a> {
             }
         }
         env
-    }
-
-    fn prefix(&mut self, key: &Key<'a>, value: &Value<'a>) -> Option<String> {
-        let prefix = self.string(key, value)?;
-        if !is_metric_name(&prefix) {
-            self.problem(
-                value.span(),
-                format!("prefix {prefix:?} cannot begin a metric name ([a-zA-Z_:][a-zA-Z0-9_:]*)"),
-            );
-        }
-        Some(prefix)
-    }
-
-    fn method(&mut self, key: &Key<'a>, value: &Value<'a>) -> Option<Method> {
-        match self.string(key, value)?.parse() {
-            Ok(method) => Some(method),
-            Err(error) => {
-                self.problem(value.span(), format!("{error}"));
-                None
-            }
-        }
-    }
-
-    fn grouping(&mut self, key: &Key<'a>, value: &Value<'a>) -> Labels {
-        let labels = self.labels(key, value);
-        for (label, _) in self.table(key, value) {
-            if let Err(error) = check_grouping_label(label.get_ref()) {
-                self.problem(label.span(), error.to_string());
-            }
-        }
-        labels
-    }
-
-    fn labels(&mut self, key: &Key<'a>, value: &Value<'a>) -> Labels {
-        self.table(key, value)
-            .filter_map(|(label, value)| Some((label.get_ref(), self.string(label, value)?)))
-            .collect()
     }
 
     fn http_params(&mut self, key: &Key<'a>, value: &Value<'a>) -> Vec<(Span, String)> {

@@ -13,6 +13,7 @@ use serde_json::{Map, Value as Json};
 use tokio::time::timeout;
 
 use super::answer::error;
+use crate::job::grouping::GroupingSettings;
 use crate::job::{Job, Work};
 use metricsjob_metrics::GroupingKey;
 use metricsjob_web::content_encoding::{ContentEncoding, content_encoding};
@@ -134,14 +135,15 @@ impl Changes {
             let prepared = builtin.prepare(params);
             prepared.map_err(|error| Unfit::Bad(error.to_string()))?;
         }
-        let mut labels = Vec::new();
+        let mut grouping = GroupingSettings::default();
         for (name, value) in self.grouping {
             match value {
-                Json::String(value) => labels.push((name, value)),
+                // A placeholder would show whoever asks what is in our environment.
+                Json::String(value) => grouping.set_literally(name, &value),
                 _ => return Err(Unfit::Bad(format!("grouping.{name} must be a string"))),
             }
         }
-        let key = job.key(labels);
+        let key = job.key(&grouping);
         let key = key.map_err(|error| Unfit::Bad(error.to_string()))?;
         Ok((job, key))
     }

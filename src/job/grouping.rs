@@ -1,0 +1,197 @@
+//! Settings of the labels of a grouping key, besides `job`.
+
+use std::collections::BTreeMap;
+
+use serde::{Serialize, Serializer};
+
+use super::placeholder::{self, PlaceholderError};
+use metricsjob_metrics::{GroupingKeyError, check_grouping_label};
+
+/// The label that tells the instances of a job apart, by convention of Prometheus.
+pub const INSTANCE: &str = "instance";
+
+/// Labels of one level of settings, such as a job file or the command line. Each has a value, which may hold
+/// [placeholders](placeholder), or is removed, whatever a lower level says.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct GroupingSettings(BTreeMap<String, Option<String>>);
+
+/// Error in the labels of a grouping key.
+#[derive(Debug, thiserror::Error)]
+pub enum GroupingError {
+    #[error("{label}: {source}")]
+    Placeholder {
+        label: String,
+        source: PlaceholderError,
+    },
+    #[error(transparent)]
+    Key(#[from] GroupingKeyError),
+}
+
+impl GroupingSettings {
+    /// Gives `label` a value, which may hold placeholders.
+    pub fn set(&mut self, label: impl Into<String>, value: impl Into<String>) {
+        self.0.insert(label.into(), Some(value.into()));
+    }
+
+    /// Gives `label` a value in which nothing is a placeholder.
+    pub fn set_literally(&mut self, label: impl Into<String>, value: &str) {
+        self.set(label, placeholder::escaped(value));
+    }
+
+    /// Removes `label`.
+    pub fn remove(&mut self, label: impl Into<String>) {
+        self.0.insert(label.into(), None);
+    }
+
+    /// Sets the label `instance`, unless this level has set it by its name.
+    pub fn set_instance(&mut self, instance: Instance) {
+        self.0.entry(INSTANCE.to_owned()).or_insert(instance.0);
+    }
+
+    /// Puts the labels of `higher` over these.
+    pub fn extend(&mut self, higher: &GroupingSettings) {
+        self.0.extend(higher.0.clone());
+    }
+
+    /// Removes each label that cannot be used, and returns why.
+    pub fn take_problems(&mut self) -> Vec<GroupingError> {
+        let mut problems = Vec::new();
+        self.0.retain(|label, value| {
+            let problem = match value {
+                Some(value) => check_grouping_label(label)
+                    .map_err(GroupingError::from)
+                    .and_then(|()| expand(label, value).map(drop))
+                    .err(),
+                None => None,
+            };
+            let is_good = problem.is_none();
+            problems.extend(problem);
+            is_good
+        });
+        problems
+    }
+
+    /// The labels, with the value of each placeholder on this host now.
+    ///
+    /// # Errors
+    ///
+    /// A placeholder is unknown, or has no value.
+    pub fn labels(&self) -> Result<Vec<(String, String)>, GroupingError> {
+        let set = self.0.iter();
+        let set = set.filter_map(|(label, value)| Some((label, value.as_ref()?)));
+        set.map(|(label, value)| Ok((label.clone(), expand(label, value)?)))
+            .collect()
+    }
+}
+
+fn expand(label: &str, value: &str) -> Result<String, GroupingError> {
+    placeholder::expand(value).map_err(|source| GroupingError::Placeholder {
+        label: label.to_owned(),
+        source,
+    })
+}
+
+/// Written as an object of the labels that are set, with their placeholders.
+impl Serialize for GroupingSettings {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let set = self.0.iter();
+        serializer.collect_map(set.filter_map(|(label, value)| Some((label, value.as_ref()?))))
+    }
+}
+
+/// Value of the label `instance`: `true` for the name of this host, `false` for none, or a name, which may hold
+/// placeholders.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Instance(Option<String>);
+
+impl From<bool> for Instance {
+    fn from(is_host: bool) -> Self {
+        Instance(is_host.then(|| "${hostname}".to_owned()))
+    }
+}
+
+impl std::str::FromStr for Instance {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "true" => Ok(true.into()),
+            "false" => Ok(false.into()),
+            "" => {
+                Err("it is empty: give true for this host's name, false for none, or a name".into())
+            }
+            name => Ok(Instance(Some(name.to_owned()))),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn labels(settings: &GroupingSettings) -> Vec<(String, String)> {
+        settings.labels().unwrap()
+    }
+
+    #[test]
+    fn levels() {
+        let mut lower = GroupingSettings::default();
+        lower.set("site", "berlin");
+        lower.set("db", "all");
+        lower.set_instance(true.into());
+        let mut higher = GroupingSettings::default();
+        higher.set("db", "customers");
+        higher.set_instance("web-1".parse().unwrap());
+        lower.extend(&higher);
+        let expected = [
+            ("db", "customers"),
+            ("instance", "web-1"),
+            ("site", "berlin"),
+        ];
+        let expected = expected.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        assert_eq!(labels(&lower), expected);
+
+        let mut highest = GroupingSettings::default();
+        highest.set_instance(false.into());
+        highest.remove("site");
+        lower.extend(&highest);
+        assert_eq!(labels(&lower), expected[..1]);
+    }
+
+    #[test]
+    fn a_label_by_its_name_wins() {
+        let mut settings = GroupingSettings::default();
+        settings.set(INSTANCE, "by-name");
+        settings.set_instance(true.into());
+        assert_eq!(
+            labels(&settings),
+            [("instance".to_owned(), "by-name".to_owned())]
+        );
+    }
+
+    #[test]
+    fn nothing_of_a_literal_is_replaced() {
+        let mut settings = GroupingSettings::default();
+        settings.set_literally("a", "${env:HOME}$${");
+        assert_eq!(
+            labels(&settings),
+            [("a".to_owned(), "${env:HOME}$${".to_owned())]
+        );
+    }
+
+    #[test]
+    fn problems_are_taken_out() {
+        let mut settings = GroupingSettings::default();
+        settings.set("good", "1");
+        settings.set("bad-name", "1");
+        settings.set("job", "1");
+        settings.set("bad", "${nothing}");
+        settings.remove("gone");
+        assert!(settings.labels().is_err());
+        let problems = settings.take_problems();
+        let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        assert_eq!(problems.len(), 3, "{problems:?}");
+        assert!(problems[0].starts_with("bad: there is no placeholder ${nothing} (known: "));
+        assert_eq!(labels(&settings), [("good".to_owned(), "1".to_owned())]);
+    }
+}

@@ -1,0 +1,164 @@
+//! Placeholders in the values of grouping labels: `${hostname}`, `${user}` and `${env:NAME}`; `$${` is a plain `${`.
+
+use std::env;
+
+use metricsjob_system::host;
+
+/// The names of placeholders, as messages list them.
+const KNOWN: &str = "${hostname}, ${user}, ${env:NAME}; a plain ${ is written $${";
+
+/// Error in a text with placeholders.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PlaceholderError {
+    #[error("there is no placeholder ${{{0}}} (known: {KNOWN})")]
+    Unknown(String),
+    #[error("a placeholder in {0:?} has no closing brace (a plain ${{ is written $${{)")]
+    Unclosed(String),
+    #[error("the placeholder ${{env:{0}}} is empty: the variable {0} is not set")]
+    Unset(String),
+    #[error("the placeholder ${{env:{0}}} is not UTF-8")]
+    NotUtf8(String),
+    #[error("the placeholder ${{hostname}} is empty: this host has no name")]
+    NoHostname,
+}
+
+/// A piece of a text with placeholders.
+enum Piece<'a> {
+    Text(&'a str),
+    Hostname,
+    User,
+    Variable(&'a str),
+}
+
+/// Replaces the placeholders in `text`.
+///
+/// # Errors
+///
+/// A placeholder is unknown or not closed, or has no value here.
+pub fn expand(text: &str) -> Result<String, PlaceholderError> {
+    let mut expanded = String::with_capacity(text.len());
+    parse(text, |piece| {
+        match piece {
+            Piece::Text(text) => expanded.push_str(text),
+            Piece::Hostname => {
+                expanded.push_str(&host::name().ok_or(PlaceholderError::NoHostname)?)
+            }
+            Piece::User => expanded.push_str(&host::user()),
+            Piece::Variable(name) => {
+                let value = env::var_os(name).filter(|value| !value.is_empty());
+                let value = value.ok_or_else(|| PlaceholderError::Unset(name.to_owned()))?;
+                let value = value.into_string();
+                expanded.push_str(&value.map_err(|_| PlaceholderError::NotUtf8(name.to_owned()))?);
+            }
+        }
+        Ok(())
+    })?;
+    Ok(expanded)
+}
+
+/// Checks that all placeholders in `text` are known; they need not have a value here.
+///
+/// # Errors
+///
+/// One is unknown, or not closed.
+pub fn check(text: &str) -> Result<(), PlaceholderError> {
+    parse(text, |_| Ok(()))
+}
+
+/// Writes `text` so that [`expand`] leaves it as it is.
+pub fn escaped(text: &str) -> String {
+    text.replace("${", "$${")
+}
+
+fn parse<'a>(
+    text: &'a str,
+    mut take: impl FnMut(Piece<'a>) -> Result<(), PlaceholderError>,
+) -> Result<(), PlaceholderError> {
+    let mut rest = text;
+    while let Some(at) = rest.find("${") {
+        if let Some(before) = rest[..at].strip_suffix('$') {
+            take(Piece::Text(before))?;
+            take(Piece::Text("${"))?;
+            rest = &rest[at + 2..];
+            continue;
+        }
+        take(Piece::Text(&rest[..at]))?;
+        let (name, after) = rest[at + 2..]
+            .split_once('}')
+            .ok_or_else(|| PlaceholderError::Unclosed(text.to_owned()))?;
+        take(match (name, name.strip_prefix("env:")) {
+            ("hostname", _) => Piece::Hostname,
+            ("user", _) => Piece::User,
+            (_, Some(variable)) if is_variable_name(variable) => Piece::Variable(variable),
+            _ => return Err(PlaceholderError::Unknown(name.to_owned())),
+        })?;
+        rest = after;
+    }
+    take(Piece::Text(rest))
+}
+
+/// The name of a variable as POSIX has it; others could not be told from a slip.
+fn is_variable_name(name: &str) -> bool {
+    let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    name.starts_with(|c: char| !c.is_ascii_digit()) && name.chars().all(is_word)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn plain_texts() {
+        for text in [
+            "",
+            "customers",
+            "$",
+            "$$",
+            "$x",
+            "{}",
+            "a$",
+            "é$}",
+            "$ {hostname}",
+        ] {
+            assert_eq!(expand(text).as_deref(), Ok(text));
+            assert_eq!(escaped(text), text);
+        }
+    }
+
+    #[test]
+    fn a_plain_one() {
+        assert_eq!(expand("$${hostname}").as_deref(), Ok("${hostname}"));
+        assert_eq!(expand("$$${a$${b").as_deref(), Ok("$${a${b"));
+        for text in ["${", "$${", "a${b}${c", "$$${", "${env:HOME}", "$$$$"] {
+            assert_eq!(expand(&escaped(text)).as_deref(), Ok(text));
+        }
+    }
+
+    #[test]
+    fn values() {
+        let host = host::name().unwrap();
+        assert_eq!(expand("${hostname}"), Ok(host.clone()));
+        let user = host::user();
+        assert_eq!(
+            expand("a-${hostname}${user}}"),
+            Ok(format!("a-{host}{user}}}"))
+        );
+        let path = env::var("PATH").unwrap();
+        assert_eq!(expand("${env:PATH}"), Ok(path));
+    }
+
+    #[test]
+    fn bad_ones() {
+        let unknown = |name: &str| Err(PlaceholderError::Unknown(name.into()));
+        for name in [
+            "", "host", "Hostname", "env", "env:", "env:A B", "env:1", "env:a-b", " user",
+        ] {
+            assert_eq!(check(&format!("x${{{name}}}")), unknown(name));
+        }
+        let unclosed = PlaceholderError::Unclosed("a${hostname".into());
+        assert_eq!(check("a${hostname"), Err(unclosed));
+        let unset = PlaceholderError::Unset("NO_SUCH_VARIABLE_I_HOPE".into());
+        assert_eq!(expand("${env:NO_SUCH_VARIABLE_I_HOPE}"), Err(unset));
+        assert_eq!(check("${env:NO_SUCH_VARIABLE_I_HOPE}"), Ok(()));
+    }
+}
