@@ -16,6 +16,7 @@
 
 mod advice;
 mod check;
+mod config;
 mod connection_options;
 mod console;
 mod delete;
@@ -111,6 +112,8 @@ enum CliCommand {
     List(list::ListArgs),
     /// Validate job files
     Check(check::CheckArgs),
+    /// Show and set up the settings of this host
+    Config(config::ConfigArgs),
     /// Generate files for other programs
     Generate(generate::GenerateArgs),
 }
@@ -138,7 +141,7 @@ fn ignore_empty_variables() {
 }
 
 /// Reads the config file for the command line `line`.
-fn config(line: &[OsString]) -> anyhow::Result<Config> {
+fn host_settings(line: &[OsString]) -> anyhow::Result<Config> {
     // It has no settings, and a job may call it many times.
     if line.get(1).is_some_and(|word| word == "metric") {
         return Ok(Config::default());
@@ -159,7 +162,7 @@ pub fn main() -> u8 {
     limit_heaps(1);
     ignore_empty_variables();
     let line = metric::with_help(env::args_os());
-    let config = match config(&line) {
+    let config = match host_settings(&line) {
         Ok(config) => config,
         Err(error) => return exit::report(&error),
     };
@@ -179,6 +182,7 @@ pub fn main() -> u8 {
         CliCommand::State(args) => state::main(args),
         CliCommand::List(args) => list::main(args, &config),
         CliCommand::Check(args) => check::main(args, &config),
+        CliCommand::Config(args) => config::main(args, &config),
         CliCommand::Generate(args) => generate::main(args, Cli::command()),
     };
     result.unwrap_or_else(|error| exit::report(&error))

@@ -19,6 +19,9 @@ use crate::job::JobDefaults;
 /// The config file of all users.
 pub const SYSTEM_FILE: &str = "/etc/metricsjob/metricsjob.toml";
 
+/// A config file with comments, in which `instance` is true.
+pub const TEMPLATE: &str = include_str!("template.toml");
+
 /// Settings of the config files. Mistakes in them are no error: what is wrong is left out, because no job must stay
 /// undone for how it is monitored.
 #[derive(Debug, Default)]
@@ -87,9 +90,9 @@ impl Config {
         Ok(config)
     }
 
-    /// The value of the setting `name`, if a file gives it.
-    pub fn get(&self, name: &str) -> Option<&Given> {
-        self.given.iter().find(|given| given.setting.name == name)
+    /// The value of `setting`, if a file gives it.
+    pub fn get(&self, setting: &settings::Setting) -> Option<&Given> {
+        self.given.iter().find(|given| given.setting == setting)
     }
 
     fn read(&mut self, path: &Path) -> io::Result<()> {
@@ -100,8 +103,7 @@ impl Config {
     }
 
     fn give(&mut self, given: Given) {
-        self.given
-            .retain(|lower| lower.setting.name != given.setting.name);
+        self.given.retain(|lower| lower.setting != given.setting);
         self.given.push(given);
     }
 }
@@ -120,4 +122,118 @@ pub fn user_file(variable: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf>
 fn is_absent(error: &io::Error) -> bool {
     use io::ErrorKind::{NotADirectory, NotFound};
     matches!(error.kind(), NotFound | NotADirectory)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(text: &str) -> Config {
+        let mut config = Config::default();
+        file::parse(text, Path::new("m.toml"), &mut config);
+        config
+    }
+
+    fn problems(text: &str) -> Vec<String> {
+        config(text).problems
+    }
+
+    #[test]
+    fn the_template() {
+        let given = config(TEMPLATE);
+        assert_eq!(given.problems, [""; 0]);
+        let keys: Vec<String> = given
+            .given
+            .iter()
+            .map(|given| given.setting.key())
+            .collect();
+        assert!(keys.contains(&"instance".to_owned()), "{keys:?}");
+
+        let is_key = |line: &str| {
+            line.strip_prefix("# ")
+                .is_some_and(|rest| rest.contains(" = "))
+        };
+        let lines = TEMPLATE.lines().map(|line| match is_key(line) {
+            true => &line[2..],
+            false => line,
+        });
+        let all = config(&lines.collect::<Vec<_>>().join("\n"));
+        assert_eq!(all.problems, [""; 0]);
+        assert!(all.given.len() >= 14, "{:?}", all.given);
+    }
+
+    #[test]
+    fn wrong_values_are_left_out() {
+        let text = "push_timeout = '10'\nretries = -1\nmethod = 'get'\nlock = 'yes'\nprefix = '9'\n\
+                    state_dir = 'here'\ncompress = 'zip'\noutbox_limit = 0\ngateway = 7\ntail = 2\nkeep = 'x'";
+        let config = config(text);
+        let lines: Vec<String> = (1..=9)
+            .chain([11])
+            .map(|line| format!("m.toml:{line}:"))
+            .collect();
+        assert_eq!(config.problems.len(), lines.len(), "{:#?}", config.problems);
+        for (problem, line) in config.problems.iter().zip(lines) {
+            assert!(problem.starts_with(&line), "{problem}");
+            assert!(problem.ends_with("; it is ignored"), "{problem}");
+        }
+        assert_eq!(config.given.len(), 1);
+        assert_eq!(config.defaults.tail, 2);
+        assert_eq!(config.defaults.policy, crate::job::Policy::default());
+    }
+
+    #[test]
+    fn unknown_keys() {
+        let found = problems(
+            "timout = 1\n[serv]\nlisten = ''\n[credentials]\ntoken = 'x'\n[serve]\nmethod = 'put'",
+        );
+        assert_eq!(found.len(), 4, "{found:#?}");
+        assert!(
+            found[0].contains("m.toml:1:1: unknown key \"timout\" (did you mean \"timeout\"?)")
+        );
+        assert!(
+            found[1].contains("\"serv\" (did you mean \"serve\"?)"),
+            "{}",
+            found[1]
+        );
+        assert!(found[2].contains("m.toml:5:1: unknown key \"token\""));
+        assert!(found[3].contains("m.toml:7:1: unknown key \"method\""));
+    }
+
+    #[test]
+    fn bad_toml_is_ignored_as_a_whole() {
+        let config = config("retries = 3\ngateway = \nlock = true");
+        assert_eq!(config.problems.len(), 1);
+        assert!(
+            config.problems[0].starts_with("m.toml:2:"),
+            "{}",
+            config.problems[0]
+        );
+        assert!(config.problems[0].ends_with("; the file is ignored"));
+        assert!(config.given.is_empty());
+        assert_eq!(config.defaults, JobDefaults::default());
+    }
+
+    #[test]
+    fn a_later_file_wins_key_by_key() {
+        let mut config = config("retries = 3\nkeep = 5\n[grouping]\na = '1'\nb = '2'");
+        file::parse(
+            "retries = 4\n[grouping]\nb = '3'",
+            Path::new("user.toml"),
+            &mut config,
+        );
+        assert_eq!(config.defaults.policy.retries, 4);
+        assert_eq!(config.defaults.policy.keep, 5);
+        let labels = config.defaults.grouping.labels().unwrap();
+        assert_eq!(labels, [("a".into(), "1".into()), ("b".into(), "3".into())]);
+        let places: Vec<&str> = config
+            .given
+            .iter()
+            .map(|given| given.place.as_str())
+            .collect();
+        assert_eq!(places.len(), 3);
+        assert!(
+            places.contains(&"m.toml:2:1") && places.contains(&"user.toml:1:1"),
+            "{places:?}"
+        );
+    }
 }

@@ -464,7 +464,9 @@ impl Kind {
             Kind::OneOf(names) if !names.contains(&text) => {
                 Err(format!("is not one of {}", names.join(", ")))
             }
-            Kind::Path | Kind::Text if text.is_empty() => Err("is empty".into()),
+            // A relative one would depend on where a job is started.
+            Kind::Path if !text.starts_with('/') => Err("is not an absolute path".into()),
+            Kind::Text if text.is_empty() => Err("is empty".into()),
             _ => Ok(()),
         }
     }

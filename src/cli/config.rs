@@ -1,0 +1,209 @@
+//! `metricsjob config`: the settings of this host.
+
+use std::env;
+use std::fs;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, anyhow};
+use clap::{Args, Subcommand};
+use nix::unistd::Uid;
+use serde_json::{Value as Json, json};
+
+use super::exit::{self, usage};
+use super::options::{Output, OutputArgs};
+use super::setting::Strictness::Strict;
+use super::{console, json};
+use metricsjob::config::settings::{SETTINGS, Setting};
+use metricsjob::config::{Config, SYSTEM_FILE, TEMPLATE, user_file};
+use metricsjob_client::call::redacted;
+
+/// Show and set up the settings of this host
+///
+/// They are in /etc/metricsjob/metricsjob.toml for all users, and over it, key by key, in
+/// ~/.config/metricsjob/metricsjob.toml; --config names another file in place of both. Options win over
+/// variables, these over job files, and these over the config files. What is wrong in a config file is
+/// warned about and ignored, so that it keeps no job from running.
+#[derive(Args)]
+pub struct ConfigArgs {
+    #[command(subcommand)]
+    command: ConfigCommand,
+}
+
+#[derive(Subcommand)]
+#[command(defer = true)]
+enum ConfigCommand {
+    /// Show the value of each setting, and where it comes from
+    Show(ShowArgs),
+    /// Write a config file with comments, in which instance is true
+    Init(InitArgs),
+}
+
+/// Show the value of each setting, and where it comes from
+///
+/// Options of a command line and keys of a job file are not among it: they are for one run or one job.
+/// Passwords in gateways' URLs are not shown.
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  metricsjob config show
+  metricsjob config show --output json")]
+struct ShowArgs {
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+/// Write a config file with comments, in which instance is true
+///
+/// Without FILE it is /etc/metricsjob/metricsjob.toml for root, else ~/.config/metricsjob/metricsjob.toml.
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  sudo metricsjob config init
+  metricsjob config init ./metricsjob.toml")]
+struct InitArgs {
+    /// The file to write
+    #[arg(value_name = "FILE")]
+    file: Option<PathBuf>,
+
+    /// Replace the file if there is one
+    #[arg(long)]
+    force: bool,
+}
+
+pub fn main(args: ConfigArgs, config: &Config) -> anyhow::Result<u8> {
+    match args.command {
+        ConfigCommand::Show(args) => show(&args, config),
+        ConfigCommand::Init(args) => init(&args),
+    }
+}
+
+/// A setting in force.
+struct InForce {
+    setting: &'static Setting,
+    value: String,
+    /// The variable or the file and line; `None` for the default.
+    from: Option<String>,
+}
+
+fn show(args: &ShowArgs, config: &Config) -> anyhow::Result<u8> {
+    let settings = SETTINGS.iter().map(|setting| in_force(setting, config));
+    match args.output.get(Strict)? {
+        Output::Json => json::print(&settings.map(|setting| setting.json()).collect())?,
+        Output::Text => {
+            let rows = settings.map(
+                |InForce {
+                     setting,
+                     value,
+                     from,
+                 }| {
+                    let from = from.unwrap_or_else(|| "default".into());
+                    let value = if value.is_empty() { "-".into() } else { value };
+                    vec![setting.key(), value, from]
+                },
+            );
+            console::result(&console::table(["SETTING", "VALUE", "FROM"], rows))?;
+        }
+    }
+    Ok(exit::SUCCESS)
+}
+
+fn in_force(setting: &'static Setting, config: &Config) -> InForce {
+    let variable = setting.variable();
+    let of_variable = variable.and_then(|name| Some((env::var_os(&name)?, name)));
+    let of_file = config.get(setting);
+    let (value, from) = match (of_variable, of_file) {
+        // Labels of all places are merged.
+        (of_variable, Some(given)) if setting.name == "grouping" => {
+            let labels = json!(config.defaults.grouping);
+            let pairs = labels.as_object().into_iter().flatten();
+            let pairs =
+                pairs.map(|(name, value)| format!("{name}={}", value.as_str().unwrap_or_default()));
+            let more =
+                of_variable.map(|(value, name)| (value.to_string_lossy().into_owned(), name));
+            let value = pairs.chain(more.iter().map(|(value, _)| value.clone()));
+            let from = [given.place.clone()]
+                .into_iter()
+                .chain(more.iter().map(|(_, name)| name.clone()));
+            (
+                value.collect::<Vec<_>>().join(","),
+                Some(from.collect::<Vec<_>>().join(", ")),
+            )
+        }
+        (Some((value, name)), _) => (value.to_string_lossy().into_owned(), Some(name)),
+        (None, Some(given)) => (given.text.clone(), Some(given.place.clone())),
+        (None, None) => (setting.default.to_owned(), None),
+    };
+    let value = match setting.name {
+        "gateway" => {
+            let urls = value.split([',', ' ']).filter(|url| !url.is_empty());
+            urls.map(|url| redacted(url).to_string())
+                .collect::<Vec<_>>()
+                .join(",")
+        }
+        _ => value,
+    };
+    InForce {
+        setting,
+        value,
+        from,
+    }
+}
+
+impl InForce {
+    fn json(&self) -> Json {
+        let InForce {
+            setting,
+            value,
+            from,
+        } = self;
+        json!({
+            "setting": setting.key(),
+            "value": (!value.is_empty()).then_some(value),
+            "from": from,
+            "default": (!setting.default.is_empty()).then_some(setting.default),
+            "option": setting.option(),
+            "variable": setting.variable(),
+            "is_in_job_files": setting.is_in_jobs(),
+            "is_in_config_files": setting.is_in_config(),
+            "help": setting.help,
+        })
+    }
+}
+
+fn init(args: &InitArgs) -> anyhow::Result<u8> {
+    let path = match &args.file {
+        Some(file) => file.clone(),
+        None if Uid::effective().is_root() => SYSTEM_FILE.into(),
+        None => user_file(|name| env::var_os(name)).ok_or_else(|| {
+            usage(anyhow!(
+                "there is neither HOME nor XDG_CONFIG_HOME: name the FILE to write"
+            ))
+        })?,
+    };
+    let shown = console::visible(&path.display().to_string()).into_owned();
+    match write(&path, args.force) {
+        Ok(()) => console::result(&format!("wrote {shown}\n"))?,
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            return Err(anyhow!(
+                "{shown} is there already: edit it, or replace it by --force"
+            ));
+        }
+        Err(error) => return Err(error).context(format!("could not write {shown}")),
+    }
+    Ok(exit::SUCCESS)
+}
+
+fn write(path: &Path, force: bool) -> io::Result<()> {
+    if let Some(dir) = path.parent() {
+        fs::create_dir_all(dir)?;
+    }
+    let mut options = fs::OpenOptions::new();
+    options.write(true);
+    if force {
+        options.create(true).truncate(true);
+    } else {
+        options.create_new(true);
+    }
+    options.open(path)?.write_all(TEMPLATE.as_bytes())
+}
