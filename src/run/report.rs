@@ -10,6 +10,7 @@ use metricsjob_metrics::check::add_pushable;
 use metricsjob_metrics::{Family, GroupingKey, Kind, Labels, Metric, Value};
 use metricsjob_state::counters::Counter;
 use metricsjob_state::history::RecordedRun;
+use metricsjob_system::host;
 
 /// Outcome of a run that the history has; a failure if a newer version gave it a name that is unknown here.
 pub fn outcome(run: &RecordedRun) -> Outcome {
@@ -81,6 +82,7 @@ fn gauges(run: &RecordedRun, prefix: &str) -> Vec<Family> {
             run.max_rss as f64,
         ),
     ];
+    families.push(info(prefix));
     if is_success {
         families.push(gauge(
             "last_success_timestamp_seconds",
@@ -123,6 +125,19 @@ pub fn running(prefix: &str, is_running: bool) -> Family {
         "Whether a run goes on (1) or not (0).",
         f64::from(is_running),
     )
+}
+
+/// The host that reports, by which a gateway sees that two of them share a group, and the version of this program.
+fn info(prefix: &str) -> Family {
+    let host = host::name().unwrap_or_default();
+    let labels = Labels::from([("host", &*host), ("version", env!("CARGO_PKG_VERSION"))]);
+    Family {
+        name: format!("{prefix}_info"),
+        help: "The host that reported the last run, and its version of metricsjob; always 1."
+            .into(),
+        kind: Kind::Gauge,
+        metrics: vec![number(labels, 1.0)],
+    }
 }
 
 /// The name of the counter of runs.
