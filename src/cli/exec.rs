@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use clap::Args;
 
 use super::exit::usage;
+use super::help::{JOB, more};
 use super::perform::{self, PerformArgs, Verbosity};
 use metricsjob::job::command::Command;
 use metricsjob::job::metric_rule::{self, MetricRule};
@@ -12,49 +13,65 @@ use metricsjob::job::output_pattern::OutputPattern;
 use metricsjob::job::{DEFAULT_PREFIX, DefinedIn, Job, Overlap, Policy, Work};
 use metricsjob_metrics::{Kind, Labels, Method, is_metric_name};
 
-/// Run any command as a job and report how it went
-///
-/// The command gets stdin, stdout, stderr, the terminal, the working directory and the environment
-/// as they are; signals are passed on to it, and its exit code is ours. On success nothing is
-/// printed besides what it prints, unless there is a terminal.
-///
-/// It finds METRICSJOB_METRICS (a file to append metrics to, see `metricsjob metric`),
-/// METRICSJOB_JOB, METRICSJOB_RUN_ID and METRICSJOB_ATTEMPT in its environment.
-#[derive(Args)]
-#[command(after_help = "\
+const EXAMPLES: &str = "\
 Examples:
   metricsjob exec -- pg_dump --file=/backup/customers.sql customers
-  metricsjob exec --job sync_orders -g site=berlin --timeout 10m --lock -- /opt/sync.sh --all
-  metricsjob exec --retries 3 --backoff 5s..1m --tail 20 -- ./import.py
-  metricsjob exec --job report -- sh -c './extract | ./load'
-  metricsjob exec --metric 'rows_total=(\\d+) rows' --metric 'errors_total=ERROR' -- ./import.py
+  metricsjob exec --job sync -g site=berlin --timeout 10m --lock -- /opt/sync.sh
 
 In a crontab:
-  */15 * * * *  metricsjob exec --job sync_orders --lock -- /opt/sync.sh --all
+  */15 * * * *  metricsjob exec --job sync --lock -- /opt/sync.sh --all";
 
-Exit codes: the command's own, 128+n if signal n ended it, 124 if it took too long, 126 if it is not
-executable, 127 if it is not found; 0 if the run was skipped; 2 for wrong usage, before anything runs.")]
+/// Further examples, and exit codes.
+const DETAILS: &str = "\
+More examples:
+  metricsjob exec --retries 3 --backoff 5s..1m --tail 20 -- ./import.py
+  metricsjob exec --job report -- sh -c './extract | ./load'
+  metricsjob exec --metric 'rows_total=(\\d+) rows' -- ./import.py
+
+Exit codes:
+  0      success, or the run was skipped
+  2      wrong usage; nothing was run
+  124    the command timed out
+  126    the command is not executable
+  127    the command was not found
+  128+n  signal n ended the command
+  other  the command's own exit code";
+
+/// Run any command as a job and report how it went
+///
+/// The command inherits stdin, stdout, stderr, the terminal, the working directory and the environment.
+/// Signals are forwarded to it, and its exit code is passed through. If it succeeds, nothing is added to
+/// its output unless there is a terminal.
+///
+/// Its environment has METRICSJOB_METRICS (a file to append metrics to, see `metricsjob metric`),
+/// METRICSJOB_JOB, METRICSJOB_RUN_ID and METRICSJOB_ATTEMPT too.
+#[derive(Args)]
+#[command(mut_arg("state_dir", |arg| arg.hide_short_help(true)),
+    mut_arg("output", |arg| arg.hide_short_help(true)),
+    after_help = more("exec", EXAMPLES), after_long_help = format!("{EXAMPLES}\n\n{DETAILS}"))]
 pub struct ExecArgs {
-    /// The job label of the grouping key [default: the command's name without its directory]
-    #[arg(long, value_name = "JOB")]
+    /// Value of the `job` label [default: the command's base name]
+    #[arg(long, value_name = "JOB", help_heading = JOB)]
     job: Option<String>,
 
-    /// What the names of the runner's metrics begin with
-    #[arg(long, value_name = "PREFIX", default_value = DEFAULT_PREFIX, value_parser = prefix)]
+    /// Prefix of the names of the runner's metrics
+    #[arg(hide_short_help = true, long, value_name = "PREFIX", default_value = DEFAULT_PREFIX, value_parser = prefix, help_heading = JOB)]
     prefix: String,
 
-    /// A metric that is read from the output; can be given several times
+    /// Metric to read from the command's output (repeatable)
     ///
-    /// PATTERN is a regular expression as in a job file's [[metric]]: its first group, or the one named
-    /// value, is the number, other named groups are labels. TYPE is counter, gauge, histogram or summary
-    /// [default: counter if NAME ends in _total, else gauge]. A counter without a number counts matches.
-    #[arg(long, value_name = "NAME[:TYPE]=PATTERN", value_parser = metric)]
+    /// PATTERN is a regular expression as in a job file's [[metric]]: its first group, or the group named
+    /// `value`, is the number; other named groups are labels. TYPE is counter, gauge, histogram or summary
+    /// [default: counter if NAME ends in _total, else gauge]. A counter without a
+    /// number counts matches.
+    #[arg(
+        hide_short_help = true,long, value_name = "NAME[:TYPE]=PATTERN", value_parser = metric, help_heading = JOB)]
     metric: Vec<MetricRule>,
 
     #[command(flatten)]
     perform: PerformArgs,
 
-    /// The command and its arguments, which are passed on as they are
+    /// Command to run, with its arguments
     #[arg(value_name = "CMD", required = true, trailing_var_arg = true)]
     command: Vec<OsString>,
 }

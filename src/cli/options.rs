@@ -7,9 +7,10 @@ use std::path::PathBuf;
 use clap::builder::{BoolishValueParser, EnumValueParser, OsStringValueParser};
 use clap::{ArgAction, Args, ValueEnum};
 
-use super::connection_options::{ConnectionArgs, GATEWAY};
+use super::connection_options::ConnectionArgs;
 use super::console;
 use super::exit::usage;
+use super::help::{GATEWAY, GROUPING, JOB, OUTPUT};
 use super::setting::{Setting, Strictness, setting};
 use metricsjob::job::catalog::Catalog;
 use metricsjob::push::Gateway;
@@ -20,13 +21,12 @@ use metricsjob_state::dir::default_dir;
 
 #[derive(Args)]
 pub struct GatewayArgs {
-    /// Where reports go: a Pushgateway's URL, or `embedded`; can be given several times
+    /// URL of a Pushgateway, or `embedded` (repeatable) [default: embedded]
     ///
-    /// `http://` is assumed where no scheme is given. The URL can hold a path prefix, and a user and
-    /// password, which are never printed. `embedded` is the local gateway in the state directory. Of
-    /// several gateways (in the variable with blanks between them) each gets every report, whatever
-    /// becomes of the others. Without any it is `embedded`; for `outbox flush` it is all that reports wait
-    /// for.
+    /// The scheme defaults to `http://`. The URL may have a path prefix, and a user and password, which are
+    /// never printed. `embedded` is the local gateway in the state directory. Each of several gateways
+    /// (separated by spaces in the variable) gets every report, even if the others fail. For `outbox flush`
+    /// the default is every gateway that has reports waiting.
     #[arg(
         long,
         value_name = "URL",
@@ -194,11 +194,12 @@ fn parts(given: &str) -> Vec<&str> {
 
 #[derive(Args)]
 pub struct StateArgs {
-    /// Where the local database is: the embedded gateway and the outbox
+    /// Directory of the local database
     ///
-    /// Default: $STATE_DIRECTORY (systemd sets it), $XDG_STATE_HOME/metricsjob,
-    /// ~/.local/state/metricsjob, or /var/lib/metricsjob where there is no home.
-    #[arg(long, value_name = "DIR", env = "METRICSJOB_STATE_DIR", help_heading = GATEWAY)]
+    /// It holds the history, the outbox and the embedded gateway. Default: $STATE_DIRECTORY (set by
+    /// systemd), $XDG_STATE_HOME/metricsjob, ~/.local/state/metricsjob, or /var/lib/metricsjob if there is no
+    /// home directory.
+    #[arg(long, value_name = "DIR", env = "METRICSJOB_STATE_DIR", hide_env_values = true, help_heading = GATEWAY)]
     state_dir: Option<PathBuf>,
 }
 
@@ -211,11 +212,11 @@ impl StateArgs {
 
 #[derive(Args)]
 pub struct JobsArgs {
-    /// A directory with job files, searched before the others
+    /// Directory of job files to search first
     ///
-    /// The others are ./jobs, $XDG_CONFIG_HOME/metricsjob/jobs (else ~/.config/metricsjob/jobs) and
-    /// /etc/metricsjob/jobs. The first file of a name wins.
-    #[arg(long, value_name = "DIR", env = "METRICSJOB_JOBS_DIR")]
+    /// The search goes on in ./jobs, $XDG_CONFIG_HOME/metricsjob/jobs (else ~/.config/metricsjob/jobs) and
+    /// /etc/metricsjob/jobs. The first file with the job's name wins.
+    #[arg(long, value_name = "DIR", env = "METRICSJOB_JOBS_DIR", hide_env_values = true, help_heading = JOB)]
     jobs_dir: Option<PathBuf>,
 }
 
@@ -228,8 +229,8 @@ impl JobsArgs {
 /// The group that `push` and `delete` name.
 #[derive(Args)]
 pub struct GroupArgs {
-    /// The job label of the grouping key
-    #[arg(long, value_name = "JOB")]
+    /// Value of the `job` label
+    #[arg(long, value_name = "JOB", help_heading = GROUPING)]
     job: String,
 
     #[command(flatten)]
@@ -244,8 +245,10 @@ impl GroupArgs {
 
 #[derive(Args)]
 pub struct GroupingArgs {
-    /// A further label of the grouping key; can be given several times
-    #[arg(short, long, value_name = "NAME=VALUE", value_parser = name_and_value)]
+    /// Label of the grouping key (repeatable)
+    ///
+    /// The key has the label `job` in any case.
+    #[arg(short, long, value_name = "NAME=VALUE", value_parser = name_and_value, help_heading = GROUPING)]
     grouping: Vec<(String, String)>,
 }
 
@@ -257,13 +260,14 @@ impl GroupingArgs {
 
 #[derive(Args)]
 pub struct QuietArgs {
-    /// Print errors and warnings only
+    /// Print only errors and warnings
     #[arg(
         short,
         long,
-        env = "METRICSJOB_QUIET",
+        env = "METRICSJOB_QUIET", hide_env_values = true,
         action = ArgAction::SetTrue,
-        value_parser = setting(BoolishValueParser::new())
+        value_parser = setting(BoolishValueParser::new()),
+        help_heading = OUTPUT
     )]
     quiet: Setting<bool>,
 }
@@ -276,13 +280,14 @@ impl QuietArgs {
 
 #[derive(Args)]
 pub struct OutputArgs {
-    /// The form of the result on stdout
+    /// Format of the result on stdout
     #[arg(
         long,
-        value_name = "FORM",
-        env = "METRICSJOB_OUTPUT",
+        value_name = "FORMAT",
+        env = "METRICSJOB_OUTPUT", hide_env_values = true,
         default_value = "text",
-        value_parser = setting(EnumValueParser::<Output>::new())
+        value_parser = setting(EnumValueParser::<Output>::new()),
+        help_heading = OUTPUT
     )]
     output: Setting<Output>,
 }

@@ -7,93 +7,96 @@ use clap::Args;
 use clap::builder::BoolishValueParser;
 
 use super::exit::usage;
+use super::help::{GROUPING, JOB, OUTPUT, RETRIES};
 use super::options::name_and_value;
 use metricsjob::job::command::{Command, MAX_TAIL, SuccessCodes, check_env};
 use metricsjob::job::size::parse_size;
 use metricsjob::job::{Backoff, Job, LockPolicy, Work, duration, parse_backoff};
 
-const RUNNING: &str = "Running";
-const REPORTING: &str = "Reporting";
-
 /// What is not given stays as the job says.
 #[derive(Args)]
 pub struct PolicyArgs {
-    /// End an attempt that takes longer: SIGTERM to all its processes, exit code 124
-    #[arg(long, value_name = "DURATION", value_parser = duration::parse_positive, help_heading = RUNNING)]
+    /// Time limit for an attempt (exit code 124)
+    ///
+    /// All its processes get SIGTERM, and after --kill-after SIGKILL.
+    #[arg(long, value_name = "DURATION", value_parser = duration::parse_positive, help_heading = JOB)]
     timeout: Option<Duration>,
 
-    /// Send SIGKILL if SIGTERM has not ended them after this time [default: 10s]
-    #[arg(long, value_name = "DURATION", value_parser = duration::parse, help_heading = RUNNING)]
+    /// Send SIGKILL to processes that are left this long after SIGTERM [default: 10s]
+    #[arg(hide_short_help = true, long, value_name = "DURATION", value_parser = duration::parse, help_heading = JOB)]
     kill_after: Option<Duration>,
 
-    /// Read this much of what the command writes to METRICSJOB_METRICS, and leave out the rest [default: 64MiB]
-    #[arg(long, value_name = "SIZE", value_parser = parse_size, help_heading = RUNNING)]
+    /// Read at most this much of the file METRICSJOB_METRICS, and ignore the rest [default: 64MiB]
+    #[arg(hide_short_help = true, long, value_name = "SIZE", value_parser = parse_size, help_heading = JOB)]
     metrics_limit: Option<usize>,
 
-    /// Try again up to N times if an attempt does not succeed [default: 0]
-    #[arg(long, value_name = "N", help_heading = RUNNING)]
+    /// Retry a failed run up to N times [default: 0]
+    #[arg(long, value_name = "N", help_heading = RETRIES)]
     retries: Option<u32>,
 
-    /// How long to wait between attempts: doubling from MIN to MAX, with jitter [default: 1s..1m]
-    #[arg(long, value_name = "MIN..MAX", value_parser = parse_backoff, help_heading = RUNNING)]
+    /// Delay between attempts: doubles from MIN to MAX, with jitter [default: 1s..1m]
+    #[arg(hide_short_help = true, long, value_name = "MIN..MAX", value_parser = parse_backoff, help_heading = RETRIES)]
     backoff: Option<Backoff>,
 
-    /// Skip the run, with exit code 0, while another one of the same job and grouping key goes on
+    /// Skip the run if one of the same job and grouping key is in progress
+    ///
+    /// The exit code is then 0.
     #[arg(
         long,
         value_name = "true|false",
+        hide_possible_values = true,
         num_args = 0..=1,
         require_equals = true,
         default_missing_value = "true",
         value_parser = BoolishValueParser::new(),
-        help_heading = RUNNING
+        help_heading = RETRIES
     )]
     lock: Option<bool>,
 
-    /// Wait this long for the other run's end before skipping; implies --lock
-    #[arg(long, value_name = "DURATION", value_parser = duration::parse, help_heading = RUNNING)]
+    /// Wait up to this long for the other run to end before skipping; implies --lock
+    #[arg(hide_short_help = true, long, value_name = "DURATION", value_parser = duration::parse, help_heading = RETRIES)]
     lock_wait: Option<Duration>,
 
-    /// Wait a random time up to this before the run, so that a fleet does not start at once
-    #[arg(long, value_name = "DURATION", value_parser = duration::parse, help_heading = RUNNING)]
+    /// Start after a random delay of up to this, so that many hosts do not start at once
+    #[arg(hide_short_help = true, long, value_name = "DURATION", value_parser = duration::parse, help_heading = JOB)]
     splay: Option<Duration>,
 
-    /// Exit codes of the command that mean success [default: 0]
-    #[arg(long, value_name = "CODE,…", value_delimiter = ',', help_heading = RUNNING)]
+    /// Exit codes of the command that count as success [default: 0]
+    #[arg(hide_short_help = true, long, value_name = "CODE,…", value_delimiter = ',', help_heading = JOB)]
     success_codes: Option<Vec<u8>>,
 
-    /// Set an environment variable for the command; can be given several times
-    #[arg(long, value_name = "NAME=VALUE", value_parser = variable, help_heading = RUNNING)]
+    /// Environment variable for the command (repeatable)
+    #[arg(hide_short_help = true, long, value_name = "NAME=VALUE", value_parser = variable, help_heading = JOB)]
     env: Vec<(String, String)>,
 
     /// Run the command in this directory
-    #[arg(long, value_name = "DIR", help_heading = RUNNING)]
+    #[arg(hide_short_help = true, long, value_name = "DIR", help_heading = JOB)]
     working_directory: Option<PathBuf>,
 
-    /// Report when the run begins: PREFIX_running is 1 until its end
-    #[arg(
-        long,
+    /// Push a report when the run starts too: PREFIX_running is 1 until it ends
+    #[arg(hide_short_help = true, long,
         value_name = "true|false",
+        hide_possible_values = true,
         num_args = 0..=1,
         require_equals = true,
         default_missing_value = "true",
         value_parser = BoolishValueParser::new(),
-        help_heading = REPORTING
+        help_heading = GROUPING
     )]
     push_start: Option<bool>,
 
-    /// Report this often while the run goes on, with the job's metrics so far
-    #[arg(long, value_name = "DURATION", value_parser = duration::parse_positive, help_heading = REPORTING)]
+    /// Push a report this often during the run, with the job's metrics so far
+    #[arg(hide_short_help = true, long, value_name = "DURATION", value_parser = duration::parse_positive, help_heading = GROUPING)]
     push_interval: Option<Duration>,
 
-    /// Keep the command's last N lines of stderr for the summary, the history and the failure message
+    /// Keep the last N lines of stderr for the history
     ///
-    /// The command then sees a pipe as its stderr.
-    #[arg(long, value_name = "N", value_parser = tail, help_heading = REPORTING)]
+    /// They are in the summary and the error message too. The command's stderr is then a pipe.
+    #[arg(long, value_name = "N", value_parser = tail, help_heading = OUTPUT)]
     tail: Option<usize>,
 
     /// Keep the last N runs of the job in the history [default: 1000]
-    #[arg(long, value_name = "N", help_heading = REPORTING)]
+    #[arg(hide_short_help = true, long, value_name = "N", help_heading = OUTPUT)]
     keep: Option<u32>,
 }
 
