@@ -56,6 +56,7 @@ mod gateway_systemd;
 mod gateway_url;
 mod gateway_utf8;
 mod grouping_key;
+mod help;
 mod history;
 #[cfg(feature = "real-servers")]
 mod hostile_pushes;

@@ -6,6 +6,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::exit::{USAGE, usage};
+use super::help::more;
 use super::options::{JobsArgs, Output, OutputArgs};
 use super::setting::Strictness::Strict;
 use super::{console, json};
@@ -13,17 +14,18 @@ use metricsjob::config::Config;
 use metricsjob::job::DefinedIn;
 use metricsjob::job::catalog::{Found, load_given};
 
-/// Validate job files
-///
-/// Problems are shown with line and column; the exit
-/// code is 2 if there is one.
-#[derive(Args)]
-#[command(after_help = "\
+const EXAMPLES: &str = "\
 Examples:
   metricsjob check
-  metricsjob check jobs/*.toml")]
+  metricsjob check jobs/*.toml";
+
+/// Validate job files
+///
+/// Problems are shown with line and column; if there are any, the exit code is 2.
+#[derive(Args)]
+#[command(after_help = more("check", EXAMPLES), after_long_help = EXAMPLES)]
 pub struct CheckArgs {
-    /// The job files to validate; all that `list` finds without any
+    /// Job files to validate [default: all that `list` shows]
     #[arg(value_name = "FILE")]
     files: Vec<PathBuf>,
 

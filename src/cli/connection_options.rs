@@ -12,108 +12,99 @@ use clap::{Args, ValueEnum};
 use reqwest::header::{AUTHORIZATION, HeaderMap};
 
 use super::exit::usage;
-use super::setting::{Setting, Strictness, setting};
+use super::help::GATEWAY;
+use super::setting::{Setting, Strictness, given, setting};
 use metricsjob::job::duration::parse_positive;
 use metricsjob_client::credentials::{Authorization, CredentialsError, Secret, parse_header};
 use metricsjob_client::encoding::{self, Encoding};
 use metricsjob_client::tls::{self, Tls};
 use metricsjob_client::{Connection, Timeouts};
 
-/// Heading of the options for the destination of reports.
-pub const GATEWAY: &str = "Gateway";
-
 #[derive(Args)]
 pub struct ConnectionArgs {
-    /// How long to wait for the connection to the gateway
-    #[arg(
-        long,
+    /// Time limit for connecting to the gateway
+    #[arg(hide_short_help = true, long,
         value_name = "DURATION",
-        env = "METRICSJOB_CONNECT_TIMEOUT",
+        env = "METRICSJOB_CONNECT_TIMEOUT", hide_env_values = true,
         default_value = "5s",
         value_parser = setting(parse_positive),
         help_heading = GATEWAY
     )]
     connect_timeout: Setting<Duration>,
 
-    /// How long to wait for the gateway's answer, the connection included
-    #[arg(
-        long,
+    /// Time limit for one request to the gateway, connecting included
+    #[arg(hide_short_help = true, long,
         value_name = "DURATION",
-        env = "METRICSJOB_PUSH_TIMEOUT",
+        env = "METRICSJOB_PUSH_TIMEOUT", hide_env_values = true,
         default_value = "10s",
         value_parser = setting(parse_positive),
         help_heading = GATEWAY
     )]
     push_timeout: Setting<Duration>,
 
-    /// Trust the certificate authorities in this PEM file instead of the system's
-    #[arg(long, value_name = "FILE", env = "METRICSJOB_CA_FILE", help_heading = GATEWAY)]
+    /// PEM file of certificate authorities to trust instead of the system's
+    #[arg(hide_short_help = true, long, value_name = "FILE", env = "METRICSJOB_CA_FILE", hide_env_values = true, help_heading = GATEWAY)]
     ca_file: Option<PathBuf>,
 
-    /// The client certificate for gateways that want one, in PEM form
+    /// PEM file with the client certificate, for gateways that ask for one
     ///
-    /// The file holds the chain: the certificate itself first. It can hold the key too.
-    #[arg(long, value_name = "FILE", env = "METRICSJOB_CLIENT_CERT", help_heading = GATEWAY)]
+    /// It holds the chain, the client's own certificate first, and may hold the private key too.
+    #[arg(hide_short_help = true, long, value_name = "FILE", env = "METRICSJOB_CLIENT_CERT", hide_env_values = true, help_heading = GATEWAY)]
     client_cert: Option<PathBuf>,
 
-    /// The private key of the client certificate, in PEM form, not encrypted [default: the file of
+    /// PEM file with the private key of the client certificate, unencrypted [default: the file of
     /// --client-cert]
-    #[arg(
-        long,
+    #[arg(hide_short_help = true, long,
         value_name = "FILE",
-        env = "METRICSJOB_CLIENT_KEY",
+        env = "METRICSJOB_CLIENT_KEY", hide_env_values = true,
         value_parser = setting(PathBufValueParser::new()),
         help_heading = GATEWAY
     )]
     client_key: Option<Setting<PathBuf>>,
 
-    /// A file with `user:password` for basic authentication
+    /// File with `user:password` for basic authentication
     ///
-    /// Without it the variable METRICSJOB_BASIC_AUTH can hold them. A user and password in a
-    /// gateway's URL win for that gateway.
-    #[arg(
-        long,
+    /// They can be in the variable METRICSJOB_BASIC_AUTH instead. A user and password in a gateway's URL
+    /// take precedence for that gateway.
+    #[arg(hide_short_help = true, long,
         value_name = "FILE",
-        env = "METRICSJOB_BASIC_AUTH_FILE",
+        env = "METRICSJOB_BASIC_AUTH_FILE", hide_env_values = true,
         value_parser = setting(PathBufValueParser::new()),
         help_heading = GATEWAY
     )]
     basic_auth_file: Option<Setting<PathBuf>>,
 
-    /// A file with a bearer token
+    /// File with a bearer token
     ///
-    /// Without it the variable METRICSJOB_BEARER_TOKEN can hold the token.
-    #[arg(
-        long,
+    /// The token can be in the variable METRICSJOB_BEARER_TOKEN instead.
+    #[arg(hide_short_help = true, long,
         value_name = "FILE",
-        env = "METRICSJOB_BEARER_TOKEN_FILE",
+        env = "METRICSJOB_BEARER_TOKEN_FILE", hide_env_values = true,
         value_parser = setting(PathBufValueParser::new()),
         help_heading = GATEWAY
     )]
     bearer_token_file: Option<Setting<PathBuf>>,
 
-    /// A further header of each request, or @FILE with one a line; can be given several times
+    /// Header to add to each request, or @FILE with one header per line (repeatable)
     ///
-    /// Other users can see command lines: a header that is secret belongs into a file.
-    #[arg(long, value_name = "NAME: VALUE|@FILE", help_heading = GATEWAY)]
+    /// Other users can see command lines: keep secret headers in a file.
+    #[arg(hide_short_help = true, long, value_name = "NAME: VALUE|@FILE", help_heading = GATEWAY)]
     header: Vec<String>,
 
     // No default of clap's for these two, which would be parsed each time.
-    /// How to compress what is sent; a Pushgateway takes gzip from version 1.5.0 on [default: none]
-    #[arg(
-        long,
+    /// Compression of request bodies; a Pushgateway accepts gzip since version 1.5.0 [default: none]
+    #[arg(hide_short_help = true, long,
         value_name = "HOW",
-        env = "METRICSJOB_COMPRESS",
+        env = "METRICSJOB_COMPRESS", hide_env_values = true,
         value_parser = setting(EnumValueParser::<CompressionArg>::new()),
         help_heading = GATEWAY
     )]
     compress: Option<Setting<CompressionArg>>,
 
-    /// The format in which metrics are sent [default: text]
-    #[arg(
-        long,
+    /// Format of the metrics that are sent [default: text]
+    #[arg(hide_short_help = true, long,
         value_name = "FORMAT",
-        env = "METRICSJOB_FORMAT",
+        env = "METRICSJOB_FORMAT", hide_env_values = true,
         value_parser = setting(EnumValueParser::<FormatArg>::new()),
         help_heading = GATEWAY
     )]
@@ -331,17 +322,6 @@ impl ConnectionArgs {
             }
         }
         Ok((headers, authorization))
-    }
-}
-
-/// The value of an option, if it was given.
-fn given<T: Copy>(
-    setting: &Option<Setting<T>>,
-    strictness: Strictness,
-) -> anyhow::Result<Option<T>> {
-    match setting {
-        Some(setting) => Ok(setting.get(strictness)?.copied()),
-        None => Ok(None),
     }
 }
 

@@ -3,32 +3,36 @@
 use clap::Args;
 
 use super::console::count;
-use super::options::{GatewayArgs, GroupArgs, QuietArgs};
+use super::grouping_options::GroupArgs;
+use super::help::{GROUPING, more};
+use super::options::{GatewayArgs, QuietArgs};
 use super::setting::Strictness::Strict;
 use super::{console, exit};
 use metricsjob::push;
 
+const EXAMPLES: &str = "\
+Example:
+  metricsjob delete --job db_backup -g db=customers";
+
 /// Delete a group from the gateway
 ///
-/// Only the group with exactly this grouping key is deleted. One that does not exist is no error, as
-/// at the Pushgateway. Reports in the outbox that wait for the group go too: they would bring it back.
+/// Only the group with exactly this grouping key is deleted. As with a Pushgateway, a group that does not
+/// exist is no error. Reports for the group that wait in the outbox are dropped: they would bring it back.
 #[derive(Args)]
-#[command(after_help = "\
-Example:
-  metricsjob delete --job db_backup -g db=customers")]
+#[command(after_help = more("delete", EXAMPLES), after_long_help = EXAMPLES)]
 pub struct DeleteArgs {
     #[command(flatten)]
     group: GroupArgs,
 
     /// Print the request instead of sending it
-    #[arg(long)]
+    #[arg(long, help_heading = GROUPING)]
     dry_run: bool,
 
     #[command(flatten)]
-    quiet: QuietArgs,
+    gateway: GatewayArgs,
 
     #[command(flatten)]
-    gateway: GatewayArgs,
+    quiet: QuietArgs,
 }
 
 pub fn main(args: DeleteArgs) -> anyhow::Result<u8> {

@@ -5,80 +5,75 @@ use std::time::Duration;
 use clap::Args;
 use clap::builder::BoolishValueParser;
 
+use super::help::GROUPING;
 use super::setting::{Setting, Strictness, setting};
 use metricsjob::job::duration;
 use metricsjob::job::size::parse_size;
 use metricsjob::push::DeliveryPolicy;
 
-const DELIVERY: &str = "Delivery";
-
 #[derive(Args)]
 pub struct DeliveryArgs {
-    /// How long to try a push again that failed for a reason that may pass [default: 30ms]
+    /// How long to keep retrying a push after a temporary failure [default: 30ms]
     ///
-    /// Such are a refused or reset connection, a missing answer, 429 and 5xx. It is counted from the first
-    /// failure on; the waits double, with jitter, and are as long as Retry-After says. What is undelivered
-    /// then stays in the outbox, and the next run brings it, so by default no job waits for a gateway that
-    /// is down. With --require-push the default is --push-deadline.
-    #[arg(
-        long,
+    /// Temporary failures are a refused or reset connection, no response, 429 and 5xx. The window starts at
+    /// the first failure; delays double, with jitter, and follow Retry-After. A report that is not delivered
+    /// by then stays in the outbox for the next run, so by default no job waits for a gateway that is down.
+    /// With --require-push the default is --push-deadline.
+    #[arg(hide_short_help = true, long,
         value_name = "DURATION",
-        env = "METRICSJOB_PUSH_RETRY_WINDOW",
+        env = "METRICSJOB_PUSH_RETRY_WINDOW", hide_env_values = true,
         value_parser = setting(duration::parse),
-        help_heading = DELIVERY
+        help_heading = GROUPING
     )]
     push_retry_window: Option<Setting<Duration>>,
 
-    /// How long the whole delivery may take, retries and older reports in the outbox included
-    #[arg(
-        long,
+    /// Time limit for the whole delivery, including retries and older reports in the outbox
+    #[arg(hide_short_help = true, long,
         value_name = "DURATION",
-        env = "METRICSJOB_PUSH_DEADLINE",
+        env = "METRICSJOB_PUSH_DEADLINE", hide_env_values = true,
         default_value = "10s",
         value_parser = setting(duration::parse_positive),
-        help_heading = DELIVERY
+        help_heading = GROUPING
     )]
     push_deadline: Setting<Duration>,
 
-    /// How many reports the outbox may hold; the oldest are dropped, rejected ones first
-    #[arg(
-        long,
+    /// Maximum number of reports in the outbox; the oldest are dropped, rejected ones first
+    #[arg(hide_short_help = true, long,
         value_name = "N",
-        env = "METRICSJOB_OUTBOX_LIMIT",
+        env = "METRICSJOB_OUTBOX_LIMIT", hide_env_values = true,
         default_value = "10000",
         value_parser = setting(clap::value_parser!(u64).range(1..)),
-        help_heading = DELIVERY
+        help_heading = GROUPING
     )]
     outbox_limit: Setting<u64>,
 
-    /// How large the state may get; the oldest runs of the history are dropped, then reports that were tried
+    /// Maximum size of the state database; the oldest runs are dropped, then reports that failed
     ///
-    /// That is the state database with its log, looked at now and then. What is left in any case is the last run of each
-    /// job, the reports that are on their way, and the groups of the embedded gateway.
-    #[arg(
-        long,
+    /// The size includes the database's log and is checked from time to time. The last run of each job, reports being
+    /// delivered and the embedded gateway's groups are never dropped.
+    #[arg(hide_short_help = true, long,
         value_name = "SIZE",
-        env = "METRICSJOB_STATE_LIMIT",
+        env = "METRICSJOB_STATE_LIMIT", hide_env_values = true,
         default_value = "1GiB",
         value_parser = setting(state_limit),
-        help_heading = DELIVERY
+        help_heading = GROUPING
     )]
     state_limit: Setting<u64>,
 
-    /// Push metrics about the deliveries too, as the job `metricsjob` with the labels instance and user
+    /// Push metrics about deliveries too, as job `metricsjob` with the labels instance and user
     ///
-    /// At most once a minute, and at once after a failure. They stay at the gateway for as long as it lives, so they are
-    /// for hosts that do, and not for runners of a CI system that come and go.
-    #[arg(
-        long,
+    /// They are pushed at most once a minute, and at once after a failure. They stay at the gateway until deleted, so use
+    /// this on permanent hosts, not on short-lived CI runners.
+    #[arg(hide_short_help = true, long,
         value_name = "true|false",
-        env = "METRICSJOB_SELF_METRICS",
+        hide_possible_values = true,
+        env = "METRICSJOB_SELF_METRICS", hide_env_values = true,
         num_args = 0..=1,
         require_equals = true,
         default_value = "false",
         default_missing_value = "true",
         value_parser = setting(BoolishValueParser::new()),
-        help_heading = DELIVERY
+        help_heading = GROUPING
     )]
     self_metrics: Setting<bool>,
 }

@@ -5,57 +5,70 @@ use std::ffi::OsString;
 use clap::Args;
 
 use super::exit::usage;
+use super::help::{JOB, more};
 use super::perform::{self, PerformArgs, Verbosity};
 use metricsjob::config::Config;
 use metricsjob::job::command::Command;
 use metricsjob::job::metric_rule::{self, MetricRule};
 use metricsjob::job::output_pattern::OutputPattern;
 use metricsjob::job::{DefinedIn, Job, Overlap, Work};
-use metricsjob_metrics::{Kind, is_metric_name};
+use metricsjob_metrics::Kind;
+
+const EXAMPLES: &str = "\
+Examples:
+  metricsjob exec -- pg_dump --file=/backup/customers.sql customers
+  metricsjob exec --job sync -g site=berlin --timeout 10m --lock -- /opt/sync.sh
+
+In a crontab:
+  */15 * * * *  metricsjob exec --job sync --lock -- /opt/sync.sh --all";
+
+/// Further examples, and exit codes.
+const DETAILS: &str = "\
+More examples:
+  metricsjob exec --retries 3 --backoff 5s..1m --tail 20 -- ./import.py
+  metricsjob exec --job report -- sh -c './extract | ./load'
+  metricsjob exec --metric 'rows_total=(\\d+) rows' -- ./import.py
+
+Exit codes:
+  0      success, or the run was skipped
+  2      wrong usage; nothing was run
+  124    the command timed out
+  126    the command is not executable
+  127    the command was not found
+  128+n  signal n ended the command
+  other  the command's own exit code";
 
 /// Run any command as a job and report how it went
 ///
-/// The command gets stdin, stdout, stderr, the terminal, the working directory and the environment
-/// as they are; signals are passed on to it, and its exit code is ours. On success nothing is
-/// printed besides what it prints, unless there is a terminal.
+/// The command inherits stdin, stdout, stderr, the terminal, the working directory and the environment.
+/// Signals are forwarded to it, and its exit code is passed through. If it succeeds, nothing is added to
+/// its output unless there is a terminal.
 ///
-/// It finds METRICSJOB_METRICS (a file to append metrics to, see `metricsjob metric`),
-/// METRICSJOB_JOB, METRICSJOB_RUN_ID and METRICSJOB_ATTEMPT in its environment.
+/// Its environment has METRICSJOB_METRICS (a file to append metrics to, see `metricsjob metric`),
+/// METRICSJOB_JOB, METRICSJOB_RUN_ID and METRICSJOB_ATTEMPT too.
 #[derive(Args)]
-#[command(after_help = "\
-Examples:
-  metricsjob exec -- pg_dump --file=/backup/customers.sql customers
-  metricsjob exec --job sync_orders -g site=berlin --timeout 10m --lock -- /opt/sync.sh --all
-  metricsjob exec --retries 3 --backoff 5s..1m --tail 20 -- ./import.py
-  metricsjob exec --job report -- sh -c './extract | ./load'
-  metricsjob exec --metric 'rows_total=(\\d+) rows' --metric 'errors_total=ERROR' -- ./import.py
-
-In a crontab:
-  */15 * * * *  metricsjob exec --job sync_orders --lock -- /opt/sync.sh --all
-
-Exit codes: the command's own, 128+n if signal n ended it, 124 if it took too long, 126 if it is not
-executable, 127 if it is not found; 0 if the run was skipped; 2 for wrong usage, before anything runs.")]
+#[command(mut_arg("state_dir", |arg| arg.hide_short_help(true)),
+    mut_arg("output", |arg| arg.hide_short_help(true)),
+    after_help = more("exec", EXAMPLES), after_long_help = format!("{EXAMPLES}\n\n{DETAILS}"))]
 pub struct ExecArgs {
-    /// The job label of the grouping key [default: the command's name without its directory]
-    #[arg(long, value_name = "JOB")]
+    /// Value of the `job` label [default: the command's base name]
+    #[arg(long, value_name = "JOB", help_heading = JOB)]
     job: Option<String>,
 
-    /// What the names of the runner's metrics begin with [default: batch_job]
-    #[arg(long, value_name = "PREFIX", value_parser = prefix)]
-    prefix: Option<String>,
-
-    /// A metric that is read from the output; can be given several times
+    /// Metric to read from the command's output (repeatable)
     ///
-    /// PATTERN is a regular expression as in a job file's [[metric]]: its first group, or the one named
-    /// value, is the number, other named groups are labels. TYPE is counter, gauge, histogram or summary
-    /// [default: counter if NAME ends in _total, else gauge]. A counter without a number counts matches.
-    #[arg(long, value_name = "NAME[:TYPE]=PATTERN", value_parser = metric)]
+    /// PATTERN is a regular expression as in a job file's [[metric]]: its first group, or the group named
+    /// `value`, is the number; other named groups are labels. TYPE is counter, gauge, histogram or summary
+    /// [default: counter if NAME ends in _total, else gauge]. A counter without a
+    /// number counts matches.
+    #[arg(
+        hide_short_help = true,long, value_name = "NAME[:TYPE]=PATTERN", value_parser = metric, help_heading = JOB)]
     metric: Vec<MetricRule>,
 
     #[command(flatten)]
     perform: PerformArgs,
 
-    /// The command and its arguments, which are passed on as they are
+    /// Command to run, with its arguments
     #[arg(value_name = "CMD", required = true, trailing_var_arg = true)]
     command: Vec<OsString>,
 }
@@ -76,7 +89,7 @@ pub fn main(args: ExecArgs, config: &Config) -> anyhow::Result<u8> {
         is_demo: false,
         http_params: Vec::new(),
         job: label,
-        prefix: args.prefix.unwrap_or(defaults.prefix),
+        prefix: defaults.prefix,
         method: defaults.method,
         grouping: defaults.grouping,
         work: Work::Command(command),
@@ -87,14 +100,6 @@ pub fn main(args: ExecArgs, config: &Config) -> anyhow::Result<u8> {
         defined_in: DefinedIn::CommandLine,
     };
     perform::main(job, &args.perform, Verbosity::OnTerminal)
-}
-
-fn prefix(text: &str) -> Result<String, String> {
-    if is_metric_name(text) {
-        Ok(text.to_owned())
-    } else {
-        Err("it cannot begin a metric name ([a-zA-Z_:][a-zA-Z0-9_:]*)".into())
-    }
 }
 
 /// Reads `NAME[:TYPE]=PATTERN`.

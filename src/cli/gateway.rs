@@ -14,6 +14,7 @@ use url::{Host, Url};
 
 use super::advice::cannot_start;
 use super::console::count;
+use super::help::{LIMITS, SERVER, more};
 use super::options::{QuietArgs, StateArgs};
 use super::setting::Strictness::Strict;
 use super::web_options::{LogArgs, WebArgs};
@@ -29,21 +30,24 @@ use metricsjob_state::group_writer::Sync;
 use metricsjob_state::serving::lock_groups;
 use metricsjob_web::{Server, Settings};
 
-/// Serve the embedded gateway: a Pushgateway that keeps what it acknowledged
+const EXAMPLES: &str = "\
+Examples:
+  metricsjob gateway
+  metricsjob gateway --web.listen-address :9091 --web.config.file web.yml
+  metricsjob gateway --group.ttl 30d
+  metricsjob gateway import http://old-pushgateway:9091
+
+Scrape it with `honor_labels: true`, like a Pushgateway.";
+
+/// Serve the embedded gateway: a Pushgateway that never loses an acknowledged push
 ///
-/// It has the API, the options and the rules of the Prometheus Pushgateway, and is for the same clients. A
-/// push is on the disk before it is answered, and costs the same however many groups there are. Runs on
-/// this machine without --gateway report to the same groups, if they have the same state directory.
+/// It has the API, options and rules of the Prometheus Pushgateway and works with the same clients. A push is on disk
+/// before it is acknowledged, and costs the same however many groups there are. Runs on this machine without
+/// --gateway report to the same groups if they use the same state directory.
 #[derive(Args)]
 #[command(
     args_conflicts_with_subcommands = true,
-    after_help = "\
-Examples:
-  metricsjob gateway
-  metricsjob gateway --web.listen-address :9091 --web.config.file web.yml --group.ttl 30d
-  metricsjob gateway import http://old-pushgateway:9091
-
-Prometheus scrapes it with `honor_labels: true`, as it does a Pushgateway."
+    after_help = more("gateway", EXAMPLES), after_long_help = EXAMPLES
 )]
 pub struct GatewayCommand {
     #[command(subcommand)]
@@ -62,131 +66,121 @@ enum GatewayAction {
 #[derive(Args)]
 struct GatewayServeArgs {
     #[command(flatten)]
-    state: StateArgs,
-
-    #[command(flatten)]
     web: WebArgs,
 
     /// Path of the metrics
-    #[arg(
-        long = "web.telemetry-path",
+    #[arg(hide_short_help = true, long = "web.telemetry-path",
         value_name = "PATH",
         default_value = "/metrics",
-        help_heading = "Web"
+        help_heading = SERVER
     )]
     telemetry_path: String,
 
-    /// The URL under which the gateway is reached from outside, for its path and the name in it
-    #[arg(
-        long = "web.external-url",
+    /// URL by which clients reach the gateway: sets its path and a host name to accept
+    #[arg(hide_short_help = true, long = "web.external-url",
         value_name = "URL",
         default_value = "",
         hide_default_value = true,
-        help_heading = "Web"
+        help_heading = SERVER
     )]
     external_url: String,
 
-    /// Path below which everything is; default: that of --web.external-url
-    #[arg(
-        long = "web.route-prefix",
+    /// Path prefix of all routes [default: the path of --web.external-url]
+    #[arg(hide_short_help = true, long = "web.route-prefix",
         value_name = "PATH",
         default_value = "",
         hide_default_value = true,
-        help_heading = "Web"
+        help_heading = SERVER
     )]
     route_prefix: String,
 
-    /// Allow pages of this origin to read the API, `*` for all; can be given several times
+    /// Origin whose pages may read the API, `*` for all (repeatable)
     ///
-    /// Nothing is changed for them. Unlike the Pushgateway, no page of another origin may by default.
-    #[arg(long = "web.cors.origin", value_name = "ORIGIN", help_heading = "Web")]
+    /// They can never change anything. Unlike a Pushgateway, no other origin is allowed by default.
+    #[arg(hide_short_help = true, long = "web.cors.origin", value_name = "ORIGIN", help_heading = SERVER)]
     cors_origins: Vec<String>,
 
-    /// Allow to end the gateway by PUT or POST to /-/quit
-    #[arg(long = "web.enable-lifecycle", help_heading = "Web")]
+    /// Allow a PUT or POST to /-/quit to end the gateway
+    #[arg(hide_short_help = true, long = "web.enable-lifecycle", help_heading = SERVER)]
     enable_lifecycle: bool,
 
-    /// Allow to delete all groups by PUT to /api/v1/admin/wipe
-    #[arg(long = "web.enable-admin-api", help_heading = "Web")]
+    /// Allow a PUT to /api/v1/admin/wipe to delete all groups
+    #[arg(hide_short_help = true, long = "web.enable-admin-api", help_heading = SERVER)]
     enable_admin_api: bool,
 
-    /// Answer inconsistent pushes like others (202), instead of 400
+    /// Answer inconsistent pushes with 202 instead of 400
     ///
-    /// They are refused all the same: unlike at the Pushgateway the check costs hardly anything, and what it
-    /// refuses would break every scrape.
-    #[arg(long = "push.disable-consistency-check", help_heading = "Pushes")]
+    /// They are still rejected, because they would break every scrape; unlike in a Pushgateway the check costs
+    /// hardly anything.
+    #[arg(hide_short_help = true, long = "push.disable-consistency-check", help_heading = LIMITS)]
     disable_consistency_check: bool,
 
-    /// Allow any UTF-8 in names of metrics and labels
+    /// Allow any UTF-8 in metric and label names
     ///
-    /// Text has such names in quotes: `{"my.metric","my.label"="value"} 1`. In a path a label's name may
-    /// be escaped: `U__`, and then `_HEX_` for a character by its code point and `__` for an underscore. So
-    /// /metrics/job/j/U__my_2e_label/value is the group of my.label="value". A scrape shows them as they
-    /// are to a reader that accepts `escaping=allow-utf-8`, as Prometheus 3 does, and to others with
-    /// underscores instead: my_metric. Of names that become the same, one is shown.
-    #[arg(long = "push.enable-utf8-names", help_heading = "Pushes")]
+    /// The text format has such names in quotes: `{"my.metric","my.label"="value"} 1`. In a path, a label name
+    /// can be escaped: `U__`, then `_HEX_` for a character's code point and `__` for an underscore, so
+    /// /metrics/job/j/U__my_2e_label/value is the group of my.label="value". A scrape shows the names as they
+    /// are to clients that accept `escaping=allow-utf-8`, as Prometheus 3 does, and to others with underscores
+    /// instead: my_metric. If several names become the same, only one is shown.
+    #[arg(hide_short_help = true, long = "push.enable-utf8-names", help_heading = LIMITS)]
     enable_utf8_names: bool,
 
-    /// How large a push may be, decompressed
-    #[arg(long = "push.max-body-size", value_name = "SIZE", default_value = "32MiB", value_parser = parse_size, help_heading = "Pushes")]
+    /// Maximum size of a push, decompressed
+    #[arg(hide_short_help = true, long = "push.max-body-size", value_name = "SIZE", default_value = "32MiB", value_parser = parse_size, help_heading = LIMITS)]
     max_body_size: usize,
 
-    /// How large all pushes may be together that are being received; others get 503
-    #[arg(long = "push.max-pending-size", value_name = "SIZE", default_value = "256MiB", value_parser = parse_size, help_heading = "Pushes")]
+    /// Maximum total size of pushes being received; others get 503
+    #[arg(hide_short_help = true, long = "push.max-pending-size", value_name = "SIZE", default_value = "256MiB", value_parser = parse_size, help_heading = LIMITS)]
     max_pending_size: usize,
 
-    /// How many series a push may have; others get 413. A summary or histogram is one
-    #[arg(
-        long = "push.max-series",
+    /// Maximum number of series in a push (a summary or histogram is one); larger ones get 413
+    #[arg(hide_short_help = true, long = "push.max-series",
         value_name = "COUNT",
         default_value_t = PushLimits::default().series,
-        help_heading = "Pushes"
+        help_heading = LIMITS
     )]
     max_push_series: usize,
 
-    /// How many labels a series or a grouping key may have
-    #[arg(
-        long = "push.max-labels",
+    /// Maximum number of labels of a series or a grouping key
+    #[arg(hide_short_help = true, long = "push.max-labels",
         value_name = "COUNT",
         default_value_t = 128,
-        help_heading = "Pushes"
+        help_heading = LIMITS
     )]
     max_labels: usize,
 
-    /// How long a label's value may be
-    #[arg(long = "push.max-label-value-size", value_name = "SIZE", default_value = "64KiB", value_parser = parse_size, help_heading = "Pushes")]
+    /// Maximum size of a label value
+    #[arg(hide_short_help = true, long = "push.max-label-value-size", value_name = "SIZE", default_value = "64KiB", value_parser = parse_size, help_heading = LIMITS)]
     max_label_value_size: usize,
 
-    /// How long a name of a metric or label may be
-    #[arg(long = "push.max-name-size", value_name = "SIZE", default_value = "1KiB", value_parser = parse_size, help_heading = "Pushes")]
+    /// Maximum size of a metric or label name
+    #[arg(hide_short_help = true, long = "push.max-name-size", value_name = "SIZE", default_value = "1KiB", value_parser = parse_size, help_heading = LIMITS)]
     max_name_size: usize,
 
-    /// Remove groups to which nothing was pushed for so long; default: never
-    #[arg(long = "group.ttl", value_name = "DURATION", value_parser = parse_positive, help_heading = "Storage")]
+    /// Delete groups that got no push for this long [default: never]
+    #[arg(long = "group.ttl", value_name = "DURATION", value_parser = parse_positive, help_heading = LIMITS)]
     ttl: Option<Duration>,
 
-    /// How many series all groups may have, with two for the push times of each; further ones get 507
-    #[arg(
-        long = "storage.max-series",
+    /// Maximum number of series in all groups, counting two push times for each; more get 507
+    #[arg(hide_short_help = true, long = "storage.max-series",
         value_name = "COUNT",
         default_value_t = MAX_SERIES,
-        help_heading = "Storage"
+        help_heading = LIMITS
     )]
     max_series: usize,
 
-    /// When a push is answered: once it is on the disk, or once the operating system has it
+    /// Acknowledge a push once it is on disk, or once the operating system has it
     ///
-    /// `os` survives a crash of the gateway, but not one of the machine.
-    #[arg(
-        long = "storage.sync",
+    /// With `os`, a push survives a crash of the gateway but not of the machine.
+    #[arg(hide_short_help = true, long = "storage.sync",
         value_name = "WHERE",
         value_enum,
         default_value = "disk",
-        help_heading = "Storage"
+        help_heading = LIMITS
     )]
     sync: SyncTo,
 
-    /// Taken for the Pushgateway's sake, and without effect
+    /// Accepted for compatibility with the Pushgateway, without effect
     #[arg(long = "persistence.file", value_name = "FILE", hide = true)]
     persistence_file: Option<String>,
 
@@ -195,6 +189,9 @@ struct GatewayServeArgs {
 
     #[arg(long = "web.local-assets", value_name = "DIR", hide = true)]
     local_assets: Option<String>,
+
+    #[command(flatten)]
+    state: StateArgs,
 
     #[command(flatten)]
     log: LogArgs,
@@ -206,22 +203,24 @@ enum SyncTo {
     Os,
 }
 
+const IMPORT_EXAMPLES: &str = "\
+Example:
+  metricsjob gateway import http://127.0.0.1:9091";
+
 /// Copy the groups of a running Pushgateway
 ///
-/// The groups come with the times of their last pushes. A group that was pushed to here since stays as it
-/// is. Of native histograms a Pushgateway before 1.8 shows count and sum only, and a later one neither classic
-/// buckets nor exemplars: those are lost. No gateway may be serving the state directory meanwhile.
+/// The groups keep the times of their last pushes. A group that has had a newer push here is left alone. Native
+/// histograms lose what a Pushgateway does not show: all but count and sum before version 1.8, classic buckets and
+/// exemplars since. No gateway may be serving the state directory meanwhile.
 #[derive(Args)]
-#[command(after_help = "\
-Example:
-  metricsjob gateway import http://127.0.0.1:9091")]
+#[command(after_help = more("gateway import", IMPORT_EXAMPLES), after_long_help = IMPORT_EXAMPLES)]
 struct ImportArgs {
-    /// The Pushgateway's URL
+    /// URL of the Pushgateway
     #[arg(value_name = "URL")]
     from: String,
 
-    /// How large the Pushgateway's answer may be
-    #[arg(long, value_name = "SIZE", default_value = "64MiB", value_parser = parse_size)]
+    /// Maximum size of the Pushgateway's response
+    #[arg(help_heading = LIMITS, hide_short_help = true, long, value_name = "SIZE", default_value = "64MiB", value_parser = parse_size)]
     max_answer_size: usize,
 
     #[command(flatten)]

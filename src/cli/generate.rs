@@ -5,9 +5,11 @@ use clap::{Args, Subcommand};
 use clap_complete::Shell;
 
 use super::console;
+use super::help::more;
 
 /// Generate files for other programs
 #[derive(Args)]
+#[command(after_help = more("generate", ""), after_long_help = "")]
 pub struct GenerateArgs {
     #[command(subcommand)]
     what: What,
@@ -15,13 +17,22 @@ pub struct GenerateArgs {
 
 #[derive(Subcommand)]
 enum What {
-    /// A shell's completions, on stdout
-    #[command(after_help = "\
-Examples:
-  metricsjob generate completions bash > ~/.local/share/bash-completion/completions/metricsjob
-  metricsjob generate completions fish > ~/.config/fish/completions/metricsjob.fish")]
-    Completions { shell: Shell },
+    /// Print a shell's completion script
+    #[command(
+        after_help = more("generate completions", COMPLETION_EXAMPLES),
+        after_long_help = COMPLETION_EXAMPLES
+    )]
+    Completions {
+        /// Shell that runs the script
+        shell: Shell,
+    },
 }
+
+const COMPLETION_EXAMPLES: &str = "\
+Examples:
+  source <(metricsjob generate completions bash)    # in ~/.bashrc
+  source <(metricsjob generate completions zsh)     # in ~/.zshrc
+  metricsjob generate completions fish | source     # in config.fish";
 
 pub fn main(args: GenerateArgs, mut command: clap::Command) -> anyhow::Result<u8> {
     let What::Completions { shell } = args.what;

@@ -4,6 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use clap::Args;
 
+use super::help::{OUTPUT, more};
 use super::options::{Output, OutputArgs, StateArgs};
 use super::setting::Strictness::Strict;
 use super::{console, exit, json};
@@ -11,22 +12,24 @@ use metricsjob::run::Outcome;
 use metricsjob_state::State;
 use metricsjob_state::history::RecordedRun;
 
-/// Show the runs so far, the newest last
-///
-/// Every run of `run` and `exec` is recorded in the state database, but for those with --dry-run.
-#[derive(Args)]
-#[command(after_help = "\
+const EXAMPLES: &str = "\
 Examples:
   metricsjob history
   metricsjob history sync_orders --last 5
-  metricsjob history sync_orders --last 1 --output json")]
+  metricsjob history sync_orders --last 1 --output json";
+
+/// Show past runs, the newest last
+///
+/// The state database records every run of `run`, `exec` and `serve`, except with --dry-run.
+#[derive(Args)]
+#[command(after_help = more("history", EXAMPLES), after_long_help = EXAMPLES)]
 pub struct HistoryArgs {
-    /// Only those of this job, by its name or its job label
+    /// Show only runs of this job, given by name or `job` label
     #[arg(value_name = "JOB")]
     job: Option<String>,
 
-    /// How many, at most
-    #[arg(long, value_name = "N", default_value = "20")]
+    /// Maximum number of runs to show
+    #[arg(long, value_name = "N", default_value = "20", help_heading = OUTPUT)]
     last: u32,
 
     #[command(flatten)]

@@ -111,10 +111,68 @@ pub fn warn(config: &Config) {
 /// The variable that `name` is within two letters of, if it is none of ours.
 fn misspelt(name: &OsString) -> Option<String> {
     let name = name.to_str()?;
-    name.starts_with("METRICS").then_some(())?;
+    name.starts_with("METRIC").then_some(())?;
     let settings = SETTINGS.iter().filter_map(|setting| setting.variable());
     let ours = settings.chain(OTHER_VARIABLES.map(str::to_owned));
     let distances = ours.map(|ours| (strsim::damerau_levenshtein(name, &ours), ours));
     let (distance, nearest) = distances.min()?;
     (1..=2).contains(&distance).then_some(nearest)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use clap::{Command, CommandFactory};
+
+    use super::*;
+    use crate::cli::Cli;
+    use metricsjob::job::file;
+
+    /// Option and variable of each option that has a variable, in all subcommands.
+    fn options(command: &Command, found: &mut BTreeSet<(String, String)>) {
+        for arg in command.get_arguments() {
+            if let (Some(long), Some(variable)) = (arg.get_long(), arg.get_env()) {
+                let variable = variable.to_string_lossy().into_owned();
+                found.insert((format!("--{long}"), variable));
+            }
+        }
+        for command in command.get_subcommands() {
+            options(command, found);
+        }
+    }
+
+    #[test]
+    fn the_table_says_what_there_is() {
+        let mut command = Cli::command();
+        command.build();
+        let mut found = BTreeSet::new();
+        options(&command, &mut found);
+        found.retain(|(_, variable)| variable != VARIABLE);
+        let listed = SETTINGS.iter();
+        let listed = listed.filter_map(|setting| Some((setting.option()?, setting.variable()?)));
+        // Its values are merged over all levels, which clap cannot.
+        let listed: BTreeSet<_> = listed
+            .filter(|(option, _)| option != "--grouping")
+            .collect();
+        assert_eq!(found, listed);
+
+        let keys: BTreeSet<&str> = file::SHARED_KEYS.into_iter().collect();
+        let listed = SETTINGS.iter().filter(|setting| setting.is_in_jobs());
+        assert_eq!(keys, listed.map(|setting| setting.name).collect());
+    }
+
+    #[test]
+    fn slips() {
+        let meant = |name: &str| misspelt(&name.into());
+        let timeout = Some("METRICSJOB_TIMEOUT".to_owned());
+        assert_eq!(meant("METRICSJOB_TIMOUT"), timeout);
+        assert_eq!(meant("METRICSJOB_TIMEOUTS"), timeout);
+        assert_eq!(meant("METRICJOB_TIMEOUT"), timeout);
+        assert_eq!(meant("METRICSJOB_GATEWAY"), None);
+        assert_eq!(meant("METRICSJOB_RUN_ID"), None);
+        assert_eq!(meant("METRICSJOB_MY_OWN"), None);
+        assert_eq!(meant("METRICS_INTERVAL_SECONDS"), None);
+        assert_eq!(meant("TIMEOUT"), None);
+    }
 }

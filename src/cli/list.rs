@@ -3,6 +3,7 @@
 use clap::Args;
 use serde_json::json;
 
+use super::help::more;
 use super::options::{JobsArgs, Output, OutputArgs};
 use super::setting::Strictness::Strict;
 use super::{console, exit, json};
@@ -17,6 +18,7 @@ const MAX_RUNS: usize = 60;
 
 /// List the jobs: when and what they run, and where they are defined
 #[derive(Args)]
+#[command(after_help = more("list", ""), after_long_help = "")]
 pub struct ListArgs {
     #[command(flatten)]
     jobs: JobsArgs,

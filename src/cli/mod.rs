@@ -3,10 +3,11 @@
 //!
 //! It may use everything; nothing uses it. Results go to stdout, everything else to stderr.
 //!
-//! - `options`, `connection_options`, `delivery_options`, `policy_options`: the options that several
+//! - `options`, `grouping_options`, `connection_options`, `delivery_options`, `policy_options`: the options that several
 //!   subcommands share; `web_options`: those that every server has.
 //! - `delivery_notes`: messages about deliveries.
 //! - `perform`: the common part of `run` and `exec`.
+//! - `help`: the layout of `-h` and `--help`.
 //! - `exit`: the exit code of each error.
 //! - `setting`: handling of bad settings from the environment and the config file.
 //! - `host_config`: the config file as the lowest level of what options can be.
@@ -26,6 +27,8 @@ mod exec;
 mod exit;
 mod gateway;
 mod generate;
+mod grouping_options;
+mod help;
 mod history;
 mod host_config;
 mod json;
@@ -56,10 +59,11 @@ use metricsjob::config::Config;
 
 /// Run a batch job and report how it went to a Prometheus Pushgateway.
 ///
-/// Without a gateway the report goes to the embedded one, a local database that needs no set-up:
-/// `metricsjob status` shows it.
+/// By default the report goes to the embedded gateway, a local database that needs no set-up:
+/// `metricsjob status` shows its groups.
 #[derive(Parser)]
-#[command(name = "metricsjob", version, max_term_width = 100, after_help = EXAMPLES)]
+#[command(name = "metricsjob", version, max_term_width = 100, after_help = format!("{EXAMPLES}\n\nRun `metricsjob --help` for exit codes, and `metricsjob COMMAND -h` for a command's options."),
+    after_long_help = format!("{EXAMPLES}\n\n{EXIT_CODES}"))]
 struct Cli {
     /// Read the host's settings from this file [default: /etc/metricsjob/metricsjob.toml, and over it
     /// ~/.config/metricsjob/metricsjob.toml]
@@ -76,11 +80,20 @@ Examples:
   metricsjob exec --job sync_orders --timeout 10m --lock -- /opt/sync.sh --all
   metricsjob run backup -g db=customers --gateway http://127.0.0.1:9091
   echo 'queue_size 17' | metricsjob push --job shop
-  metricsjob status
+  metricsjob status";
 
-Exit codes: the job's own (128+n for signal n, 124 it took too long, 126 not executable, 127 not
-found); 2 wrong usage or bad job file, before anything runs; 69 push, delete, status or outbox flush
-could not do it at the gateway, or run and exec with --require-push; 1 anything else.";
+const EXIT_CODES: &str = "\
+Exit codes:
+  1      an error
+  2      wrong usage or a bad job file; nothing was run
+  69     push, delete, status or outbox flush failed at the gateway, or the
+         report of run or exec was not delivered, with --require-push
+
+Otherwise run and exec exit with the job's own code, or with:
+  124    the job timed out
+  126    the command is not executable
+  127    the command was not found
+  128+n  signal n ended the job";
 
 // Only the subcommand that is called is set up: the others are known by their descriptions here.
 #[derive(Subcommand)]
@@ -90,11 +103,11 @@ enum CliCommand {
     Run(run::RunArgs),
     /// Run any command as a job and report how it went
     Exec(exec::ExecArgs),
-    /// Show the runs so far, the newest last
+    /// Show past runs, the newest last
     History(history::HistoryArgs),
     /// Report a metric from inside a running job
     Metric(metric::MetricArgs),
-    /// Push metrics in the Prometheus text format
+    /// Push metrics in the Prometheus text format or OpenMetrics
     Push(push::PushArgs),
     /// Delete a group from the gateway
     Delete(delete::DeleteArgs),
@@ -102,13 +115,13 @@ enum CliCommand {
     Status(status::StatusArgs),
     /// Serve the embedded gateway to Prometheus and to other machines
     Gateway(gateway::GatewayCommand),
-    /// Run jobs by their schedules, and show over HTTP what happened
+    /// Run jobs on their schedules, and show results over HTTP
     Serve(serve::ServeArgs),
     /// Show and deliver the reports that are not delivered yet
     Outbox(outbox::OutboxArgs),
     /// Look after the state database
     State(state::StateCommandArgs),
-    /// List the jobs: what they run and where they are defined
+    /// List the jobs: when and what they run, and where they are defined
     List(list::ListArgs),
     /// Validate job files
     Check(check::CheckArgs),

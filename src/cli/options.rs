@@ -7,28 +7,27 @@ use std::path::PathBuf;
 use clap::builder::{BoolishValueParser, EnumValueParser, OsStringValueParser};
 use clap::{ArgAction, Args, ValueEnum};
 
-use super::connection_options::{ConnectionArgs, GATEWAY};
+use super::connection_options::ConnectionArgs;
 use super::exit::usage;
+use super::help::{GATEWAY, JOB, OUTPUT};
 use super::setting::{Setting, Strictness, setting};
 use super::{console, host_config};
 use metricsjob::config::Config;
 use metricsjob::job::catalog::Catalog;
-use metricsjob::job::grouping::{GroupingSettings, Instance};
 use metricsjob::push::Gateway;
 use metricsjob_client::Connection;
 use metricsjob_client::call::redacted;
-use metricsjob_metrics::{GroupingKey, GroupingKeyError, Method};
+use metricsjob_metrics::Method;
 use metricsjob_state::dir::default_dir;
 
 #[derive(Args)]
 pub struct GatewayArgs {
-    /// Where reports go: a Pushgateway's URL, or `embedded`; can be given several times
+    /// URL of a Pushgateway, or `embedded` (repeatable) [default: embedded]
     ///
-    /// `http://` is assumed where no scheme is given. The URL can hold a path prefix, and a user and
-    /// password, which are never printed. `embedded` is the local gateway in the state directory. Of
-    /// several gateways (in the variable with blanks between them) each gets every report, whatever
-    /// becomes of the others. Without any it is `embedded`; for `outbox flush` it is all that reports wait
-    /// for.
+    /// The scheme defaults to `http://`. The URL may have a path prefix, and a user and password, which are
+    /// never printed. `embedded` is the local gateway in the state directory. Each of several gateways
+    /// (separated by spaces in the variable) gets every report, even if the others fail. For `outbox flush`
+    /// the default is every gateway that has reports waiting.
     #[arg(
         long,
         value_name = "URL",
@@ -109,7 +108,7 @@ impl GatewayArgs {
         Ok(targets)
     }
 
-    /// The gateways in one text: several have blanks between them.
+    /// The gateways in one text: several have commas between them, or blanks.
     fn parse(
         &self,
         given: &Setting<OsString>,
@@ -125,9 +124,9 @@ impl GatewayArgs {
         match gateways.collect::<Result<Vec<_>, _>>() {
             Ok(gateways) => Ok(gateways),
             Err(error) if is_one => Err(error.into()),
-            // The blank may have been meant for a password, of which nothing must be shown.
+            // The comma or blank may have been meant for a password, of which nothing must be shown.
             Err(_) => Err(anyhow::anyhow!(
-                "gateway {:?} has blanks in it, and not each part is a gateway (a blank in a password is %20)",
+                "gateway {:?} has commas or blanks in it, and not each part is a gateway (in a password a comma is %2C, a blank %20)",
                 redacted(given.trim())
             )),
         }
@@ -187,19 +186,21 @@ pub struct Targets {
     unusable: Option<String>,
 }
 
-/// Splits `given` at blanks, which no URL has; an empty text stays one.
+/// Splits `given` at commas and blanks; an empty text stays one.
 fn parts(given: &str) -> Vec<&str> {
-    let parts: Vec<&str> = given.split_whitespace().collect();
+    let parts = given.split(|c: char| c == ',' || c.is_whitespace());
+    let parts: Vec<&str> = parts.filter(|part| !part.is_empty()).collect();
     if parts.is_empty() { vec![given] } else { parts }
 }
 
 #[derive(Args)]
 pub struct StateArgs {
-    /// Where the local database is: the embedded gateway and the outbox
+    /// Directory of the local database
     ///
-    /// Default: $STATE_DIRECTORY (systemd sets it), $XDG_STATE_HOME/metricsjob,
-    /// ~/.local/state/metricsjob, or /var/lib/metricsjob where there is no home.
-    #[arg(long, value_name = "DIR", env = "METRICSJOB_STATE_DIR", help_heading = GATEWAY)]
+    /// It holds the history, the outbox and the embedded gateway. Default: $STATE_DIRECTORY (set by
+    /// systemd), $XDG_STATE_HOME/metricsjob, ~/.local/state/metricsjob, or /var/lib/metricsjob if there is no
+    /// home directory.
+    #[arg(long, value_name = "DIR", env = "METRICSJOB_STATE_DIR", hide_env_values = true, help_heading = GATEWAY)]
     state_dir: Option<PathBuf>,
 }
 
@@ -212,11 +213,11 @@ impl StateArgs {
 
 #[derive(Args)]
 pub struct JobsArgs {
-    /// A directory with job files, searched before the others
+    /// Directory of job files to search first
     ///
-    /// The others are ./jobs, $XDG_CONFIG_HOME/metricsjob/jobs (else ~/.config/metricsjob/jobs) and
-    /// /etc/metricsjob/jobs. The first file of a name wins.
-    #[arg(long, value_name = "DIR", env = "METRICSJOB_JOBS_DIR")]
+    /// The search goes on in ./jobs, $XDG_CONFIG_HOME/metricsjob/jobs (else ~/.config/metricsjob/jobs) and
+    /// /etc/metricsjob/jobs. The first file with the job's name wins.
+    #[arg(long, value_name = "DIR", env = "METRICSJOB_JOBS_DIR", hide_env_values = true, help_heading = JOB)]
     jobs_dir: Option<PathBuf>,
 }
 
@@ -232,123 +233,16 @@ impl JobsArgs {
     }
 }
 
-/// Labels of the one group that is meant, without any that a config file adds.
-#[derive(Args)]
-pub struct GroupArgs {
-    /// The job label of the grouping key
-    #[arg(long, value_name = "JOB")]
-    job: String,
-
-    /// A further label of the grouping key; can be given several times
-    #[arg(short, long, value_name = "NAME=VALUE", value_parser = name_and_value)]
-    grouping: Vec<(String, String)>,
-}
-
-impl GroupArgs {
-    pub fn key(&self) -> anyhow::Result<GroupingKey> {
-        let labels = typed_labels(&self.grouping)?.labels().map_err(usage)?;
-        GroupingKey::new(&self.job, labels).map_err(usage)
-    }
-}
-
-#[derive(Args)]
-pub struct GroupingArgs {
-    /// A further label of the grouping key; can be given several times
-    ///
-    /// The value can hold ${hostname}, ${user} and ${env:NAME}; a plain ${ is written $${. The variable
-    /// METRICSJOB_GROUPING holds such labels with commas between them. Labels of the job file and the config
-    /// file are merged with these.
-    #[arg(short, long, value_name = "NAME=VALUE", value_parser = name_and_value)]
-    grouping: Vec<(String, String)>,
-
-    /// The label instance: true for this host's name, false for none, or a name
-    #[arg(
-        long,
-        value_name = "NAME",
-        env = "METRICSJOB_INSTANCE",
-        hide_env_values = true,
-        value_parser = setting(str::parse::<Instance>)
-    )]
-    instance: Option<Setting<Instance>>,
-
-    /// Leave out this label of the grouping key, whatever else sets it; can be given several times
-    #[arg(long, value_name = "NAME")]
-    drop_label: Vec<String>,
-}
-
-/// The variable with labels of the grouping key.
-const GROUPING: &str = "METRICSJOB_GROUPING";
-
-impl GroupingArgs {
-    /// The labels of the environment, and over them those of the command line.
-    ///
-    /// # Errors
-    ///
-    /// The command line has a label twice; the environment has a bad one, and `strictness` makes that wrong usage.
-    pub fn settings(&self, strictness: Strictness) -> anyhow::Result<GroupingSettings> {
-        let mut settings = labels_of_variable(strictness)?;
-        let mut typed = typed_labels(&self.grouping)?;
-        if let Some(given) = &self.instance
-            && let Some(instance) = given.get(strictness)?
-        {
-            let level = if given.is_typed() {
-                &mut typed
-            } else {
-                &mut settings
-            };
-            level.set_instance(instance.clone());
-        }
-        for problem in settings.take_problems() {
-            let problem = format!("{GROUPING} or METRICSJOB_INSTANCE: {problem}");
-            strictness.settle(&problem)?;
-        }
-        settings.extend(&typed);
-        for label in &self.drop_label {
-            settings.remove(label);
-        }
-        Ok(settings)
-    }
-}
-
-/// The labels that the environment gives, with commas between them.
-fn labels_of_variable(strictness: Strictness) -> anyhow::Result<GroupingSettings> {
-    let mut settings = GroupingSettings::default();
-    let Some(text) = env::var_os(GROUPING) else {
-        return Ok(settings);
-    };
-    let Some(text) = text.to_str() else {
-        strictness.settle(&format!("{GROUPING} is not UTF-8"))?;
-        return Ok(settings);
-    };
-    for pair in text.split(',').filter(|pair| !pair.trim().is_empty()) {
-        match name_and_value(pair.trim()) {
-            Ok((name, value)) => settings.set(name, value),
-            Err(problem) => strictness.settle(&format!("{GROUPING} {pair:?}: {problem}"))?,
-        }
-    }
-    Ok(settings)
-}
-
-fn typed_labels(pairs: &[(String, String)]) -> anyhow::Result<GroupingSettings> {
-    let mut settings = GroupingSettings::default();
-    for (index, (name, value)) in pairs.iter().enumerate() {
-        if pairs[..index].iter().any(|(before, _)| before == name) {
-            return Err(usage(GroupingKeyError::DuplicateLabel(name.clone())));
-        }
-        settings.set(name, value);
-    }
-    Ok(settings)
-}
-
 #[derive(Args)]
 pub struct QuietArgs {
-    /// Print errors and warnings only
+    /// Print only errors and warnings
     #[arg(
         short,
         long,
-        env = "METRICSJOB_QUIET",
+        env = "METRICSJOB_QUIET", hide_env_values = true,
         action = ArgAction::SetTrue,
-        value_parser = setting(BoolishValueParser::new())
+        value_parser = setting(BoolishValueParser::new()),
+        help_heading = OUTPUT
     )]
     quiet: Setting<bool>,
 }
@@ -361,13 +255,14 @@ impl QuietArgs {
 
 #[derive(Args)]
 pub struct OutputArgs {
-    /// The form of the result on stdout
+    /// Format of the result on stdout
     #[arg(
         long,
-        value_name = "FORM",
-        env = "METRICSJOB_OUTPUT",
+        value_name = "FORMAT",
+        env = "METRICSJOB_OUTPUT", hide_env_values = true,
         default_value = "text",
-        value_parser = setting(EnumValueParser::<Output>::new())
+        value_parser = setting(EnumValueParser::<Output>::new()),
+        help_heading = OUTPUT
     )]
     output: Setting<Output>,
 }

@@ -11,6 +11,7 @@ use super::advice::with_advice;
 use super::console::count;
 use super::delivery_options::DeliveryArgs;
 use super::exit::{self, UNAVAILABLE};
+use super::help::{GROUPING, more};
 use super::options::{GatewayArgs, Output, OutputArgs, QuietArgs, StateArgs};
 use super::setting::Strictness::Strict;
 use super::{console, json};
@@ -23,11 +24,12 @@ use metricsjob_state::{LazyState, State};
 
 /// Show and deliver the reports that are not delivered yet
 ///
-/// A report that its gateway did not take is kept in the outbox. The next run, exec or push to the same
-/// gateway delivers it, and so does `outbox flush`. Of one group it is the newest that counts: a newer PUT
-/// replaces older reports, a newer POST the families of the same name. A report that the gateway has
-/// rejected stays until it is dropped.
+/// A report that could not be delivered stays in the outbox until the next run, exec or push to the same
+/// gateway, or `outbox flush`, delivers it. The newest report of a group wins: a newer PUT replaces older
+/// reports, a newer POST their families of the same name. A report that the gateway rejected stays until it
+/// is dropped.
 #[derive(Args)]
+#[command(after_help = more("outbox", ""), after_long_help = "")]
 pub struct OutboxArgs {
     #[command(subcommand)]
     command: OutboxCommand,
@@ -40,18 +42,20 @@ enum OutboxCommand {
     List(OutboxListArgs),
     /// Show an entry as the request that would deliver it
     Show(ShowArgs),
-    /// Deliver the entries that wait
+    /// Deliver the waiting entries
     Flush(Box<FlushArgs>),
     /// Remove entries without delivering them
     Drop(DropArgs),
 }
 
-/// List the entries of the outbox, the oldest first
-#[derive(Args)]
-#[command(after_help = "\
+const LIST_EXAMPLES: &str = "\
 Examples:
   metricsjob outbox list
-  metricsjob outbox list --output json")]
+  metricsjob outbox list --output json";
+
+/// List the entries of the outbox, the oldest first
+#[derive(Args)]
+#[command(after_help = more("outbox list", LIST_EXAMPLES), after_long_help = LIST_EXAMPLES)]
 struct OutboxListArgs {
     #[command(flatten)]
     state: StateArgs,
@@ -60,13 +64,15 @@ struct OutboxListArgs {
     output: OutputArgs,
 }
 
+const SHOW_EXAMPLES: &str = "\
+Example:
+  metricsjob outbox show 7";
+
 /// Show an entry of the outbox as the request that would deliver it
 #[derive(Args)]
-#[command(after_help = "\
-Example:
-  metricsjob outbox show 7")]
+#[command(after_help = more("outbox show", SHOW_EXAMPLES), after_long_help = SHOW_EXAMPLES)]
 struct ShowArgs {
-    /// The entry's id, as `outbox list` shows it
+    /// ID of the entry, as shown by `outbox list`
     #[arg(value_name = "ID")]
     id: i64,
 
@@ -77,27 +83,26 @@ struct ShowArgs {
     output: OutputArgs,
 }
 
-/// Deliver the entries of the outbox that wait, the oldest first
-///
-/// Without --gateway to all gateways that entries wait for. User and password, tokens and headers are
-/// shown to gateways only that are named. --push-deadline is for each group. The exit code is 69 if
-/// anything is left that waits, or was rejected.
-#[derive(Args)]
-#[command(after_help = "\
+const FLUSH_EXAMPLES: &str = "\
 Examples:
   metricsjob outbox flush
-  metricsjob outbox flush --gateway http://pushgateway:9091 --push-retry-window 1m
-  metricsjob outbox flush --rejected --gateway https://pushgateway:9091   # its password is right now
+  metricsjob outbox flush --push-retry-window 1m
+  metricsjob outbox flush --rejected    # once their cause is fixed
 
-In a crontab, where runs are rare:
-  */5 * * * *  metricsjob outbox flush --quiet")]
+In a crontab, on a host where runs are rare:
+  */5 * * * *  metricsjob outbox flush --quiet";
+
+/// Deliver the waiting entries of the outbox, the oldest first
+///
+/// Without --gateway, all gateways that have entries waiting get theirs. Passwords, tokens and headers are
+/// sent only to gateways that are named. --push-deadline applies to each group. The exit code is 69 if any
+/// entry still waits or was rejected.
+#[derive(Args)]
+#[command(after_help = more("outbox flush", FLUSH_EXAMPLES), after_long_help = FLUSH_EXAMPLES)]
 struct FlushArgs {
-    /// Try those again too that were rejected, unless their group has got something newer since
-    #[arg(long)]
+    /// Retry rejected entries too, unless their group has received something newer
+    #[arg(long, help_heading = GROUPING)]
     rejected: bool,
-
-    #[command(flatten)]
-    quiet: QuietArgs,
 
     #[command(flatten)]
     delivery: DeliveryArgs,
@@ -106,26 +111,31 @@ struct FlushArgs {
     gateway: GatewayArgs,
 
     #[command(flatten)]
+    quiet: QuietArgs,
+
+    #[command(flatten)]
     output: OutputArgs,
 }
 
-/// Remove entries from the outbox without delivering them
-#[derive(Args)]
-#[command(after_help = "\
+const DROP_EXAMPLES: &str = "\
 Examples:
   metricsjob outbox drop 7 9
-  metricsjob outbox drop --rejected")]
+  metricsjob outbox drop --rejected";
+
+/// Remove entries from the outbox without delivering them
+#[derive(Args)]
+#[command(after_help = more("outbox drop", DROP_EXAMPLES), after_long_help = DROP_EXAMPLES)]
 struct DropArgs {
-    /// The ids of the entries, as `outbox list` shows them
+    /// IDs of the entries, as shown by `outbox list`
     #[arg(value_name = "ID", required_unless_present_any = ["rejected", "all"])]
     ids: Vec<i64>,
 
-    /// All entries that their gateways have rejected
-    #[arg(long, conflicts_with = "ids")]
+    /// Drop all entries that their gateways rejected
+    #[arg(long, help_heading = GROUPING, conflicts_with = "ids")]
     rejected: bool,
 
-    /// All entries
-    #[arg(long, conflicts_with_all = ["ids", "rejected"])]
+    /// Drop all entries
+    #[arg(long, help_heading = GROUPING, conflicts_with_all = ["ids", "rejected"])]
     all: bool,
 
     #[command(flatten)]

@@ -11,7 +11,9 @@ use signal_hook::low_level::emulate_default_handler;
 
 use super::delivery_options::DeliveryArgs;
 use super::exit::{UNAVAILABLE, usage};
-use super::options::{GatewayArgs, GroupingArgs, Output, OutputArgs, QuietArgs, Targets, method};
+use super::grouping_options::GroupingArgs;
+use super::help::GROUPING;
+use super::options::{GatewayArgs, Output, OutputArgs, QuietArgs, Targets, method};
 use super::policy_options::PolicyArgs;
 use super::progress::Bar;
 use super::run_summary::Summary;
@@ -32,37 +34,36 @@ pub struct PerformArgs {
     #[command(flatten)]
     grouping: GroupingArgs,
 
-    /// How the report changes its group: put replaces it, post adds to it [default: the job's, else
-    /// post]
+    /// Push by PUT (replaces the group) or POST (adds to it) [default: the job's, else post]
     #[arg(
         long,
         value_name = "put|post",
-        env = "METRICSJOB_METHOD",
-        value_parser = setting(method)
+        env = "METRICSJOB_METHOD", hide_env_values = true,
+        value_parser = setting(method),
+        help_heading = GROUPING
     )]
     method: Option<Setting<Method>>,
 
-    /// Run the job, but print the push instead of sending it
-    #[arg(long)]
+    /// Run, but print the push instead of sending it
+    #[arg(long, help_heading = GROUPING)]
     dry_run: bool,
 
     /// Run the job and record it in the history, but push nothing
-    #[arg(long, conflicts_with = "dry_run")]
+    #[arg(hide_short_help = true, long, conflicts_with = "dry_run", help_heading = GROUPING)]
     no_push: bool,
 
-    /// End with exit code 69 if the job succeeded, but a gateway has not got its report
+    /// Exit with code 69 if the job succeeded but a gateway did not get its report
     ///
-    /// Where nothing is pushed (--no-push, --dry-run) it changes nothing.
+    /// It has no effect with --no-push or --dry-run.
     #[arg(
+        hide_short_help = true,
         long,
-        env = "METRICSJOB_REQUIRE_PUSH",
+        env = "METRICSJOB_REQUIRE_PUSH", hide_env_values = true,
         action = ArgAction::SetTrue,
-        value_parser = setting(BoolishValueParser::new())
+        value_parser = setting(BoolishValueParser::new()),
+        help_heading = GROUPING
     )]
     require_push: Setting<bool>,
-
-    #[command(flatten)]
-    quiet: QuietArgs,
 
     #[command(flatten)]
     policy: PolicyArgs,
@@ -72,6 +73,9 @@ pub struct PerformArgs {
 
     #[command(flatten)]
     gateway: GatewayArgs,
+
+    #[command(flatten)]
+    quiet: QuietArgs,
 
     #[command(flatten)]
     output: OutputArgs,

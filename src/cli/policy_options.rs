@@ -7,94 +7,104 @@ use clap::Args;
 use clap::builder::BoolishValueParser;
 
 use super::exit::usage;
+use super::help::{GROUPING, JOB, OUTPUT, RETRIES};
 use super::options::name_and_value;
+use super::setting::Strictness::Lenient;
+use super::setting::{Setting, given, setting};
 use metricsjob::job::command::{Command, MAX_TAIL, SuccessCodes, check_env};
 use metricsjob::job::size::parse_size;
 use metricsjob::job::{Backoff, Job, Work, duration, parse_backoff};
-
-const RUNNING: &str = "Running";
-const REPORTING: &str = "Reporting";
+use metricsjob_metrics::is_metric_name;
 
 /// What is not given stays as the job says.
 #[derive(Args)]
 pub struct PolicyArgs {
-    /// End an attempt that takes longer: SIGTERM to all its processes, exit code 124
-    #[arg(long, value_name = "DURATION", value_parser = duration::parse_positive, help_heading = RUNNING)]
-    timeout: Option<Duration>,
+    /// Prefix of the names of the runner's metrics [default: the job's, else batch_job]
+    #[arg(hide_short_help = true, long, value_name = "PREFIX", env = "METRICSJOB_PREFIX", hide_env_values = true, value_parser = setting(prefix), help_heading = JOB)]
+    prefix: Option<Setting<String>>,
 
-    /// Send SIGKILL if SIGTERM has not ended them after this time [default: 10s]
-    #[arg(long, value_name = "DURATION", value_parser = duration::parse, help_heading = RUNNING)]
-    kill_after: Option<Duration>,
+    /// Time limit for an attempt (exit code 124)
+    ///
+    /// All its processes get SIGTERM, and after --kill-after SIGKILL.
+    #[arg(long, env = "METRICSJOB_TIMEOUT", hide_env_values = true, value_name = "DURATION", value_parser = setting(duration::parse_positive), help_heading = JOB)]
+    timeout: Option<Setting<Duration>>,
 
-    /// Read this much of what the command writes to METRICSJOB_METRICS, and leave out the rest [default: 64MiB]
-    #[arg(long, value_name = "SIZE", value_parser = parse_size, help_heading = RUNNING)]
-    metrics_limit: Option<usize>,
+    /// Send SIGKILL to processes that are left this long after SIGTERM [default: 10s]
+    #[arg(hide_short_help = true, long, env = "METRICSJOB_KILL_AFTER", hide_env_values = true, value_name = "DURATION", value_parser = setting(duration::parse), help_heading = JOB)]
+    kill_after: Option<Setting<Duration>>,
 
-    /// Try again up to N times if an attempt does not succeed [default: 0]
-    #[arg(long, value_name = "N", help_heading = RUNNING)]
-    retries: Option<u32>,
+    /// Read at most this much of the file METRICSJOB_METRICS, and ignore the rest [default: 64MiB]
+    #[arg(hide_short_help = true, long, env = "METRICSJOB_METRICS_LIMIT", hide_env_values = true, value_name = "SIZE", value_parser = setting(parse_size), help_heading = JOB)]
+    metrics_limit: Option<Setting<usize>>,
 
-    /// How long to wait between attempts: doubling from MIN to MAX, with jitter [default: 1s..1m]
-    #[arg(long, value_name = "MIN..MAX", value_parser = parse_backoff, help_heading = RUNNING)]
-    backoff: Option<Backoff>,
+    /// Retry a failed run up to N times [default: 0]
+    #[arg(long, env = "METRICSJOB_RETRIES", hide_env_values = true, value_name = "N", value_parser = setting(clap::value_parser!(u32)), help_heading = RETRIES)]
+    retries: Option<Setting<u32>>,
 
-    /// Skip the run, with exit code 0, while another one of the same job and grouping key goes on
+    /// Delay between attempts: doubles from MIN to MAX, with jitter [default: 1s..1m]
+    #[arg(hide_short_help = true, long, env = "METRICSJOB_BACKOFF", hide_env_values = true, value_name = "MIN..MAX", value_parser = setting(parse_backoff), help_heading = RETRIES)]
+    backoff: Option<Setting<Backoff>>,
+
+    /// Skip the run if one of the same job and grouping key is in progress
+    ///
+    /// The exit code is then 0.
     #[arg(
-        long,
+        long, env = "METRICSJOB_LOCK", hide_env_values = true,
         value_name = "true|false",
+        hide_possible_values = true,
         num_args = 0..=1,
         require_equals = true,
         default_missing_value = "true",
-        value_parser = BoolishValueParser::new(),
-        help_heading = RUNNING
+        value_parser = setting(BoolishValueParser::new()),
+        help_heading = RETRIES
     )]
-    lock: Option<bool>,
+    lock: Option<Setting<bool>>,
 
-    /// Wait this long for the other run's end before skipping; implies --lock
-    #[arg(long, value_name = "DURATION", value_parser = duration::parse, help_heading = RUNNING)]
-    lock_wait: Option<Duration>,
+    /// Wait up to this long for the other run to end before skipping; implies --lock
+    #[arg(hide_short_help = true, long, env = "METRICSJOB_LOCK_WAIT", hide_env_values = true, value_name = "DURATION", value_parser = setting(duration::parse), help_heading = RETRIES)]
+    lock_wait: Option<Setting<Duration>>,
 
-    /// Wait a random time up to this before the run, so that a fleet does not start at once
-    #[arg(long, value_name = "DURATION", value_parser = duration::parse, help_heading = RUNNING)]
-    splay: Option<Duration>,
+    /// Start after a random delay of up to this, so that many hosts do not start at once
+    #[arg(hide_short_help = true, long, env = "METRICSJOB_SPLAY", hide_env_values = true, value_name = "DURATION", value_parser = setting(duration::parse), help_heading = JOB)]
+    splay: Option<Setting<Duration>>,
 
-    /// Exit codes of the command that mean success [default: 0]
-    #[arg(long, value_name = "CODE,…", value_delimiter = ',', help_heading = RUNNING)]
+    /// Exit codes of the command that count as success [default: 0]
+    #[arg(hide_short_help = true, long, value_name = "CODE,…", value_delimiter = ',', help_heading = JOB)]
     success_codes: Option<Vec<u8>>,
 
-    /// Set an environment variable for the command; can be given several times
-    #[arg(long, value_name = "NAME=VALUE", value_parser = variable, help_heading = RUNNING)]
+    /// Environment variable for the command (repeatable)
+    #[arg(hide_short_help = true, long, value_name = "NAME=VALUE", value_parser = variable, help_heading = JOB)]
     env: Vec<(String, String)>,
 
     /// Run the command in this directory
-    #[arg(long, value_name = "DIR", help_heading = RUNNING)]
+    #[arg(hide_short_help = true, long, value_name = "DIR", help_heading = JOB)]
     working_directory: Option<PathBuf>,
 
-    /// Report when the run begins: PREFIX_running is 1 until its end
-    #[arg(
-        long,
+    /// Push a report when the run starts too: PREFIX_running is 1 until it ends
+    #[arg(hide_short_help = true, long, env = "METRICSJOB_PUSH_START", hide_env_values = true,
         value_name = "true|false",
+        hide_possible_values = true,
         num_args = 0..=1,
         require_equals = true,
         default_missing_value = "true",
-        value_parser = BoolishValueParser::new(),
-        help_heading = REPORTING
+        value_parser = setting(BoolishValueParser::new()),
+        help_heading = GROUPING
     )]
-    push_start: Option<bool>,
+    push_start: Option<Setting<bool>>,
 
-    /// Report this often while the run goes on, with the job's metrics so far
-    #[arg(long, value_name = "DURATION", value_parser = duration::parse_positive, help_heading = REPORTING)]
-    push_interval: Option<Duration>,
+    /// Push a report this often during the run, with the job's metrics so far
+    #[arg(hide_short_help = true, long, env = "METRICSJOB_PUSH_INTERVAL", hide_env_values = true, value_name = "DURATION", value_parser = setting(duration::parse_positive), help_heading = GROUPING)]
+    push_interval: Option<Setting<Duration>>,
 
-    /// Keep the command's last N lines of stderr for the summary, the history and the failure message
+    /// Keep the last N lines of stderr for the history
     ///
-    /// The command then sees a pipe as its stderr.
-    #[arg(long, value_name = "N", value_parser = tail, help_heading = REPORTING)]
-    tail: Option<usize>,
+    /// They are in the summary and the error message too. The command's stderr is then a pipe.
+    #[arg(long, env = "METRICSJOB_TAIL", hide_env_values = true, value_name = "N", value_parser = setting(tail), help_heading = OUTPUT)]
+    tail: Option<Setting<usize>>,
 
     /// Keep the last N runs of the job in the history [default: 1000]
-    #[arg(long, value_name = "N", help_heading = REPORTING)]
-    keep: Option<u32>,
+    #[arg(hide_short_help = true, long, env = "METRICSJOB_KEEP", hide_env_values = true, value_name = "N", value_parser = setting(clap::value_parser!(u32)), help_heading = OUTPUT)]
+    keep: Option<Setting<u32>>,
 }
 
 impl PolicyArgs {
@@ -111,17 +121,27 @@ impl PolicyArgs {
                 }
             }
         }
+        replace(&mut job.prefix, &self.prefix)?;
         let policy = &mut job.policy;
-        policy.timeout = self.timeout.or(policy.timeout);
-        policy.kill_after = self.kill_after.unwrap_or(policy.kill_after);
-        policy.metrics_limit = self.metrics_limit.unwrap_or(policy.metrics_limit);
-        policy.retries = self.retries.unwrap_or(policy.retries);
-        policy.backoff = self.backoff.unwrap_or(policy.backoff);
-        policy.lock = policy.lock.with(self.lock, self.lock_wait);
-        policy.splay = self.splay.unwrap_or(policy.splay);
-        policy.push_start = self.push_start.unwrap_or(policy.push_start);
-        policy.push_interval = self.push_interval.or(policy.push_interval);
-        policy.keep = self.keep.unwrap_or(policy.keep);
+        policy.timeout = given(&self.timeout, Lenient)?.or(policy.timeout);
+        replace(&mut policy.kill_after, &self.kill_after)?;
+        replace(&mut policy.metrics_limit, &self.metrics_limit)?;
+        replace(&mut policy.retries, &self.retries)?;
+        replace(&mut policy.backoff, &self.backoff)?;
+        let (lock, wait) = (
+            given(&self.lock, Lenient)?,
+            given(&self.lock_wait, Lenient)?,
+        );
+        let typed = (
+            lock.filter(|_| is_typed(&self.lock)),
+            wait.filter(|_| is_typed(&self.lock_wait)),
+        );
+        // The variables are a level of their own: what is typed counts against both.
+        policy.lock = policy.lock.with(lock, wait).with(typed.0, typed.1);
+        replace(&mut policy.splay, &self.splay)?;
+        replace(&mut policy.push_start, &self.push_start)?;
+        policy.push_interval = given(&self.push_interval, Lenient)?.or(policy.push_interval);
+        replace(&mut policy.keep, &self.keep)?;
         Ok(())
     }
 
@@ -137,8 +157,7 @@ impl PolicyArgs {
             command.success_codes = SuccessCodes::new(codes.iter().copied())
                 .map_err(|problem| usage(anyhow::anyhow!("--success-codes {problem}")))?;
         }
-        command.tail = self.tail.unwrap_or(command.tail);
-        Ok(())
+        replace(&mut command.tail, &self.tail)
     }
 
     /// The first option that was given and makes no sense for a built-in.
@@ -147,12 +166,32 @@ impl PolicyArgs {
             ("--success-codes", self.success_codes.is_some()),
             ("--env", !self.env.is_empty()),
             ("--working-directory", self.working_directory.is_some()),
-            ("--tail", self.tail.is_some()),
+            ("--tail", is_typed(&self.tail)),
         ];
         let mut given = given.into_iter();
         given
             .find(|(_, is_given)| *is_given)
             .map(|(option, _)| option)
+    }
+}
+
+/// Replaces `value` by the option's. A bad variable changes nothing: the job runs as it would without it.
+fn replace<T: Clone>(value: &mut T, option: &Option<Setting<T>>) -> anyhow::Result<()> {
+    if let Some(given) = given(option, Lenient)? {
+        *value = given;
+    }
+    Ok(())
+}
+
+fn is_typed<T>(option: &Option<Setting<T>>) -> bool {
+    option.as_ref().is_some_and(Setting::is_typed)
+}
+
+fn prefix(text: &str) -> Result<String, String> {
+    if is_metric_name(text) {
+        Ok(text.to_owned())
+    } else {
+        Err("it cannot begin a metric name ([a-zA-Z_:][a-zA-Z0-9_:]*)".into())
     }
 }
 

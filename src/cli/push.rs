@@ -12,7 +12,9 @@ use serde_json::json;
 use super::console::count;
 use super::delivery_options::DeliveryArgs;
 use super::exit::{self, UNAVAILABLE, usage};
-use super::options::{GatewayArgs, GroupingArgs, Output, OutputArgs, QuietArgs, method};
+use super::grouping_options::GroupingArgs;
+use super::help::{GROUPING, more};
+use super::options::{GatewayArgs, Output, OutputArgs, QuietArgs, method};
 use super::setting::Strictness::Strict;
 use super::setting::{Setting, setting};
 use super::{console, delivery_notes, json};
@@ -23,18 +25,20 @@ use metricsjob_metrics::text::input::{self, Input};
 use metricsjob_metrics::{GroupingKey, Method, Push};
 use metricsjob_state::{LazyState, StateError};
 
-/// Push metrics in the Prometheus text format or OpenMetrics
-///
-/// The text is checked first: nothing is sent that a gateway would refuse or store otherwise than
-/// it was meant. Carriage returns before line feeds, blanks behind a value or TYPE, a byte order mark
-/// and a missing last line feed do not matter.
-#[derive(Args)]
-#[command(after_help = "\
+const EXAMPLES: &str = "\
 Examples:
   echo 'queue_size 17' | metricsjob push --job shop -g instance=web1
   metricsjob push --job shop --method put metrics.prom
   metricsjob push --job shop --dry-run metrics.prom
-  curl -H 'Accept: application/openmetrics-text' localhost:8000/metrics | metricsjob push --job shop")]
+  curl -H 'Accept: application/openmetrics-text' localhost:8000/metrics |
+    metricsjob push --job shop";
+
+/// Push metrics in the Prometheus text format or OpenMetrics
+///
+/// The text is checked first: nothing is sent that a gateway would reject or misread. CRLF line ends,
+/// trailing blanks, a byte order mark and a missing newline at the end are accepted.
+#[derive(Args)]
+#[command(after_help = more("push", EXAMPLES), after_long_help = EXAMPLES)]
 pub struct PushArgs {
     /// The job label of the grouping key
     #[arg(long, value_name = "JOB")]
@@ -43,40 +47,41 @@ pub struct PushArgs {
     #[command(flatten)]
     grouping: GroupingArgs,
 
-    /// How the push changes its group: put replaces it, post adds to it [default: post]
+    /// Push by PUT (replaces the group) or POST (adds to it) [default: post]
     #[arg(
         long,
         value_name = "put|post",
-        env = "METRICSJOB_METHOD",
-        value_parser = setting(method)
+        env = "METRICSJOB_METHOD", hide_env_values = true,
+        value_parser = setting(method),
+        help_heading = GROUPING
     )]
     method: Option<Setting<Method>>,
 
-    /// The file with the text; - is stdin
+    /// File to push; - is stdin
     #[arg(default_value = "-")]
     file: PathBuf,
 
-    /// The format of the text [default: auto]
+    /// Format of the file [default: auto]
     ///
-    /// OpenMetrics is read as what a gateway keeps: `unknown` is untyped, the samples of an `info`, a
-    /// `stateset` or a `gaugehistogram` are gauges. Times of creation and exemplars are left out, with a
-    /// warning. `--format openmetrics` says the same as `--input-format openmetrics`; otherwise --format
-    /// is how metrics are sent.
-    #[arg(long, value_name = "FORMAT")]
+    /// OpenMetrics is converted to what a gateway stores: `unknown` becomes untyped, and the samples of `info`,
+    /// `stateset` and `gaugehistogram` become gauges. Creation times and exemplars are dropped, with a
+    /// warning. `--format openmetrics` means `--input-format openmetrics`; other values of --format set the
+    /// format that is sent.
+    #[arg(hide_short_help = true, long, value_name = "FORMAT", help_heading = GROUPING)]
     input_format: Option<InputFormatArg>,
 
     /// Check the text and print the push instead of sending it
-    #[arg(long)]
+    #[arg(long, help_heading = GROUPING)]
     dry_run: bool,
-
-    #[command(flatten)]
-    quiet: QuietArgs,
 
     #[command(flatten)]
     delivery: DeliveryArgs,
 
     #[command(flatten)]
     gateway: GatewayArgs,
+
+    #[command(flatten)]
+    quiet: QuietArgs,
 
     #[command(flatten)]
     output: OutputArgs,

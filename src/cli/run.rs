@@ -3,31 +3,36 @@
 use clap::Args;
 
 use super::exit::usage;
+use super::help::{JOB, more};
 use super::options::{JobsArgs, name_and_value};
 use super::perform::{self, PerformArgs, Verbosity};
 use metricsjob::config::Config;
 use metricsjob::job::{Job, Work};
 
-/// Run a job and report how it went
-///
-/// A push that fails never changes the job's exit code: it is warned about, and the report is kept
-/// in the outbox of the state directory.
-#[derive(Args)]
-#[command(after_help = "\
+const EXAMPLES: &str = "\
 Examples:
   metricsjob run backup --grouping db=customers
-  metricsjob run backup --set source=shop.db --set dest=/backup/shop.db -g db=shop
-  metricsjob run random --set seed=7 --gateway http://127.0.0.1:9091
-  METRICSJOB_GATEWAY=http://pushgateway:9091 metricsjob run backup --quiet --retries 2
+  metricsjob run backup --set source=shop.db --set dest=/backup/shop.db
+  metricsjob run random --gateway http://127.0.0.1:9091
 
-`metricsjob list` shows the jobs and what can be set. A command without job file: metricsjob exec.")]
+`metricsjob list` shows the jobs and their parameters.";
+
+/// Run a job and report how it went
+///
+/// A failed push never changes the job's exit code: it is only warned about, and the report stays in the
+/// outbox of the state directory.
+#[derive(Args)]
+#[command(mut_arg("jobs_dir", |arg| arg.hide_short_help(true)),
+    mut_arg("state_dir", |arg| arg.hide_short_help(true)),
+    mut_arg("output", |arg| arg.hide_short_help(true)),
+    after_help = more("run", EXAMPLES), after_long_help = EXAMPLES)]
 pub struct RunArgs {
-    /// The job's name, or the path of a job file
+    /// Name of a job, or path of a job file
     #[arg(value_name = "JOB")]
     name: String,
 
-    /// Set a parameter of the built-in; can be given several times
-    #[arg(long, value_name = "PARAM=VALUE", value_parser = name_and_value)]
+    /// Parameter of a built-in job (repeatable)
+    #[arg(long, value_name = "PARAM=VALUE", value_parser = name_and_value, help_heading = JOB)]
     set: Vec<(String, String)>,
 
     #[command(flatten)]

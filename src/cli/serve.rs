@@ -17,8 +17,8 @@ use tokio::sync::Notify;
 use tokio::task::{JoinHandle, spawn_blocking};
 
 use super::advice::cannot_start;
-use super::connection_options::GATEWAY;
 use super::delivery_options::DeliveryArgs;
+use super::help::{GATEWAY, GROUPING, JOB, OUTPUT, SERVER, more};
 use super::options::{GatewayArgs, JobsArgs};
 use super::setting::Strictness::Strict;
 use super::web_options::{LogArgs, WebArgs};
@@ -33,94 +33,96 @@ use metricsjob_gateway::service::{Claim, Served, Service};
 use metricsjob_state::group_writer::Sync;
 use metricsjob_web::{Server, ServerMetrics, Settings, make_room};
 
-/// Run jobs by their schedules, and show over HTTP what happened
-///
-/// It is for containers and hosts without cron. Job files with `schedule` or `every` run by themselves; all can be
-/// started over HTTP. Runs are those of `metricsjob run`, and their reports go to the gateway. Their metrics, and
-/// those of this server, are at /metrics, a page is at /, and the API is described at /api/v1/openapi.json.
-///
-/// SIGHUP reads the job files again. SIGTERM ends it: it starts nothing more, waits for what runs, and passes the
-/// signal on after --grace; a second one is passed on at once.
-#[derive(Args)]
-#[command(
-    mut_arg("listen_address", |arg| arg.default_value("127.0.0.1:9464")),
-    after_help = "\
+const EXAMPLES: &str = "\
 Examples:
   metricsjob serve --demo
   metricsjob serve --jobs-dir jobs --gateway http://pushgateway:9091
-  metricsjob serve --web.listen-address :9464 --web.config.file web.yml --gateway-listen 127.0.0.1:9091
-  curl -X POST http://127.0.0.1:9464/api/v1/jobs/dump/runs      # the job of the file jobs/dump.toml
+  metricsjob serve --web.listen-address :9464 --web.config.file web.yml
+  curl -X POST http://127.0.0.1:9464/api/v1/jobs/dump/runs   # start a run";
 
-`metricsjob list` shows the jobs with their schedules."
+/// Run jobs on their schedules, and show results over HTTP
+///
+/// For containers and hosts without cron. Jobs whose files have `schedule` or `every` run automatically; any job can
+/// be started over HTTP. A run is the same as with `metricsjob run`, and its report goes to the gateway. /metrics has
+/// the metrics of the jobs and of this server, / is a web page, and /api/v1/openapi.json describes the API.
+///
+/// SIGHUP reloads the job files. On SIGTERM it starts no more runs, waits for those in progress, and sends them
+/// SIGTERM after --grace; a second SIGTERM is passed on at once.
+#[derive(Args)]
+#[command(
+    mut_arg("listen_address", |arg| arg
+        .default_value("127.0.0.1:9464")
+        .env("METRICSJOB_SERVE_LISTEN")
+        .hide_env_values(true)
+        .value_delimiter(',')),
+    after_help = more("serve", EXAMPLES), after_long_help = EXAMPLES
 )]
 pub struct ServeArgs {
     #[command(flatten)]
     jobs: JobsArgs,
 
     /// Run the demo jobs too
-    #[arg(long)]
+    #[arg(long, help_heading = JOB)]
     demo: bool,
 
-    /// How many runs there may be at a time; others wait
-    #[arg(
-        long,
+    /// Maximum number of simultaneous runs; further ones wait
+    #[arg(hide_short_help = true, long,
         value_name = "N",
-        env = "METRICSJOB_CONCURRENCY",
+        env = "METRICSJOB_CONCURRENCY", hide_env_values = true,
         default_value = "64",
-        value_parser = clap::value_parser!(u32).range(1..)
+        value_parser = clap::value_parser!(u32).range(1..),
+        help_heading = JOB
     )]
     concurrency: u32,
 
-    /// How long runs may go on once the server is to end; then they get SIGTERM
-    #[arg(
-        long,
+    /// How long a stopping server lets runs go on before it sends them SIGTERM
+    #[arg(hide_short_help = true, long,
         value_name = "DURATION",
-        env = "METRICSJOB_GRACE",
+        env = "METRICSJOB_GRACE", hide_env_values = true,
         default_value = "5s",
-        value_parser = parse
+        value_parser = parse,
+        help_heading = JOB
     )]
     grace: Duration,
 
-    /// Push the server's own metrics so often, and when it ends; default: never
+    /// Push the server's own metrics this often, and when it ends [default: never]
     ///
-    /// It is for where nobody can scrape /metrics. They replace the group of the job `metricsjob` and this
-    /// instance at each gateway. The reports of runs are pushed in any case.
-    #[arg(
-        long,
+    /// For servers whose /metrics nobody can scrape. They replace the group of job `metricsjob` and this instance
+    /// at each gateway. Reports of runs are pushed in any case.
+    #[arg(hide_short_help = true, long,
         value_name = "DURATION",
-        env = "METRICSJOB_SERVE_PUSH_INTERVAL",
+        env = "METRICSJOB_SERVE_PUSH_INTERVAL", hide_env_values = true,
         value_parser = parse_positive,
-        help_heading = "Publication"
+        help_heading = GROUPING
     )]
     push_interval: Option<Duration>,
 
-    /// The label `instance` of that group; default: the host's name
-    #[arg(
-        long,
+    /// Value of the `instance` label for --push-interval [default: the host name]
+    #[arg(hide_short_help = true, long,
         value_name = "NAME",
-        env = "METRICSJOB_PUSH_INSTANCE",
-        help_heading = "Publication"
+        env = "METRICSJOB_PUSH_INSTANCE", hide_env_values = true,
+        help_heading = GROUPING
     )]
     push_instance: Option<String>,
 
     #[command(flatten)]
     web: WebArgs,
 
-    /// Allow everybody who reaches the server to start runs and to reload
+    /// Allow anyone who can reach the server to start runs and reload
     ///
-    /// Without it that takes users or client certificates in --web.config.file, if the server listens on
-    /// anything but loopback addresses, or runs as root. Pages of other sites never may.
-    #[arg(long = "web.enable-lifecycle", help_heading = "Web")]
+    /// Otherwise a server that listens on more than loopback addresses, or runs as root, allows that only if
+    /// --web.config.file has users or client certificates. Pages of other sites are never allowed to.
+    #[arg(hide_short_help = true, long = "web.enable-lifecycle", help_heading = SERVER)]
     enable_lifecycle: bool,
 
     #[command(flatten)]
     log: LogArgs,
 
-    /// Log what happened in the last seconds so often, in one line with the message `metrics`; 0 is never
-    /// [default: 10s]
+    /// Log a line of metrics this often; 0 is never [default: 10s]
     ///
-    /// The variables METRICS_INTERVAL_SECONDS (a number) and ENABLE_METRICS (true or false) say the same.
-    #[arg(long, value_name = "DURATION", value_parser = parse_window, help_heading = "Log")]
+    /// The line has the message `metrics` and covers the time since the last one. The variables
+    /// METRICS_INTERVAL_SECONDS (a number) and ENABLE_METRICS (true or false) set it too.
+    #[arg(hide_short_help = true, long, value_name = "DURATION", value_parser = parse_window, help_heading = OUTPUT)]
     log_window: Option<Duration>,
 
     #[command(flatten)]
@@ -129,14 +131,14 @@ pub struct ServeArgs {
     #[command(flatten)]
     gateway: GatewayArgs,
 
-    /// Serve the embedded gateway too, at this address
+    /// Serve the embedded gateway too, on this address
     ///
-    /// It is the one of `metricsjob gateway`, with the options that has by default, and with what
-    /// --web.config.file says. So one process is all that other jobs and Prometheus need.
+    /// It is the server of `metricsjob gateway` with its default options and this --web.config.file, so that one
+    /// process is all that other jobs and Prometheus need.
     #[arg(
         long,
         value_name = "ADDRESS",
-        env = "METRICSJOB_GATEWAY_LISTEN",
+        env = "METRICSJOB_GATEWAY_LISTEN", hide_env_values = true,
         help_heading = GATEWAY
     )]
     gateway_listen: Option<String>,

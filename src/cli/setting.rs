@@ -58,6 +58,21 @@ impl<T> Setting<T> {
     }
 }
 
+/// The value of an option, if it has a good one.
+///
+/// # Errors
+///
+/// The environment has a bad one, and `strictness` makes that wrong usage.
+pub fn given<T: Clone>(
+    setting: &Option<Setting<T>>,
+    strictness: Strictness,
+) -> anyhow::Result<Option<T>> {
+    match setting {
+        Some(setting) => Ok(setting.get(strictness)?.cloned()),
+        None => Ok(None),
+    }
+}
+
 impl Strictness {
     /// Warns of `problem`.
     ///

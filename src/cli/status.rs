@@ -5,21 +5,24 @@ use std::time::{Duration, SystemTime};
 use clap::Args;
 use serde_json::json;
 
+use super::help::more;
 use super::options::{GatewayArgs, Output, OutputArgs};
 use super::setting::Strictness::Strict;
 use super::{console, exit, json};
 use metricsjob::push::GatewayClient;
 use metricsjob_metrics::{Group, Value};
 
-/// Show the groups of the gateway
-///
-/// Of a Pushgateway behind a URL it reads the API (/api/v1/metrics).
-#[derive(Args)]
-#[command(after_help = "\
+const EXAMPLES: &str = "\
 Examples:
   metricsjob status
   metricsjob status --output json
-  metricsjob status --gateway http://127.0.0.1:9091")]
+  metricsjob status --gateway http://127.0.0.1:9091";
+
+/// Show the groups of the gateway
+///
+/// The groups of a Pushgateway come from its API (/api/v1/metrics).
+#[derive(Args)]
+#[command(after_help = more("status", EXAMPLES), after_long_help = EXAMPLES)]
 pub struct StatusArgs {
     #[command(flatten)]
     gateway: GatewayArgs,

@@ -8,13 +8,11 @@ use clap::builder::{OsStringValueParser, PossibleValuesParser, TypedValueParser}
 use tracing::level_filters::LevelFilter;
 use url::Host;
 
+use super::help::{OUTPUT, SERVER};
 use metricsjob::job::duration::parse_positive;
 use metricsjob_web::Settings;
 use metricsjob_web::log::{self, LogFormat};
 use metricsjob_web::origin::parse_allowed_host;
-
-/// Heading of the options for reaching a server.
-const WEB: &str = "Web";
 
 /// How long a connection may stay open between two requests; scrapes are often a minute apart.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(5 * 60);
@@ -23,71 +21,68 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(5 * 60);
 /// `#[command(mut_arg("listen_address", |arg| arg.default_value(…)))]` below its `flatten`.
 #[derive(Args)]
 pub struct WebArgs {
-    /// Where to listen, HOST:PORT; can be given several times
+    /// Address to listen on, HOST:PORT (repeatable)
     ///
-    /// Without a host (`:9091`) it listens on all interfaces: protect it by --web.config.file. Port 0 is a
-    /// free one.
+    /// Without a host (`:9091`) it listens on all interfaces: protect it with --web.config.file. Port 0
+    /// picks a free port.
     #[arg(
         long = "web.listen-address",
         value_name = "ADDRESS",
         default_value = "127.0.0.1:9091",
-        help_heading = WEB
+        help_heading = SERVER
     )]
     listen_address: Vec<String>,
 
-    /// A file that turns on TLS and users with passwords, as for other Prometheus servers
+    /// File that configures TLS and users, as for other Prometheus servers
     ///
-    /// It is in the format of
-    /// https://github.com/prometheus/exporter-toolkit/blob/master/docs/web-configuration.md, and is read
-    /// again when it or a certificate changes.
+    /// Its format is described at
+    /// https://prometheus.io/docs/prometheus/latest/configuration/https/. It is reloaded when it or a
+    /// certificate changes.
     #[arg(
         long = "web.config.file",
         value_name = "FILE",
         value_parser = OsStringValueParser::new().map(PathBuf::from),
-        help_heading = WEB
+        help_heading = SERVER
     )]
     config_file: Option<PathBuf>,
 
-    /// Take the listeners from systemd (a .socket unit) instead of listening on addresses
-    #[arg(long = "web.systemd-socket", help_heading = WEB)]
+    /// Use the sockets passed by systemd (a .socket unit) instead of listen addresses
+    #[arg(hide_short_help = true, long = "web.systemd-socket", help_heading = SERVER)]
     systemd_socket: bool,
 
-    /// How many connections there may be at once
+    /// Maximum number of simultaneous connections
     ///
-    /// For more, the ones that have been idle for longest are closed. The limit of open files (ulimit -Hn)
-    /// bounds it too.
-    #[arg(
-        long = "web.max-connections",
+    /// Beyond it, the longest idle connections are closed. The limit of open files (ulimit -Hn) applies too.
+    #[arg(hide_short_help = true, long = "web.max-connections",
         value_name = "COUNT",
         default_value = "16384",
         value_parser = clap::value_parser!(u32).range(1..),
-        help_heading = WEB
+        help_heading = SERVER
     )]
     max_connections: u32,
 
-    /// How long a client may take to send the head of a request or more of its body, or to take more of an answer
+    /// Time limit for a client to send or receive the next part of a request or response
     ///
-    /// That is also how far a body may fall behind 10 kB/s. Then it is answered by 408.
-    #[arg(
-        long = "web.read-timeout",
+    /// It applies to the head of a request and to each part of a body, which may also not fall behind 10 kB/s by
+    /// more than this. A client that is too slow gets 408.
+    #[arg(hide_short_help = true, long = "web.read-timeout",
         value_name = "DURATION",
         default_value = "30s",
         value_parser = parse_positive,
-        help_heading = WEB
+        help_heading = SERVER
     )]
     read_timeout: Duration,
 
-    /// Further names that the server is reached by, which requests may have as `Host`; can be given several times
+    /// Host name to accept in the `Host` header (repeatable)
     ///
-    /// On loopback addresses only loopback names and addresses (and the name in --web.external-url, where there is that
-    /// option) are taken otherwise, so that no page of another site reads or changes anything by a name that leads
-    /// here. On other addresses any name is taken, unless this option is given. Clients that send no `Host` are served.
-    #[arg(
-        long = "web.allowed-hosts",
+    /// By default a server on a loopback address accepts only loopback names and addresses, and the name in
+    /// --web.external-url: this stops pages of other sites that use DNS rebinding. A server on other addresses accepts any
+    /// name unless this option is given. Requests without `Host` are always served.
+    #[arg(hide_short_help = true, long = "web.allowed-hosts",
         value_name = "NAME",
         value_delimiter = ',',
         value_parser = parse_allowed_host,
-        help_heading = WEB
+        help_heading = SERVER
     )]
     allowed_hosts: Vec<Host>,
 }
@@ -128,19 +123,20 @@ fn format_parser() -> impl TypedValueParser<Value = LogFormat> {
 
 #[derive(Args)]
 pub struct LogArgs {
-    /// Log only what matters at least so much
+    /// Minimum level of log messages
     #[arg(
         long = "log.level",
         value_name = "LEVEL",
         default_value = "info",
         value_parser = level_parser(),
         ignore_case = true,
-        help_heading = "Log"
+        help_heading = OUTPUT
     )]
     level: LevelFilter,
 
-    /// How a line of the log is written
+    /// Format of the log
     #[arg(
+        hide_short_help = true,
         // The gateway's options have another one.
         id = "log_format",
         long = "log.format",
@@ -148,7 +144,7 @@ pub struct LogArgs {
         default_value = "logfmt",
         value_parser = format_parser(),
         ignore_case = true,
-        help_heading = "Log"
+        help_heading = OUTPUT
     )]
     format: LogFormat,
 }

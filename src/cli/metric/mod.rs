@@ -12,18 +12,13 @@ use std::path::{Path, PathBuf};
 use clap::{ArgAction, Args, Subcommand};
 
 use super::exit::{self, usage};
+use super::help::more;
 use super::options::name_and_value;
 use metricsjob::job::metric_rule::Scale;
 use metricsjob::run::events::{Change, Event, EventWriter, METRICS_VARIABLE, check_names};
 use metricsjob_metrics::Labels;
 
-/// Report a metric from inside a running job
-///
-/// It works in a command that `metricsjob exec` or `metricsjob run` has started: it appends to the
-/// file that METRICSJOB_METRICS names, and the metric is part of the run's report. A job can append
-/// lines of the Prometheus text format to that file too.
-#[derive(Args)]
-#[command(after_help = "\
+const EXAMPLES: &str = "\
 Examples, inside a job:
   metricsjob metric inc orders_synced_total 5 -l region=eu
   metricsjob metric set queue_size 17 --help \"Orders still waiting.\"
@@ -31,8 +26,16 @@ Examples, inside a job:
   metricsjob metric sub connections 1
   metricsjob metric observe request_seconds 0.231 --buckets 0.1,0.5,1,5
   metricsjob metric observe row_seconds 0.002 --quantiles 0.5,0.9,0.99
-  printf '%s\\n' 'inc orders_total 5 -l region=eu' 'set queue_size 17' | metricsjob metric -
-  echo 'queue_size 17' >> \"$METRICSJOB_METRICS\"")]
+  printf '%s\\n' 'inc orders_total 5' 'set queue_size 17' | metricsjob metric -
+  echo 'queue_size 17' >> \"$METRICSJOB_METRICS\"";
+
+/// Report a metric from inside a running job
+///
+/// For commands started by `metricsjob exec` or `metricsjob run`: it appends to the file named by
+/// METRICSJOB_METRICS, and the metric becomes part of the run's report. A job can append lines in the
+/// Prometheus text format to that file itself, too.
+#[derive(Args)]
+#[command(after_help = more("metric", EXAMPLES), after_long_help = EXAMPLES)]
 pub struct MetricArgs {
     #[command(subcommand)]
     change: MetricCommand,
@@ -43,24 +46,24 @@ enum MetricCommand {
     #[command(flatten)]
     Change(ChangeCommand),
 
-    /// Read such calls from stdin, one a line
+    /// Read changes from stdin, one per line
     ///
-    /// Each line is what would follow `metricsjob metric`, quoted as in a shell, such as
-    /// `inc orders_total 5 -l region=eu`. Empty lines and those that begin with # are skipped. A bad line is
-    /// reported with its number, and the others count; then the exit code is 1.
-    #[command(name = "-")]
+    /// Each line has the arguments of one `metricsjob metric` call, quoted as in a shell, such as
+    /// `inc orders_total 5 -l region=eu`. Empty lines and lines that begin with # are skipped. A bad line is
+    /// reported by its number and the others still count; the exit code is then 1.
+    #[command(name = "-", after_help = more("metric -", ""), after_long_help = "")]
     Stdin,
 }
 
 #[derive(Subcommand)]
 enum ChangeCommand {
-    /// Make a counter go up
+    /// Increase a counter
     #[command(disable_help_flag = true)]
     Inc {
         #[command(flatten)]
         metric: NameArgs,
 
-        /// Increment; not below 0
+        /// Increment, at least 0
         #[arg(
             value_name = "VALUE",
             default_value = "1",
@@ -74,27 +77,27 @@ enum ChangeCommand {
         #[command(flatten)]
         metric: NameArgs,
 
-        /// Its value: a number, NaN, +Inf or -Inf
+        /// New value: a number, NaN, +Inf or -Inf
         #[arg(value_name = "VALUE", allow_hyphen_values = true)]
         value: f64,
     },
-    /// Make a gauge go up
+    /// Increase a gauge
     #[command(disable_help_flag = true)]
     Add {
         #[command(flatten)]
         metric: NameArgs,
 
-        /// Amount; one below 0 makes it go down
+        /// Amount; a negative one decreases the gauge
         #[arg(value_name = "VALUE", allow_hyphen_values = true)]
         value: f64,
     },
-    /// Make a gauge go down
+    /// Decrease a gauge
     #[command(disable_help_flag = true)]
     Sub {
         #[command(flatten)]
         metric: NameArgs,
 
-        /// Amount; one below 0 makes it go up
+        /// Amount; a negative one increases the gauge
         #[arg(value_name = "VALUE", allow_hyphen_values = true)]
         value: f64,
     },
@@ -108,7 +111,7 @@ enum ChangeCommand {
         #[arg(value_name = "VALUE", allow_hyphen_values = true)]
         value: f64,
 
-        /// It is a histogram with these upper bounds [default: 0.005 to 10, as client libraries]
+        /// Make it a histogram with these upper bounds [default: 0.005 to 10, as in client libraries]
         #[arg(
             long,
             value_name = "BOUND,…",
@@ -118,7 +121,7 @@ enum ChangeCommand {
         )]
         buckets: Option<Vec<f64>>,
 
-        /// It is a summary with these quantiles, each within 1 % of the observed value
+        /// Make it a summary with these quantiles, each within 1 % of an observed value
         #[arg(long, value_name = "QUANTILE,…", value_delimiter = ',')]
         quantiles: Option<Vec<f64>>,
     },
@@ -126,19 +129,19 @@ enum ChangeCommand {
 
 #[derive(Args)]
 struct NameArgs {
-    /// The metric's name
+    /// Name of the metric
     #[arg(value_name = "NAME")]
     name: String,
 
-    /// A label; can be given several times
+    /// Label of the series (repeatable)
     #[arg(short, long, value_name = "NAME=VALUE", value_parser = name_and_value)]
     label: Vec<(String, String)>,
 
-    /// The metric's HELP text
+    /// HELP text of the metric
     #[arg(long, value_name = "TEXT")]
     help: Option<String>,
 
-    /// Print help; so does --help behind all else
+    /// Print help, as does --help as the last argument
     #[arg(short = 'h', action = ArgAction::Help)]
     print_help: Option<bool>,
 }

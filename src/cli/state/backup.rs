@@ -9,28 +9,31 @@ use indicatif::BinaryBytes;
 use serde_json::json;
 
 use crate::cli::exit::{self, usage};
+use crate::cli::help::more;
 use crate::cli::options::{Output, OutputArgs, QuietArgs, StateArgs};
 use crate::cli::setting::Strictness::Strict;
 use crate::cli::{console, json};
 use metricsjob::job::builtin::sqlite_copy::{CopyError, Placement, copy};
 use metricsjob_state::FILE_NAME;
 
-/// Copy the state database while others use it
-///
-/// The copy is the database as it was at one moment. Runs and a gateway go on writing meanwhile. It is made beside
-/// FILE, checked, synced to disk and then given its name, with mode 0600, so that FILE is never half a copy. To use it,
-/// call it state.db in a directory of its own and name that with --state-dir.
-#[derive(Args)]
-#[command(after_help = "\
+const EXAMPLES: &str = "\
 Examples:
   metricsjob state backup /backup/state.db
   metricsjob state backup --force --output json /backup/state.db
-  metricsjob history --state-dir /backup      # the history in it
+  metricsjob history --state-dir /backup      # the history in the copy
 
-Every night, as a job that is reported:
-  30 3 * * *  metricsjob exec --job state_backup -- metricsjob state backup --force /backup/state.db")]
+In a crontab, every night:
+  @daily metricsjob exec --job save -- metricsjob state backup --force /mnt/m.db";
+
+/// Copy the state database while others use it
+///
+/// The copy is a consistent snapshot; runs and a gateway can go on writing meanwhile. It is written next to
+/// FILE, checked, synced to disk and then renamed, with mode 0600, so that FILE is never incomplete. To use
+/// it, put it into a directory of its own as state.db and pass that directory as --state-dir.
+#[derive(Args)]
+#[command(after_help = more("state backup", EXAMPLES), after_long_help = EXAMPLES)]
 pub struct BackupArgs {
-    /// The file to write; the directory must exist
+    /// File to write, in an existing directory
     #[arg(value_name = "FILE")]
     file: PathBuf,
 

@@ -7,25 +7,28 @@ use serde_json::json;
 
 use super::database;
 use crate::cli::exit;
+use crate::cli::help::more;
 use crate::cli::options::{Output, OutputArgs, StateArgs};
 use crate::cli::setting::Strictness::Strict;
 use crate::cli::{console, json};
 
-/// Look for damage in the state database
-///
-/// All of it is read: its pages and indexes, the checksum of each row, and the groups of the embedded gateway. Nothing
-/// changes, and others may use it meanwhile. The exit code is 1 if anything is wrong.
-#[derive(Args)]
-#[command(after_help = "\
+const EXAMPLES: &str = "\
 Examples:
   metricsjob state check
   metricsjob state check /backup/state.db
   metricsjob state check --output json
 
-Every night, as a job that is reported:
-  45 3 * * *  metricsjob exec --job state_check -- metricsjob state check")]
+In a crontab, every night:
+  45 3 * * *  metricsjob exec --job state_check -- metricsjob state check";
+
+/// Look for damage in the state database
+///
+/// It reads all pages, indexes, row checksums and groups of the embedded gateway. Nothing is changed, and the
+/// database can stay in use meanwhile. The exit code is 1 if anything is wrong.
+#[derive(Args)]
+#[command(after_help = more("state check", EXAMPLES), after_long_help = EXAMPLES)]
 pub struct StateCheckArgs {
-    /// The database; by default that of --state-dir
+    /// Database to check [default: the one in --state-dir]
     #[arg(value_name = "FILE")]
     file: Option<PathBuf>,
 

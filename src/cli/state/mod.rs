@@ -11,12 +11,14 @@ use clap::{Args, Subcommand};
 
 use super::exit::usage;
 use super::options::StateArgs;
+use crate::cli::help::more;
 use metricsjob_state::FILE_NAME;
 
 /// Look after the state database
 ///
-/// It holds the history of runs, the outbox and the groups of the embedded gateway.
+/// It holds the history, the outbox and the groups of the embedded gateway.
 #[derive(Args)]
+#[command(after_help = more("state", ""), after_long_help = "")]
 pub struct StateCommandArgs {
     #[command(subcommand)]
     command: StateCommand,
@@ -29,7 +31,7 @@ enum StateCommand {
     Backup(backup::BackupArgs),
     /// Look for damage
     Check(check::StateCheckArgs),
-    /// Replace a corrupt database by a new one with what can be saved
+    /// Replace a corrupt database with a new one, saving what can be saved
     Repair(repair::RepairArgs),
 }
 

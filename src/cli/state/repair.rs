@@ -7,24 +7,27 @@ use serde_json::{Map, Value, json};
 
 use super::database;
 use crate::cli::exit;
+use crate::cli::help::more;
 use crate::cli::options::{Output, OutputArgs, QuietArgs, StateArgs};
 use crate::cli::setting::Strictness::Strict;
 use crate::cli::{console, json};
 use metricsjob_state::{self, Salvaged};
 
-/// Replace a corrupt state database by a new one with what can be saved
-///
-/// The corrupt one is moved aside with its log and stays, for sqlite3 (.recover) for example. Each row of the outbox, the
-/// counters, the history and the groups that is as it was written is carried over. A sound database is left alone. Others
-/// may use it meanwhile: runs and servers go on with the new one.
-#[derive(Args)]
-#[command(after_help = "\
+const EXAMPLES: &str = "\
 Examples:
   metricsjob state repair
   metricsjob state repair /backup/state.db
-  metricsjob state repair --output json")]
+  metricsjob state repair --output json";
+
+/// Replace a corrupt state database with a new one, saving what can be saved
+///
+/// The corrupt database and its log are moved aside and kept, for example for sqlite3's .recover. Each
+/// undamaged row of the outbox, the counters, the history and the groups is carried over. A sound database is
+/// left alone. The database can stay in use: runs and servers go on with the new one.
+#[derive(Args)]
+#[command(after_help = more("state repair", EXAMPLES), after_long_help = EXAMPLES)]
 pub struct RepairArgs {
-    /// The database; by default that of --state-dir
+    /// Database to repair [default: the one in --state-dir]
     #[arg(value_name = "FILE")]
     file: Option<PathBuf>,
 

@@ -1,0 +1,121 @@
+//! The options for the labels of a group.
+
+use std::env;
+
+use clap::Args;
+
+use super::exit::usage;
+use super::help::GROUPING;
+use super::options::name_and_value;
+use super::setting::{Setting, Strictness, setting};
+use metricsjob::job::grouping::{GroupingSettings, Instance};
+use metricsjob_metrics::{GroupingKey, GroupingKeyError};
+
+/// Labels of the one group that is meant, without any that a config file adds.
+#[derive(Args)]
+pub struct GroupArgs {
+    /// Value of the `job` label
+    #[arg(long, value_name = "JOB", help_heading = GROUPING)]
+    job: String,
+
+    /// Further label of the grouping key (repeatable)
+    #[arg(short, long, value_name = "NAME=VALUE", value_parser = name_and_value, help_heading = GROUPING)]
+    grouping: Vec<(String, String)>,
+}
+
+impl GroupArgs {
+    pub fn key(&self) -> anyhow::Result<GroupingKey> {
+        let labels = typed_labels(&self.grouping)?.labels().map_err(usage)?;
+        GroupingKey::new(&self.job, labels).map_err(usage)
+    }
+}
+
+#[derive(Args)]
+pub struct GroupingArgs {
+    /// Further label of the grouping key (repeatable)
+    ///
+    /// The value can contain ${hostname}, ${user} and ${env:NAME}; a plain ${ is written $${. The variable
+    /// METRICSJOB_GROUPING has such labels, separated by commas. Labels of the job file and the config file
+    /// are merged with these.
+    #[arg(short, long, value_name = "NAME=VALUE", value_parser = name_and_value, help_heading = GROUPING)]
+    grouping: Vec<(String, String)>,
+
+    /// Label `instance`: true for this host's name, false for none, or a name
+    #[arg(
+        long,
+        value_name = "NAME",
+        env = "METRICSJOB_INSTANCE",
+        hide_env_values = true,
+        value_parser = setting(str::parse::<Instance>),
+        help_heading = GROUPING
+    )]
+    instance: Option<Setting<Instance>>,
+
+    /// Leave out this label of the grouping key, whatever sets it (repeatable)
+    #[arg(long, value_name = "NAME", hide_short_help = true, help_heading = GROUPING)]
+    drop_label: Vec<String>,
+}
+
+/// The variable with labels of the grouping key.
+const VARIABLE: &str = "METRICSJOB_GROUPING";
+
+impl GroupingArgs {
+    /// The labels of the environment, and over them those of the command line.
+    ///
+    /// # Errors
+    ///
+    /// The command line has a label twice; the environment has a bad one, and `strictness` makes that wrong usage.
+    pub fn settings(&self, strictness: Strictness) -> anyhow::Result<GroupingSettings> {
+        let mut settings = labels_of_variable(strictness)?;
+        let mut typed = typed_labels(&self.grouping)?;
+        if let Some(given) = &self.instance
+            && let Some(instance) = given.get(strictness)?
+        {
+            let level = if given.is_typed() {
+                &mut typed
+            } else {
+                &mut settings
+            };
+            level.set_instance(instance.clone());
+        }
+        for problem in settings.take_problems() {
+            let problem = format!("{VARIABLE} or METRICSJOB_INSTANCE: {problem}");
+            strictness.settle(&problem)?;
+        }
+        settings.extend(&typed);
+        for label in &self.drop_label {
+            settings.remove(label);
+        }
+        Ok(settings)
+    }
+}
+
+/// The labels that the environment gives, with commas between them.
+fn labels_of_variable(strictness: Strictness) -> anyhow::Result<GroupingSettings> {
+    let mut settings = GroupingSettings::default();
+    let Some(text) = env::var_os(VARIABLE) else {
+        return Ok(settings);
+    };
+    let Some(text) = text.to_str() else {
+        strictness.settle(&format!("{VARIABLE} is not UTF-8"))?;
+        return Ok(settings);
+    };
+    for pair in text.split(',').filter(|pair| !pair.trim().is_empty()) {
+        match name_and_value(pair.trim()) {
+            Ok((name, value)) => settings.set(name, value),
+            Err(problem) => strictness.settle(&format!("{VARIABLE} {pair:?}: {problem}"))?,
+        }
+    }
+    Ok(settings)
+}
+
+fn typed_labels(pairs: &[(String, String)]) -> anyhow::Result<GroupingSettings> {
+    let mut settings = GroupingSettings::default();
+    for (index, (name, value)) in pairs.iter().enumerate() {
+        if pairs[..index].iter().any(|(before, _)| before == name) {
+            return Err(usage(GroupingKeyError::DuplicateLabel(name.clone())));
+        }
+        settings.set(name, value);
+    }
+    Ok(settings)
+}
