@@ -9,6 +9,7 @@ gauge cpu_system_seconds
 gauge cpu_user_seconds
 gauge duration_seconds
 gauge exit_code
+gauge info
 gauge last_completion_timestamp_seconds
 gauge max_rss_bytes
 counter runs_total

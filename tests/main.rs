@@ -58,6 +58,7 @@ mod gateway_utf8;
 mod grouping_key;
 mod help;
 mod history;
+mod host_config;
 #[cfg(feature = "real-servers")]
 mod hostile_pushes;
 mod interrupt;
@@ -125,6 +126,7 @@ mod serve_push;
 mod serve_reload;
 mod serve_schedule;
 mod settings;
+mod settings_matrix;
 mod several_gateways;
 mod signals;
 mod sqlite_backup;

@@ -220,6 +220,10 @@ impl Finished {
         self
     }
 
+    pub fn code_is(&self, expected: i32) -> bool {
+        self.0.status.code() == Some(expected)
+    }
+
     pub fn stdout(&self) -> String {
         String::from_utf8(self.0.stdout.clone()).unwrap()
     }
