@@ -54,7 +54,7 @@ use nix::libc;
 /// By default the report goes to the embedded gateway, a local database that needs no set-up:
 /// `metricsjob status` shows its groups.
 #[derive(Parser)]
-#[command(name = "metricsjob", version, max_term_width = 100, after_help = format!("{EXAMPLES}\n\nRun `metricsjob --help` for exit codes, and `metricsjob COMMAND -h` for a command's options."),
+#[command(name = "metricsjob", version, max_term_width = 100, after_help = format!("{EXAMPLES}\n\nRun `metricsjob --help` for exit codes, `metricsjob COMMAND -h` for options."),
     after_long_help = format!("{EXAMPLES}\n\n{EXIT_CODES}"))]
 struct Cli {
     #[command(subcommand)]
