@@ -187,17 +187,6 @@ fn every_help_has_its_text() {
 }
 
 #[test]
-fn completions() {
-    let sandbox = Sandbox::new();
-    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
-        sandbox
-            .run(&format!("generate completions {shell}"))
-            .code(0)
-            .out("dry-run");
-    }
-}
-
-#[test]
 fn each_subcommand_says_what_it_does() {
     let help = Sandbox::new().run("--help").code(0).stdout();
     let (_, commands) = help.split_once("Commands:\n").unwrap();

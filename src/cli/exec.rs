@@ -3,7 +3,9 @@
 use std::ffi::OsString;
 
 use clap::Args;
+use clap_complete::engine::ArgValueCandidates;
 
+use super::completion;
 use super::exit::usage;
 use super::help::{JOB, more};
 use super::perform::{self, PerformArgs, Verbosity};
@@ -51,7 +53,7 @@ Exit codes:
     after_help = more("exec", EXAMPLES), after_long_help = format!("{EXAMPLES}\n\n{DETAILS}"))]
 pub struct ExecArgs {
     /// Value of the `job` label [default: the command's base name]
-    #[arg(long, value_name = "JOB", help_heading = JOB)]
+    #[arg(long, value_name = "JOB", help_heading = JOB, add = ArgValueCandidates::new(completion::known_jobs))]
     job: Option<String>,
 
     /// Prefix of the names of the runner's metrics

@@ -7,6 +7,7 @@
 //!   subcommands share; `web_options`: those that every server has.
 //! - `delivery_notes`: messages about deliveries.
 //! - `perform`: the common part of `run` and `exec`.
+//! - `completion`: answers to the completion scripts of shells.
 //! - `help`: the layout of `-h` and `--help`.
 //! - `exit`: the exit code of each error.
 //! - `setting`: handling of bad settings from the environment.
@@ -16,6 +17,7 @@
 
 mod advice;
 mod check;
+mod completion;
 mod connection_options;
 mod console;
 mod delete;
@@ -143,6 +145,9 @@ pub fn main() -> u8 {
     // A heap for each thread would take longer to set up and to give back than the few allocations of our
     // second thread can gain.
     limit_heaps(1);
+    if completion::answer(Cli::command) {
+        return exit::SUCCESS;
+    }
     ignore_empty_variables();
     let result = match Cli::parse_from(metric::with_help(env::args_os())).command {
         CliCommand::Run(args) => run::main(args),

@@ -6,7 +6,9 @@ use std::path::PathBuf;
 
 use clap::builder::{BoolishValueParser, EnumValueParser, OsStringValueParser};
 use clap::{ArgAction, Args, ValueEnum};
+use clap_complete::engine::ArgValueCandidates;
 
+use super::completion;
 use super::connection_options::ConnectionArgs;
 use super::console;
 use super::exit::usage;
@@ -230,7 +232,7 @@ impl JobsArgs {
 #[derive(Args)]
 pub struct GroupArgs {
     /// Value of the `job` label
-    #[arg(long, value_name = "JOB", help_heading = GROUPING)]
+    #[arg(long, value_name = "JOB", help_heading = GROUPING, add = ArgValueCandidates::new(completion::group_jobs))]
     job: String,
 
     #[command(flatten)]
@@ -248,7 +250,7 @@ pub struct GroupingArgs {
     /// Label of the grouping key (repeatable)
     ///
     /// The key has the label `job` in any case.
-    #[arg(short, long, value_name = "NAME=VALUE", value_parser = name_and_value, help_heading = GROUPING)]
+    #[arg(short, long, value_name = "NAME=VALUE", value_parser = name_and_value, help_heading = GROUPING, add = ArgValueCandidates::new(completion::group_labels))]
     grouping: Vec<(String, String)>,
 }
 
@@ -264,7 +266,8 @@ pub struct QuietArgs {
     #[arg(
         short,
         long,
-        env = "METRICSJOB_QUIET", hide_env_values = true,
+        env = "METRICSJOB_QUIET",
+        hide_env_values = true,
         action = ArgAction::SetTrue,
         value_parser = setting(BoolishValueParser::new()),
         help_heading = OUTPUT
@@ -284,7 +287,8 @@ pub struct OutputArgs {
     #[arg(
         long,
         value_name = "FORMAT",
-        env = "METRICSJOB_OUTPUT", hide_env_values = true,
+        env = "METRICSJOB_OUTPUT",
+        hide_env_values = true,
         default_value = "text",
         value_parser = setting(EnumValueParser::<Output>::new()),
         help_heading = OUTPUT

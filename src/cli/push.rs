@@ -45,7 +45,8 @@ pub struct PushArgs {
     #[arg(
         long,
         value_name = "put|post",
-        env = "METRICSJOB_METHOD", hide_env_values = true,
+        env = "METRICSJOB_METHOD",
+        hide_env_values = true,
         default_value = "post",
         value_parser = setting(method),
         help_heading = GROUPING
