@@ -9,9 +9,9 @@ use metricsjob::job::builtin::Progress;
 
 /// Shows a bar on stderr from the first update on.
 #[derive(Default)]
-pub struct Bar(RefCell<Option<Shown>>);
+pub struct Bar(RefCell<Option<PhaseBar>>);
 
-struct Shown {
+struct PhaseBar {
     phase: &'static str,
     /// False as long as the total is unknown.
     is_measured: bool,
@@ -26,7 +26,7 @@ impl Bar {
 
     /// Leaves the bar as it is, green or red.
     pub fn finish(self, is_success: bool) {
-        let Some(Shown {
+        let Some(PhaseBar {
             phase,
             is_measured: true,
             bar,
@@ -66,7 +66,7 @@ impl Progress for Bar {
                 } else {
                     style("{spinner} {msg}")
                 });
-                let new = Shown {
+                let new = PhaseBar {
                     phase,
                     is_measured,
                     bar,
