@@ -179,22 +179,14 @@ fn every_help_has_its_text() {
         .run("--version")
         .code(0)
         .out(concat!("metricsjob ", env!("CARGO_PKG_VERSION"), "\n"));
-    sandbox.run("").code(2).err("Usage: metricsjob [OPTIONS] <COMMAND>");
+    sandbox
+        .run("")
+        .code(2)
+        .err("Usage: metricsjob [OPTIONS] <COMMAND>");
     sandbox
         .run("rum backup")
         .code(2)
         .err("a similar subcommand exists: 'run'");
-}
-
-#[test]
-fn completions() {
-    let sandbox = Sandbox::new();
-    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
-        sandbox
-            .run(&format!("generate completions {shell}"))
-            .code(0)
-            .out("dry-run");
-    }
 }
 
 #[test]

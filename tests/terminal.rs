@@ -20,17 +20,32 @@ fn on_a_terminal(sandbox: &Sandbox, line: &str) -> Finished {
 }
 
 #[test]
-fn a_progress_bar_that_goes_away() {
+fn a_progress_bar_ends_green() {
     let sandbox = Sandbox::new();
     let run = on_a_terminal(&sandbox, "run random --set iterations=60");
     run.code(0)
-        .out("of 60 iterations")
-        .out("\u{1b}[")
+        .out("of 60 iterations, ")
+        .out("/s, ")
+        .out("s left")
+        .out("[\u{1b}[32m===")
+        .out("100% 60 of 60 iterations in ")
         .out("random: success in ");
     let bar = on_a_terminal(&sandbox, "run backup");
     bar.code(0).out("of 42 records");
     let quiet = on_a_terminal(&sandbox, "run backup --quiet");
     assert_eq!(quiet.code(0).stdout(), "");
+}
+
+#[test]
+fn a_progress_bar_of_a_failure_ends_red() {
+    let sandbox = Sandbox::new();
+    let run = on_a_terminal(&sandbox, "run random --set iterations=600 --timeout 300ms");
+    let shown = run.code(124).out("[\u{1b}[31m=").stdout();
+    assert!(!shown.contains("[\u{1b}[32m="), "{shown:?}");
+    let sandbox = Sandbox::new().variable("NO_COLOR", "1");
+    let plain = on_a_terminal(&sandbox, "run random --set iterations=60");
+    let shown = plain.code(0).out("100% 60 of 60").stdout();
+    assert!(!shown.contains("\u{1b}[3"), "{shown:?}");
 }
 
 #[test]

@@ -25,7 +25,8 @@ pub struct ConnectionArgs {
     /// Time limit for connecting to the gateway
     #[arg(hide_short_help = true, long,
         value_name = "DURATION",
-        env = "METRICSJOB_CONNECT_TIMEOUT", hide_env_values = true,
+        env = "METRICSJOB_CONNECT_TIMEOUT",
+        hide_env_values = true,
         default_value = "5s",
         value_parser = setting(parse_positive),
         help_heading = GATEWAY
@@ -35,7 +36,8 @@ pub struct ConnectionArgs {
     /// Time limit for one request to the gateway, connecting included
     #[arg(hide_short_help = true, long,
         value_name = "DURATION",
-        env = "METRICSJOB_PUSH_TIMEOUT", hide_env_values = true,
+        env = "METRICSJOB_PUSH_TIMEOUT",
+        hide_env_values = true,
         default_value = "10s",
         value_parser = setting(parse_positive),
         help_heading = GATEWAY
@@ -56,7 +58,8 @@ pub struct ConnectionArgs {
     /// --client-cert]
     #[arg(hide_short_help = true, long,
         value_name = "FILE",
-        env = "METRICSJOB_CLIENT_KEY", hide_env_values = true,
+        env = "METRICSJOB_CLIENT_KEY",
+        hide_env_values = true,
         value_parser = setting(PathBufValueParser::new()),
         help_heading = GATEWAY
     )]
@@ -68,7 +71,8 @@ pub struct ConnectionArgs {
     /// take precedence for that gateway.
     #[arg(hide_short_help = true, long,
         value_name = "FILE",
-        env = "METRICSJOB_BASIC_AUTH_FILE", hide_env_values = true,
+        env = "METRICSJOB_BASIC_AUTH_FILE",
+        hide_env_values = true,
         value_parser = setting(PathBufValueParser::new()),
         help_heading = GATEWAY
     )]
@@ -79,7 +83,8 @@ pub struct ConnectionArgs {
     /// The token can be in the variable METRICSJOB_BEARER_TOKEN instead.
     #[arg(hide_short_help = true, long,
         value_name = "FILE",
-        env = "METRICSJOB_BEARER_TOKEN_FILE", hide_env_values = true,
+        env = "METRICSJOB_BEARER_TOKEN_FILE",
+        hide_env_values = true,
         value_parser = setting(PathBufValueParser::new()),
         help_heading = GATEWAY
     )]
@@ -95,7 +100,8 @@ pub struct ConnectionArgs {
     /// Compression of request bodies; a Pushgateway accepts gzip since version 1.5.0 [default: none]
     #[arg(hide_short_help = true, long,
         value_name = "HOW",
-        env = "METRICSJOB_COMPRESS", hide_env_values = true,
+        env = "METRICSJOB_COMPRESS",
+        hide_env_values = true,
         value_parser = setting(EnumValueParser::<CompressionArg>::new()),
         help_heading = GATEWAY
     )]
@@ -104,7 +110,8 @@ pub struct ConnectionArgs {
     /// Format of the metrics that are sent [default: text]
     #[arg(hide_short_help = true, long,
         value_name = "FORMAT",
-        env = "METRICSJOB_FORMAT", hide_env_values = true,
+        env = "METRICSJOB_FORMAT",
+        hide_env_values = true,
         value_parser = setting(EnumValueParser::<FormatArg>::new()),
         help_heading = GATEWAY
     )]

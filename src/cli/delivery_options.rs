@@ -21,7 +21,8 @@ pub struct DeliveryArgs {
     /// With --require-push the default is --push-deadline.
     #[arg(hide_short_help = true, long,
         value_name = "DURATION",
-        env = "METRICSJOB_PUSH_RETRY_WINDOW", hide_env_values = true,
+        env = "METRICSJOB_PUSH_RETRY_WINDOW",
+        hide_env_values = true,
         value_parser = setting(duration::parse),
         help_heading = GROUPING
     )]
@@ -30,7 +31,8 @@ pub struct DeliveryArgs {
     /// Time limit for the whole delivery, including retries and older reports in the outbox
     #[arg(hide_short_help = true, long,
         value_name = "DURATION",
-        env = "METRICSJOB_PUSH_DEADLINE", hide_env_values = true,
+        env = "METRICSJOB_PUSH_DEADLINE",
+        hide_env_values = true,
         default_value = "10s",
         value_parser = setting(duration::parse_positive),
         help_heading = GROUPING
@@ -40,7 +42,8 @@ pub struct DeliveryArgs {
     /// Maximum number of reports in the outbox; the oldest are dropped, rejected ones first
     #[arg(hide_short_help = true, long,
         value_name = "N",
-        env = "METRICSJOB_OUTBOX_LIMIT", hide_env_values = true,
+        env = "METRICSJOB_OUTBOX_LIMIT",
+        hide_env_values = true,
         default_value = "10000",
         value_parser = setting(clap::value_parser!(u64).range(1..)),
         help_heading = GROUPING
@@ -53,7 +56,8 @@ pub struct DeliveryArgs {
     /// delivered and the embedded gateway's groups are never dropped.
     #[arg(hide_short_help = true, long,
         value_name = "SIZE",
-        env = "METRICSJOB_STATE_LIMIT", hide_env_values = true,
+        env = "METRICSJOB_STATE_LIMIT",
+        hide_env_values = true,
         default_value = "1GiB",
         value_parser = setting(state_limit),
         help_heading = GROUPING
@@ -67,7 +71,8 @@ pub struct DeliveryArgs {
     #[arg(hide_short_help = true, long,
         value_name = "true|false",
         hide_possible_values = true,
-        env = "METRICSJOB_SELF_METRICS", hide_env_values = true,
+        env = "METRICSJOB_SELF_METRICS",
+        hide_env_values = true,
         num_args = 0..=1,
         require_equals = true,
         default_value = "false",

@@ -3,7 +3,9 @@
 use std::ffi::OsString;
 
 use clap::Args;
+use clap_complete::engine::ArgValueCandidates;
 
+use super::completion;
 use super::exit::usage;
 use super::help::{JOB, more};
 use super::perform::{self, PerformArgs, Verbosity};
@@ -52,7 +54,7 @@ Exit codes:
     after_help = more("exec", EXAMPLES), after_long_help = format!("{EXAMPLES}\n\n{DETAILS}"))]
 pub struct ExecArgs {
     /// Value of the `job` label [default: the command's base name]
-    #[arg(long, value_name = "JOB", help_heading = JOB)]
+    #[arg(long, value_name = "JOB", help_heading = JOB, add = ArgValueCandidates::new(completion::known_jobs))]
     job: Option<String>,
 
     /// Metric to read from the command's output (repeatable)

@@ -1,11 +1,15 @@
 //! `metricsjob generate`: files for other programs.
 
-use super::exit;
+use std::fs;
+use std::path::PathBuf;
+
+use anyhow::Context;
 use clap::{Args, Subcommand};
 use clap_complete::Shell;
+use clap_complete::env::Shells;
 
-use super::console;
 use super::help::more;
+use super::{completion, console, exit};
 
 /// Generate files for other programs
 #[derive(Args)]
@@ -26,6 +30,13 @@ enum What {
         /// Shell that runs the script
         shell: Shell,
     },
+    /// Write manual pages into a directory
+    #[command(after_help = more("generate man", MAN_EXAMPLES), after_long_help = MAN_EXAMPLES)]
+    Man {
+        /// Directory for the pages; it is created if it does not exist
+        #[arg(value_name = "DIR")]
+        dir: PathBuf,
+    },
 }
 
 const COMPLETION_EXAMPLES: &str = "\
@@ -34,10 +45,36 @@ Examples:
   source <(metricsjob generate completions zsh)     # in ~/.zshrc
   metricsjob generate completions fish | source     # in config.fish";
 
-pub fn main(args: GenerateArgs, mut command: clap::Command) -> anyhow::Result<u8> {
-    let What::Completions { shell } = args.what;
-    let mut script = Vec::new();
-    clap_complete::generate(shell, &mut command, "metricsjob", &mut script);
-    console::result(&String::from_utf8_lossy(&script))?;
+const MAN_EXAMPLES: &str = "\
+Examples:
+  metricsjob generate man ~/.local/share/man/man1
+  man metricsjob-run";
+
+pub fn main(args: GenerateArgs, command: clap::Command) -> anyhow::Result<u8> {
+    match args.what {
+        What::Completions { shell } => {
+            let shell = shell.to_string();
+            let mut script = Vec::new();
+            let completer = Shells::builtins();
+            let completer = completer
+                .completer(&shell)
+                .with_context(|| format!("there are no completions for {shell}"))?;
+            completer.write_registration(
+                completion::VARIABLE,
+                "metricsjob",
+                "metricsjob",
+                "metricsjob",
+                &mut script,
+            )?;
+            console::result(&String::from_utf8_lossy(&script))?;
+        }
+        What::Man { dir } => {
+            let written = fs::create_dir_all(&dir);
+            let written = written.and_then(|()| clap_mangen::generate_to(command, &dir));
+            written.with_context(|| {
+                format!("could not write the manual pages into {}", dir.display())
+            })?;
+        }
+    }
     Ok(exit::SUCCESS)
 }

@@ -3,7 +3,9 @@
 use std::env;
 
 use clap::Args;
+use clap_complete::engine::ArgValueCandidates;
 
+use super::completion;
 use super::exit::usage;
 use super::help::GROUPING;
 use super::options::name_and_value;
@@ -15,11 +17,11 @@ use metricsjob_metrics::{GroupingKey, GroupingKeyError};
 #[derive(Args)]
 pub struct GroupArgs {
     /// Value of the `job` label
-    #[arg(long, value_name = "JOB", help_heading = GROUPING)]
+    #[arg(long, value_name = "JOB", help_heading = GROUPING, add = ArgValueCandidates::new(completion::group_jobs))]
     job: String,
 
     /// Further label of the grouping key (repeatable)
-    #[arg(short, long, value_name = "NAME=VALUE", value_parser = name_and_value, help_heading = GROUPING)]
+    #[arg(short, long, value_name = "NAME=VALUE", value_parser = name_and_value, help_heading = GROUPING, add = ArgValueCandidates::new(completion::group_labels))]
     grouping: Vec<(String, String)>,
 }
 
@@ -37,7 +39,7 @@ pub struct GroupingArgs {
     /// The value can contain ${hostname}, ${user} and ${env:NAME}; a plain ${ is written $${. The variable
     /// METRICSJOB_GROUPING has such labels, separated by commas. Labels of the job file and the config file
     /// are merged with these.
-    #[arg(short, long, value_name = "NAME=VALUE", value_parser = name_and_value, help_heading = GROUPING)]
+    #[arg(short, long, value_name = "NAME=VALUE", value_parser = name_and_value, help_heading = GROUPING, add = ArgValueCandidates::new(completion::group_labels))]
     grouping: Vec<(String, String)>,
 
     /// Label `instance`: true for this host's name, false for none, or a name

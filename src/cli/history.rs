@@ -3,7 +3,9 @@
 use std::time::{Duration, SystemTime};
 
 use clap::Args;
+use clap_complete::engine::ArgValueCandidates;
 
+use super::completion;
 use super::help::{OUTPUT, more};
 use super::options::{Output, OutputArgs, StateArgs};
 use super::setting::Strictness::Strict;
@@ -25,7 +27,7 @@ Examples:
 #[command(after_help = more("history", EXAMPLES), after_long_help = EXAMPLES)]
 pub struct HistoryArgs {
     /// Show only runs of this job, given by name or `job` label
-    #[arg(value_name = "JOB")]
+    #[arg(value_name = "JOB", add = ArgValueCandidates::new(completion::known_jobs))]
     job: Option<String>,
 
     /// Maximum number of runs to show

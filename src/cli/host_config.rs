@@ -10,8 +10,8 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use super::console;
 use super::exit::usage;
+use super::{completion, console};
 use metricsjob::config::Config;
 use metricsjob::config::settings::SETTINGS;
 use metricsjob::run::RUN_VARIABLE;
@@ -20,8 +20,9 @@ use metricsjob::run::RUN_VARIABLE;
 pub const VARIABLE: &str = "METRICSJOB_CONFIG";
 
 /// Variables of ours that are no setting with an option of the same name.
-const OTHER_VARIABLES: [&str; 7] = [
+const OTHER_VARIABLES: [&str; 8] = [
     VARIABLE,
+    completion::VARIABLE,
     "METRICSJOB_BASIC_AUTH",
     "METRICSJOB_BEARER_TOKEN",
     "METRICSJOB_METRICS",

@@ -7,6 +7,7 @@
 //!   subcommands share; `web_options`: those that every server has.
 //! - `delivery_notes`: messages about deliveries.
 //! - `perform`: the common part of `run` and `exec`.
+//! - `completion`: answers to the completion scripts of shells.
 //! - `help`: the layout of `-h` and `--help`.
 //! - `exit`: the exit code of each error.
 //! - `setting`: handling of bad settings from the environment and the config file.
@@ -17,6 +18,7 @@
 
 mod advice;
 mod check;
+mod completion;
 mod config;
 mod connection_options;
 mod console;
@@ -62,7 +64,7 @@ use metricsjob::config::Config;
 /// By default the report goes to the embedded gateway, a local database that needs no set-up:
 /// `metricsjob status` shows its groups.
 #[derive(Parser)]
-#[command(name = "metricsjob", version, max_term_width = 100, after_help = format!("{EXAMPLES}\n\nRun `metricsjob --help` for exit codes, and `metricsjob COMMAND -h` for a command's options."),
+#[command(name = "metricsjob", version, max_term_width = 100, after_help = format!("{EXAMPLES}\n\nRun `metricsjob --help` for exit codes, `metricsjob COMMAND -h` for options."),
     after_long_help = format!("{EXAMPLES}\n\n{EXIT_CODES}"))]
 struct Cli {
     /// Read the host's settings from this file [default: /etc/metricsjob/metricsjob.toml, and over it
@@ -173,6 +175,9 @@ pub fn main() -> u8 {
     // A heap for each thread would take longer to set up and to give back than the few allocations of our
     // second thread can gain.
     limit_heaps(1);
+    if completion::answer(Cli::command) {
+        return exit::SUCCESS;
+    }
     ignore_empty_variables();
     let line = metric::with_help(env::args_os());
     let config = match host_settings(&line) {

@@ -239,7 +239,8 @@ pub struct QuietArgs {
     #[arg(
         short,
         long,
-        env = "METRICSJOB_QUIET", hide_env_values = true,
+        env = "METRICSJOB_QUIET",
+        hide_env_values = true,
         action = ArgAction::SetTrue,
         value_parser = setting(BoolishValueParser::new()),
         help_heading = OUTPUT
@@ -259,7 +260,8 @@ pub struct OutputArgs {
     #[arg(
         long,
         value_name = "FORMAT",
-        env = "METRICSJOB_OUTPUT", hide_env_values = true,
+        env = "METRICSJOB_OUTPUT",
+        hide_env_values = true,
         default_value = "text",
         value_parser = setting(EnumValueParser::<Output>::new()),
         help_heading = OUTPUT

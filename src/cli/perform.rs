@@ -38,7 +38,8 @@ pub struct PerformArgs {
     #[arg(
         long,
         value_name = "put|post",
-        env = "METRICSJOB_METHOD", hide_env_values = true,
+        env = "METRICSJOB_METHOD",
+        hide_env_values = true,
         value_parser = setting(method),
         help_heading = GROUPING
     )]
@@ -58,7 +59,8 @@ pub struct PerformArgs {
     #[arg(
         hide_short_help = true,
         long,
-        env = "METRICSJOB_REQUIRE_PUSH", hide_env_values = true,
+        env = "METRICSJOB_REQUIRE_PUSH",
+        hide_env_values = true,
         action = ArgAction::SetTrue,
         value_parser = setting(BoolishValueParser::new()),
         help_heading = GROUPING
@@ -132,14 +134,15 @@ pub fn main(mut job: Job, args: &PerformArgs, verbosity: Verbosity) -> anyhow::R
     };
     let observer = Notices { job: &job, quiet };
     let signals = Signals::default();
-    let performed = perform(
-        &spec,
-        new_id(),
-        &state,
-        &*progress(quiet),
-        &signals,
-        &observer,
-    );
+    let bar = (!quiet && Bar::is_visible()).then(Bar::default);
+    let progress: &dyn Progress = match &bar {
+        Some(bar) => bar,
+        None => &NoProgress,
+    };
+    let performed = perform(&spec, new_id(), &state, progress, &signals, &observer);
+    if let (Some(bar), Ok(run)) = (bar, &performed) {
+        bar.finish(!is_failure(run.outcome()));
+    }
     let mut run = match performed {
         Ok(run) => run,
         Err(PerformError::Interrupted(signal)) => {
@@ -230,14 +233,6 @@ fn end_as_interrupted(run: &Run) {
     if by_terminal && run.outcome() == Outcome::Signal(SIGINT as u8) {
         // If it does not, the exit code says the same.
         let _ = emulate_default_handler(SIGINT);
-    }
-}
-
-fn progress(quiet: bool) -> Box<dyn Progress> {
-    if !quiet && Bar::is_visible() {
-        Box::new(Bar::default())
-    } else {
-        Box::new(NoProgress)
     }
 }
 

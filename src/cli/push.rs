@@ -7,8 +7,10 @@ use std::time::SystemTime;
 
 use anyhow::anyhow;
 use clap::{Args, ValueEnum};
+use clap_complete::engine::ArgValueCandidates;
 use serde_json::json;
 
+use super::completion;
 use super::console::count;
 use super::delivery_options::DeliveryArgs;
 use super::exit::{self, UNAVAILABLE, usage};
@@ -40,8 +42,8 @@ Examples:
 #[derive(Args)]
 #[command(after_help = more("push", EXAMPLES), after_long_help = EXAMPLES)]
 pub struct PushArgs {
-    /// The job label of the grouping key
-    #[arg(long, value_name = "JOB")]
+    /// Value of the `job` label
+    #[arg(long, value_name = "JOB", help_heading = GROUPING, add = ArgValueCandidates::new(completion::group_jobs))]
     job: String,
 
     #[command(flatten)]
@@ -51,7 +53,8 @@ pub struct PushArgs {
     #[arg(
         long,
         value_name = "put|post",
-        env = "METRICSJOB_METHOD", hide_env_values = true,
+        env = "METRICSJOB_METHOD",
+        hide_env_values = true,
         value_parser = setting(method),
         help_heading = GROUPING
     )]

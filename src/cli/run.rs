@@ -1,7 +1,9 @@
 //! `metricsjob run`: run a job and report it.
 
 use clap::Args;
+use clap_complete::engine::ArgValueCandidates;
 
+use super::completion;
 use super::exit::usage;
 use super::help::{JOB, more};
 use super::options::{JobsArgs, name_and_value};
@@ -28,11 +30,11 @@ Examples:
     after_help = more("run", EXAMPLES), after_long_help = EXAMPLES)]
 pub struct RunArgs {
     /// Name of a job, or path of a job file
-    #[arg(value_name = "JOB")]
+    #[arg(value_name = "JOB", add = ArgValueCandidates::new(completion::jobs))]
     name: String,
 
     /// Parameter of a built-in job (repeatable)
-    #[arg(long, value_name = "PARAM=VALUE", value_parser = name_and_value, help_heading = JOB)]
+    #[arg(long, value_name = "PARAM=VALUE", value_parser = name_and_value, help_heading = JOB, add = ArgValueCandidates::new(completion::params))]
     set: Vec<(String, String)>,
 
     #[command(flatten)]

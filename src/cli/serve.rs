@@ -68,7 +68,8 @@ pub struct ServeArgs {
     /// Maximum number of simultaneous runs; further ones wait
     #[arg(hide_short_help = true, long,
         value_name = "N",
-        env = "METRICSJOB_CONCURRENCY", hide_env_values = true,
+        env = "METRICSJOB_CONCURRENCY",
+        hide_env_values = true,
         default_value = "64",
         value_parser = clap::value_parser!(u32).range(1..),
         help_heading = JOB
@@ -78,7 +79,8 @@ pub struct ServeArgs {
     /// How long a stopping server lets runs go on before it sends them SIGTERM
     #[arg(hide_short_help = true, long,
         value_name = "DURATION",
-        env = "METRICSJOB_GRACE", hide_env_values = true,
+        env = "METRICSJOB_GRACE",
+        hide_env_values = true,
         default_value = "5s",
         value_parser = parse,
         help_heading = JOB
@@ -91,7 +93,8 @@ pub struct ServeArgs {
     /// at each gateway. Reports of runs are pushed in any case.
     #[arg(hide_short_help = true, long,
         value_name = "DURATION",
-        env = "METRICSJOB_SERVE_PUSH_INTERVAL", hide_env_values = true,
+        env = "METRICSJOB_SERVE_PUSH_INTERVAL",
+        hide_env_values = true,
         value_parser = parse_positive,
         help_heading = GROUPING
     )]
@@ -100,7 +103,8 @@ pub struct ServeArgs {
     /// Value of the `instance` label for --push-interval [default: the host name]
     #[arg(hide_short_help = true, long,
         value_name = "NAME",
-        env = "METRICSJOB_PUSH_INSTANCE", hide_env_values = true,
+        env = "METRICSJOB_PUSH_INSTANCE",
+        hide_env_values = true,
         help_heading = GROUPING
     )]
     push_instance: Option<String>,
@@ -138,7 +142,8 @@ pub struct ServeArgs {
     #[arg(
         long,
         value_name = "ADDRESS",
-        env = "METRICSJOB_GATEWAY_LISTEN", hide_env_values = true,
+        env = "METRICSJOB_GATEWAY_LISTEN",
+        hide_env_values = true,
         help_heading = GATEWAY
     )]
     gateway_listen: Option<String>,
