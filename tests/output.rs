@@ -179,7 +179,10 @@ fn every_help_has_its_text() {
         .run("--version")
         .code(0)
         .out(concat!("metricsjob ", env!("CARGO_PKG_VERSION"), "\n"));
-    sandbox.run("").code(2).err("Usage: metricsjob <COMMAND>");
+    sandbox
+        .run("")
+        .code(2)
+        .err("Usage: metricsjob [OPTIONS] <COMMAND>");
     sandbox
         .run("rum backup")
         .code(2)

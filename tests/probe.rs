@@ -409,7 +409,7 @@ fn the_job_file_is_good_and_its_parameters_are_listed() {
         .code(0)
         .out("jobs/probe.toml: ok");
     sandbox
-        .run("list")
+        .run("list probe")
         .code(0)
         .out("http://127.0.0.1:9090/-/ready")
         .out("status")

@@ -11,10 +11,12 @@
 //! - `setting`: handling of bad settings from the environment.
 //! - `size`: sizes on the command line.
 //! - `console`: output to the terminal, and its format.
-//! - `json`: the shapes of `--output json`.
+//! - `table`: tables that fit the terminal; `when`: times in them; `color`: colours.
+//! - `json`: the shapes of `--output json`; `output_file`: a file for them.
 
 mod advice;
 mod check;
+mod color;
 mod connection_options;
 mod console;
 mod delete;
@@ -30,6 +32,7 @@ mod list;
 mod metric;
 mod options;
 mod outbox;
+mod output_file;
 mod perform;
 mod policy_options;
 mod progress;
@@ -40,12 +43,16 @@ mod serve;
 mod setting;
 mod state;
 mod status;
+mod table;
 mod web_options;
+mod when;
 
 use std::env;
 
 use clap::{CommandFactory, Parser, Subcommand};
 use nix::libc;
+
+use self::color::Color;
 
 /// Run a batch job and report how it went to a Prometheus Pushgateway.
 ///
@@ -54,6 +61,16 @@ use nix::libc;
 #[derive(Parser)]
 #[command(name = "metricsjob", version, max_term_width = 100, after_help = EXAMPLES)]
 struct Cli {
+    /// Where results and messages are coloured
+    #[arg(
+        long,
+        global = true,
+        value_name = "WHEN",
+        default_value = "auto",
+        hide_short_help = true
+    )]
+    color: Color,
+
     #[command(subcommand)]
     command: CliCommand,
 }
@@ -132,7 +149,9 @@ pub fn main() -> u8 {
     // second thread can gain.
     limit_heaps(1);
     ignore_empty_variables();
-    let result = match Cli::parse_from(metric::with_help(env::args_os())).command {
+    let Cli { color, command } = Cli::parse_from(metric::with_help(env::args_os()));
+    color.apply();
+    let result = match command {
         CliCommand::Run(args) => run::main(args),
         CliCommand::Exec(args) => exec::main(args),
         CliCommand::History(args) => history::main(args),

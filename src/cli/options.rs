@@ -276,7 +276,7 @@ impl QuietArgs {
 
 #[derive(Args)]
 pub struct OutputArgs {
-    /// The form of the result on stdout
+    /// The form of the result
     #[arg(
         long,
         value_name = "FORM",
