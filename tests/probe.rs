@@ -288,7 +288,7 @@ fn credentials_are_sent_and_never_shown() {
         sandbox.run("status --output json"),
         sandbox.run("history"),
         sandbox.run("history --output json"),
-        sandbox.run("list"),
+        sandbox.run("list probe"),
         sandbox.run("list --output json"),
         sandbox.run("check"),
     ];

@@ -4,7 +4,7 @@ use anstream::ColorChoice;
 use anstyle::{AnsiColor, Style};
 use clap::ValueEnum;
 
-use super::table::Cell;
+use super::table::TableCell;
 use metricsjob::run::Outcome;
 
 const GOOD: Style = AnsiColor::Green.on_default();
@@ -51,6 +51,6 @@ pub fn outcome_style(name: &str) -> Style {
 }
 
 /// A cell with the outcome called `name`.
-pub fn outcome_cell(name: &str) -> Cell {
-    Cell::from(name).styled(outcome_style(name))
+pub fn outcome_cell(name: &str) -> TableCell {
+    TableCell::from(name).styled(outcome_style(name))
 }

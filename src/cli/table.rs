@@ -79,23 +79,23 @@ impl Column {
 
 /// Text of a row in one column.
 #[derive(Debug, Clone, Default)]
-pub struct Cell {
+pub struct TableCell {
     full: String,
     short: Option<String>,
     style: Style,
 }
 
-impl Cell {
+impl TableCell {
     /// A cell with a shorter form, which is shown where the full one does not fit.
     pub fn with_short(full: &str, short: &str) -> Self {
-        Cell {
+        TableCell {
             short: Some(visible(short).into_owned()),
-            ..Cell::from(full)
+            ..TableCell::from(full)
         }
     }
 
     pub fn styled(self, style: Style) -> Self {
-        Cell { style, ..self }
+        TableCell { style, ..self }
     }
 
     fn text(&self, is_short: bool) -> &str {
@@ -106,18 +106,18 @@ impl Cell {
     }
 }
 
-impl From<&str> for Cell {
+impl From<&str> for TableCell {
     fn from(text: &str) -> Self {
-        Cell {
+        TableCell {
             full: visible(text).into_owned(),
-            ..Cell::default()
+            ..TableCell::default()
         }
     }
 }
 
-impl From<String> for Cell {
+impl From<String> for TableCell {
     fn from(text: String) -> Self {
-        Cell::from(&*text)
+        TableCell::from(&*text)
     }
 }
 
@@ -134,19 +134,19 @@ struct Fitted {
 }
 
 /// Makes a table of `rows` for stdout, its head in bold.
-pub fn table<const N: usize>(columns: &[Column; N], rows: &[[Cell; N]]) -> String {
+pub fn table<const N: usize>(columns: &[Column; N], rows: &[[TableCell; N]]) -> String {
     render(columns, rows, available_width())
 }
 
 fn render<const N: usize>(
     columns: &[Column; N],
-    rows: &[[Cell; N]],
+    rows: &[[TableCell; N]],
     available: Option<usize>,
 ) -> String {
     let fitted = fit(columns, rows, available.unwrap_or(usize::MAX));
-    let head = columns.map(|column| Cell {
+    let head = columns.map(|column| TableCell {
         full: column.head.to_owned(),
-        ..Cell::default()
+        ..TableCell::default()
     });
     let mut text = format!("{HEAD}{}{HEAD:#}\n", line(&fitted, &head, available));
     for row in rows {
@@ -156,7 +156,11 @@ fn render<const N: usize>(
     text
 }
 
-fn line<const N: usize>(fitted: &[Fitted], row: &[Cell; N], available: Option<usize>) -> String {
+fn line<const N: usize>(
+    fitted: &[Fitted],
+    row: &[TableCell; N],
+    available: Option<usize>,
+) -> String {
     let (mut line, mut used, mut blanks) = (String::new(), 0, 0);
     for shown in fitted {
         let cell = &row[shown.index];
@@ -178,7 +182,11 @@ fn line<const N: usize>(fitted: &[Fitted], row: &[Cell; N], available: Option<us
 }
 
 /// The columns that fit into `available`, each with its width.
-fn fit<const N: usize>(columns: &[Column; N], rows: &[[Cell; N]], available: usize) -> Vec<Fitted> {
+fn fit<const N: usize>(
+    columns: &[Column; N],
+    rows: &[[TableCell; N]],
+    available: usize,
+) -> Vec<Fitted> {
     let width = |index: usize, is_short| {
         let cells = rows
             .iter()
@@ -311,8 +319,8 @@ mod tests {
         Column::ranked("EXTRA", EXTRA),
     ];
 
-    fn rows() -> Vec<[Cell; 4]> {
-        let when = Cell::with_short("2026-11-29 (2h ago)", "2h ago");
+    fn rows() -> Vec<[TableCell; 4]> {
+        let when = TableCell::with_short("2026-11-29 (2h ago)", "2h ago");
         vec![
             [
                 "nightly_backup".into(),

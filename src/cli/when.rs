@@ -5,7 +5,7 @@ use std::time::SystemTime;
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, Zoned};
 
-use super::table::Cell;
+use super::table::TableCell;
 use metricsjob_metrics::{LAST_SECOND, system_time, unix_seconds};
 
 /// Units in seconds, longest first. A year has the average length of one in the Gregorian calendar.
@@ -48,15 +48,15 @@ pub fn date_and_age(time: f64, now: SystemTime) -> String {
 }
 
 /// A cell with date and age, which is the age alone where there is little room.
-pub fn age_cell(time: Option<f64>, now: SystemTime) -> Cell {
+pub fn age_cell(time: Option<f64>, now: SystemTime) -> TableCell {
     match time {
-        Some(time) => Cell::with_short(&date_and_age(time, now), &age(time, now)),
+        Some(time) => TableCell::with_short(&date_and_age(time, now), &age(time, now)),
         None => "-".into(),
     }
 }
 
 /// A cell with a date, which has no seconds where there is little room, and a year only if it is older than half of one.
-pub fn date_cell(time: f64, now: SystemTime) -> Cell {
+pub fn date_cell(time: f64, now: SystemTime) -> TableCell {
     const HALF_A_YEAR: f64 = 182.0 * 86_400.0;
     let Some(then) = zoned(time) else {
         return "-".into();
@@ -67,7 +67,7 @@ pub fn date_cell(time: f64, now: SystemTime) -> Cell {
         "%Y-%m-%d"
     };
     let full = then.strftime("%Y-%m-%d %H:%M:%S").to_string();
-    Cell::with_short(&full, &then.strftime(short).to_string())
+    TableCell::with_short(&full, &then.strftime(short).to_string())
 }
 
 /// `2026-11-29T17:10:05.250Z`; `None` outside of the years 1970 to 9999.

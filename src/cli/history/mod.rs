@@ -12,7 +12,7 @@ use self::show::ShowRunArgs;
 use super::color::outcome_cell;
 use super::options::{Output, OutputArgs, StateArgs};
 use super::setting::Strictness::Strict;
-use super::table::{Cell, Column, EXTRA, table};
+use super::table::{Column, EXTRA, TableCell, table};
 use super::when::{age, date_cell};
 use super::{console, exit, json};
 use metricsjob_state::State;
@@ -117,14 +117,14 @@ pub fn main(args: HistoryArgs) -> anyhow::Result<u8> {
 
 fn text(runs: &[RecordedRun], now: SystemTime) -> String {
     let longest = runs.iter().map(|run| run.duration).fold(0.0, f64::max);
-    let rows: Vec<[Cell; COLUMNS.len()]> = runs
+    let rows: Vec<[TableCell; COLUMNS.len()]> = runs
         .iter()
         .map(|run| {
             let short_id: String = run.run_id.chars().take(SHORT_ID).collect();
             [
                 run.name.as_str().into(),
                 console::labels(run.key.labels()).into(),
-                Cell::with_short(&run.run_id, &short_id),
+                TableCell::with_short(&run.run_id, &short_id),
                 date_cell(run.started_at, now),
                 age(run.started_at, now).into(),
                 outcome_cell(&run.outcome),

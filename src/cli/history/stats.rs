@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::{chart, rough};
 use crate::cli::color::NOTABLE;
-use crate::cli::table::{Cell, Column, EXTRA, table};
+use crate::cli::table::{Column, EXTRA, TableCell, table};
 use crate::cli::{console, json};
 use metricsjob::run::Outcome;
 use metricsjob_metrics::GroupingKey;
@@ -30,14 +30,14 @@ const COLUMNS: [Column; 8] = [
 
 /// Runs of one job with one grouping key.
 #[derive(Default)]
-struct Series<'a> {
+struct JobRuns<'a> {
     runs: Vec<&'a RecordedRun>,
     /// In the order of the runs, without skipped ones.
     durations: Vec<f64>,
     sorted: Vec<f64>,
 }
 
-impl<'a> Series<'a> {
+impl<'a> JobRuns<'a> {
     fn add(&mut self, run: &'a RecordedRun) {
         self.runs.push(run);
         if run.outcome != Outcome::Skipped.name() {
@@ -65,8 +65,8 @@ impl<'a> Series<'a> {
 }
 
 /// The runs of each job and grouping key, which `runs` has with the newest last.
-fn series(runs: &[RecordedRun]) -> BTreeMap<(&str, &GroupingKey), Series<'_>> {
-    let mut all: BTreeMap<_, Series> = BTreeMap::new();
+fn series(runs: &[RecordedRun]) -> BTreeMap<(&str, &GroupingKey), JobRuns<'_>> {
+    let mut all: BTreeMap<_, JobRuns> = BTreeMap::new();
     for run in runs {
         let series = all.entry((run.name.as_str(), &run.key)).or_default();
         series.add(run);
@@ -79,12 +79,12 @@ fn series(runs: &[RecordedRun]) -> BTreeMap<(&str, &GroupingKey), Series<'_>> {
 }
 
 pub fn text(runs: &[RecordedRun]) -> String {
-    let rows: Vec<[Cell; COLUMNS.len()]> = series(runs)
+    let rows: Vec<[TableCell; COLUMNS.len()]> = series(runs)
         .iter()
         .map(|((name, key), series)| {
             let quantile = |part| series.quantile(part).map_or_else(|| "-".into(), rough);
             let first = series.durations.len().saturating_sub(CHARTED);
-            let failed = Cell::from(series.failed().to_string());
+            let failed = TableCell::from(series.failed().to_string());
             [
                 (*name).into(),
                 console::labels(key.labels()).into(),

@@ -10,7 +10,7 @@ use serde_json::json;
 use super::exit::usage;
 use super::options::{JobsArgs, Output, OutputArgs};
 use super::setting::Strictness::Strict;
-use super::table::{Cell, Column, table};
+use super::table::{Column, TableCell, table};
 use super::{console, exit, json};
 use metricsjob::job::catalog::Found;
 use metricsjob::job::params::Param;
@@ -74,7 +74,7 @@ pub fn main(args: ListArgs) -> anyhow::Result<u8> {
 }
 
 fn text(found: &[Found]) -> String {
-    let rows: Vec<[Cell; COLUMNS.len()]> = found
+    let rows: Vec<[TableCell; COLUMNS.len()]> = found
         .iter()
         .map(|found| {
             let (description, schedule, runs) = match &found.job {
@@ -119,8 +119,8 @@ fn schedule(Plan { schedule, .. }: &Plan) -> String {
 }
 
 /// A cell with the schedule, which does without the zone where there is little room.
-fn schedule_cell(plan: &Plan) -> Cell {
-    Cell::with_short(&schedule(plan), &plan.schedule.to_string())
+fn schedule_cell(plan: &Plan) -> TableCell {
+    TableCell::with_short(&schedule(plan), &plan.schedule.to_string())
 }
 
 /// The beginning of a job's work: a command can hold a whole script.

@@ -9,7 +9,7 @@ use serde_json::json;
 use crate::cli::color::NOTABLE;
 use crate::cli::options::{Output, OutputArgs, StateArgs};
 use crate::cli::setting::Strictness::Strict;
-use crate::cli::table::{Cell, Column, EXTRA, table};
+use crate::cli::table::{Column, EXTRA, TableCell, table};
 use crate::cli::when::age_cell;
 use crate::cli::{console, exit, json};
 use metricsjob_client::GatewayUrl;
@@ -64,7 +64,7 @@ pub fn main(args: &OutboxListArgs) -> anyhow::Result<u8> {
 
 fn text(entries: &[OutboxEntry]) -> String {
     let now = SystemTime::now();
-    let rows: Vec<[Cell; COLUMNS.len()]> = entries
+    let rows: Vec<[TableCell; COLUMNS.len()]> = entries
         .iter()
         .map(|entry| {
             let push = &entry.push;
@@ -99,19 +99,19 @@ fn error(entry: &OutboxEntry) -> Option<String> {
 }
 
 /// A cell with the error, which does not name the gateway once more where there is little room.
-fn error_cell(entry: &OutboxEntry) -> Cell {
+fn error_cell(entry: &OutboxEntry) -> TableCell {
     let Some(error) = error(entry) else {
         return "-".into();
     };
     let short = error.strip_prefix(&*shown(&entry.gateway));
-    Cell::with_short(&error, short.unwrap_or(&error).trim_start())
+    TableCell::with_short(&error, short.unwrap_or(&error).trim_start())
 }
 
-fn status_cell(entry: &OutboxEntry) -> Cell {
+fn status_cell(entry: &OutboxEntry) -> TableCell {
     match (entry.is_rejected, entry.is_overtaken) {
-        (false, _) => Cell::from("waiting").styled(NOTABLE),
-        (true, false) => Cell::from("rejected").styled(REJECTED),
-        (true, true) => Cell::with_short("rejected, overtaken", "overtaken").styled(REJECTED),
+        (false, _) => TableCell::from("waiting").styled(NOTABLE),
+        (true, false) => TableCell::from("rejected").styled(REJECTED),
+        (true, true) => TableCell::with_short("rejected, overtaken", "overtaken").styled(REJECTED),
     }
 }
 

@@ -12,7 +12,7 @@ use self::report::LastReport;
 use super::color::{NOTABLE, outcome_style};
 use super::options::{GatewayArgs, Output, OutputArgs};
 use super::setting::Strictness::Strict;
-use super::table::{Cell, Column, EXTRA, table};
+use super::table::{Column, EXTRA, TableCell, table};
 use super::when::age_cell;
 use super::{console, exit, json};
 use metricsjob::push::{Gateway, GatewayClient};
@@ -57,13 +57,13 @@ const COLUMNS: [Column; 9] = [
 ];
 
 /// A group with what its report says.
-struct Shown<'a> {
+struct GroupRow<'a> {
     group: &'a Group,
     report: LastReport,
     is_late: bool,
 }
 
-impl Shown<'_> {
+impl GroupRow<'_> {
     fn is_refused(&self) -> bool {
         self.group.last_push_failed()
     }
@@ -73,12 +73,12 @@ pub fn main(args: StatusArgs) -> anyhow::Result<u8> {
     let gateway = args.gateway.gateway()?;
     let groups = GatewayClient::new(&gateway).groups(MAX_ANSWER)?;
     let now = SystemTime::now();
-    let mut shown: Vec<Shown> = groups
+    let mut shown: Vec<GroupRow> = groups
         .iter()
         .map(|group| {
             let report = LastReport::of(group);
             let is_late = report.is_late(now);
-            Shown {
+            GroupRow {
                 group,
                 report,
                 is_late,
@@ -97,13 +97,13 @@ pub fn main(args: StatusArgs) -> anyhow::Result<u8> {
     Ok(exit::SUCCESS)
 }
 
-fn text(shown: &[Shown], now: SystemTime) -> String {
+fn text(shown: &[GroupRow], now: SystemTime) -> String {
     let rows: Vec<_> = shown.iter().map(|shown| row(shown, now)).collect();
     table(&COLUMNS, &rows) + &sum(shown)
 }
 
-fn row(shown: &Shown, now: SystemTime) -> [Cell; COLUMNS.len()] {
-    let Shown { group, report, .. } = shown;
+fn row(shown: &GroupRow, now: SystemTime) -> [TableCell; COLUMNS.len()] {
+    let GroupRow { group, report, .. } = shown;
     let duration = report.duration;
     let duration = duration.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
     let or_none = |text: Option<String>| text.unwrap_or_else(|| "-".into()).into();
@@ -121,7 +121,7 @@ fn row(shown: &Shown, now: SystemTime) -> [Cell; COLUMNS.len()] {
 }
 
 /// `failure, late, push refused`.
-fn outcome_cell(shown: &Shown) -> Cell {
+fn outcome_cell(shown: &GroupRow) -> TableCell {
     let words = |refused| {
         let notes = [
             shown.report.outcome,
@@ -137,12 +137,12 @@ fn outcome_cell(shown: &Shown) -> Cell {
         Some(outcome) => outcome_style(outcome),
         None => return "-".into(),
     };
-    Cell::with_short(&words("push refused"), &words("refused")).styled(style)
+    TableCell::with_short(&words("push refused"), &words("refused")).styled(style)
 }
 
 /// `12 groups, 1 failed, 2 late`.
-fn sum(shown: &[Shown]) -> String {
-    let count = |is: fn(&Shown) -> bool| shown.iter().filter(|shown| is(shown)).count();
+fn sum(shown: &[GroupRow]) -> String {
+    let count = |is: fn(&GroupRow) -> bool| shown.iter().filter(|shown| is(shown)).count();
     let groups = console::count(shown.len() as u64, "1 group", "groups");
     let mut parts = vec![groups];
     for (number, what) in [
@@ -157,8 +157,8 @@ fn sum(shown: &[Shown]) -> String {
     parts.join(", ") + "\n"
 }
 
-fn group_json(shown: &Shown, gateway: &Gateway) -> serde_json::Value {
-    let Shown { group, report, .. } = shown;
+fn group_json(shown: &GroupRow, gateway: &Gateway) -> serde_json::Value {
+    let GroupRow { group, report, .. } = shown;
     let time = |time: f64| json::unless_never(time).map(json::number);
     json::dated(json!({
         "gateway": gateway.to_string(),
