@@ -106,7 +106,7 @@ fn any_bytes_pass_through() {
         "--tail 3 --output json",
         "printf 'a\\377b\\n' >/dev/stderr; exit 3",
     );
-    assert_eq!(run.code(3).json()["tail"][0], "a\u{fffd}b");
+    assert_eq!(run.code(3).result()["tail"][0], "a\u{fffd}b");
 }
 
 #[test]
@@ -253,7 +253,7 @@ fn json_tells_everything() {
         "--job j --output json --retries 1 --backoff 1ms --tail 1",
         "echo a >&2; exit 3",
     );
-    let json = run.code(3).json();
+    let json = run.code(3).result();
     assert_eq!(json["outcome"], "failure");
     assert_eq!(json["attempts"], 2);
     assert_eq!(json["exit_code"], 3);
@@ -269,7 +269,7 @@ fn without_a_push_it_is_still_in_the_history() {
     let run = sandbox
         .exec("--no-push --output json", "true")
         .code(0)
-        .json();
+        .result();
     assert_eq!(run["push"]["deliveries"], serde_json::json!([]));
     assert_eq!(run["push"]["error"], serde_json::Value::Null);
     assert_eq!(sandbox.outcomes(), ["success"]);

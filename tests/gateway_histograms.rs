@@ -73,7 +73,7 @@ fn a_classic_float_histogram_is_shown_with_its_counts() {
         );
         let status = format!("status --gateway {} --output json", gateway.url());
         let status = sandbox.run(&status).code(0).json();
-        let series = &status["groups"][0]["families"][0]["metrics"][0];
+        let series = &status[0]["families"][0]["metrics"][0];
         assert_eq!(series["count"], 4);
         assert_eq!(series["buckets"][1], json!({"le": 1, "count": 2.75}));
     });
@@ -131,7 +131,7 @@ fn native_buckets_are_in_the_api_by_their_bounds() {
         );
         let status = format!("status --gateway {} --output json", gateway.url());
         let status = sandbox.run(&status).code(0).json();
-        let series = &status["groups"][0]["families"][0]["metrics"][0];
+        let series = &status[0]["families"][0]["metrics"][0];
         let zero = json!({"lower": -0.125, "upper": 0.125, "count": 0.25});
         assert_eq!(series["native_buckets"][1], zero);
     });

@@ -355,17 +355,14 @@ fn groups_stay_when_it_ends() {
     }
     // What runs on this machine sees them too.
     let status = sandbox.run("status --output json").code(0).json();
-    assert_eq!(status["groups"][0]["grouping"]["my.label"], "v");
+    assert_eq!(status[0]["grouping"]["my.label"], "v");
     sandbox.run("status").code(0).out("my.label");
     sandbox.run_with_input("push --job k", "m 1\n").code(0);
     gateway = OwnGateway::start(&dir, &[]);
     assert_eq!(gateway.samples("m{").len(), 1);
     let url = gateway.url();
     let status = sandbox.run(&format!("status --gateway {url} --output json"));
-    assert_eq!(
-        status.code(0).json()["groups"][0]["grouping"]["my.label"],
-        "v"
-    );
+    assert_eq!(status.code(0).json()[0]["grouping"]["my.label"], "v");
     assert_eq!(gateway.request("POST", path, &[], TEXT).0, 400);
     assert!(shown(&gateway).contains("my.metric"));
 

@@ -137,7 +137,7 @@ fn it_is_shown_as_a_table() {
             && lines[1].contains("a=1")
             && lines[1].ends_with("██████████")
     );
-    assert!(lines[2].contains("failure (exit code 2)") && !lines[2].contains("█████"));
+    assert!(lines[2].contains("  failure  2  ") && !lines[2].contains("█████"));
     // By the job's name or its label.
     for name in ["backup", "db_backup"] {
         let text = sandbox.run(&format!("history {name}")).code(0).stdout();
@@ -153,6 +153,137 @@ fn it_is_shown_as_a_table() {
         "[]\n"
     );
     sandbox.run("history --last x").code(2);
+}
+
+#[test]
+fn all_of_a_run_is_shown_by_the_beginning_of_its_id() {
+    let sandbox = Sandbox::new();
+    let script = "echo 'n 5' >>$METRICSJOB_METRICS; echo one >&2; echo two >&2; exit 3";
+    let options = "--job whole -g db=a -g zone=z --tail 1 --retries 1 --backoff 1ms";
+    sandbox.exec(options, script).code(3);
+    let run = sandbox.history().remove(0);
+    let id = run["run_id"].as_str().unwrap();
+    for beginning in [id, &id[..1]] {
+        let show = sandbox.run(&format!("history show {beginning}"));
+        show.code(0)
+            .out("whole: failure (exit code 3)\n")
+            .out(&format!("  run       {id}\n"))
+            .out("  job       whole\n")
+            .out("  grouping  db=a,zone=z\n")
+            .out("  attempts  2\n")
+            .out("metrics\n  n 5\n")
+            .out("last lines\n  | two\n");
+        for field in ["started ", "ended ", "duration ", "CPU ", "memory "] {
+            show.out(&format!("\n  {field}"));
+        }
+    }
+    let shown = sandbox.run(&format!("history show {id} --output json"));
+    assert_eq!(shown.code(0).json(), run);
+    for none in ["x", "%", "_", &format!("{id}0")] {
+        let show = sandbox.run(&format!("history show {none}"));
+        show.code(1)
+            .err(&format!("the history has no run {none:?}"));
+    }
+    sandbox
+        .run_args(["history", "show", ""])
+        .code(1)
+        .err("no run \"\"");
+    sandbox.run("history show").code(2).err("<RUN>");
+}
+
+#[test]
+fn an_ambiguous_beginning_is_told_with_the_ids() {
+    let sandbox = Sandbox::new();
+    for _ in 0..2 {
+        sandbox.exec("--job j --no-push", "true").code(0);
+    }
+    let database = rusqlite::Connection::open(sandbox.state_db()).unwrap();
+    database
+        .execute("UPDATE runs SET run_id = 'abc' || id", [])
+        .unwrap();
+    stamp(&database);
+    sandbox
+        .run("history show abc")
+        .code(1)
+        .err("the ids of several runs begin with \"abc\", as abc2 and abc1 do: give more of it");
+    sandbox.run("history show abc2").code(0).out("abc2");
+    // One whose id is the beginning of another's.
+    database
+        .execute("UPDATE runs SET run_id = 'abc' WHERE id = 1", [])
+        .unwrap();
+    stamp(&database);
+    sandbox
+        .run("history show abc")
+        .code(0)
+        .out("  run       abc\n");
+}
+
+#[test]
+fn a_job_may_be_called_show() {
+    let dir = Sandbox::new();
+    let sandbox = Sandbox::new().variable("METRICSJOB_STATE_DIR", dir.path().to_str().unwrap());
+    sandbox.exec("--job show --no-push", "true").code(0);
+    sandbox.exec("--job other --no-push", "true").code(0);
+    let runs = sandbox.run("history --output json -- show").json();
+    assert_eq!(runs.as_array().unwrap().len(), 1);
+    let id = runs[0]["run_id"].as_str().unwrap();
+    sandbox
+        .run(&format!("history show {id}"))
+        .code(0)
+        .out("show: success");
+}
+
+#[test]
+fn durations_have_quantiles_by_job_and_grouping() {
+    let sandbox = Sandbox::new();
+    sandbox.exec("--job j -g db=a --no-push", "exit 1").code(1);
+    sandbox.exec("--job j -g db=b --no-push", "true").code(0);
+    let database = rusqlite::Connection::open(sandbox.state_db()).unwrap();
+    let copies = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 98)
+        INSERT INTO runs SELECT i + 2, run_id || i, name, job, grouping_key, started_at, ended_at, i,
+            'success', 0, failure, attempts, cpu_user, cpu_system, max_rss, metrics, tail, 0
+        FROM runs, n WHERE id = 1";
+    database.execute(copies, []).unwrap();
+    database
+        .execute("UPDATE runs SET duration = 1000 WHERE id = 1", [])
+        .unwrap();
+    database
+        .execute("UPDATE runs SET outcome = 'skipped' WHERE id = 2", [])
+        .unwrap();
+    stamp(&database);
+    let stats = sandbox.run("history --stats --output json").code(0).json();
+    assert_eq!(stats.as_array().unwrap().len(), 2);
+    assert_eq!(
+        (&stats[0]["name"], &stats[0]["grouping"]["db"]),
+        (&"j".into(), &"a".into())
+    );
+    assert_eq!(
+        (&stats[0]["runs"], &stats[0]["outcomes"]["failure"]),
+        (&99.into(), &1.into())
+    );
+    let quantiles =
+        ["p50", "p95", "max"].map(|name| stats[0][format!("duration_{name}_seconds")].as_f64());
+    assert_eq!(quantiles, [Some(50.0), Some(95.0), Some(1000.0)]);
+    // Skipped runs took no time.
+    assert_eq!(stats[1]["runs"], 1);
+    assert_eq!(stats[1]["duration_p50_seconds"], serde_json::Value::Null);
+    let text = sandbox.run("history --stats").code(0).stdout();
+    assert!(
+        text.contains("  99    1       50s  1m 35s  16m 40s  "),
+        "{text}"
+    );
+    // Of the last ones only.
+    let last = sandbox
+        .run("history j --stats --last 10 --output json")
+        .json();
+    assert_eq!(
+        (&last[0]["runs"], &last[0]["duration_p50_seconds"]),
+        (&10.into(), &93.into())
+    );
+    assert_eq!(
+        sandbox.run("history none --stats").stdout(),
+        "no runs of none so far\n"
+    );
 }
 
 /// Many at once, each counted once.
@@ -227,7 +358,7 @@ fn a_locked_state_delays_no_timeout() {
     std::thread::sleep(std::time::Duration::from_secs(2));
     drop(lock);
     let run = finished(child);
-    assert!(run.code(124).json()["duration_seconds"].as_f64().unwrap() < 3.0);
+    assert!(run.code(124).result()["duration_seconds"].as_f64().unwrap() < 3.0);
     assert_eq!(sandbox.outcomes(), ["timeout"]);
 }
 

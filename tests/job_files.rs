@@ -117,8 +117,11 @@ fn list_shows_what_where_and_why() {
         .out("jobs/dump.toml")
         .out("built-in backup")
         .out("compiled in")
-        .out("failure-rate")
         .err("warning: jobs/bad.toml:1:1: unknown key \"comand\" (did you mean \"command\"?)");
+    sandbox
+        .run("list backup")
+        .code(0)
+        .out("\n  failure-rate=0.0\n");
     let json = listed(&sandbox);
     let names = json.iter().map(|job| job["name"].as_str().unwrap());
     let names: Vec<&str> = names.collect();
@@ -133,6 +136,56 @@ fn list_shows_what_where_and_why() {
     assert_eq!(json[0]["method"], "post");
     assert_eq!(json[0]["job"], "db_backup");
     assert_eq!(json[6]["defined_in"], "jobs/dump.toml");
+}
+
+#[test]
+fn one_job_is_listed_with_all_that_can_be_set() {
+    let sandbox = Sandbox::new();
+    sandbox.write(
+        "jobs/nightly.toml",
+        "description = 'Back up'\nbuiltin = 'backup'\nschedule = '0 2 * * *'\ntimezone = 'Europe/Berlin'\n\
+         jitter = '1m'\ntimeout = '1h'\nretries = 2\nparams = { records = 7 }\n\
+         [grouping]\ndb = 'a'\nzone = 'z'\n",
+    );
+    let list = sandbox.run("list nightly");
+    for line in [
+        "nightly",
+        "  description Back up",
+        "  runs        built-in backup",
+        "  file        jobs/nightly.toml",
+        "  grouping    db=a,zone=z",
+        "  schedule    0 2 * * * (Europe/Berlin)",
+        "  jitter      1m",
+        "  timeout     1h",
+        "  retries     2",
+        "  records=7",
+        "  seed (no value)",
+        "      Simulation: how many records it processes",
+    ] {
+        list.code(0).out(&format!("{line}\n"));
+    }
+    list.out("  next        20");
+    let json = sandbox.run("list nightly --output json").code(0).json();
+    let all = sandbox.run("list --output json").json();
+    let mut listed = all.as_array().unwrap().iter();
+    assert_eq!(Some(&json[0]), listed.find(|job| job["name"] == "nightly"));
+    assert_eq!(json[0]["parameters"][2]["value"], "7");
+    assert!(json[0]["plan"]["next_timestamp_seconds"].as_f64() > Some(1.7e9));
+    // By its path, and without any schedule.
+    sandbox.write("other.toml", "command = ['true']\n");
+    sandbox
+        .run("list ./other.toml")
+        .code(0)
+        .out("  schedule    none: it runs on request\n");
+    sandbox
+        .run("list nigthly")
+        .code(2)
+        .err("did you mean \"nightly\"?");
+    sandbox.write("jobs/typo.toml", "comand = []\n");
+    sandbox
+        .run("list typo")
+        .code(2)
+        .err("unknown key \"comand\"");
 }
 
 #[test]
@@ -173,7 +226,18 @@ fn list_shows_when_jobs_run() {
             "missed": missed,
         })
     };
-    assert_eq!(every["plan"], plan("every 1h 30m", None, 1.5, "run-once"));
+    let mut planned = every["plan"].clone();
+    for next in ["next_timestamp", "next_timestamp_seconds"] {
+        assert!(
+            !planned
+                .as_object_mut()
+                .unwrap()
+                .remove(next)
+                .unwrap()
+                .is_null()
+        );
+    }
+    assert_eq!(planned, plan("every 1h 30m", None, 1.5, "run-once"));
     assert_eq!(cron["plan"]["schedule"], "0 2 * * mon-fri");
     assert_eq!(cron["plan"]["timezone"], "Europe/Berlin");
     assert_eq!(cron["plan"]["missed"], "skip");

@@ -238,6 +238,7 @@ fn credentials_are_sent_and_never_shown() {
         "run api --dry-run",
         "run api --output json",
         "list",
+        "list api",
         "list --output json",
         "check",
         "history",

@@ -104,7 +104,7 @@ fn a_dead_gateway_does_not_disturb_the_run() {
     let options =
         "--push-start --push-interval 10ms --push-timeout 300ms --timeout 1s --output json";
     let run = sandbox.exec(options, "trap 'exit 0' TERM; while :; do sleep 0.01; done");
-    let duration = run.code(124).json()["duration_seconds"].as_f64().unwrap();
+    let duration = run.code(124).result()["duration_seconds"].as_f64().unwrap();
     assert!(duration < 5.0, "{duration}");
     run.err("a report during the run was not delivered: ");
     assert_eq!(sandbox.outbox_len(), 1);

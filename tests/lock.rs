@@ -96,7 +96,7 @@ fn only_the_same_job_and_grouping_key_are_kept_apart() {
     let child = hold(&sandbox, "--job locked --lock -g a=1 -g b=2");
     let outcome = |options: &str| {
         let run = sandbox.exec(&format!("{options} --output json"), "true");
-        run.code(0).json()["outcome"].as_str().unwrap().to_owned()
+        run.code(0).result()["outcome"].as_str().unwrap().to_owned()
     };
     assert_eq!(outcome("--job locked --lock -g b=2 -g a=1"), "skipped");
     assert_eq!(outcome("--job locked --lock -g a=1"), "success");
@@ -116,7 +116,7 @@ fn who_waits_gets_its_turn_or_is_skipped() {
     let child = hold(&sandbox, "--job locked --lock");
     let start = Instant::now();
     let run = sandbox.exec("--job locked --lock-wait 300ms --output json", "true");
-    let json = run.code(0).json();
+    let json = run.code(0).result();
     assert_eq!(json["outcome"], "skipped");
     assert_eq!(
         json["failure"],
@@ -157,7 +157,7 @@ fn a_process_left_behind_holds_nothing() {
         )
         .code(0);
     let run = sandbox.exec("--job locked --lock --output json", "true");
-    assert_eq!(run.code(0).json()["outcome"], "success");
+    assert_eq!(run.code(0).result()["outcome"], "success");
     let pid = fs::read_to_string(sandbox.path().join("pid")).unwrap();
     send(pid.trim().parse().unwrap(), Signal::SIGKILL);
 }
@@ -174,7 +174,7 @@ fn without_state_the_lock_is_elsewhere() {
     let options = "--job locked --no-push --lock --output json --state-dir";
     let outcome = |dir: &str| {
         let run = other.exec(&format!("{options} {}", nowhere(dir)), "true");
-        run.code(0).json()["outcome"].clone()
+        run.code(0).result()["outcome"].clone()
     };
     let mut first = hold(&sandbox, &format!("{options} {}", nowhere("nowhere")));
     assert_eq!(outcome("nowhere"), "skipped");

@@ -66,6 +66,7 @@ mod hostile_pushes;
 mod interrupt;
 mod job_files;
 mod json_api;
+mod json_output;
 mod library_job;
 #[cfg(feature = "real-servers")]
 mod library_outside;
@@ -144,6 +145,7 @@ mod state_unwritable;
 mod status;
 #[cfg(feature = "real-servers")]
 mod strangers;
+mod tables;
 mod terminal;
 mod timeout;
 mod timeout_escape;

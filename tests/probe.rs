@@ -288,7 +288,7 @@ fn credentials_are_sent_and_never_shown() {
         sandbox.run("status --output json"),
         sandbox.run("history"),
         sandbox.run("history --output json"),
-        sandbox.run("list"),
+        sandbox.run("list probe"),
         sandbox.run("list --output json"),
         sandbox.run("check"),
     ];
@@ -409,7 +409,7 @@ fn the_job_file_is_good_and_its_parameters_are_listed() {
         .code(0)
         .out("jobs/probe.toml: ok");
     sandbox
-        .run("list")
+        .run("list probe")
         .code(0)
         .out("http://127.0.0.1:9090/-/ready")
         .out("status")

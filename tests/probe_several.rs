@@ -183,6 +183,8 @@ fn credentials_in_a_list_are_sent_and_never_shown() {
         "run web",
         "run web --dry-run",
         "list",
+        "list web",
+        "list web --output json",
         "list --output json",
         "history",
         "check",
@@ -193,7 +195,7 @@ fn credentials_in_a_list_are_sent_and_never_shown() {
             assert!(!text.contains("s3cr") && !text.contains("me:"), "{text}");
         }
     }
-    sandbox.run("list").out("shop=http://***@127.0.0.1");
+    sandbox.run("list web").out("shop=http://***@127.0.0.1");
     let header = "authorization: Basic bWU6czNjckB0".to_owned();
     let requests = server.requests();
     assert_eq!(requests.len(), 4);

@@ -473,6 +473,6 @@ fn a_hundred_thousand_series() {
         .code(0)
         .out("pushed 100000 series");
     let status = sandbox.run("status --output json").code(0).json();
-    let metrics = &status["groups"][0]["families"][0]["metrics"];
+    let metrics = &status[0]["families"][0]["metrics"];
     assert_eq!(metrics.as_array().unwrap().len(), 100_000);
 }

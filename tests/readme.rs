@@ -187,6 +187,7 @@ mod commands {
                 .stdin(Stdio::null());
             let path = std::env::var("PATH").unwrap();
             shell.env("PATH", format!("{}:{path}", self.bin.path().display()));
+            shell.env("COLUMNS", "80");
             isolate(&mut shell);
             let finished = Finished::from(shell.output().unwrap());
             finished.code(0);

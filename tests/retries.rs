@@ -30,7 +30,7 @@ fn the_last_attempt_decides() {
     assert_eq!(sandbox.history()[0]["attempts"], 2);
     // Those that cannot be started are tried again too: the file may be on its way.
     let run = sandbox.run("exec --retries 2 --backoff 1ms --output json -- ./missing");
-    assert_eq!(run.code(127).json()["attempts"], 3);
+    assert_eq!(run.code(127).result()["attempts"], 3);
 }
 
 #[test]
@@ -40,7 +40,7 @@ fn the_wait_is_part_of_the_run() {
     let run = sandbox.exec("--retries 2 --backoff 400ms --output json", "exit 1");
     // At least a half of it, twice.
     assert!(start.elapsed() >= Duration::from_millis(400));
-    assert!(run.code(1).json()["duration_seconds"].as_f64().unwrap() >= 0.4);
+    assert!(run.code(1).result()["duration_seconds"].as_f64().unwrap() >= 0.4);
 }
 
 #[test]
@@ -50,7 +50,7 @@ fn usage_is_the_sum_of_all_attempts() {
     let cpu = |retries: u32| {
         let options = format!("--retries {retries} --backoff 1ms --output json");
         let run = sandbox.exec(&options, busy);
-        run.code(1).json()["cpu_user_seconds"].as_f64().unwrap()
+        run.code(1).result()["cpu_user_seconds"].as_f64().unwrap()
     };
     assert!(cpu(3) > 2.0 * cpu(0));
 }

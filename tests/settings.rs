@@ -106,7 +106,7 @@ fn a_flag_takes_the_place_of_a_bad_variable() {
     for (variable, value) in BAD {
         let flag = match variable {
             "METRICSJOB_PUSH_TIMEOUT" => "--push-timeout 5s",
-            "METRICSJOB_OUTPUT" => "--output json",
+            "METRICSJOB_OUTPUT" => "--output text",
             "METRICSJOB_METHOD" => "--method put",
             "METRICSJOB_SELF_METRICS" => "--self-metrics",
             _ => continue,

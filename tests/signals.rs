@@ -137,7 +137,7 @@ fn a_killed_wrapper_leaves_nothing_locked() {
     );
     let command = pid(&sandbox, "pid");
     let busy = sandbox.run("exec --job s --lock --output json -- true");
-    assert_eq!(busy.code(0).json()["outcome"], "skipped");
+    assert_eq!(busy.code(0).result()["outcome"], "skipped");
     send(child.id(), SIGKILL);
     let status = child.wait().unwrap();
     assert_eq!(
@@ -145,7 +145,7 @@ fn a_killed_wrapper_leaves_nothing_locked() {
         Some(9)
     );
     let run = sandbox.run("exec --job s --lock --output json -- true");
-    assert_eq!(run.code(0).json()["outcome"], "success");
+    assert_eq!(run.code(0).result()["outcome"], "success");
     assert!(is_alive(command));
     send(command, SIGKILL);
 }

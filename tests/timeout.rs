@@ -37,7 +37,7 @@ fn those_that_ignore_sigterm_are_killed_with_their_grandchildren() {
     let start = Instant::now();
     let options = "--timeout 500ms --kill-after 300ms --output json";
     let run = sandbox.exec(options, script);
-    let json = run.code(124).json();
+    let json = run.code(124).result();
     assert_eq!(json["outcome"], "timeout");
     assert_eq!(
         json["failure"],
@@ -57,7 +57,7 @@ fn a_grandchild_that_outlives_its_parent_is_killed() {
         sleep 100 & wait";
     let run = sandbox.exec("--timeout 300ms --kill-after 300ms --output json", script);
     assert_eq!(
-        run.code(124).json()["failure"],
+        run.code(124).result()["failure"],
         "it took longer than 300ms and had to be killed"
     );
     for pid in pids(&sandbox, 1) {
@@ -108,7 +108,7 @@ fn each_attempt_has_its_own() {
         options,
         "if [ -e second ]; then exit 0; fi; touch second; sleep 100",
     );
-    let json = run.code(0).json();
+    let json = run.code(0).result();
     assert_eq!(
         (&json["outcome"], &json["attempts"]),
         (&"success".into(), &2.into())

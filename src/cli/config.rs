@@ -11,10 +11,12 @@ use nix::unistd::Uid;
 use serde_json::{Value as Json, json};
 
 use super::exit::{self, usage};
+use super::help::{OUTPUT, more};
 use super::options::{Output, OutputArgs};
 use super::setting::Strictness::Strict;
+use super::table::{Column, table};
 use super::{console, json};
-use metricsjob::config::settings::{SETTINGS, Setting};
+use metricsjob::config::settings::{Kind, SETTINGS, Setting};
 use metricsjob::config::{Config, SYSTEM_FILE, TEMPLATE, user_file};
 use metricsjob_client::call::redacted;
 
@@ -25,6 +27,7 @@ use metricsjob_client::call::redacted;
 /// variables, these over job files, and these over the config files. What is wrong in a config file is
 /// warned about and ignored, so that it keeps no job from running.
 #[derive(Args)]
+#[command(after_help = more("config", ""), after_long_help = "")]
 pub struct ConfigArgs {
     #[command(subcommand)]
     command: ConfigCommand,
@@ -39,37 +42,47 @@ enum ConfigCommand {
     Init(InitArgs),
 }
 
+const SHOW_EXAMPLES: &str = "\
+Examples:
+  metricsjob config show
+  metricsjob config show --output json";
+
 /// Show the value of each setting, and where it comes from
 ///
 /// Options of a command line and keys of a job file are not among it: they are for one run or one job.
 /// Passwords in gateways' URLs are not shown.
 #[derive(Args)]
-#[command(after_help = "\
-Examples:
-  metricsjob config show
-  metricsjob config show --output json")]
+#[command(after_help = more("config show", SHOW_EXAMPLES), after_long_help = SHOW_EXAMPLES)]
 struct ShowArgs {
     #[command(flatten)]
     output: OutputArgs,
 }
 
+const INIT_EXAMPLES: &str = "\
+Examples:
+  sudo metricsjob config init
+  metricsjob config init ./metricsjob.toml";
+
 /// Write a config file with comments, in which instance is true
 ///
 /// Without FILE it is /etc/metricsjob/metricsjob.toml for root, else ~/.config/metricsjob/metricsjob.toml.
 #[derive(Args)]
-#[command(after_help = "\
-Examples:
-  sudo metricsjob config init
-  metricsjob config init ./metricsjob.toml")]
+#[command(after_help = more("config init", INIT_EXAMPLES), after_long_help = INIT_EXAMPLES)]
 struct InitArgs {
     /// The file to write
     #[arg(value_name = "FILE")]
     file: Option<PathBuf>,
 
     /// Replace the file if there is one
-    #[arg(long)]
+    #[arg(long, help_heading = OUTPUT)]
     force: bool,
 }
+
+const COLUMNS: [Column; 3] = [
+    Column::kept("SETTING"),
+    Column::kept("VALUE").down_to(12),
+    Column::ranked("FROM", 1).down_to(12).keeping_end(),
+];
 
 pub fn main(args: ConfigArgs, config: &Config) -> anyhow::Result<u8> {
     match args.command {
@@ -99,10 +112,10 @@ fn show(args: &ShowArgs, config: &Config) -> anyhow::Result<u8> {
                  }| {
                     let from = from.unwrap_or_else(|| "default".into());
                     let value = if value.is_empty() { "-".into() } else { value };
-                    vec![setting.key(), value, from]
+                    [setting.key().into(), value.into(), from.into()]
                 },
             );
-            console::result(&console::table(["SETTING", "VALUE", "FROM"], rows))?;
+            console::result(&table(&COLUMNS, &rows.collect::<Vec<_>>()))?;
         }
     }
     Ok(exit::SUCCESS)
@@ -114,21 +127,14 @@ fn in_force(setting: &'static Setting, config: &Config) -> InForce {
     let of_file = config.get(setting);
     let (value, from) = match (of_variable, of_file) {
         // Labels of all places are merged.
-        (of_variable, Some(given)) if setting.name == "grouping" => {
-            let labels = json!(config.defaults.grouping);
-            let pairs = labels.as_object().into_iter().flatten();
-            let pairs =
-                pairs.map(|(name, value)| format!("{name}={}", value.as_str().unwrap_or_default()));
-            let more =
-                of_variable.map(|(value, name)| (value.to_string_lossy().into_owned(), name));
-            let value = pairs.chain(more.iter().map(|(value, _)| value.clone()));
-            let from = [given.place.clone()]
-                .into_iter()
-                .chain(more.iter().map(|(_, name)| name.clone()));
-            (
-                value.collect::<Vec<_>>().join(","),
-                Some(from.collect::<Vec<_>>().join(", ")),
-            )
+        (of_variable, Some(given)) if setting.kind == Kind::Labels => {
+            let mut values = vec![config.defaults.grouping.to_string()];
+            let mut from = vec![given.place.clone()];
+            if let Some((value, name)) = of_variable {
+                values.push(value.to_string_lossy().into_owned());
+                from.push(name);
+            }
+            (values.join(","), Some(from.join(", ")))
         }
         (Some((value, name)), _) => (value.to_string_lossy().into_owned(), Some(name)),
         (None, Some(given)) => (given.text.clone(), Some(given.place.clone())),

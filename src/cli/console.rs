@@ -3,15 +3,12 @@
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
 use std::os::fd::AsFd;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use anstyle::{AnsiColor, Style};
-use comfy_table::Table;
-use comfy_table::presets::NOTHING;
 use nix::poll::{PollFd, PollFlags, poll};
 
 use metricsjob_metrics::Labels;
-use metricsjob_web::page::time;
 
 /// Makes text visible that may come from any source, and must not control the terminal.
 pub use metricsjob_web::page::text::visible;
@@ -21,7 +18,6 @@ const STALLED: u16 = 5000;
 
 const ERROR: Style = AnsiColor::Red.on_default().bold();
 const WARNING: Style = AnsiColor::Yellow.on_default().bold();
-const HEAD: Style = Style::new().bold();
 
 /// Writes `error: …` to stderr, a line of its own for each line.
 pub fn error(text: &str) {
@@ -60,27 +56,6 @@ pub fn side_note(text: &str) {
     let _ = anstream::stderr().lock().write_all(text.as_bytes());
 }
 
-/// A table without lines, its head in bold on a terminal.
-pub fn table<const N: usize>(
-    head: [&str; N],
-    rows: impl IntoIterator<Item = Vec<String>>,
-) -> String {
-    let mut table = Table::new();
-    table.load_style(NOTHING);
-    table.set_header(head);
-    for row in rows {
-        table.add_row(row.iter().map(|text| visible(text).into_owned()));
-    }
-    let mut text = String::new();
-    for (index, line) in table.lines().enumerate() {
-        let style = if index == 0 { HEAD } else { Style::new() };
-        // Every cell has a blank on both sides.
-        let line = line.strip_prefix(' ').unwrap_or(&line).trim_end();
-        let _ = writeln!(text, "{style}{line}{style:#}");
-    }
-    text
-}
-
 /// `one`, or the number and `many`.
 pub fn count(number: u64, one: &str, many: &str) -> String {
     match number {
@@ -89,21 +64,13 @@ pub fn count(number: u64, one: &str, many: &str) -> String {
     }
 }
 
-/// `db=customers zone=z`, with `separator` between them.
-pub fn labels(labels: &Labels, separator: &str) -> String {
+/// `db=customers,zone=z`.
+pub fn labels(labels: &Labels) -> String {
     let pairs = labels.iter();
     let pairs: Vec<String> = pairs
         .map(|(name, value)| format!("{name}={value}"))
         .collect();
-    pairs.join(separator)
-}
-
-/// `2 minutes ago`, or `never` for 0: `time` is in seconds since the epoch.
-pub fn ago(time: f64, now: SystemTime) -> String {
-    if time == 0.0 {
-        return "never".into();
-    }
-    time::words(metricsjob_metrics::unix_seconds(now) - time)
+    pairs.join(",")
 }
 
 /// A duration in its two largest units, for reading: `1day 2h`, `2m 3s`, `502ms`.
@@ -131,15 +98,6 @@ mod tests {
         assert_eq!(rough(1_502), "1s 502ms");
         assert_eq!(rough(65_502), "1m 5s");
         assert_eq!(rough(93_784_000), "1day 2h");
-    }
-
-    #[test]
-    fn ages() {
-        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1000);
-        assert_eq!(ago(0.0, now), "never");
-        assert_eq!(ago(880.0, now), "2 minutes ago");
-        assert_eq!(ago(999.5, now), "just now");
-        assert_eq!(ago(1300.0, now), "in 5 minutes");
     }
 
     #[test]

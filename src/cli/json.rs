@@ -1,16 +1,45 @@
 //! The shapes of `--output json`.
 
-use serde_json::{Value as Json, json};
+use serde_json::{Map, Value as Json, json};
 
 use super::advice::with_advice;
-use super::console;
+use super::{console, when};
 use metricsjob::push::{Delivery, Gateway, Kept};
 use metricsjob_metrics::GroupingKey;
 pub use metricsjob_metrics::json::{family, number};
+use metricsjob_state::history::RecordedRun;
 
 /// Writes `value` to stdout, indented, with a line feed at the end.
 pub fn print(value: &Json) -> std::io::Result<()> {
     console::result(&format!("{value:#}\n"))
+}
+
+/// Adds to each time of an object, whose name ends in `_timestamp_seconds` or `_time_seconds`, the same in RFC 3339
+/// before it, whose name does without `_seconds`.
+pub fn dated(object: Json) -> Json {
+    let Json::Object(object) = object else {
+        return object;
+    };
+    let mut dated = Map::new();
+    for (name, value) in object {
+        let is_time = ["_timestamp_seconds", "_time_seconds"].map(|end| name.ends_with(end));
+        if let (Some(short), true) = (name.strip_suffix("_seconds"), is_time.contains(&true)) {
+            let time = value.as_f64().and_then(when::rfc3339);
+            dated.insert(short.to_owned(), time.into());
+        }
+        dated.insert(name, value);
+    }
+    dated.into()
+}
+
+/// A finished run, as the history shows it.
+pub fn run(run: &RecordedRun) -> Json {
+    dated(run.to_json())
+}
+
+/// The time of a group in which 0 stands for never.
+pub fn unless_never(time: f64) -> Option<f64> {
+    (time != 0.0).then_some(time)
 }
 
 /// Outcome of a push at each gateway: `[{"gateway", "url", "delivered", "error", "outbox_entry",

@@ -14,10 +14,12 @@
 //! - `host_config`: the config file as the lowest level of what options can be.
 //! - `size`: sizes on the command line.
 //! - `console`: output to the terminal, and its format.
-//! - `json`: the shapes of `--output json`.
+//! - `table`: tables that fit the terminal; `when`: times in them; `color`: colours.
+//! - `json`: the shapes of `--output json`; `output_file`: a file for them.
 
 mod advice;
 mod check;
+mod color;
 mod completion;
 mod config;
 mod connection_options;
@@ -38,6 +40,7 @@ mod list;
 mod metric;
 mod options;
 mod outbox;
+mod output_file;
 mod perform;
 mod policy_options;
 mod progress;
@@ -48,7 +51,9 @@ mod serve;
 mod setting;
 mod state;
 mod status;
+mod table;
 mod web_options;
+mod when;
 
 use std::env;
 use std::ffi::OsString;
@@ -57,6 +62,7 @@ use std::path::PathBuf;
 use clap::{CommandFactory, Parser, Subcommand};
 use nix::libc;
 
+use self::color::Color;
 use metricsjob::config::Config;
 
 /// Run a batch job and report how it went to a Prometheus Pushgateway.
@@ -71,6 +77,15 @@ struct Cli {
     /// ~/.config/metricsjob/metricsjob.toml]
     #[arg(long, value_name = "FILE", env = host_config::VARIABLE, hide_env_values = true, global = true)]
     config: Option<PathBuf>,
+    /// Where results and messages are coloured
+    #[arg(
+        long,
+        global = true,
+        value_name = "WHEN",
+        default_value = "auto",
+        hide_short_help = true
+    )]
+    color: Color,
 
     #[command(subcommand)]
     command: CliCommand,
@@ -184,9 +199,10 @@ pub fn main() -> u8 {
         Ok(config) => config,
         Err(error) => return exit::report(&error),
     };
-    let cli = host_config::lend(&config, || Cli::parse_from(line));
+    let Cli { color, command, .. } = host_config::lend(&config, || Cli::parse_from(line));
+    color.apply();
     host_config::warn(&config);
-    let result = match cli.command {
+    let result = match command {
         CliCommand::Run(args) => run::main(args, &config),
         CliCommand::Exec(args) => exec::main(args, &config),
         CliCommand::History(args) => history::main(args),

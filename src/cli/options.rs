@@ -256,7 +256,7 @@ impl QuietArgs {
 
 #[derive(Args)]
 pub struct OutputArgs {
-    /// Format of the result on stdout
+    /// Format of the result
     #[arg(
         long,
         value_name = "FORMAT",

@@ -1,6 +1,7 @@
 //! Common part of `run` and `exec`: runs a job, reports it, and prints its result.
 
 use std::io::IsTerminal;
+use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ use super::exit::{UNAVAILABLE, usage};
 use super::grouping_options::GroupingArgs;
 use super::help::GROUPING;
 use super::options::{GatewayArgs, Output, OutputArgs, QuietArgs, Targets, method};
+use super::output_file::OutputFile;
 use super::policy_options::PolicyArgs;
 use super::progress::Bar;
 use super::run_summary::Summary;
@@ -81,6 +83,10 @@ pub struct PerformArgs {
 
     #[command(flatten)]
     output: OutputArgs,
+
+    /// Write the run as JSON to this file, as --output json does to stdout, or to stderr where a command has stdout
+    #[arg(long, value_name = "FILE", conflicts_with = "dry_run")]
+    output_file: Option<PathBuf>,
 }
 
 /// How much is printed about a run when it is over.
@@ -132,6 +138,8 @@ pub fn main(mut job: Job, args: &PerformArgs, verbosity: Verbosity) -> anyhow::R
         reporting,
         lines: None,
     };
+    let output_file = args.output_file.as_deref().map(OutputFile::create);
+    let output_file = output_file.transpose()?;
     let observer = Notices { job: &job, quiet };
     let signals = Signals::default();
     let bar = (!quiet && Bar::is_visible()).then(Bar::default);
@@ -175,14 +183,19 @@ pub fn main(mut job: Job, args: &PerformArgs, verbosity: Verbosity) -> anyhow::R
         gateways: &gateways,
         run: &run,
     };
-    match output {
-        Output::Json if !args.dry_run => drop(json::print(&summary.json())),
+    match (output, output_file) {
+        (_, Some(file)) => file.write(&summary.json()),
+        // What a command writes to stdout is its own; a line is what can be found among its messages.
+        (Output::Json, _) if is_command && !args.dry_run => {
+            console::side_note(&format!("{}\n", summary.json()));
+        }
+        (Output::Json, _) if !args.dry_run => drop(json::print(&summary.json())),
         _ if quiet => {}
         _ if is_brief && is_failure => console::error(&summary.failure_text()),
         _ if is_brief => {}
         _ => {
             let text = summary.text(|gateway| args.gateway.status_command(gateway));
-            // What a command writes to stdout is its own, and a printed request is the result.
+            // A printed request is the result.
             if is_command || args.dry_run {
                 console::side_note(&text);
             } else {

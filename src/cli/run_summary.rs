@@ -102,7 +102,7 @@ impl Summary<'_> {
             Some(Err(error)) => (None, Some(error.to_string())),
             None => (None, None),
         };
-        let mut json = record.to_json();
+        let mut json = json::run(record);
         json["warnings"] = json!(warnings);
         json["push"] = json!({
             "method": push.map(|push| push.method().name()),
@@ -115,13 +115,14 @@ impl Summary<'_> {
 }
 
 /// The last lines of a job's stderr, set off from our own.
-fn tail(text: &mut String, lines: &[String]) {
+pub fn tail(text: &mut String, lines: &[String]) {
     for line in lines {
         let _ = writeln!(text, "  | {}", console::visible(line));
     }
 }
 
-fn summarize(text: &mut String, family: &Family) {
+/// Adds a line for each series of `family`.
+pub fn summarize(text: &mut String, family: &Family) {
     for metric in &family.metrics {
         let series = series_name(&family.name, &metric.labels);
         let _ = match &metric.value {

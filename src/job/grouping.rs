@@ -1,6 +1,7 @@
 //! Settings of the labels of a grouping key, besides `job`.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use serde::{Serialize, Serializer};
 
@@ -89,6 +90,19 @@ fn expand(label: &str, value: &str) -> Result<String, GroupingError> {
         label: label.to_owned(),
         source,
     })
+}
+
+/// Writes the labels that are set, with their placeholders: `db=customers,instance=${hostname}`.
+impl fmt::Display for GroupingSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let set = self.0.iter();
+        let set = set.filter_map(|(label, value)| Some((label, value.as_ref()?)));
+        for (index, (label, value)) in set.enumerate() {
+            let comma = if index == 0 { "" } else { "," };
+            write!(f, "{comma}{label}={value}")?;
+        }
+        Ok(())
+    }
 }
 
 /// Written as an object of the labels that are set, with their placeholders.

@@ -123,12 +123,12 @@ pub fn of_job(job: &str, series: &str) -> String {
 /// From the JSON of `status`.
 pub fn status_samples(status: &Json) -> Samples {
     let mut samples = Samples::new();
-    for group in status["groups"].as_array().unwrap() {
+    for group in status.as_array().unwrap() {
         let mut labels = strings(&group["grouping"]);
         labels.insert("job".into(), group["job"].as_str().unwrap().into());
         labels.entry("instance".into()).or_default();
         for time in ["push_time_seconds", "push_failure_time_seconds"] {
-            samples.insert(series(time, &labels), group[time].as_f64().unwrap());
+            samples.insert(series(time, &labels), group[time].as_f64().unwrap_or(0.0));
         }
         for family in group["families"].as_array().unwrap() {
             let name = family["name"].as_str().unwrap();

@@ -34,7 +34,7 @@ pub use fault_proxy::FaultProxy;
 pub use gateway::{Samples, TestGateway, of_job, status_samples};
 pub use port::Port;
 pub use process::PATIENCE;
-pub use program::{US, environment};
+pub use program::{US, environment, isolate};
 pub use proxy::TunnelProxy;
 pub use sandbox::{Finished, Sandbox};
 pub use server::Server;
@@ -44,9 +44,7 @@ pub use waiting::{
     awaited, catches, children, eventually, eventually_within, finished, is_alive, kib, send,
 };
 #[cfg(feature = "real-servers")]
-pub use {
-    chromium::Chromium, gateway::exposed_samples, http::Answer, process::Process, program::isolate,
-};
+pub use {chromium::Chromium, gateway::exposed_samples, http::Answer, process::Process};
 
 /// Makes each named function, which takes a `&TestGateway`, a test against the embedded gateway, and
 /// one against a real Pushgateway.

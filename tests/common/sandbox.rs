@@ -268,6 +268,19 @@ impl Finished {
         self
     }
 
+    /// The last line of stderr, where `exec --output json` leaves its result.
+    pub fn result_line(&self) -> String {
+        let stderr = String::from_utf8_lossy(&self.0.stderr);
+        stderr.lines().last().unwrap_or_default().to_owned()
+    }
+
+    /// The result of `exec --output json`.
+    #[track_caller]
+    pub fn result(&self) -> Json {
+        let line = self.result_line();
+        serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}"))
+    }
+
     #[track_caller]
     pub fn json(&self) -> Json {
         let text = self.stdout();

@@ -114,10 +114,13 @@ fn result(ended: &Finished) -> Result<(), String> {
 /// All groups, without the times of their pushes but for whether there was one.
 fn groups(sandbox: &Sandbox, gateway: &str) -> Json {
     let status = sandbox.run(&format!("status --gateway {gateway} --output json"));
-    let mut groups = status.code(0).json()["groups"].take();
+    let mut groups = status.code(0).json();
     for group in groups.as_array_mut().unwrap() {
-        for time in ["push_time_seconds", "push_failure_time_seconds"] {
-            group[time] = (group[time].as_f64().unwrap() > 0.0).into();
+        group["gateway"].take();
+        for time in ["push_time", "push_failure_time"] {
+            let seconds = format!("{time}_seconds");
+            group[&seconds] = (!group[&seconds].is_null()).into();
+            group[time] = (!group[time].is_null()).into();
         }
     }
     groups

@@ -64,6 +64,15 @@ impl RecordedRun {
 /// The push of a recorded run's report, or the reason why there is none; `None` if none was wanted.
 pub type RecordedPush<E> = Option<Result<Push, E>>;
 
+/// Runs whose id begins with a text.
+#[derive(Debug, Clone, PartialEq)]
+pub enum RunOfId {
+    None,
+    One(Box<RecordedRun>),
+    /// Some of their ids.
+    Several(Vec<String>),
+}
+
 const INSERT: &str =
     "INSERT INTO runs (id, run_id, name, job, grouping_key, started_at, ended_at, duration, outcome,
                      exit_code, failure, attempts, cpu_user, cpu_system, max_rss, metrics, tail, checksum)
@@ -174,6 +183,30 @@ impl State {
             let select = format!("SELECT {COLUMNS} FROM runs WHERE run_id = ? AND {is_right}");
             let mut statement = connection.prepare_cached(&select)?;
             statement.query_row([run_id], read).optional()
+        })
+    }
+
+    /// Returns the run with this id, else the one whose id begins with it.
+    pub fn run_of_id(&mut self, beginning: &str) -> Result<RunOfId, StateError> {
+        if let Some(run) = self.run(beginning)? {
+            return Ok(RunOfId::One(Box::new(run)));
+        }
+        let mut found: Vec<RecordedRun> = self.with(|connection| {
+            let is_right = RUNS.is_right_sql();
+            let select = format!(
+                "SELECT {COLUMNS} FROM runs WHERE substr(run_id, 1, length(?1)) = ?1 AND ?1 <> '' AND {is_right}
+                 ORDER BY id DESC LIMIT 2"
+            );
+            let mut select = connection.prepare(&select)?;
+            select.query_map([beginning], read)?.collect()
+        })?;
+        Ok(match (found.pop(), found.is_empty()) {
+            (None, _) => RunOfId::None,
+            (Some(run), true) => RunOfId::One(Box::new(run)),
+            (Some(run), false) => {
+                let ids = found.into_iter().chain([run]).map(|run| run.run_id);
+                RunOfId::Several(ids.collect())
+            }
         })
     }
 

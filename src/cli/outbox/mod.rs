@@ -1,12 +1,14 @@
 //! `metricsjob outbox`: the reports that are not delivered yet.
 
+mod list;
+
 use std::path::Path;
-use std::time::SystemTime;
 
 use anyhow::anyhow;
 use clap::{Args, Subcommand};
 use serde_json::json;
 
+use self::list::{OutboxListArgs, entry_json, shown};
 use super::advice::with_advice;
 use super::console::count;
 use super::delivery_options::DeliveryArgs;
@@ -16,10 +18,8 @@ use super::options::{GatewayArgs, Output, OutputArgs, QuietArgs, StateArgs};
 use super::setting::Strictness::Strict;
 use super::{console, json};
 use metricsjob::push::{Delivery, Dispatch, Gateway, GatewayError};
-use metricsjob_client::call::redacted;
-use metricsjob_client::{Connection, GatewayUrl, Stop};
-use metricsjob_metrics::unix_seconds;
-use metricsjob_state::outbox::{OutboxEntry, Selection};
+use metricsjob_client::{Connection, Stop};
+use metricsjob_state::outbox::Selection;
 use metricsjob_state::{LazyState, State};
 
 /// Show and deliver the reports that are not delivered yet
@@ -46,22 +46,6 @@ enum OutboxCommand {
     Flush(Box<FlushArgs>),
     /// Remove entries without delivering them
     Drop(DropArgs),
-}
-
-const LIST_EXAMPLES: &str = "\
-Examples:
-  metricsjob outbox list
-  metricsjob outbox list --output json";
-
-/// List the entries of the outbox, the oldest first
-#[derive(Args)]
-#[command(after_help = more("outbox list", LIST_EXAMPLES), after_long_help = LIST_EXAMPLES)]
-struct OutboxListArgs {
-    #[command(flatten)]
-    state: StateArgs,
-
-    #[command(flatten)]
-    output: OutputArgs,
 }
 
 const SHOW_EXAMPLES: &str = "\
@@ -147,86 +131,11 @@ struct DropArgs {
 
 pub fn main(args: OutboxArgs) -> anyhow::Result<u8> {
     match args.command {
-        OutboxCommand::List(args) => list(&args),
+        OutboxCommand::List(args) => list::main(&args),
         OutboxCommand::Show(args) => show(&args),
         OutboxCommand::Flush(args) => flush(&args),
         OutboxCommand::Drop(args) => drop_entries(&args),
     }
-}
-
-fn list(args: &OutboxListArgs) -> anyhow::Result<u8> {
-    let entries = match State::open_existing(&args.state.dir())? {
-        Some(mut state) => state.outbox()?,
-        None => Vec::new(),
-    };
-    match args.output.get(Strict)? {
-        Output::Json => json::print(&entries.iter().map(entry_json).collect())?,
-        Output::Text if entries.is_empty() => console::result("the outbox is empty\n")?,
-        Output::Text => console::result(&table(&entries))?,
-    }
-    Ok(exit::SUCCESS)
-}
-
-fn table(entries: &[OutboxEntry]) -> String {
-    let now = SystemTime::now();
-    let rows = entries.iter().map(|entry| {
-        let push = &entry.push;
-        vec![
-            entry.id.to_string(),
-            shown(&entry.gateway),
-            push.key().job().to_owned(),
-            console::labels(push.key().labels(), " "),
-            push.method().name().to_owned(),
-            console::ago(unix_seconds(push.produced_at()), now),
-            entry.attempts.to_string(),
-            status(entry).to_owned(),
-            error(entry).unwrap_or_else(|| "-".into()),
-        ]
-    });
-    console::table(
-        [
-            "ID", "GATEWAY", "JOB", "GROUPING", "METHOD", "PRODUCED", "ATTEMPTS", "STATUS", "ERROR",
-        ],
-        rows,
-    )
-}
-
-/// The gateway of an entry. An older version can have stored a mistyped URL with a password.
-fn shown(gateway: &str) -> String {
-    match GatewayUrl::parse(gateway) {
-        Ok(_) => gateway.to_owned(),
-        Err(_) => redacted(gateway),
-    }
-}
-
-/// The reason why the entry was not delivered, which names the gateway.
-fn error(entry: &OutboxEntry) -> Option<String> {
-    let error = entry.error.as_deref()?;
-    Some(error.replace(&entry.gateway, &shown(&entry.gateway)))
-}
-
-fn status(entry: &OutboxEntry) -> &'static str {
-    match (entry.is_rejected, entry.is_overtaken) {
-        (false, _) => "waiting",
-        (true, false) => "rejected",
-        (true, true) => "rejected, overtaken",
-    }
-}
-
-fn entry_json(entry: &OutboxEntry) -> serde_json::Value {
-    let push = &entry.push;
-    json!({
-        "id": entry.id,
-        "gateway": shown(&entry.gateway),
-        "job": push.key().job(),
-        "grouping": push.key().labels(),
-        "method": push.method().name(),
-        "produced_timestamp_seconds": json::number(unix_seconds(push.produced_at())),
-        "attempts": entry.attempts,
-        "is_rejected": entry.is_rejected,
-        "is_overtaken": entry.is_overtaken,
-        "error": error(entry),
-    })
 }
 
 fn show(args: &ShowArgs) -> anyhow::Result<u8> {

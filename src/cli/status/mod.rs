@@ -1,0 +1,182 @@
+//! `metricsjob status`: the groups of a gateway.
+
+mod report;
+
+use std::cmp::Reverse;
+use std::time::{Duration, SystemTime};
+
+use clap::Args;
+use serde_json::json;
+
+use self::report::LastReport;
+use super::color::{NOTABLE, outcome_style};
+use super::help::more;
+use super::options::{GatewayArgs, Output, OutputArgs};
+use super::setting::Strictness::Strict;
+use super::table::{Column, EXTRA, TableCell, table};
+use super::when::age_cell;
+use super::{console, exit, json};
+use metricsjob::push::{Gateway, GatewayClient};
+use metricsjob_metrics::Group;
+
+const EXAMPLES: &str = "\
+Examples:
+  metricsjob status
+  metricsjob status --output json
+  metricsjob status --gateway http://127.0.0.1:9091";
+
+/// Show the groups of the gateway, those that failed or are late first
+///
+/// OUTCOME is that of the last run, by PREFIX_success, PREFIX_exit_code and PREFIX_running of the group; `late` if the
+/// time of batch_job_deadline_timestamp_seconds (or PREFIX_deadline_timestamp_seconds) has passed without a success
+/// since. A group without that metric is never late. `push refused` says that the last push to the group was refused,
+/// so that older metrics are shown.
+///
+/// On a terminal the table fits its width: texts are cut, and columns left out. Anywhere else it is shown in full
+/// width with all columns, unless COLUMNS is set.
+#[derive(Args)]
+#[command(after_help = more("status", EXAMPLES), after_long_help = EXAMPLES)]
+pub struct StatusArgs {
+    #[command(flatten)]
+    gateway: GatewayArgs,
+
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+/// How many bytes of a gateway's response are read.
+const MAX_ANSWER: usize = 64 << 20;
+
+const COLUMNS: [Column; 9] = [
+    Column::kept("JOB").down_to(12),
+    Column::ranked("GROUPING", 1).down_to(12),
+    Column::kept("OUTCOME"),
+    Column::ranked("EXIT", EXTRA),
+    Column::ranked("LAST SUCCESS", 2),
+    Column::ranked("LAST RUN", 3),
+    Column::ranked("DURATION", 4),
+    Column::ranked("LAST PUSH", EXTRA + 1),
+    Column::ranked("FAMILIES", EXTRA + 2),
+];
+
+/// A group with what its report says.
+struct GroupRow<'a> {
+    group: &'a Group,
+    report: LastReport,
+    is_late: bool,
+}
+
+impl GroupRow<'_> {
+    fn is_refused(&self) -> bool {
+        self.group.last_push_failed()
+    }
+}
+
+pub fn main(args: StatusArgs) -> anyhow::Result<u8> {
+    let gateway = args.gateway.gateway()?;
+    let groups = GatewayClient::new(&gateway).groups(MAX_ANSWER)?;
+    let now = SystemTime::now();
+    let mut shown: Vec<GroupRow> = groups
+        .iter()
+        .map(|group| {
+            let report = LastReport::of(group);
+            let is_late = report.is_late(now);
+            GroupRow {
+                group,
+                report,
+                is_late,
+            }
+        })
+        .collect();
+    shown.sort_by_key(|it| Reverse((it.report.is_failed(), it.is_late, it.is_refused())));
+    match args.output.get(Strict)? {
+        Output::Json => json::print(&shown.iter().map(|it| group_json(it, &gateway)).collect())?,
+        Output::Text if shown.is_empty() => {
+            let place = gateway.place();
+            console::result(&format!("no groups at {place}\n"))?;
+        }
+        Output::Text => console::result(&text(&shown, now))?,
+    }
+    Ok(exit::SUCCESS)
+}
+
+fn text(shown: &[GroupRow], now: SystemTime) -> String {
+    let rows: Vec<_> = shown.iter().map(|shown| row(shown, now)).collect();
+    table(&COLUMNS, &rows) + &sum(shown)
+}
+
+fn row(shown: &GroupRow, now: SystemTime) -> [TableCell; COLUMNS.len()] {
+    let GroupRow { group, report, .. } = shown;
+    let duration = report.duration;
+    let duration = duration.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    let or_none = |text: Option<String>| text.unwrap_or_else(|| "-".into()).into();
+    [
+        group.key.job().into(),
+        console::labels(group.key.labels()).into(),
+        outcome_cell(shown),
+        or_none(report.exit_code.map(|code| code.to_string())),
+        age_cell(report.success, now),
+        age_cell(report.last_run(), now),
+        or_none(duration.map(console::rough)),
+        age_cell(json::unless_never(group.push_time), now),
+        group.families.len().to_string().into(),
+    ]
+}
+
+/// `failure, late, push refused`.
+fn outcome_cell(shown: &GroupRow) -> TableCell {
+    let words = |refused| {
+        let notes = [
+            shown.report.outcome,
+            shown.is_late.then_some("late"),
+            shown.is_refused().then_some(refused),
+        ];
+        let words: Vec<&str> = notes.into_iter().flatten().collect();
+        words.join(", ")
+    };
+    let style = match shown.report.outcome {
+        Some(outcome) if shown.report.is_failed() => outcome_style(outcome),
+        _ if shown.is_late || shown.is_refused() => NOTABLE,
+        Some(outcome) => outcome_style(outcome),
+        None => return "-".into(),
+    };
+    TableCell::with_short(&words("push refused"), &words("refused")).styled(style)
+}
+
+/// `12 groups, 1 failed, 2 late`.
+fn sum(shown: &[GroupRow]) -> String {
+    let count = |is: fn(&GroupRow) -> bool| shown.iter().filter(|shown| is(shown)).count();
+    let groups = console::count(shown.len() as u64, "1 group", "groups");
+    let mut parts = vec![groups];
+    for (number, what) in [
+        (count(|shown| shown.report.is_failed()), "failed"),
+        (count(|shown| shown.is_late), "late"),
+        (count(|shown| shown.is_refused()), "with a refused push"),
+    ] {
+        if number > 0 {
+            parts.push(format!("{number} {what}"));
+        }
+    }
+    parts.join(", ") + "\n"
+}
+
+fn group_json(shown: &GroupRow, gateway: &Gateway) -> serde_json::Value {
+    let GroupRow { group, report, .. } = shown;
+    let time = |time: f64| json::unless_never(time).map(json::number);
+    json::dated(json!({
+        "gateway": gateway.to_string(),
+        "job": group.key.job(),
+        "grouping": group.key.labels(),
+        "outcome": report.outcome,
+        "exit_code": report.exit_code.map(json::number),
+        "is_late": shown.is_late,
+        "push_time_seconds": time(group.push_time),
+        "push_failure_time_seconds": time(group.push_failure_time),
+        "start_timestamp_seconds": report.start.map(json::number),
+        "last_completion_timestamp_seconds": report.completion.map(json::number),
+        "last_success_timestamp_seconds": report.success.map(json::number),
+        "deadline_timestamp_seconds": report.deadline.map(json::number),
+        "duration_seconds": report.duration.map(json::number),
+        "families": group.families.iter().map(json::family).collect::<Vec<_>>(),
+    }))
+}
