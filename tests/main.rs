@@ -62,6 +62,7 @@ mod hostile_pushes;
 mod interrupt;
 mod job_files;
 mod json_api;
+mod junit;
 mod library_job;
 #[cfg(feature = "real-servers")]
 mod library_outside;

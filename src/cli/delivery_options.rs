@@ -5,6 +5,7 @@ use std::time::Duration;
 use clap::Args;
 use clap::builder::BoolishValueParser;
 
+use super::number::positive;
 use super::setting::{Setting, Strictness, setting};
 use metricsjob::job::duration;
 use metricsjob::job::size::parse_size;
@@ -46,7 +47,7 @@ pub struct DeliveryArgs {
         value_name = "N",
         env = "METRICSJOB_OUTBOX_LIMIT",
         default_value = "10000",
-        value_parser = setting(clap::value_parser!(u64).range(1..)),
+        value_parser = setting(positive::<u64>),
         help_heading = DELIVERY
     )]
     outbox_limit: Setting<u64>,

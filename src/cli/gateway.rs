@@ -14,6 +14,7 @@ use url::{Host, Url};
 
 use super::advice::cannot_start;
 use super::console::count;
+use super::number::whole;
 use super::options::{QuietArgs, StateArgs};
 use super::setting::Strictness::Strict;
 use super::web_options::{LogArgs, WebArgs};
@@ -139,6 +140,7 @@ struct GatewayServeArgs {
     #[arg(
         long = "push.max-series",
         value_name = "COUNT",
+        value_parser = whole::<usize>,
         default_value_t = PushLimits::default().series,
         help_heading = "Pushes"
     )]
@@ -148,6 +150,7 @@ struct GatewayServeArgs {
     #[arg(
         long = "push.max-labels",
         value_name = "COUNT",
+        value_parser = whole::<usize>,
         default_value_t = 128,
         help_heading = "Pushes"
     )]
@@ -169,6 +172,7 @@ struct GatewayServeArgs {
     #[arg(
         long = "storage.max-series",
         value_name = "COUNT",
+        value_parser = whole::<usize>,
         default_value_t = MAX_SERIES,
         help_heading = "Storage"
     )]

@@ -4,6 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use clap::Args;
 
+use super::number::whole;
 use super::options::{Output, OutputArgs, StateArgs};
 use super::setting::Strictness::Strict;
 use super::{console, exit, json};
@@ -26,7 +27,7 @@ pub struct HistoryArgs {
     job: Option<String>,
 
     /// How many, at most
-    #[arg(long, value_name = "N", default_value = "20")]
+    #[arg(long, value_name = "N", default_value = "20", value_parser = whole::<u32>)]
     last: u32,
 
     #[command(flatten)]

@@ -67,7 +67,7 @@ Example:
   metricsjob outbox show 7")]
 struct ShowArgs {
     /// The entry's id, as `outbox list` shows it
-    #[arg(value_name = "ID")]
+    #[arg(value_name = "ID", value_parser = id)]
     id: i64,
 
     #[command(flatten)]
@@ -117,7 +117,7 @@ Examples:
   metricsjob outbox drop --rejected")]
 struct DropArgs {
     /// The ids of the entries, as `outbox list` shows them
-    #[arg(value_name = "ID", required_unless_present_any = ["rejected", "all"])]
+    #[arg(value_name = "ID", value_parser = id, required_unless_present_any = ["rejected", "all"])]
     ids: Vec<i64>,
 
     /// All entries that their gateways have rejected
@@ -238,6 +238,12 @@ fn show(args: &ShowArgs) -> anyhow::Result<u8> {
         }
     }
     Ok(exit::SUCCESS)
+}
+
+fn id(text: &str) -> Result<i64, String> {
+    text.parse().map_err(|_| {
+        "is not the id of an entry, a whole number (see: metricsjob outbox list)".into()
+    })
 }
 
 fn no_entry(id: i64) -> anyhow::Error {

@@ -1,16 +1,18 @@
 //! The options that say how a job is run; each is a key of job files too.
 
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::Duration;
 
 use clap::Args;
 use clap::builder::BoolishValueParser;
 
 use super::exit::usage;
+use super::number::whole;
 use super::options::name_and_value;
 use metricsjob::job::command::{Command, MAX_TAIL, SuccessCodes, check_env};
 use metricsjob::job::size::parse_size;
-use metricsjob::job::{Backoff, Job, LockPolicy, Work, duration, parse_backoff};
+use metricsjob::job::{Backoff, Job, JunitPattern, LockPolicy, Work, duration, parse_backoff};
 
 const RUNNING: &str = "Running";
 const REPORTING: &str = "Reporting";
@@ -31,7 +33,7 @@ pub struct PolicyArgs {
     metrics_limit: Option<usize>,
 
     /// Try again up to N times if an attempt does not succeed [default: 0]
-    #[arg(long, value_name = "N", help_heading = RUNNING)]
+    #[arg(long, value_name = "N", value_parser = whole::<u32>, help_heading = RUNNING)]
     retries: Option<u32>,
 
     /// How long to wait between attempts: doubling from MIN to MAX, with jitter [default: 1s..1m]
@@ -59,7 +61,7 @@ pub struct PolicyArgs {
     splay: Option<Duration>,
 
     /// Exit codes of the command that mean success [default: 0]
-    #[arg(long, value_name = "CODE,…", value_delimiter = ',', help_heading = RUNNING)]
+    #[arg(long, value_name = "CODE,…", value_delimiter = ',', value_parser = whole::<u8>, help_heading = RUNNING)]
     success_codes: Option<Vec<u8>>,
 
     /// Set an environment variable for the command; can be given several times
@@ -92,8 +94,16 @@ pub struct PolicyArgs {
     #[arg(long, value_name = "N", value_parser = tail, help_heading = REPORTING)]
     tail: Option<usize>,
 
+    /// Report the results in the JUnit XML files that the command writes; can be given several times
+    ///
+    /// The gauges junit_tests, junit_failures, junit_errors, junit_skipped and junit_duration_seconds have
+    /// the label suite; suites of the same name are summed. Quote the pattern, or the shell expands it. Only
+    /// files that the (last) attempt has written count: results of an earlier step are left out with a warning.
+    #[arg(long, value_name = "PATTERN", value_parser = JunitPattern::from_str, help_heading = REPORTING)]
+    junit: Vec<JunitPattern>,
+
     /// Keep the last N runs of the job in the history [default: 1000]
-    #[arg(long, value_name = "N", help_heading = REPORTING)]
+    #[arg(long, value_name = "N", value_parser = whole::<u32>, help_heading = REPORTING)]
     keep: Option<u32>,
 }
 
@@ -140,6 +150,10 @@ impl PolicyArgs {
             command.success_codes = SuccessCodes::new(codes.iter().copied())
                 .map_err(|problem| usage(anyhow::anyhow!("--success-codes {problem}")))?;
         }
+        if !self.junit.is_empty() {
+            check_quoted(command)?;
+            command.junit.clone_from(&self.junit);
+        }
         command.tail = self.tail.unwrap_or(command.tail);
         Ok(())
     }
@@ -151,12 +165,25 @@ impl PolicyArgs {
             ("--env", !self.env.is_empty()),
             ("--working-directory", self.working_directory.is_some()),
             ("--tail", self.tail.is_some()),
+            ("--junit", !self.junit.is_empty()),
         ];
         let mut given = given.into_iter();
         given
             .find(|(_, is_given)| *is_given)
             .map(|(option, _)| option)
     }
+}
+
+/// Refuses a command that is the second of the files to which a shell has expanded an unquoted pattern.
+fn check_quoted(command: &Command) -> anyhow::Result<()> {
+    let program = command.program().to_string_lossy();
+    if program.ends_with(".xml") && command.arguments().iter().any(|word| word == "--") {
+        return Err(usage(anyhow::anyhow!(
+            "--junit takes one pattern, and {program:?} behind it would be the command: quote the pattern, so \
+             that the shell does not expand it"
+        )));
+    }
+    Ok(())
 }
 
 fn variable(text: &str) -> Result<(String, String), String> {

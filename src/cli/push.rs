@@ -21,6 +21,7 @@ use metricsjob_client::Stop;
 use metricsjob_metrics::text::input::{self, Input};
 use metricsjob_metrics::{Method, Push};
 use metricsjob_state::{LazyState, StateError};
+use metricsjob_system::reason;
 
 /// Push metrics in the Prometheus text format or OpenMetrics
 ///
@@ -105,7 +106,7 @@ pub fn main(mut args: PushArgs) -> anyhow::Result<u8> {
         args.file.display().to_string()
     };
     let bytes = read(&args.file, is_stdin)
-        .map_err(|error| usage(anyhow!("could not read {shown}: {error}")))?;
+        .map_err(|error| usage(anyhow!("could not read {shown}: {}", reason(&error))))?;
     let input_format =
         input_format.unwrap_or_else(|| input::InputFormat::guess(&args.file, &bytes));
     let Input { families, remarks } =

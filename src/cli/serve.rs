@@ -19,6 +19,7 @@ use tokio::task::{JoinHandle, spawn_blocking};
 use super::advice::cannot_start;
 use super::connection_options::GATEWAY;
 use super::delivery_options::DeliveryArgs;
+use super::number::positive;
 use super::options::{GatewayArgs, JobsArgs};
 use super::setting::Strictness::Strict;
 use super::web_options::{LogArgs, WebArgs};
@@ -66,7 +67,7 @@ pub struct ServeArgs {
         value_name = "N",
         env = "METRICSJOB_CONCURRENCY",
         default_value = "64",
-        value_parser = clap::value_parser!(u32).range(1..)
+        value_parser = positive::<u32>
     )]
     concurrency: u32,
 

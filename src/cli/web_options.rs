@@ -8,6 +8,7 @@ use clap::builder::{OsStringValueParser, PossibleValuesParser, TypedValueParser}
 use tracing::level_filters::LevelFilter;
 use url::Host;
 
+use super::number::positive;
 use metricsjob::job::duration::parse_positive;
 use metricsjob_web::Settings;
 use metricsjob_web::log::{self, LogFormat};
@@ -60,7 +61,7 @@ pub struct WebArgs {
         long = "web.max-connections",
         value_name = "COUNT",
         default_value = "16384",
-        value_parser = clap::value_parser!(u32).range(1..),
+        value_parser = positive::<u32>,
         help_heading = WEB
     )]
     max_connections: u32,

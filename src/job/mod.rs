@@ -4,7 +4,7 @@
 //! job knows neither how it is run nor where its report goes.
 //!
 //! - [`Job`], [`Work`]: the definition.
-//! - [`command`], [`Policy`], [`metric_rule`], [`output_pattern`], [`json_pointer`]: the parts of it that have rules of their own.
+//! - [`command`], [`Policy`], [`metric_rule`], [`output_pattern`], [`json_pointer`], [`JunitPattern`]: the parts of it that have rules of their own.
 //! - [`schedule`]: when a job runs by itself.
 //! - [`mod@file`]: definitions from TOML, with errors that name line and column.
 //! - [`catalog`]: where definitions are found.
@@ -18,6 +18,7 @@ mod definition;
 pub mod duration;
 pub mod file;
 pub mod json_pointer;
+mod junit_pattern;
 pub mod metric_rule;
 pub mod output_pattern;
 pub mod params;
@@ -28,6 +29,7 @@ mod suggest;
 
 pub use command::Command;
 pub use definition::{DEFAULT_PREFIX, DefinedIn, Job, Work};
+pub use junit_pattern::JunitPattern;
 pub use policy::{LockPolicy, Policy, parse_backoff};
 pub use schedule::{Overlap, Plan};
 

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use clap::{ArgAction, Args, Subcommand};
 
 use super::exit::{self, usage};
+use super::number::number;
 use super::options::name_and_value;
 use metricsjob::job::metric_rule::Scale;
 use metricsjob::run::events::{Change, Event, EventWriter, METRICS_VARIABLE, check_names};
@@ -64,6 +65,7 @@ enum ChangeCommand {
         #[arg(
             value_name = "VALUE",
             default_value = "1",
+            value_parser = number,
             allow_negative_numbers = true
         )]
         value: f64,
@@ -75,7 +77,7 @@ enum ChangeCommand {
         metric: NameArgs,
 
         /// Its value: a number, NaN, +Inf or -Inf
-        #[arg(value_name = "VALUE", allow_hyphen_values = true)]
+        #[arg(value_name = "VALUE", value_parser = number, allow_hyphen_values = true)]
         value: f64,
     },
     /// Make a gauge go up
@@ -85,7 +87,7 @@ enum ChangeCommand {
         metric: NameArgs,
 
         /// Amount; one below 0 makes it go down
-        #[arg(value_name = "VALUE", allow_hyphen_values = true)]
+        #[arg(value_name = "VALUE", value_parser = number, allow_hyphen_values = true)]
         value: f64,
     },
     /// Make a gauge go down
@@ -95,7 +97,7 @@ enum ChangeCommand {
         metric: NameArgs,
 
         /// Amount; one below 0 makes it go up
-        #[arg(value_name = "VALUE", allow_hyphen_values = true)]
+        #[arg(value_name = "VALUE", value_parser = number, allow_hyphen_values = true)]
         value: f64,
     },
     /// Add an observation to a histogram or summary
@@ -105,7 +107,7 @@ enum ChangeCommand {
         metric: NameArgs,
 
         /// Observed value, in base units (seconds, bytes)
-        #[arg(value_name = "VALUE", allow_hyphen_values = true)]
+        #[arg(value_name = "VALUE", value_parser = number, allow_hyphen_values = true)]
         value: f64,
 
         /// It is a histogram with these upper bounds [default: 0.005 to 10, as client libraries]
@@ -113,13 +115,14 @@ enum ChangeCommand {
             long,
             value_name = "BOUND,…",
             value_delimiter = ',',
+            value_parser = number,
             allow_hyphen_values = true,
             conflicts_with = "quantiles"
         )]
         buckets: Option<Vec<f64>>,
 
         /// It is a summary with these quantiles, each within 1 % of the observed value
-        #[arg(long, value_name = "QUANTILE,…", value_delimiter = ',')]
+        #[arg(long, value_name = "QUANTILE,…", value_delimiter = ',', value_parser = number)]
         quantiles: Option<Vec<f64>>,
     },
 }
@@ -242,7 +245,8 @@ fn path() -> anyhow::Result<PathBuf> {
 
 fn not_appended(path: &Path, error: &io::Error) -> anyhow::Error {
     anyhow::anyhow!(
-        "could not append to {}, which {METRICS_VARIABLE} names: {error}",
-        path.display()
+        "could not append to {}, which {METRICS_VARIABLE} names: {}",
+        path.display(),
+        metricsjob_system::reason(error)
     )
 }

@@ -19,6 +19,7 @@ use self::reader::{Key, Reader, Span, Value};
 use super::builtin;
 use super::command::{Command, MAX_TAIL, SuccessCodes, check_env};
 use super::definition::{DEFAULT_PREFIX, DefinedIn, Job, Work};
+use super::junit_pattern::JunitPattern;
 use super::metric_rule::MetricRule;
 use super::params::{ParamError, Params};
 use super::policy::{LockPolicy, Policy};
@@ -27,7 +28,7 @@ use super::suggest;
 use metricsjob_metrics::{Labels, Method, check_grouping_label, is_metric_name};
 
 /// The keys of a job file.
-const KEYS: [&str; 32] = [
+const KEYS: [&str; 33] = [
     "description",
     "demo",
     "job",
@@ -42,6 +43,7 @@ const KEYS: [&str; 32] = [
     "working_directory",
     "success_codes",
     "tail",
+    "junit",
     "timeout",
     "kill_after",
     "metrics_limit",
@@ -119,6 +121,7 @@ struct WorkKeys {
     working_directory: Option<PathBuf>,
     success_codes: SuccessCodes,
     tail: usize,
+    junit: Vec<JunitPattern>,
     /// Where the first of the keys stands that only a command can have.
     only_command: Option<(Span, String)>,
 }
@@ -172,7 +175,7 @@ impl<'a> Reader<'a> {
                 "command" => {
                     work.command = Some((key.span(), value.span(), self.command(key, value)));
                 }
-                "env" | "working_directory" | "success_codes" | "tail" => {
+                "env" | "working_directory" | "success_codes" | "tail" | "junit" => {
                     self.command_key(key, value, &mut work);
                 }
                 "timeout" => policy.timeout = self.positive_duration(key, value),
@@ -285,6 +288,7 @@ impl<'a> Reader<'a> {
                 command.working_directory = keys.working_directory;
                 command.success_codes = keys.success_codes;
                 command.tail = keys.tail;
+                command.junit = keys.junit;
                 Some(Work::Command(command))
             }
             (Some(_), Some((span, ..))) => {
@@ -361,11 +365,24 @@ impl<'a> Reader<'a> {
                     }
                 }
             }
+            "junit" => work.junit = self.junit(key, value),
             _ => {
                 let tail = self.integer(key, value, MAX_TAIL as u64);
                 work.tail = tail.unwrap_or_default() as usize;
             }
         }
+    }
+
+    /// One pattern, or a list of them.
+    fn junit(&mut self, key: &Key<'a>, value: &Value<'a>) -> Vec<JunitPattern> {
+        if value.get_ref().as_str().is_some() {
+            return self.parsed(key, value).into_iter().collect();
+        }
+        let patterns = self.array(key, value, "a pattern of files or a list of them");
+        let patterns = patterns.into_iter().flatten();
+        patterns
+            .filter_map(|pattern| self.parsed(key, pattern))
+            .collect()
     }
 
     fn env(&mut self, key: &Key<'a>, value: &Value<'a>) -> Vec<(String, String)> {
