@@ -158,7 +158,7 @@ mod tests {
 
     /// Tries `value` for each option and each argument of `command`, which is called by `path`.
     fn try_all(command: &clap::Command, path: &[String], value: &str) {
-        let mut tried = |words: Vec<String>| {
+        let tried = |words: Vec<String>| {
             let line = path.iter().chain(&words);
             let Err(error) = Cli::command().try_get_matches_from(line) else {
                 return;
@@ -172,9 +172,8 @@ mod tests {
             }
         };
         for argument in command.get_arguments() {
-            match argument.get_long() {
-                Some(long) => tried(vec![format!("--{long}={value}")]),
-                None => {}
+            if let Some(long) = argument.get_long() {
+                tried(vec![format!("--{long}={value}")]);
             }
         }
         let positionals = command.get_positionals().count();

@@ -118,7 +118,7 @@ where
     }
 }
 
-/// `METRICSJOB_PUSH_TIMEOUT "10": time unit needed`.
+/// `METRICSJOB_PUSH_TIMEOUT "10": needs a unit: `.
 fn problem(arg: Option<&Arg>, value: &OsStr, error: &clap::Error) -> String {
     let variable = arg.and_then(Arg::get_env).unwrap_or_default();
     let reason = match (error.kind(), error.get(ContextKind::ValidValue)) {
