@@ -115,7 +115,7 @@ fn bad_parameters_are_refused_before_anything_runs() {
             "duration=soon",
             r#"--set duration "soon" is not a duration"#,
         ),
-        ("duration=5", "time unit needed"),
+        ("duration=5", "needs a unit: "),
         (
             "failure-rate=1.1",
             r#"--set failure-rate "1.1" is not a probability"#,

@@ -158,7 +158,7 @@ fn wrong_usage_runs_nothing() {
         ("exec", "<CMD>"),
         ("exec --", "<CMD>"),
         ("exec --jbo x -- touch ran", "unexpected argument '--jbo'"),
-        ("exec --timeout 1 -- touch ran", "time unit needed"),
+        ("exec --timeout 1 -- touch ran", "needs a unit: "),
         ("exec --timeout 0s -- touch ran", "must be longer than 0"),
         ("exec --backoff 2m..1s -- touch ran", "longer wait"),
         ("exec --success-codes 256 -- touch ran", "256"),

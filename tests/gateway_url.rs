@@ -138,7 +138,7 @@ fn timeouts_must_be_durations() {
         sandbox
             .run(&format!("{RUN} {option} 5"))
             .code(2)
-            .err("time unit needed");
+            .err("needs a unit: ");
     }
 }
 

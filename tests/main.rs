@@ -67,6 +67,7 @@ mod interrupt;
 mod job_files;
 mod json_api;
 mod json_output;
+mod junit;
 mod library_job;
 #[cfg(feature = "real-servers")]
 mod library_outside;

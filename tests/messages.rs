@@ -20,7 +20,12 @@ fn sandbox() -> Sandbox {
 
 /// All that the program says with the words of `line` as arguments.
 fn told(sandbox: &Sandbox, line: &str) -> String {
-    let output = sandbox.command(line.split(' ')).output().unwrap();
+    told_words(sandbox, line.split(' '))
+}
+
+/// All that the program says with `words` as arguments.
+fn told_words<'a>(sandbox: &Sandbox, words: impl IntoIterator<Item = &'a str>) -> String {
+    let output = sandbox.command(words).output().unwrap();
     let code = output.status.code().unwrap();
     let [stdout, stderr] = [output.stdout, output.stderr].map(|it| String::from_utf8(it).unwrap());
     let home = sandbox.path().display().to_string();
@@ -97,7 +102,7 @@ fn grouping_labels() {
 fn a_duration_without_a_unit() {
     assert_snapshot!(told(&sandbox(), "run nightly --timeout 5"), @"
     --- stderr
-    error: invalid value '5' for '--timeout <DURATION>': is not a duration: time unit needed, for example 5sec or 5ms (for example 500ms or 1h 30m)
+    error: invalid value '5' for '--timeout <DURATION>': needs a unit: 5s, 5m
 
     For more information, try '--help'.
     --- exit code 2
@@ -197,13 +202,13 @@ fn a_file_that_is_missing() {
     let sandbox = sandbox();
     assert_snapshot!(told(&sandbox, "push --job j missing.prom"), @"
     --- stderr
-    error: could not read missing.prom: No such file or directory (os error 2)
+    error: could not read missing.prom: No such file or directory
     --- exit code 2
     ");
     let line = "run nightly --no-push --ca-file missing.pem";
     assert_snapshot!(told(&sandbox, line), @"
     --- stderr
-    warning: --ca-file missing.pem: could not read the file: No such file or directory (os error 2); it is ignored
+    warning: --ca-file missing.pem: could not read the file: No such file or directory; it is ignored
     nightly: success in [TIME]
     --- exit code 0
     ");
@@ -301,7 +306,7 @@ fn an_address_that_is_none_and_one_that_is_taken() {
     assert_snapshot!(told(&sandbox, "gateway --web.listen-address=nowhere"), @r#"
     --- stderr
     error: --web.listen-address: "nowhere" is not an address to listen on: it has no port (try 127.0.0.1:9091, or :9091 for all interfaces)
-    --- exit code 1
+    --- exit code 2
     "#);
     let _listener = port.listen();
     let line = format!("gateway --web.listen-address={}", port.address());
@@ -327,5 +332,289 @@ fn a_metric_outside_a_job() {
     --- stderr
     error: METRICSJOB_METRICS is not set: metric works inside a command that metricsjob exec or run has started
     --- exit code 2
+    ");
+}
+
+#[test]
+fn durations_elsewhere() {
+    let sandbox = sandbox();
+    sandbox.write("jobs/timed.toml", "command = ['true']\ntimeout = '10'\n");
+    assert_snapshot!(told(&sandbox, "run nightly --backoff 1..60"), @"
+    --- stderr
+    error: invalid value '1..60' for '--backoff <MIN..MAX>': needs a unit: 1s, 1m
+
+    For more information, try '--help'.
+    --- exit code 2
+    ");
+    assert_snapshot!(told_words(&sandbox, ["run", "nightly", "--timeout", "1h 30"]), @"
+    --- stderr
+    error: invalid value '1h 30' for '--timeout <DURATION>': needs a unit: 30s, 30m
+
+    For more information, try '--help'.
+    --- exit code 2
+    ");
+    assert_snapshot!(told(&sandbox, "run nightly --timeout 1hor"), @r#"
+    --- stderr
+    error: invalid value '1hor' for '--timeout <DURATION>': is not a duration: unknown time unit "hor", supported units: ns, us/µs, ms, sec, min, hours, days, weeks, months, years (and few variations) (for example 500ms or 1h 30m)
+
+    For more information, try '--help'.
+    --- exit code 2
+    "#);
+    assert_snapshot!(told(&sandbox, "run timed"), @r#"
+    --- stderr
+    error: jobs/timed.toml:2:11: timeout "10" needs a unit: 10s, 10m
+    --- exit code 2
+    "#);
+}
+
+#[test]
+fn numbers() {
+    let sandbox = sandbox();
+    assert_snapshot!(told(&sandbox, "exec --retries x -- true"), @"
+    --- stderr
+    error: invalid value 'x' for '--retries <N>': is not a whole number (for example 10)
+
+    For more information, try '--help'.
+    --- exit code 2
+    ");
+    assert_snapshot!(told(&sandbox, "exec --success-codes 256 -- true"), @"
+    --- stderr
+    error: invalid value '256' for '--success-codes <CODE,…>': is too large: it can be at most 255
+
+    For more information, try '--help'.
+    --- exit code 2
+    ");
+    assert_snapshot!(told(&sandbox, "exec --tail x -- true"), @"
+    --- stderr
+    error: invalid value 'x' for '--tail <N>': must be a whole number from 0 to 1000
+
+    For more information, try '--help'.
+    --- exit code 2
+    ");
+    assert_snapshot!(told(&sandbox, "history --last ten"), @"
+    --- stderr
+    error: invalid value 'ten' for '--last <N>': is not a whole number (for example 10)
+
+    For more information, try '--help'.
+    --- exit code 2
+    ");
+    assert_snapshot!(told(&sandbox, "outbox show x"), @"
+    --- stderr
+    error: invalid value 'x' for '<ID>': is not the id of an entry, a whole number (see: metricsjob outbox list)
+
+    For more information, try '--help'.
+    --- exit code 2
+    ");
+    assert_snapshot!(told(&sandbox, "metric set x 1,5"), @"
+    --- stderr
+    error: invalid value '1,5' for '<VALUE>': is not a number (for example 17, 0.5 or 1e6)
+
+    For more information, try '-h'.
+    --- exit code 2
+    ");
+    assert_snapshot!(told(&sandbox, "gateway --web.max-connections=0"), @"
+    --- stderr
+    error: invalid value '0' for '--web.max-connections <COUNT>': is too small: it must be at least 1
+
+    For more information, try '--help'.
+    --- exit code 2
+    ");
+    assert_snapshot!(told(&sandbox, "exec --metrics-limit 5MB -- true"), @r#"
+    --- stderr
+    error: invalid value '5MB' for '--metrics-limit <SIZE>': unknown unit "MB" (try KiB, MiB or GiB)
+
+    For more information, try '--help'.
+    --- exit code 2
+    "#);
+}
+
+#[test]
+fn a_command_that_is_written_for_a_shell() {
+    let sandbox = sandbox();
+    sandbox.write("jobs/words.toml", "command = 'ls -l'\n");
+    assert_snapshot!(told_words(&sandbox, ["exec", "--", "echo hi | wc"]), @r#"
+    --- stderr
+    error: echo hi | wc: failure (exit code 127) in [TIME]: could not start "echo hi | wc": no program is called that, and there is no shell that would read it: start a shell, as in sh -c 'echo hi | wc'
+    --- exit code 127
+    "#);
+    assert_snapshot!(told_words(&sandbox, ["exec", "--", "ls -l"]), @r#"
+    --- stderr
+    error: ls -l: failure (exit code 127) in [TIME]: could not start "ls -l": no program is called that, and there is no shell that would read it: give the program and its arguments as words of their own, or start a shell, as in sh -c 'ls -l'
+    --- exit code 127
+    "#);
+    assert_snapshot!(told(&sandbox, "run words"), @"
+    --- stderr
+    error: jobs/words.toml:1:11: command must be a list of strings, the program and its arguments, but is of type string
+    --- exit code 2
+    ");
+}
+
+#[test]
+fn a_group_that_is_deleted() {
+    let sandbox = sandbox();
+    sandbox.write("m.prom", "m 1\n");
+    assert_snapshot!(told(&sandbox, "push --job j m.prom"), @r#"
+    pushed 1 series by POST to the embedded gateway ([HOME]/.local/state/metricsjob/state.db), group {job="j"}
+    --- stderr
+    --- exit code 0
+    "#);
+    assert_snapshot!(told(&sandbox, "delete --job j"), @r#"
+    deleted group {job="j"} from the embedded gateway ([HOME]/.local/state/metricsjob/state.db)
+    --- stderr
+    --- exit code 0
+    "#);
+    assert_snapshot!(told(&sandbox, "delete --job j"), @r#"
+    nothing to delete: the embedded gateway ([HOME]/.local/state/metricsjob/state.db), group {job="j"} does not exist
+    --- stderr
+    --- exit code 0
+    "#);
+}
+
+#[test]
+fn directories_and_files() {
+    let sandbox = sandbox();
+    assert_snapshot!(told(&sandbox, "push --job j ."), @"
+    --- stderr
+    error: could not read .: Is a directory
+    --- exit code 2
+    ");
+    assert_snapshot!(told(&sandbox, "run nightly --jobs-dir nowhere"), @"
+    --- stderr
+    error: could not read the jobs directory nowhere: No such file or directory
+    --- exit code 2
+    ");
+    assert_snapshot!(told(&sandbox, "run ./nowhere.toml"), @"
+    --- stderr
+    error: could not read the job file ./nowhere.toml: No such file or directory
+    --- exit code 2
+    ");
+    assert_snapshot!(told(&sandbox, "exec --working-directory nowhere -- true"), @r#"
+    --- stderr
+    error: true: failure (exit code 126) in [TIME]: could not start "true": the working directory nowhere: No such file or directory
+    --- exit code 126
+    "#);
+    assert_snapshot!(told(&sandbox, "exec -- ./jobs/nightly.toml"), @r#"
+    --- stderr
+    error: nightly.toml: failure (exit code 126) in [TIME]: could not start "./jobs/nightly.toml": Permission denied
+    --- exit code 126
+    "#);
+    assert_snapshot!(told(&sandbox, "gateway --web.config.file=none.yml"), @"
+    --- stderr
+    error: could not read none.yml: No such file or directory (--web.config.file)
+    --- exit code 1
+    ");
+    assert_snapshot!(told(&sandbox, "state check none.db"), @"
+    --- stderr
+    error: none.db: there is no such file
+    --- exit code 2
+    ");
+}
+
+#[test]
+fn words_that_an_option_does_not_know() {
+    let sandbox = sandbox();
+    assert_snapshot!(told(&sandbox, "run nightly --method patch"), @r#"
+    --- stderr
+    error: invalid value 'patch' for '--method <put|post>': unknown method "patch" (put replaces the group, post adds to it)
+
+    For more information, try '--help'.
+    --- exit code 2
+    "#);
+    assert_snapshot!(told(&sandbox, "status --output xml"), @"
+    --- stderr
+    error: invalid value 'xml' for '--output <FORM>'
+      [possible values: text, json]
+
+    For more information, try '--help'.
+    --- exit code 2
+    ");
+    assert_snapshot!(told(&sandbox, "exec --lock=perhaps -- true"), @"
+    --- stderr
+    error: invalid value 'perhaps' for '--lock[=<true|false>]': value was not a boolean
+
+    For more information, try '--help'.
+    --- exit code 2
+    ");
+    assert_snapshot!(told(&sandbox, "exec --metric x -- true"), @r#"
+    --- stderr
+    error: invalid value 'x' for '--metric <NAME[:TYPE]=PATTERN>': it needs a pattern behind an =, as in 'rows_total=(\d+) rows' or 'size:gauge=size: (\d+)'
+
+    For more information, try '--help'.
+    --- exit code 2
+    "#);
+    assert_snapshot!(told(&sandbox, "run backup --set records"), @"
+    --- stderr
+    error: invalid value 'records' for '--set <PARAM=VALUE>': it has no =, the form is NAME=VALUE
+
+    For more information, try '--help'.
+    --- exit code 2
+    ");
+    assert_snapshot!(told(&sandbox, "exec"), @"
+    --- stderr
+    error: the following required arguments were not provided:
+      <CMD>...
+
+    Usage: metricsjob exec <CMD>...
+
+    For more information, try '--help'.
+    --- exit code 2
+    ");
+}
+
+#[test]
+fn results_of_tests() {
+    let sandbox = sandbox();
+    sandbox.write("old.xml", "<testsuite/>");
+    assert_snapshot!(told(&sandbox, "exec --junit target/*.xml -- true"), @r#"
+    --- stderr
+    warning: true: junit "target/*.xml" matches no file in [HOME]: no test results are reported of it (does the command write them there?)
+    --- exit code 0
+    "#);
+    assert_snapshot!(told(&sandbox, "exec --junit a.xml b.xml -- true"), @r#"
+    --- stderr
+    error: --junit takes one pattern, and "b.xml" behind it would be the command: quote the pattern, so that the shell does not expand it
+    --- exit code 2
+    "#);
+    assert_snapshot!(told(&sandbox, "exec --junit old.xml -- true"), @"
+    --- stderr
+    warning: true: old.xml is left out: it was there before and the command has not written it; remove old results before the tests
+    --- exit code 0
+    ");
+    assert_snapshot!(told(&sandbox, "exec --junit a** -- true"), @"
+    --- stderr
+    error: invalid value 'a**' for '--junit <PATTERN>': is not a pattern of files: recursive wildcards must form a single path component at character 1 (for example 'target/junit/*.xml')
+
+    For more information, try '--help'.
+    --- exit code 2
+    ");
+}
+
+#[test]
+fn a_setting_in_the_environment() {
+    let sandbox = sandbox().variable("METRICSJOB_PUSH_TIMEOUT", "10");
+    assert_snapshot!(told(&sandbox, "run nightly --no-push"), @r#"
+    --- stderr
+    warning: METRICSJOB_PUSH_TIMEOUT "10": needs a unit: 10s, 10m; it is ignored
+    nightly: success in [TIME]
+    --- exit code 0
+    "#);
+}
+
+#[test]
+fn a_gateway_whose_url_ends_in_metrics() {
+    let sandbox = sandbox();
+    let server = FakeServer::status("404 Not Found", "404 page not found");
+    let gateway = format!("--gateway {}/metrics", server.url());
+    assert_snapshot!(told(&sandbox, &format!("run nightly {gateway}")), @"
+    --- stderr
+    warning: http://127.0.0.1:[PORT]/metrics/metrics/job/nightly responded with 404 Not Found: 404 page not found (the gateway's URL ends in /metrics, which is where Prometheus scrapes it: give its base URL alone, such as http://127.0.0.1:9091); the report is kept as outbox entry [ID] in [HOME]/.local/state/metricsjob/state.db
+    nightly: success in [TIME]
+      not reported: POST to http://127.0.0.1:[PORT]/metrics/metrics/job/nightly
+    --- exit code 0
+    ");
+    assert_snapshot!(told(&sandbox, &format!("status {gateway}")), @"
+    --- stderr
+    error: http://127.0.0.1:[PORT]/metrics/api/v1/metrics responded with 404 Not Found: 404 page not found (the gateway's URL ends in /metrics, which is where Prometheus scrapes it: give its base URL alone, such as http://127.0.0.1:9091)
+    --- exit code 69
     ");
 }

@@ -75,7 +75,10 @@ fn bad_lines_of_stdin_do_not_spoil_the_others() {
             3,
             "the following required arguments were not provided: <NAME>",
         ),
-        (4, "invalid value 'x' for '[VALUE]': invalid float literal"),
+        (
+            4,
+            "invalid value 'x' for '[VALUE]': is not a number (for example 17, 0.5 or 1e6)",
+        ),
         (5, "a counter cannot go down, by -1"),
         (6, "\"a-b\" is not a metric name"),
         (7, "the label c is given twice"),

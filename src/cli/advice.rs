@@ -3,6 +3,7 @@
 use anyhow::anyhow;
 use reqwest::StatusCode;
 
+use super::exit::usage;
 use metricsjob::push::GatewayError;
 use metricsjob_client::{CertificateFailure, HttpError};
 use metricsjob_web::{ListenError, WebError};
@@ -30,6 +31,10 @@ fn advice(error: &HttpError) -> Option<&'static str> {
             had_credentials: false,
             ..
         } => Some(" (give it credentials by --basic-auth-file or --bearer-token-file)"),
+        HttpError::Status { url, .. } if is_below_metrics(url) => Some(
+            " (the gateway's URL ends in /metrics, which is where Prometheus scrapes it: give its base URL alone, \
+             such as http://127.0.0.1:9091)",
+        ),
         HttpError::Connect {
             certificates: Some(failure),
             ..
@@ -50,14 +55,19 @@ fn advice(error: &HttpError) -> Option<&'static str> {
     }
 }
 
+/// Returns true for a URL that was made of a gateway's base URL with `/metrics` at its end.
+fn is_below_metrics(url: &str) -> bool {
+    url.contains("/metrics/metrics/job") || url.contains("/metrics/api/v1/")
+}
+
 /// The error of a server that cannot start, whose address came from `option`.
 pub fn cannot_start(error: WebError, option: &str) -> anyhow::Error {
     let WebError::Listen(error) = error else {
         return error.into();
     };
     match &error {
-        ListenError::Address { .. } => anyhow!("{option}: {error}"),
-        ListenError::None => anyhow!("{error}: give one by {option}"),
+        ListenError::Address { .. } => usage(anyhow!("{option}: {error}")),
+        ListenError::None => usage(anyhow!("{error}: give one by {option}")),
         ListenError::Bind { .. } => anyhow!("{error} (choose another address with {option})"),
         ListenError::NoSystemdSocket | ListenError::SystemdSocket { .. } => {
             anyhow!("--web.systemd-socket: {error}")

@@ -19,6 +19,7 @@ use metricsjob_client::credentials::{Authorization, CredentialsError, Secret, pa
 use metricsjob_client::encoding::{self, Encoding};
 use metricsjob_client::tls::{self, Tls};
 use metricsjob_client::{Connection, Timeouts};
+use metricsjob_system::reason;
 
 #[derive(Args)]
 pub struct ConnectionArgs {
@@ -392,7 +393,12 @@ fn read(path: &Path, source: &str) -> Result<Vec<u8>, OptionProblem> {
             Ok(bytes)
         }
     };
-    read().map_err(|error| refused(source, format!("could not read the file: {error}")))
+    read().map_err(|error| {
+        refused(
+            source,
+            format!("could not read the file: {}", reason(&error)),
+        )
+    })
 }
 
 /// The text in `bytes`, without the byte order mark that some editors write before it.

@@ -50,7 +50,6 @@ pub fn main(args: DeleteArgs) -> anyhow::Result<u8> {
         match push::delete(gateway, &key, &args.gateway.state_dir()) {
             Ok(_) if quiet => {}
             Ok((existed, forgotten)) => {
-                let place = gateway.group_place(&key);
                 let forgotten = match forgotten {
                     0 => String::new(),
                     n => format!(
@@ -60,9 +59,13 @@ pub fn main(args: DeleteArgs) -> anyhow::Result<u8> {
                 };
                 console::result(&match existed {
                     Some(false) => {
+                        let place = gateway.group_place(&key);
                         format!("nothing to delete: {place} does not exist{forgotten}\n")
                     }
-                    _ => format!("deleted {place}{forgotten}\n"),
+                    _ => format!(
+                        "deleted group {{{key}}} from {}{forgotten}\n",
+                        gateway.place()
+                    ),
                 })?;
             }
             Err(error) => code = exit::report(&error.into()),

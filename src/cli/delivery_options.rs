@@ -6,6 +6,7 @@ use clap::Args;
 use clap::builder::BoolishValueParser;
 
 use super::help::GROUPING;
+use super::number::positive;
 use super::setting::{Setting, Strictness, setting};
 use metricsjob::job::duration;
 use metricsjob::job::size::parse_size;
@@ -45,7 +46,7 @@ pub struct DeliveryArgs {
         env = "METRICSJOB_OUTBOX_LIMIT",
         hide_env_values = true,
         default_value = "10000",
-        value_parser = setting(clap::value_parser!(u64).range(1..)),
+        value_parser = setting(positive::<u64>),
         help_heading = GROUPING
     )]
     outbox_limit: Setting<u64>,

@@ -47,11 +47,15 @@ pub fn report(error: &anyhow::Error) -> u8 {
         return SUCCESS;
     }
     // An error's own text says why, so its sources would say it again.
-    let gateway_error = error.downcast_ref::<GatewayError>();
-    console::error(&gateway_error.map_or_else(|| error.to_string(), with_advice));
+    let text = |error: &anyhow::Error| match (error.downcast_ref(), error.downcast_ref()) {
+        (Some(error), _) => with_advice(error),
+        (_, Some(error)) => metricsjob_system::reason(error),
+        _ => error.to_string(),
+    };
+    console::error(&text(error));
     if error.is::<UsageError>() {
         USAGE
-    } else if gateway_error.is_some() {
+    } else if error.is::<GatewayError>() {
         UNAVAILABLE
     } else {
         FAILURE

@@ -15,6 +15,7 @@ use url::{Host, Url};
 use super::advice::cannot_start;
 use super::console::count;
 use super::help::{LIMITS, SERVER, more};
+use super::number::whole;
 use super::options::{QuietArgs, StateArgs};
 use super::setting::Strictness::Strict;
 use super::web_options::{LogArgs, WebArgs};
@@ -136,6 +137,7 @@ struct GatewayServeArgs {
     /// Maximum number of series in a push (a summary or histogram is one); larger ones get 413
     #[arg(hide_short_help = true, long = "push.max-series",
         value_name = "COUNT",
+        value_parser = whole::<usize>,
         default_value_t = PushLimits::default().series,
         help_heading = LIMITS
     )]
@@ -144,6 +146,7 @@ struct GatewayServeArgs {
     /// Maximum number of labels of a series or a grouping key
     #[arg(hide_short_help = true, long = "push.max-labels",
         value_name = "COUNT",
+        value_parser = whole::<usize>,
         default_value_t = 128,
         help_heading = LIMITS
     )]
@@ -164,6 +167,7 @@ struct GatewayServeArgs {
     /// Maximum number of series in all groups, counting two push times for each; more get 507
     #[arg(hide_short_help = true, long = "storage.max-series",
         value_name = "COUNT",
+        value_parser = whole::<usize>,
         default_value_t = MAX_SERIES,
         help_heading = LIMITS
     )]

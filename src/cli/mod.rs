@@ -13,6 +13,7 @@
 //! - `setting`: handling of bad settings from the environment and the config file.
 //! - `host_config`: the config file as the lowest level of what options can be.
 //! - `size`: sizes on the command line.
+//! - `number`: numbers on the command line.
 //! - `console`: output to the terminal, and its format.
 //! - `table`: tables that fit the terminal; `when`: times in them; `color`: colours.
 //! - `json`: the shapes of `--output json`; `output_file`: a file for them.
@@ -38,6 +39,7 @@ mod host_config;
 mod json;
 mod list;
 mod metric;
+mod number;
 mod options;
 mod outbox;
 mod output_file;
@@ -220,4 +222,48 @@ pub fn main() -> u8 {
         CliCommand::Generate(args) => generate::main(args, Cli::command()),
     };
     result.unwrap_or_else(|error| exit::report(&error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Tries `value` for each option and each argument of `command`, which is called by `path`.
+    fn try_all(command: &clap::Command, path: &[String], value: &str) {
+        let tried = |words: Vec<String>| {
+            let line = path.iter().chain(&words);
+            let Err(error) = Cli::command().try_get_matches_from(line) else {
+                return;
+            };
+            let message = error.to_string();
+            for technical in ["invalid digit", "invalid float", "cannot parse", "os error"] {
+                assert!(
+                    !message.contains(technical),
+                    "{path:?} {words:?}: {message}"
+                );
+            }
+        };
+        for argument in command.get_arguments() {
+            if let Some(long) = argument.get_long() {
+                tried(vec![format!("--{long}={value}")]);
+            }
+        }
+        let positionals = command.get_positionals().count();
+        for count in 1..=positionals {
+            tried(vec![value.to_owned(); count]);
+        }
+        for subcommand in command.get_subcommands() {
+            let path = [path, &[subcommand.get_name().to_owned()]].concat();
+            try_all(subcommand, &path, value);
+        }
+    }
+
+    #[test]
+    fn no_message_is_that_of_a_parser() {
+        let mut command = Cli::command();
+        command.build();
+        for value in ["1x", "x", "", "-1", "99999999999999999999999"] {
+            try_all(&command, &["metricsjob".into()], value);
+        }
+    }
 }

@@ -1,6 +1,7 @@
 //! The options that say how a job is run; each is a key of job files too.
 
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::Duration;
 
 use clap::Args;
@@ -8,12 +9,13 @@ use clap::builder::BoolishValueParser;
 
 use super::exit::usage;
 use super::help::{GROUPING, JOB, OUTPUT, RETRIES};
+use super::number::whole;
 use super::options::name_and_value;
 use super::setting::Strictness::Lenient;
 use super::setting::{Setting, given, setting};
 use metricsjob::job::command::{Command, MAX_TAIL, SuccessCodes, check_env};
 use metricsjob::job::size::parse_size;
-use metricsjob::job::{Backoff, Job, Work, duration, parse_backoff};
+use metricsjob::job::{Backoff, Job, JunitPattern, Work, duration, parse_backoff};
 use metricsjob_metrics::is_metric_name;
 
 /// What is not given stays as the job says.
@@ -38,7 +40,7 @@ pub struct PolicyArgs {
     metrics_limit: Option<Setting<usize>>,
 
     /// Retry a failed run up to N times [default: 0]
-    #[arg(long, env = "METRICSJOB_RETRIES", hide_env_values = true, value_name = "N", value_parser = setting(clap::value_parser!(u32)), help_heading = RETRIES)]
+    #[arg(long, env = "METRICSJOB_RETRIES", hide_env_values = true, value_name = "N", value_parser = setting(whole::<u32>), help_heading = RETRIES)]
     retries: Option<Setting<u32>>,
 
     /// Delay between attempts: doubles from MIN to MAX, with jitter [default: 1s..1m]
@@ -69,7 +71,7 @@ pub struct PolicyArgs {
     splay: Option<Setting<Duration>>,
 
     /// Exit codes of the command that count as success [default: 0]
-    #[arg(hide_short_help = true, long, value_name = "CODE,…", value_delimiter = ',', help_heading = JOB)]
+    #[arg(hide_short_help = true, long, value_name = "CODE,…", value_delimiter = ',', value_parser = whole::<u8>, help_heading = JOB)]
     success_codes: Option<Vec<u8>>,
 
     /// Environment variable for the command (repeatable)
@@ -102,8 +104,16 @@ pub struct PolicyArgs {
     #[arg(long, env = "METRICSJOB_TAIL", hide_env_values = true, value_name = "N", value_parser = setting(tail), help_heading = OUTPUT)]
     tail: Option<Setting<usize>>,
 
+    /// Report the results in the JUnit XML files that the command writes; can be given several times
+    ///
+    /// The gauges junit_tests, junit_failures, junit_errors, junit_skipped and junit_duration_seconds have
+    /// the label suite; suites of the same name are summed. Quote the pattern, or the shell expands it. Only
+    /// files that the (last) attempt has written count: results of an earlier step are left out with a warning.
+    #[arg(hide_short_help = true, long, value_name = "PATTERN", value_parser = JunitPattern::from_str, help_heading = JOB)]
+    junit: Vec<JunitPattern>,
+
     /// Keep the last N runs of the job in the history [default: 1000]
-    #[arg(hide_short_help = true, long, env = "METRICSJOB_KEEP", hide_env_values = true, value_name = "N", value_parser = setting(clap::value_parser!(u32)), help_heading = OUTPUT)]
+    #[arg(hide_short_help = true, long, env = "METRICSJOB_KEEP", hide_env_values = true, value_name = "N", value_parser = setting(whole::<u32>), help_heading = OUTPUT)]
     keep: Option<Setting<u32>>,
 }
 
@@ -157,6 +167,10 @@ impl PolicyArgs {
             command.success_codes = SuccessCodes::new(codes.iter().copied())
                 .map_err(|problem| usage(anyhow::anyhow!("--success-codes {problem}")))?;
         }
+        if !self.junit.is_empty() {
+            check_quoted(command)?;
+            command.junit.clone_from(&self.junit);
+        }
         replace(&mut command.tail, &self.tail)
     }
 
@@ -167,6 +181,7 @@ impl PolicyArgs {
             ("--env", !self.env.is_empty()),
             ("--working-directory", self.working_directory.is_some()),
             ("--tail", is_typed(&self.tail)),
+            ("--junit", !self.junit.is_empty()),
         ];
         let mut given = given.into_iter();
         given
@@ -179,6 +194,18 @@ impl PolicyArgs {
 fn replace<T: Clone>(value: &mut T, option: &Option<Setting<T>>) -> anyhow::Result<()> {
     if let Some(given) = given(option, Lenient)? {
         *value = given;
+    }
+    Ok(())
+}
+
+/// Refuses a command that is the second of the files to which a shell has expanded an unquoted pattern.
+fn check_quoted(command: &Command) -> anyhow::Result<()> {
+    let program = command.program().to_string_lossy();
+    if program.ends_with(".xml") && command.arguments().iter().any(|word| word == "--") {
+        return Err(usage(anyhow::anyhow!(
+            "--junit takes one pattern, and {program:?} behind it would be the command: quote the pattern, so \
+             that the shell does not expand it"
+        )));
     }
     Ok(())
 }

@@ -26,6 +26,7 @@ use metricsjob_client::Stop;
 use metricsjob_metrics::text::input::{self, Input};
 use metricsjob_metrics::{GroupingKey, Method, Push};
 use metricsjob_state::{LazyState, StateError};
+use metricsjob_system::reason;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -123,7 +124,7 @@ pub fn main(mut args: PushArgs, config: &Config) -> anyhow::Result<u8> {
         args.file.display().to_string()
     };
     let bytes = read(&args.file, is_stdin)
-        .map_err(|error| usage(anyhow!("could not read {shown}: {error}")))?;
+        .map_err(|error| usage(anyhow!("could not read {shown}: {}", reason(&error))))?;
     let input_format =
         input_format.unwrap_or_else(|| input::InputFormat::guess(&args.file, &bytes));
     let Input { families, remarks } =

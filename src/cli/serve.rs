@@ -19,6 +19,7 @@ use tokio::task::{JoinHandle, spawn_blocking};
 use super::advice::cannot_start;
 use super::delivery_options::DeliveryArgs;
 use super::help::{GATEWAY, GROUPING, JOB, OUTPUT, SERVER, more};
+use super::number::positive;
 use super::options::{GatewayArgs, JobsArgs};
 use super::setting::Strictness::Strict;
 use super::web_options::{LogArgs, WebArgs};
@@ -71,7 +72,7 @@ pub struct ServeArgs {
         env = "METRICSJOB_CONCURRENCY",
         hide_env_values = true,
         default_value = "64",
-        value_parser = clap::value_parser!(u32).range(1..),
+        value_parser = positive::<u32>,
         help_heading = JOB
     )]
     concurrency: u32,

@@ -133,7 +133,7 @@ where
     }
 }
 
-/// `METRICSJOB_PUSH_TIMEOUT "10": time unit needed`.
+/// `METRICSJOB_PUSH_TIMEOUT "10": needs a unit: `.
 fn problem(arg: Option<&Arg>, value: &OsStr, error: &clap::Error) -> String {
     let variable = arg.and_then(Arg::get_env).unwrap_or_default();
     let variable = variable.to_string_lossy();

@@ -9,6 +9,7 @@ use tracing::level_filters::LevelFilter;
 use url::Host;
 
 use super::help::{OUTPUT, SERVER};
+use super::number::positive;
 use metricsjob::job::duration::parse_positive;
 use metricsjob_web::Settings;
 use metricsjob_web::log::{self, LogFormat};
@@ -56,7 +57,7 @@ pub struct WebArgs {
     #[arg(hide_short_help = true, long = "web.max-connections",
         value_name = "COUNT",
         default_value = "16384",
-        value_parser = clap::value_parser!(u32).range(1..),
+        value_parser = positive::<u32>,
         help_heading = SERVER
     )]
     max_connections: u32,

@@ -11,7 +11,7 @@ use super::defaults::JobDefaults;
 use super::definition::{DefinedIn, Job};
 use super::file::{self, JobFileError};
 use super::suggest;
-use metricsjob_system::{files, trust};
+use metricsjob_system::{files, reason, trust};
 
 /// Where jobs for all users are.
 const SYSTEM_DIR: &str = "/etc/metricsjob/jobs";
@@ -42,9 +42,9 @@ pub enum CatalogError {
         hint: String,
         places: String,
     },
-    #[error("could not read the job file {path}: {source}")]
+    #[error("could not read the job file {path}: {}", reason(.source))]
     Read { path: PathBuf, source: io::Error },
-    #[error("could not read the jobs directory {path}: {source}")]
+    #[error("could not read the jobs directory {path}: {}", reason(.source))]
     Dir { path: PathBuf, source: io::Error },
     #[error(transparent)]
     File(#[from] JobFileError),

@@ -5,6 +5,8 @@ use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use super::junit_pattern::JunitPattern;
+
 /// Command of a job, with its environment and its handling.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Command {
@@ -17,6 +19,8 @@ pub struct Command {
     pub success_codes: SuccessCodes,
     /// How many of the last lines of its stderr are kept.
     pub tail: usize,
+    /// JUnit files that it writes; relative ones are in its working directory.
+    pub junit: Vec<JunitPattern>,
 }
 
 /// The most lines that [`Command::tail`] keeps.
@@ -44,6 +48,7 @@ impl Command {
             working_directory: None,
             success_codes: SuccessCodes::default(),
             tail: 0,
+            junit: Vec::new(),
         })
     }
 

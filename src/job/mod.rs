@@ -5,7 +5,7 @@
 //!
 //! - [`Job`], [`Work`]: the definition; [`JobDefaults`]: settings that it does not give.
 //! - [`grouping`], [`placeholder`]: labels of the grouping key as settings give them.
-//! - [`command`], [`Policy`], [`metric_rule`], [`output_pattern`], [`json_pointer`]: the parts of it that have rules of their own.
+//! - [`command`], [`Policy`], [`metric_rule`], [`output_pattern`], [`json_pointer`], [`JunitPattern`]: the parts of it that have rules of their own.
 //! - [`schedule`]: when a job runs by itself.
 //! - [`mod@file`]: definitions from TOML, with errors that name line and column.
 //! - [`catalog`]: where definitions are found.
@@ -21,6 +21,7 @@ pub mod duration;
 pub mod file;
 pub mod grouping;
 pub mod json_pointer;
+mod junit_pattern;
 pub mod metric_rule;
 pub mod output_pattern;
 pub mod params;
@@ -33,6 +34,7 @@ pub mod suggest;
 pub use command::Command;
 pub use defaults::JobDefaults;
 pub use definition::{DEFAULT_PREFIX, DefinedIn, Job, Work};
+pub use junit_pattern::JunitPattern;
 pub use policy::{LockPolicy, Policy, parse_backoff};
 pub use schedule::{Overlap, Plan};
 

@@ -50,7 +50,7 @@ pub struct Holder {
 
 /// Why it is unknown whether another run is running.
 #[derive(Debug, thiserror::Error)]
-#[error("could not lock {path}: {source} (choose another directory with --state-dir)")]
+#[error("could not lock {path}: {} (choose another directory with --state-dir)", metricsjob_system::reason(.source))]
 pub struct LockError {
     path: PathBuf,
     source: io::Error,

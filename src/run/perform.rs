@@ -170,7 +170,10 @@ impl Observer for Reported<'_, '_, '_> {
             }
         });
         if let Err(error) = thread {
-            live.fails(format!("no thread for it: {error}"));
+            live.fails(format!(
+                "no thread for it: {}",
+                metricsjob_system::reason(&error)
+            ));
         }
         self.observer.begins(at, events);
     }

@@ -233,7 +233,11 @@ impl Scheduler {
                 }
                 // There are too many threads or open files; the next run to end, or the next tick, tries again.
                 Err((request, error)) => {
-                    tracing::warn!(job = name, err = %error, "a run could not be started yet");
+                    tracing::warn!(
+                        job = name,
+                        err = metricsjob_system::reason(&error),
+                        "a run could not be started yet"
+                    );
                     state.queue.push_front(request);
                     return;
                 }

@@ -38,9 +38,9 @@ pub enum ServiceError {
     Taken(PathBuf),
     #[error(transparent)]
     State(#[from] StateError),
-    #[error("could not start a thread: {0}")]
+    #[error("could not start a thread: {}", metricsjob_system::reason(.0))]
     Thread(io::Error),
-    #[error("could not listen for processes of this machine: {0}")]
+    #[error("could not listen for processes of this machine: {}", metricsjob_system::reason(.0))]
     Listen(io::Error),
 }
 

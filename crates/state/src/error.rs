@@ -132,11 +132,7 @@ fn reason(error: &io::Error) -> String {
         io::ErrorKind::PermissionDenied => {
             format!("permission denied (make it this user's with chown, or {ELSEWHERE})")
         }
-        _ => {
-            let text = error.to_string();
-            let text = text.split(" (os error").next().unwrap_or_default();
-            format!("{text} ({ELSEWHERE})")
-        }
+        _ => format!("{} ({ELSEWHERE})", metricsjob_system::reason(error)),
     }
 }
 

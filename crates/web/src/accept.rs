@@ -12,6 +12,7 @@ use tracing::{Level, enabled, error};
 use super::connection::{self, Peer, Site};
 use super::stream::Stream;
 use metricsjob_system::panics::point;
+use metricsjob_system::reason;
 
 /// A listener registered with the runtime.
 pub enum Acceptor {
@@ -52,7 +53,7 @@ pub async fn accept(site: &Arc<Site>, acceptor: &Acceptor) {
             Err(error) => {
                 if said.is_none_or(|said| said.elapsed() >= SAID_EVERY) {
                     said = Some(Instant::now());
-                    error!(err = %error, "Could not accept a connection");
+                    error!(err = reason(&error), "Could not accept a connection");
                 }
                 site.pool.evict();
                 tokio::time::sleep(PAUSE).await;

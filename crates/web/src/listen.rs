@@ -43,7 +43,8 @@ pub enum ListenError {
     )]
     NoSystemdSocket,
     #[error(
-        "socket {number} that systemd has passed is of another kind than ListenStream=: {source}"
+        "socket {number} that systemd has passed is of another kind than ListenStream=: {}",
+        metricsjob_system::reason(.source)
     )]
     SystemdSocket { number: usize, source: io::Error },
 }
@@ -57,7 +58,7 @@ fn explained(error: &io::Error) -> String {
         ErrorKind::PermissionDenied => {
             "permission denied: ports below 1024 are often for root only".into()
         }
-        _ => error.to_string(),
+        _ => metricsjob_system::reason(error),
     }
 }
 

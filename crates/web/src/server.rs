@@ -140,7 +140,10 @@ impl Server {
                     restarting_async("accept", || accept(&site, &acceptor)).await;
                 });
             }
-            Err(error) => error!(err = %error, "Could not serve a listener"),
+            Err(error) => error!(
+                err = metricsjob_system::reason(&error),
+                "Could not serve a listener"
+            ),
         };
         for (listener, policy) in self.listeners {
             let pool = Arc::clone(&public);

@@ -13,6 +13,7 @@ use self::show::ShowRunArgs;
 use super::color::outcome_cell;
 use super::completion;
 use super::help::{OUTPUT, more};
+use super::number::whole;
 use super::options::{Output, OutputArgs, StateArgs};
 use super::setting::Strictness::Strict;
 use super::table::{Column, EXTRA, TableCell, table};
@@ -52,7 +53,7 @@ pub struct HistoryArgs {
     job: Option<String>,
 
     /// Maximum number of runs to show [default: 20, with --stats all]
-    #[arg(long, value_name = "N", help_heading = OUTPUT)]
+    #[arg(long, value_name = "N", value_parser = whole::<u32>, help_heading = OUTPUT)]
     last: Option<u32>,
 
     /// Show how long the runs of each group took: median, 95th percentile, chart

@@ -13,6 +13,7 @@ use clap::{ArgAction, Args, Subcommand};
 
 use super::exit::{self, usage};
 use super::help::more;
+use super::number::number;
 use super::options::name_and_value;
 use metricsjob::job::metric_rule::Scale;
 use metricsjob::run::events::{Change, Event, EventWriter, METRICS_VARIABLE, check_names};
@@ -67,6 +68,7 @@ enum ChangeCommand {
         #[arg(
             value_name = "VALUE",
             default_value = "1",
+            value_parser = number,
             allow_negative_numbers = true
         )]
         value: f64,
@@ -78,7 +80,7 @@ enum ChangeCommand {
         metric: NameArgs,
 
         /// New value: a number, NaN, +Inf or -Inf
-        #[arg(value_name = "VALUE", allow_hyphen_values = true)]
+        #[arg(value_name = "VALUE", value_parser = number, allow_hyphen_values = true)]
         value: f64,
     },
     /// Increase a gauge
@@ -88,7 +90,7 @@ enum ChangeCommand {
         metric: NameArgs,
 
         /// Amount; a negative one decreases the gauge
-        #[arg(value_name = "VALUE", allow_hyphen_values = true)]
+        #[arg(value_name = "VALUE", value_parser = number, allow_hyphen_values = true)]
         value: f64,
     },
     /// Decrease a gauge
@@ -98,7 +100,7 @@ enum ChangeCommand {
         metric: NameArgs,
 
         /// Amount; a negative one increases the gauge
-        #[arg(value_name = "VALUE", allow_hyphen_values = true)]
+        #[arg(value_name = "VALUE", value_parser = number, allow_hyphen_values = true)]
         value: f64,
     },
     /// Add an observation to a histogram or summary
@@ -108,7 +110,7 @@ enum ChangeCommand {
         metric: NameArgs,
 
         /// Observed value, in base units (seconds, bytes)
-        #[arg(value_name = "VALUE", allow_hyphen_values = true)]
+        #[arg(value_name = "VALUE", value_parser = number, allow_hyphen_values = true)]
         value: f64,
 
         /// Make it a histogram with these upper bounds [default: 0.005 to 10, as in client libraries]
@@ -116,13 +118,14 @@ enum ChangeCommand {
             long,
             value_name = "BOUND,…",
             value_delimiter = ',',
+            value_parser = number,
             allow_hyphen_values = true,
             conflicts_with = "quantiles"
         )]
         buckets: Option<Vec<f64>>,
 
         /// Make it a summary with these quantiles, each within 1 % of an observed value
-        #[arg(long, value_name = "QUANTILE,…", value_delimiter = ',')]
+        #[arg(long, value_name = "QUANTILE,…", value_delimiter = ',', value_parser = number)]
         quantiles: Option<Vec<f64>>,
     },
 }
@@ -245,7 +248,8 @@ fn path() -> anyhow::Result<PathBuf> {
 
 fn not_appended(path: &Path, error: &io::Error) -> anyhow::Error {
     anyhow::anyhow!(
-        "could not append to {}, which {METRICS_VARIABLE} names: {error}",
-        path.display()
+        "could not append to {}, which {METRICS_VARIABLE} names: {}",
+        path.display(),
+        metricsjob_system::reason(error)
     )
 }

@@ -80,7 +80,10 @@ fn append_all(mut input: impl BufRead, path: &Path) -> anyhow::Result<LineTally>
                 bytes.len()
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            Err(error) => anyhow::bail!("could not read stdin: {error}"),
+            Err(error) => anyhow::bail!(
+                "could not read stdin: {}",
+                metricsjob_system::reason(&error)
+            ),
         };
         written.and_then(|()| events.flush()).map_err(failed)?;
         if length == 0 {

@@ -57,7 +57,7 @@ Example:
 #[command(after_help = more("outbox show", SHOW_EXAMPLES), after_long_help = SHOW_EXAMPLES)]
 struct ShowArgs {
     /// ID of the entry, as shown by `outbox list`
-    #[arg(value_name = "ID")]
+    #[arg(value_name = "ID", value_parser = id)]
     id: i64,
 
     #[command(flatten)]
@@ -111,7 +111,7 @@ Examples:
 #[command(after_help = more("outbox drop", DROP_EXAMPLES), after_long_help = DROP_EXAMPLES)]
 struct DropArgs {
     /// IDs of the entries, as shown by `outbox list`
-    #[arg(value_name = "ID", required_unless_present_any = ["rejected", "all"])]
+    #[arg(value_name = "ID", value_parser = id, required_unless_present_any = ["rejected", "all"])]
     ids: Vec<i64>,
 
     /// Drop all entries that their gateways rejected
@@ -157,6 +157,12 @@ fn show(args: &ShowArgs) -> anyhow::Result<u8> {
         }
     }
     Ok(exit::SUCCESS)
+}
+
+fn id(text: &str) -> Result<i64, String> {
+    text.parse().map_err(|_| {
+        "is not the id of an entry, a whole number (see: metricsjob outbox list)".into()
+    })
 }
 
 fn no_entry(id: i64) -> anyhow::Error {

@@ -13,7 +13,7 @@ use rusqlite::backup::{Backup, StepResult};
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 use tempfile::{TempDir, TempPath};
 
-use metricsjob_system::files;
+use metricsjob_system::{files, reason};
 
 /// Size of a finished copy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,7 +27,7 @@ pub struct Copied {
 /// Why there is no new copy. The destination is unchanged.
 #[derive(Debug, thiserror::Error)]
 pub enum CopyError {
-    #[error("could not read the source {path}: {source}")]
+    #[error("could not read the source {path}: {}", reason(.source))]
     Source { path: PathBuf, source: io::Error },
     #[error("the source {path} is no SQLite database: it is {what}")]
     NoDatabase { path: PathBuf, what: &'static str },
@@ -52,7 +52,7 @@ pub enum CopyError {
     InUse { dest: PathBuf, beside: PathBuf },
     #[error("it was interrupted, and the destination is as it was")]
     Interrupted,
-    #[error("could not write the destination {path}: {source}")]
+    #[error("could not write the destination {path}: {}", reason(.source))]
     Dest { path: PathBuf, source: io::Error },
     #[error("the destination {dest} exists already")]
     Exists { dest: PathBuf },

@@ -23,13 +23,14 @@ use super::builtin;
 use super::command::{Command, SuccessCodes, check_env};
 use super::defaults::JobDefaults;
 use super::definition::{DefinedIn, Job, Work};
+use super::junit_pattern::JunitPattern;
 use super::metric_rule::MetricRule;
 use super::params::{ParamError, Params};
 use super::schedule::Overlap;
 use super::suggest;
 
 /// The keys of a job file, besides the [`SHARED_KEYS`].
-const KEYS: [&str; 17] = [
+const KEYS: [&str; 18] = [
     "description",
     "demo",
     "job",
@@ -40,6 +41,7 @@ const KEYS: [&str; 17] = [
     "env",
     "working_directory",
     "success_codes",
+    "junit",
     "schedule",
     "every",
     "timezone",
@@ -112,6 +114,7 @@ struct WorkKeys {
     env: Vec<(String, String)>,
     working_directory: Option<PathBuf>,
     success_codes: SuccessCodes,
+    junit: Vec<JunitPattern>,
     /// Where the first of the keys stands that only a command can have.
     only_command: Option<(Span, String)>,
 }
@@ -161,7 +164,7 @@ impl<'a> Reader<'a> {
                 "command" => {
                     work.command = Some((key.span(), value.span(), self.command(key, value)));
                 }
-                "env" | "working_directory" | "success_codes" => {
+                "env" | "working_directory" | "success_codes" | "junit" => {
                     self.command_key(key, value, &mut work);
                 }
                 "schedule" | "every" | "timezone" | "jitter" | "missed" => {
@@ -260,6 +263,7 @@ impl<'a> Reader<'a> {
                 command.working_directory = keys.working_directory;
                 command.success_codes = keys.success_codes;
                 command.tail = tail;
+                command.junit = keys.junit;
                 Some(Work::Command(command))
             }
             (Some(_), Some((span, ..))) => {
@@ -324,6 +328,7 @@ impl<'a> Reader<'a> {
                     self.problem(value.span(), "working_directory must not be empty".into());
                 }
             }
+            "junit" => work.junit = self.junit(key, value),
             _ => {
                 let Some(codes) = self.array(key, value, "a list of exit codes") else {
                     return;
@@ -337,6 +342,18 @@ impl<'a> Reader<'a> {
                 }
             }
         }
+    }
+
+    /// One pattern, or a list of them.
+    fn junit(&mut self, key: &Key<'a>, value: &Value<'a>) -> Vec<JunitPattern> {
+        if value.get_ref().as_str().is_some() {
+            return self.parsed(key, value).into_iter().collect();
+        }
+        let patterns = self.array(key, value, "a pattern of files or a list of them");
+        let patterns = patterns.into_iter().flatten();
+        patterns
+            .filter_map(|pattern| self.parsed(key, pattern))
+            .collect()
     }
 
     fn env(&mut self, key: &Key<'a>, value: &Value<'a>) -> Vec<(String, String)> {

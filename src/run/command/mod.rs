@@ -46,6 +46,7 @@ use crate::job::output_pattern::OutputStream;
 use crate::job::{Command, Policy};
 use crate::push::secrets::withheld;
 use metricsjob_system::panics::locked;
+use metricsjob_system::reason;
 
 /// Variables of an attempt that distinguish its processes from all others.
 pub const ATTEMPT_VARIABLE: &str = "METRICSJOB_ATTEMPT";
@@ -76,6 +77,7 @@ pub fn attempt(
     events: &Arc<Events>,
     signals: &Signals,
 ) -> Attempt {
+    events.attempt_begins();
     match Running::start(command, variables, events, signals) {
         Ok(running) => running.wait(command, policy, events, signals),
         Err((code, reason)) => Attempt {
@@ -358,7 +360,10 @@ impl CommandOutput {
             let watch = Watch::new(OutputStream::Stdout, events, None);
             match output.add(io::stdout, events, watch) {
                 Ok(end) => output.stdout = Some(end),
-                Err(error) => events.warn(format!("stdout is not read for metrics: {error}")),
+                Err(error) => events.warn(format!(
+                    "stdout is not read for metrics: {}",
+                    reason(&error)
+                )),
             }
         }
         if command.tail > 0 || events.reads(OutputStream::Stderr) {
@@ -366,7 +371,7 @@ impl CommandOutput {
             let watch = Watch::new(OutputStream::Stderr, events, tail);
             match output.add(io::stderr, events, watch) {
                 Ok(end) => output.stderr = Some(end),
-                Err(error) => events.warn(format!("stderr is not read along: {error}")),
+                Err(error) => events.warn(format!("stderr is not read along: {}", reason(&error))),
             }
         }
         output
@@ -414,8 +419,8 @@ fn in_path(program: &OsStr) -> OsString {
 }
 
 fn no_directory(directory: &Path, error: &io::Error) -> io::Error {
-    let directory = directory.display();
-    io::Error::other(format!("the working directory {directory}: {error}"))
+    let (directory, reason) = (directory.display(), reason(error));
+    io::Error::other(format!("the working directory {directory}: {reason}"))
 }
 
 /// The exit code, and the reason.
@@ -427,8 +432,31 @@ fn not_started(command: &Command, error: &io::Error) -> (u8, String) {
             NOT_FOUND,
             "the interpreter that it names does not exist".into(),
         ),
-        io::ErrorKind::NotFound if is_path => (NOT_FOUND, "no such file".into()),
-        io::ErrorKind::NotFound => (NOT_FOUND, "it is not in PATH".into()),
-        _ => (NOT_EXECUTABLE, error.to_string()),
+        io::ErrorKind::NotFound if is_path => {
+            let advice = as_script(command);
+            (NOT_FOUND, advice.unwrap_or_else(|| "no such file".into()))
+        }
+        io::ErrorKind::NotFound => match as_script(command) {
+            Some(advice) => (NOT_FOUND, advice),
+            None => (NOT_FOUND, "it is not in PATH".into()),
+        },
+        _ => (NOT_EXECUTABLE, reason(error)),
     }
+}
+
+/// Advice on a command that is written as for a shell: its only word has blanks in it.
+fn as_script(command: &Command) -> Option<String> {
+    let script = command.program().to_str()?;
+    if !script.contains(char::is_whitespace) || !command.arguments().is_empty() {
+        return None;
+    }
+    let advice = if script.contains(['|', '&', ';', '<', '>', '$', '`', '*', '?', '~']) {
+        ""
+    } else {
+        "give the program and its arguments as words of their own, or "
+    };
+    Some(format!(
+        "no program is called that, and there is no shell that would read it: {advice}start a shell, as in sh -c {}",
+        shlex::try_quote(script).ok()?
+    ))
 }

@@ -207,7 +207,7 @@ impl Processes {
             format!("{name} (pid {pid}) is still running: it belongs to another user and cannot be ended")
         });
         let blind = self.blindness.iter().map(|error| {
-            format!("processes that left the command's process group may still be running: could not read /proc: {error}")
+            format!("processes that left the command's process group may still be running: could not read /proc: {}", metricsjob_system::reason(error))
         });
         left.chain(blind).collect()
     }

@@ -7,6 +7,7 @@ use sketches_ddsketch::{Config, DDSketch};
 
 use super::draft::{EventDraft, EventSeries};
 use super::event::{Change, Event};
+use super::junit::SuiteCounts;
 use super::search::Hit;
 use crate::job::metric_rule::{DEFAULT_BUCKETS, MetricRule, Scale};
 use metricsjob_client::secrets::Secrets;
@@ -116,6 +117,47 @@ impl Collector {
         match self.series(name, labels, || EventSeries::Number(0.0))? {
             EventSeries::Number(number) => *number = value,
             _ => return Err(format!("{name} is not a number")),
+        }
+        Ok(())
+    }
+
+    /// Takes the results of a test suite.
+    pub fn suite(&mut self, name: &str, counts: &SuiteCounts) -> Result<(), String> {
+        let gauges = [
+            (
+                "junit_tests",
+                "Tests of the suite in the last run.",
+                Some(counts.tests as f64),
+            ),
+            (
+                "junit_failures",
+                "Tests that failed.",
+                Some(counts.failures as f64),
+            ),
+            (
+                "junit_errors",
+                "Tests that ended by an error other than a failed check.",
+                Some(counts.errors as f64),
+            ),
+            (
+                "junit_skipped",
+                "Tests that were skipped.",
+                Some(counts.skipped as f64),
+            ),
+            (
+                "junit_duration_seconds",
+                "How long the suite took.",
+                counts.seconds,
+            ),
+        ];
+        for (gauge, help, value) in gauges {
+            let Some(value) = value else { continue };
+            self.event(Event {
+                name: gauge.into(),
+                labels: Labels::from([("suite", name)]),
+                change: Change::Set(value),
+                help: help.into(),
+            })?;
         }
         Ok(())
     }

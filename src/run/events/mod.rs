@@ -4,12 +4,14 @@
 //! - `bounded_lines`: lines that come in pieces.
 //! - `metrics_file`: the file; `leftovers`: removal of the files of killed runs.
 //! - `search`: the output, line by line, for matches of the job's patterns.
+//! - `junit`: the JUnit files that it writes.
 //! - `collector`: collects the metrics of all of them; `draft`: one metric.
 
 mod bounded_lines;
 mod collector;
 mod draft;
 mod event;
+mod junit;
 mod leftovers;
 mod metrics_file;
 mod search;
@@ -21,6 +23,7 @@ use std::time::Instant;
 use prometheus::Registry;
 
 use self::collector::Collector;
+use self::junit::{JunitFiles, JunitReading};
 use self::metrics_file::{FileReading, MetricsFile, ReadError};
 use self::search::{Hit, Search};
 use crate::job::builtin::RuleMetrics;
@@ -34,6 +37,7 @@ pub use bounded_lines::BoundedLines;
 pub use collector::check_names;
 pub use event::{Change, Event, EventWriter};
 use metricsjob_system::panics::locked;
+use metricsjob_system::reason;
 
 /// The environment variable that names the file to which a running job appends its metrics.
 pub const METRICS_VARIABLE: &str = "METRICSJOB_METRICS";
@@ -49,6 +53,7 @@ pub struct Events {
     lines: Option<Arc<LineSink>>,
     /// The rules that read the command's output, or a built-in's document.
     rules: Vec<MetricRule>,
+    junit: Option<JunitFiles>,
     /// Registry for the metrics of a built-in.
     registry: Mutex<Registry>,
     /// Searches in the output of the running attempt, one for each stream. Each is locked before `state`.
@@ -91,7 +96,8 @@ impl Events {
                 })
                 .map_err(|error| {
                     warnings.add(format!(
-                        "could not make a file for the job's metrics: {error}; {METRICS_VARIABLE} is not set"
+                        "could not make a file for the job's metrics: {}; {METRICS_VARIABLE} is not set",
+                        reason(&error)
                     ));
                 })
                 .ok(),
@@ -102,6 +108,7 @@ impl Events {
             lines,
             secrets: secrets.clone(),
             rules: rules.cloned().collect(),
+            junit: JunitFiles::of(&job.work),
             registry: Mutex::new(Registry::new()),
             searches: Mutex::default(),
             state: Mutex::new(EventsState {
@@ -149,6 +156,13 @@ impl Events {
         &self.secrets
     }
 
+    /// Learns that an attempt of a command begins: only files that it writes are its results.
+    pub fn attempt_begins(&self) {
+        if let Some(junit) = &self.junit {
+            junit.attempt_begins();
+        }
+    }
+
     /// Begins to search `stream` of a new attempt.
     pub fn search(self: &Arc<Self>, stream: OutputStream) -> OutputSearch {
         let search = Arc::new(Mutex::new(Search::new(stream, &self.rules)));
@@ -175,7 +189,11 @@ impl Events {
     /// All metrics of the job, which has ended, and the warnings. Reading its file stops once `goes_on` returns
     /// false.
     pub fn finish(&self, goes_on: impl Fn() -> bool) -> (Vec<Family>, Vec<String>) {
-        let (families, mut state) = self.gather(|state| state.read_file(true, goes_on));
+        let junit = self.junit.as_ref().map(|junit| junit.read(&goes_on));
+        let (families, mut state) = self.gather(|state| {
+            state.read_file(true, goes_on);
+            state.take_junit(junit.unwrap_or_default())
+        });
         let warnings = std::mem::take(&mut state.warnings).into_lines();
         let redact = |warning| self.secrets.redact_text(warning);
         (families, warnings.into_iter().map(redact).collect())
@@ -282,12 +300,29 @@ impl EventsState {
         });
         match result {
             Err(ReadError::Io(error)) if is_final => {
-                warnings.add(format!("could not read the job's metrics: {error}"));
+                warnings.add(format!(
+                    "could not read the job's metrics: {}",
+                    reason(&error)
+                ));
             }
             Err(error) if is_final => warnings.add(format!("the job's metrics: {error}")),
             _ => {}
         }
         collector
+    }
+
+    /// Takes the results of the job's tests.
+    fn take_junit(&mut self, reading: JunitReading) -> &Collector {
+        for warning in reading.warnings {
+            self.warnings.add(warning);
+        }
+        for (suite, counts) in &reading.suites {
+            if let Err(problem) = self.collector.suite(suite, counts) {
+                let warning = format!("the test suite {suite:?} is left out: {problem}");
+                self.warnings.add(warning);
+            }
+        }
+        &self.collector
     }
 
     /// Reads the file to be shown, until `until`.

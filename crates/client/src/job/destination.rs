@@ -11,6 +11,7 @@ use tokio::task::{JoinError, JoinSet};
 
 use super::environment::Environment;
 use super::{Job, JobError, log};
+use crate::call::innermost;
 use crate::pusher::block_on;
 use crate::{GatewayUrl, PushRequest, Pusher, PusherError, Stop};
 
@@ -220,7 +221,7 @@ fn hand_over(path: &Path, families: &[Family]) -> Result<(), JobError> {
     }
     let failure = |error: std::io::Error| JobError::Handover {
         path: path.to_owned(),
-        reason: error.to_string(),
+        reason: innermost(&error),
     };
     // Whole lines in one write, because other processes may append too.
     let mut file = OpenOptions::new()

@@ -5,10 +5,12 @@ use std::path::{Path, PathBuf};
 
 use serde_saphyr::{Location, Spanned};
 
+use metricsjob_system::reason;
+
 /// Reason why a web config file cannot be used. It never shows passwords, hashes or keys.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
-    #[error("could not read {}: {source} (--web.config.file)", .path.display())]
+    #[error("could not read {}: {} (--web.config.file)", .path.display(), reason(.source))]
     Read { path: PathBuf, source: io::Error },
     /// A problem at a line and column, both from 1.
     #[error("{}:{line}:{column}: {problem}", .path.display())]
@@ -43,7 +45,7 @@ pub enum Problem {
     Missing(&'static str),
     #[error("{0} and {0}_file are both given: remove one of them")]
     Both(&'static str),
-    #[error("failed to read {key} ({}): {source}", .path.display())]
+    #[error("failed to read {key} ({}): {}", .path.display(), reason(.source))]
     File {
         key: &'static str,
         path: PathBuf,

@@ -133,7 +133,7 @@ fn no_such_keys() {
     let error = Config::read(Path::new("/none/web.yml")).err().unwrap();
     assert_eq!(
         error.to_string(),
-        "could not read /none/web.yml: No such file or directory (os error 2) (--web.config.file)"
+        "could not read /none/web.yml: No such file or directory (--web.config.file)"
     );
 }
 
@@ -167,7 +167,7 @@ fn certificates() {
     );
     wrong(
         "cert_file: none, key_file: one.key",
-        "web.yml:1:32: failed to read cert_file (none): No such file or directory (os error 2)",
+        "web.yml:1:32: failed to read cert_file (none): No such file or directory",
     );
     wrong(
         "cert_file: empty, key_file: one.key",
