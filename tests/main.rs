@@ -6,6 +6,8 @@
 #[macro_use]
 mod common;
 
+#[cfg(feature = "real-servers")]
+mod accessibility;
 mod backup;
 mod binary;
 mod command;
@@ -125,6 +127,7 @@ mod serve_reload;
 mod serve_schedule;
 mod settings;
 mod several_gateways;
+#[cfg(feature = "real-servers")]
 mod signals;
 mod sqlite_backup;
 mod state_backup;
