@@ -464,7 +464,7 @@ fn the_real_gateway_shows_what_failed_first() {
     for (query, shown) in [
         ("", "c d b a"),
         ("?failed=1", "c d"),
-        ("?failed=1&search=c", "c"),
+        ("?failed=1&search=job=c", "c"),
         ("?search=b_", "c b a"),
     ] {
         browser.open(&format!("{url}/{query}"));

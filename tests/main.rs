@@ -127,7 +127,6 @@ mod serve_reload;
 mod serve_schedule;
 mod settings;
 mod several_gateways;
-#[cfg(feature = "real-servers")]
 mod signals;
 mod sqlite_backup;
 mod state_backup;

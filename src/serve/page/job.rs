@@ -66,10 +66,16 @@ fn details(page: &Page<'_>, job: &JobView, path: &str) -> Markup {
 fn in_brief(page: &Page<'_>, job: &JobView) -> Markup {
     html! {
         span .facts {
-            @if let Some(failures) = chart::failures(&job.recent) { span { (failures) } " " }
-            // A badge has it, if it was the last run.
+            @let failures = chart::failures(&job.recent);
+            // A badge has the failure if it was the last run.
             @if let Some(failure) = job.last_failure.as_ref().filter(|_| !job.last_failed()) {
-                span { "Last failure " (time::age(failure.run.started_at, page.now)) ": " (failure.run.why()) }
+                span {
+                    @if let Some(failures) = failures { (failures) ", last " } @else { "Last failure " }
+                    (time::age(failure.run.started_at, page.now)) ": " (failure.run.why())
+                }
+                " "
+            } @else if let Some(failures) = failures {
+                span { (failures) }
                 " "
             }
             @if let Some(run) = job.last_begun() {

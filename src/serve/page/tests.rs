@@ -170,7 +170,7 @@ fn a_row_has_the_last_failure_when_the_newest_run_succeeded() {
     assert_has(
         &shown(runs),
         &[
-            "nightlySuccess11 of 28 failed Last failure 3 minutes ago: exit code 3 \
+            "nightlySuccess11 of 28 failed, last 3 minutes ago: exit code 3 \
              Ran 3 minutes ago Next run in 4 minutes",
             "29 runs, longest 1 s 11 of 28 failed 1 skipped",
             "Whyno space left",
