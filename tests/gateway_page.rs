@@ -3,10 +3,10 @@
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use metricsjob_gateway::page::{self, Page};
+use metricsjob_gateway::page::{self, Condition, Page};
 use metricsjob_metrics::{
-    BucketSpan, Count, Family, Group, GroupingKey, Kind, Labels, NativeBuckets, NativeHistogram,
-    Value,
+    BucketSpan, Count, Family, Group, GroupingKey, Kind, Labels, LastRun, NativeBuckets,
+    NativeHistogram, Value,
 };
 use metricsjob_web::page::{List, Query};
 
@@ -20,7 +20,7 @@ fn now() -> SystemTime {
     UNIX_EPOCH + Duration::from_secs(NOW)
 }
 
-fn group(job: &str, value: &str, age: f64) -> Group {
+pub fn group(job: &str, value: &str, age: f64) -> Group {
     Group {
         key: GroupingKey::new(job, [("db".into(), value.into())]).unwrap(),
         push_time: NOW as f64 - age,
@@ -29,14 +29,72 @@ fn group(job: &str, value: &str, age: f64) -> Group {
     }
 }
 
+/// The group with the report of a run that failed, and of others that succeeded before.
+pub fn failed_job(group: Group) -> Group {
+    reported(group, 0.0, 3.0, 1e10)
+}
+
+/// The group with the report of a run that succeeded, and of which another was due some time ago.
+pub fn late(group: Group) -> Group {
+    reported(group, 1.0, 0.0, NOW as f64 - 5_400.0)
+}
+
+/// The group with the report of a run that succeeded.
+pub fn fine(group: Group) -> Group {
+    reported(group, 1.0, 0.0, 1e10)
+}
+
+fn reported(mut group: Group, success: f64, exit_code: f64, deadline: f64) -> Group {
+    let (now, ended_at) = (NOW as f64, group.push_time);
+    let last_success = if success == 1.0 {
+        ended_at
+    } else {
+        now - 90_000.0
+    };
+    let families = [
+        (
+            "deadline_timestamp_seconds",
+            "When the next report is due.",
+            deadline,
+        ),
+        ("duration_seconds", "How long the last run took.", 125.25),
+        ("exit_code", "The exit code of the last run.", exit_code),
+        (
+            "last_completion_timestamp_seconds",
+            "When the last run ended, well or not.",
+            ended_at,
+        ),
+        (
+            "last_success_timestamp_seconds",
+            "When the last run that succeeded ended.",
+            last_success,
+        ),
+        (
+            "max_rss_bytes",
+            "The most memory that a process of the last run had resident.",
+            1.5e8,
+        ),
+        (
+            "success",
+            "Whether the last run succeeded (1) or not (0).",
+            success,
+        ),
+    ];
+    group.families.extend(
+        families.map(|(name, help, value)| Family::gauge(format!("db_backup_{name}"), help, value)),
+    );
+    group.families.sort_by(|a, b| a.name.cmp(&b.name));
+    group
+}
+
 /// What the server has, and how it answers a DELETE.
-struct Content {
+pub struct Content {
     groups: Vec<Group>,
     deletion: &'static str,
 }
 
 /// Serves the page with these groups.
-fn serve(groups: Vec<Group>) -> (FakeServer, Arc<Mutex<Content>>) {
+pub fn serve(groups: Vec<Group>) -> (FakeServer, Arc<Mutex<Content>>) {
     let deletion = "202 Accepted";
     let content = Arc::new(Mutex::new(Content { groups, deletion }));
     let shared = Arc::clone(&content);
@@ -74,11 +132,17 @@ fn render(groups: &[Group]) -> String {
             groups.len(),
             "",
         ),
+        counts: groups.iter().map(condition).collect(),
         now: now(),
         status: &[("Version", "1".into())],
         ttl: None,
     }
     .render()
+}
+
+fn condition(group: &Group) -> Condition {
+    let last_run = LastRun::of(group);
+    Condition::new(last_run.as_ref(), group.last_push_failed(), NOW as f64)
 }
 
 fn deletions(server: &FakeServer) -> Vec<String> {
@@ -94,10 +158,12 @@ const CONFIRM: &str = "document.querySelector('dialog [value=delete]').click()";
 
 #[test]
 fn a_group_is_deleted() {
-    let odd = group("back/up", "<b>\"\u{202e}", 5.0);
-    let (server, content) = serve(vec![odd, group("other", "x", 5.0)]);
+    let odd = failed_job(group("back/up", "<b>\"\u{202e}", 5.0));
+    let (server, content) = serve(vec![odd, late(group("other", "x", 5.0))]);
     let mut browser = Chromium::start();
     browser.open(&server.url());
+    let heading = "document.querySelector('h2').innerText";
+    assert_eq!(browser.evaluate(heading), "2 groups, 1 failed, 1 late");
     browser.evaluate(ASK);
     let key = r#"job="back/up",db="<b>\"\u{202e}""#;
     assert_eq!(
@@ -112,10 +178,7 @@ fn a_group_is_deleted() {
         deletions(&server),
         ["DELETE /metrics/job@base64/YmFjay91cA/db/%3Cb%3E%22%E2%80%AE HTTP/1.1"]
     );
-    assert_eq!(
-        browser.evaluate("document.querySelector('h2').innerText"),
-        "Groups 1"
-    );
+    assert_eq!(browser.evaluate(heading), "1 group, 1 late");
     let said = browser.evaluate("document.querySelector('#said').textContent");
     assert_eq!(said, format!("Deleted: {key}"));
     assert_eq!(
@@ -291,9 +354,10 @@ fn narrow_screens_scroll_in_one_direction() {
 
 #[test]
 fn text_has_contrast_in_light_and_dark() {
-    let mut failed = group("failed", "x", 5.0);
+    let mut failed = failed_job(group("failed", "x", 5.0));
     failed.push_failure_time = NOW as f64;
-    let (server, _) = serve(vec![failed, group("backup", "x", 5.0)]);
+    let (late, fine) = (late(group("l", "x", 5.0)), fine(group("f", "x", 5.0)));
+    let (server, _) = serve(vec![failed, late, fine, group("backup", "x", 5.0)]);
     let mut browser = Chromium::start();
     has_contrast(&mut browser, &server.url(), |browser| {
         browser.evaluate(ASK);
@@ -374,6 +438,81 @@ fn the_real_gateway_lists_searches_and_deletes() {
         assert!(!left.contains("job=\"backup\""), "{left}");
         assert!(left.contains("job=\"other\""), "{left}");
         assert_eq!(browser.problems(), [""; 0]);
+    }
+}
+
+#[test]
+fn the_real_gateway_shows_what_failed_first() {
+    let gateway = OwnGateway::alone(&[]);
+    let url = gateway.url();
+    let run = |success, due| {
+        format!(
+            "b_last_completion_timestamp_seconds 1.7e9\nb_success {success}\nb_exit_code 7\n\
+             b_deadline_timestamp_seconds {due}\nb_size{{t=\"}} \"}} 5\n"
+        )
+    };
+    push(&url, "job/a", &run(1, "1e11"));
+    push(&url, "job/b", &run(1, "1.7e9"));
+    push(&url, "job/c", &run(0, "1e11"));
+    push(&url, "job/d", "records 1\n");
+    let wrong = format!("{url}/metrics/job/d");
+    curl(&["--data-binary", "records 1 1\n", &wrong]).code(0);
+    let mut browser = Chromium::start();
+    let jobs = "[...document.querySelectorAll('.group h3')].map(job => job.textContent).join(' ')";
+    let heading = "document.querySelector('h2').innerText";
+    let all = "4 groups, 1 failed, 1 late, 1 with a failed push";
+    for (query, shown) in [
+        ("", "c d b a"),
+        ("?failed=1", "c d"),
+        ("?failed=1&search=job=c", "c"),
+        ("?search=b_", "c b a"),
+    ] {
+        browser.open(&format!("{url}/{query}"));
+        assert_eq!(browser.evaluate(jobs), shown, "{query}");
+        assert_eq!(browser.evaluate(heading), all, "{query}");
+    }
+    browser.open(&format!("{url}/"));
+    let badges = "[...document.querySelectorAll('.badge')].map(badge => badge.innerText)";
+    let badges = browser.evaluate(badges);
+    let badges: Vec<&str> = badges
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|text| text.as_str().unwrap())
+        .collect();
+    let starts = [
+        "Failed (exit code 7)",
+        "Last push failed",
+        "Late: due",
+        "Success",
+    ];
+    assert_eq!(badges.len(), starts.len(), "{badges:?}");
+    for (badge, start) in badges.into_iter().zip(starts) {
+        assert!(badge.starts_with(start), "{badge}");
+    }
+    assert_eq!(browser.problems(), [""; 0]);
+}
+
+#[test]
+fn numbers_stay_on_one_line() {
+    let (server, _) = serve(vec![failed_job(group("backup", "x", 5.0))]);
+    let mut browser = Chromium::start();
+    for width in [320, 1280] {
+        browser.resize(width, 800);
+        browser.open(&server.url());
+        browser.evaluate("document.querySelector('details').open = true");
+        // The rows of text that a number takes.
+        let lines =
+            "[...document.querySelectorAll('.raw')].map(number => number.getClientRects().length)";
+        assert_eq!(
+            browser.evaluate(lines),
+            serde_json::json!(vec![1; 8]),
+            "{width}"
+        );
+        assert_eq!(
+            browser.evaluate("document.querySelectorAll('table').length"),
+            1
+        );
     }
 }
 

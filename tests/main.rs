@@ -6,6 +6,8 @@
 #[macro_use]
 mod common;
 
+#[cfg(feature = "real-servers")]
+mod accessibility;
 mod backup;
 mod binary;
 mod command;

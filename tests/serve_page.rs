@@ -9,12 +9,12 @@ use metricsjob::serve::page::{self, Failure, JobView, Page, RunView};
 use metricsjob_web::page::{List, Query};
 
 use crate::common::own_server::{OwnServer, with_jobs};
-use crate::common::{Chromium, FakeServer};
+use crate::common::{Chromium, FakeServer, Sandbox};
 use crate::gateway_page::has_contrast;
 
 const NOW: u64 = 1_790_000_000;
 
-fn run(outcome: &str, exit_code: u8, duration: f64) -> RunView {
+pub fn run(outcome: &str, exit_code: u8, duration: f64) -> RunView {
     RunView {
         id: "r0".into(),
         outcome: outcome.into(),
@@ -24,7 +24,7 @@ fn run(outcome: &str, exit_code: u8, duration: f64) -> RunView {
     }
 }
 
-fn job(name: &str, last: RunView) -> JobView {
+pub fn job(name: &str, last: RunView) -> JobView {
     JobView {
         name: name.into(),
         description: format!("What {name} is for"),
@@ -38,7 +38,7 @@ fn job(name: &str, last: RunView) -> JobView {
     }
 }
 
-fn failed(name: &str, tail: &str) -> JobView {
+pub fn failed(name: &str, tail: &str) -> JobView {
     let run = run("failure", 3, 1.5);
     JobView {
         last_failure: Some(Failure {
@@ -51,7 +51,7 @@ fn failed(name: &str, tail: &str) -> JobView {
 }
 
 /// What the server has, and how it answers.
-struct Content {
+pub struct Content {
     jobs: Vec<JobView>,
     now: u64,
     /// To what begins a run.
@@ -65,7 +65,7 @@ struct Content {
 const STARTED: (&str, &str) = ("202 Accepted", r#"{"run_id":"r 1"}"#);
 
 /// Serves the page with these jobs.
-fn serve(jobs: Vec<JobView>) -> (FakeServer, Arc<Mutex<Content>>) {
+pub fn serve(jobs: Vec<JobView>) -> (FakeServer, Arc<Mutex<Content>>) {
     let content = Arc::new(Mutex::new(Content {
         jobs,
         now: NOW,
@@ -103,6 +103,12 @@ fn render(content: &Content) -> String {
     Page {
         jobs: &content.jobs,
         list: List::new(&page::WORDS, &Query::default(), count, count, ""),
+        failed: content.jobs.iter().filter(|job| job.last_failed()).count(),
+        running: content
+            .jobs
+            .iter()
+            .filter(|job| job.running.is_some())
+            .count(),
         now: UNIX_EPOCH + Duration::from_secs(content.now),
         can_start: true,
         is_ending: false,
@@ -226,7 +232,7 @@ fn what_is_new_comes_without_disturbing() {
               document.activeElement === document.querySelectorAll('[data-start]')[2],
               getSelection().toString(),
               window.before === document.querySelectorAll('.job')[2],
-              document.querySelector('h2 .count').textContent]"
+              document.querySelector('h2.summary data').textContent]"
         ),
         serde_json::json!([true, true, "What b is for", true, "3"])
     );
@@ -381,16 +387,44 @@ fn the_real_server_lists_and_runs_jobs() {
         "<b>no space"
     );
     let count = "document.querySelectorAll('.job').length";
-    for (query, jobs) in [("?failed=1", 1), ("?search=does+WELL", 1), ("?page=9", 5)] {
+    for (query, jobs) in [("?failed=1", 1), ("?search=does+WELL", 1), ("?page=9", 2)] {
         browser.open(&format!("{}/{query}", server.url()));
         assert_eq!(browser.evaluate(count), jobs, "{query}");
     }
     assert_eq!(browser.problems(), [""; 0]);
 }
 
-/// The names of the jobs that the page shows, without those that every server has.
-const SHOWN: &str = "[...document.querySelectorAll('.job h3')].map(name => name.textContent)
-    .filter(name => !['backup', 'probe', 'random'].includes(name)).join(' ')";
+/// The names of the jobs that the page shows.
+const SHOWN: &str =
+    "[...document.querySelectorAll('.job h3')].map(name => name.textContent).join(' ')";
+
+#[test]
+fn jobs_that_no_file_names_are_not_shown() {
+    let sandbox = with_jobs(&[
+        ("quick", "command = [\"true\"]\n"),
+        ("random", "builtin = \"random\"\n"),
+    ]);
+    let server = OwnServer::start(&sandbox, "");
+    let mut browser = Chromium::start();
+    browser.open(&format!("{}/", server.url()));
+    assert_eq!(browser.evaluate(SHOWN), "quick random");
+    assert_eq!(
+        browser.evaluate("document.querySelector('h2.summary').innerText"),
+        "2 jobs"
+    );
+    // The API has them.
+    let jobs = server.get("/api/v1/jobs").body;
+    assert!(jobs.contains("\"backup\""), "{jobs}");
+
+    let server = OwnServer::start(&Sandbox::new(), "--demo");
+    browser.open(&format!("{}/", server.url()));
+    let shown = browser.evaluate(SHOWN);
+    let shown = shown.as_str().unwrap();
+    assert!(
+        shown.starts_with("demo-") && !shown.contains("backup"),
+        "{shown}"
+    );
+}
 
 #[test]
 fn other_machines_may_look_and_not_start() {
@@ -480,10 +514,10 @@ fn many_jobs_are_turned_over_and_searched() {
     browser.evaluate(next);
     // The links to turn over come behind the jobs.
     let is_whole = "document.readyState !== 'loading'";
-    let is_first = "document.querySelector('.job h3').textContent === 'job-049'";
+    let is_first = "document.querySelector('.job h3').textContent === 'job-050'";
     browser.wait_for(&format!("{is_whole} && {is_first}"));
     browser.evaluate(next);
-    browser.wait_for(&format!("{count} === 23"));
+    browser.wait_for(&format!("{count} === 20"));
     browser.open(&format!("{}/?search=number+118", server.url()));
     assert_eq!(browser.evaluate(SHOWN), "job-118");
     assert_eq!(browser.problems(), [""; 0]);

@@ -12,9 +12,10 @@ use super::app::App;
 use super::changes::failed;
 use super::keeper::NotKept;
 use super::own_metrics::BUILD;
-use super::page::{self, Page};
+use super::page::{self, Condition, ConditionCounts, Page, Urgency};
 use super::renderings::Failure;
-use metricsjob_metrics::Group;
+use metricsjob_metrics::{Group, unix_seconds};
+use metricsjob_state::store::StoredGroup;
 use metricsjob_system::panics::point;
 use metricsjob_web::files;
 use metricsjob_web::page::{List, Query};
@@ -45,26 +46,36 @@ pub async fn answer(app: &Arc<App>, parts: &Parts) -> Response {
         let status: Vec<(&str, String)> = (status.iter())
             .map(|(name, value)| (name.as_str(), value.clone()))
             .collect();
-        let sorted = snapshot.sorted();
-        let total = sorted.len();
-        let is_wanted = |group: &Group| {
-            (!query.only_failed || group.last_push_failed()) && page::matches(group, &query.search)
+        let now = SystemTime::now();
+        let condition = |group: &StoredGroup| {
+            let last_run = group.last_run();
+            Condition::new(
+                last_run.as_ref(),
+                group.last_push_failed(),
+                unix_seconds(now),
+            )
         };
-        let has_filter = query.only_failed || !query.search.trim().is_empty();
-        let wanted: Vec<_> = if has_filter {
-            (sorted.into_iter())
-                .filter(|group| is_wanted(&group.outline()))
-                .collect()
-        } else {
-            sorted
-        };
+        let mut all: Vec<_> = (snapshot.sorted().into_iter())
+            .map(|group| (condition(&group), group))
+            .collect();
+        let total = all.len();
+        let counts: ConditionCounts = all.iter().map(|(condition, _)| *condition).collect();
+        all.sort_by_key(|(condition, _)| condition.urgency());
+        if query.only_failed {
+            all.retain(|(condition, _)| condition.urgency() == Urgency::Failed);
+        }
+        if !query.search.trim().is_empty() {
+            all.retain(|(_, group)| page::matches(&group.outline(), &query.search));
+        }
+        let wanted = all;
         let list = List::new(&page::WORDS, &query, total, wanted.len(), &base);
         let shown = wanted[list.places()].iter();
-        let groups: Vec<Group> = shown.map(|group| group.to_group()).collect();
+        let groups: Vec<Group> = shown.map(|(_, group)| group.to_group()).collect();
         let html = Page {
             groups: &groups,
             list,
-            now: SystemTime::now(),
+            counts,
+            now,
             status: &status,
             ttl,
         }

@@ -18,7 +18,7 @@
 //! - [`text`]: reader and writer of the text format 0.0.4, and of OpenMetrics 1.0.
 //! - [`protobuf`]: reader and writer of the protobuf format.
 //! - [`GroupingKey`], [`Method`], [`Group`]: the group of a push, how the push changes it, and its content
-//!   on a gateway.
+//!   on a gateway; [`LastRun`]: the last run that it tells of.
 //! - [`Push`]: a checked report for a group.
 //! - [`check`]: consistency checks of a push by itself.
 //! - [`escaping`]: UTF-8 names for readers that only know those of text 0.0.4.
@@ -38,6 +38,7 @@ mod grouping_key;
 mod index;
 pub mod json;
 mod labels;
+mod last_run;
 mod method;
 mod name;
 mod native;
@@ -56,6 +57,7 @@ pub use family::{Bucket, Family, Kind, Metric, Quantile, Value, series_name};
 pub use group::{Group, TIME_SERIES};
 pub use grouping_key::{GroupingKey, GroupingKeyError, check_grouping_label};
 pub use labels::Labels;
+pub use last_run::LastRun;
 pub use method::{Method, UnknownMethod};
 pub use name::{Names, is_label_name, is_metric_name};
 pub use native::{BucketExemplar, BucketSpan, Exemplar, NativeBuckets, NativeHistogram, Timestamp};

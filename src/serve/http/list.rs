@@ -9,6 +9,7 @@ use axum::response::{IntoResponse, Response};
 use tokio::task::spawn_blocking;
 
 use super::app::ServeApp;
+use crate::job::DefinedIn;
 use crate::serve::job_state::JobState;
 use crate::serve::page::{self, Failure, JobView, Page, RunView};
 use metricsjob_metrics::unix_seconds;
@@ -45,12 +46,12 @@ fn render(app: &ServeApp, query: &Query, can_start: bool) -> String {
     let state = app.scheduler.state();
     // With the lock that everything else needs.
     point("page");
+    let has_failed = |entry: &JobState| entry.recent.back().is_some_and(RunView::has_failed);
     let is_wanted = |entry: &&JobState| {
         let plan = entry.job.plan.as_ref();
         let schedule = plan.map(|plan| plan.schedule.to_string());
         let description = entry.job.description.as_deref().unwrap_or_default();
-        let last = entry.recent.back();
-        (!query.only_failed || last.is_some_and(RunView::has_failed))
+        (!query.only_failed || has_failed(entry))
             && page::matches(
                 &entry.job.name,
                 description,
@@ -58,8 +59,16 @@ fn render(app: &ServeApp, query: &Query, can_start: bool) -> String {
                 &query.search,
             )
     };
-    let wanted: Vec<&JobState> = state.jobs.values().filter(is_wanted).collect();
-    let list = List::new(&page::WORDS, query, state.jobs.len(), wanted.len(), "");
+    let all: Vec<&JobState> = state
+        .jobs
+        .values()
+        .filter(|entry| is_listed(entry))
+        .collect();
+    let failed = all.iter().filter(|entry| has_failed(entry)).count();
+    let running = all.iter().filter(|entry| !entry.running.is_empty()).count();
+    let total = all.len();
+    let wanted: Vec<&JobState> = all.into_iter().filter(is_wanted).collect();
+    let list = List::new(&page::WORDS, query, total, wanted.len(), "");
     let shown = wanted[list.places()].iter();
     let jobs: Vec<JobView> = shown.map(|entry| job_view(app, entry)).collect();
     let problems = state.problems.clone();
@@ -69,6 +78,8 @@ fn render(app: &ServeApp, query: &Query, can_start: bool) -> String {
     Page {
         jobs: &jobs,
         list,
+        failed,
+        running,
         now: SystemTime::now(),
         can_start,
         is_ending,
@@ -76,6 +87,12 @@ fn render(app: &ServeApp, query: &Query, can_start: bool) -> String {
         status: &status,
     }
     .render()
+}
+
+/// Returns true if the page lists the job: it is of a job file, or a demo. Jobs that are only compiled in would
+/// stand on each page without anybody having asked for them.
+fn is_listed(entry: &JobState) -> bool {
+    entry.job.is_demo || entry.job.defined_in != DefinedIn::CompiledIn
 }
 
 fn job_view(app: &ServeApp, entry: &JobState) -> JobView {

@@ -29,12 +29,28 @@ pub fn definitions() -> Markup {
     }
 }
 
+/// `11 of 27 failed`, of the last of `runs` that took place; `None` if none of them failed.
+pub fn failures(runs: &[RunView]) -> Option<String> {
+    let runs = last(runs);
+    let failed = of_look(runs, Look::Failed);
+    let begun = runs.len() - of_look(runs, Look::Neither);
+    (failed > 0).then(|| format!("{failed} of {begun} failed"))
+}
+
+/// Those of `runs` that the chart has.
+fn last(runs: &[RunView]) -> &[RunView] {
+    &runs[runs.len().saturating_sub(BARS)..]
+}
+
+fn of_look(runs: &[RunView], look: Look) -> usize {
+    runs.iter().filter(|run| run.look() == look).count()
+}
+
 /// The last of `runs`, the newest at the right end. The highest bar is the longest run.
 pub fn figure(runs: &[RunView]) -> Markup {
-    let runs = &runs[runs.len().saturating_sub(BARS)..];
+    let runs = last(runs);
     let longest = runs.iter().map(known).fold(0.0, f64::max);
-    let of = |look| runs.iter().filter(|run| run.look() == look).count();
-    let (failed, skipped) = (of(Look::Failed), of(Look::Neither));
+    let skipped = of_look(runs, Look::Neither);
     let first = BARS - runs.len();
     let width = BARS * STEP - (STEP - BAR);
     html! {
@@ -44,7 +60,7 @@ pub fn figure(runs: &[RunView]) -> Markup {
             } @else {
                 figcaption {
                     span { (count(runs.len(), "run", "runs")) ", longest " (length(longest)) }
-                    @if failed > 0 { " " span .striped { (failed) " failed" } }
+                    @if let Some(failures) = failures(runs) { " " span .striped { (failures) } }
                     @if skipped > 0 { " " span { (skipped) " skipped" } }
                 }
                 svg role="img" aria-label={

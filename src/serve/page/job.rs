@@ -8,32 +8,81 @@ use metricsjob_metrics::path::ENCODED;
 use metricsjob_web::page::text::{cut, cut_as, visible};
 use metricsjob_web::page::time;
 
-/// The job as an item of the list. Each has the same parts in the same order, as far as the script
-/// depends on them; `data-key` tells it which item is which.
+/// The job as an item of the list: all of it, or if there are many, a row with the rest on demand. The script
+/// depends on the order of the parts; `data-key` tells it which item is which.
 pub fn item(page: &Page<'_>, job: &JobView) -> Markup {
     let key = utf8_percent_encode(&job.name, ENCODED).to_string();
     let path = format!("{}/api/v1/jobs/{key}", page.list.base);
-    html! {
-        li .job data-key=(key) {
-            div .head {
-                div .title {
-                    h3 { bdi { (cut(&job.name)) } }
-                    @if job.is_demo { span .badge .demo { "Demo" } }
-                    (state(job))
+    if page.has_rows() {
+        return html! {
+            li .job .compact data-key=(key) {
+                details .row {
+                    summary {
+                        (title(job))
+                        (in_brief(page, job))
+                    }
+                    div .inside { (details(page, job, &path)) }
                 }
                 (button(page, job, &path))
             }
-            @if !job.description.is_empty() { p .description { bdi { (cut(&job.description)) } } }
-            div .body {
-                (facts(page, job))
-                (chart::figure(&job.recent))
-                p .links {
-                    span { "As JSON:" }
-                    a href=(path) { "job" }
-                    a href={ (path) "/runs" } { "its runs" }
-                }
+        };
+    }
+    html! {
+        li .job data-key=(key) {
+            div .head {
+                div .title { (title(job)) }
+                (button(page, job, &path))
             }
-            @if let Some(failure) = &job.last_failure { (failure::details(page, failure)) }
+            (details(page, job, &path))
+        }
+    }
+}
+
+fn title(job: &JobView) -> Markup {
+    html! {
+        h3 { bdi { (cut(&job.name)) } }
+        @if job.is_demo { span .badge .demo { "Demo" } }
+        (state(job))
+    }
+}
+
+fn details(page: &Page<'_>, job: &JobView, path: &str) -> Markup {
+    html! {
+        @if !job.description.is_empty() { p .description { bdi { (cut(&job.description)) } } }
+        div .body {
+            (facts(page, job))
+            (chart::figure(&job.recent))
+            p .links {
+                span { "As JSON:" }
+                a href=(path) { "job" }
+                a href={ (path) "/runs" } { "its runs" }
+            }
+        }
+        @if let Some(failure) = &job.last_failure { (failure::details(page, failure)) }
+    }
+}
+
+/// Failures and times, for the row of the job.
+fn in_brief(page: &Page<'_>, job: &JobView) -> Markup {
+    html! {
+        span .facts {
+            @let failures = chart::failures(&job.recent);
+            // A badge has the failure if it was the last run.
+            @if let Some(failure) = job.last_failure.as_ref().filter(|_| !job.last_failed()) {
+                span {
+                    @if let Some(failures) = failures { (failures) ", last " } @else { "Last failure " }
+                    (time::age(failure.run.started_at, page.now)) ": " (failure.run.why())
+                }
+                " "
+            } @else if let Some(failures) = failures {
+                span { (failures) }
+                " "
+            }
+            @if let Some(run) = job.last_begun() {
+                span { "Ran " (time::age(run.started_at, page.now)) }
+                " "
+            }
+            @if let Some(next) = job.next_run { span { "Next run " (time::due(next, page.now)) } }
         }
     }
 }

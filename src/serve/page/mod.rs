@@ -16,7 +16,7 @@ use maud::{DOCTYPE, Markup, html};
 
 use metricsjob_metrics::unix_seconds;
 use metricsjob_web::page::text::{self, count};
-use metricsjob_web::page::{self, List, ListWords, has_words, time};
+use metricsjob_web::page::{self, List, ListWords, SummaryPart, has_words, time};
 
 pub use metricsjob_web::page::{CONTENT_SECURITY_POLICY, ICON};
 
@@ -37,6 +37,9 @@ pub const SCRIPT: &str = concat!(
 /// How many of the last runs the chart of a job has.
 pub const BARS: usize = 30;
 
+/// The most jobs of a list that are shown in full; of more, each is a row.
+const FULL: usize = 8;
+
 /// How many problems are shown, and how many lines of each.
 const PROBLEMS: usize = 20;
 const PROBLEM_LINES: usize = 10;
@@ -45,9 +48,10 @@ const TITLE: &str = "metricsjob serve";
 
 /// Words for the list of jobs.
 pub const WORDS: ListWords = ListWords {
+    entry: "job",
     entries: "jobs",
     failed: "had their last run fail",
-    searched: "Name, description or schedule",
+    searched: "Job, text or schedule",
 };
 
 /// Data that the page shows.
@@ -55,6 +59,10 @@ pub struct Page<'a> {
     /// The jobs of this page of the list, already filtered and sorted.
     pub jobs: &'a [JobView],
     pub list: List<'a>,
+    /// How many of all jobs failed when they last ran.
+    pub failed: usize,
+    /// How many of all jobs are running.
+    pub running: usize,
     pub now: SystemTime,
     /// True if jobs may be run from here.
     pub can_start: bool,
@@ -145,6 +153,7 @@ impl Page<'_> {
             html lang="en" {
                 (page::head(TITLE, self.list.base))
                 body {
+                    (page::skip_link("jobs", "Skip to the jobs"))
                     (page::header(TITLE, self.list.base, "/api/v1/jobs"))
                     (list.search_form())
                     (chart::definitions())
@@ -157,6 +166,11 @@ impl Page<'_> {
         .into_string()
     }
 
+    /// Returns true if there are so many jobs that each is a row.
+    fn has_rows(&self) -> bool {
+        self.list.matching > FULL
+    }
+
     fn main(&self) -> Markup {
         let list = &self.list;
         let runs = format!("{}/api/v1/runs/", self.list.base);
@@ -166,9 +180,10 @@ impl Page<'_> {
                     p .notice data-key="ending" { "The scheduler is ending. No further run begins." }
                 }
                 (self.problems())
-                h2 #jobs tabindex="-1" {
-                    "Jobs " data .count value=(list.total) { (list.total) }
-                }
+                (list.summary("jobs", &[
+                    SummaryPart { kind: "failed", count: self.failed, words: "failed" },
+                    SummaryPart { kind: "running", count: self.running, words: "running" },
+                ]))
                 (list.heading())
                 @if self.jobs.is_empty() {
                     (list.nothing(no_jobs()))

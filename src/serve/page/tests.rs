@@ -29,6 +29,8 @@ fn page(jobs: &[JobView]) -> Page<'_> {
     Page {
         jobs,
         list: list(jobs.len()),
+        failed: jobs.iter().filter(|job| job.last_failed()).count(),
+        running: jobs.iter().filter(|job| job.running.is_some()).count(),
         now: now(),
         can_start: true,
         is_ending: false,
@@ -100,7 +102,7 @@ fn a_job_and_all_about_it() {
     assert_has(
         &text(&html),
         &[
-            "Jobs 1",
+            "1 job, 1 running",
             "nightlyDemoRunning 2 queued SuccessRun nowDumps the database",
             "Runspg_dump shopSchedule*/5 * * * * Europe/Berlin",
             "Next runin 4 minutes",
@@ -122,6 +124,73 @@ fn a_job_and_all_about_it() {
             "aria-label=\"Run now: nightly\"",
         ],
     );
+}
+
+#[test]
+fn of_many_jobs_each_is_a_row() {
+    let rows = |count| page(&vec![job("j", vec![]); count]).render();
+    let (few, many) = (rows(8), rows(9));
+    assert_eq!(
+        (
+            few.matches("compact").count(),
+            many.matches("compact").count()
+        ),
+        (0, 9)
+    );
+    assert_eq!(many.matches("<details class=\"row\">").count(), 9);
+    // A search that leaves few shows them in full.
+    let mut found = page(&[]);
+    found.list.matching = 2;
+    let jobs = [job("j", vec![]), job("k", vec![])];
+    assert!(
+        !Page {
+            jobs: &jobs,
+            ..found
+        }
+        .render()
+        .contains("compact")
+    );
+}
+
+#[test]
+fn a_row_has_the_last_failure_when_the_newest_run_succeeded() {
+    let mut runs = vec![run("success", 0, 1.0); 16];
+    runs.extend(vec![run("failure", 3, 1.0); 11]);
+    runs.push(run("skipped", 0, 0.0));
+    runs.push(run("success", 0, 1.0));
+    let shown = |runs: Vec<RunView>| {
+        let mut jobs = vec![job("j", vec![]); 9];
+        jobs[0] = JobView {
+            next_run: Some(NOW as f64 + 270.0),
+            last_failure: Some(failure("no space left")),
+            ..job("nightly", runs)
+        };
+        text(&page(&jobs).render())
+    };
+    assert_has(
+        &shown(runs),
+        &[
+            "nightlySuccess11 of 28 failed, last 3 minutes ago: exit code 3 \
+             Ran 3 minutes ago Next run in 4 minutes",
+            "29 runs, longest 1 s 11 of 28 failed 1 skipped",
+            "Whyno space left",
+        ],
+    );
+    let long_ago = shown(vec![run("success", 0, 1.0); 30]);
+    assert_has(
+        &long_ago,
+        &["nightlySuccessLast failure 3 minutes ago: exit code 3"],
+    );
+}
+
+#[test]
+fn a_summary_of_all_jobs() {
+    let shown = |jobs: &[JobView]| text(&page(jobs).render());
+    let mut jobs = vec![job("a", vec![]), job("b", vec![run("failure", 1, 1.0)])];
+    assert_has(&shown(&jobs), &["2 jobs, 1 failed"]);
+    jobs[0].running = Some(NOW as f64);
+    assert_has(&shown(&jobs), &["2 jobs, 1 failed, 1 running"]);
+    assert_has(&shown(&[]), &["0 jobs"]);
 }
 
 #[test]
@@ -292,7 +361,7 @@ fn bars() {
             "x=\"261\"",
             "<title>Timeout, 33 s, 2026-09-21T14:10:00Z</title>",
             "30 runs, longest 39 s",
-            "3 failed",
+            "3 of 27 failed",
             "3 skipped",
             "aria-label=\"How long the last 30 runs took",
         ],
@@ -441,7 +510,11 @@ fn every_url_starts_with_the_prefix() {
     .render();
     for attribute in ["href", "src", "action", "data-start", "data-runs"] {
         for url in html.split(&format!(" {attribute}=\"")).skip(1) {
-            assert!(url.starts_with("/pre/"), "{attribute}: {url}");
+            // A place in the page itself has no path.
+            assert!(
+                url.starts_with("/pre/") || url.starts_with('#'),
+                "{attribute}: {url}"
+            );
         }
     }
 }

@@ -14,6 +14,34 @@ use metricsjob_web::page::text::cut;
 /// Maximum number of series shown of a family.
 const SERIES: usize = 200;
 
+/// Returns the value of a family whose only series has no labels of its own.
+pub fn single(group: &Group, family: &Family) -> Option<f64> {
+    match family.metrics.as_slice() {
+        [
+            Metric {
+                value: Value::Number(value),
+                labels,
+                ..
+            },
+        ] if labels.keys().all(|name| group.key.has_label(name)) => Some(*value),
+        _ => None,
+    }
+}
+
+/// Returns a family with this [`single`] value as a row of a table.
+pub fn row(family: &Family, value: f64, now: SystemTime) -> Markup {
+    html! {
+        tr role="row" {
+            th scope="row" role="rowheader" {
+                span .metric { bdi { (cut(&family.name)) } }
+                " " span .kind { (family.kind) }
+                @if !family.help.is_empty() { p .help { bdi { (cut(&family.help)) } } }
+            }
+            td role="cell" { (number(&family.name, value, now)) }
+        }
+    }
+}
+
 /// Returns name, type, HELP and series of the family. Its size is taken from `room`.
 pub fn section(group: &Group, family: &Family, now: SystemTime, room: &mut Room) -> Markup {
     let head = html! {
@@ -43,22 +71,10 @@ pub fn section(group: &Group, family: &Family, now: SystemTime, room: &mut Room)
         }
     }
     let shown = rows.len() + distributions.len();
-    let single = match family.metrics.as_slice() {
-        [
-            Metric {
-                value: Value::Number(value),
-                labels,
-                ..
-            },
-        ] if labels.keys().all(|name| group.key.has_label(name)) => Some(*value),
-        _ => None,
-    };
     html! {
         div .family {
             (head)
-            @if let Some(value) = single {
-                p .value { (number(&family.name, value, now)) }
-            } @else if !rows.is_empty() {
+            @if !rows.is_empty() {
                 table .series {
                     thead { tr { th scope="col" { "Labels" } th scope="col" { "Value" } } }
                     tbody { @for row in rows { (row) } }

@@ -4,25 +4,31 @@ use maud::{Markup, html};
 
 use super::labels::{chips, whole};
 use super::room::Room;
-use super::{Page, family};
-use metricsjob_metrics::Group;
+use super::{Condition, Page, family};
 use metricsjob_metrics::path::group_path;
+use metricsjob_metrics::{Group, LastRun, unix_seconds};
+use metricsjob_web::page::quantity;
 use metricsjob_web::page::text::{count, cut};
 use metricsjob_web::page::time;
 
 /// Returns the group as an item of the list: its name and push time, and below them the details.
 pub fn item(page: &Page<'_>, group: &Group, room: &mut Room) -> Markup {
+    let last_run = LastRun::of(group);
+    let now = unix_seconds(page.now);
+    let condition = Condition::new(last_run.as_ref(), group.last_push_failed(), now);
     html! {
-        li .group {
-            details {
+        li .group data-is=(kinds(condition)) {
+            details .row {
                 summary {
                     h3 { bdi { (cut(group.key.job())) } }
                     (chips(group.key.labels().iter()))
+                    (badges(page, group, last_run.as_ref(), condition))
                     span .facts {
-                        @if group.last_push_failed() {
-                            span .failed {
-                                "Last push failed " (time::age(group.push_failure_time, page.now))
-                            }
+                        @if let Some(success) = last_run.and_then(|run| run.last_success) {
+                            span { "Last success " (time::age(success, page.now)) }
+                            " "
+                        } @else if condition.is_failed {
+                            span { "No success known" }
                             " "
                         }
                         span {
@@ -36,7 +42,7 @@ pub fn item(page: &Page<'_>, group: &Group, room: &mut Room) -> Markup {
                     }
                 }
                 div .inside {
-                    (facts(page, group))
+                    (facts(page, group, last_run.as_ref()))
                     (families(page, group, room))
                 }
             }
@@ -44,16 +50,75 @@ pub fn item(page: &Page<'_>, group: &Group, room: &mut Room) -> Markup {
     }
 }
 
+/// Returns the kinds under which the summary of the list counts the group.
+fn kinds(condition: Condition) -> String {
+    let kinds = [
+        (condition.is_failed, "failed"),
+        (condition.is_late, "late"),
+        (condition.is_refused, "refused"),
+    ];
+    let kinds = kinds.into_iter().filter(|(is, _)| *is);
+    kinds.map(|(_, kind)| kind).collect::<Vec<_>>().join(" ")
+}
+
+fn badges(
+    page: &Page<'_>,
+    group: &Group,
+    last_run: Option<&LastRun>,
+    condition: Condition,
+) -> Markup {
+    let success = last_run.is_some_and(|run| run.is_success == Some(true));
+    html! {
+        span .state {
+            @if condition.is_failed {
+                span .badge .failed { "Failed" (exit_code(last_run)) } " "
+            } @else if success && !condition.is_late {
+                span .badge .success { "Success" } " "
+            }
+            @if let Some(deadline) = last_run.and_then(|run| run.deadline).filter(|_| condition.is_late) {
+                span .badge .late { "Late: due " (time::age(deadline, page.now)) } " "
+            }
+            @if condition.is_refused {
+                span .badge .failed { "Last push failed " (time::age(group.push_failure_time, page.now)) }
+            }
+        }
+    }
+}
+
+/// Returns ` (exit code 3)`, unless it is 0 or unknown.
+fn exit_code(last_run: Option<&LastRun>) -> Markup {
+    let code = last_run.and_then(|run| run.exit_code);
+    html! {
+        @if let Some(code) = code.filter(|code| *code != 0.0) { " (exit code " (code) ")" }
+    }
+}
+
 fn families(page: &Page<'_>, group: &Group, room: &mut Room) -> Markup {
+    let mut values = Vec::new();
     let mut sections = Vec::new();
     for family in &group.families {
         if !room.is_left() {
             break;
         }
-        sections.push(family::section(group, family, page.now, room));
+        match family::single(group, family) {
+            Some(value) => values.push(room.take(family::row(family, value, page.now))),
+            None => sections.push(family::section(group, family, page.now, room)),
+        }
     }
-    let left = group.families.len() - sections.len();
+    let left = group.families.len() - values.len() - sections.len();
     html! {
+        @if !values.is_empty() {
+            // On a narrow screen the cells stand below each other, and a browser would no longer see a table.
+            table .values role="table" {
+                thead role="rowgroup" {
+                    tr role="row" {
+                        th scope="col" role="columnheader" { "Metric" }
+                        th scope="col" role="columnheader" { "Value" }
+                    }
+                }
+                tbody role="rowgroup" { @for row in values { (row) } }
+            }
+        }
         @for section in sections { (section) }
         @if left > 0 {
             p .more {
@@ -65,12 +130,27 @@ fn families(page: &Page<'_>, group: &Group, room: &mut Room) -> Markup {
     }
 }
 
-fn facts(page: &Page<'_>, group: &Group) -> Markup {
+fn facts(page: &Page<'_>, group: &Group, last_run: Option<&LastRun>) -> Markup {
     let path = format!("{}{}", page.list.base, group_path(&group.key));
     html! {
         dl {
             dt { "Grouping key" }
             dd .name { (whole(&group.key)) }
+            @if let Some(run) = last_run {
+                dt { "Last run" }
+                dd {
+                    "ended " (time::exact_and_age(run.ended_at, page.now))
+                    @if let Some(took) = run.duration.and_then(quantity::duration) { ", took " (took) }
+                }
+                @if let Some(success) = run.last_success {
+                    dt { "Last success" }
+                    dd { (time::exact_and_age(success, page.now)) }
+                }
+                @if let Some(deadline) = run.deadline {
+                    dt { "Next report due" }
+                    dd { (time::exact_and_age(deadline, page.now)) }
+                }
+            }
             dt { "Last push" }
             dd {
                 @if group.push_time == 0.0 { "never successfully" }

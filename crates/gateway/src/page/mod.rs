@@ -2,6 +2,7 @@
 //!
 //! The page works without script; the script adds deletion, copying and ages that keep counting.
 
+mod condition;
 mod distribution;
 mod family;
 mod group;
@@ -18,9 +19,10 @@ use std::time::{Duration, SystemTime};
 use maud::{DOCTYPE, Markup, html};
 
 use metricsjob_metrics::Group;
-use metricsjob_web::page::{self, List, ListWords, time};
+use metricsjob_web::page::{self, List, ListWords, SummaryPart as Part, time};
 use room::Room;
 
+pub use condition::{Condition, ConditionCounts, Urgency};
 pub use metricsjob_web::page::{CONTENT_SECURITY_POLICY, ICON};
 pub use search::matches;
 
@@ -42,8 +44,9 @@ const TITLE: &str = "metricsjob gateway";
 
 /// Words for the list of groups.
 pub const WORDS: ListWords = ListWords {
+    entry: "group",
     entries: "groups",
-    failed: "had their last push fail",
+    failed: "have a failed job or push",
     searched: "Job, label or metric",
 };
 
@@ -52,6 +55,8 @@ pub struct Page<'a> {
     /// The groups on this page of the list, already filtered and sorted.
     pub groups: &'a [Group],
     pub list: List<'a>,
+    /// How many of all groups are in which bad condition.
+    pub counts: ConditionCounts,
     pub now: SystemTime,
     /// Build, start time, flags and so on, as names and values.
     pub status: &'a [(&'a str, String)],
@@ -68,6 +73,7 @@ impl Page<'_> {
             html lang="en" {
                 (page::head(TITLE, self.list.base))
                 body {
+                    (page::skip_link("groups", "Skip to the groups"))
                     (page::header(TITLE, self.list.base, "/api/v1/metrics"))
                     (list.search_form())
                     (self.main())
@@ -84,9 +90,11 @@ impl Page<'_> {
         let mut room = Room::new();
         html! {
             main data-now=[time::exact(metricsjob_metrics::unix_seconds(self.now))] {
-                h2 #groups tabindex="-1" {
-                    "Groups " data .count value=(list.total) data-count { (list.total) }
-                }
+                (list.summary("groups", &[
+                    Part { kind: "failed", count: self.counts.failed, words: "failed" },
+                    Part { kind: "late", count: self.counts.late, words: "late" },
+                    Part { kind: "refused", count: self.counts.refused, words: "with a failed push" },
+                ]))
                 @if !self.groups.is_empty() { (list.heading()) }
                 @if let Some(ttl) = self.ttl {
                     p .note { "A group is removed " (time::length(ttl.as_secs_f64())) " after its last push, successful or not." }

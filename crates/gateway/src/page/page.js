@@ -91,6 +91,27 @@
     return `The gateway refused (${answer.status})${reason ? `: ${reason}` : "."}`;
   }
 
+  // Takes a group of these kinds out of all numbers.
+  function uncount(kinds) {
+    for (const count of document.querySelectorAll("[data-count]")) {
+      const { count: kind } = count.dataset;
+      if (kind && !kinds.includes(kind)) {
+        continue;
+      }
+      const left = Number(count.value) - 1;
+      count.value = left;
+      count.textContent = left;
+      const part = count.closest(".part");
+      if (part) {
+        part.hidden = left === 0;
+      }
+    }
+    for (const noun of document.querySelectorAll("[data-one]")) {
+      const { one, many } = noun.dataset;
+      noun.textContent = noun.previousElementSibling.value === "1" ? one : many;
+    }
+  }
+
   async function confirmed() {
     const group = opener.closest(".group");
     const key = dialog.querySelector("code").textContent;
@@ -106,10 +127,7 @@
     dialog.close();
     const next = group.nextElementSibling ?? group.previousElementSibling;
     group.remove();
-    for (const count of document.querySelectorAll("[data-count]")) {
-      count.value = Number(count.value) - 1;
-      count.textContent = count.value;
-    }
+    uncount(group.dataset.is.split(" "));
     said.textContent = `Deleted: ${key}`;
     if (next) {
       next.querySelector("summary").focus();

@@ -2,9 +2,11 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use super::{CONTENT_SECURITY_POLICY, List, Page, SCRIPT, WORDS};
+use super::{
+    CONTENT_SECURITY_POLICY, Condition, ConditionCounts, List, Page, SCRIPT, Urgency, WORDS,
+};
 use metricsjob_metrics::{
-    Bucket, Count, Family, Group, GroupingKey, Kind, Labels, Metric, Quantile, Value,
+    Bucket, Count, Family, Group, GroupingKey, Kind, Labels, LastRun, Metric, Quantile, Value,
 };
 
 const NOW: u64 = 1_790_000_000;
@@ -30,10 +32,16 @@ fn page(groups: &[Group]) -> Page<'_> {
     Page {
         groups,
         list: list(groups.len()),
+        counts: groups.iter().map(condition).collect(),
         now: now(),
         status: &[],
         ttl: None,
     }
+}
+
+fn condition(group: &Group) -> Condition {
+    let last_run = LastRun::of(group);
+    Condition::new(last_run.as_ref(), group.last_push_failed(), NOW as f64)
 }
 
 fn key(job: &str, labels: &[(&str, &str)]) -> GroupingKey {
@@ -238,6 +246,116 @@ fn the_time_of_the_last_push() {
     assert_has(&text(&shown(&group)), &["Pushed in 5 minutes"]);
 }
 
+/// The runner's report of a run that ended `age` seconds ago.
+fn report(age: f64, success: f64, more: &[(&str, f64)]) -> Vec<Family> {
+    let own = [
+        ("last_completion_timestamp_seconds", NOW as f64 - age),
+        ("success", success),
+        ("duration_seconds", 2.5),
+    ];
+    let families = own.iter().chain(more);
+    families
+        .map(|(name, value)| Family::gauge(format!("db_{name}"), "", *value))
+        .collect()
+}
+
+#[test]
+fn a_failed_job_looks_failed() {
+    let shown = |families| page(&[group("j", &[], families)]).render();
+    let success = ("last_success_timestamp_seconds", NOW as f64 - 7_500.0);
+    let failed = shown(report(90.0, 0.0, &[("exit_code", 3.0), success]));
+    assert_has(
+        &failed,
+        &[
+            "<span class=\"badge failed\">Failed (exit code 3)</span>",
+            "data-is=\"failed\"",
+        ],
+    );
+    assert_has(
+        &text(&failed),
+        &[
+            "1 group, 1 failed",
+            "Last success 2 hours ago Pushed 3 minutes ago",
+            "Last runended 2026-09-21T14:11:50Z (90 seconds ago), took 2.5 s",
+            "Last success2026-09-21T12:08:20Z (2 hours ago)",
+        ],
+    );
+    let unknown = text(&shown(report(90.0, 0.0, &[])));
+    assert_has(&unknown, &["jFailed No success known Pushed"]);
+
+    let fine = shown(report(90.0, 1.0, &[("exit_code", 0.0), success]));
+    assert_has(&fine, &["<span class=\"badge success\">Success</span>"]);
+    assert!(!fine.contains("badge failed") && text(&fine).contains("1 group"));
+    // Without a report of a run there is no state.
+    let other = shown(vec![Family::gauge("success", "", 0.0)]);
+    assert!(!other.contains("class=\"badge"), "{other}");
+}
+
+#[test]
+fn late_is_what_says_when_it_is_due() {
+    let due = |seconds: f64| ("deadline_timestamp_seconds", NOW as f64 + seconds);
+    let groups = |seconds| [group("j", &[], report(90.0, 1.0, &[due(seconds)]))];
+    let late = page(&groups(-130.0)).render();
+    assert_has(&late, &["class=\"badge late\"", "data-is=\"late\""]);
+    assert_has(
+        &text(&late),
+        &[
+            "1 group, 1 late",
+            "Late: due 2 minutes ago",
+            "Next report due2026-09-21T14:11:10Z (2 minutes ago)",
+        ],
+    );
+    let on_time = page(&groups(130.0)).render();
+    assert_has(&text(&on_time), &["1 group", "(in 2 minutes)"]);
+    assert!(!text(&on_time).contains("ate:") && !text(&on_time).contains(" late"));
+}
+
+#[test]
+fn a_summary_of_all_groups() {
+    let push_failed = |mut group: Group| {
+        group.push_failure_time = NOW as f64;
+        group
+    };
+    let late = ("deadline_timestamp_seconds", 1e9);
+    let groups = [
+        group("a", &[], vec![]),
+        group("b", &[], report(1.0, 0.0, &[late])),
+        push_failed(group("c", &[], report(1.0, 0.0, &[]))),
+        push_failed(group("d", &[], report(1.0, 1.0, &[late]))),
+        group("e", &[], report(1.0, 1.0, &[late])),
+    ];
+    let page = page(&groups);
+    let counts = ConditionCounts {
+        failed: 2,
+        refused: 2,
+        late: 3,
+    };
+    assert_eq!(page.counts, counts);
+    assert_has(
+        &text(&page.render()),
+        &["5 groups, 2 failed, 3 late, 2 with a failed push"],
+    );
+    use Urgency::*;
+    let urgencies = groups.each_ref().map(|group| condition(group).urgency());
+    assert_eq!(urgencies, [Fine, Failed, Failed, Failed, Late]);
+}
+
+#[test]
+fn single_values_share_one_table() {
+    let series: &[(&str, &str)] = &[("table", "t")];
+    let families = vec![
+        Family::gauge("a_bytes", "Size.", 2048.0),
+        family("b", Kind::Gauge, vec![(series, Value::Number(7.0))]),
+        Family::counter("c_total", "", 5.0),
+    ];
+    let html = page(&[group("j", &[], families)]).render();
+    assert_eq!(html.matches("<table").count(), 2, "{html}");
+    assert_has(
+        &text(&html),
+        &["MetricValuea_bytes gaugeSize.2048 2 KiBc_total counter5b gauge"],
+    );
+}
+
 #[test]
 fn groups_that_will_be_removed() {
     let groups = [group("j", &[], vec![])];
@@ -399,8 +517,8 @@ fn links_to_other_pages_keep_the_search() {
     assert_has(
         &text(&html),
         &[
-            "Groups 5000",
-            "500 of them match “a=b&amp;c &quot;é” and had their last push fail. Show all",
+            "5000 groups",
+            "500 of them match “a=b&amp;c &quot;é” and have a failed job or push. Show all",
         ],
     );
     assert_has(&text(&html), &["Previous1…456…10Next"]);
@@ -429,7 +547,11 @@ fn every_url_starts_with_the_prefix() {
     for html in [&empty, &full] {
         for attribute in ["href", "src", "action", "data-path", "data-delete"] {
             for url in html.split(&format!(" {attribute}=\"")).skip(1) {
-                assert!(url.starts_with("/pre/"), "{attribute}: {url}");
+                // A place in the page itself has no path.
+                assert!(
+                    url.starts_with("/pre/") || url.starts_with('#'),
+                    "{attribute}: {url}"
+                );
             }
         }
     }
@@ -467,7 +589,7 @@ fn empty_lists() {
     };
     assert_has(
         &text(&healthy.render()),
-        &["None of the groups had their last push fail."],
+        &["None of the groups have a failed job or push."],
     );
     let past_the_end = Page {
         list: List {

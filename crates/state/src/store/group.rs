@@ -7,7 +7,8 @@ use super::index::Index;
 use super::lines;
 use super::rendered_push::RenderedPush;
 use metricsjob_metrics::{
-    Family, Group, GroupingKey, Kind, Method, Names, TIME_SERIES, is_label_name, protobuf, text,
+    Family, Group, GroupingKey, Kind, LastRun, Method, Names, TIME_SERIES, is_label_name, protobuf,
+    text,
 };
 
 /// A group in the store, with its lines as in a scrape.
@@ -373,6 +374,23 @@ impl StoredGroup {
             push_failure_time: self.push_failure_time,
             families: families.collect(),
         }
+    }
+
+    /// Returns the last run that the group tells of.
+    pub fn last_run(&self) -> Option<LastRun> {
+        let names = self.pieces.iter().map(|piece| &*piece.meta.name);
+        LastRun::find(names, |name| {
+            let family = self.family(name)?;
+            match family.meta.kind {
+                Kind::Counter | Kind::Gauge | Kind::Untyped => lines::first_number(family.lines),
+                Kind::Summary | Kind::Histogram => None,
+            }
+        })
+    }
+
+    /// Returns true if the last push to the group was refused.
+    pub fn last_push_failed(&self) -> bool {
+        self.push_failure_time > self.push_time
     }
 
     /// Returns the group with parsed families, whose labels include the grouping key's.

@@ -89,6 +89,12 @@ pub fn labels<'a>(
     })
 }
 
+/// Returns the value of the first series in the lines of a family of numbers.
+pub fn first_number(lines: &str) -> Option<f64> {
+    let (_labels, value) = lines.lines().next()?.rsplit_once("} ")?;
+    value.parse().ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -378,3 +378,28 @@ fn own_metrics_give_way_to_what_is_pushed() {
     let dots = "# TYPE \"http.requests.total\" gauge\n{\"http.requests.total\"} 5\n";
     assert_eq!(scraped_with_own(dots, Escaping::AllowUtf8).len(), 4);
 }
+
+#[test]
+fn the_last_run_is_read_from_the_lines() {
+    let mut store = Store::new();
+    let key = key(&[("a", "x")]);
+    let body = "b_last_completion_timestamp_seconds{l=\"} 9\"} 1.7e9\nb_success 0\nb_exit_code 3\n\
+                b_duration_seconds 1e-7\nb_deadline_timestamp_seconds +Inf\n\
+                # TYPE b_last_success_timestamp_seconds summary\nb_last_success_timestamp_seconds_sum 1\n\
+                b_last_success_timestamp_seconds_count 1\n";
+    let families = text::parse(body.as_bytes()).unwrap();
+    let report = RenderedPush::new(&key, families, Names::Legacy, &store.hasher());
+    assert!(store.push(&key, Method::Put, report, 1.0).result.is_ok());
+    let group = store.group_of(&key).unwrap().clone();
+    let run = group.last_run().unwrap();
+    assert_eq!(
+        Some(run),
+        metricsjob_metrics::LastRun::of(&group.to_group())
+    );
+    assert_eq!((run.ended_at, run.exit_code), (1.7e9, Some(3.0)));
+    assert_eq!(
+        (run.duration, run.deadline),
+        (Some(1e-7), Some(f64::INFINITY))
+    );
+    assert_eq!((run.is_success, run.last_success), (Some(false), None));
+}

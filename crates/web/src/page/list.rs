@@ -14,12 +14,23 @@ const SHOWN: usize = 50;
 
 /// Words for a list.
 pub struct ListWords {
+    /// Name of one entry: `group`.
+    pub entry: &'static str,
     /// Name of the entries: `groups`.
     pub entries: &'static str,
-    /// Predicate for the entries that [`List::only_failed`] keeps: `had their last push fail`.
+    /// Predicate for the entries that [`List::only_failed`] keeps: `had their last run fail`.
     pub failed: &'static str,
     /// Placeholder of the search field: `Job, label or metric`.
     pub searched: &'static str,
+}
+
+/// How many entries of a list are of one kind: `2 late`.
+pub struct SummaryPart {
+    /// Name of the kind, by which a script finds the number.
+    pub kind: &'static str,
+    pub count: usize,
+    /// Words that follow the number.
+    pub words: &'static str,
 }
 
 /// The part of a list that a page shows.
@@ -79,6 +90,31 @@ impl<'a> List<'a> {
                 label .check {
                     input type="checkbox" name="failed" value="1" checked[self.only_failed];
                     "Only failed"
+                }
+            }
+        }
+    }
+
+    /// Returns the heading of the list, which sums it up: `12 groups, 1 failed, 2 late`. Parts of 0 are left
+    /// out.
+    pub fn summary(&self, id: &str, parts: &[SummaryPart]) -> Markup {
+        let noun = match self.total {
+            1 => self.words.entry,
+            _ => self.words.entries,
+        };
+        html! {
+            h2 id=(id) .summary tabindex="-1" {
+                data value=(self.total) data-count { (self.total) }
+                " "
+                span data-one=(self.words.entry) data-many=(self.words.entries) { (noun) }
+                @for part in parts.iter().filter(|part| part.count > 0) {
+                    span .part {
+                        ", "
+                        span class={ "is-" (part.kind) } {
+                            data value=(part.count) data-count=(part.kind) { (part.count) }
+                            " " (part.words)
+                        }
+                    }
                 }
             }
         }
@@ -185,6 +221,7 @@ mod tests {
     use super::*;
 
     const WORDS: ListWords = ListWords {
+        entry: "",
         entries: "",
         failed: "",
         searched: "",

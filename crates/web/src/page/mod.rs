@@ -3,7 +3,7 @@
 //! A page is a pure function of data, and works without script. It shows text from untrusted sources: that is
 //! escaped, its invisible characters are made visible, and long text is cut.
 //!
-//! - [`head`], [`header`], [`status`]: the frame around the list.
+//! - [`head`], [`skip_link`], [`header`], [`status`]: the frame around the list.
 //! - [`List`], [`Query`], [`has_words`]: the part of the list that is shown.
 //! - [`text`], [`time`], [`quantity`]: its contents.
 //! - `base.css` and `base.js`, to which each page adds files of its own.
@@ -16,7 +16,7 @@ pub mod time;
 
 use maud::{Markup, html};
 
-pub use list::{List, ListWords};
+pub use list::{List, ListWords, SummaryPart};
 pub use query::{Query, has_words};
 use text::visible;
 
@@ -42,6 +42,13 @@ pub fn head(title: &str, base: &str) -> Markup {
             link rel="stylesheet" href={ (base) "/static/page.css" };
             script src={ (base) "/static/page.js" } defer {}
         }
+    }
+}
+
+/// Returns a link from the start of the page to the element `id`, visible while it has the focus.
+pub fn skip_link(id: &str, text: &str) -> Markup {
+    html! {
+        a .skip href={ "#" (id) } { (text) }
     }
 }
 

@@ -1,0 +1,61 @@
+//! Condition of a group: what failed, and what is late.
+
+use metricsjob_metrics::LastRun;
+
+/// Condition of a group.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Condition {
+    /// True if the last run of its job failed.
+    pub is_failed: bool,
+    /// True if the last push to it was refused.
+    pub is_refused: bool,
+    /// True if the time has passed by which its job wanted to report again.
+    pub is_late: bool,
+}
+
+/// How soon a group deserves a look; the most urgent first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Urgency {
+    Failed,
+    Late,
+    Fine,
+}
+
+impl Condition {
+    /// Returns the condition at `now`, in seconds since the epoch, of a group whose last push was refused or not.
+    pub fn new(last_run: Option<&LastRun>, is_refused: bool, now: f64) -> Self {
+        Condition {
+            is_failed: last_run.is_some_and(LastRun::has_failed),
+            is_refused,
+            is_late: last_run.is_some_and(|run| run.is_late(now)),
+        }
+    }
+
+    pub fn urgency(self) -> Urgency {
+        match self {
+            failed if failed.is_failed || failed.is_refused => Urgency::Failed,
+            late if late.is_late => Urgency::Late,
+            _ => Urgency::Fine,
+        }
+    }
+}
+
+/// Numbers of groups in each bad condition.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct ConditionCounts {
+    pub failed: usize,
+    pub refused: usize,
+    pub late: usize,
+}
+
+impl FromIterator<Condition> for ConditionCounts {
+    fn from_iter<T: IntoIterator<Item = Condition>>(conditions: T) -> Self {
+        let mut counts = ConditionCounts::default();
+        for condition in conditions {
+            counts.failed += usize::from(condition.is_failed);
+            counts.refused += usize::from(condition.is_refused);
+            counts.late += usize::from(condition.is_late);
+        }
+        counts
+    }
+}
