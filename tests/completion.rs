@@ -116,7 +116,7 @@ fn scripts() {
 #[test]
 fn in_bash() {
     let sandbox = jobs();
-    let directory = Path::new(US).parent().unwrap().display();
+    let directory = Path::new(&*US).parent().unwrap().display();
     let script = format!(
         r#"PATH="{directory}:$PATH"
         source <(metricsjob generate completions bash)

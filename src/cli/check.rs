@@ -10,7 +10,7 @@ use super::help::more;
 use super::options::{JobsArgs, Output, OutputArgs};
 use super::setting::Strictness::Strict;
 use super::{console, json};
-use metricsjob::config::Config;
+use metricsjob::config::HostConfig;
 use metricsjob::job::DefinedIn;
 use metricsjob::job::catalog::{Found, load_given};
 
@@ -42,7 +42,7 @@ struct Checked {
     error: Option<String>,
 }
 
-pub fn main(args: CheckArgs, config: &Config) -> anyhow::Result<u8> {
+pub fn main(args: CheckArgs, config: &HostConfig) -> anyhow::Result<u8> {
     let checked: Vec<Checked> = if args.files.is_empty() {
         let found = args.jobs.catalog(config)?.list().map_err(usage)?;
         found.iter().map(check_found).collect()
@@ -76,7 +76,7 @@ fn check_found(found: &Found) -> Checked {
     }
 }
 
-fn check_file(path: &Path, config: &Config) -> Checked {
+fn check_file(path: &Path, config: &HostConfig) -> Checked {
     Checked {
         file: path.display().to_string(),
         error: load_given(path, &config.defaults)

@@ -16,8 +16,8 @@ use super::options::{Output, OutputArgs};
 use super::setting::Strictness::Strict;
 use super::table::{Column, table};
 use super::{console, json};
-use metricsjob::config::settings::{Kind, SETTINGS, Setting};
-use metricsjob::config::{Config, SYSTEM_FILE, TEMPLATE, user_file};
+use metricsjob::config::settings::{SETTINGS, SettingSpec, ValueKind};
+use metricsjob::config::{HostConfig, SYSTEM_FILE, TEMPLATE, user_file};
 use metricsjob_client::call::redacted;
 
 /// Show and set up the settings of this host
@@ -37,7 +37,7 @@ pub struct ConfigArgs {
 #[command(defer = true)]
 enum ConfigCommand {
     /// Show the value of each setting, and where it comes from
-    Show(ShowArgs),
+    Show(ConfigShowArgs),
     /// Write a config file with comments, in which instance is true
     Init(InitArgs),
 }
@@ -53,7 +53,7 @@ Examples:
 /// Passwords in gateways' URLs are not shown.
 #[derive(Args)]
 #[command(after_help = more("config show", SHOW_EXAMPLES), after_long_help = SHOW_EXAMPLES)]
-struct ShowArgs {
+struct ConfigShowArgs {
     #[command(flatten)]
     output: OutputArgs,
 }
@@ -84,7 +84,7 @@ const COLUMNS: [Column; 3] = [
     Column::ranked("FROM", 1).down_to(12).keeping_end(),
 ];
 
-pub fn main(args: ConfigArgs, config: &Config) -> anyhow::Result<u8> {
+pub fn main(args: ConfigArgs, config: &HostConfig) -> anyhow::Result<u8> {
     match args.command {
         ConfigCommand::Show(args) => show(&args, config),
         ConfigCommand::Init(args) => init(&args),
@@ -93,13 +93,13 @@ pub fn main(args: ConfigArgs, config: &Config) -> anyhow::Result<u8> {
 
 /// A setting in force.
 struct InForce {
-    setting: &'static Setting,
+    setting: &'static SettingSpec,
     value: String,
     /// The variable or the file and line; `None` for the default.
     from: Option<String>,
 }
 
-fn show(args: &ShowArgs, config: &Config) -> anyhow::Result<u8> {
+fn show(args: &ConfigShowArgs, config: &HostConfig) -> anyhow::Result<u8> {
     let settings = SETTINGS.iter().map(|setting| in_force(setting, config));
     match args.output.get(Strict)? {
         Output::Json => json::print(&settings.map(|setting| setting.json()).collect())?,
@@ -121,13 +121,13 @@ fn show(args: &ShowArgs, config: &Config) -> anyhow::Result<u8> {
     Ok(exit::SUCCESS)
 }
 
-fn in_force(setting: &'static Setting, config: &Config) -> InForce {
+fn in_force(setting: &'static SettingSpec, config: &HostConfig) -> InForce {
     let variable = setting.variable();
     let of_variable = variable.and_then(|name| Some((env::var_os(&name)?, name)));
     let of_file = config.get(setting);
     let (value, from) = match (of_variable, of_file) {
         // Labels of all places are merged.
-        (of_variable, Some(given)) if setting.kind == Kind::Labels => {
+        (of_variable, Some(given)) if setting.kind == ValueKind::Labels => {
             let mut values = vec![config.defaults.grouping.to_string()];
             let mut from = vec![given.place.clone()];
             if let Some((value, name)) = of_variable {

@@ -9,7 +9,7 @@ use super::completion;
 use super::exit::usage;
 use super::help::{JOB, more};
 use super::perform::{self, PerformArgs, Verbosity};
-use metricsjob::config::Config;
+use metricsjob::config::HostConfig;
 use metricsjob::job::command::Command;
 use metricsjob::job::metric_rule::{self, MetricRule};
 use metricsjob::job::output_pattern::OutputPattern;
@@ -75,7 +75,7 @@ pub struct ExecArgs {
     command: Vec<OsString>,
 }
 
-pub fn main(args: ExecArgs, config: &Config) -> anyhow::Result<u8> {
+pub fn main(args: ExecArgs, config: &HostConfig) -> anyhow::Result<u8> {
     for (index, rule) in args.metric.iter().enumerate() {
         rule.check_beside(&args.metric[..index])
             .map_err(|problem| usage(anyhow::anyhow!("--metric {}: {problem}", rule.name)))?;

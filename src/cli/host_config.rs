@@ -12,7 +12,7 @@ use std::sync::OnceLock;
 
 use super::exit::usage;
 use super::{completion, console};
-use metricsjob::config::Config;
+use metricsjob::config::HostConfig;
 use metricsjob::config::settings::SETTINGS;
 use metricsjob::run::RUN_VARIABLE;
 
@@ -39,22 +39,22 @@ static LENT: OnceLock<BTreeMap<String, String>> = OnceLock::new();
 /// # Errors
 ///
 /// The one that was typed cannot be read.
-pub fn load(typed: Option<&Path>) -> anyhow::Result<Config> {
+pub fn load(typed: Option<&Path>) -> anyhow::Result<HostConfig> {
     if typed.is_some() {
-        return Config::load(typed, |name| env::var_os(name)).map_err(usage);
+        return HostConfig::load(typed, |name| env::var_os(name)).map_err(usage);
     }
     let named = env::var_os(VARIABLE).map(PathBuf::from);
-    let loaded = Config::load(named.as_deref(), |name| env::var_os(name));
+    let loaded = HostConfig::load(named.as_deref(), |name| env::var_os(name));
     // A job must not stay undone for how it is monitored.
-    Ok(loaded.unwrap_or_else(|error| Config {
+    Ok(loaded.unwrap_or_else(|error| HostConfig {
         problems: vec![format!("{VARIABLE}: {error}; it is ignored")],
-        ..Config::default()
+        ..HostConfig::default()
     }))
 }
 
 /// Parses by `parse`, with the settings of `config` lent to their variables. To be called while there is only this
 /// thread.
-pub fn lend<T>(config: &Config, parse: impl FnOnce() -> T) -> T {
+pub fn lend<T>(config: &HostConfig, parse: impl FnOnce() -> T) -> T {
     let mut lent = BTreeMap::new();
     for given in &config.given {
         let Some(variable) = given.setting.variable() else {
@@ -92,7 +92,7 @@ pub fn origin(variable: &str) -> &str {
 
 /// Warns of what is wrong in the config files, and of variables that look like slips. A process that a job of ours has
 /// started says nothing: whoever started the job has heard it.
-pub fn warn(config: &Config) {
+pub fn warn(config: &HostConfig) {
     if env::var_os(RUN_VARIABLE).is_some() {
         return;
     }

@@ -65,7 +65,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 use nix::libc;
 
 use self::color::Color;
-use metricsjob::config::Config;
+use metricsjob::config::HostConfig;
 
 /// Run a batch job and report how it went to a Prometheus Pushgateway.
 ///
@@ -173,16 +173,17 @@ fn ignore_empty_variables() {
 }
 
 /// Reads the config file for the command line `line`.
-fn host_settings(line: &[OsString]) -> anyhow::Result<Config> {
+fn host_settings(line: &[OsString]) -> anyhow::Result<HostConfig> {
     // It has no settings, and a job may call it many times.
     if line.get(1).is_some_and(|word| word == "metric") {
-        return Ok(Config::default());
+        return Ok(HostConfig::default());
     }
     let is_typed = |word: &OsString| word.as_encoded_bytes().starts_with(b"--config");
     // Whether the word is ours or that of a command can only the parser say.
-    let typed = match line.iter().any(is_typed) {
-        true => Cli::parse_from(line).config,
-        false => None,
+    let typed = if line.iter().any(is_typed) {
+        Cli::parse_from(line).config
+    } else {
+        None
     };
     host_config::load(typed.as_deref())
 }

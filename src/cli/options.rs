@@ -12,7 +12,7 @@ use super::exit::usage;
 use super::help::{GATEWAY, JOB, OUTPUT};
 use super::setting::{Setting, Strictness, setting};
 use super::{console, host_config};
-use metricsjob::config::Config;
+use metricsjob::config::HostConfig;
 use metricsjob::job::catalog::Catalog;
 use metricsjob::push::Gateway;
 use metricsjob_client::Connection;
@@ -223,7 +223,7 @@ pub struct JobsArgs {
 
 impl JobsArgs {
     /// The jobs, to whose definitions `config` has the defaults.
-    pub fn catalog(&self, config: &Config) -> anyhow::Result<Catalog> {
+    pub fn catalog(&self, config: &HostConfig) -> anyhow::Result<Catalog> {
         let mut dir = self.jobs_dir.clone();
         if host_config::is_lent("METRICSJOB_JOBS_DIR") {
             // A host can be configured before it has any job.

@@ -20,7 +20,7 @@ use super::options::{GatewayArgs, Output, OutputArgs, QuietArgs, method};
 use super::setting::Strictness::Strict;
 use super::setting::{Setting, setting};
 use super::{console, delivery_notes, json};
-use metricsjob::config::Config;
+use metricsjob::config::HostConfig;
 use metricsjob::push::{Delivery, DeliveryPolicy, Dispatch, Gateway};
 use metricsjob_client::Stop;
 use metricsjob_metrics::text::input::{self, Input};
@@ -104,7 +104,7 @@ enum InputFormatArg {
 /// More than this is no report, and would only fill the memory.
 const MAX_BYTES: u64 = 64 * 1024 * 1024;
 
-pub fn main(mut args: PushArgs, config: &Config) -> anyhow::Result<u8> {
+pub fn main(mut args: PushArgs, config: &HostConfig) -> anyhow::Result<u8> {
     let mut grouping = config.defaults.grouping.clone();
     grouping.extend(&args.grouping.settings(Strict)?);
     let labels = grouping.labels().map_err(usage)?;

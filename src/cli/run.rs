@@ -8,7 +8,7 @@ use super::exit::usage;
 use super::help::{JOB, more};
 use super::options::{JobsArgs, name_and_value};
 use super::perform::{self, PerformArgs, Verbosity};
-use metricsjob::config::Config;
+use metricsjob::config::HostConfig;
 use metricsjob::job::{Job, Work};
 
 const EXAMPLES: &str = "\
@@ -44,7 +44,7 @@ pub struct RunArgs {
     perform: PerformArgs,
 }
 
-pub fn main(args: RunArgs, config: &Config) -> anyhow::Result<u8> {
+pub fn main(args: RunArgs, config: &HostConfig) -> anyhow::Result<u8> {
     let mut job = args.jobs.catalog(config)?.find(&args.name).map_err(usage)?;
     set_params(&mut job, &args.set)?;
     perform::main(job, &args.perform, Verbosity::Always)

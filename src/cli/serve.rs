@@ -24,7 +24,7 @@ use super::options::{GatewayArgs, JobsArgs};
 use super::setting::Strictness::Strict;
 use super::web_options::{LogArgs, WebArgs};
 use super::{exit, limit_heaps};
-use metricsjob::config::Config;
+use metricsjob::config::HostConfig;
 use metricsjob::job::duration::{parse, parse_positive};
 use metricsjob::serve::http::{Parts, Permission, ServeApp, error, router};
 use metricsjob::serve::{Deliverer, Periodic, Publication, Runner, Scheduler, window};
@@ -162,7 +162,7 @@ const LOG_WINDOW: Duration = Duration::from_secs(10);
 /// A heap for each thread would keep what it has freed, and each run has one.
 const HEAPS: i32 = 2;
 
-pub fn main(args: ServeArgs, config: &Config) -> anyhow::Result<u8> {
+pub fn main(args: ServeArgs, config: &HostConfig) -> anyhow::Result<u8> {
     let catalog = args.jobs.catalog(config)?;
     let log_window = args.log_window()?;
     let delivery = args.delivery.policy(false, Strict)?;

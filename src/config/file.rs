@@ -5,8 +5,8 @@ use std::path::Path;
 
 use toml::de::{DeTable, DeValue};
 
-use super::settings::{Kind, SETTINGS, Setting};
-use super::{Config, Given};
+use super::settings::{SETTINGS, SettingSpec, ValueKind};
+use super::{Given, HostConfig};
 use crate::job::file::{Key, Reader, SharedKeys, Value};
 use crate::job::suggest;
 use metricsjob_system::{files, trust};
@@ -29,7 +29,7 @@ pub fn read(path: &Path) -> io::Result<String> {
 }
 
 /// Puts what the file says over `config`, and notes what is wrong.
-pub fn parse(text: &str, path: &Path, config: &mut Config) {
+pub fn parse(text: &str, path: &Path, config: &mut HostConfig) {
     let mut reader = Reader {
         text,
         shown: path,
@@ -67,11 +67,11 @@ impl<'a> Reader<'a> {
         section: &str,
         key: &Key<'a>,
         value: &Value<'a>,
-        config: &mut Config,
+        config: &mut HostConfig,
         shared: &mut SharedKeys,
     ) {
         let name = key.get_ref().as_ref();
-        let is_here = |setting: &&Setting| setting.section == section && setting.is_in_config();
+        let is_here = |setting: &&SettingSpec| setting.section == section && setting.is_in_config();
         let here = SETTINGS.iter().filter(is_here);
         let sections = SETTINGS.iter().map(|setting| setting.section);
         if section.is_empty() && !name.is_empty() && sections.clone().any(|known| known == name) {
@@ -98,7 +98,7 @@ impl<'a> Reader<'a> {
             self.shared_key(key, value, &mut config.defaults, shared);
         }
         let text = match setting.kind {
-            Kind::Labels => None,
+            ValueKind::Labels => None,
             kind if self.problems.len() == before => self.text_of(kind, key, value),
             _ => None,
         };
@@ -117,23 +117,25 @@ impl<'a> Reader<'a> {
     }
 
     /// A value as a variable would have it.
-    fn text_of(&mut self, kind: Kind, key: &Key<'a>, value: &Value<'a>) -> Option<String> {
+    fn text_of(&mut self, kind: ValueKind, key: &Key<'a>, value: &Value<'a>) -> Option<String> {
         let text = match (value.get_ref(), kind) {
             (DeValue::String(text), _) => text.to_string(),
-            (DeValue::Boolean(boolean), Kind::Boolean | Kind::Instance) => boolean.to_string(),
-            (DeValue::Integer(number), Kind::Count(_)) => number.to_string(),
-            (DeValue::Array(_), Kind::List) => {
+            (DeValue::Boolean(boolean), ValueKind::Boolean | ValueKind::Instance) => {
+                boolean.to_string()
+            }
+            (DeValue::Integer(number), ValueKind::Count(_)) => number.to_string(),
+            (DeValue::Array(_), ValueKind::List) => {
                 let elements = self.array(key, value, "a list of strings")?;
                 let elements: Option<Vec<String>> =
                     elements.map(|element| self.string(key, element)).collect();
                 elements?.join(",")
             }
-            (_, Kind::Boolean) => return self.boolean(key, value).map(|_| String::new()),
-            (_, Kind::Count(_)) => {
+            (_, ValueKind::Boolean) => return self.boolean(key, value).map(|_| String::new()),
+            (_, ValueKind::Count(_)) => {
                 self.wrong_type(key, value, "a whole number");
                 return None;
             }
-            (_, Kind::List) => {
+            (_, ValueKind::List) => {
                 self.wrong_type(key, value, "a string or a list of strings");
                 return None;
             }

@@ -3,7 +3,7 @@
 //! - [`settings`]: the table of all settings. Options, variables, keys of job files and of the config file are held
 //!   against it by a test, and the documentation is made of it.
 //! - `file`: reads one config file.
-//! - [`Config`]: what the files say together.
+//! - [`HostConfig`]: what the files say together.
 //!
 //! It may use [`crate::job`], whose defaults it gives, and nothing of what runs jobs.
 
@@ -25,7 +25,7 @@ pub const TEMPLATE: &str = include_str!("template.toml");
 /// Settings of the config files. Mistakes in them are no error: what is wrong is left out, because no job must stay
 /// undone for how it is monitored.
 #[derive(Debug, Default)]
-pub struct Config {
+pub struct HostConfig {
     /// The files that were read, the one with the last word last.
     pub files: Vec<PathBuf>,
     /// Settings of jobs that their definitions do not give.
@@ -39,7 +39,7 @@ pub struct Config {
 /// A setting that a config file gives.
 #[derive(Debug, Clone)]
 pub struct Given {
-    pub setting: &'static settings::Setting,
+    pub setting: &'static settings::SettingSpec,
     /// The value as a variable would have it.
     pub text: String,
     /// `/etc/metricsjob/metricsjob.toml:3`.
@@ -49,12 +49,12 @@ pub struct Given {
 /// Error: the config file that was named cannot be read.
 #[derive(Debug, thiserror::Error)]
 #[error("could not read the config file {path}: {source}")]
-pub struct ConfigError {
+pub struct HostConfigError {
     path: PathBuf,
     source: io::Error,
 }
 
-impl Config {
+impl HostConfig {
     /// Reads the config file `named`, else [`SYSTEM_FILE`] and over it, key by key, the user's, where there are such.
     ///
     /// `variable` reads the environment.
@@ -65,10 +65,10 @@ impl Config {
     pub fn load(
         named: Option<&Path>,
         variable: impl Fn(&str) -> Option<OsString>,
-    ) -> Result<Config, ConfigError> {
-        let mut config = Config::default();
+    ) -> Result<HostConfig, HostConfigError> {
+        let mut config = HostConfig::default();
         if let Some(path) = named {
-            config.read(path).map_err(|source| ConfigError {
+            config.read(path).map_err(|source| HostConfigError {
                 path: path.to_owned(),
                 source,
             })?;
@@ -91,7 +91,7 @@ impl Config {
     }
 
     /// The value of `setting`, if a file gives it.
-    pub fn get(&self, setting: &settings::Setting) -> Option<&Given> {
+    pub fn get(&self, setting: &settings::SettingSpec) -> Option<&Given> {
         self.given.iter().find(|given| given.setting == setting)
     }
 
@@ -128,8 +128,8 @@ fn is_absent(error: &io::Error) -> bool {
 mod tests {
     use super::*;
 
-    fn config(text: &str) -> Config {
-        let mut config = Config::default();
+    fn config(text: &str) -> HostConfig {
+        let mut config = HostConfig::default();
         file::parse(text, Path::new("m.toml"), &mut config);
         config
     }
@@ -153,10 +153,9 @@ mod tests {
             line.strip_prefix("# ")
                 .is_some_and(|rest| rest.contains(" = "))
         };
-        let lines = TEMPLATE.lines().map(|line| match is_key(line) {
-            true => &line[2..],
-            false => line,
-        });
+        let lines = TEMPLATE
+            .lines()
+            .map(|line| if is_key(line) { &line[2..] } else { line });
         let all = config(&lines.collect::<Vec<_>>().join("\n"));
         assert_eq!(all.problems, [""; 0]);
         assert!(all.given.len() >= 14, "{:?}", all.given);

@@ -13,11 +13,11 @@ use crate::job::size::parse_size;
 
 /// A setting.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Setting {
+pub struct SettingSpec {
     pub name: &'static str,
     /// Table of the config file that it is in; empty for none.
     pub section: &'static str,
-    pub kind: Kind,
+    pub kind: ValueKind,
     /// Value where it is given nowhere; empty for none.
     pub default: &'static str,
     places: u8,
@@ -35,7 +35,7 @@ const CONFIG: u8 = 8;
 const HOST: u8 = OPTION | VARIABLE | CONFIG;
 const ALL: u8 = HOST | JOB;
 
-impl Setting {
+impl SettingSpec {
     /// The option, with its dashes, if there is one.
     pub fn option(&self) -> Option<String> {
         let option = || match self.option {
@@ -74,227 +74,227 @@ impl Setting {
 }
 
 /// All settings that can be given in more than one way.
-pub const SETTINGS: &[Setting] = &[
+pub const SETTINGS: &[SettingSpec] = &[
     row(
         "gateway",
-        Kind::List,
+        ValueKind::List,
         "embedded",
         HOST,
         "Where reports go: URLs of Pushgateways, or embedded",
     ),
     row(
         "prefix",
-        Kind::Text,
+        ValueKind::Text,
         "batch_job",
         ALL,
         "What the names of the runner's metrics begin with",
     ),
     row(
         "method",
-        Kind::OneOf(&["put", "post"]),
+        ValueKind::OneOf(&["put", "post"]),
         "post",
         ALL,
         "How a report changes its group",
     ),
     row(
         "grouping",
-        Kind::Labels,
+        ValueKind::Labels,
         "",
         ALL,
         "Further labels of the grouping key",
     ),
     row(
         "instance",
-        Kind::Instance,
+        ValueKind::Instance,
         "false",
         ALL,
         "The label instance: true for this host's name, or a name",
     ),
     row(
         "timeout",
-        Kind::PositiveDuration,
+        ValueKind::PositiveDuration,
         "",
         ALL,
         "How long an attempt may take",
     ),
     row(
         "kill_after",
-        Kind::Duration,
+        ValueKind::Duration,
         "10s",
         ALL,
         "How long after SIGTERM the SIGKILL follows",
     ),
     row(
         "retries",
-        Kind::Count(0),
+        ValueKind::Count(0),
         "0",
         ALL,
         "How often a run is tried again",
     ),
     row(
         "backoff",
-        Kind::Backoff,
+        ValueKind::Backoff,
         "1s..1m",
         ALL,
         "How long to wait between attempts",
     ),
     row(
         "lock",
-        Kind::Boolean,
+        ValueKind::Boolean,
         "false",
         ALL,
         "Skip a run while another one of its group goes on",
     ),
     row(
         "lock_wait",
-        Kind::Duration,
+        ValueKind::Duration,
         "0s",
         ALL,
         "How long to wait for the other run before skipping",
     ),
     row(
         "splay",
-        Kind::Duration,
+        ValueKind::Duration,
         "0s",
         ALL,
         "Wait a random time up to this before the run",
     ),
     row(
         "tail",
-        Kind::Count(0),
+        ValueKind::Count(0),
         "0",
         ALL,
         "How many of the last lines of stderr are kept",
     ),
     row(
         "keep",
-        Kind::Count(0),
+        ValueKind::Count(0),
         "1000",
         ALL,
         "How many runs of a job the history keeps",
     ),
     row(
         "metrics_limit",
-        Kind::Size,
+        ValueKind::Size,
         "64MiB",
         ALL,
         "How much is read of what a command reports itself",
     ),
     row(
         "push_start",
-        Kind::Boolean,
+        ValueKind::Boolean,
         "false",
         ALL,
         "Report the beginning of a run too",
     ),
     row(
         "push_interval",
-        Kind::PositiveDuration,
+        ValueKind::PositiveDuration,
         "",
         ALL,
         "How often a run is reported while it goes on",
     ),
     row(
         "require_push",
-        Kind::Boolean,
+        ValueKind::Boolean,
         "false",
         HOST,
         "End with exit code 69 if a report was not delivered",
     ),
     row(
         "push_timeout",
-        Kind::PositiveDuration,
+        ValueKind::PositiveDuration,
         "10s",
         HOST,
         "How long to wait for the gateway's answer",
     ),
     row(
         "connect_timeout",
-        Kind::PositiveDuration,
+        ValueKind::PositiveDuration,
         "5s",
         HOST,
         "How long to wait for the connection to the gateway",
     ),
     row(
         "push_deadline",
-        Kind::PositiveDuration,
+        ValueKind::PositiveDuration,
         "10s",
         HOST,
         "How long a delivery may take, with its retries",
     ),
     row(
         "push_retry_window",
-        Kind::Duration,
+        ValueKind::Duration,
         "30ms",
         HOST,
         "How long to try a push again",
     ),
     row(
         "compress",
-        Kind::OneOf(&["none", "gzip"]),
+        ValueKind::OneOf(&["none", "gzip"]),
         "none",
         HOST,
         "How what is sent is compressed",
     ),
     row(
         "format",
-        Kind::OneOf(&["text", "protobuf"]),
+        ValueKind::OneOf(&["text", "protobuf"]),
         "text",
         HOST,
         "The format in which metrics are sent",
     ),
     row(
         "outbox_limit",
-        Kind::Count(1),
+        ValueKind::Count(1),
         "10000",
         HOST,
         "How many reports the outbox may hold",
     ),
     row(
         "state_limit",
-        Kind::Size,
+        ValueKind::Size,
         "1GiB",
         HOST,
         "How large the state may get",
     ),
     row(
         "self_metrics",
-        Kind::Boolean,
+        ValueKind::Boolean,
         "false",
         HOST,
         "Push metrics about the deliveries too",
     ),
     row(
         "state_dir",
-        Kind::Path,
+        ValueKind::Path,
         "",
         HOST,
         "Where the local database is",
     ),
     row(
         "jobs_dir",
-        Kind::Path,
+        ValueKind::Path,
         "",
         HOST,
         "A directory with job files, searched before the others",
     ),
     row(
         "quiet",
-        Kind::Boolean,
+        ValueKind::Boolean,
         "false",
         HOST,
         "Print errors and warnings only",
     ),
     row(
         "output",
-        Kind::OneOf(&["text", "json"]),
+        ValueKind::OneOf(&["text", "json"]),
         "text",
         OPTION | VARIABLE,
         "The form of the result",
     ),
     row(
         "basic_auth_file",
-        Kind::Path,
+        ValueKind::Path,
         "",
         HOST,
         "A file with user:password",
@@ -302,7 +302,7 @@ pub const SETTINGS: &[Setting] = &[
     .of("credentials"),
     row(
         "bearer_token_file",
-        Kind::Path,
+        ValueKind::Path,
         "",
         HOST,
         "A file with a bearer token",
@@ -310,7 +310,7 @@ pub const SETTINGS: &[Setting] = &[
     .of("credentials"),
     row(
         "ca_file",
-        Kind::Path,
+        ValueKind::Path,
         "",
         HOST,
         "The certificate authorities to trust",
@@ -318,7 +318,7 @@ pub const SETTINGS: &[Setting] = &[
     .of("credentials"),
     row(
         "client_cert",
-        Kind::Path,
+        ValueKind::Path,
         "",
         HOST,
         "The client certificate",
@@ -326,7 +326,7 @@ pub const SETTINGS: &[Setting] = &[
     .of("credentials"),
     row(
         "client_key",
-        Kind::Path,
+        ValueKind::Path,
         "",
         HOST,
         "The private key of the client certificate",
@@ -334,17 +334,17 @@ pub const SETTINGS: &[Setting] = &[
     .of("credentials"),
     row(
         "listen",
-        Kind::List,
+        ValueKind::List,
         "127.0.0.1:9464",
         HOST,
         "Where serve listens",
     )
     .of("serve")
-    .as_option("--web.listen-address")
-    .as_variable("METRICSJOB_SERVE_LISTEN"),
+    .option_named("--web.listen-address")
+    .variable_named("METRICSJOB_SERVE_LISTEN"),
     row(
         "gateway_listen",
-        Kind::Text,
+        ValueKind::Text,
         "",
         HOST,
         "Where serve serves the embedded gateway",
@@ -352,7 +352,7 @@ pub const SETTINGS: &[Setting] = &[
     .of("serve"),
     row(
         "concurrency",
-        Kind::Count(1),
+        ValueKind::Count(1),
         "64",
         HOST,
         "How many runs of serve there may be at a time",
@@ -360,7 +360,7 @@ pub const SETTINGS: &[Setting] = &[
     .of("serve"),
     row(
         "grace",
-        Kind::Duration,
+        ValueKind::Duration,
         "5s",
         HOST,
         "How long runs of serve may go on at its end",
@@ -368,16 +368,16 @@ pub const SETTINGS: &[Setting] = &[
     .of("serve"),
     row(
         "push_interval",
-        Kind::PositiveDuration,
+        ValueKind::PositiveDuration,
         "",
         HOST,
         "How often serve pushes its own metrics",
     )
     .of("serve")
-    .as_variable("METRICSJOB_SERVE_PUSH_INTERVAL"),
+    .variable_named("METRICSJOB_SERVE_PUSH_INTERVAL"),
     row(
         "push_instance",
-        Kind::Text,
+        ValueKind::Text,
         "",
         HOST,
         "The label instance of serve's own metrics",
@@ -387,12 +387,12 @@ pub const SETTINGS: &[Setting] = &[
 
 const fn row(
     name: &'static str,
-    kind: Kind,
+    kind: ValueKind,
     default: &'static str,
     places: u8,
     help: &'static str,
-) -> Setting {
-    Setting {
+) -> SettingSpec {
+    SettingSpec {
         name,
         section: "",
         kind,
@@ -404,23 +404,23 @@ const fn row(
     }
 }
 
-impl Setting {
-    const fn of(self, section: &'static str) -> Setting {
-        Setting { section, ..self }
+impl SettingSpec {
+    const fn of(self, section: &'static str) -> SettingSpec {
+        SettingSpec { section, ..self }
     }
 
-    const fn as_option(self, option: &'static str) -> Setting {
-        Setting { option, ..self }
+    const fn option_named(self, option: &'static str) -> SettingSpec {
+        SettingSpec { option, ..self }
     }
 
-    const fn as_variable(self, variable: &'static str) -> Setting {
-        Setting { variable, ..self }
+    const fn variable_named(self, variable: &'static str) -> SettingSpec {
+        SettingSpec { variable, ..self }
     }
 }
 
 /// Form of a setting's value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum ValueKind {
     Text,
     /// One or several; in a variable separated by commas.
     List,
@@ -441,7 +441,7 @@ pub enum Kind {
     OneOf(&'static [&'static str]),
 }
 
-impl Kind {
+impl ValueKind {
     /// Checks a value in the form of a variable.
     ///
     /// # Errors
@@ -449,24 +449,24 @@ impl Kind {
     /// The reason, for a person to read behind the value.
     pub fn check(self, text: &str) -> Result<(), String> {
         match self {
-            Kind::Duration => duration::parse(text).map(|_: Duration| ()),
-            Kind::Backoff => parse_backoff(text).map(|_| ()),
-            Kind::Instance => text.parse().map(|_: Instance| ()),
-            Kind::PositiveDuration => duration::parse_positive(text).map(|_| ()),
-            Kind::Size => parse_size(text).map(|_| ()),
-            Kind::Count(least) => match text.parse::<u64>() {
+            ValueKind::Duration => duration::parse(text).map(|_: Duration| ()),
+            ValueKind::Backoff => parse_backoff(text).map(|_| ()),
+            ValueKind::Instance => text.parse().map(|_: Instance| ()),
+            ValueKind::PositiveDuration => duration::parse_positive(text).map(|_| ()),
+            ValueKind::Size => parse_size(text).map(|_| ()),
+            ValueKind::Count(least) => match text.parse::<u64>() {
                 Ok(count) if count >= least => Ok(()),
                 _ => Err(format!("is not a whole number from {least} on")),
             },
-            Kind::Boolean if !matches!(text, "true" | "false") => {
+            ValueKind::Boolean if !matches!(text, "true" | "false") => {
                 Err("is neither true nor false".into())
             }
-            Kind::OneOf(names) if !names.contains(&text) => {
+            ValueKind::OneOf(names) if !names.contains(&text) => {
                 Err(format!("is not one of {}", names.join(", ")))
             }
             // A relative one would depend on where a job is started.
-            Kind::Path if !text.starts_with('/') => Err("is not an absolute path".into()),
-            Kind::Text if text.is_empty() => Err("is empty".into()),
+            ValueKind::Path if !text.starts_with('/') => Err("is not an absolute path".into()),
+            ValueKind::Text if text.is_empty() => Err("is empty".into()),
             _ => Ok(()),
         }
     }

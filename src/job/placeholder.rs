@@ -23,7 +23,7 @@ pub enum PlaceholderError {
 }
 
 /// A piece of a text with placeholders.
-enum Piece<'a> {
+enum Token<'a> {
     Text(&'a str),
     Hostname,
     User,
@@ -39,12 +39,10 @@ pub fn expand(text: &str) -> Result<String, PlaceholderError> {
     let mut expanded = String::with_capacity(text.len());
     parse(text, |piece| {
         match piece {
-            Piece::Text(text) => expanded.push_str(text),
-            Piece::Hostname => {
-                expanded.push_str(&host::name().ok_or(PlaceholderError::NoHostname)?)
-            }
-            Piece::User => expanded.push_str(&host::user()),
-            Piece::Variable(name) => {
+            Token::Text(text) => expanded.push_str(text),
+            Token::Hostname => expanded.push_str(&host::name().ok_or(PlaceholderError::NoHostname)?),
+            Token::User => expanded.push_str(&host::user()),
+            Token::Variable(name) => {
                 let value = env::var_os(name).filter(|value| !value.is_empty());
                 let value = value.ok_or_else(|| PlaceholderError::Unset(name.to_owned()))?;
                 let value = value.into_string();
@@ -72,29 +70,29 @@ pub fn escaped(text: &str) -> String {
 
 fn parse<'a>(
     text: &'a str,
-    mut take: impl FnMut(Piece<'a>) -> Result<(), PlaceholderError>,
+    mut take: impl FnMut(Token<'a>) -> Result<(), PlaceholderError>,
 ) -> Result<(), PlaceholderError> {
     let mut rest = text;
     while let Some(at) = rest.find("${") {
         if let Some(before) = rest[..at].strip_suffix('$') {
-            take(Piece::Text(before))?;
-            take(Piece::Text("${"))?;
+            take(Token::Text(before))?;
+            take(Token::Text("${"))?;
             rest = &rest[at + 2..];
             continue;
         }
-        take(Piece::Text(&rest[..at]))?;
+        take(Token::Text(&rest[..at]))?;
         let (name, after) = rest[at + 2..]
             .split_once('}')
             .ok_or_else(|| PlaceholderError::Unclosed(text.to_owned()))?;
         take(match (name, name.strip_prefix("env:")) {
-            ("hostname", _) => Piece::Hostname,
-            ("user", _) => Piece::User,
-            (_, Some(variable)) if is_variable_name(variable) => Piece::Variable(variable),
+            ("hostname", _) => Token::Hostname,
+            ("user", _) => Token::User,
+            (_, Some(variable)) if is_variable_name(variable) => Token::Variable(variable),
             _ => return Err(PlaceholderError::Unknown(name.to_owned())),
         })?;
         rest = after;
     }
-    take(Piece::Text(rest))
+    take(Token::Text(rest))
 }
 
 /// The name of a variable as POSIX has it; others could not be told from a slip.

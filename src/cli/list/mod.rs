@@ -15,7 +15,7 @@ use super::options::{JobsArgs, Output, OutputArgs};
 use super::setting::Strictness::Strict;
 use super::table::{Column, TableCell, table};
 use super::{console, exit, json};
-use metricsjob::config::Config;
+use metricsjob::config::HostConfig;
 use metricsjob::job::catalog::Found;
 use metricsjob::job::params::Param;
 use metricsjob::job::schedule::Zone;
@@ -57,7 +57,7 @@ const COLUMNS: [Column; 5] = [
     Column::ranked("DEFINED IN", 4).down_to(12).keeping_end(),
 ];
 
-pub fn main(args: ListArgs, config: &Config) -> anyhow::Result<u8> {
+pub fn main(args: ListArgs, config: &HostConfig) -> anyhow::Result<u8> {
     let output = args.output.get(Strict)?;
     let catalog = args.jobs.catalog(config)?;
     if let Some(name) = &args.name {
