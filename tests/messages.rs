@@ -122,7 +122,7 @@ fn no_subcommand_and_no_job() {
 
       tip: a similar subcommand exists: 'run'
 
-    Usage: metricsjob <COMMAND>
+    Usage: metricsjob [OPTIONS] <COMMAND>
 
     For more information, try '--help'.
     --- exit code 2
