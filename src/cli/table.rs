@@ -368,9 +368,9 @@ mod tests {
     #[test]
     fn short_forms_come_before_cuts_and_cuts_before_drops() {
         assert_eq!(at(62)[1], "nightly_backup    2h ago  jobs/nightly.toml  x");
-        assert_eq!(at(40)[1], "nightly_backup  2h ago  …obs/nightly.toml");
-        assert_eq!(at(24)[1], "nightl…  2h ago  ….toml");
-        assert_eq!(at(24)[2], "夜の…    2h ago  ….toml");
+        assert_eq!(at(40)[1], "nightly_backup    2h ago  …/nightly.toml");
+        assert_eq!(at(24)[1], "nightly…  2h ago  ….toml");
+        assert_eq!(at(24)[2], "夜のバ…   2h ago  ….toml");
         assert_eq!(at(16)[1], "nightly…  2h ago");
         assert_eq!(at(12)[1], "nightly_bac…");
     }
