@@ -45,7 +45,7 @@ fn groff_has_nothing_to_say() {
     for entry in fs::read_dir(sandbox.path().join("man1")).unwrap() {
         let page = entry.unwrap().path();
         let output = Command::new("groff")
-            .args(["-man", "-ww", "-Tutf8"])
+            .args(["-k", "-man", "-ww", "-Wbreak", "-Tutf8", "-P-cbou"])
             .arg(&page)
             .output()
             .unwrap();

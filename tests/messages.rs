@@ -522,7 +522,7 @@ fn words_that_an_option_does_not_know() {
     "#);
     assert_snapshot!(told(&sandbox, "status --output xml"), @"
     --- stderr
-    error: invalid value 'xml' for '--output <FORM>'
+    error: invalid value 'xml' for '--output <FORMAT>'
       [possible values: text, json]
 
     For more information, try '--help'.

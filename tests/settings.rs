@@ -138,7 +138,7 @@ fn a_gateway_that_is_none_leaves_the_history() {
         (" ", "the gateway is empty"),
         ("http://h:notaport", "is not a URL"),
         ("ftp://u:s3cret@h", "only http and https are spoken"),
-        ("http://u:s3 cret@h", "has blanks in it"),
+        ("http://u:s3 cret@h", "has commas or blanks in it"),
         ("http//u:s3cret@h", "has an @, but no user and password"),
         ("http://h/metrics/job/a", "names a group"),
     ] {

@@ -188,6 +188,11 @@ fn init(args: &InitArgs) -> anyhow::Result<u8> {
         })?,
     };
     let shown = console::visible(&path.display().to_string()).into_owned();
+    let dir = path.parent().unwrap_or(Path::new(""));
+    if !dir.as_os_str().is_empty() {
+        fs::create_dir_all(dir)
+            .with_context(|| format!("could not create the directory {}", dir.display()))?;
+    }
     match write(&path, args.force) {
         Ok(()) => console::result(&format!("wrote {shown}\n"))?,
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
@@ -201,9 +206,6 @@ fn init(args: &InitArgs) -> anyhow::Result<u8> {
 }
 
 fn write(path: &Path, force: bool) -> io::Result<()> {
-    if let Some(dir) = path.parent() {
-        fs::create_dir_all(dir)?;
-    }
     let mut options = fs::OpenOptions::new();
     options.write(true);
     if force {

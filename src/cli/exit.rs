@@ -49,7 +49,13 @@ pub fn report(error: &anyhow::Error) -> u8 {
     // An error's own text says why, so its sources would say it again.
     let text = |error: &anyhow::Error| match (error.downcast_ref(), error.downcast_ref()) {
         (Some(error), _) => with_advice(error),
-        (_, Some(error)) => metricsjob_system::reason(error),
+        (_, Some(source)) => {
+            let reason = metricsjob_system::reason(source);
+            match error.to_string() {
+                own if own == source.to_string() => reason,
+                context => format!("{context}: {reason}"),
+            }
+        }
         _ => error.to_string(),
     };
     console::error(&text(error));

@@ -42,12 +42,17 @@ pub struct GroupingArgs {
     #[arg(short, long, value_name = "NAME=VALUE", value_parser = name_and_value, help_heading = GROUPING, add = ArgValueCandidates::new(completion::group_labels))]
     grouping: Vec<(String, String)>,
 
-    /// Label `instance`: true for this host's name, false for none, or a name
+    /// Label `instance`: true for this host's name, or a name
+    ///
+    /// `false` leaves out the label that a job file or the config file sets.
+    ///
+    /// [env: METRICSJOB_INSTANCE]
     #[arg(
         long,
         value_name = "NAME",
         env = "METRICSJOB_INSTANCE",
         hide_env_values = true,
+        hide_env = true,
         value_parser = setting(str::parse::<Instance>),
         help_heading = GROUPING
     )]

@@ -75,9 +75,19 @@ use metricsjob::config::HostConfig;
 #[command(name = "metricsjob", version, max_term_width = 100, after_help = format!("{EXAMPLES}\n\nRun `metricsjob --help` for exit codes, `metricsjob COMMAND -h` for options."),
     after_long_help = format!("{EXAMPLES}\n\n{EXIT_CODES}"))]
 struct Cli {
-    /// Read the host's settings from this file [default: /etc/metricsjob/metricsjob.toml, and over it
-    /// ~/.config/metricsjob/metricsjob.toml]
-    #[arg(long, value_name = "FILE", env = host_config::VARIABLE, hide_env_values = true, global = true)]
+    /// Config file to read in place of the usual ones
+    ///
+    /// These are /etc/metricsjob/metricsjob.toml and over it, key by key,
+    /// $XDG_CONFIG_HOME/metricsjob/metricsjob.toml (else ~/.config/metricsjob/metricsjob.toml). See
+    /// `metricsjob config --help`.
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = host_config::VARIABLE,
+        hide_env_values = true,
+        hide_short_help = true,
+        global = true
+    )]
     config: Option<PathBuf>,
     /// Where results and messages are coloured
     #[arg(

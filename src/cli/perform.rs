@@ -13,7 +13,7 @@ use signal_hook::low_level::emulate_default_handler;
 use super::delivery_options::DeliveryArgs;
 use super::exit::{UNAVAILABLE, usage};
 use super::grouping_options::GroupingArgs;
-use super::help::GROUPING;
+use super::help::{GROUPING, OUTPUT};
 use super::options::{GatewayArgs, Output, OutputArgs, QuietArgs, Targets, method};
 use super::output_file::OutputFile;
 use super::policy_options::PolicyArgs;
@@ -84,8 +84,10 @@ pub struct PerformArgs {
     #[command(flatten)]
     output: OutputArgs,
 
-    /// Write the run as JSON to this file, as --output json does to stdout, or to stderr where a command has stdout
-    #[arg(long, value_name = "FILE", conflicts_with = "dry_run")]
+    /// Write the run as JSON to this file
+    ///
+    /// Without it --output json is on stdout, or on stderr where stdout is a command's.
+    #[arg(long, value_name = "FILE", conflicts_with = "dry_run", hide_short_help = true, help_heading = OUTPUT)]
     output_file: Option<PathBuf>,
 }
 

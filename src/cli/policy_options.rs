@@ -28,7 +28,9 @@ pub struct PolicyArgs {
     /// Time limit for an attempt (exit code 124)
     ///
     /// All its processes get SIGTERM, and after --kill-after SIGKILL.
-    #[arg(long, env = "METRICSJOB_TIMEOUT", hide_env_values = true, value_name = "DURATION", value_parser = setting(duration::parse_positive), help_heading = JOB)]
+    ///
+    /// [env: METRICSJOB_TIMEOUT]
+    #[arg(long, env = "METRICSJOB_TIMEOUT", hide_env_values = true, hide_env = true, value_name = "DURATION", value_parser = setting(duration::parse_positive), help_heading = JOB)]
     timeout: Option<Setting<Duration>>,
 
     /// Send SIGKILL to processes that are left this long after SIGTERM [default: 10s]
@@ -40,7 +42,9 @@ pub struct PolicyArgs {
     metrics_limit: Option<Setting<usize>>,
 
     /// Retry a failed run up to N times [default: 0]
-    #[arg(long, env = "METRICSJOB_RETRIES", hide_env_values = true, value_name = "N", value_parser = setting(whole::<u32>), help_heading = RETRIES)]
+    ///
+    /// [env: METRICSJOB_RETRIES]
+    #[arg(long, env = "METRICSJOB_RETRIES", hide_env_values = true, hide_env = true, value_name = "N", value_parser = setting(whole::<u32>), help_heading = RETRIES)]
     retries: Option<Setting<u32>>,
 
     /// Delay between attempts: doubles from MIN to MAX, with jitter [default: 1s..1m]
@@ -50,8 +54,10 @@ pub struct PolicyArgs {
     /// Skip the run if one of the same job and grouping key is in progress
     ///
     /// The exit code is then 0.
+    ///
+    /// [env: METRICSJOB_LOCK]
     #[arg(
-        long, env = "METRICSJOB_LOCK", hide_env_values = true,
+        long, env = "METRICSJOB_LOCK", hide_env_values = true, hide_env = true,
         value_name = "true|false",
         hide_possible_values = true,
         num_args = 0..=1,
@@ -101,7 +107,9 @@ pub struct PolicyArgs {
     /// Keep the last N lines of stderr for the history
     ///
     /// They are in the summary and the error message too. The command's stderr is then a pipe.
-    #[arg(long, env = "METRICSJOB_TAIL", hide_env_values = true, value_name = "N", value_parser = setting(tail), help_heading = OUTPUT)]
+    ///
+    /// [env: METRICSJOB_TAIL]
+    #[arg(long, env = "METRICSJOB_TAIL", hide_env_values = true, hide_env = true, value_name = "N", value_parser = setting(tail), help_heading = OUTPUT)]
     tail: Option<Setting<usize>>,
 
     /// Report the results in the JUnit XML files that the command writes; can be given several times

@@ -40,7 +40,9 @@ pub fn expand(text: &str) -> Result<String, PlaceholderError> {
     parse(text, |piece| {
         match piece {
             Token::Text(text) => expanded.push_str(text),
-            Token::Hostname => expanded.push_str(&host::name().ok_or(PlaceholderError::NoHostname)?),
+            Token::Hostname => {
+                expanded.push_str(&host::name().ok_or(PlaceholderError::NoHostname)?)
+            }
             Token::User => expanded.push_str(&host::user()),
             Token::Variable(name) => {
                 let value = env::var_os(name).filter(|value| !value.is_empty());
