@@ -12,7 +12,7 @@ use serde_json::{Value as Json, json};
 
 use super::exit::{self, usage};
 use super::help::{OUTPUT, more};
-use super::options::{Output, OutputArgs};
+use super::options::{Output, OutputArgs, elements};
 use super::setting::Strictness::Strict;
 use super::table::{Column, table};
 use super::{console, json};
@@ -142,7 +142,7 @@ fn in_force(setting: &'static SettingSpec, config: &HostConfig) -> InForce {
     };
     let value = match setting.name {
         "gateway" => {
-            let urls = value.split([',', ' ']).filter(|url| !url.is_empty());
+            let urls = elements(&value);
             urls.map(|url| redacted(url).to_string())
                 .collect::<Vec<_>>()
                 .join(",")

@@ -8,7 +8,7 @@ use clap_complete::engine::ArgValueCandidates;
 use super::completion;
 use super::exit::usage;
 use super::help::GROUPING;
-use super::options::name_and_value;
+use super::options::{elements, name_and_value};
 use super::setting::{Setting, Strictness, setting};
 use metricsjob::job::grouping::{GroupingSettings, Instance};
 use metricsjob_metrics::{GroupingKey, GroupingKeyError};
@@ -37,7 +37,7 @@ pub struct GroupingArgs {
     /// Further label of the grouping key (repeatable)
     ///
     /// The value can contain ${hostname}, ${user} and ${env:NAME}; a plain ${ is written $${. The variable
-    /// METRICSJOB_GROUPING has such labels, separated by commas. Labels of the job file and the config file
+    /// METRICSJOB_GROUPING has such labels, separated by commas or blanks. Labels of the job file and the config file
     /// are merged with these.
     #[arg(short, long, value_name = "NAME=VALUE", value_parser = name_and_value, help_heading = GROUPING, add = ArgValueCandidates::new(completion::group_labels))]
     grouping: Vec<(String, String)>,
@@ -107,8 +107,8 @@ fn labels_of_variable(strictness: Strictness) -> anyhow::Result<GroupingSettings
         strictness.settle(&format!("{VARIABLE} is not UTF-8"))?;
         return Ok(settings);
     };
-    for pair in text.split(',').filter(|pair| !pair.trim().is_empty()) {
-        match name_and_value(pair.trim()) {
+    for pair in elements(text) {
+        match name_and_value(pair) {
             Ok((name, value)) => settings.set(name, value),
             Err(problem) => strictness.settle(&format!("{VARIABLE} {pair:?}: {problem}"))?,
         }

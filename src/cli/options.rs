@@ -118,7 +118,10 @@ impl GatewayArgs {
         let given = given.and_then(|given| given.to_str());
         let given = given.ok_or_else(|| anyhow::anyhow!("the gateway is not UTF-8"))?;
         let parse = |part| Gateway::parse(part, self.state_dir(), connection.clone());
-        let parts = parts(given);
+        let mut parts: Vec<&str> = elements(given).collect();
+        if parts.is_empty() {
+            parts.push(given);
+        }
         let is_one = parts.len() == 1;
         let gateways = parts.into_iter().map(parse);
         match gateways.collect::<Result<Vec<_>, _>>() {
@@ -186,11 +189,10 @@ pub struct Targets {
     unusable: Option<String>,
 }
 
-/// Splits `given` at commas and blanks; an empty text stays one.
-fn parts(given: &str) -> Vec<&str> {
-    let parts = given.split(|c: char| c == ',' || c.is_whitespace());
-    let parts: Vec<&str> = parts.filter(|part| !part.is_empty()).collect();
-    if parts.is_empty() { vec![given] } else { parts }
+/// The elements of a list in a variable, which have commas or blanks between them.
+pub fn elements(list: &str) -> impl Iterator<Item = &str> {
+    let elements = list.split(|c: char| c == ',' || c.is_whitespace());
+    elements.filter(|element| !element.is_empty())
 }
 
 #[derive(Args)]

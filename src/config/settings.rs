@@ -422,9 +422,9 @@ impl SettingSpec {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ValueKind {
     Text,
-    /// One or several; in a variable separated by commas.
+    /// One or several; in a variable separated by commas or blanks.
     List,
-    /// A table in files; `name=value` pairs separated by commas in a variable.
+    /// A table in files; a list of `name=value` in a variable.
     Labels,
     /// `true`, `false` or a name.
     Instance,
@@ -468,6 +468,53 @@ impl ValueKind {
             ValueKind::Path if !text.starts_with('/') => Err("is not an absolute path".into()),
             ValueKind::Text if text.is_empty() => Err("is empty".into()),
             _ => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The table as `docs/reference/settings.md` has it.
+    fn table() -> String {
+        let mut table = String::from(
+            "| Setting | Option | Variable | Job file | Config file | Default |\n| --- | --- | --- | --- | --- | --- |\n",
+        );
+        for setting in SETTINGS {
+            let code = |text: Option<String>| text.map_or("".into(), |text| format!("`{text}`"));
+            let default = (!setting.default.is_empty()).then(|| setting.default.to_owned());
+            table += &format!(
+                "| {} | {} | {} | {} | {} | {} |\n",
+                setting.help.replace('|', "\\|"),
+                code(setting.option()),
+                code(setting.variable()),
+                code(setting.is_in_jobs().then(|| setting.name.to_owned())),
+                code(setting.is_in_config().then(|| setting.key())),
+                code(default),
+            );
+        }
+        table
+    }
+
+    #[test]
+    fn the_documentation_has_the_table() {
+        let page = include_str!("../../docs/reference/settings.md");
+        let table = table();
+        assert!(
+            page.contains(&table),
+            "put this into docs/reference/settings.md:\n{table}"
+        );
+    }
+
+    #[test]
+    fn defaults_are_values() {
+        for setting in SETTINGS
+            .iter()
+            .filter(|setting| !setting.default.is_empty())
+        {
+            let checked = setting.kind.check(setting.default);
+            assert_eq!(checked, Ok(()), "{}", setting.name);
         }
     }
 }

@@ -80,9 +80,12 @@ impl LastRun {
         self.is_success == Some(false)
     }
 
-    /// Returns true if the next report was due before `now`, in seconds since the epoch.
+    /// Returns true if the deadline has passed before `now`, in seconds since the epoch, and no run has succeeded since.
     pub fn is_late(&self, now: f64) -> bool {
-        self.deadline.is_some_and(|deadline| deadline < now)
+        self.deadline.is_some_and(|deadline| {
+            let is_met = self.last_success.is_some_and(|success| success >= deadline);
+            deadline < now && !is_met
+        })
     }
 }
 

@@ -175,9 +175,12 @@ impl EnvironmentReader<'_> {
         Ok(Some((path, content)))
     }
 
+    /// Returns the elements of a list, which have commas or blanks between them.
     fn words(&mut self, variable: &'static str) -> Vec<String> {
         let text = self.text(variable).unwrap_or_default();
-        text.split_whitespace().map(str::to_owned).collect()
+        let words = text.split(|c: char| c == ',' || c.is_whitespace());
+        let words = words.filter(|word| !word.is_empty());
+        words.map(str::to_owned).collect()
     }
 
     /// Returns the value of `variable`. An empty one is as good as none.

@@ -58,8 +58,8 @@ pub use run::Run;
 ///
 /// | variable | setting |
 /// | --- | --- |
-/// | `METRICSJOB_GATEWAY` | [`gateway`](Self::gateway); several have blanks between them |
-/// | `METRICSJOB_GROUPING` | [`grouping`](Self::grouping): `NAME=VALUE`; several have blanks between them |
+/// | `METRICSJOB_GATEWAY` | [`gateway`](Self::gateway); several have commas or blanks between them |
+/// | `METRICSJOB_GROUPING` | [`grouping`](Self::grouping): `NAME=VALUE`; several have commas or blanks between them |
 /// | `METRICSJOB_METHOD` | [`method`](Self::method): `put` or `post` |
 /// | `METRICSJOB_PREFIX` | [`prefix`](Self::prefix) |
 /// | `METRICSJOB_PUSH_DEADLINE` | [`deadline`](Self::deadline), such as `10s` |
