@@ -204,7 +204,7 @@ fn bad_placeholders_that_were_typed_or_are_in_a_job_file() {
     assert!(!sandbox.path().join("ran").exists());
     let run = sandbox.run_args(["exec", "--dry-run", "-g", "a=$${host}", "--", "true"]);
     assert!(
-        request(&run.code(0)).contains("/a/$%7Bhost%7D")
+        request(run.code(0)).contains("/a/$%7Bhost%7D")
             || request(&run).contains("/a/%24%7Bhost%7D"),
         "{}",
         request(&run)
@@ -260,7 +260,7 @@ fn a_first_file() {
         .err("error: could not create the directory here.toml: ");
     let run = sandbox.run("exec --config here.toml --dry-run -- true");
     assert!(
-        request(&run.code(0)).contains("/instance/"),
+        request(run.code(0)).contains("/instance/"),
         "{}",
         request(&run)
     );

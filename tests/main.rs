@@ -35,6 +35,7 @@ mod exec_terminal;
 mod exit_codes;
 mod fault_proxy;
 mod fixed_names;
+mod forget;
 mod fuzz_corpus;
 #[cfg(feature = "real-servers")]
 mod gateway_clients;
@@ -131,6 +132,8 @@ mod serve_permission;
 mod serve_push;
 mod serve_reload;
 mod serve_schedule;
+#[cfg(feature = "real-servers")]
+mod set_ups;
 mod settings;
 mod settings_matrix;
 mod several_gateways;

@@ -170,10 +170,7 @@ fn gateway() -> FakeServer {
         ),
     ];
     let body = json!({ "status": "success", "data": groups }).to_string();
-    FakeServer::responding(move |_| {
-        let length = body.len();
-        format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}")
-    })
+    FakeServer::status("200 OK", &body)
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::fs;
 use nix::sys::signal::Signal;
 
 use crate::common::own_server::{OwnServer, job};
-use crate::common::{Finished, Sandbox, eventually, finished, is_alive, send};
+use crate::common::{Sandbox, eventually, finished, is_alive, send};
 
 /// Ways out of a process group, each with a process that writes its id into the file `pid` and goes on for long.
 const WAYS_OUT: [(&str, &str); 7] = [
@@ -213,7 +213,7 @@ fn one_that_may_not_be_signalled() {
         .uid(NOBODY)
         .gid(NOBODY);
     let start = Instant::now();
-    let run = Finished::from(command.output().unwrap());
+    let run = crate::common::Finished::from(command.output().unwrap());
     assert!(start.elapsed() < Duration::from_secs(5));
     let pid = pid(&sandbox, "pid").unwrap();
     run.code(124).err(&format!(
@@ -243,7 +243,7 @@ fn without_proc() {
                 .filter_map(|(name, value)| Some((name, value?))),
         )
         .current_dir(sandbox.path());
-    let run = Finished::from(command.output().unwrap());
+    let run = crate::common::Finished::from(command.output().unwrap());
     run.code(124)
         .err("processes that left the command's process group may still be running: could not read /proc");
 }

@@ -116,7 +116,8 @@ fn labels_of_variable(strictness: Strictness) -> anyhow::Result<GroupingSettings
     Ok(settings)
 }
 
-fn typed_labels(pairs: &[(String, String)]) -> anyhow::Result<GroupingSettings> {
+/// The labels of `-g`, each once.
+pub fn typed_labels(pairs: &[(String, String)]) -> anyhow::Result<GroupingSettings> {
     let mut settings = GroupingSettings::default();
     for (index, (name, value)) in pairs.iter().enumerate() {
         if pairs[..index].iter().any(|(before, _)| before == name) {

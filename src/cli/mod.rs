@@ -30,6 +30,7 @@ mod delivery_notes;
 mod delivery_options;
 mod exec;
 mod exit;
+mod forget;
 mod gateway;
 mod generate;
 mod grouping_options;
@@ -140,6 +141,8 @@ enum CliCommand {
     Push(push::PushArgs),
     /// Delete a group from the gateway
     Delete(delete::DeleteArgs),
+    /// Remove a job everywhere: groups, history, outbox
+    Forget(forget::ForgetArgs),
     /// Show the groups of the gateway
     Status(status::StatusArgs),
     /// Serve the embedded gateway to Prometheus and to other machines
@@ -222,6 +225,7 @@ pub fn main() -> u8 {
         CliCommand::Metric(args) => metric::main(args),
         CliCommand::Push(args) => push::main(args, &config),
         CliCommand::Delete(args) => delete::main(args),
+        CliCommand::Forget(args) => forget::main(args),
         CliCommand::Status(args) => status::main(args),
         CliCommand::Gateway(args) => gateway::main(args),
         CliCommand::Serve(args) => serve::main(args, &config),

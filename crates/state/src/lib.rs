@@ -19,6 +19,7 @@
 //! - [`serving`]: locks on the groups.
 //! - [`history`]: finished runs.
 //! - [`counters`]: counters accumulated over runs.
+//! - [`forget`]: removal of all that is known of a job.
 //! - [`outbox`]: pushes not delivered yet; `outbox_rows`: their rows.
 //! - [`push_stats`]: statistics of pushing.
 //! - `turn`: order of this process's writers.
@@ -31,6 +32,7 @@ mod damage;
 pub mod dir;
 mod error;
 mod files;
+pub mod forget;
 mod group_index;
 pub mod group_log;
 pub mod group_rows;
