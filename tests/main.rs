@@ -63,6 +63,8 @@ mod generate;
 mod grouping_key;
 mod help;
 mod history;
+#[cfg(feature = "real-servers")]
+mod host_clash;
 mod host_config;
 #[cfg(feature = "real-servers")]
 mod hostile_pushes;
@@ -156,6 +158,8 @@ mod terminal;
 mod timeout;
 mod timeout_escape;
 mod tls;
+#[cfg(feature = "real-servers")]
+mod upgrade;
 mod web;
 mod web_config;
 mod web_metrics;

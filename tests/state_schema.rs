@@ -100,8 +100,14 @@ fn with_state(sql: &[&str]) -> Sandbox {
     sandbox
 }
 
+/// The state of the second version.
+#[cfg(feature = "real-servers")]
+pub fn with_old_state() -> Sandbox {
+    with_state(&[SCHEMA_1, SCHEMA_2])
+}
+
 #[track_caller]
-fn has_the_first_versions_rows(sandbox: &Sandbox) {
+pub fn has_the_first_versions_rows(sandbox: &Sandbox) {
     let value = |series: &str| sandbox.value("db_backup", series);
     assert_eq!(value(r#"old{db="c"}"#), Some(42.0));
     let push_time = value(r#"push_time_seconds{db="c"}"#);

@@ -38,6 +38,9 @@ pub fn warn(
             };
             console::warning(&format!("{}; {fate}", with_advice(error)));
         }
+        for notice in &delivery.notices {
+            console::warning(&format!("{gateway}: {notice}"));
+        }
         if let (Some(failure), false) = (&delivery.state_failure, is_told) {
             is_told = true;
             let fate = match delivery.result {

@@ -43,7 +43,8 @@ pub fn unless_never(time: f64) -> Option<f64> {
 }
 
 /// Outcome of a push at each gateway: `[{"gateway", "url", "delivered", "error", "outbox_entry",
-/// "refused_families", "is_rejected", "older_reports_delivered", "older_reports_rejected", "reports_dropped"}]`.
+/// "refused_families", "is_rejected", "older_reports_delivered", "older_reports_rejected", "reports_dropped",
+/// "notices"}]`.
 pub fn deliveries(gateways: &[Gateway], key: &GroupingKey, deliveries: &[Delivery]) -> Json {
     let pairs = gateways.iter().zip(deliveries);
     pairs
@@ -64,6 +65,7 @@ pub fn deliveries(gateways: &[Gateway], key: &GroupingKey, deliveries: &[Deliver
                 "older_reports_delivered": delivery.delivered,
                 "older_reports_rejected": delivery.rejected.len(),
                 "reports_dropped": delivery.dropped.len(),
+                "notices": delivery.notices,
             })
         })
         .collect()

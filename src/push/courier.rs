@@ -47,6 +47,11 @@ impl<'a> Courier<'a> {
         self.client.name()
     }
 
+    /// What the gateway has told besides the outcomes of deliveries.
+    pub fn notices(&self) -> Vec<String> {
+        self.client.notices()
+    }
+
     /// Delivers `push`, which is `entry` in the outbox, after the other entries that wait for its group. Without
     /// an entry, because the state could not be written, it is just pushed.
     pub fn deliver(

@@ -25,6 +25,8 @@ pub struct Delivery {
     pub left_there: Option<Left>,
     /// Why the outcome is not in the outbox.
     pub state_failure: Option<StateError>,
+    /// What the gateway has told besides the outcome.
+    pub notices: Vec<String>,
 }
 
 /// A push that its gateway does not have.
@@ -57,6 +59,7 @@ impl Delivery {
             dropped: Vec::new(),
             left_there: None,
             state_failure: None,
+            notices: Vec::new(),
         }
     }
 

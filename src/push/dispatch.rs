@@ -54,7 +54,9 @@ impl<'a> Dispatch<'a> {
     ) -> Vec<Delivery> {
         let entry = |index: usize| entries.and_then(|ids| ids.get(index).copied());
         let deliveries = self.each(state, |index, courier, state| {
-            courier.deliver(push, entry(index), state, until)
+            let mut delivery = courier.deliver(push, entry(index), state, until);
+            delivery.notices = courier.notices();
+            delivery
         });
         let deliveries = deliveries.into_iter().enumerate();
         deliveries

@@ -245,6 +245,17 @@ impl GatewayClient {
         matches!(self, GatewayClient::Embedded(_))
     }
 
+    /// What the gateway's responses have told besides the outcome, see [`HttpGateway::notices`].
+    pub fn notices(&self) -> Vec<String> {
+        match self {
+            GatewayClient::Http { client, .. } => match &**client {
+                Ok(client) => client.notices(),
+                Err(_) => Vec::new(),
+            },
+            GatewayClient::Embedded(_) => Vec::new(),
+        }
+    }
+
     /// Pushes once, and waits for the response until `limit` at most, and not once the `stop` is wanted. `state`
     /// is where the embedded gateway is.
     pub fn push(

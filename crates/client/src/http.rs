@@ -3,9 +3,10 @@
 use std::error::Error;
 use std::path::Path;
 use std::pin::pin;
-use std::time::Duration;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
 
-use reqwest::header::{LOCATION, RETRY_AFTER};
+use reqwest::header::{HeaderMap, LOCATION, RETRY_AFTER};
 use reqwest::redirect::Policy;
 use reqwest::{Response, StatusCode};
 use url::Url;
@@ -13,6 +14,7 @@ use url::Url;
 use crate::call::{self, Proxy, Runtime, innermost, redacted};
 use crate::connection::Connection;
 use crate::http_error::HttpError;
+use crate::notices;
 use crate::request::{self, verb};
 use crate::secrets::Secrets;
 use crate::stop::Stop;
@@ -37,6 +39,7 @@ pub struct HttpGateway {
     connection: Connection,
     client: reqwest::Client,
     runtime: Runtime,
+    notices: Mutex<Vec<String>>,
 }
 
 impl HttpGateway {
@@ -110,7 +113,15 @@ impl HttpGateway {
             runtime: Runtime::new().map_err(|error| setup(&error))?,
             url,
             connection: connection.clone(),
+            notices: Mutex::default(),
         })
+    }
+
+    /// Returns what responses so far have told besides the outcome, each once: the texts of `Warning` headers, such as
+    /// that another host reports to the same group, and that the clocks differ by more than 30 seconds.
+    pub fn notices(&self) -> Vec<String> {
+        let notices = self.notices.lock().unwrap_or_else(PoisonError::into_inner);
+        notices.clone()
     }
 
     /// Returns the URL of a group, without credentials.
@@ -227,6 +238,7 @@ impl HttpGateway {
         limit: Duration,
         stop: &Stop,
     ) -> Result<Response, HttpError> {
+        let start = SystemTime::now();
         let mut answer = pin!(request.send());
         let answer = loop {
             match tokio::time::timeout(LOOK_UP, answer.as_mut()).await {
@@ -240,6 +252,7 @@ impl HttpGateway {
         };
         let mut response = answer.map_err(|error| self.failure(url, &error, limit))?;
         let status = response.status();
+        self.note(response.headers(), start);
         if status.is_success() {
             return Ok(response);
         }
@@ -270,6 +283,17 @@ impl HttpGateway {
             message,
             retry_after: retry_after.map(Duration::from_secs),
         })
+    }
+
+    /// Keeps what the headers of a response tell, whose request began at `start`.
+    fn note(&self, headers: &HeaderMap, start: SystemTime) {
+        let read = notices::read(headers, start, SystemTime::now());
+        let mut notices = self.notices.lock().unwrap_or_else(PoisonError::into_inner);
+        for notice in read {
+            if !notices.contains(&notice) {
+                notices.push(notice);
+            }
+        }
     }
 
     /// Returns advice on how to fix an error response.

@@ -66,6 +66,7 @@ mod http;
 mod http_error;
 #[cfg(feature = "prometheus")]
 mod job;
+mod notices;
 mod pusher;
 mod request;
 mod retries;

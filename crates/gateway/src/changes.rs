@@ -13,7 +13,7 @@ use tracing::debug;
 use super::app::App;
 use super::body::BodyError;
 use super::group_path::{self, PathError};
-use super::keeper::{NotKept, PendingPush, PushFailure};
+use super::keeper::{Accepted, NotKept, PendingPush, PushFailure};
 use metricsjob_metrics::{GroupingKey, Method};
 use metricsjob_state::store::{Rejection, RenderedPush};
 
@@ -134,7 +134,13 @@ async fn push(
         }
     };
     let response = match app.keeper().push(push).await {
-        Ok(()) => app.pushed_status().into_response(),
+        Ok(Accepted { other_host: None }) => app.pushed_status().into_response(),
+        Ok(Accepted {
+            other_host: Some(host),
+        }) => {
+            let warning = [(header::WARNING, shared_group(&host))];
+            (app.pushed_status(), warning).into_response()
+        }
         Err(PushFailure::NotKept(not_kept)) => failed(&not_kept),
         Err(PushFailure::Rejected(full @ Rejection::Full { .. })) => {
             debug!(path = parts.uri.path(), err = %full, "push refused");
@@ -151,6 +157,19 @@ async fn push(
         }
     };
     (response, size)
+}
+
+/// Value of the header `Warning` (RFC 7234, section 5.5) of a push to a group that another host has reported to.
+fn shared_group(host: &str) -> String {
+    // What a header cannot hold, and the quotes that would end the text.
+    let host: String = host
+        .escape_default()
+        .filter(|symbol| !matches!(symbol, '"' | '\\'))
+        .collect();
+    format!(
+        "299 - \"{host} has reported to this group before, and the last report replaces the others': give the hosts \
+         labels of their own (instance = true in metricsjob.toml)\""
+    )
 }
 
 fn rejected(rejection: &Rejection) -> Response {

@@ -58,8 +58,15 @@ pub enum NotKept {
 
 type Reply<T, E> = oneshot::Sender<Result<T, E>>;
 
+/// A push that was applied and written.
+#[derive(Debug)]
+pub struct Accepted {
+    /// Another host that had reported to the group before.
+    pub other_host: Option<String>,
+}
+
 enum Order {
-    Push(Box<PendingPush>, Reply<(), PushFailure>),
+    Push(Box<PendingPush>, Reply<Accepted, PushFailure>),
     Delete(GroupingKey, Reply<bool, NotKept>),
     Wipe(Reply<usize, NotKept>),
     Snapshot(oneshot::Sender<Snapshot>),
@@ -131,7 +138,7 @@ impl Keeper {
     }
 
     /// Applies a push, and waits until it has been written.
-    pub async fn push(&self, push: PendingPush) -> Result<(), PushFailure> {
+    pub async fn push(&self, push: PendingPush) -> Result<Accepted, PushFailure> {
         let (answer, result) = oneshot::channel();
         let _ = self.orders.send(Order::Push(Box::new(push), answer));
         result.await.unwrap_or(Err(NotKept::Ending.into()))
@@ -192,7 +199,7 @@ struct Batch {
     entries: Vec<Entry>,
     bytes: usize,
     undos: Vec<Undo>,
-    pushes: Vec<(Result<(), Rejection>, Reply<(), PushFailure>)>,
+    pushes: Vec<(Result<Accepted, Rejection>, Reply<Accepted, PushFailure>)>,
     deletions: Vec<(bool, Reply<bool, NotKept>)>,
     wipes: Vec<(usize, Reply<usize, NotKept>)>,
     snapshots: Vec<oneshot::Sender<Snapshot>>,
@@ -308,15 +315,23 @@ impl StoreActor {
                 } = *push;
                 panics::point("writer");
                 let now = unix_seconds(SystemTime::now());
+                let host_before = self.reporting_host(&key);
                 let pushed = self.store.push(&key, method, report, now);
                 if let Some(undo) = pushed.undo {
-                    let entry = match pushed.result {
+                    let entry = match &pushed.result {
                         Ok(()) => Entry::push(&key, method, body, now),
                         Err(_) => Entry::refusal(&key, now),
                     };
                     batch.add(entry, undo);
                 }
-                batch.pushes.push((pushed.result, answer));
+                let result = pushed.result.map(|()| {
+                    let host = self.reporting_host(&key);
+                    Accepted {
+                        other_host: host_before
+                            .filter(|before| host.is_some_and(|host| host != *before)),
+                    }
+                });
+                batch.pushes.push((result, answer));
             }
             Order::Delete(key, answer) => {
                 let existed = self.delete(batch, &key);
@@ -333,6 +348,11 @@ impl StoreActor {
             Order::Snapshot(answer) => batch.snapshots.push(answer),
             Order::End => batch.is_last = true,
         }
+    }
+
+    /// Host that has reported to the group of `key` last.
+    fn reporting_host(&self, key: &GroupingKey) -> Option<String> {
+        self.store.group_of(key)?.reporting_host()
     }
 
     fn delete(&mut self, batch: &mut Batch, key: &GroupingKey) -> bool {

@@ -388,6 +388,17 @@ impl StoredGroup {
         })
     }
 
+    /// Returns the host that has reported the last run, by the label `host` of `PREFIX_info`.
+    pub fn reporting_host(&self) -> Option<String> {
+        let infos = self.pieces.iter();
+        let mut infos = infos.filter_map(|piece| piece.meta.name.strip_suffix("_info"));
+        infos.find_map(|prefix| {
+            self.family(&format!("{prefix}_last_completion_timestamp_seconds"))?;
+            let info = self.family(&format!("{prefix}_info"))?;
+            lines::first_label(info.lines, "host")
+        })
+    }
+
     /// Returns true if the last push to the group was refused.
     pub fn last_push_failed(&self) -> bool {
         self.push_failure_time > self.push_time

@@ -95,9 +95,52 @@ pub fn first_number(lines: &str) -> Option<f64> {
     value.parse().ok()
 }
 
+/// Returns the value of the label `name` of the first series in the lines of a family.
+pub fn first_label(lines: &str, name: &str) -> Option<String> {
+    let line = lines.lines().next()?;
+    // No value holds this: a quote in one has a backslash before it.
+    let begin = format!("{name}=\"");
+    let mut found = line.match_indices(&begin);
+    let (at, _) = found.find(|(at, _)| line[..*at].ends_with(['{', ',']))?;
+    let mut value = String::new();
+    let mut symbols = line[at + begin.len()..].chars();
+    loop {
+        match symbols.next()? {
+            '"' => return Some(value),
+            '\\' => match symbols.next()? {
+                'n' => value.push('\n'),
+                symbol => value.push(symbol),
+            },
+            symbol => value.push(symbol),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_label_of_the_first_series() {
+        let host = |lines: &str| first_label(lines, "host");
+        let found = Some("a".to_owned());
+        assert_eq!(host("x_info{host=\"a\",job=\"j\"} 1\n"), found);
+        assert_eq!(
+            host("x_info{db=\",host=\\\"b\\\"\",host=\"a\"} 1\nx_info{host=\"c\"} 1\n"),
+            found
+        );
+        let escaped = host("x_info{host=\"a\\\\\\\"\\n\"} 1\n");
+        assert_eq!(escaped.as_deref(), Some("a\\\"\n"));
+        for lines in [
+            "",
+            "x_info 1\n",
+            "x_info{} 1\n",
+            "x_info{ghost=\"a\"} 1\n",
+            "x_info{host=\"a",
+        ] {
+            assert_eq!(host(lines), None, "{lines}");
+        }
+    }
 
     #[test]
     fn labels_are_compared_without_empty_ones() {
