@@ -1,10 +1,12 @@
 //! Progress bars, on a terminal.
 
 use std::cell::RefCell;
+use std::fmt;
 use std::io::{IsTerminal, stderr};
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 
+use super::console;
 use metricsjob::job::builtin::Progress;
 
 /// Shows a bar on stderr from the first update on.
@@ -36,7 +38,7 @@ impl Bar {
         };
         let colour = if is_success { "green" } else { "red" };
         bar.set_style(style(&format!(
-            "[{{bar:30.{colour}}}] {{percent:>3}}% {} in {{elapsed}}",
+            "[{{bar:30.{colour}}}] {{percent:>3}}% {} in {{time}}",
             amount(phase)
         )));
         bar.abandon();
@@ -57,7 +59,7 @@ impl Progress for Bar {
                 bar.set_style(if is_measured {
                     let rate = match phase {
                         "bytes" => "{decimal_bytes_per_sec}",
-                        _ => "{per_sec}",
+                        _ => "{rate}",
                     };
                     style(&format!(
                         "[{{bar:30}}] {{percent:>3}}% {}, {rate}, {{eta}} left",
@@ -91,6 +93,15 @@ fn style(template: &str) -> ProgressStyle {
     style
         .unwrap_or_else(|_| ProgressStyle::default_bar())
         .progress_chars("=> ")
+        .with_key("rate", |state: &ProgressState, out: &mut dyn fmt::Write| {
+            let rate = state.per_sec();
+            // More digits could not be read while they change.
+            let digits = if rate < 10.0 { 1 } else { 0 };
+            let _ = write!(out, "{rate:.digits$}/s");
+        })
+        .with_key("time", |state: &ProgressState, out: &mut dyn fmt::Write| {
+            let _ = out.write_str(&console::rough(state.elapsed()));
+        })
 }
 
 /// Clears a bar that nothing has finished, so that the next output begins on a clear line.
