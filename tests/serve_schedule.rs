@@ -127,8 +127,12 @@ fn a_run_is_as_by_run() {
     )));
 
     let recorded = &history(&sandbox, "full")[0];
-    for (key, value) in recorded.as_object().unwrap() {
-        assert_eq!(&run[key], value, "{key}");
+    let recorded = recorded.as_object().unwrap();
+    for (key, value) in recorded {
+        // The API has times in seconds only; the history says them in RFC 3339 too.
+        if !recorded.contains_key(&format!("{key}_seconds")) {
+            assert_eq!(&run[key], value, "{key}");
+        }
     }
     assert_eq!(run["outcome"], "success");
     assert_eq!(run["attempts"], 2);

@@ -104,6 +104,6 @@ fn blanks_too_many_do_no_harm_and_show_no_secret() {
         "true",
     ]);
     run.code(2)
-        .err("gateway \"http://***@127.0.0.1:1\" has blanks in it");
+        .err("gateway \"http://***@127.0.0.1:1\" has commas or blanks in it");
     assert!(!run.stderr().contains("hunter"), "{}", run.stderr());
 }

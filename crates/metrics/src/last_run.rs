@@ -179,5 +179,9 @@ mod tests {
         let due = run(&[("deadline_timestamp_seconds", 150.0)]);
         assert!(!due.is_late(150.0) && due.is_late(150.1));
         assert!(!run(&[("deadline_timestamp_seconds", f64::NAN)]).is_late(1e12));
+        let success = |at| ("last_success_timestamp_seconds", at);
+        let deadline = ("deadline_timestamp_seconds", 150.0);
+        assert!(run(&[deadline, success(149.0)]).is_late(151.0));
+        assert!(!run(&[deadline, success(150.0)]).is_late(151.0));
     }
 }
