@@ -1,6 +1,7 @@
 //! Tables with one line for each row, fitted to the width of the terminal.
 //!
-//! What does not fit is shortened first, and then dropped by the rank of its column, so that no row is ever wrapped.
+//! Cells that do not fit are shortened first, and then dropped by the rank of their column, so that no row is ever
+//! wrapped.
 //! Output that is not a terminal is not fitted: whoever searches it finds everything, each row in one line. A program
 //! that shows it on a terminal of its own, such as watch(1), sets COLUMNS.
 

@@ -15,6 +15,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::job::JobDefaults;
+use crate::job::catalog;
 
 /// The config file of all users.
 pub const SYSTEM_FILE: &str = "/etc/metricsjob/metricsjob.toml";
@@ -32,7 +33,7 @@ pub struct HostConfig {
     pub defaults: JobDefaults,
     /// All settings that were given, each once.
     pub given: Vec<Given>,
-    /// What is wrong, each with its place.
+    /// Mistakes in the files, each with its place.
     pub problems: Vec<String>,
 }
 
@@ -80,7 +81,7 @@ impl HostConfig {
             .flatten()
         {
             match config.read(&path) {
-                Err(error) if is_absent(&error) => {}
+                Err(error) if catalog::is_absent(&error) => {}
                 Err(error) => config
                     .problems
                     .push(format!("{}: {error}; the file is ignored", path.display())),
@@ -110,18 +111,7 @@ impl HostConfig {
 
 /// Path of the user's config file: `$XDG_CONFIG_HOME/metricsjob/metricsjob.toml`, else below `~/.config`.
 pub fn user_file(variable: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
-    let path = |name| {
-        let path = variable(name).map(PathBuf::from);
-        path.filter(|path| path.is_absolute())
-    };
-    let dir = path("XDG_CONFIG_HOME").or_else(|| path("HOME").map(|home| home.join(".config")));
-    dir.map(|dir| dir.join("metricsjob/metricsjob.toml"))
-}
-
-/// Returns true if the error means that there is nothing at a path.
-fn is_absent(error: &io::Error) -> bool {
-    use io::ErrorKind::{NotADirectory, NotFound};
-    matches!(error.kind(), NotFound | NotADirectory)
+    catalog::user_dir(variable).map(|dir| dir.join("metricsjob.toml"))
 }
 
 #[cfg(test)]

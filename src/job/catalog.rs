@@ -78,18 +78,11 @@ impl Catalog {
                 source,
             })?;
         }
-        let path = |name| {
-            variable(name)
-                .map(PathBuf::from)
-                .filter(|path| path.is_absolute())
-        };
-        let config =
-            path("XDG_CONFIG_HOME").or_else(|| path("HOME").map(|home| home.join(".config")));
         let is_first_given = jobs_dir.is_some();
         let dirs = jobs_dir
             .into_iter()
             .chain([PathBuf::from("jobs")])
-            .chain(config.map(|dir| dir.join("metricsjob/jobs")))
+            .chain(user_dir(variable).map(|dir| dir.join("jobs")))
             .chain([PathBuf::from(SYSTEM_DIR)])
             .collect();
         Ok(Catalog {
@@ -244,8 +237,18 @@ fn compiled_in(name: &str, text: &str, defaults: &JobDefaults) -> Result<Job, Ca
     )?)
 }
 
+/// Directory of the user's own jobs and settings: `$XDG_CONFIG_HOME/metricsjob`, else `~/.config/metricsjob`.
+pub fn user_dir(variable: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
+    let path = |name| {
+        let path = variable(name).map(PathBuf::from);
+        path.filter(|path| path.is_absolute())
+    };
+    let dir = path("XDG_CONFIG_HOME").or_else(|| path("HOME").map(|home| home.join(".config")));
+    dir.map(|dir| dir.join("metricsjob"))
+}
+
 /// Returns true if the error means that there is nothing at a path.
-fn is_absent(error: &io::Error) -> bool {
+pub fn is_absent(error: &io::Error) -> bool {
     use io::ErrorKind::{NotADirectory, NotFound};
     matches!(error.kind(), NotFound | NotADirectory)
 }

@@ -47,7 +47,7 @@ impl<'a> Courier<'a> {
         self.client.name()
     }
 
-    /// What the gateway has told besides the outcomes of deliveries.
+    /// Notices in the gateway's responses so far.
     pub fn notices(&self) -> Vec<String> {
         self.client.notices()
     }

@@ -25,7 +25,7 @@ pub struct Delivery {
     pub left_there: Option<Left>,
     /// Why the outcome is not in the outbox.
     pub state_failure: Option<StateError>,
-    /// What the gateway has told besides the outcome.
+    /// Notices in the gateway's responses, such as that another host reports to the group.
     pub notices: Vec<String>,
 }
 

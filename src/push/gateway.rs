@@ -245,7 +245,7 @@ impl GatewayClient {
         matches!(self, GatewayClient::Embedded(_))
     }
 
-    /// What the gateway's responses have told besides the outcome, see [`HttpGateway::notices`].
+    /// Notices in the gateway's responses, see [`HttpGateway::notices`].
     pub fn notices(&self) -> Vec<String> {
         match self {
             GatewayClient::Http { client, .. } => match &**client {

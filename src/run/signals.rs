@@ -230,7 +230,7 @@ impl Signals {
     }
 }
 
-/// What the signals of the process are for: those of [`Signals::default`].
+/// Receiver of the signals of the process, shared with [`Signals::default`].
 static CAUGHT: OnceLock<Arc<Shared>> = OnceLock::new();
 
 extern "C" fn handle(signal: i32, info: *mut siginfo_t, _context: *mut c_void) {

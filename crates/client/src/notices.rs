@@ -1,4 +1,4 @@
-//! What a gateway's responses tell besides the outcome of a request.
+//! Notices in a gateway's responses, besides the outcome of a request.
 
 use std::time::{Duration, SystemTime};
 

@@ -14,7 +14,7 @@ const MARKS: [&str; 2] = [
     "start_timestamp_seconds",
 ];
 
-/// What a group tells of the job's last run; nothing for metrics that no run has left.
+/// Last run of a job as its group tells it; all `None` for metrics that no run has left.
 #[derive(Debug, Default)]
 pub struct LastReport {
     /// One word; `None` if no run is known.

@@ -37,7 +37,7 @@ pub fn failures(runs: &[RunView]) -> Option<String> {
     (failed > 0).then(|| format!("{failed} of {begun} failed"))
 }
 
-/// Those of `runs` that the chart has.
+/// Runs of `runs` that the chart has.
 fn last(runs: &[RunView]) -> &[RunView] {
     &runs[runs.len().saturating_sub(BARS)..]
 }
