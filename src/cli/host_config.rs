@@ -99,14 +99,20 @@ pub fn warn(config: &HostConfig) {
     for problem in &config.problems {
         console::warning(problem);
     }
-    for (name, _) in env::vars_os() {
-        if let Some(meant) = misspelt(&name) {
-            let name = name.to_string_lossy();
-            console::warning(&format!(
-                "the variable {name} is none of ours and is ignored: did you mean {meant}?"
-            ));
-        }
+    for slip in slips() {
+        console::warning(&slip);
     }
+}
+
+/// Variables that look like slips, each in a sentence.
+pub fn slips() -> impl Iterator<Item = String> {
+    env::vars_os().filter_map(|(name, _)| {
+        let meant = misspelt(&name)?;
+        let name = name.to_string_lossy();
+        Some(format!(
+            "the variable {name} is none of ours and is ignored: did you mean {meant}?"
+        ))
+    })
 }
 
 /// The variable that `name` is within two letters of, if it is none of ours.

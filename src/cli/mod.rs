@@ -5,7 +5,7 @@
 //!
 //! - `options`, `grouping_options`, `connection_options`, `delivery_options`, `policy_options`: the options that several
 //!   subcommands share; `web_options`: those that every server has.
-//! - `delivery_notes`: messages about deliveries.
+//! - `delivery_notes`: messages about deliveries; `strays`: about groups left behind or shared with other hosts.
 //! - `perform`: the common part of `run` and `exec`.
 //! - `completion`: answers to the completion scripts of shells.
 //! - `help`: the layout of `-h` and `--help`.
@@ -28,6 +28,7 @@ mod console;
 mod delete;
 mod delivery_notes;
 mod delivery_options;
+mod doctor;
 mod exec;
 mod exit;
 mod forget;
@@ -54,6 +55,7 @@ mod serve;
 mod setting;
 mod state;
 mod status;
+mod strays;
 mod table;
 mod web_options;
 mod when;
@@ -159,6 +161,8 @@ enum CliCommand {
     Check(check::CheckArgs),
     /// Show and set up the settings of this host
     Config(config::ConfigArgs),
+    /// Check the set-up of this host
+    Doctor(doctor::DoctorArgs),
     /// Generate files for other programs
     Generate(generate::GenerateArgs),
 }
@@ -217,7 +221,9 @@ pub fn main() -> u8 {
     };
     let Cli { color, command, .. } = host_config::lend(&config, || Cli::parse_from(line));
     color.apply();
-    host_config::warn(&config);
+    if !matches!(command, CliCommand::Doctor(_)) {
+        host_config::warn(&config);
+    }
     let result = match command {
         CliCommand::Run(args) => run::main(args, &config),
         CliCommand::Exec(args) => exec::main(args, &config),
@@ -226,7 +232,7 @@ pub fn main() -> u8 {
         CliCommand::Push(args) => push::main(args, &config),
         CliCommand::Delete(args) => delete::main(args),
         CliCommand::Forget(args) => forget::main(args),
-        CliCommand::Status(args) => status::main(args),
+        CliCommand::Status(args) => status::main(args, &config),
         CliCommand::Gateway(args) => gateway::main(args),
         CliCommand::Serve(args) => serve::main(args, &config),
         CliCommand::Outbox(args) => outbox::main(args),
@@ -234,6 +240,7 @@ pub fn main() -> u8 {
         CliCommand::List(args) => list::main(args, &config),
         CliCommand::Check(args) => check::main(args, &config),
         CliCommand::Config(args) => config::main(args, &config),
+        CliCommand::Doctor(args) => doctor::main(args, &config),
         CliCommand::Generate(args) => generate::main(args, Cli::command()),
     };
     result.unwrap_or_else(|error| exit::report(&error))

@@ -60,15 +60,15 @@ impl GatewayArgs {
 
     /// The gateways that were given, each once.
     pub fn given(&self) -> anyhow::Result<Vec<Gateway>> {
-        Ok(self.targets(Strictness::Strict)?.gateways)
+        Ok(self.parsed(Strictness::Strict)?.gateways)
     }
 
     /// The gateways that a run reports to. One that the environment names wrongly is warned about and left out; one
     /// that cannot be reached as the environment or a file says keeps its reports waiting in the outbox.
     pub fn targets_of_run(&self) -> anyhow::Result<Targets> {
-        let mut targets = self.targets(Strictness::Lenient)?;
-        if self.gateway.is_empty() {
-            targets.gateways.push(Gateway::Embedded(self.state_dir()));
+        let targets = self.targets()?;
+        for problem in &targets.left_out {
+            console::warning(&format!("{problem}; nothing is pushed there"));
         }
         let is_http = |gateway: &Gateway| matches!(gateway, Gateway::Http(..));
         if let (Some(problem), false) = (&targets.unusable, targets.gateways.iter().any(is_http)) {
@@ -77,11 +77,20 @@ impl GatewayArgs {
         Ok(targets)
     }
 
-    fn targets(&self, strictness: Strictness) -> anyhow::Result<Targets> {
+    /// The gateways as [`targets_of_run`](Self::targets_of_run) has them, without a word on those that are left out.
+    pub fn targets(&self) -> anyhow::Result<Targets> {
+        let mut targets = self.parsed(Strictness::Lenient)?;
+        if self.gateway.is_empty() {
+            targets.gateways.push(Gateway::Embedded(self.state_dir()));
+        }
+        Ok(targets)
+    }
+
+    fn parsed(&self, strictness: Strictness) -> anyhow::Result<Targets> {
         let connection = self.connection.connection(strictness)?;
         let mut targets = Targets {
             gateways: Vec::new(),
-            is_any_left_out: false,
+            left_out: Vec::new(),
             unusable: connection.unusable.clone(),
         };
         for given in &self.gateway {
@@ -93,8 +102,7 @@ impl GatewayArgs {
                 }
                 Err(error) => {
                     let origin = host_config::origin("METRICSJOB_GATEWAY");
-                    console::warning(&format!("{origin}: {error}; nothing is pushed there"));
-                    targets.is_any_left_out = true;
+                    targets.left_out.push(format!("{origin}: {error}"));
                     continue;
                 }
             };
@@ -170,12 +178,23 @@ impl GatewayArgs {
 
     /// The command that shows the groups at `gateway`.
     pub fn status_command(&self, gateway: &Gateway) -> String {
+        format!("metricsjob status{}", self.gateway_options(gateway))
+    }
+
+    /// The options, each with a blank before it, by which another command is about `gateway`.
+    pub fn gateway_options(&self, gateway: &Gateway) -> String {
         match gateway {
-            Gateway::Http(url, _) => format!("metricsjob status --gateway {url}"),
-            Gateway::Embedded(dir) if self.state.state_dir.is_some() => {
-                format!("metricsjob status --state-dir {}", dir.display())
+            Gateway::Http(url, _) => format!(" --gateway {url}"),
+            Gateway::Embedded(dir) => {
+                let by_name = match self.gateway.as_slice() {
+                    [] => "",
+                    _ => " --gateway embedded",
+                };
+                match &self.state.state_dir {
+                    Some(_) => format!("{by_name} --state-dir {}", dir.display()),
+                    None => by_name.to_owned(),
+                }
             }
-            Gateway::Embedded(_) => "metricsjob status".into(),
         }
     }
 }
@@ -183,10 +202,10 @@ impl GatewayArgs {
 /// Where a run reports to.
 pub struct Targets {
     pub gateways: Vec<Gateway>,
-    /// True if the environment names a gateway that cannot be parsed.
-    pub is_any_left_out: bool,
+    /// Gateways that the environment or a config file names and that are none, each with its place and the reason.
+    pub left_out: Vec<String>,
     /// Why those behind a URL cannot be reached as the options say.
-    unusable: Option<String>,
+    pub unusable: Option<String>,
 }
 
 /// The elements of a list in a variable, which have commas or blanks between them.

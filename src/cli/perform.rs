@@ -114,9 +114,7 @@ pub fn main(mut job: Job, args: &PerformArgs, verbosity: Verbosity) -> anyhow::R
     let require_push = args.require_push.get_or(false, Lenient)?;
     let delivery = args.delivery.policy(require_push, Lenient)?;
     let Targets {
-        gateways,
-        is_any_left_out,
-        ..
+        gateways, left_out, ..
     } = args.gateway.targets_of_run()?;
     let reporting = match (args.dry_run, args.no_push) {
         (true, _) => Reporting::DryRun,
@@ -209,7 +207,7 @@ pub fn main(mut job: Job, args: &PerformArgs, verbosity: Verbosity) -> anyhow::R
         end_as_interrupted(&run);
     }
     let is_pushed = !args.dry_run && !args.no_push;
-    let is_reported = run.is_reported() && !(is_pushed && is_any_left_out);
+    let is_reported = run.is_reported() && (!is_pushed || left_out.is_empty());
     let is_unreported = !is_reported && run.outcome().is_success();
     let code = if require_push && is_unreported {
         UNAVAILABLE

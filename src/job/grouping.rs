@@ -54,6 +54,11 @@ impl GroupingSettings {
         self.0.extend(higher.0.clone());
     }
 
+    /// Names of the labels that are set or removed, in order.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
+    }
+
     /// Removes each label that cannot be used, and returns why.
     pub fn take_problems(&mut self) -> Vec<GroupingError> {
         let mut problems = Vec::new();

@@ -37,9 +37,12 @@ pub fn delete(
         None => Vec::new(),
     };
     let existed = client.delete(key)?;
-    let forgotten = match State::open_existing(state_dir)? {
-        Some(mut state) if !waiting.is_empty() => state.drop_entries(Selection::Ids(&waiting))?,
-        _ => 0,
-    };
+    let mut forgotten = 0;
+    if let Some(mut state) = State::open_existing(state_dir)? {
+        state.forget_reported(key, client.name())?;
+        if !waiting.is_empty() {
+            forgotten = state.drop_entries(Selection::Ids(&waiting))?;
+        }
+    }
     Ok((existed, forgotten))
 }

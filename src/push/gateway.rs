@@ -256,6 +256,33 @@ impl GatewayClient {
         }
     }
 
+    /// Certificate, in DER, that a gateway behind an `https` URL has presented.
+    pub fn certificate(&self) -> Option<Vec<u8>> {
+        match self {
+            GatewayClient::Http { client, .. } => client.as_ref().as_ref().ok()?.certificate(),
+            GatewayClient::Embedded(_) => None,
+        }
+    }
+
+    /// Version of a gateway behind a URL, by the API of the Pushgateway. `None` for the embedded gateway, and for
+    /// servers that accept pushes without that API.
+    ///
+    /// # Errors
+    ///
+    /// The gateway cannot be reached.
+    pub fn version(&self) -> Result<Option<String>, GatewayError> {
+        const MOST: usize = 1 << 20;
+        let GatewayClient::Http { client, .. } = self else {
+            return Ok(None);
+        };
+        let status = match ready(client)?.get(api::STATUS_PATH, MOST) {
+            Ok(status) => status,
+            Err(HttpError::Status { .. } | HttpError::TooLarge { .. }) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        Ok(api::version(&status))
+    }
+
     /// Pushes once, and waits for the response until `limit` at most, and not once the `stop` is wanted. `state`
     /// is where the embedded gateway is.
     pub fn push(

@@ -13,6 +13,7 @@
 //! - [`delete`]: deletes a group, with the entries that wait for it.
 //! - [`secrets`]: secrets of this process, kept out of the output of jobs.
 //! - [`self_report`]: how pushing goes, as metrics.
+//! - [`strays`]: groups that this host has left behind, or shares with another one.
 
 mod courier;
 mod deletion;
@@ -27,6 +28,7 @@ pub mod secrets;
 pub mod self_report;
 mod send;
 mod split;
+pub mod strays;
 
 pub use courier::Courier;
 pub use deletion::delete;

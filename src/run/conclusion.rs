@@ -88,7 +88,8 @@ pub fn record(spec: &RunSpec<'_>, run: &mut Run, state: &mut LazyState) -> Optio
         };
         let keep = job.policy.keep;
         state.get().and_then(|state| {
-            state.record(&run.record, &increments, keep, &gateways, |totals| {
+            let to = (&*gateways, &*job.prefix);
+            state.record(&run.record, &increments, keep, to, |totals| {
                 push(&run.record, Some(totals))
             })
         })

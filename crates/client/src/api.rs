@@ -1,4 +1,4 @@
-//! Groups in the response to `GET /api/v1/metrics` of a Pushgateway.
+//! Responses of a Pushgateway's API: the groups of `GET /api/v1/metrics`, the version of `GET /api/v1/status`.
 
 use serde_json::{Map, Value as Json};
 
@@ -9,6 +9,16 @@ use metricsjob_metrics::{
 
 /// Path at which a Pushgateway (since 1.0) lists its groups.
 pub const PATH: &str = "/api/v1/metrics";
+
+/// Path at which a Pushgateway (since 1.0) describes itself.
+pub const STATUS_PATH: &str = "/api/v1/status";
+
+/// Returns the version in the body of a response of [`STATUS_PATH`].
+pub fn version(answer: &[u8]) -> Option<String> {
+    let answer: Json = serde_json::from_slice(answer).ok()?;
+    let version = answer["data"]["build_information"]["version"].as_str()?;
+    Some(version.to_owned())
+}
 
 /// Names in a group's object that are not families.
 const NO_FAMILIES: [&str; 2] = ["labels", "last_push_successful"];

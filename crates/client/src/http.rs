@@ -6,7 +6,7 @@ use std::pin::pin;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use reqwest::header::{HeaderMap, LOCATION, RETRY_AFTER};
+use reqwest::header::{LOCATION, RETRY_AFTER};
 use reqwest::redirect::Policy;
 use reqwest::{Response, StatusCode};
 use url::Url;
@@ -40,6 +40,8 @@ pub struct HttpGateway {
     client: reqwest::Client,
     runtime: Runtime,
     notices: Mutex<Vec<String>>,
+    /// Certificate of the gateway, in DER.
+    certificate: Mutex<Option<Vec<u8>>>,
 }
 
 impl HttpGateway {
@@ -101,6 +103,10 @@ impl HttpGateway {
         if is_tls {
             let applied = connection.tls.apply(builder);
             builder = applied.map_err(|error| setup(&error))?;
+            #[cfg(feature = "tls")]
+            {
+                builder = builder.tls_info(true);
+            }
         }
         if socket.is_some() || url.is_excepted_from_proxies() {
             builder = builder.no_proxy();
@@ -114,6 +120,7 @@ impl HttpGateway {
             url,
             connection: connection.clone(),
             notices: Mutex::default(),
+            certificate: Mutex::default(),
         })
     }
 
@@ -122,6 +129,12 @@ impl HttpGateway {
     pub fn notices(&self) -> Vec<String> {
         let notices = self.notices.lock().unwrap_or_else(PoisonError::into_inner);
         notices.clone()
+    }
+
+    /// Returns the certificate, in DER, that the gateway presented with its last response; `None` without TLS.
+    pub fn certificate(&self) -> Option<Vec<u8>> {
+        let certificate = self.certificate.lock();
+        certificate.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Returns the URL of a group, without credentials.
@@ -252,7 +265,7 @@ impl HttpGateway {
         };
         let mut response = answer.map_err(|error| self.failure(url, &error, limit))?;
         let status = response.status();
-        self.note(response.headers(), start);
+        self.note(&response, start);
         if status.is_success() {
             return Ok(response);
         }
@@ -285,9 +298,18 @@ impl HttpGateway {
         })
     }
 
-    /// Keeps what the headers of a response tell, whose request began at `start`.
-    fn note(&self, headers: &HeaderMap, start: SystemTime) {
-        let read = notices::read(headers, start, SystemTime::now());
+    /// Keeps the notices and the certificate that came with a response, whose request began at `start`.
+    fn note(&self, response: &Response, start: SystemTime) {
+        #[cfg(feature = "tls")]
+        if let Some(info) = response.extensions().get::<reqwest::tls::TlsInfo>() {
+            let presented = info.peer_certificate().map(<[u8]>::to_vec);
+            let mut certificate = self
+                .certificate
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
+            *certificate = presented;
+        }
+        let read = notices::read(response.headers(), start, SystemTime::now());
         let mut notices = self.notices.lock().unwrap_or_else(PoisonError::into_inner);
         for notice in read {
             if !notices.contains(&notice) {

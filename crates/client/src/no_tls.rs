@@ -14,6 +14,11 @@ pub struct Tls;
 pub const PLAIN: &str = "give its URL with http://";
 
 impl Tls {
+    /// Returns `None`: without TLS there is no client certificate.
+    pub fn client_certificate(&self) -> Option<Vec<u8>> {
+        None
+    }
+
     /// Returns the builder unchanged.
     ///
     /// # Errors

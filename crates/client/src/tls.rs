@@ -118,6 +118,12 @@ impl Tls {
         Ok(())
     }
 
+    /// Returns the client certificate in DER, without the rest of its chain.
+    pub fn client_certificate(&self) -> Option<Vec<u8>> {
+        let mut chain = CertificateDer::pem_slice_iter(self.identity.as_deref()?);
+        Some(chain.next()?.ok()?.to_vec())
+    }
+
     /// Configures a client with these authorities and this certificate.
     pub fn apply(&self, mut builder: ClientBuilder) -> reqwest::Result<ClientBuilder> {
         if let Some(pem) = &self.authorities {

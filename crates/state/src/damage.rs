@@ -166,7 +166,7 @@ mod tests {
         let mut state = State::open(dir.path()).unwrap();
         let moves = std::cell::Cell::new(2);
         state
-            .record(&run("a"), &[], 10, &[], |_| {
+            .record(&run("a"), &[], 10, (&[], ""), |_| {
                 if moves.get() > 0 {
                     moves.set(moves.get() - 1);
                     move_aside(&path, UNIX_EPOCH).unwrap();
@@ -211,13 +211,15 @@ mod tests {
             // SQLite reads pages again only after another process changed the database.
             State::open(dir.path())
                 .unwrap()
-                .record(&run("other"), &[], 10, &[], |_| NO_PUSH)
+                .record(&run("other"), &[], 10, (&[], ""), |_| NO_PUSH)
                 .unwrap();
             for suffix in ["", "-wal"] {
                 let file = fs::File::options().write(true).open(beside(&path, suffix));
                 file.unwrap().write_all_at(&[b'x'; 100_000], 0).unwrap();
             }
-            state.record(&run(id), &[], 10, &[], |_| NO_PUSH).unwrap();
+            state
+                .record(&run(id), &[], 10, (&[], ""), |_| NO_PUSH)
+                .unwrap();
             assert!(state.damage.take().is_some());
             assert_eq!(ids(&mut state), [id]);
         }

@@ -2,7 +2,7 @@
 
 use rusqlite::params;
 
-use super::{State, StateError};
+use super::{State, StateError, reported};
 use crate::key_column::KeyColumn;
 use metricsjob_metrics::GroupingKey;
 
@@ -23,13 +23,14 @@ const KEYS: &str = "
         SELECT grouping_key, name FROM runs
         UNION SELECT grouping_key, NULL FROM counters
         UNION SELECT grouping_key, NULL FROM outbox
+        UNION SELECT grouping_key, name FROM reported_groups
     )
     SELECT DISTINCT grouping_key FROM keys
     WHERE json_valid(grouping_key) AND (name = ?1 OR json_extract(grouping_key, '$.job') = ?1)
     ORDER BY grouping_key";
 
 impl State {
-    /// Returns the grouping keys that runs, counters and reports of `job` have, by its name or its label `job`, sorted.
+    /// Returns the grouping keys that runs, counters, reports and reported groups of `job` have, by its name or its label `job`, sorted.
     ///
     /// # Errors
     ///
@@ -54,6 +55,7 @@ impl State {
                 let deleted = transaction.execute(&delete, params![KeyColumn(key)])?;
                 Ok(deleted as u64)
             };
+            reported::forget(transaction, key, None)?;
             Ok(Forgotten {
                 runs: delete("runs")?,
                 counters: delete("counters")?,

@@ -4,7 +4,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::checksum::RUNS;
 use super::counters::{self, Counter};
-use super::{State, StateError, outbox, push_stats};
+use super::{State, StateError, outbox, push_stats, reported};
 use crate::key_column::KeyColumn;
 use metricsjob_metrics::{Family, GroupingKey, Push, json, text};
 
@@ -109,6 +109,7 @@ impl State {
                 outbox::DELETE,
                 outbox::LEFT,
                 push_stats::ADD,
+                reported::UPDATE,
             ] {
                 connection.prepare_cached(statement)?;
             }
@@ -117,14 +118,14 @@ impl State {
     }
 
     /// Records `run`, adds `increments` to the counters of its group, and enqueues the push that `report` makes from
-    /// the totals for each of `gateways`, in one transaction. Deletes all but the last `keep` runs of the job, which
+    /// the totals for each of `gateways`, in one transaction. `prefix` is that of the runner's metrics. Deletes all but the last `keep` runs of the job, which
     /// does not change counters. Returns the push, and the ids of its entries in the outbox.
     pub fn record<E>(
         &mut self,
         run: &RecordedRun,
         increments: &[Counter],
         keep: u32,
-        gateways: &[String],
+        (gateways, prefix): (&[String], &str),
         report: impl Fn(&[Counter]) -> Option<Result<Push, E>>,
     ) -> Result<(RecordedPush<E>, Vec<i64>), StateError> {
         // An attempt that was committed to a database that was then moved aside may have been carried over into this
@@ -168,7 +169,10 @@ impl State {
             let totals = counters::select(transaction, &run.key)?;
             let push = report(&totals);
             let entries = match &push {
-                Some(Ok(push)) => outbox::enqueue(transaction, push, gateways)?,
+                Some(Ok(push)) => {
+                    reported::note(transaction, run, gateways, prefix)?;
+                    outbox::enqueue(transaction, push, gateways)?
+                }
                 _ => Vec::new(),
             };
             before = Some(entries.clone());

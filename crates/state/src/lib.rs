@@ -45,6 +45,7 @@ pub mod outbox;
 mod outbox_rows;
 mod pruning;
 pub mod push_stats;
+pub mod reported;
 mod salvage;
 mod schema;
 pub mod serving;
@@ -70,7 +71,7 @@ use metricsjob_system::panics::point;
 use metricsjob_system::trust;
 pub use pruning::Pruned;
 pub use salvage::Salvaged;
-pub use upkeep::size_family;
+pub use upkeep::{size, size_family};
 
 /// The database's name inside the state directory.
 pub const FILE_NAME: &str = "state.db";

@@ -185,6 +185,21 @@ const MIGRATIONS: &[&str] = &[
         PRIMARY KEY (name, kind, slot)
     ) STRICT, WITHOUT ROWID;
 ",
+    "
+    -- Groups that runs have reported to, see `reported`. Gateway and prefix are empty for what only older runs of
+    -- the history know of.
+    CREATE TABLE reported_groups (
+        name TEXT NOT NULL,
+        grouping_key TEXT NOT NULL,
+        gateway TEXT NOT NULL,
+        prefix TEXT NOT NULL,
+        first_at REAL NOT NULL,
+        last_at REAL NOT NULL,
+        PRIMARY KEY (name, grouping_key, gateway, prefix)
+    ) STRICT, WITHOUT ROWID;
+    INSERT INTO reported_groups
+        SELECT name, grouping_key, '', '', min(ended_at), max(ended_at) FROM runs GROUP BY name, grouping_key;
+",
 ];
 
 /// The first version whose rows have checksums.

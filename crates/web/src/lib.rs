@@ -12,6 +12,7 @@
 //!   it may wait for its client.
 //! - `connection`: one connection from its handshake on; `stream`: its transport; `tracked` and `observed`: how
 //!   its stream and its bodies report their progress to `entry`.
+//! - [`certificate`]: names and validity of a certificate.
 //! - [`content_encoding`]: the compression of a request body; [`pace`]: the minimum speed of a body.
 //! - [`Known`]: marks requests whose sender is known.
 //! - [`origin`]: the names that a server is reached by, and the sites whose pages may change something;
@@ -26,6 +27,7 @@
 mod accept;
 mod access;
 pub mod byte_budget;
+pub mod certificate;
 mod config;
 mod connection;
 pub mod content_encoding;

@@ -15,9 +15,13 @@ use super::options::{GatewayArgs, Output, OutputArgs};
 use super::setting::Strictness::Strict;
 use super::table::{Column, EXTRA, TableCell, table};
 use super::when::age_cell;
-use super::{console, exit, json};
+use super::{console, exit, json, strays};
+use metricsjob::config::HostConfig;
+use metricsjob::push::strays::{GroupConcern, ReportedGroups, reporting_host};
 use metricsjob::push::{Gateway, GatewayClient};
-use metricsjob_metrics::Group;
+use metricsjob_metrics::{Group, unix_seconds};
+use metricsjob_state::State;
+use metricsjob_state::reported::ReportedGroup;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -32,6 +36,9 @@ Examples:
 /// since. A group without that metric is never late. `push refused` says that the last push to the group was refused,
 /// so that older metrics are shown.
 ///
+/// A group that jobs of this host once reported to and no longer do, because a setting has changed, is warned about
+/// with the command that deletes it, and so is one that another host reports to as well.
+///
 /// On a terminal the table fits its width: texts are cut, and columns left out. Anywhere else it is shown in full
 /// width with all columns, unless COLUMNS is set.
 #[derive(Args)]
@@ -45,7 +52,7 @@ pub struct StatusArgs {
 }
 
 /// How many bytes of a gateway's response are read.
-const MAX_ANSWER: usize = 64 << 20;
+pub const MAX_ANSWER: usize = 64 << 20;
 
 const COLUMNS: [Column; 9] = [
     Column::kept("JOB").down_to(12),
@@ -64,17 +71,40 @@ struct GroupRow<'a> {
     group: &'a Group,
     report: LastReport,
     is_late: bool,
+    concern: Option<GroupConcern>,
 }
 
 impl GroupRow<'_> {
     fn is_refused(&self) -> bool {
         self.group.last_push_failed()
     }
+
+    /// The group that this host reports to in its place.
+    fn moved_to(&self) -> Option<&ReportedGroup> {
+        match &self.concern {
+            Some(GroupConcern::Moved(moved)) => Some(&moved.to),
+            _ => None,
+        }
+    }
+
+    /// The other host that reports to the group.
+    fn other_host(&self) -> Option<&str> {
+        match &self.concern {
+            Some(GroupConcern::Shared { host, .. }) => Some(host),
+            _ => None,
+        }
+    }
 }
 
-pub fn main(args: StatusArgs) -> anyhow::Result<u8> {
+pub fn main(args: StatusArgs, config: &HostConfig) -> anyhow::Result<u8> {
     let gateway = args.gateway.gateway()?;
     let groups = GatewayClient::new(&gateway).groups(MAX_ANSWER)?;
+    let reported = match State::open_existing(&args.gateway.state_dir()) {
+        Ok(Some(mut state)) => strays::reported(&mut state, config).unwrap_or_default(),
+        // It is only about remarks.
+        _ => ReportedGroups::default(),
+    };
+    let name = gateway.to_string();
     let now = SystemTime::now();
     let mut shown: Vec<GroupRow> = groups
         .iter()
@@ -85,6 +115,7 @@ pub fn main(args: StatusArgs) -> anyhow::Result<u8> {
                 group,
                 report,
                 is_late,
+                concern: reported.concern(&name, group, unix_seconds(now)),
             }
         })
         .collect();
@@ -96,6 +127,12 @@ pub fn main(args: StatusArgs) -> anyhow::Result<u8> {
             console::result(&format!("no groups at {place}\n"))?;
         }
         Output::Text => console::result(&text(&shown, now))?,
+    }
+    for shown in &shown {
+        if let Some(concern) = &shown.concern {
+            let (message, cure) = strays::words(concern, &shown.group.key, &gateway, &args.gateway);
+            console::warning(&format!("{message}: {cure}"));
+        }
     }
     Ok(exit::SUCCESS)
 }
@@ -152,6 +189,11 @@ fn sum(shown: &[GroupRow]) -> String {
         (count(|shown| shown.report.is_failed()), "failed"),
         (count(|shown| shown.is_late), "late"),
         (count(|shown| shown.is_refused()), "with a refused push"),
+        (count(|shown| shown.moved_to().is_some()), "left behind"),
+        (
+            count(|shown| shown.other_host().is_some()),
+            "shared with another host",
+        ),
     ] {
         if number > 0 {
             parts.push(format!("{number} {what}"));
@@ -170,6 +212,14 @@ fn group_json(shown: &GroupRow, gateway: &Gateway) -> serde_json::Value {
         "outcome": report.outcome,
         "exit_code": report.exit_code.map(json::number),
         "is_late": shown.is_late,
+        "host": reporting_host(group),
+        "shared_with": shown.other_host(),
+        "moved_to": shown.moved_to().map(|to| json!({
+            "gateway": to.gateway,
+            "job": to.key.job(),
+            "grouping": to.key.labels(),
+            "prefix": to.prefix,
+        })),
         "push_time_seconds": time(group.push_time),
         "push_failure_time_seconds": time(group.push_failure_time),
         "start_timestamp_seconds": report.start.map(json::number),

@@ -12,7 +12,7 @@ use rustls::{
 };
 
 use super::error::Problem;
-use super::san;
+use crate::certificate;
 
 /// Values of `client_auth_type`, with the names that Go gives to them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -162,7 +162,7 @@ impl ClientCertVerifier for Named {
         let verified = self
             .verifier
             .verify_client_cert(end_entity, intermediates, now)?;
-        let names = san::names(end_entity);
+        let names = certificate::names(end_entity);
         if names.iter().any(|name| self.allowed.contains(name)) {
             Ok(verified)
         } else {

@@ -2,7 +2,7 @@
 //!
 //! - `file`: its keys; `error`: problems in them.
 //! - `http`: its headers, users and rate limit.
-//! - `tls`: TLS; `client_auth`: client certificates, and `san` the names in one.
+//! - `tls`: TLS; `client_auth`: client certificates.
 //! - `files`: detection of changes to files.
 //!
 //! The source is `docs/web-configuration.md` and `web/*.go` of exporter-toolkit at v0.17.1. Unlike there,
@@ -13,7 +13,6 @@ mod error;
 mod file;
 mod files;
 mod http;
-mod san;
 mod tls;
 
 use std::path::{Path, PathBuf};

@@ -1,8 +1,40 @@
-//! Names in a certificate: its subject alternative names (RFC 5280, 4.2.1.6).
+//! Names and validity of a certificate (RFC 5280).
 
 use std::net::{Ipv4Addr, Ipv6Addr};
+use std::time::SystemTime;
 
-/// Returns the DNS names, e-mail addresses, IP addresses and URIs in the certificate as text. A malformed
+/// Returns the end of the certificate's validity (RFC 5280, 4.1.2.5); `None` if it is malformed.
+pub fn not_after(certificate: &[u8]) -> Option<SystemTime> {
+    let mut certificate = Der(Der(certificate).expect(SEQUENCE)?);
+    let fields = Der(certificate.expect(SEQUENCE)?);
+    // Serial number, signature algorithm, issuer, validity.
+    let mut fields = fields.filter(|(tag, _)| *tag != VERSION);
+    let (_, validity) = fields.nth(3).filter(|(tag, _)| *tag == SEQUENCE)?;
+    let (tag, text) = Der(validity).nth(1)?;
+    let text = str::from_utf8(text).ok()?;
+    let text = match tag {
+        // Two digits of the year: from 50 on it is the last century's.
+        UTC_TIME => match text.as_bytes().first()? {
+            b'5'..=b'9' => format!("19{text}"),
+            _ => format!("20{text}"),
+        },
+        GENERALIZED_TIME => text.to_owned(),
+        _ => return None,
+    };
+    let part = |range| text.get(range);
+    let date = format!(
+        "{}-{}-{}T{}:{}:{}",
+        part(0..4)?,
+        part(4..6)?,
+        part(6..8)?,
+        part(8..10)?,
+        part(10..12)?,
+        text.get(12..)?
+    );
+    humantime::parse_rfc3339(&date).ok()
+}
+
+/// Returns the subject alternative names (RFC 5280, 4.2.1.6): the DNS names, e-mail addresses, IP addresses and URIs in the certificate as text. A malformed
 /// certificate has none.
 pub fn names(certificate: &[u8]) -> Vec<String> {
     alternative_names(certificate).unwrap_or_default()
@@ -12,6 +44,10 @@ const SEQUENCE: u8 = 0x30;
 const OBJECT_IDENTIFIER: u8 = 0x06;
 const OCTET_STRING: u8 = 0x04;
 const BOOLEAN: u8 = 0x01;
+const UTC_TIME: u8 = 0x17;
+const GENERALIZED_TIME: u8 = 0x18;
+/// Tag `[0]` of a TBSCertificate.
+const VERSION: u8 = 0xa0;
 /// Tag `[3]` of a TBSCertificate.
 const EXTENSIONS: u8 = 0xa3;
 
@@ -121,10 +157,30 @@ mod tests {
         // For every truncation and every changed byte.
         for end in 0..der.len() {
             names(&der[..end]);
+            not_after(&der[..end]);
             let mut other = der.clone();
             other[end] ^= 0xff;
             names(&other);
+            not_after(&other);
         }
+    }
+
+    #[test]
+    fn validity() {
+        let end_of = |year, month, day| {
+            let mut params = CertificateParams::default();
+            params.not_after = rcgen::date_time_ymd(year, month, day);
+            let key = KeyPair::generate().unwrap();
+            let der = params.self_signed(&key).unwrap().der().to_vec();
+            let end = not_after(&der).unwrap();
+            let end = end.duration_since(SystemTime::UNIX_EPOCH).unwrap();
+            end.as_secs()
+        };
+        assert_eq!(end_of(1999, 12, 31), 946_598_400);
+        assert_eq!(end_of(2027, 1, 2), 1_798_848_000);
+        // From 2050 on it has another type.
+        assert_eq!(end_of(2050, 1, 1), 2_524_608_000);
+        assert_eq!(not_after(b""), None);
     }
 
     #[test]

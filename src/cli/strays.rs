@@ -1,0 +1,99 @@
+//! Messages about groups that this host has left behind, or shares with another one.
+
+use std::time::SystemTime;
+
+use super::options::GatewayArgs;
+use super::when::age;
+use metricsjob::config::HostConfig;
+use metricsjob::job::grouping::INSTANCE;
+use metricsjob::job::placeholder;
+use metricsjob::push::Gateway;
+use metricsjob::push::strays::{GroupConcern, MovedGroup, ReportedGroups};
+use metricsjob_metrics::GroupingKey;
+use metricsjob_state::reported::ReportedGroup;
+use metricsjob_state::{State, StateError};
+use metricsjob_system::host;
+
+/// Reads the groups that this host has reported to.
+///
+/// # Errors
+///
+/// The database cannot be read.
+pub fn reported(state: &mut State, config: &HostConfig) -> Result<ReportedGroups, StateError> {
+    let labels = config.defaults.grouping.names();
+    Ok(ReportedGroups {
+        all: state.reported_groups()?,
+        host_labels: labels.chain([INSTANCE]).map(str::to_owned).collect(),
+        host: host::name(),
+    })
+}
+
+/// The concern about the group of `key` in words, and its cure.
+pub fn words(
+    concern: &GroupConcern,
+    key: &GroupingKey,
+    gateway: &Gateway,
+    args: &GatewayArgs,
+) -> (String, String) {
+    let ago = |time| age(time, SystemTime::now());
+    match concern {
+        GroupConcern::Moved(moved) => (
+            format!(
+                "{} has not been reported to since {}: {} reports to {} now",
+                described(&moved.from, &moved.to, gateway),
+                ago(moved.from.last_at),
+                moved.from.name,
+                target(moved),
+            ),
+            format!("delete it by `{}`", delete_command(key, gateway, args)),
+        ),
+        GroupConcern::Shared { host, ours_at } => (
+            format!(
+                "{{{key}}} at {gateway} was reported to by {host} last, and by this host {}",
+                ago(*ours_at)
+            ),
+            "if both run the job, give each its own group: instance = true in metricsjob.toml, or --instance true"
+                .into(),
+        ),
+    }
+}
+
+/// `{job=backup} at http://gateway`, with the prefix if that is what has changed.
+fn described(from: &ReportedGroup, to: &ReportedGroup, gateway: &Gateway) -> String {
+    match &from.prefix {
+        Some(prefix) if is_prefix_alone(from, to) => {
+            format!("{{{}}} at {gateway} with the prefix {prefix}", from.key)
+        }
+        _ => format!("{{{}}} at {gateway}", from.key),
+    }
+}
+
+/// The part of the new group that the old one has not.
+fn target(moved: &MovedGroup) -> String {
+    let MovedGroup { from, to } = moved;
+    match (&to.prefix, &to.gateway) {
+        (Some(prefix), _) if is_prefix_alone(from, to) => format!("it with the prefix {prefix}"),
+        (_, Some(gateway)) if from.key == to.key => gateway.clone(),
+        _ => format!("{{{}}}", to.key),
+    }
+}
+
+fn is_prefix_alone(from: &ReportedGroup, to: &ReportedGroup) -> bool {
+    from.key == to.key && from.gateway == to.gateway
+}
+
+/// The command that deletes the group of `key` from `gateway`.
+fn delete_command(key: &GroupingKey, gateway: &Gateway, args: &GatewayArgs) -> String {
+    let mut words = vec!["metricsjob".into(), "delete".into(), "--job".into()];
+    words.push(key.job().to_owned());
+    for (name, value) in key.labels() {
+        words.push("-g".into());
+        words.push(format!("{name}={}", placeholder::escaped(value)));
+    }
+    let words = words.iter().map(|word| {
+        let quoted = shlex::try_quote(word);
+        // A value with a NUL byte, which no command line can have.
+        quoted.map_or_else(|_| word.clone(), |quoted| quoted.into_owned())
+    });
+    words.collect::<Vec<_>>().join(" ") + &args.gateway_options(gateway)
+}
