@@ -218,6 +218,8 @@ mod schemas {
             let json = sandbox.run(&format!("{line} --output json")).code(0).json();
             fits(&sandbox, &json, name).code(0);
         }
+        let findings = sandbox.run("doctor --output json");
+        fits(&sandbox, &findings.code(1).json(), "doctor").code(0);
         for options in ["", "--gateway 127.0.0.1:1", "--no-push", "--job j -g a=c"] {
             let run = sandbox.exec(
                 &format!("--output json {options}"),
@@ -260,6 +262,7 @@ mod schemas {
             "history-stats",
             "list",
             "outbox-list",
+            "doctor",
         ];
         let paths = names.map(schema);
         let mut arguments = vec![Path::new("--check-metaschema")];

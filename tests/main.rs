@@ -24,6 +24,7 @@ mod delete;
 mod delivery_faults;
 mod delivery_retries;
 mod demo;
+mod doctor;
 mod dry_run;
 mod embedded_index;
 mod encoding;

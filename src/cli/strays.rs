@@ -90,10 +90,17 @@ fn delete_command(key: &GroupingKey, gateway: &Gateway, args: &GatewayArgs) -> S
         words.push("-g".into());
         words.push(format!("{name}={}", placeholder::escaped(value)));
     }
-    let words = words.iter().map(|word| {
-        let quoted = shlex::try_quote(word);
-        // A value with a NUL byte, which no command line can have.
-        quoted.map_or_else(|_| word.clone(), |quoted| quoted.into_owned())
-    });
-    words.collect::<Vec<_>>().join(" ") + &args.gateway_options(gateway)
+    let words: Vec<String> = words.into_iter().map(quoted).collect();
+    words.join(" ") + &args.gateway_options(gateway)
+}
+
+/// The word as a shell takes it.
+fn quoted(word: String) -> String {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_@%+=:,./-".contains(&byte);
+    if word.bytes().all(is_plain) {
+        return word;
+    }
+    let quoted = shlex::try_quote(&word).map(|quoted| quoted.into_owned());
+    // A value with a NUL byte, which no command line can have.
+    quoted.unwrap_or(word)
 }

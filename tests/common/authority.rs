@@ -1,5 +1,7 @@
 //! A certificate authority of a test's own.
 
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa,
     KeyPair, date_time_ymd,
@@ -42,10 +44,24 @@ impl Authority {
         self.issue(params)
     }
 
+    /// One for `localhost` that ends in so many days.
+    pub fn server_ending_in(&self, days: u64) -> Identity {
+        let mut params = CertificateParams::new(["localhost".into()]).unwrap();
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+        params.not_after = date_time_ymd(1970, 1, 1) + now + Duration::from_secs(days * 86_400);
+        self.issue(params)
+    }
+
     /// A client's certificate.
     pub fn client(&self) -> Identity {
-        let mut params = CertificateParams::default();
-        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        self.issue(client_params())
+    }
+
+    /// A client's certificate that was valid in 2020 only.
+    pub fn expired_client(&self) -> Identity {
+        let mut params = client_params();
+        params.not_before = date_time_ymd(2020, 1, 1);
+        params.not_after = date_time_ymd(2020, 12, 31);
         self.issue(params)
     }
 
@@ -56,6 +72,12 @@ impl Authority {
             key,
         }
     }
+}
+
+fn client_params() -> CertificateParams {
+    let mut params = CertificateParams::default();
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+    params
 }
 
 impl Identity {

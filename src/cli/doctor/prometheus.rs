@@ -134,12 +134,12 @@ impl Server {
     }
 }
 
-/// `{"NAME",job="backup",db="customers"}`. A label that is renamed may be one of the others too.
+/// `{__name__="NAME",job="backup",db="customers"}`. A label that is renamed may be one of the others too.
 fn selector(name: &str, key: &GroupingKey, job: &str) -> String {
-    let mut selector = format!("{{__name__={name:?},{job}={:?}", key.job());
+    let mut selector = format!("{{__name__={name:?},{job}={}", Json::from(key.job()));
     if job == "job" {
         for (label, value) in key.labels() {
-            let _ = write!(selector, ",{label:?}={value:?}");
+            let _ = write!(selector, ",{label}={}", Json::from(value));
         }
     }
     selector + "}"

@@ -118,19 +118,20 @@ fn outbox(state: &mut State, findings: &mut Findings) {
             "metricsjob outbox list has the reasons",
         );
     }
-    let tried: Vec<_> = waiting.iter().filter(|entry| entry.attempts > 0).collect();
-    if let Some(oldest) = tried.first() {
+    // One that was not tried yet may be on its way this moment.
+    let oldest = waiting.iter().find(|entry| entry.attempts > 0);
+    if let Some(oldest) = oldest {
         let age = age(unix_seconds(oldest.push.produced_at()), SystemTime::now());
         findings.warn(
             PART,
             format!(
                 "{} not delivered yet, the oldest of {age}",
-                count(tried.len() as u64, "a report is", "reports are")
+                count(waiting.len() as u64, "a report is", "reports are")
             ),
             "metricsjob outbox list has the reasons, metricsjob outbox flush delivers them",
         );
     }
-    if rejected.is_empty() && tried.is_empty() {
+    if rejected.is_empty() && oldest.is_none() {
         findings.ok(PART, "nothing waits to be delivered");
     }
 }
