@@ -71,6 +71,7 @@ mod host_config;
 mod hostile_pushes;
 mod interrupt;
 mod job_files;
+mod job_gateway;
 mod json_api;
 mod json_output;
 mod junit;

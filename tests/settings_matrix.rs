@@ -188,6 +188,48 @@ fn reports() {
     }
 }
 
+#[test]
+fn gateways() {
+    in_each_place("gateway", "http://127.0.0.1:1", "true", |setup| {
+        setup.request().starts_with("POST http://127.0.0.1:1/")
+    });
+    in_each_place("gateway", "http://127.0.0.1:1,embedded", "true", |setup| {
+        let request = setup.request();
+        request.starts_with("POST http://127.0.0.1:1/") && request.contains("\nPOST embedded:/")
+    });
+    for (index, &place) in PLACES.iter().enumerate() {
+        let lower = PLACES[index..].iter();
+        let url = |place: Place| format!("http://{}", format!("{place:?}").to_lowercase());
+        let setup = lower.fold(Setup::new("true"), |setup, &lower| {
+            setup.give(lower, "gateway", &url(lower))
+        });
+        let request = setup.request();
+        let posts = request.lines().filter(|line| line.starts_with("POST "));
+        let own = format!("POST {}/metrics/job/j\n", url(place));
+        assert!(request.starts_with(&own), "{place:?}: {request}");
+        assert_eq!(posts.count(), 1, "{place:?}: {request}");
+    }
+}
+
+#[test]
+fn required_pushes() {
+    let code = |setup: &Setup| {
+        let run = setup.run("--gateway 127.0.0.1:1 --push-retry-window 0s");
+        assert!(run.code_is(0) || run.code_is(69), "{}", run.stderr());
+        run.code_is(69)
+    };
+    in_each_place("require_push", "true", "true", code);
+    for (index, &place) in PLACES.iter().enumerate() {
+        for word in [true, false] {
+            let mut setup = Setup::new("true").give(place, "require_push", &word.to_string());
+            for &lower in &PLACES[index + 1..] {
+                setup = setup.give(lower, "require_push", &(!word).to_string());
+            }
+            assert_eq!(code(&setup), word, "{place:?} {word}");
+        }
+    }
+}
+
 /// A lower place has the word only where no higher one has it.
 #[test]
 fn the_order() {

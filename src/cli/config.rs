@@ -12,12 +12,13 @@ use serde_json::{Value as Json, json};
 
 use super::exit::{self, usage};
 use super::help::{OUTPUT, more};
-use super::options::{Output, OutputArgs, elements};
+use super::options::{Output, OutputArgs};
 use super::setting::Strictness::Strict;
 use super::table::{Column, table};
 use super::{console, json};
 use metricsjob::config::settings::{SETTINGS, SettingSpec, ValueKind};
 use metricsjob::config::{HostConfig, SYSTEM_FILE, TEMPLATE, user_file};
+use metricsjob::job::elements;
 use metricsjob_client::call::redacted;
 
 /// Show and set up the settings of this host

@@ -94,6 +94,7 @@ pub fn main(args: ExecArgs, config: &HostConfig) -> anyhow::Result<u8> {
         prefix: defaults.prefix,
         method: defaults.method,
         grouping: defaults.grouping,
+        gateways: Vec::new(),
         work: Work::Command(command),
         policy: defaults.policy,
         plan: None,

@@ -12,9 +12,10 @@ use super::console::count;
 use super::exit::{self, usage};
 use super::grouping_options::typed_labels;
 use super::help::{GROUPING, more};
-use super::options::{GatewayArgs, Output, OutputArgs, name_and_value};
+use super::options::{GatewayArgs, JobsArgs, Output, OutputArgs, name_and_value};
 use super::setting::Strictness::Strict;
 use super::{console, json};
+use metricsjob::config::HostConfig;
 use metricsjob::push::{self, Gateway};
 use metricsjob::run::Signals;
 use metricsjob::run::lock::{Lock, Locking};
@@ -32,7 +33,7 @@ Examples:
 ///
 /// Without -g these are all groups that the job, by its name or its `job` label, has reported to from this
 /// host. With -g it is the group with exactly these labels. The groups are deleted from the gateways that
-/// --gateway names, else from the configured ones.
+/// --gateway names, else from the configured ones and those that the job's file names.
 ///
 /// A job that is running is not forgotten. If a gateway cannot be reached, the history stays, so that the
 /// same command can finish the work later.
@@ -52,15 +53,18 @@ pub struct ForgetArgs {
     dry_run: bool,
 
     #[command(flatten)]
+    jobs: JobsArgs,
+
+    #[command(flatten)]
     gateway: GatewayArgs,
 
     #[command(flatten)]
     output: OutputArgs,
 }
 
-pub fn main(args: ForgetArgs) -> anyhow::Result<u8> {
+pub fn main(args: ForgetArgs, config: &HostConfig) -> anyhow::Result<u8> {
     let output = args.output.get(Strict)?;
-    let gateways = args.gateway.gateways()?;
+    let gateways = gateways(&args, config)?;
     let keys = keys(&args)?;
     let mut code = exit::SUCCESS;
     let mut forgotten = Vec::new();
@@ -81,6 +85,23 @@ pub fn main(args: ForgetArgs) -> anyhow::Result<u8> {
         json::print(&forgotten.into())?;
     }
     Ok(code)
+}
+
+/// The gateways that may have its groups.
+fn gateways(args: &ForgetArgs, config: &HostConfig) -> anyhow::Result<Vec<Gateway>> {
+    let mut named = Vec::new();
+    for found in args.jobs.catalog(config)?.list().map_err(usage)? {
+        match found.job {
+            Ok(job) if [&job.name, &job.job].contains(&&args.job) => named.extend(job.gateways),
+            Err(error) if found.name == args.job => {
+                console::warning(&error.to_string());
+                console::warning("the groups stay at gateways that this file names: mend it first");
+            }
+            _ => {}
+        }
+    }
+    let destinations = args.gateway.destinations()?;
+    Ok(destinations.of_all([named.as_slice()].into_iter()))
 }
 
 /// The groups that are meant.

@@ -8,8 +8,9 @@ use clap_complete::engine::ArgValueCandidates;
 use super::completion;
 use super::exit::usage;
 use super::help::GROUPING;
-use super::options::{elements, name_and_value};
+use super::options::name_and_value;
 use super::setting::{Setting, Strictness, setting};
+use metricsjob::job::elements;
 use metricsjob::job::grouping::{GroupingSettings, Instance};
 use metricsjob_metrics::{GroupingKey, GroupingKeyError};
 

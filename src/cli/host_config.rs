@@ -60,7 +60,7 @@ pub fn lend<T>(config: &HostConfig, parse: impl FnOnce() -> T) -> T {
         let Some(variable) = given.setting.variable() else {
             continue;
         };
-        if given.setting.is_in_jobs() || env::var_os(&variable).is_some() {
+        if given.setting.is_default_of_jobs() || env::var_os(&variable).is_some() {
             continue;
         }
         // SAFETY: there is only this thread so far.
@@ -164,9 +164,10 @@ mod tests {
             .collect();
         assert_eq!(found, listed);
 
-        let keys: BTreeSet<&str> = file::SHARED_KEYS.into_iter().collect();
+        let of_jobs: BTreeSet<&str> = file::SHARED_KEYS.into_iter().chain(["gateway"]).collect();
         let listed = SETTINGS.iter().filter(|setting| setting.is_in_jobs());
-        assert_eq!(keys, listed.map(|setting| setting.name).collect());
+        assert_eq!(of_jobs, listed.map(|setting| setting.name).collect());
+        assert!(of_jobs.is_subset(&file::keys().collect()));
     }
 
     #[test]

@@ -231,7 +231,7 @@ pub fn main() -> u8 {
         CliCommand::Metric(args) => metric::main(args),
         CliCommand::Push(args) => push::main(args, &config),
         CliCommand::Delete(args) => delete::main(args),
-        CliCommand::Forget(args) => forget::main(args),
+        CliCommand::Forget(args) => forget::main(args, &config),
         CliCommand::Status(args) => status::main(args, &config),
         CliCommand::Gateway(args) => gateway::main(args),
         CliCommand::Serve(args) => serve::main(args, &config),

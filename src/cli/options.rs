@@ -13,12 +13,15 @@ use super::help::{GATEWAY, JOB, OUTPUT};
 use super::setting::{Setting, Strictness, setting};
 use super::{console, host_config};
 use metricsjob::config::HostConfig;
+use metricsjob::job::GatewayName;
 use metricsjob::job::catalog::Catalog;
-use metricsjob::push::Gateway;
+use metricsjob::push::{Destinations, Gateway, each_once};
 use metricsjob_client::Connection;
-use metricsjob_client::call::redacted;
 use metricsjob_metrics::Method;
 use metricsjob_state::dir::default_dir;
+
+/// The variable with gateways.
+const VARIABLE: &str = "METRICSJOB_GATEWAY";
 
 #[derive(Args)]
 pub struct GatewayArgs {
@@ -26,8 +29,8 @@ pub struct GatewayArgs {
     ///
     /// The scheme defaults to `http://`. The URL may have a path prefix, and a user and password, which are
     /// never printed. `embedded` is the local gateway in the state directory. Each of several gateways
-    /// (separated by spaces in the variable) gets every report, even if the others fail. For `outbox flush`
-    /// the default is every gateway that has reports waiting.
+    /// (separated by commas or spaces in the variable) gets every report, even if the others fail. It wins over the
+    /// `gateway` of job files. For `outbox flush` the default is every gateway that has reports waiting.
     #[arg(
         long,
         value_name = "URL",
@@ -60,87 +63,103 @@ impl GatewayArgs {
 
     /// The gateways that were given, each once.
     pub fn given(&self) -> anyhow::Result<Vec<Gateway>> {
-        Ok(self.parsed(Strictness::Strict)?.gateways)
+        let (names, _) = self.names(Strictness::Strict)?;
+        Ok(self.targets(names, Strictness::Strict)?.gateways)
     }
 
-    /// The gateways that a run reports to. One that the environment names wrongly is warned about and left out; one
-    /// that cannot be reached as the environment or a file says keeps its reports waiting in the outbox.
-    pub fn targets_of_run(&self) -> anyhow::Result<Targets> {
-        let targets = self.targets()?;
+    /// The gateways that the run of a job that names `of_job` reports to. One that the environment names wrongly is warned
+    /// about and left out; one that cannot be reached as the environment or a file says keeps its reports waiting in the
+    /// outbox.
+    pub fn targets_of_run(&self, of_job: &[GatewayName]) -> anyhow::Result<Targets> {
+        let targets = if self.yields_to_jobs() && !of_job.is_empty() {
+            self.targets(of_job.to_vec(), Strictness::Lenient)?
+        } else {
+            self.targets_of_host()?
+        };
         for problem in &targets.left_out {
             console::warning(&format!("{problem}; nothing is pushed there"));
         }
         let is_http = |gateway: &Gateway| matches!(gateway, Gateway::Http(..));
-        if let (Some(problem), false) = (&targets.unusable, targets.gateways.iter().any(is_http)) {
+        if let (Some(problem), false) = (
+            &targets.connection.unusable,
+            targets.gateways.iter().any(is_http),
+        ) {
             Strictness::Lenient.settle(problem)?;
         }
         Ok(targets)
     }
 
-    /// The gateways as [`targets_of_run`](Self::targets_of_run) has them, without a word on those that are left out.
-    pub fn targets(&self) -> anyhow::Result<Targets> {
-        let mut targets = self.parsed(Strictness::Lenient)?;
-        if self.gateway.is_empty() {
+    /// The gateways that runs of jobs report to that name none, without a word on those that are left out.
+    fn targets_of_host(&self) -> anyhow::Result<Targets> {
+        let (names, left_out) = self.names(Strictness::Lenient)?;
+        let mut targets = Targets {
+            left_out,
+            ..self.targets(names, Strictness::Lenient)?
+        };
+        if targets.gateways.is_empty() && targets.left_out.is_empty() {
             targets.gateways.push(Gateway::Embedded(self.state_dir()));
         }
         Ok(targets)
     }
 
-    fn parsed(&self, strictness: Strictness) -> anyhow::Result<Targets> {
-        let connection = self.connection.connection(strictness)?;
-        let mut targets = Targets {
-            gateways: Vec::new(),
-            left_out: Vec::new(),
-            unusable: connection.unusable.clone(),
-        };
-        for given in &self.gateway {
-            let parsed = self.parse(given, &connection);
-            let gateways = match parsed {
-                Ok(gateways) => gateways,
-                Err(error) if given.is_typed() || strictness == Strictness::Strict => {
-                    return Err(usage(error));
-                }
-                Err(error) => {
-                    let origin = host_config::origin("METRICSJOB_GATEWAY");
-                    targets.left_out.push(format!("{origin}: {error}"));
-                    continue;
-                }
-            };
-            for gateway in gateways {
-                let name = gateway.to_string();
-                if !(targets.gateways.iter()).any(|known| known.to_string() == name) {
-                    targets.gateways.push(gateway);
-                }
-            }
+    /// The gateways that runs report to, those that `of_jobs` name included.
+    pub fn all_targets(&self, of_jobs: Vec<GatewayName>) -> anyhow::Result<Targets> {
+        let mut targets = self.targets_of_host()?;
+        if self.yields_to_jobs() {
+            let of_jobs = self.targets(of_jobs, Strictness::Lenient)?;
+            let all = targets.gateways.into_iter().chain(of_jobs.gateways);
+            targets.gateways = each_once(all);
         }
         Ok(targets)
     }
 
-    /// The gateways in one text: several have commas between them, or blanks.
-    fn parse(
-        &self,
-        given: &Setting<OsString>,
-        connection: &Connection,
-    ) -> anyhow::Result<Vec<Gateway>> {
-        let given = given.get(Strictness::Strict)?;
-        let given = given.and_then(|given| given.to_str());
-        let given = given.ok_or_else(|| anyhow::anyhow!("the gateway is not UTF-8"))?;
-        let parse = |part| Gateway::parse(part, self.state_dir(), connection.clone());
-        let mut parts: Vec<&str> = elements(given).collect();
-        if parts.is_empty() {
-            parts.push(given);
+    /// Where the runs of a server report to.
+    pub fn destinations(&self) -> anyhow::Result<Destinations> {
+        let state_dir = self.state_dir();
+        let (names, _) = self.names(Strictness::Strict)?;
+        let mut targets = self.targets(names, Strictness::Strict)?;
+        if targets.gateways.is_empty() {
+            targets.gateways.push(Gateway::Embedded(state_dir.clone()));
         }
-        let is_one = parts.len() == 1;
-        let gateways = parts.into_iter().map(parse);
-        match gateways.collect::<Result<Vec<_>, _>>() {
-            Ok(gateways) => Ok(gateways),
-            Err(error) if is_one => Err(error.into()),
-            // The comma or blank may have been meant for a password, of which nothing must be shown.
-            Err(_) => Err(anyhow::anyhow!(
-                "gateway {:?} has commas or blanks in it, and not each part is a gateway (in a password a comma is %2C, a blank %20)",
-                redacted(given.trim())
-            )),
+        let of_jobs = self.yields_to_jobs().then_some(targets.connection);
+        Ok(Destinations::new(targets.gateways, &state_dir, of_jobs))
+    }
+
+    /// Returns true if the gateways that a job names count: neither the command line nor the environment has any.
+    fn yields_to_jobs(&self) -> bool {
+        let is_lent = host_config::is_lent(VARIABLE);
+        let is_of_config = |given: &Setting<OsString>| is_lent && !given.is_typed();
+        self.gateway.iter().all(is_of_config)
+    }
+
+    fn targets(&self, names: Vec<GatewayName>, strictness: Strictness) -> anyhow::Result<Targets> {
+        let connection = self.connection.connection(strictness)?;
+        let gateways = names.into_iter();
+        let gateways =
+            gateways.map(|name| Gateway::new(name, self.state_dir(), connection.clone()));
+        Ok(Targets {
+            gateways: each_once(gateways),
+            left_out: Vec::new(),
+            connection,
+        })
+    }
+
+    /// The names that were given, and the problems of those that cannot be parsed.
+    fn names(&self, strictness: Strictness) -> anyhow::Result<(Vec<GatewayName>, Vec<String>)> {
+        let (mut names, mut left_out) = (Vec::new(), Vec::new());
+        for given in &self.gateway {
+            match parse(given) {
+                Ok(parsed) => names.extend(parsed),
+                Err(error) if given.is_typed() || strictness == Strictness::Strict => {
+                    return Err(usage(error));
+                }
+                Err(error) => {
+                    let origin = host_config::origin(VARIABLE);
+                    left_out.push(format!("{origin}: {error}"));
+                }
+            }
         }
+        Ok((names, left_out))
     }
 
     /// The one gateway that the options name.
@@ -204,14 +223,16 @@ pub struct Targets {
     pub gateways: Vec<Gateway>,
     /// Gateways that the environment or a config file names and that are none, each with its place and the reason.
     pub left_out: Vec<String>,
-    /// Why those behind a URL cannot be reached as the options say.
-    pub unusable: Option<String>,
+    /// How those behind a URL are reached.
+    pub connection: Connection,
 }
 
-/// The elements of a list in a variable, which have commas or blanks between them.
-pub fn elements(list: &str) -> impl Iterator<Item = &str> {
-    let elements = list.split(|c: char| c == ',' || c.is_whitespace());
-    elements.filter(|element| !element.is_empty())
+/// The gateways in one value of the option.
+fn parse(given: &Setting<OsString>) -> anyhow::Result<Vec<GatewayName>> {
+    let given = given.get(Strictness::Strict)?;
+    let given = given.and_then(|given| given.to_str());
+    let given = given.ok_or_else(|| anyhow::anyhow!("the gateway is not UTF-8"))?;
+    Ok(GatewayName::parse_all(given)?)
 }
 
 #[derive(Args)]

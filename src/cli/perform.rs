@@ -5,8 +5,7 @@ use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use clap::builder::BoolishValueParser;
-use clap::{ArgAction, Args};
+use clap::Args;
 use signal_hook::consts::SIGINT;
 use signal_hook::low_level::emulate_default_handler;
 
@@ -55,20 +54,6 @@ pub struct PerformArgs {
     #[arg(hide_short_help = true, long, conflicts_with = "dry_run", help_heading = GROUPING)]
     no_push: bool,
 
-    /// Exit with code 69 if the job succeeded but a gateway did not get its report
-    ///
-    /// It has no effect with --no-push or --dry-run.
-    #[arg(
-        hide_short_help = true,
-        long,
-        env = "METRICSJOB_REQUIRE_PUSH",
-        hide_env_values = true,
-        action = ArgAction::SetTrue,
-        value_parser = setting(BoolishValueParser::new()),
-        help_heading = GROUPING
-    )]
-    require_push: Setting<bool>,
-
     #[command(flatten)]
     policy: PolicyArgs,
 
@@ -111,11 +96,11 @@ pub fn main(mut job: Job, args: &PerformArgs, verbosity: Verbosity) -> anyhow::R
     }
     let quiet = args.quiet.get(Lenient)?;
     let output = args.output.get(Lenient)?;
-    let require_push = args.require_push.get_or(false, Lenient)?;
+    let require_push = job.policy.require_push;
     let delivery = args.delivery.policy(require_push, Lenient)?;
     let Targets {
         gateways, left_out, ..
-    } = args.gateway.targets_of_run()?;
+    } = args.gateway.targets_of_run(&job.gateways)?;
     let reporting = match (args.dry_run, args.no_push) {
         (true, _) => Reporting::DryRun,
         (_, true) => Reporting::Record,

@@ -104,6 +104,20 @@ pub struct PolicyArgs {
     #[arg(hide_short_help = true, long, env = "METRICSJOB_PUSH_INTERVAL", hide_env_values = true, value_name = "DURATION", value_parser = setting(duration::parse_positive), help_heading = GROUPING)]
     push_interval: Option<Setting<Duration>>,
 
+    /// Exit with code 69 if the job succeeded but a gateway did not get its report
+    ///
+    /// It has no effect with --no-push or --dry-run.
+    #[arg(hide_short_help = true, long, env = "METRICSJOB_REQUIRE_PUSH", hide_env_values = true,
+        value_name = "true|false",
+        hide_possible_values = true,
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true",
+        value_parser = setting(BoolishValueParser::new()),
+        help_heading = GROUPING
+    )]
+    require_push: Option<Setting<bool>>,
+
     /// Keep the last N lines of stderr for the history
     ///
     /// They are in the summary and the error message too. The command's stderr is then a pipe.
@@ -159,6 +173,7 @@ impl PolicyArgs {
         replace(&mut policy.splay, &self.splay)?;
         replace(&mut policy.push_start, &self.push_start)?;
         policy.push_interval = given(&self.push_interval, Lenient)?.or(policy.push_interval);
+        replace(&mut policy.require_push, &self.require_push)?;
         replace(&mut policy.keep, &self.keep)?;
         Ok(())
     }

@@ -27,7 +27,7 @@ use super::{exit, limit_heaps};
 use metricsjob::config::HostConfig;
 use metricsjob::job::duration::{parse, parse_positive};
 use metricsjob::serve::http::{Parts, Permission, ServeApp, error, router};
-use metricsjob::serve::{Deliverer, Periodic, Publication, Runner, Scheduler, window};
+use metricsjob::serve::{Periodic, Publication, Runner, Scheduler, window};
 use metricsjob_client::Stop;
 use metricsjob_gateway::Options;
 use metricsjob_gateway::service::{Claim, Served, Service};
@@ -182,7 +182,13 @@ pub fn main(args: ServeArgs, config: &HostConfig) -> anyhow::Result<u8> {
         None => 0,
     };
     make_room(u64::from(args.concurrency) * FILES_OF_A_RUN + further);
-    let runner = Runner::new(args.gateway.gateways()?, delivery, state_dir);
+    let is_cut_short = Arc::new(AtomicBool::new(false));
+    let stop = Stop::when({
+        let is_cut_short = Arc::clone(&is_cut_short);
+        move || is_cut_short.load(Relaxed)
+    });
+    let destinations = args.gateway.destinations()?;
+    let runner = Runner::new(destinations, delivery, state_dir, stop.clone());
     let scheduler = Scheduler::new(runner, args.concurrency.try_into()?);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -217,11 +223,6 @@ pub fn main(args: ServeArgs, config: &HostConfig) -> anyhow::Result<u8> {
         runtime: runtime.handle().clone(),
     });
     app.reload()?;
-    let is_cut_short = Arc::new(AtomicBool::new(false));
-    let stop = Stop::when({
-        let is_cut_short = Arc::clone(&is_cut_short);
-        move || is_cut_short.load(Relaxed)
-    });
     let threads = Threads::start(&args, &app, log_window, &stop)?;
     let end = ServeEnd {
         grace: args.grace,
@@ -390,7 +391,7 @@ impl ServeSignals {
 /// Threads that run besides serving.
 struct Threads {
     scheduler: thread::JoinHandle<()>,
-    delivery: Deliverer,
+    app: Arc<ServeApp>,
     publications: Vec<Periodic>,
     window: Option<Periodic>,
 }
@@ -403,6 +404,7 @@ impl Threads {
         stop: &Stop,
     ) -> anyhow::Result<Self> {
         let failed = "could not start a thread";
+        app.scheduler.deliver_everywhere().context(failed)?;
         let scheduler = Arc::clone(&app.scheduler);
         let watch = thread::Builder::new().name("schedule".into());
         let mut publications = Vec::new();
@@ -428,7 +430,7 @@ impl Threads {
             None => None,
         };
         Ok(Threads {
-            delivery: Deliverer::start(&app.scheduler, stop).context(failed)?,
+            app: Arc::clone(app),
             scheduler: watch.spawn(move || scheduler.watch()).context(failed)?,
             publications,
             window,
@@ -439,7 +441,7 @@ impl Threads {
     fn end(self) {
         // It does not panic: the scheduler is restarted after a panic.
         let _ = self.scheduler.join();
-        self.delivery.end();
+        self.app.scheduler.runner().deliverer().end();
         Periodic::end(self.publications);
         Periodic::end(self.window);
     }

@@ -94,7 +94,7 @@ impl<'a> Reader<'a> {
             return;
         };
         let before = self.problems.len();
-        if setting.is_in_jobs() {
+        if setting.is_default_of_jobs() {
             self.shared_key(key, value, &mut config.defaults, shared);
         }
         let text = match setting.kind {

@@ -7,6 +7,7 @@
 use std::time::Duration;
 
 use crate::job::duration;
+use crate::job::file::SHARED_KEYS;
 use crate::job::grouping::Instance;
 use crate::job::parse_backoff;
 use crate::job::size::parse_size;
@@ -59,6 +60,12 @@ impl SettingSpec {
         self.places & JOB != 0
     }
 
+    /// Returns true if the config file's value is a default of job files. `gateway` is none, because subcommands without
+    /// a job need it too: a config file gives it to the command line, which yields to job files.
+    pub fn is_default_of_jobs(&self) -> bool {
+        self.is_in_jobs() && SHARED_KEYS.contains(&self.name)
+    }
+
     /// Returns true if it is a key of the config file.
     pub fn is_in_config(&self) -> bool {
         self.places & CONFIG != 0
@@ -77,7 +84,7 @@ impl SettingSpec {
 /// All settings that can be given in more than one way.
 #[rustfmt::skip]
 pub const SETTINGS: &[SettingSpec] = &[
-    row("gateway", ValueKind::List, "embedded", HOST, "Where reports go: URLs of Pushgateways, or embedded"),
+    row("gateway", ValueKind::List, "embedded", ALL, "Where reports go: URLs of Pushgateways, or embedded"),
     row("prefix", ValueKind::Text, "batch_job", ALL, "What the names of the runner's metrics begin with"),
     row("method", ValueKind::OneOf(&["put", "post"]), "post", ALL, "How a report changes its group"),
     row("grouping", ValueKind::Labels, "", ALL, "Further labels of the grouping key"),
@@ -94,7 +101,7 @@ pub const SETTINGS: &[SettingSpec] = &[
     row("metrics_limit", ValueKind::Size, "64MiB", ALL, "How much is read of what a command reports itself"),
     row("push_start", ValueKind::Boolean, "false", ALL, "Report the beginning of a run too"),
     row("push_interval", ValueKind::PositiveDuration, "", ALL, "How often a run is reported while it goes on"),
-    row("require_push", ValueKind::Boolean, "false", HOST, "End with exit code 69 if a report was not delivered"),
+    row("require_push", ValueKind::Boolean, "false", ALL, "End with exit code 69 if a report was not delivered"),
     row("push_timeout", ValueKind::PositiveDuration, "10s", HOST, "How long to wait for the gateway's answer"),
     row("connect_timeout", ValueKind::PositiveDuration, "5s", HOST, "How long to wait for the connection to the gateway"),
     row("push_deadline", ValueKind::PositiveDuration, "10s", HOST, "How long a delivery may take, with its retries"),

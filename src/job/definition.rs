@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use super::builtin::Builtin;
 use super::command::Command;
+use super::gateway_name::GatewayName;
 use super::grouping::{GroupingError, GroupingSettings};
 use super::metric_rule::MetricRule;
 use super::params::Params;
@@ -30,6 +31,8 @@ pub struct Job {
     pub method: Method,
     /// The other labels of its grouping key.
     pub grouping: GroupingSettings,
+    /// Where it is reported, in place of the host's gateways; empty for those.
+    pub gateways: Vec<GatewayName>,
     pub work: Work,
     /// The parameters of a built-in that may be set over HTTP.
     pub http_params: Vec<String>,

@@ -1,10 +1,10 @@
 //! Jobs: definitions of the work to run, and of how to report it.
 //!
 //! It may use [`metricsjob_client`], [`metricsjob_system::files`], [`metricsjob_metrics`] and nothing else of ours: a
-//! job knows neither how it is run nor where its report goes.
+//! job knows neither how it is run nor how its report gets to a gateway.
 //!
 //! - [`Job`], [`Work`]: the definition; [`JobDefaults`]: settings that it does not give.
-//! - [`grouping`], [`placeholder`]: labels of the grouping key as settings give them.
+//! - [`grouping`], [`placeholder`]: labels of the grouping key as settings give them; [`GatewayName`]: gateways.
 //! - [`command`], [`Policy`], [`metric_rule`], [`output_pattern`], [`json_pointer`], [`JunitPattern`]: the parts of it that have rules of their own.
 //! - [`schedule`]: when a job runs by itself.
 //! - [`mod@file`]: definitions from TOML, with errors that name line and column.
@@ -19,6 +19,7 @@ mod defaults;
 mod definition;
 pub mod duration;
 pub mod file;
+mod gateway_name;
 pub mod grouping;
 pub mod json_pointer;
 mod junit_pattern;
@@ -34,6 +35,7 @@ pub mod suggest;
 pub use command::Command;
 pub use defaults::JobDefaults;
 pub use definition::{DEFAULT_PREFIX, DefinedIn, Job, Work};
+pub use gateway_name::{EMBEDDED, GatewayName, GatewayNamesError, elements};
 pub use junit_pattern::JunitPattern;
 pub use policy::{LockPolicy, Policy, parse_backoff};
 pub use schedule::{Overlap, Plan};

@@ -24,6 +24,8 @@ pub struct Policy {
     pub push_start: bool,
     /// How often a run is reported while it is running.
     pub push_interval: Option<Duration>,
+    /// True if a report that was not delivered counts as a failure of `run`.
+    pub require_push: bool,
     /// How many runs of the job the history keeps.
     pub keep: u32,
 }
@@ -40,6 +42,7 @@ impl Default for Policy {
             splay: Duration::ZERO,
             push_start: false,
             push_interval: None,
+            require_push: false,
             keep: 1000,
         }
     }

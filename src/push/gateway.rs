@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::embedded;
+use crate::job::{EMBEDDED, GatewayName};
 use metricsjob_client::Connection;
 use metricsjob_client::Stop;
 use metricsjob_client::api;
@@ -15,9 +16,6 @@ use metricsjob_metrics::path::group_path;
 use metricsjob_metrics::{Group, GroupingKey, Push};
 use metricsjob_state::groups::PushError;
 use metricsjob_state::{LazyState, State, StateError};
-
-/// The name of the embedded gateway, where a URL could stand.
-pub const EMBEDDED: &str = "embedded";
 
 /// Anything that takes pushes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -160,9 +158,13 @@ impl Gateway {
         state_dir: PathBuf,
         connection: Connection,
     ) -> Result<Self, GatewayUrlError> {
-        match text {
-            EMBEDDED => Ok(Gateway::Embedded(state_dir)),
-            url => Ok(Gateway::Http(GatewayUrl::parse(url)?, Box::new(connection))),
+        Ok(Gateway::new(text.parse()?, state_dir, connection))
+    }
+
+    pub fn new(name: GatewayName, state_dir: PathBuf, connection: Connection) -> Self {
+        match name {
+            GatewayName::Embedded => Gateway::Embedded(state_dir),
+            GatewayName::Url(url) => Gateway::Http(url, Box::new(connection)),
         }
     }
 

@@ -1,9 +1,9 @@
 //! Getting a report to a gateway, or keeping it.
 //!
-//! It may use [`metricsjob_client`], [`metricsjob_system`], [`metricsjob_metrics`] and [`metricsjob_state`]; it knows
-//! no jobs and no runs.
+//! It may use [`metricsjob_client`], [`metricsjob_system`], [`metricsjob_metrics`], [`metricsjob_state`] and the names
+//! of gateways of [`crate::job`]; it knows no jobs and no runs.
 //!
-//! - [`Gateway`]: where pushes go; [`GatewayClient`]: requests to it.
+//! - [`Gateway`]: where pushes go; [`GatewayClient`]: requests to it; [`Destinations`]: the gateways of each job.
 //! - `embedded`: changes of the embedded gateway.
 //! - [`Courier`]: delivers to one gateway by way of the outbox; [`Delivery`] is the outcome. `drain` delivers all
 //!   entries that wait for one group; `send` sends one push, with retries, and by `split` in parts if it is refused;
@@ -18,6 +18,7 @@
 mod courier;
 mod deletion;
 mod delivery;
+mod destinations;
 mod dispatch;
 mod drain;
 mod embedded;
@@ -33,6 +34,7 @@ pub mod strays;
 pub use courier::Courier;
 pub use deletion::delete;
 pub use delivery::{Delivery, Kept, Undelivered};
+pub use destinations::{Destinations, each_once};
 pub use dispatch::Dispatch;
-pub use gateway::{EMBEDDED, Gateway, GatewayClient, GatewayError};
+pub use gateway::{Gateway, GatewayClient, GatewayError};
 pub use policy::DeliveryPolicy;

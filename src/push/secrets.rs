@@ -7,6 +7,7 @@ use metricsjob_client::call::Credentials;
 use metricsjob_client::secrets::{Secrets, forms_of_gateway};
 
 use super::gateway::Gateway;
+use crate::job::elements;
 
 /// Environment variables that hold credentials, and nothing else.
 const CREDENTIALS: [&str; 2] = ["METRICSJOB_BEARER_TOKEN", "METRICSJOB_BASIC_AUTH"];
@@ -42,7 +43,7 @@ fn of_environment() -> Vec<String> {
         forms.extend(Credentials { user, password }.secrets());
     }
     for url in [GATEWAY].into_iter().chain(PROXIES).map(value) {
-        forms.extend(url.split_whitespace().flat_map(of_url));
+        forms.extend(elements(&url).flat_map(of_url));
     }
     forms
 }
@@ -70,7 +71,7 @@ pub fn withheld() -> Vec<(&'static str, Option<String>)> {
     let mut variables: Vec<_> = CREDENTIALS.map(|name| (name, None)).into();
     if let Some(given) = env::var_os(GATEWAY) {
         let given = given.to_string_lossy();
-        let gateways = given.split_whitespace().map(|part| match part {
+        let gateways = elements(&given).map(|part| match part {
             part if part.contains('@') => GatewayUrl::parse(part).map(|url| url.to_string()),
             part => Ok(part.to_owned()),
         });

@@ -1,17 +1,20 @@
 //! Delivers the outbox in the background: a thread for each gateway.
 
-use std::sync::Arc;
+use std::io;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use super::bell::Bell;
 use super::damage::{shorten_log, tell_damage};
 use super::scheduler::Scheduler;
-use crate::push::{Courier, Delivery};
+use crate::job::Job;
+use crate::push::{Courier, Delivery, Gateway};
 use metricsjob_client::Backoff;
 use metricsjob_client::Stop;
 use metricsjob_state::LazyState;
-use metricsjob_system::panics::{point, restarting};
+use metricsjob_system::panics::{locked, point, restarting};
 
 /// How long a report waits for others that come at the same time: beginning the runs of that time is more
 /// urgent.
@@ -23,52 +26,123 @@ const LOOK: Duration = Duration::from_secs(15);
 /// Pauses after failures to reach a gateway.
 const PAUSES: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(60));
 
-/// The threads that deliver.
+/// The threads that deliver, one for each gateway.
 pub struct Deliverer {
-    scheduler: Arc<Scheduler>,
+    threads: Mutex<Vec<DeliveryThread>>,
+    stop: Stop,
+}
+
+struct DeliveryThread {
+    gateway: Gateway,
+    bell: Arc<Bell>,
     is_ending: Arc<AtomicBool>,
-    threads: Vec<JoinHandle<()>>,
+    handle: JoinHandle<()>,
 }
 
 impl Deliverer {
-    /// Begins to deliver. Once `stop` is wanted, nothing is waited for any more.
-    pub fn start(scheduler: &Arc<Scheduler>, stop: &Stop) -> std::io::Result<Self> {
-        let is_ending = Arc::new(AtomicBool::new(false));
-        let gateways = 0..scheduler.runner().gateways().len();
-        let threads = gateways.map(|place| {
-            let (scheduler, is_ending) = (Arc::clone(scheduler), Arc::clone(&is_ending));
-            let stop = stop.clone();
-            thread::Builder::new()
-                .name("deliver".into())
-                .spawn(move || {
-                    restarting("deliver", || {
-                        deliver(&scheduler, place, &is_ending, stop.clone());
-                    });
-                })
-        });
-        Ok(Deliverer {
-            threads: threads.collect::<Result<_, _>>()?,
-            scheduler: Arc::clone(scheduler),
-            is_ending,
-        })
+    /// One without threads. Once `stop` is wanted, no gateway is waited for any more.
+    pub fn new(stop: Stop) -> Self {
+        Deliverer {
+            threads: Mutex::default(),
+            stop,
+        }
+    }
+
+    /// Starts a thread for each of the `gateways` that has none. A thread whose gateway has other credentials now gives way
+    /// to a new one. One whose gateway is not named any more stays: reports may wait for it.
+    ///
+    /// # Errors
+    ///
+    /// A thread could not be started.
+    fn attend(&self, scheduler: &Arc<Scheduler>, gateways: Vec<Gateway>) -> io::Result<()> {
+        let mut threads = locked(&self.threads);
+        threads.retain(|thread| !thread.handle.is_finished());
+        for gateway in gateways {
+            let name = gateway.to_string();
+            // The last one: others before it are ending.
+            let mut known = threads.iter().rev();
+            match known.find(|thread| thread.gateway.to_string() == name) {
+                Some(thread) if thread.gateway == gateway => continue,
+                Some(thread) => thread.end(),
+                None => {}
+            }
+            threads.push(DeliveryThread::start(scheduler, gateway, &self.stop)?);
+        }
+        Ok(())
+    }
+
+    /// Has what waits in the outbox delivered soon.
+    pub fn wake(&self) {
+        for thread in locked(&self.threads).iter() {
+            thread.bell.ring();
+        }
     }
 
     /// Delivers the waiting entries once more, and ends.
-    pub fn end(self) {
-        self.is_ending.store(true, Relaxed);
-        for bell in self.scheduler.runner().bells() {
-            bell.ring();
+    pub fn end(&self) {
+        let threads = std::mem::take(&mut *locked(&self.threads));
+        for thread in &threads {
+            thread.end();
         }
-        for thread in self.threads {
+        for thread in threads {
             // It does not panic: delivery is restarted after a panic.
-            let _ = thread.join();
+            let _ = thread.handle.join();
         }
     }
 }
 
-fn deliver(scheduler: &Scheduler, place: usize, is_ending: &AtomicBool, stop: Stop) {
+impl DeliveryThread {
+    fn start(scheduler: &Arc<Scheduler>, gateway: Gateway, stop: &Stop) -> io::Result<Self> {
+        let (bell, is_ending) = (Arc::<Bell>::default(), Arc::<AtomicBool>::default());
+        let (scheduler, stop, to) = (Arc::clone(scheduler), stop.clone(), gateway.clone());
+        let (rung, ending) = (Arc::clone(&bell), Arc::clone(&is_ending));
+        let thread = thread::Builder::new().name("deliver".into());
+        let handle = thread.spawn(move || {
+            restarting("deliver", || {
+                deliver(&scheduler, &to, &rung, &ending, stop.clone());
+            });
+        })?;
+        Ok(DeliveryThread {
+            gateway,
+            bell,
+            is_ending,
+            handle,
+        })
+    }
+
+    /// Has it deliver once more, and end.
+    fn end(&self) {
+        self.is_ending.store(true, Relaxed);
+        self.bell.ring();
+    }
+}
+
+impl Scheduler {
+    /// Has reports delivered to each gateway that the host or a job names.
+    ///
+    /// # Errors
+    ///
+    /// A thread could not be started.
+    pub fn deliver_everywhere(self: &Arc<Self>) -> io::Result<()> {
+        let jobs: Vec<Arc<Job>> = {
+            let state = self.state();
+            let jobs = state.jobs.values();
+            jobs.map(|entry| Arc::clone(&entry.job)).collect()
+        };
+        let named = jobs.iter().map(|job| job.gateways.as_slice());
+        let gateways = self.runner().destinations().of_all(named);
+        self.runner().deliverer().attend(self, gateways)
+    }
+}
+
+fn deliver(
+    scheduler: &Scheduler,
+    gateway: &Gateway,
+    bell: &Bell,
+    is_ending: &AtomicBool,
+    stop: Stop,
+) {
     let runner = scheduler.runner();
-    let (gateway, bell) = (&runner.gateways()[place], &runner.bells()[place]);
     let courier = Courier::new(gateway, runner.state_dir(), runner.delivery(), stop);
     let mut state = LazyState::new(runner.state_dir());
     let mut failures = 0;

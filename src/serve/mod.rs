@@ -8,7 +8,7 @@
 //!   `job_state`: one job; `request`: a requested run.
 //! - `loading`: job files into the state; `restore`: the state of a job from the history; [`planning`]: when a
 //!   job is due next.
-//! - [`Runner`]: one run, and its record; `damage`: losses of a corrupt database, logged. [`Deliverer`] brings the
+//! - [`Runner`]: one run, and its record; `damage`: losses of a corrupt database, logged. `delivery` brings the
 //!   reports to the gateways.
 //! - `series`: reports of jobs as metrics; `live`: those of runs in progress; [`exporter`]: all metrics at one moment; [`Publication`]: pushes
 //!   them; `window`: the log of the last seconds.
@@ -35,7 +35,6 @@ mod scheduler_state;
 mod series;
 pub mod window;
 
-pub use delivery::Deliverer;
 pub use periodic::Periodic;
 pub use publication::Publication;
 pub use runner::Runner;

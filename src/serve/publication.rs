@@ -41,7 +41,7 @@ impl Publication {
             has_failed: false,
             stop: stop.clone(),
         };
-        Ok(runner.gateways().iter().map(to).collect())
+        Ok(runner.destinations().of_host().iter().map(to).collect())
     }
 
     /// Pushes the current metrics of `scheduler`, and `further` families of the server.

@@ -5,17 +5,18 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};
 
-use super::bell::Bell;
 use super::damage::{shorten_log, tell_damage};
+use super::delivery::Deliverer;
 use super::live::LiveRun;
 use super::request::RunRequest;
 use super::restore::Restored;
 use crate::job::builtin::NoProgress;
 use crate::job::output_pattern::OutputStream;
 use crate::job::{Job, LockPolicy};
-use crate::push::{DeliveryPolicy, Gateway, Undelivered};
+use crate::push::{DeliveryPolicy, Destinations, Undelivered};
 use crate::run::lock::{self, Holder};
 use crate::run::{self, Attempt, Events, Observer, Reporting, Run, RunSpec, Signals, report};
+use metricsjob_client::Stop;
 use metricsjob_metrics::{Family, GroupingKey};
 use metricsjob_state::history::RecordedRun;
 use metricsjob_state::{LazyState, State, StateError};
@@ -28,7 +29,8 @@ const FAILURE_COUNTS: Duration = Duration::from_secs(15);
 
 /// Where runs are recorded, and where their reports go.
 pub struct Runner {
-    gateways: Vec<Gateway>,
+    destinations: Destinations,
+    deliverer: Deliverer,
     delivery: DeliveryPolicy,
     state_dir: PathBuf,
     /// Connection by which all runs are recorded, one after the other.
@@ -40,15 +42,19 @@ pub struct Runner {
     probing: Mutex<LazyState>,
     /// Since when the last run could not be recorded, and why.
     failure: Mutex<Option<(Instant, String)>>,
-    /// Rung when there is something to deliver: one for each gateway.
-    bells: Vec<Arc<Bell>>,
 }
 
 impl Runner {
-    pub fn new(gateways: Vec<Gateway>, delivery: DeliveryPolicy, state_dir: PathBuf) -> Self {
+    /// One whose reports go to `destinations`. Once `stop` is wanted, no gateway is waited for any more.
+    pub fn new(
+        destinations: Destinations,
+        delivery: DeliveryPolicy,
+        state_dir: PathBuf,
+        stop: Stop,
+    ) -> Self {
         Runner {
-            bells: gateways.iter().map(|_| Arc::default()).collect(),
-            gateways,
+            destinations,
+            deliverer: Deliverer::new(stop),
             delivery,
             recording: Mutex::new(LazyState::new(&state_dir)),
             reading: Mutex::new(LazyState::new(&state_dir)),
@@ -58,8 +64,12 @@ impl Runner {
         }
     }
 
-    pub fn gateways(&self) -> &[Gateway] {
-        &self.gateways
+    pub fn destinations(&self) -> &Destinations {
+        &self.destinations
+    }
+
+    pub fn deliverer(&self) -> &Deliverer {
+        &self.deliverer
     }
 
     pub fn delivery(&self) -> &DeliveryPolicy {
@@ -68,10 +78,6 @@ impl Runner {
 
     pub fn state_dir(&self) -> &Path {
         &self.state_dir
-    }
-
-    pub fn bells(&self) -> &[Arc<Bell>] {
-        &self.bells
     }
 
     /// Reads from the state. It may take a while.
@@ -145,7 +151,7 @@ impl Runner {
         let spec = RunSpec {
             job: &request.job,
             key: &request.key,
-            gateways: &self.gateways,
+            gateways: &self.destinations.of(&request.job.gateways),
             delivery: &self.delivery,
             state_dir: &self.state_dir,
             reporting: Reporting::Enqueue,
@@ -175,9 +181,7 @@ impl Runner {
             shorten_log(&mut state, self.delivery.state_limit);
             tell_damage(&mut state);
         }
-        for bell in &self.bells {
-            bell.ring();
-        }
+        self.deliverer.wake();
         let (job, run_id) = (&run.record.name, &run.record.run_id);
         for err in &run.warnings {
             tracing::warn!(job, run_id, err, "not all of a run went as it should");

@@ -7,6 +7,7 @@ use super::Findings;
 use crate::cli::advice::with_advice;
 use crate::cli::console;
 use crate::cli::options::GatewayArgs;
+use metricsjob::job::GatewayName;
 use metricsjob::push::{Gateway, GatewayClient, GatewayError};
 use metricsjob_client::Stop;
 use metricsjob_metrics::check::CheckError;
@@ -26,17 +27,21 @@ const PUSH_LIMIT: Duration = Duration::from_secs(30);
 /// A certificate that ends within this time needs attention.
 const SOON: Duration = Duration::from_secs(30 * 86_400);
 
-/// Checks the gateways of `args`, and returns them.
+/// Checks the gateways of `args`, and those that `of_jobs` name, and returns them.
 ///
 /// # Errors
 ///
 /// One that is typed is none.
-pub fn check(args: &GatewayArgs, findings: &mut Findings) -> anyhow::Result<Vec<Gateway>> {
-    let targets = args.targets()?;
+pub fn check(
+    args: &GatewayArgs,
+    of_jobs: Vec<GatewayName>,
+    findings: &mut Findings,
+) -> anyhow::Result<Vec<Gateway>> {
+    let targets = args.all_targets(of_jobs)?;
     for problem in targets.left_out {
         findings.fail(PART, problem, "correct it: nothing is pushed there");
     }
-    if let Some(problem) = targets.unusable {
+    if let Some(problem) = targets.connection.unusable {
         findings.fail(PART, problem, "until then reports wait in the outbox");
     }
     for gateway in &targets.gateways {

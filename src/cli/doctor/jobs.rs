@@ -3,24 +3,30 @@
 use super::Findings;
 use crate::cli::options::JobsArgs;
 use metricsjob::config::HostConfig;
-use metricsjob::job::DefinedIn;
+use metricsjob::job::{DefinedIn, GatewayName};
 
 const PART: &str = "jobs";
 
-pub fn check(args: &JobsArgs, config: &HostConfig, findings: &mut Findings) {
+/// Checks the job files, and returns the gateways that they name.
+pub fn check(args: &JobsArgs, config: &HostConfig, findings: &mut Findings) -> Vec<GatewayName> {
     let found = args.catalog(config).and_then(|catalog| Ok(catalog.list()?));
     let found = match found {
         Ok(found) => found,
         Err(error) => {
-            return findings.fail(PART, error.to_string(), "see --jobs-dir and jobs_dir");
+            findings.fail(PART, error.to_string(), "see --jobs-dir and jobs_dir");
+            return Vec::new();
         }
     };
     let files = found.iter();
     let files = files.filter(|found| matches!(found.defined_in, DefinedIn::File(_)));
     let (mut good, mut bad) = (0, 0);
+    let mut gateways = Vec::new();
     for found in files {
         match &found.job {
-            Ok(_) => good += 1,
+            Ok(job) => {
+                good += 1;
+                gateways.extend(job.gateways.iter().cloned());
+            }
             Err(error) => {
                 bad += 1;
                 findings.fail(PART, error.to_string(), "");
@@ -37,4 +43,5 @@ pub fn check(args: &JobsArgs, config: &HostConfig, findings: &mut Findings) {
             },
         );
     }
+    gateways
 }

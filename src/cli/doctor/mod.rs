@@ -152,9 +152,9 @@ pub fn main(args: DoctorArgs, config: &HostConfig) -> anyhow::Result<u8> {
         }
     });
     let reported = reported.unwrap_or_default();
-    let gateways = gateways::check(&args.gateway, &mut findings)?;
+    let of_jobs = jobs::check(&args.jobs, config, &mut findings);
+    let gateways = gateways::check(&args.gateway, of_jobs, &mut findings)?;
     groups::check(&args.gateway, &gateways, &reported, &mut findings);
-    jobs::check(&args.jobs, config, &mut findings);
     cron::check(&mut findings);
     if let Some(url) = &prometheus {
         prometheus::check(url, &reported, &mut findings);

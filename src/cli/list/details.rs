@@ -25,6 +25,10 @@ pub fn text(job: &Job) -> String {
     if !grouping.is_empty() {
         field("grouping", &grouping);
     }
+    if !job.gateways.is_empty() {
+        let names = job.gateways.iter().map(ToString::to_string);
+        field("gateway", &names.collect::<Vec<_>>().join(" "));
+    }
     field("prefix", &job.prefix);
     field("method", job.method.name());
     match &job.plan {

@@ -23,6 +23,7 @@ use super::builtin;
 use super::command::{Command, SuccessCodes, check_env};
 use super::defaults::JobDefaults;
 use super::definition::{DefinedIn, Job, Work};
+use super::gateway_name::GatewayName;
 use super::junit_pattern::JunitPattern;
 use super::metric_rule::MetricRule;
 use super::params::{ParamError, Params};
@@ -30,10 +31,11 @@ use super::schedule::Overlap;
 use super::suggest;
 
 /// The keys of a job file, besides the [`SHARED_KEYS`].
-const KEYS: [&str; 18] = [
+const KEYS: [&str; 19] = [
     "description",
     "demo",
     "job",
+    "gateway",
     "builtin",
     "params",
     "http_params",
@@ -139,6 +141,7 @@ impl<'a> Reader<'a> {
         }
         let (mut description, mut is_demo) = (None, false);
         let mut label = name.to_owned();
+        let mut gateways = Vec::new();
         let mut settings = defaults.clone();
         let mut work = WorkKeys::default();
         let mut shared = SharedKeys::default();
@@ -156,6 +159,7 @@ impl<'a> Reader<'a> {
                     }
                     label = given.unwrap_or_default();
                 }
+                "gateway" => gateways = self.gateways(key, value),
                 "builtin" => work.builtin = Some((value.span(), self.string(key, value))),
                 "params" => work.params = Some((key.span(), self.params(key, value))),
                 "http_params" => {
@@ -202,6 +206,7 @@ impl<'a> Reader<'a> {
             prefix: settings.prefix,
             method: settings.method,
             grouping: settings.grouping,
+            gateways,
             http_params,
             work,
             policy: settings.policy,
@@ -342,6 +347,34 @@ impl<'a> Reader<'a> {
                 }
             }
         }
+    }
+
+    /// One text with names of gateways, or a list of such.
+    fn gateways(&mut self, key: &Key<'a>, value: &Value<'a>) -> Vec<GatewayName> {
+        if value.get_ref().as_str().is_some() {
+            return self.gateways_in(key, value);
+        }
+        let wanted = "a URL, \"embedded\" or a list of such";
+        let Some(texts) = self.array(key, value, wanted) else {
+            return Vec::new();
+        };
+        let mut texts = texts.peekable();
+        if texts.peek().is_none() {
+            let problem =
+                "gateway is an empty list: leave the key out for the gateways of the host";
+            self.problem(value.span(), problem.into());
+        }
+        texts.flat_map(|text| self.gateways_in(key, text)).collect()
+    }
+
+    fn gateways_in(&mut self, key: &Key<'a>, value: &Value<'a>) -> Vec<GatewayName> {
+        let Some(text) = self.string(key, value) else {
+            return Vec::new();
+        };
+        GatewayName::parse_all(&text).unwrap_or_else(|error| {
+            self.problem(value.span(), error.to_string());
+            Vec::new()
+        })
     }
 
     /// One pattern, or a list of them.

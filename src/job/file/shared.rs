@@ -8,7 +8,7 @@ use crate::job::grouping::{GroupingSettings, Instance};
 use crate::job::{JobDefaults, placeholder};
 use metricsjob_metrics::{Labels, Method, check_grouping_label, is_metric_name};
 
-pub const SHARED_KEYS: [&str; 16] = [
+pub const SHARED_KEYS: [&str; 17] = [
     "prefix",
     "method",
     "grouping",
@@ -23,6 +23,7 @@ pub const SHARED_KEYS: [&str; 16] = [
     "splay",
     "push_start",
     "push_interval",
+    "require_push",
     "tail",
     "keep",
 ];
@@ -76,6 +77,7 @@ impl<'a> Reader<'a> {
                 let interval = self.positive_duration(key, value);
                 policy.push_interval = interval.or(policy.push_interval);
             }
+            "require_push" => replace(&mut policy.require_push, self.boolean(key, value)),
             "tail" => {
                 let lines = self.integer(key, value, MAX_TAIL as u64);
                 replace(&mut settings.tail, lines.map(|lines| lines as usize));

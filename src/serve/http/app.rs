@@ -80,6 +80,10 @@ impl ServeApp {
     /// Reads the job files again. It may take a while.
     pub fn reload(&self) -> Result<Reloaded, CatalogError> {
         let reloaded = self.scheduler.reload(&self.catalog, self.with_demos);
+        if let Err(error) = self.scheduler.deliver_everywhere() {
+            let err = metricsjob_system::reason(&error);
+            tracing::error!(err, "reports for some gateways are not delivered");
+        }
         match &reloaded {
             Ok(Reloaded { jobs, problems }) => {
                 for problem in problems {

@@ -81,7 +81,12 @@ mod tests {
     #[test]
     fn a_scheduler_that_does_not_look() {
         let dir = tempfile::tempdir().unwrap();
-        let runner = Runner::new(Vec::new(), DeliveryPolicy::default(), dir.path().to_owned());
+        let runner = Runner::new(
+            Destinations::new(Vec::new(), dir.path(), None),
+            DeliveryPolicy::default(),
+            dir.path().to_owned(),
+            Stop::never(),
+        );
         let scheduler = Scheduler::new(runner, 1);
         let health = Health::default();
         let checks = health.checks(&scheduler);
