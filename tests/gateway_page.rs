@@ -143,8 +143,7 @@ fn render(groups: &[Group]) -> String {
 }
 
 fn condition(group: &Group) -> Condition {
-    let last_run = LastRun::of(group);
-    Condition::new(last_run.as_ref(), group.last_push_failed(), NOW as f64)
+    Condition::new(&LastRun::of(group), group.last_push_failed(), NOW as f64)
 }
 
 fn deletions(server: &FakeServer) -> Vec<String> {

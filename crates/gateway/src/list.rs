@@ -49,11 +49,7 @@ pub async fn answer(app: &Arc<App>, parts: &Parts) -> Response {
         let now = SystemTime::now();
         let condition = |group: &StoredGroup| {
             let last_run = group.last_run();
-            Condition::new(
-                last_run.as_ref(),
-                group.last_push_failed(),
-                unix_seconds(now),
-            )
+            Condition::new(&last_run, group.last_push_failed(), unix_seconds(now))
         };
         let mut all: Vec<_> = (snapshot.sorted().into_iter())
             .map(|group| (condition(&group), group))

@@ -23,11 +23,11 @@ pub enum Urgency {
 
 impl Condition {
     /// Returns the condition at `now`, in seconds since the epoch, of a group whose last push was refused or not.
-    pub fn new(last_run: Option<&LastRun>, is_refused: bool, now: f64) -> Self {
+    pub fn new(last_run: &LastRun, is_refused: bool, now: f64) -> Self {
         Condition {
-            is_failed: last_run.is_some_and(LastRun::has_failed),
+            is_failed: last_run.has_failed(),
             is_refused,
-            is_late: last_run.is_some_and(|run| run.is_late(now)),
+            is_late: last_run.is_late(now),
         }
     }
 

@@ -40,8 +40,7 @@ fn page(groups: &[Group]) -> Page<'_> {
 }
 
 fn condition(group: &Group) -> Condition {
-    let last_run = LastRun::of(group);
-    Condition::new(last_run.as_ref(), group.last_push_failed(), NOW as f64)
+    Condition::new(&LastRun::of(group), group.last_push_failed(), NOW as f64)
 }
 
 fn key(job: &str, labels: &[(&str, &str)]) -> GroupingKey {
@@ -289,6 +288,27 @@ fn a_failed_job_looks_failed() {
     // Without a report of a run there is no state.
     let other = shown(vec![Family::gauge("success", "", 0.0)]);
     assert!(!other.contains("class=\"badge"), "{other}");
+}
+
+#[test]
+fn a_running_job_looks_neither_failed_nor_done() {
+    let running = |more: &[(&str, f64)]| {
+        let start = ("start_timestamp_seconds", NOW as f64 - 30.0);
+        let families = [&[("running", 1.0), start], more].concat();
+        let families = families.into_iter();
+        let families = families.map(|(name, value)| Family::gauge(format!("db_{name}"), "", value));
+        page(&[group("j", &[], families.collect())]).render()
+    };
+    let end = ("last_completion_timestamp_seconds", NOW as f64 - 90.0);
+    let after_failure = running(&[end, ("success", 0.0)]);
+    for html in [running(&[]), after_failure] {
+        assert_has(&html, &["<span class=\"badge\">Running</span>"]);
+        assert_has(
+            &text(&html),
+            &["Runningsince 2026-09-21T14:12:50Z (30 seconds ago)"],
+        );
+        assert!(!html.contains("badge failed") && !html.contains("badge success"));
+    }
 }
 
 #[test]

@@ -377,7 +377,7 @@ impl StoredGroup {
     }
 
     /// Returns the last run that the group tells of.
-    pub fn last_run(&self) -> Option<LastRun> {
+    pub fn last_run(&self) -> LastRun {
         let names = self.pieces.iter().map(|piece| &*piece.meta.name);
         LastRun::find(names, |name| {
             let family = self.family(name)?;
