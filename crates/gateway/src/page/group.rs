@@ -7,6 +7,7 @@ use super::room::Room;
 use super::{Condition, Page, family};
 use metricsjob_metrics::path::group_path;
 use metricsjob_metrics::{Group, LastRun, unix_seconds};
+use metricsjob_state::store::HostClash;
 use metricsjob_web::page::quantity;
 use metricsjob_web::page::text::{count, cut};
 use metricsjob_web::page::time;
@@ -15,7 +16,12 @@ use metricsjob_web::page::time;
 pub fn item(page: &Page<'_>, group: &Group, room: &mut Room) -> Markup {
     let last_run = LastRun::of(group);
     let now = unix_seconds(page.now);
-    let condition = Condition::new(&last_run, group.last_push_failed(), now);
+    let clash = page.clashes.get(&group.key).copied();
+    let condition = Condition {
+        is_refused: group.last_push_failed(),
+        is_shared: clash.is_some(),
+        ..Condition::of_run(&last_run, now)
+    };
     html! {
         li .group data-is=(kinds(condition)) {
             details .row {
@@ -23,6 +29,7 @@ pub fn item(page: &Page<'_>, group: &Group, room: &mut Room) -> Markup {
                     h3 { bdi { (cut(group.key.job())) } }
                     (chips(group.key.labels().iter()))
                     (badges(page, group, &last_run, condition))
+                    @if let Some(clash) = clash { " " (shared(page, clash)) " " }
                     span .facts {
                         @if let Some(success) = last_run.last_success {
                             span { "Last success " (time::age(success, page.now)) }
@@ -42,6 +49,13 @@ pub fn item(page: &Page<'_>, group: &Group, room: &mut Room) -> Markup {
                     }
                 }
                 div .inside {
+                    @if clash.is_some() {
+                        p {
+                            "Several hosts report to this group, and each replaces the report of the other. Give each \
+                             host a group of its own, such as by " code { "instance = true" } " in its "
+                            code { "metricsjob.toml" } "."
+                        }
+                    }
                     (facts(page, group, &last_run))
                     (families(page, group, room))
                 }
@@ -55,6 +69,7 @@ fn kinds(condition: Condition) -> String {
     let kinds = [
         (condition.is_failed, "failed"),
         (condition.is_late, "late"),
+        (condition.is_shared, "shared"),
         (condition.is_refused, "refused"),
     ];
     let kinds = kinds.into_iter().filter(|(is, _)| *is);
@@ -77,6 +92,15 @@ fn badges(page: &Page<'_>, group: &Group, last_run: &LastRun, condition: Conditi
             @if condition.is_refused {
                 span .badge .failed { "Last push failed " (time::age(group.push_failure_time, page.now)) }
             }
+        }
+    }
+}
+
+fn shared(page: &Page<'_>, clash: &HostClash) -> Markup {
+    html! {
+        span .hosts {
+            "Reported by " bdi { (cut(&clash.host)) } ", until " (time::age(clash.time_before, page.now)) " by "
+            bdi { (cut(&clash.host_before)) }
         }
     }
 }
