@@ -262,6 +262,7 @@ fn the_page_of_the_gateway_by_keyboard() {
             "typo",
             "backup",
             "etl",
+            gateway_page::SHARED,
             "plain",
             "Status",
         ];

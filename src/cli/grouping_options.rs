@@ -10,7 +10,7 @@ use super::exit::usage;
 use super::help::GROUPING;
 use super::options::{elements, name_and_value};
 use super::setting::{Setting, Strictness, setting};
-use metricsjob::job::grouping::{GroupingSettings, Instance};
+use metricsjob_client::grouping::{GroupingSettings, Instance};
 use metricsjob_metrics::{GroupingKey, GroupingKeyError};
 
 /// Labels of the one group that is meant, without any that a config file adds.

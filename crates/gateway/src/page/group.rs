@@ -29,7 +29,7 @@ pub fn item(page: &Page<'_>, group: &Group, room: &mut Room) -> Markup {
                     h3 { bdi { (cut(group.key.job())) } }
                     (chips(group.key.labels().iter()))
                     (badges(page, group, &last_run, condition))
-                    @if let Some(clash) = clash { " " (shared(page, clash)) " " }
+                    @if let Some(clash) = clash { (shared(page, clash)) " " }
                     span .facts {
                         @if let Some(success) = last_run.last_success {
                             span { "Last success " (time::age(success, page.now)) }

@@ -396,7 +396,7 @@ fn hosts_that_share_a_group() {
         &text(&html),
         &[
             "2 groups, 1 shared by hosts",
-            " Reported by web2&lt;, until 2 hours ago by \\u{202e}",
+            "Success Reported by web2&lt;, until 2 hours ago by \\u{202e}",
             "Several hosts report to this group",
             "instance = true in its metricsjob.toml.",
         ],
