@@ -67,6 +67,7 @@ fn few_groups() -> Vec<Group> {
         never,
         gateway_page::late(group("backup", "orders", 90_000.0)),
         kinds,
+        gateway_page::fine(group(gateway_page::SHARED, "customers", 20.0)),
         group("plain", "x", 5.0),
     ]
 }
@@ -129,7 +130,7 @@ fn is_accessible(browser: &mut Chromium, url: &str, widths: &[u32], show: &str) 
             let context = format!("{scheme}, {width} wide");
             assert_eq!(violations(browser, &axe), json!([]), "{context}");
             browser.evaluate(
-                "document.querySelectorAll('li:nth-child(-n+6) details, footer details')
+                "document.querySelectorAll('li:nth-child(-n+7) details, footer details')
                     .forEach(part => part.open = true)",
             );
             assert_eq!(violations(browser, &axe), json!([]), "{context}, open");
@@ -261,6 +262,7 @@ fn the_page_of_the_gateway_by_keyboard() {
             "typo",
             "backup",
             "etl",
+            gateway_page::SHARED,
             "plain",
             "Status",
         ];

@@ -1,5 +1,6 @@
 //! The gateway's page in a browser: deleting a group, the keyboard, ages, narrow screens.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -8,6 +9,7 @@ use metricsjob_metrics::{
     BucketSpan, Count, Family, Group, GroupingKey, Kind, Labels, LastRun, NativeBuckets,
     NativeHistogram, Value,
 };
+use metricsjob_state::store::HostClash;
 use metricsjob_web::page::{List, Query};
 
 use crate::common::curl::curl;
@@ -124,9 +126,20 @@ pub fn serve(groups: Vec<Group>) -> (FakeServer, Arc<Mutex<Content>>) {
     (server, content)
 }
 
+/// Job of the groups that two hosts report to.
+pub const SHARED: &str = "shared";
+
 fn render(groups: &[Group]) -> String {
+    let clash = HostClash {
+        host: "web2".into(),
+        host_before: "web1.of.a.data-center.with-a-long-name.example.org".into(),
+        time_before: NOW as f64 - 7_500.0,
+    };
+    let shared = groups.iter().filter(|group| is_shared(group));
+    let clashes: BTreeMap<_, _> = shared.map(|group| (&group.key, &clash)).collect();
     Page {
         groups,
+        clashes: &clashes,
         list: List::new(
             &page::WORDS,
             &Query::default(),
@@ -143,8 +156,15 @@ fn render(groups: &[Group]) -> String {
 }
 
 fn condition(group: &Group) -> Condition {
-    let last_run = LastRun::of(group);
-    Condition::new(last_run.as_ref(), group.last_push_failed(), NOW as f64)
+    Condition {
+        is_refused: group.last_push_failed(),
+        is_shared: is_shared(group),
+        ..Condition::of_run(&LastRun::of(group), NOW as f64)
+    }
+}
+
+fn is_shared(group: &Group) -> bool {
+    group.key.job() == SHARED
 }
 
 fn deletions(server: &FakeServer) -> Vec<String> {

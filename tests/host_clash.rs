@@ -2,6 +2,8 @@
 
 use std::process::Output;
 
+use serde_json::{Value as Json, json};
+
 use crate::common::own_gateway::OwnGateway;
 use crate::common::own_server::wrapped;
 use crate::common::{FakeServer, Finished, Sandbox};
@@ -65,6 +67,59 @@ fn the_header() {
     let told = push(&report("c")).unwrap();
     assert!(told.contains("299 - \"b"), "{told}");
     assert!(told.is_ascii(), "{told}");
+}
+
+/// The page and the API show two hosts until one of them has reported twice in a row.
+#[test]
+fn the_page_and_the_api() {
+    let gateway = OwnGateway::alone(&[]);
+    let report = |host: &str| {
+        let body = format!(
+            "x_info{{host=\"{host}\",version=\"1\"}} 1\nx_last_completion_timestamp_seconds 1\nx_success 1\n"
+        );
+        let path = "/metrics/job/j/db/customers";
+        assert_eq!(gateway.exchange("POST", path, &[], &body).status, 200);
+    };
+    let clashes = || {
+        let answer = gateway.exchange("GET", "/api/v1/metrics", &[], "");
+        let answer: Json = serde_json::from_str(&answer.body).unwrap();
+        assert_eq!(answer["data"][0]["labels"]["job"], "j");
+        answer["host_clashes"].clone()
+    };
+    let page = || gateway.exchange("GET", "/", &[], "").body;
+    report("a");
+    report("a");
+    assert!(!page().contains("shared by hosts"));
+    assert_eq!(clashes(), Json::Null);
+    for (host, before) in [("b", "a"), ("a", "b"), ("b", "a")] {
+        report(host);
+        let shown = page();
+        for part in [
+            "1</data> shared by hosts",
+            &format!("Reported by <bdi>{host}</bdi>, until "),
+            &format!(" by <bdi>{before}</bdi>"),
+            "instance = true",
+        ] {
+            assert!(shown.contains(part), "{part} in {shown}");
+        }
+        let found = &clashes()[0];
+        let labels = json!({ "job": "j", "db": "customers" });
+        assert_eq!(found["labels"], labels);
+        assert_eq!(
+            (&found["host"], &found["host_before"]),
+            (&host.into(), &before.into())
+        );
+        assert!(
+            found["time_before"].as_str().unwrap().starts_with("20"),
+            "{found}"
+        );
+    }
+    // Metrics of something else say nothing about hosts.
+    gateway.exchange("POST", "/metrics/job/j/db/customers", &[], "m 1\n");
+    assert!(page().contains("shared by hosts"));
+    report("b");
+    assert!(!page().contains("shared by hosts"));
+    assert_eq!(clashes(), Json::Null);
 }
 
 /// A clock that is off is told in any run.

@@ -69,6 +69,7 @@ fn the_smallest_batch_job() {
     for arguments in [&[][..], &["--features", "prometheus"]] {
         let program = build(arguments);
         reports_as_its_environment_says(&program);
+        keeps_hosts_apart(&program);
         hands_its_metrics_to_the_run_that_it_is_in(&program);
         says_what_it_cannot_do(&program);
     }
@@ -107,6 +108,37 @@ fn reports_as_its_environment_says(program: &Path) {
     let put = [&variables[..], &[("METRICSJOB_METHOD", "put")]].concat();
     run(Command::new(program).arg("no paper"), &put).code(1);
     assert_eq!(group("nightly_last_success_timestamp_seconds", ""), None);
+}
+
+fn keeps_hosts_apart(program: &Path) {
+    let gateway = OwnGateway::alone(&[]);
+    let url = gateway.url();
+    let host = nix::unistd::gethostname().unwrap();
+    let host = host.to_str().unwrap();
+    let success = |labels: &str| {
+        let series = format!("batch_job_success{{{labels}}}");
+        gateway.value("outside", &series)
+    };
+    let report = |grouping: &str, instance: &str| {
+        let variables = [
+            ("METRICSJOB_GATEWAY", url.as_str()),
+            ("METRICSJOB_GROUPING", grouping),
+            ("METRICSJOB_INSTANCE", instance),
+            ("SITE", "berlin"),
+        ];
+        run(&mut Command::new(program), &variables)
+    };
+    report("", "true").code(0).quiet_stderr();
+    assert_eq!(success(&format!("instance=\"{host}\"")), Some(1.0));
+    report("host=${hostname},site=${env:SITE}", "web-1")
+        .code(0)
+        .quiet_stderr();
+    let labels = format!("host=\"{host}\",instance=\"web-1\",site=\"berlin\"");
+    assert_eq!(success(&labels), Some(1.0));
+    report("a=${nope} b=1", "false")
+        .code(0)
+        .err("a label in METRICSJOB_GROUPING is left out: a: there is no placeholder ${nope}");
+    assert_eq!(success("b=\"1\""), Some(1.0));
 }
 
 fn hands_its_metrics_to_the_run_that_it_is_in(program: &Path) {

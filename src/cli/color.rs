@@ -12,8 +12,8 @@ const BAD: Style = AnsiColor::Red.on_default().bold();
 pub const NOTABLE: Style = AnsiColor::Yellow.on_default();
 const ACTIVE: Style = AnsiColor::Cyan.on_default();
 
-/// Name of the outcome of a run that has not ended.
-pub const RUNNING: &str = "running";
+/// Outcome of a run that has not ended.
+const RUNNING: &str = "running";
 
 /// Where output is coloured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]

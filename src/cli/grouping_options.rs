@@ -11,7 +11,7 @@ use super::help::GROUPING;
 use super::options::name_and_value;
 use super::setting::{Setting, Strictness, setting};
 use metricsjob::job::elements;
-use metricsjob::job::grouping::{GroupingSettings, Instance};
+use metricsjob_client::grouping::{GroupingSettings, Instance};
 use metricsjob_metrics::{GroupingKey, GroupingKeyError};
 
 /// Labels of the one group that is meant, without any that a config file adds.

@@ -529,5 +529,5 @@ fn is_true(name: &str, text: &str) -> anyhow::Result<bool> {
 }
 
 fn host() -> String {
-    metricsjob_system::host::name().unwrap_or_else(|| "localhost".into())
+    metricsjob_client::host::name().unwrap_or_else(|| "localhost".into())
 }

@@ -5,14 +5,13 @@ use std::time::SystemTime;
 use super::options::GatewayArgs;
 use super::when::age;
 use metricsjob::config::HostConfig;
-use metricsjob::job::grouping::INSTANCE;
-use metricsjob::job::placeholder;
 use metricsjob::push::Gateway;
 use metricsjob::push::strays::{GroupConcern, MovedGroup, ReportedGroups};
+use metricsjob_client::grouping::{INSTANCE, escape_placeholders};
+use metricsjob_client::host;
 use metricsjob_metrics::GroupingKey;
 use metricsjob_state::reported::ReportedGroup;
 use metricsjob_state::{State, StateError};
-use metricsjob_system::host;
 
 /// Reads the groups that this host has reported to.
 ///
@@ -88,7 +87,7 @@ fn delete_command(key: &GroupingKey, gateway: &Gateway, args: &GatewayArgs) -> S
     words.push(key.job().to_owned());
     for (name, value) in key.labels() {
         words.push("-g".into());
-        words.push(format!("{name}={}", placeholder::escaped(value)));
+        words.push(format!("{name}={}", escape_placeholders(value)));
     }
     let words: Vec<String> = words.into_iter().map(quoted).collect();
     words.join(" ") + &args.gateway_options(gateway)

@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use crate::job::duration;
 use crate::job::file::SHARED_KEYS;
-use crate::job::grouping::Instance;
 use crate::job::parse_backoff;
 use crate::job::size::parse_size;
+use metricsjob_client::grouping::Instance;
 
 /// A setting.
 #[derive(Debug, PartialEq, Eq)]

@@ -1,8 +1,8 @@
 //! Defaults of jobs.
 
 use super::definition::DEFAULT_PREFIX;
-use super::grouping::GroupingSettings;
 use super::policy::Policy;
+use metricsjob_client::grouping::GroupingSettings;
 use metricsjob_metrics::Method;
 
 /// Settings of a job that its definition does not give.

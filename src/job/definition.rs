@@ -6,11 +6,11 @@ use std::path::PathBuf;
 use super::builtin::Builtin;
 use super::command::Command;
 use super::gateway_name::GatewayName;
-use super::grouping::{GroupingError, GroupingSettings};
 use super::metric_rule::MetricRule;
 use super::params::Params;
 use super::policy::Policy;
 use super::schedule::{Overlap, Plan};
+use metricsjob_client::grouping::{GroupingError, GroupingSettings};
 use metricsjob_metrics::{GroupingKey, Method};
 
 /// The prefix of the runner's metrics when a job names none.

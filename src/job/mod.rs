@@ -4,7 +4,7 @@
 //! job knows neither how it is run nor how its report gets to a gateway.
 //!
 //! - [`Job`], [`Work`]: the definition; [`JobDefaults`]: settings that it does not give.
-//! - [`grouping`], [`placeholder`]: labels of the grouping key as settings give them; [`GatewayName`]: gateways.
+//! - [`GatewayName`]: gateways as settings name them.
 //! - [`command`], [`Policy`], [`metric_rule`], [`output_pattern`], [`json_pointer`], [`JunitPattern`]: the parts of it that have rules of their own.
 //! - [`schedule`]: when a job runs by itself.
 //! - [`mod@file`]: definitions from TOML, with errors that name line and column.
@@ -20,13 +20,11 @@ mod definition;
 pub mod duration;
 pub mod file;
 mod gateway_name;
-pub mod grouping;
 pub mod json_pointer;
 mod junit_pattern;
 pub mod metric_rule;
 pub mod output_pattern;
 pub mod params;
-pub mod placeholder;
 mod policy;
 pub mod schedule;
 pub mod size;

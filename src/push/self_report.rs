@@ -2,10 +2,10 @@
 
 use std::time::SystemTime;
 
+use metricsjob_client::host;
 use metricsjob_metrics::{Family, GroupingKey, Kind, Labels, Method, Metric, Push, Value};
 use metricsjob_state::outbox::OutboxSize;
 use metricsjob_state::push_stats::Attempts;
-use metricsjob_system::host;
 
 /// The job label of the group that it goes to.
 const JOB: &str = "metricsjob";

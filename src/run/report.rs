@@ -6,11 +6,11 @@ use std::collections::hash_map::Entry;
 use super::{Outcome, new_record};
 use crate::job::Job;
 use crate::job::metric_rule::MetricRule;
+use metricsjob_client::host;
 use metricsjob_metrics::check::add_pushable;
 use metricsjob_metrics::{Family, GroupingKey, Kind, Labels, Metric, Value};
 use metricsjob_state::counters::Counter;
 use metricsjob_state::history::RecordedRun;
-use metricsjob_system::host;
 
 /// Outcome of a run that the history has; a failure if a newer version gave it a name that is unknown here.
 pub fn outcome(run: &RecordedRun) -> Outcome {

@@ -11,8 +11,8 @@ use super::series::RunSeries;
 use super::series::durations::Durations;
 use super::series::uniform::{Uniform, is_uniform};
 use crate::job::Job;
-use crate::job::grouping::GroupingSettings;
 use crate::run::Outcome;
+use metricsjob_client::grouping::GroupingSettings;
 use metricsjob_metrics::{Family, GroupingKey, Method};
 use metricsjob_state::history::RecordedRun;
 

@@ -12,9 +12,9 @@ use super::scheduler::Scheduler;
 use super::scheduler_state::SchedulerState;
 use super::series::RunSeries;
 use crate::job::catalog::{Catalog, CatalogError};
-use crate::job::grouping::GroupingSettings;
 use crate::job::schedule::Missed;
 use crate::job::{Job, Work};
+use metricsjob_client::grouping::GroupingSettings;
 use metricsjob_metrics::GroupingKey;
 use metricsjob_system::panics::locked;
 

@@ -51,6 +51,7 @@
 //! - [`Connection`]: further settings; [`tls`], [`credentials`] and [`encoding`] are their parts.
 //! - [`Backoff`]: waits between retries; [`Stop`]: abandons requests early.
 //! - [`api`]: groups in a response of the Pushgateway's API.
+//! - [`grouping`]: grouping labels as settings give them; [`host`]: names of this host and its user.
 //! - [`secrets`]: redaction of credentials in messages.
 //! - [`call`]: shared parts of HTTP callers: credentials, proxies, a runtime.
 
@@ -62,6 +63,8 @@ pub mod call;
 mod connection;
 pub mod credentials;
 pub mod encoding;
+pub mod grouping;
+pub mod host;
 mod http;
 mod http_error;
 #[cfg(feature = "prometheus")]

@@ -13,9 +13,9 @@ use super::app::App;
 use super::own_metrics;
 use super::renderings::{Shape, rendered};
 use metricsjob_metrics::{
-    Count, Family, Group, LAST_SECOND, Labels, Metric, NativeHistogram, Value, text,
+    Count, Family, Group, GroupingKey, LAST_SECOND, Labels, Metric, NativeHistogram, Value, text,
 };
-use metricsjob_state::store::{Snapshot, exposition};
+use metricsjob_state::store::{Snapshot, StoredGroup, exposition};
 use metricsjob_web::observe::build;
 
 /// Responds with all groups.
@@ -68,14 +68,46 @@ fn answer(body: HttpBody) -> Response {
 /// several allocations in a tree.
 pub(super) fn metrics_json(snapshot: Snapshot) -> serde_json::Result<Vec<u8>> {
     let mut out = Vec::from(br#"{"status":"success","data":["#);
-    for (at, group) in snapshot.sorted().iter().enumerate() {
+    let groups = snapshot.sorted();
+    for (at, group) in groups.iter().enumerate() {
         if at > 0 {
             out.push(b',');
         }
         serde_json::to_writer(&mut out, &GroupJson(&group.to_group()))?;
     }
-    out.extend(b"]}");
+    out.push(b']');
+    // Not in a group, where other clients look for families only.
+    let clashes = groups.iter().filter_map(|group| clash_json(group));
+    let clashes: Vec<Json> = clashes.collect();
+    if !clashes.is_empty() {
+        out.extend(br#","host_clashes":"#);
+        serde_json::to_writer(&mut out, &clashes)?;
+    }
+    out.push(b'}');
     Ok(out)
+}
+
+/// The two hosts that report to the group, if there are two.
+fn clash_json(group: &StoredGroup) -> Option<Json> {
+    let clash = group.host_clash()?;
+    Some(json!({
+        "labels": labels(&group.key),
+        "host": clash.host,
+        "host_before": clash.host_before,
+        "time_before": time(clash.time_before),
+    }))
+}
+
+fn labels(key: &GroupingKey) -> Map<String, Json> {
+    let mut labels = Map::new();
+    labels.insert("job".into(), key.job().into());
+    labels.extend(strings(key.labels()));
+    labels
+}
+
+fn time(seconds: f64) -> String {
+    let since = Duration::from_secs_f64(seconds.clamp(0.0, LAST_SECOND));
+    humantime::format_rfc3339_nanos(SystemTime::UNIX_EPOCH + since).to_string()
 }
 
 struct GroupJson<'a>(&'a Group);
@@ -84,19 +116,14 @@ impl Serialize for GroupJson<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let group = self.0;
         let times = [group.push_time, group.push_failure_time];
-        let time = times.into_iter().fold(0.0, f64::max).min(LAST_SECOND);
-        let time = SystemTime::UNIX_EPOCH + Duration::from_secs_f64(time);
-        let time = humantime::format_rfc3339_nanos(time).to_string();
+        let time = time(times.into_iter().fold(0.0, f64::max));
         let times = exposition::time_families(group);
         let families = || times.iter().chain(&group.families);
         // As in the Pushgateway, a family of this name takes precedence.
         let is_free = |name: &str| families().all(|family| family.name != name);
         let mut json = serializer.serialize_map(None)?;
         if is_free("labels") {
-            let mut labels = Map::new();
-            labels.insert("job".into(), group.key.job().into());
-            labels.extend(strings(group.key.labels()));
-            json.serialize_entry("labels", &labels)?;
+            json.serialize_entry("labels", &labels(&group.key))?;
         }
         if is_free("last_push_successful") {
             let is_success = group.push_time >= group.push_failure_time;

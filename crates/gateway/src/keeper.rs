@@ -315,7 +315,6 @@ impl StoreActor {
                 } = *push;
                 panics::point("writer");
                 let now = unix_seconds(SystemTime::now());
-                let host_before = self.reporting_host(&key);
                 let pushed = self.store.push(&key, method, report, now);
                 if let Some(undo) = pushed.undo {
                     let entry = match &pushed.result {
@@ -324,12 +323,8 @@ impl StoreActor {
                     };
                     batch.add(entry, undo);
                 }
-                let result = pushed.result.map(|()| {
-                    let host = self.reporting_host(&key);
-                    Accepted {
-                        other_host: host_before
-                            .filter(|before| host.is_some_and(|host| host != *before)),
-                    }
+                let result = pushed.result.map(|()| Accepted {
+                    other_host: pushed.other_host,
                 });
                 batch.pushes.push((result, answer));
             }
@@ -348,11 +343,6 @@ impl StoreActor {
             Order::Snapshot(answer) => batch.snapshots.push(answer),
             Order::End => batch.is_last = true,
         }
-    }
-
-    /// Host that has reported to the group of `key` last.
-    fn reporting_host(&self, key: &GroupingKey) -> Option<String> {
-        self.store.group_of(key)?.reporting_host()
     }
 
     fn delete(&mut self, batch: &mut Batch, key: &GroupingKey) -> bool {

@@ -47,13 +47,10 @@ pub async fn answer(app: &Arc<App>, parts: &Parts) -> Response {
             .map(|(name, value)| (name.as_str(), value.clone()))
             .collect();
         let now = SystemTime::now();
-        let condition = |group: &StoredGroup| {
-            let last_run = group.last_run();
-            Condition::new(
-                last_run.as_ref(),
-                group.last_push_failed(),
-                unix_seconds(now),
-            )
+        let condition = |group: &StoredGroup| Condition {
+            is_refused: group.last_push_failed(),
+            is_shared: group.host_clash().is_some(),
+            ..Condition::of_run(&group.last_run(), unix_seconds(now))
         };
         let mut all: Vec<_> = (snapshot.sorted().into_iter())
             .map(|group| (condition(&group), group))
@@ -69,10 +66,12 @@ pub async fn answer(app: &Arc<App>, parts: &Parts) -> Response {
         }
         let wanted = all;
         let list = List::new(&page::WORDS, &query, total, wanted.len(), &base);
-        let shown = wanted[list.places()].iter();
-        let groups: Vec<Group> = shown.map(|(_, group)| group.to_group()).collect();
+        let shown = wanted[list.places()].iter().map(|(_, group)| group);
+        let groups: Vec<Group> = shown.clone().map(|group| group.to_group()).collect();
+        let clashes = shown.filter_map(|group| Some((&group.key, group.host_clash()?)));
         let html = Page {
             groups: &groups,
+            clashes: &clashes.collect(),
             list,
             counts,
             now,

@@ -5,7 +5,6 @@
 //! - [`trust`]: checks that nobody but root and the current user could have changed a file.
 //! - [`panics`]: work that survives a panic.
 //! - [`memory`]: memory that the allocator keeps.
-//! - [`host`]: names of this host and of the current user.
 //! - [`reason()`]: errors of the system in words.
 //!
 //! It imports nothing of ours.
@@ -19,8 +18,6 @@ compile_error!(
 
 #[cfg(target_os = "linux")]
 pub mod files;
-#[cfg(target_os = "linux")]
-pub mod host;
 #[cfg(target_os = "linux")]
 pub mod memory;
 #[cfg(target_os = "linux")]

@@ -9,11 +9,10 @@ use crate::cli::console;
 use crate::cli::options::GatewayArgs;
 use metricsjob::job::GatewayName;
 use metricsjob::push::{Gateway, GatewayClient, GatewayError};
-use metricsjob_client::Stop;
+use metricsjob_client::{Stop, host};
 use metricsjob_metrics::check::CheckError;
 use metricsjob_metrics::{Family, GroupingKey, GroupingKeyError, Method, Push};
 use metricsjob_state::{FILE_NAME, LazyState, serving};
-use metricsjob_system::host;
 use metricsjob_web::certificate;
 
 const PART: &str = "gateway";

@@ -2,6 +2,7 @@
 
 mod details;
 
+use std::collections::BTreeMap;
 use std::time::SystemTime;
 
 use clap::Args;
@@ -176,7 +177,7 @@ fn job_json(job: &Job) -> serde_json::Value {
     json!({
         "name": job.name,
         "job": job.job,
-        "grouping": job.grouping,
+        "grouping": job.grouping.iter().collect::<BTreeMap<_, _>>(),
         "defined_in": job.defined_in.to_string(),
         "file": file(&job.defined_in),
         "error": null,

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use super::reader::{Key, Reader, Value};
+use crate::job::JobDefaults;
 use crate::job::command::MAX_TAIL;
-use crate::job::grouping::{GroupingSettings, Instance};
-use crate::job::{JobDefaults, placeholder};
+use metricsjob_client::grouping::{GroupingSettings, Instance, check_placeholders};
 use metricsjob_metrics::{Labels, Method, check_grouping_label, is_metric_name};
 
 pub const SHARED_KEYS: [&str; 17] = [
@@ -116,7 +116,7 @@ impl<'a> Reader<'a> {
             self.wrong_type(key, value, "true (this host's name), false or a name");
             return None;
         };
-        let result = placeholder::check(text).map_err(|error| error.to_string());
+        let result = check_placeholders(text).map_err(|error| error.to_string());
         let result = result.and_then(|()| text.parse());
         self.checked(key.get_ref(), value.span(), text, result)
     }
@@ -130,7 +130,7 @@ impl<'a> Reader<'a> {
             let name = label.get_ref();
             if let Err(error) = check_grouping_label(name) {
                 self.problem(label.span(), error.to_string());
-            } else if let Err(error) = placeholder::check(&text) {
+            } else if let Err(error) = check_placeholders(&text) {
                 self.problem(value.span(), format!("grouping.{name}: {error}"));
             } else {
                 grouping.set(name.as_ref(), text);

@@ -13,8 +13,8 @@ use serde_json::{Map, Value as Json};
 use tokio::time::timeout;
 
 use super::answer::error;
-use crate::job::grouping::GroupingSettings;
 use crate::job::{Job, Work};
+use metricsjob_client::grouping::GroupingSettings;
 use metricsjob_metrics::GroupingKey;
 use metricsjob_web::content_encoding::{ContentEncoding, content_encoding};
 

@@ -69,12 +69,7 @@ impl Destination {
             destination.target = ReportTarget::Runner(file);
             return (destination, problems);
         }
-        let mut labels = job.grouping.clone();
-        for (name, value) in environment.grouping {
-            if !labels.iter().any(|(known, _)| *known == name) {
-                labels.push((name, value));
-            }
-        }
+        let labels = merged(job.grouping.clone(), environment.grouping);
         let key = match GroupingKey::new(&job.name, labels) {
             Ok(key) => key,
             Err(error) => {
@@ -146,6 +141,19 @@ impl Destination {
         });
         requests.collect()
     }
+}
+
+/// Returns the grouping labels of the code, and those of the environment with other names.
+fn merged(
+    mut labels: Vec<(String, String)>,
+    environment: Vec<(String, String)>,
+) -> Vec<(String, String)> {
+    for (name, value) in environment {
+        if !labels.iter().any(|(known, _)| *known == name) {
+            labels.push((name, value));
+        }
+    }
+    labels
 }
 
 /// Returns all families but those that would keep a gateway from taking the others.
@@ -230,4 +238,27 @@ fn hand_over(path: &Path, families: &[Family]) -> Result<(), JobError> {
         .map_err(failure)?;
     file.write_all(text::encode(families).as_bytes())
         .map_err(failure)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn labels_of_the_code_win() {
+        let labels = |labels: &[(&str, &str)]| -> Vec<(String, String)> {
+            let labels = labels.iter();
+            labels
+                .map(|(name, value)| (name.to_string(), value.to_string()))
+                .collect()
+        };
+        let code = labels(&[("instance", "${hostname}"), ("db", "customers")]);
+        let environment = labels(&[("db", "orders"), ("instance", "web-1"), ("site", "x")]);
+        let expected = [
+            ("instance", "${hostname}"),
+            ("db", "customers"),
+            ("site", "x"),
+        ];
+        assert_eq!(merged(code, environment), labels(&expected));
+    }
 }

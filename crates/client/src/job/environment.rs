@@ -13,6 +13,11 @@ use super::JobError;
 use crate::Connection;
 use crate::credentials::{Authorization, CredentialsError, Secret};
 use crate::encoding::{Compression, Format};
+use crate::grouping::{GroupingSettings, Instance};
+
+/// Variables with grouping labels.
+const GROUPING: &str = "METRICSJOB_GROUPING";
+const INSTANCE: &str = "METRICSJOB_INSTANCE";
 
 /// Larger files hold no certificates or credentials.
 const MAX_BYTES: u64 = 4 * 1024 * 1024;
@@ -21,6 +26,7 @@ const MAX_BYTES: u64 = 4 * 1024 * 1024;
 #[derive(Default)]
 pub struct Environment {
     pub gateways: Vec<String>,
+    /// Labels that can be used.
     pub grouping: Vec<(String, String)>,
     pub method: Option<Method>,
     pub prefix: Option<String>,
@@ -59,15 +65,7 @@ impl EnvironmentReader<'_> {
         let metrics_file = (self.variables)("METRICSJOB_METRICS").filter(|path| !path.is_empty());
         self.environment.metrics_file = metrics_file.map(PathBuf::from);
         self.environment.gateways = self.words("METRICSJOB_GATEWAY");
-        for word in self.words("METRICSJOB_GROUPING") {
-            match word.split_once('=') {
-                Some((name, value)) => {
-                    let label = (name.to_owned(), value.to_owned());
-                    self.environment.grouping.push(label);
-                }
-                None => self.problem("METRICSJOB_GROUPING", format!("{word:?} is not NAME=VALUE")),
-            }
-        }
+        self.grouping();
         self.environment.method = self.parsed("METRICSJOB_METHOD", |text| {
             text.parse().map_err(|_| "neither put nor post".to_owned())
         });
@@ -75,6 +73,31 @@ impl EnvironmentReader<'_> {
         self.environment.deadline = self.parsed("METRICSJOB_PUSH_DEADLINE", duration);
         self.connection();
         self.environment
+    }
+
+    fn grouping(&mut self) {
+        let mut labels = GroupingSettings::default();
+        for word in self.words(GROUPING) {
+            match word.split_once('=') {
+                Some((name, value)) => labels.set(name, value),
+                None => self.bad_label(GROUPING, format!("{word:?} is not NAME=VALUE")),
+            }
+        }
+        let mut instance = GroupingSettings::default();
+        if let Some(value) = self.parsed(INSTANCE, str::parse::<Instance>) {
+            instance.set_instance(value);
+        }
+        for (variable, level) in [(GROUPING, &mut labels), (INSTANCE, &mut instance)] {
+            for problem in level.take_problems() {
+                self.bad_label(variable, problem.to_string());
+            }
+        }
+        // As on the command line, a label by its name takes precedence.
+        instance.extend(&labels);
+        match instance.labels() {
+            Ok(labels) => self.environment.grouping = labels,
+            Err(problem) => self.bad_label(GROUPING, problem.to_string()),
+        }
     }
 
     fn connection(&mut self) {
@@ -209,6 +232,11 @@ impl EnvironmentReader<'_> {
         let problem = JobError::Variable { variable, reason };
         self.environment.problems.push(problem);
     }
+
+    fn bad_label(&mut self, variable: &'static str, reason: String) {
+        let problem = JobError::Label { variable, reason };
+        self.environment.problems.push(problem);
+    }
 }
 
 type Authorize = fn(&Secret, String) -> Result<Authorization, CredentialsError>;
@@ -226,6 +254,7 @@ mod tests {
     use std::os::unix::ffi::OsStringExt;
 
     use super::*;
+    use crate::host;
 
     fn read(variables: &[(&str, &str)]) -> Environment {
         Environment::of(&|name| {
@@ -238,6 +267,13 @@ mod tests {
     fn problems(variables: &[(&str, &str)]) -> Vec<String> {
         let problems = read(variables).problems.into_iter();
         problems.map(|problem| problem.to_string()).collect()
+    }
+
+    fn owned(labels: &[(&str, &str)]) -> Vec<(String, String)> {
+        let labels = labels.iter();
+        labels
+            .map(|(name, value)| (name.to_string(), value.to_string()))
+            .collect()
     }
 
     #[test]
@@ -255,9 +291,8 @@ mod tests {
         ]);
         assert!(environment.problems.is_empty());
         assert_eq!(environment.gateways, ["http://a:9091", "http://b:9091"]);
-        let grouping = [("db", "customers"), ("query", "a=b"), ("empty", "")];
-        let grouping = grouping.map(|(name, value)| (name.to_owned(), value.to_owned()));
-        assert_eq!(environment.grouping, grouping);
+        let grouping = [("db", "customers"), ("empty", ""), ("query", "a=b")];
+        assert_eq!(environment.grouping, owned(&grouping));
         assert_eq!(environment.method, Some(Method::Put));
         assert_eq!(environment.prefix.as_deref(), Some("nightly"));
         assert_eq!(environment.deadline, Some(Duration::from_secs(90)));
@@ -276,6 +311,7 @@ mod tests {
         let names = [
             "GATEWAY",
             "GROUPING",
+            "INSTANCE",
             "METHOD",
             "PUSH_DEADLINE",
             "BEARER_TOKEN",
@@ -287,6 +323,101 @@ mod tests {
         assert!(environment.problems.is_empty() && environment.gateways.is_empty());
         assert_eq!(environment.connection, Connection::default());
         assert_eq!(environment.metrics_file, None);
+    }
+
+    /// The labels of these variables, none of which has a problem.
+    #[track_caller]
+    fn labels(grouping: &str, instance: &str) -> Vec<(String, String)> {
+        let environment = read(&[(GROUPING, grouping), (INSTANCE, instance)]);
+        assert!(environment.problems.is_empty(), "{grouping} {instance}");
+        environment.grouping
+    }
+
+    #[test]
+    fn the_label_instance() {
+        let host = host::name().unwrap();
+        for (instance, expected) in [
+            ("", None),
+            ("false", None),
+            ("true", Some(&*host)),
+            ("web-1", Some("web-1")),
+            ("True", Some("True")),
+            ("${hostname}", Some(&host)),
+            ("$${hostname}", Some("${hostname}")),
+        ] {
+            let expected: Vec<_> = expected
+                .map(|value| ("instance", value))
+                .into_iter()
+                .collect();
+            assert_eq!(labels("", instance), owned(&expected), "{instance}");
+        }
+        let by_name = owned(&[("instance", "x")]);
+        for instance in ["true", "false", "web-1"] {
+            assert_eq!(labels("instance=x", instance), by_name, "{instance}");
+        }
+    }
+
+    #[test]
+    fn placeholders() {
+        let (host, user) = (host::name().unwrap(), host::user());
+        let path = env::var("PATH").unwrap();
+        for (value, expected) in [
+            ("${hostname}", host.clone()),
+            ("${user}@${hostname}", format!("{user}@{host}")),
+            ("${env:PATH}", path),
+            ("$${hostname}", "${hostname}".into()),
+            ("$$${user}", "$${user}".into()),
+            ("$5", "$5".into()),
+        ] {
+            let grouping = format!("a={value},b=1");
+            let expected = owned(&[("a", &expected), ("b", "1")]);
+            assert_eq!(labels(&grouping, ""), expected, "{value}");
+        }
+    }
+
+    #[test]
+    fn labels_that_cannot_be_used_are_left_out() {
+        for (value, part) in [
+            (
+                "a=${host}",
+                "a: there is no placeholder ${host} (known: ${hostname}, ",
+            ),
+            ("a=${hostname", "no closing brace"),
+            (
+                "a=${env:NO_SUCH_VARIABLE_I_HOPE}",
+                "NO_SUCH_VARIABLE_I_HOPE is not set",
+            ),
+            ("job=x", "job"),
+            ("a-b=x", "\"a-b\""),
+            ("=x", "\"\""),
+            ("customers", "\"customers\" is not NAME=VALUE"),
+        ] {
+            let grouping = format!("{value} good=1");
+            let variables = [(GROUPING, grouping.as_str()), (INSTANCE, "web-1")];
+            let [problem] = &problems(&variables)[..] else {
+                panic!("{value}");
+            };
+            assert!(
+                problem.starts_with("a label in METRICSJOB_GROUPING is left out: "),
+                "{problem}"
+            );
+            assert!(problem.contains(part), "{problem}");
+            let left = read(&variables).grouping;
+            assert_eq!(
+                left,
+                owned(&[("good", "1"), ("instance", "web-1")]),
+                "{value}"
+            );
+        }
+        let variables = [(GROUPING, "good=1"), (INSTANCE, "${nope}")];
+        let [problem] = &problems(&variables)[..] else {
+            panic!("no problem");
+        };
+        let expected =
+            "a label in METRICSJOB_INSTANCE is left out: instance: there is no placeholder ${nope}";
+        assert!(problem.starts_with(expected), "{problem}");
+        let left = read(&variables).grouping;
+        assert_eq!(left, owned(&[("good", "1")]));
     }
 
     #[test]
@@ -301,7 +432,6 @@ mod tests {
             ),
             ("METRICSJOB_PUSH_DEADLINE", "0s", "no time at all"),
             ("METRICSJOB_PUSH_TIMEOUT", "1 hor", "not a duration"),
-            ("METRICSJOB_GROUPING", "customers", "not NAME=VALUE"),
         ] {
             let [problem] = &problems(&[(variable, value)])[..] else {
                 panic!("{variable}");

@@ -34,6 +34,14 @@ pub enum JobError {
         /// Why it cannot be used. Secrets are not in it.
         reason: String,
     },
+    /// A grouping label in a variable of the environment cannot be used. The report goes to the group without it.
+    #[error("a label in {variable} is left out: {reason}")]
+    Label {
+        /// The variable's name.
+        variable: &'static str,
+        /// Why it cannot be used.
+        reason: String,
+    },
     /// A metric that the run recorded does not go with the others. It is left out of the report.
     #[error("a metric of the job is not reported: {0}")]
     Metrics(#[from] CheckError),

@@ -54,12 +54,16 @@ pub use run::Run;
 ///
 /// # Environment
 ///
-/// These variables are read when a run begins. A setting in the code takes precedence, and grouping labels are merged.
+/// These variables are read when a run begins. A setting in the code takes precedence. Grouping labels are merged; of
+/// two with the same name, that of the code is used. Values of grouping labels in variables can hold `${hostname}`,
+/// `${user}` and `${env:NAME}`, and a plain `${` is written `$${`; one that cannot be replaced is a problem, and its label
+/// is left out. In the code, values are taken as they are.
 ///
 /// | variable | setting |
 /// | --- | --- |
 /// | `METRICSJOB_GATEWAY` | [`gateway`](Self::gateway); several have commas or blanks between them |
 /// | `METRICSJOB_GROUPING` | [`grouping`](Self::grouping): `NAME=VALUE`; several have commas or blanks between them |
+/// | `METRICSJOB_INSTANCE` | the grouping label `instance`: `true` for this host's name, or a name; `false` for none |
 /// | `METRICSJOB_METHOD` | [`method`](Self::method): `put` or `post` |
 /// | `METRICSJOB_PREFIX` | [`prefix`](Self::prefix) |
 /// | `METRICSJOB_PUSH_DEADLINE` | [`deadline`](Self::deadline), such as `10s` |

@@ -11,6 +11,8 @@ pub struct Condition {
     pub is_refused: bool,
     /// True if the time has passed by which its job wanted to report again.
     pub is_late: bool,
+    /// True if several hosts report to it.
+    pub is_shared: bool,
 }
 
 /// How soon a group deserves a look; the most urgent first.
@@ -18,16 +20,17 @@ pub struct Condition {
 pub enum Urgency {
     Failed,
     Late,
+    Shared,
     Fine,
 }
 
 impl Condition {
-    /// Returns the condition at `now`, in seconds since the epoch, of a group whose last push was refused or not.
-    pub fn new(last_run: Option<&LastRun>, is_refused: bool, now: f64) -> Self {
+    /// Returns the condition at `now`, in seconds since the epoch, as far as the last run decides it.
+    pub fn of_run(last_run: &LastRun, now: f64) -> Self {
         Condition {
-            is_failed: last_run.is_some_and(LastRun::has_failed),
-            is_refused,
-            is_late: last_run.is_some_and(|run| run.is_late(now)),
+            is_failed: last_run.has_failed(),
+            is_late: last_run.is_late(now),
+            ..Condition::default()
         }
     }
 
@@ -35,6 +38,7 @@ impl Condition {
         match self {
             failed if failed.is_failed || failed.is_refused => Urgency::Failed,
             late if late.is_late => Urgency::Late,
+            shared if shared.is_shared => Urgency::Shared,
             _ => Urgency::Fine,
         }
     }
@@ -46,6 +50,7 @@ pub struct ConditionCounts {
     pub failed: usize,
     pub refused: usize,
     pub late: usize,
+    pub shared: usize,
 }
 
 impl FromIterator<Condition> for ConditionCounts {
@@ -55,6 +60,7 @@ impl FromIterator<Condition> for ConditionCounts {
             counts.failed += usize::from(condition.is_failed);
             counts.refused += usize::from(condition.is_refused);
             counts.late += usize::from(condition.is_late);
+            counts.shared += usize::from(condition.is_shared);
         }
         counts
     }

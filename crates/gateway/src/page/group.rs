@@ -7,6 +7,7 @@ use super::room::Room;
 use super::{Condition, Page, family};
 use metricsjob_metrics::path::group_path;
 use metricsjob_metrics::{Group, LastRun, unix_seconds};
+use metricsjob_state::store::HostClash;
 use metricsjob_web::page::quantity;
 use metricsjob_web::page::text::{count, cut};
 use metricsjob_web::page::time;
@@ -15,16 +16,22 @@ use metricsjob_web::page::time;
 pub fn item(page: &Page<'_>, group: &Group, room: &mut Room) -> Markup {
     let last_run = LastRun::of(group);
     let now = unix_seconds(page.now);
-    let condition = Condition::new(last_run.as_ref(), group.last_push_failed(), now);
+    let clash = page.clashes.get(&group.key).copied();
+    let condition = Condition {
+        is_refused: group.last_push_failed(),
+        is_shared: clash.is_some(),
+        ..Condition::of_run(&last_run, now)
+    };
     html! {
         li .group data-is=(kinds(condition)) {
             details .row {
                 summary {
                     h3 { bdi { (cut(group.key.job())) } }
                     (chips(group.key.labels().iter()))
-                    (badges(page, group, last_run.as_ref(), condition))
+                    (badges(page, group, &last_run, condition))
+                    @if let Some(clash) = clash { (shared(page, clash)) " " }
                     span .facts {
-                        @if let Some(success) = last_run.and_then(|run| run.last_success) {
+                        @if let Some(success) = last_run.last_success {
                             span { "Last success " (time::age(success, page.now)) }
                             " "
                         } @else if condition.is_failed {
@@ -42,7 +49,14 @@ pub fn item(page: &Page<'_>, group: &Group, room: &mut Room) -> Markup {
                     }
                 }
                 div .inside {
-                    (facts(page, group, last_run.as_ref()))
+                    @if clash.is_some() {
+                        p {
+                            "Several hosts report to this group, and each replaces the report of the other. Give each \
+                             host a group of its own, such as by " code { "instance = true" } " in its "
+                            code { "metricsjob.toml" } "."
+                        }
+                    }
+                    (facts(page, group, &last_run))
                     (families(page, group, room))
                 }
             }
@@ -55,27 +69,24 @@ fn kinds(condition: Condition) -> String {
     let kinds = [
         (condition.is_failed, "failed"),
         (condition.is_late, "late"),
+        (condition.is_shared, "shared"),
         (condition.is_refused, "refused"),
     ];
     let kinds = kinds.into_iter().filter(|(is, _)| *is);
     kinds.map(|(_, kind)| kind).collect::<Vec<_>>().join(" ")
 }
 
-fn badges(
-    page: &Page<'_>,
-    group: &Group,
-    last_run: Option<&LastRun>,
-    condition: Condition,
-) -> Markup {
-    let success = last_run.is_some_and(|run| run.is_success == Some(true));
+fn badges(page: &Page<'_>, group: &Group, last_run: &LastRun, condition: Condition) -> Markup {
     html! {
         span .state {
-            @if condition.is_failed {
+            @if last_run.is_running {
+                span .badge { "Running" } " "
+            } @else if condition.is_failed {
                 span .badge .failed { "Failed" (exit_code(last_run)) } " "
-            } @else if success && !condition.is_late {
+            } @else if last_run.is_success == Some(true) && !condition.is_late {
                 span .badge .success { "Success" } " "
             }
-            @if let Some(deadline) = last_run.and_then(|run| run.deadline).filter(|_| condition.is_late) {
+            @if let Some(deadline) = last_run.deadline.filter(|_| condition.is_late) {
                 span .badge .late { "Late: due " (time::age(deadline, page.now)) } " "
             }
             @if condition.is_refused {
@@ -85,11 +96,19 @@ fn badges(
     }
 }
 
-/// Returns ` (exit code 3)`, unless it is 0 or unknown.
-fn exit_code(last_run: Option<&LastRun>) -> Markup {
-    let code = last_run.and_then(|run| run.exit_code);
+fn shared(page: &Page<'_>, clash: &HostClash) -> Markup {
     html! {
-        @if let Some(code) = code.filter(|code| *code != 0.0) { " (exit code " (code) ")" }
+        span .hosts {
+            "Reported by " bdi { (cut(&clash.host)) } ", until " (time::age(clash.time_before, page.now)) " by "
+            bdi { (cut(&clash.host_before)) }
+        }
+    }
+}
+
+/// Returns ` (exit code 3)`, unless it is 0 or unknown.
+fn exit_code(last_run: &LastRun) -> Markup {
+    html! {
+        @if let Some(code) = last_run.exit_code.filter(|code| *code != 0.0) { " (exit code " (code) ")" }
     }
 }
 
@@ -130,26 +149,30 @@ fn families(page: &Page<'_>, group: &Group, room: &mut Room) -> Markup {
     }
 }
 
-fn facts(page: &Page<'_>, group: &Group, last_run: Option<&LastRun>) -> Markup {
+fn facts(page: &Page<'_>, group: &Group, run: &LastRun) -> Markup {
     let path = format!("{}{}", page.list.base, group_path(&group.key));
     html! {
         dl {
             dt { "Grouping key" }
             dd .name { (whole(&group.key)) }
-            @if let Some(run) = last_run {
+            @if let Some(start) = run.started_at.filter(|_| run.is_running) {
+                dt { "Running" }
+                dd { "since " (time::exact_and_age(start, page.now)) }
+            }
+            @if let Some(end) = run.ended_at {
                 dt { "Last run" }
                 dd {
-                    "ended " (time::exact_and_age(run.ended_at, page.now))
+                    "ended " (time::exact_and_age(end, page.now))
                     @if let Some(took) = run.duration.and_then(quantity::duration) { ", took " (took) }
                 }
-                @if let Some(success) = run.last_success {
-                    dt { "Last success" }
-                    dd { (time::exact_and_age(success, page.now)) }
-                }
-                @if let Some(deadline) = run.deadline {
-                    dt { "Next report due" }
-                    dd { (time::exact_and_age(deadline, page.now)) }
-                }
+            }
+            @if let Some(success) = run.last_success {
+                dt { "Last success" }
+                dd { (time::exact_and_age(success, page.now)) }
+            }
+            @if let Some(deadline) = run.deadline {
+                dt { "Next report due" }
+                dd { (time::exact_and_age(deadline, page.now)) }
             }
             dt { "Last push" }
             dd {

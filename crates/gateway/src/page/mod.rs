@@ -14,11 +14,13 @@ mod search;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
 use maud::{DOCTYPE, Markup, html};
 
-use metricsjob_metrics::Group;
+use metricsjob_metrics::{Group, GroupingKey};
+use metricsjob_state::store::HostClash;
 use metricsjob_web::page::{self, List, ListWords, SummaryPart as Part, time};
 use room::Room;
 
@@ -54,6 +56,8 @@ pub const WORDS: ListWords = ListWords {
 pub struct Page<'a> {
     /// The groups on this page of the list, already filtered and sorted.
     pub groups: &'a [Group],
+    /// Those of the groups that several hosts report to.
+    pub clashes: &'a BTreeMap<&'a GroupingKey, &'a HostClash>,
     pub list: List<'a>,
     /// How many of all groups are in which bad condition.
     pub counts: ConditionCounts,
@@ -93,6 +97,7 @@ impl Page<'_> {
                 (list.summary("groups", &[
                     Part { kind: "failed", count: self.counts.failed, words: "failed" },
                     Part { kind: "late", count: self.counts.late, words: "late" },
+                    Part { kind: "shared", count: self.counts.shared, words: "shared by hosts" },
                     Part { kind: "refused", count: self.counts.refused, words: "with a failed push" },
                 ]))
                 @if !self.groups.is_empty() { (list.heading()) }

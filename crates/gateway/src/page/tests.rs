@@ -1,5 +1,6 @@
 //! Tests of the whole page.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::{
@@ -8,6 +9,7 @@ use super::{
 use metricsjob_metrics::{
     Bucket, Count, Family, Group, GroupingKey, Kind, Labels, LastRun, Metric, Quantile, Value,
 };
+use metricsjob_state::store::HostClash;
 
 const NOW: u64 = 1_790_000_000;
 
@@ -28,9 +30,12 @@ fn list(count: usize) -> List<'static> {
     }
 }
 
+static NO_CLASHES: BTreeMap<&GroupingKey, &HostClash> = BTreeMap::new();
+
 fn page(groups: &[Group]) -> Page<'_> {
     Page {
         groups,
+        clashes: &NO_CLASHES,
         list: list(groups.len()),
         counts: groups.iter().map(condition).collect(),
         now: now(),
@@ -40,8 +45,10 @@ fn page(groups: &[Group]) -> Page<'_> {
 }
 
 fn condition(group: &Group) -> Condition {
-    let last_run = LastRun::of(group);
-    Condition::new(last_run.as_ref(), group.last_push_failed(), NOW as f64)
+    Condition {
+        is_refused: group.last_push_failed(),
+        ..Condition::of_run(&LastRun::of(group), NOW as f64)
+    }
 }
 
 fn key(job: &str, labels: &[(&str, &str)]) -> GroupingKey {
@@ -292,6 +299,27 @@ fn a_failed_job_looks_failed() {
 }
 
 #[test]
+fn a_running_job_looks_neither_failed_nor_done() {
+    let running = |more: &[(&str, f64)]| {
+        let start = ("start_timestamp_seconds", NOW as f64 - 30.0);
+        let families = [&[("running", 1.0), start], more].concat();
+        let families = families.into_iter();
+        let families = families.map(|(name, value)| Family::gauge(format!("db_{name}"), "", value));
+        page(&[group("j", &[], families.collect())]).render()
+    };
+    let end = ("last_completion_timestamp_seconds", NOW as f64 - 90.0);
+    let after_failure = running(&[end, ("success", 0.0)]);
+    for html in [running(&[]), after_failure] {
+        assert_has(&html, &["<span class=\"badge\">Running</span>"]);
+        assert_has(
+            &text(&html),
+            &["Runningsince 2026-09-21T14:12:50Z (30 seconds ago)"],
+        );
+        assert!(!html.contains("badge failed") && !html.contains("badge success"));
+    }
+}
+
+#[test]
 fn late_is_what_says_when_it_is_due() {
     let due = |seconds: f64| ("deadline_timestamp_seconds", NOW as f64 + seconds);
     let groups = |seconds| [group("j", &[], report(90.0, 1.0, &[due(seconds)]))];
@@ -329,6 +357,7 @@ fn a_summary_of_all_groups() {
         failed: 2,
         refused: 2,
         late: 3,
+        shared: 0,
     };
     assert_eq!(page.counts, counts);
     assert_has(
@@ -338,6 +367,55 @@ fn a_summary_of_all_groups() {
     use Urgency::*;
     let urgencies = groups.each_ref().map(|group| condition(group).urgency());
     assert_eq!(urgencies, [Fine, Failed, Failed, Failed, Late]);
+}
+
+#[test]
+fn hosts_that_share_a_group() {
+    let groups = [
+        group("a", &[], report(90.0, 1.0, &[])),
+        group("b", &[("l", "v")], report(90.0, 1.0, &[])),
+    ];
+    let clash = HostClash {
+        host: "web2<".into(),
+        host_before: "\u{202e}".repeat(130),
+        time_before: NOW as f64 - 7_500.0,
+    };
+    let clashes = BTreeMap::from([(&groups[1].key, &clash)]);
+    let shared = Condition {
+        is_shared: true,
+        ..condition(&groups[1])
+    };
+    assert_eq!(shared.urgency(), Urgency::Shared);
+    let html = Page {
+        clashes: &clashes,
+        counts: [condition(&groups[0]), shared].into_iter().collect(),
+        ..page(&groups)
+    }
+    .render();
+    assert_has(
+        &text(&html),
+        &[
+            "2 groups, 1 shared by hosts",
+            "Success Reported by web2&lt;, until 2 hours ago by \\u{202e}",
+            "Several hosts report to this group",
+            "instance = true in its metricsjob.toml.",
+        ],
+    );
+    for (part, count) in [
+        ("data-is=\"shared\"", 1),
+        ("data-is=\"\"", 1),
+        ("class=\"hosts\"", 1),
+        ("Several hosts", 1),
+        ("\u{202e}", 0),
+    ] {
+        assert_eq!(html.matches(part).count(), count, "{part} in {html}");
+    }
+    assert!(Urgency::Late < Urgency::Shared && Urgency::Shared < Urgency::Fine);
+    let late = Condition {
+        is_late: true,
+        ..shared
+    };
+    assert_eq!(late.urgency(), Urgency::Late);
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 
+use super::hosts::{self, HostClash};
 use super::index::Index;
 use super::lines;
 use super::rendered_push::RenderedPush;
@@ -27,6 +28,8 @@ pub struct StoredGroup {
     series: Box<[u64]>,
     /// Families that text cannot express, as delimited protobuf messages, by name.
     natives: Option<Box<Natives>>,
+    /// In memory only: a host that still reports will do so again.
+    clash: Option<Box<HostClash>>,
     /// See [`bytes`](Self::bytes).
     bytes: usize,
 }
@@ -129,6 +132,9 @@ impl StoredGroup {
             lines: Box::default(),
             series: Box::default(),
             natives: None,
+            clash: old
+                .filter(|_| method == Method::Post)
+                .and_then(|old| old.clash.clone()),
             bytes: 0,
         };
         match old {
@@ -151,6 +157,7 @@ impl StoredGroup {
             lines: old.map(|old| old.lines.clone()).unwrap_or_default(),
             series: old.map(|old| old.series.clone()).unwrap_or_default(),
             natives: old.and_then(|old| old.natives.clone()),
+            clash: old.and_then(|old| old.clash.clone()),
             bytes: old.map_or(0, |old| old.bytes),
         }
     }
@@ -377,7 +384,7 @@ impl StoredGroup {
     }
 
     /// Returns the last run that the group tells of.
-    pub fn last_run(&self) -> Option<LastRun> {
+    pub fn last_run(&self) -> LastRun {
         let names = self.pieces.iter().map(|piece| &*piece.meta.name);
         LastRun::find(names, |name| {
             let family = self.family(name)?;
@@ -388,15 +395,25 @@ impl StoredGroup {
         })
     }
 
-    /// Returns the host that has reported the last run, by the label `host` of `PREFIX_info`.
-    pub fn reporting_host(&self) -> Option<String> {
-        let infos = self.pieces.iter();
-        let mut infos = infos.filter_map(|piece| piece.meta.name.strip_suffix("_info"));
-        infos.find_map(|prefix| {
-            self.family(&format!("{prefix}_last_completion_timestamp_seconds"))?;
-            let info = self.family(&format!("{prefix}_info"))?;
-            lines::first_label(info.lines, "host")
-        })
+    /// Notes that the last push, to the group `old`, was a report of `host`. Returns another host that had reported before.
+    pub(super) fn note_host(&mut self, host: String, old: &StoredGroup) -> Option<String> {
+        let names = old.pieces.iter().map(|piece| &*piece.meta.name);
+        let before = hosts::reporting_host(names, |name| Some(old.family(name)?.lines));
+        let before = before.filter(|before| *before != host);
+        // Two reports of one host in a row end a clash: the other one may be gone.
+        self.clash = before.clone().map(|host_before| {
+            Box::new(HostClash {
+                host,
+                host_before,
+                time_before: old.push_time,
+            })
+        });
+        before
+    }
+
+    /// Returns the host that reported last with the one before it, if that is another one.
+    pub fn host_clash(&self) -> Option<&HostClash> {
+        self.clash.as_deref()
     }
 
     /// Returns true if the last push to the group was refused.

@@ -6,7 +6,7 @@
 //!
 //! - [`Store`]: the groups, with pushes and deletions.
 //! - [`RenderedPush`]: the content of a push, rendered for its group; creating one needs no store.
-//! - [`StoredGroup`]: a group in the store.
+//! - [`StoredGroup`]: a group in the store; [`HostClash`]: two hosts that report to it.
 //! - `index`: index of names and series over all groups; `names`: the names, each with an id.
 //! - [`Rejection`]: reasons to refuse a push.
 //! - [`Snapshot`]: all groups at one moment.
@@ -17,6 +17,7 @@
 mod escaped;
 pub mod exposition;
 mod group;
+mod hosts;
 mod index;
 mod labeler;
 mod lines;
@@ -35,6 +36,7 @@ use hashbrown::HashTable;
 
 pub(crate) use group::FamilyView;
 pub use group::StoredGroup;
+pub use hosts::HostClash;
 pub(crate) use lines::compared;
 pub use rejection::Rejection;
 pub use rendered_push::RenderedPush;
@@ -66,6 +68,8 @@ pub struct Pushed {
     pub result: Result<(), Rejection>,
     /// `None` if nothing changed.
     pub undo: Option<Undo>,
+    /// Another host that had reported to the group before, if this report is of a host.
+    pub other_host: Option<String>,
 }
 
 /// Content of a slot before a change.
@@ -183,12 +187,15 @@ impl Store {
             return Pushed {
                 result: Err(Rejection::Key { existing }),
                 undo: None,
+                other_host: None,
             };
         }
         let slot = slot.unwrap_or_else(|| self.free_slot());
+        let host = report.as_ref().ok().and_then(RenderedPush::reporting_host);
         let pushed =
             report.and_then(|report| self.pushed(slot, old.as_deref(), key, method, report, now));
         let is_new = old.is_none();
+        let mut other_host = None;
         let (group, result) = match pushed {
             // Setting its failure time would create a group.
             Err(rejection) if is_new && !self.has_room(0, TIME_SERIES.len()) => {
@@ -201,9 +208,15 @@ impl Store {
                         },
                     }),
                     undo: None,
+                    other_host: None,
                 };
             }
-            Ok(group) => (group, Ok(())),
+            Ok(mut group) => {
+                if let (Some(host), Some(old)) = (host, &old) {
+                    other_host = group.note_host(host, old);
+                }
+                (group, Ok(()))
+            }
             Err(rejection) => (
                 StoredGroup::refused(key, old.as_deref(), now),
                 Err(rejection),
@@ -213,6 +226,7 @@ impl Store {
         Pushed {
             result,
             undo: Some(undo),
+            other_host,
         }
     }
 

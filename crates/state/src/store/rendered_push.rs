@@ -6,6 +6,7 @@ use std::mem;
 use std::sync::Arc;
 
 use super::group::{FamilyView, Meta};
+use super::hosts;
 use super::labeler::Labeler;
 use super::lines;
 use super::{MAX_GROUP_BYTES, Rejection};
@@ -114,6 +115,15 @@ impl RenderedPush {
                 lines: &self.lines[lines.start as usize..lines.end as usize],
                 series: &self.series[series.start as usize..series.end as usize],
             }
+        })
+    }
+
+    /// Returns the host that reports a run by this push.
+    pub(super) fn reporting_host(&self) -> Option<String> {
+        let names = self.families.iter().map(|family| &*family.meta.name);
+        hosts::reporting_host(names, |name| {
+            let mut families = self.families();
+            Some(families.find(|family| &*family.meta.name == name)?.lines)
         })
     }
 

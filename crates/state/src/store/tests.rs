@@ -175,7 +175,7 @@ fn as_if_all_groups_were_checked() {
                 let others = model.values().filter(|group| group.key != *key);
                 let is_consistent = is_consistent(others.chain([&group]));
                 let report = RenderedPush::new(key, families, Names::Legacy, &store.hasher());
-                let Pushed { result, undo } = store.push(key, method, report, f64::from(step));
+                let Pushed { result, undo, .. } = store.push(key, method, report, f64::from(step));
                 assert_eq!(
                     result.is_ok(),
                     is_consistent,
@@ -379,6 +379,73 @@ fn own_metrics_give_way_to_what_is_pushed() {
     assert_eq!(scraped_with_own(dots, Escaping::AllowUtf8).len(), 4);
 }
 
+/// Pushes these metrics at this time, and returns the other host that is warned of.
+fn reported(store: &mut Store, method: Method, body: &str, now: f64) -> Option<String> {
+    let key = key(&[("a", "x")]);
+    let families = text::parse(body.as_bytes()).unwrap();
+    let report = RenderedPush::new(&key, families, Names::Legacy, &store.hasher());
+    let pushed = store.push(&key, method, report, now);
+    assert!(pushed.result.is_ok());
+    pushed.other_host
+}
+
+/// Host of the last report, host before, and its time, if the group has a clash.
+fn clash(store: &Store) -> Option<(String, String, f64)> {
+    let clash = store.group_of(&key(&[("a", "x")]))?.host_clash()?.clone();
+    Some((clash.host, clash.host_before, clash.time_before))
+}
+
+fn report_of(host: &str, ended_at: f64) -> String {
+    format!("b_info{{host=\"{host}\"}} 1\nb_last_completion_timestamp_seconds {ended_at}\n")
+}
+
+#[test]
+fn two_hosts_clash_until_one_has_reported_twice() {
+    use Method::{Post, Put};
+    let mut store = Store::new();
+    let (a, b) = (report_of("a", 1.0), report_of("b", 1.0));
+    let clash_of = |host: &str, before: &str, time| Some((host.into(), before.into(), time));
+    let steps = [
+        (Post, &*a, None, None),
+        (Post, &a, None, None),
+        (Post, &b, Some("a"), clash_of("b", "a", 2.0)),
+        // No reports, or not of a host.
+        (Post, "m 1\n", None, clash_of("b", "a", 2.0)),
+        (
+            Post,
+            "other_info{host=\"a\"} 1\n",
+            None,
+            clash_of("b", "a", 2.0),
+        ),
+        (Put, &a, Some("b"), clash_of("a", "b", 5.0)),
+        (Put, &a, None, None),
+        (Put, &b, Some("a"), clash_of("b", "a", 7.0)),
+        (Put, "m 1\n", None, None),
+        (Put, &a, None, None),
+    ];
+    for (step, (method, body, told, known)) in steps.into_iter().enumerate() {
+        let other_host = reported(&mut store, method, body, step as f64 + 1.0);
+        assert_eq!(other_host.as_deref(), told, "{step}");
+        assert_eq!(clash(&store), known, "{step}");
+    }
+}
+
+#[test]
+fn the_newest_of_several_prefixes_names_the_host() {
+    let mut store = Store::new();
+    let old = report_of("a", 1.0).replace("b_", "a_");
+    assert_eq!(reported(&mut store, Method::Post, &old, 1.0), None);
+    let post = |store: &mut Store, host: &str, ended_at| {
+        reported(store, Method::Post, &report_of(host, ended_at), ended_at)
+    };
+    assert_eq!(post(&mut store, "b", 2.0).as_deref(), Some("a"));
+    assert_eq!(post(&mut store, "b", 3.0), None);
+    // A text that is no name of a host is not kept.
+    assert_eq!(post(&mut store, &"c".repeat(256), 4.0), None);
+    assert_eq!(post(&mut store, "", 5.0), None);
+    assert_eq!(clash(&store), None);
+}
+
 #[test]
 fn the_last_run_is_read_from_the_lines() {
     let mut store = Store::new();
@@ -391,12 +458,9 @@ fn the_last_run_is_read_from_the_lines() {
     let report = RenderedPush::new(&key, families, Names::Legacy, &store.hasher());
     assert!(store.push(&key, Method::Put, report, 1.0).result.is_ok());
     let group = store.group_of(&key).unwrap().clone();
-    let run = group.last_run().unwrap();
-    assert_eq!(
-        Some(run),
-        metricsjob_metrics::LastRun::of(&group.to_group())
-    );
-    assert_eq!((run.ended_at, run.exit_code), (1.7e9, Some(3.0)));
+    let run = group.last_run();
+    assert_eq!(run, metricsjob_metrics::LastRun::of(&group.to_group()));
+    assert_eq!((run.ended_at, run.exit_code), (Some(1.7e9), Some(3.0)));
     assert_eq!(
         (run.duration, run.deadline),
         (Some(1e-7), Some(f64::INFINITY))

@@ -2,22 +2,28 @@
 
 use std::env;
 
-use metricsjob_system::host;
+use crate::host;
 
 /// The names of placeholders, as messages list them.
 const KNOWN: &str = "${hostname}, ${user}, ${env:NAME}; a plain ${ is written $${";
 
-/// Error in a text with placeholders.
+/// Reason why the placeholders in a value cannot be replaced.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum PlaceholderError {
+    /// There is none of this name.
     #[error("there is no placeholder ${{{0}}} (known: {KNOWN})")]
     Unknown(String),
+    /// A placeholder in this value has no closing brace.
     #[error("a placeholder in {0:?} has no closing brace (a plain ${{ is written $${{)")]
     Unclosed(String),
+    /// The variable of this name is not set, or empty.
     #[error("the placeholder ${{env:{0}}} is empty: the variable {0} is not set")]
     Unset(String),
+    /// The variable of this name is not UTF-8.
     #[error("the placeholder ${{env:{0}}} is not UTF-8")]
     NotUtf8(String),
+    /// This host has no name.
     #[error("the placeholder ${{hostname}} is empty: this host has no name")]
     NoHostname,
 }
@@ -30,11 +36,11 @@ enum Token<'a> {
     Variable(&'a str),
 }
 
-/// Replaces the placeholders in `text`.
+/// Replaces the placeholders in `text` by their values on this host now.
 ///
 /// # Errors
 ///
-/// A placeholder is unknown or not closed, or has no value here.
+/// Fails if one is unknown or not closed, or has no value.
 pub fn expand(text: &str) -> Result<String, PlaceholderError> {
     let mut expanded = String::with_capacity(text.len());
     parse(text, |piece| {
@@ -56,17 +62,17 @@ pub fn expand(text: &str) -> Result<String, PlaceholderError> {
     Ok(expanded)
 }
 
-/// Checks that all placeholders in `text` are known; they need not have a value here.
+/// Checks that all placeholders in `text`, the value of a grouping label, are known. They need not have a value here.
 ///
 /// # Errors
 ///
-/// One is unknown, or not closed.
-pub fn check(text: &str) -> Result<(), PlaceholderError> {
+/// Fails if one is unknown, or not closed.
+pub fn check_placeholders(text: &str) -> Result<(), PlaceholderError> {
     parse(text, |_| Ok(()))
 }
 
-/// Writes `text` so that [`expand`] leaves it as it is.
-pub fn escaped(text: &str) -> String {
+/// Escapes `text` so that nothing in it is a placeholder.
+pub fn escape_placeholders(text: &str) -> String {
     text.replace("${", "$${")
 }
 
@@ -121,7 +127,7 @@ mod tests {
             "$ {hostname}",
         ] {
             assert_eq!(expand(text).as_deref(), Ok(text));
-            assert_eq!(escaped(text), text);
+            assert_eq!(escape_placeholders(text), text);
         }
     }
 
@@ -130,7 +136,7 @@ mod tests {
         assert_eq!(expand("$${hostname}").as_deref(), Ok("${hostname}"));
         assert_eq!(expand("$$${a$${b").as_deref(), Ok("$${a${b"));
         for text in ["${", "$${", "a${b}${c", "$$${", "${env:HOME}", "$$$$"] {
-            assert_eq!(expand(&escaped(text)).as_deref(), Ok(text));
+            assert_eq!(expand(&escape_placeholders(text)).as_deref(), Ok(text));
         }
     }
 
@@ -153,12 +159,12 @@ mod tests {
         for name in [
             "", "host", "Hostname", "env", "env:", "env:A B", "env:1", "env:a-b", " user",
         ] {
-            assert_eq!(check(&format!("x${{{name}}}")), unknown(name));
+            assert_eq!(check_placeholders(&format!("x${{{name}}}")), unknown(name));
         }
         let unclosed = PlaceholderError::Unclosed("a${hostname".into());
-        assert_eq!(check("a${hostname"), Err(unclosed));
+        assert_eq!(check_placeholders("a${hostname"), Err(unclosed));
         let unset = PlaceholderError::Unset("NO_SUCH_VARIABLE_I_HOPE".into());
         assert_eq!(expand("${env:NO_SUCH_VARIABLE_I_HOPE}"), Err(unset));
-        assert_eq!(check("${env:NO_SUCH_VARIABLE_I_HOPE}"), Ok(()));
+        assert_eq!(check_placeholders("${env:NO_SUCH_VARIABLE_I_HOPE}"), Ok(()));
     }
 }

@@ -1,29 +1,51 @@
-//! Settings of the labels of a grouping key, besides `job`.
+//! Labels of a grouping key besides `job`, as settings give them: in levels, with placeholders.
+//!
+//! ```
+//! use metricsjob_client::grouping::GroupingSettings;
+//!
+//! let mut settings = GroupingSettings::default();
+//! settings.set("site", "berlin");
+//! settings.set_instance("true".parse()?);
+//! let mut higher = GroupingSettings::default();
+//! higher.set("site", "${env:SITE}");
+//! higher.remove("instance");
+//! settings.extend(&higher);
+//! assert_eq!(settings.to_string(), "site=${env:SITE}");
+//! # Ok::<(), String>(())
+//! ```
+//!
+//! A value can hold the placeholders `${hostname}`, `${user}` and `${env:NAME}`; a plain `${` is written `$${`.
+
+mod placeholder;
 
 use std::collections::BTreeMap;
 use std::fmt;
 
-use serde::{Serialize, Serializer};
-
-use super::placeholder::{self, PlaceholderError};
 use metricsjob_metrics::{GroupingKeyError, check_grouping_label};
+
+pub use placeholder::{PlaceholderError, check_placeholders, escape_placeholders};
 
 /// The label that tells the instances of a job apart, by convention of Prometheus.
 pub const INSTANCE: &str = "instance";
 
 /// Labels of one level of settings, such as a job file or the command line. Each has a value, which may hold
-/// [placeholders](placeholder), or is removed, whatever a lower level says.
+/// [placeholders](self), or is removed, whatever a lower level says.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct GroupingSettings(BTreeMap<String, Option<String>>);
 
-/// Error in the labels of a grouping key.
+/// Reason why a label of a grouping key cannot be used.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum GroupingError {
+    /// A placeholder in its value cannot be replaced.
     #[error("{label}: {source}")]
     Placeholder {
+        /// Name of the label.
         label: String,
+        /// Why it cannot be replaced.
         source: PlaceholderError,
     },
+    /// Its name cannot be that of a grouping label.
     #[error(transparent)]
     Key(#[from] GroupingKeyError),
 }
@@ -36,7 +58,7 @@ impl GroupingSettings {
 
     /// Gives `label` a value in which nothing is a placeholder.
     pub fn set_literally(&mut self, label: impl Into<String>, value: &str) {
-        self.set(label, placeholder::escaped(value));
+        self.set(label, escape_placeholders(value));
     }
 
     /// Removes `label`.
@@ -77,16 +99,22 @@ impl GroupingSettings {
         problems
     }
 
-    /// The labels, with the value of each placeholder on this host now.
+    /// Returns the labels, with the value of each placeholder on this host now.
     ///
     /// # Errors
     ///
-    /// A placeholder is unknown, or has no value.
+    /// Fails if a placeholder is unknown, or has no value.
     pub fn labels(&self) -> Result<Vec<(String, String)>, GroupingError> {
-        let set = self.0.iter();
-        let set = set.filter_map(|(label, value)| Some((label, value.as_ref()?)));
-        set.map(|(label, value)| Ok((label.clone(), expand(label, value)?)))
+        let labels = self.iter();
+        labels
+            .map(|(label, value)| Ok((label.to_owned(), expand(label, value)?)))
             .collect()
+    }
+
+    /// Returns the labels that are set, with their placeholders.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        let labels = self.0.iter();
+        labels.filter_map(|(label, value)| Some((label.as_str(), value.as_deref()?)))
     }
 }
 
@@ -100,21 +128,11 @@ fn expand(label: &str, value: &str) -> Result<String, GroupingError> {
 /// Writes the labels that are set, with their placeholders: `db=customers,instance=${hostname}`.
 impl fmt::Display for GroupingSettings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let set = self.0.iter();
-        let set = set.filter_map(|(label, value)| Some((label, value.as_ref()?)));
-        for (index, (label, value)) in set.enumerate() {
+        for (index, (label, value)) in self.iter().enumerate() {
             let comma = if index == 0 { "" } else { "," };
             write!(f, "{comma}{label}={value}")?;
         }
         Ok(())
-    }
-}
-
-/// Written as an object of the labels that are set, with their placeholders.
-impl Serialize for GroupingSettings {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let set = self.0.iter();
-        serializer.collect_map(set.filter_map(|(label, value)| Some((label, value.as_ref()?))))
     }
 }
 

@@ -1,14 +1,11 @@
 //! `metricsjob status`: the groups of a gateway.
 
-mod report;
-
 use std::cmp::Reverse;
 use std::time::{Duration, SystemTime};
 
 use clap::Args;
 use serde_json::json;
 
-use self::report::LastReport;
 use super::color::{NOTABLE, outcome_style};
 use super::help::more;
 use super::options::{GatewayArgs, Output, OutputArgs};
@@ -19,7 +16,7 @@ use super::{console, exit, json, strays};
 use metricsjob::config::HostConfig;
 use metricsjob::push::strays::{GroupConcern, ReportedGroups, reporting_host};
 use metricsjob::push::{Gateway, GatewayClient};
-use metricsjob_metrics::{Group, unix_seconds};
+use metricsjob_metrics::{Group, LastRun, unix_seconds};
 use metricsjob_state::State;
 use metricsjob_state::reported::ReportedGroup;
 
@@ -69,7 +66,7 @@ const COLUMNS: [Column; 9] = [
 /// A group with what its report says.
 struct GroupRow<'a> {
     group: &'a Group,
-    report: LastReport,
+    run: LastRun,
     is_late: bool,
     concern: Option<GroupConcern>,
 }
@@ -109,17 +106,17 @@ pub fn main(args: StatusArgs, config: &HostConfig) -> anyhow::Result<u8> {
     let mut shown: Vec<GroupRow> = groups
         .iter()
         .map(|group| {
-            let report = LastReport::of(group);
-            let is_late = report.is_late(now);
+            let run = LastRun::of(group);
+            let is_late = run.is_late(unix_seconds(now));
             GroupRow {
                 group,
-                report,
+                run,
                 is_late,
                 concern: reported.concern(&name, group, unix_seconds(now)),
             }
         })
         .collect();
-    shown.sort_by_key(|it| Reverse((it.report.is_failed(), it.is_late, it.is_refused())));
+    shown.sort_by_key(|it| Reverse((it.run.has_failed(), it.is_late, it.is_refused())));
     match args.output.get(Strict)? {
         Output::Json => json::print(&shown.iter().map(|it| group_json(it, &gateway)).collect())?,
         Output::Text if shown.is_empty() => {
@@ -143,17 +140,17 @@ fn text(shown: &[GroupRow], now: SystemTime) -> String {
 }
 
 fn row(shown: &GroupRow, now: SystemTime) -> [TableCell; COLUMNS.len()] {
-    let GroupRow { group, report, .. } = shown;
-    let duration = report.duration;
+    let GroupRow { group, run, .. } = shown;
+    let duration = run.duration;
     let duration = duration.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
     let or_none = |text: Option<String>| text.unwrap_or_else(|| "-".into()).into();
     [
         group.key.job().into(),
         console::labels(group.key.labels()).into(),
         outcome_cell(shown),
-        or_none(report.exit_code.map(|code| code.to_string())),
-        age_cell(report.success, now),
-        age_cell(report.last_run(), now),
+        or_none(run.exit_code.map(|code| code.to_string())),
+        age_cell(run.last_success, now),
+        age_cell(run.last_sign(), now),
         or_none(duration.map(console::rough)),
         age_cell(json::unless_never(group.push_time), now),
         group.families.len().to_string().into(),
@@ -164,15 +161,15 @@ fn row(shown: &GroupRow, now: SystemTime) -> [TableCell; COLUMNS.len()] {
 fn outcome_cell(shown: &GroupRow) -> TableCell {
     let words = |refused| {
         let notes = [
-            shown.report.outcome,
+            shown.run.outcome(),
             shown.is_late.then_some("late"),
             shown.is_refused().then_some(refused),
         ];
         let words: Vec<&str> = notes.into_iter().flatten().collect();
         words.join(", ")
     };
-    let style = match shown.report.outcome {
-        Some(outcome) if shown.report.is_failed() => outcome_style(outcome),
+    let style = match shown.run.outcome() {
+        Some(outcome) if shown.run.has_failed() => outcome_style(outcome),
         _ if shown.is_late || shown.is_refused() => NOTABLE,
         Some(outcome) => outcome_style(outcome),
         None => return "-".into(),
@@ -186,7 +183,7 @@ fn sum(shown: &[GroupRow]) -> String {
     let groups = console::count(shown.len() as u64, "1 group", "groups");
     let mut parts = vec![groups];
     for (number, what) in [
-        (count(|shown| shown.report.is_failed()), "failed"),
+        (count(|shown| shown.run.has_failed()), "failed"),
         (count(|shown| shown.is_late), "late"),
         (count(|shown| shown.is_refused()), "with a refused push"),
         (count(|shown| shown.moved_to().is_some()), "left behind"),
@@ -203,14 +200,14 @@ fn sum(shown: &[GroupRow]) -> String {
 }
 
 fn group_json(shown: &GroupRow, gateway: &Gateway) -> serde_json::Value {
-    let GroupRow { group, report, .. } = shown;
+    let GroupRow { group, run, .. } = shown;
     let time = |time: f64| json::unless_never(time).map(json::number);
     json::dated(json!({
         "gateway": gateway.to_string(),
         "job": group.key.job(),
         "grouping": group.key.labels(),
-        "outcome": report.outcome,
-        "exit_code": report.exit_code.map(json::number),
+        "outcome": run.outcome(),
+        "exit_code": run.exit_code.map(json::number),
         "is_late": shown.is_late,
         "host": reporting_host(group),
         "shared_with": shown.other_host(),
@@ -222,11 +219,11 @@ fn group_json(shown: &GroupRow, gateway: &Gateway) -> serde_json::Value {
         })),
         "push_time_seconds": time(group.push_time),
         "push_failure_time_seconds": time(group.push_failure_time),
-        "start_timestamp_seconds": report.start.map(json::number),
-        "last_completion_timestamp_seconds": report.completion.map(json::number),
-        "last_success_timestamp_seconds": report.success.map(json::number),
-        "deadline_timestamp_seconds": report.deadline.map(json::number),
-        "duration_seconds": report.duration.map(json::number),
+        "start_timestamp_seconds": run.started_at.map(json::number),
+        "last_completion_timestamp_seconds": run.ended_at.map(json::number),
+        "last_success_timestamp_seconds": run.last_success.map(json::number),
+        "deadline_timestamp_seconds": run.deadline.map(json::number),
+        "duration_seconds": run.duration.map(json::number),
         "families": group.families.iter().map(json::family).collect::<Vec<_>>(),
     }))
 }
