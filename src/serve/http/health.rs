@@ -75,8 +75,9 @@ impl Checks {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::push::DeliveryPolicy;
+    use crate::push::{DeliveryPolicy, Destinations};
     use crate::serve::Runner;
+    use metricsjob_client::Stop;
 
     #[test]
     fn a_scheduler_that_does_not_look() {
