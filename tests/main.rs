@@ -67,6 +67,7 @@ mod history;
 #[cfg(feature = "real-servers")]
 mod host_clash;
 mod host_config;
+mod host_settings;
 #[cfg(feature = "real-servers")]
 mod hostile_pushes;
 mod interrupt;

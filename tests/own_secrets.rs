@@ -127,3 +127,13 @@ fn serve_hands_them_to_no_job() {
     hides("the log", &log);
     state_hides(&sandbox);
 }
+
+/// Each password in a list is one, also where another gateway is used.
+#[test]
+fn of_gateways_with_commas_between_them() {
+    let gateways = "http://u:hunter1111@127.0.0.1:1,http://u:hunter2222@127.0.0.1:1";
+    let sandbox = Sandbox::new().variable("METRICSJOB_GATEWAY", gateways);
+    let script = "echo hunter1111 hunter2222 >&2";
+    sandbox.exec("--gateway embedded --tail 1", script).code(0);
+    assert_eq!(sandbox.history()[0]["tail"][0], "*** ***");
+}

@@ -4,8 +4,11 @@ use std::io::{Read, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use rustls::pki_types::PrivateKeyDer;
-use rustls::{ServerConfig, ServerConnection, StreamOwned};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::WebPkiClientVerifier;
+use rustls::server::danger::ClientCertVerifier;
+use rustls::{RootCertStore, ServerConfig, ServerConnection, StreamOwned};
 
 use super::Sandbox;
 use super::authority::{Authority, Identity};
@@ -26,11 +29,30 @@ impl TlsServer {
     pub fn with(identity: impl FnOnce(&Authority) -> Identity) -> Self {
         let authority = Authority::new();
         let identity = identity(&authority);
+        TlsServer::start_with(authority, &identity, WebPkiClientVerifier::no_client_auth())
+    }
+
+    /// One that only clients with certificates of `authority` can use, of which its own is, too.
+    pub fn asking_for_clients_of(authority: Authority) -> Self {
+        let identity = authority.server("localhost");
+        let mut roots = RootCertStore::empty();
+        let pem = CertificateDer::from_pem_slice(authority.pem().as_bytes());
+        roots.add(pem.unwrap()).unwrap();
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
+        TlsServer::start_with(authority, &identity, verifier.build().unwrap())
+    }
+
+    fn start_with(
+        authority: Authority,
+        identity: &Identity,
+        clients: Arc<dyn ClientCertVerifier>,
+    ) -> Self {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let config = ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .unwrap()
-            .with_no_client_auth()
+            .with_client_cert_verifier(clients)
             .with_single_cert(
                 vec![identity.certificate().der().clone()],
                 PrivateKeyDer::try_from(identity.key().serialize_der()).unwrap(),
