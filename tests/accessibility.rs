@@ -271,7 +271,7 @@ fn the_page_of_the_gateway_by_keyboard() {
             assert!(stop.starts_with(start), "{stop} instead of {start}");
         }
     }
-    let heading = "6 groups, 1 failed, 1 late, 2 with a failed push";
+    let heading = "7 groups, 1 failed, 1 late, 1 shared by hosts, 2 with a failed push";
     skips(&mut browser, &server.url(), heading);
 }
 
