@@ -127,10 +127,13 @@ fn what_waits_to_be_delivered() {
     sandbox.exec("", "true").code(0);
     is(&finding(&sandbox, "", "outbox"), "ok", "nothing waits", "");
     let refusing = FakeServer::status("400 Bad Request", "no");
-    for gateway in ["127.0.0.1:1", "127.0.0.1:1", &refusing.url()] {
-        sandbox
-            .exec(&format!("--gateway {gateway}"), "true")
-            .code(0);
+    for (job, gateway) in [
+        ("a", "127.0.0.1:1"),
+        ("b", "127.0.0.1:1"),
+        ("c", &refusing.url()),
+    ] {
+        let options = format!("--job {job} --gateway {gateway}");
+        sandbox.exec(&options, "true").code(0);
     }
     let found = findings(&sandbox, "", "outbox");
     is(&found[0], "warning", "a report was refused", "outbox list");

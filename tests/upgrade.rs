@@ -184,7 +184,7 @@ impl OldGateway {
     }
 }
 
-/// Takes back the last step of the schema, which made the index of the groups.
+/// Takes back the step of the schema that made the index of the groups, and those after it.
 const OLDER: &str = "
     DROP TRIGGER group_inserted;
     DROP TRIGGER group_updated;
@@ -218,7 +218,7 @@ fn beside_an_old_gateway() {
             .code(0)
             .quiet_stderr();
         sandbox.run("exec --job other -- false").code(1);
-        assert_eq!(version(), 8);
+        assert!(version() > 7);
         let requests = gateway.requests.lock().unwrap().clone();
         assert_eq!(
             requests,

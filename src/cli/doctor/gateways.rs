@@ -26,7 +26,8 @@ const PUSH_LIMIT: Duration = Duration::from_secs(30);
 /// A certificate that ends within this time needs attention.
 const SOON: Duration = Duration::from_secs(30 * 86_400);
 
-/// Checks the gateways of `args`, and those that `of_jobs` name, and returns them.
+/// Checks the gateways of `args`, and those that `of_jobs` name, and returns them. The embedded one is left alone unless
+/// `is_state_usable`: a push would replace a corrupt database.
 ///
 /// # Errors
 ///
@@ -34,6 +35,7 @@ const SOON: Duration = Duration::from_secs(30 * 86_400);
 pub fn check(
     args: &GatewayArgs,
     of_jobs: Vec<GatewayName>,
+    is_state_usable: bool,
     findings: &mut Findings,
 ) -> anyhow::Result<Vec<Gateway>> {
     let targets = args.all_targets(of_jobs)?;
@@ -45,6 +47,7 @@ pub fn check(
     }
     for gateway in &targets.gateways {
         match gateway {
+            Gateway::Embedded(_) if !is_state_usable => {}
             Gateway::Embedded(dir) => embedded(dir, gateway, findings),
             Gateway::Http(..) => http(gateway, findings),
         }

@@ -22,14 +22,15 @@ use super::setting::Strictness::Strict;
 use super::{console, exit, json, strays};
 use metricsjob::config::HostConfig;
 use metricsjob_client::GatewayUrl;
+use metricsjob_state::FILE_NAME;
 
 const EXAMPLES: &str = "\
 Examples:
   metricsjob doctor
-  metricsjob doctor --gateway http://pushgateway:9091 --prometheus http://prometheus:9090
+  metricsjob doctor --prometheus http://prometheus:9090
   metricsjob doctor --output json
 
-In a crontab, it reports like any job, with the environment that cron gives to jobs:
+In a crontab, with the environment that cron gives to jobs:
   15 4 * * *  metricsjob exec --job doctor --tail 20 -- metricsjob doctor";
 
 /// Check the set-up of this host: settings, state, gateways, cron, job files
@@ -151,9 +152,10 @@ pub fn main(args: DoctorArgs, config: &HostConfig) -> anyhow::Result<u8> {
             None
         }
     });
-    let reported = reported.unwrap_or_default();
     let of_jobs = jobs::check(&args.jobs, config, &mut findings);
-    let gateways = gateways::check(&args.gateway, of_jobs, &mut findings)?;
+    let is_state_usable = reported.is_some() || !state_dir.join(FILE_NAME).exists();
+    let gateways = gateways::check(&args.gateway, of_jobs, is_state_usable, &mut findings)?;
+    let reported = reported.unwrap_or_default();
     groups::check(&args.gateway, &gateways, &reported, &mut findings);
     cron::check(&mut findings);
     if let Some(url) = &prometheus {

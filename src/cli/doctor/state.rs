@@ -19,7 +19,7 @@ const PART: &str = "state";
 /// Free space of the file system, in bytes, below which the next runs may not be recorded.
 const LITTLE_SPACE: u64 = 64 << 20;
 
-/// Checks the state in `dir`, and returns it if there is one.
+/// Checks the state in `dir`, and returns it if there is one that is sound.
 pub fn check(dir: &Path, findings: &mut Findings) -> Option<State> {
     let shown = dir.display();
     let state = match State::open_existing(dir) {
@@ -37,12 +37,17 @@ pub fn check(dir: &Path, findings: &mut Findings) -> Option<State> {
     let mut state = state;
     match metricsjob_state::check(&dir.join(FILE_NAME)) {
         Ok(problems) => {
-            for problem in problems.unwrap_or_default() {
+            let problems = problems.unwrap_or_default();
+            let is_sound = problems.is_empty();
+            for problem in problems {
                 findings.fail(
                     PART,
                     problem,
                     "metricsjob state repair saves what can be saved",
                 );
+            }
+            if !is_sound {
+                return None;
             }
         }
         Err(error) => findings.fail(PART, error.to_string(), ""),
