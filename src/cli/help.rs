@@ -5,6 +5,8 @@ pub const JOB: &str = "Job";
 /// The group of a report, and pushes to it.
 pub const GROUPING: &str = "Grouping and push";
 pub const RETRIES: &str = "Retries and locks";
+/// Expectations, for alerts.
+pub const EXPECTED: &str = "Expectations";
 pub const GATEWAY: &str = "Gateway connection";
 /// Terminal, files and logs.
 pub const OUTPUT: &str = "Output";

@@ -8,12 +8,13 @@ use clap::Args;
 use clap::builder::BoolishValueParser;
 
 use super::exit::usage;
-use super::help::{GROUPING, JOB, OUTPUT, RETRIES};
+use super::help::{EXPECTED, GROUPING, JOB, OUTPUT, RETRIES};
 use super::number::whole;
 use super::options::name_and_value;
 use super::setting::Strictness::Lenient;
 use super::setting::{Setting, given, setting};
 use metricsjob::job::command::{Command, MAX_TAIL, SuccessCodes, check_env};
+use metricsjob::job::expectations::{Expectations, MetricExpectation, parse_slo};
 use metricsjob::job::size::parse_size;
 use metricsjob::job::{Backoff, Job, JunitPattern, Work, duration, parse_backoff};
 use metricsjob_metrics::is_metric_name;
@@ -134,6 +135,41 @@ pub struct PolicyArgs {
     #[arg(hide_short_help = true, long, value_name = "PATTERN", value_parser = JunitPattern::from_str, help_heading = JOB)]
     junit: Vec<JunitPattern>,
 
+    /// Time after a success within which the next one has to come [default: by the schedule]
+    ///
+    /// Reported as batch_job_deadline_timestamp_seconds, by which an alert says that the job is late.
+    #[arg(hide_short_help = true, long, env = "METRICSJOB_MAX_AGE", hide_env_values = true, value_name = "DURATION", value_parser = setting(duration::parse_positive), help_heading = EXPECTED)]
+    max_age: Option<Setting<Duration>>,
+
+    /// Longest time that a run should take
+    ///
+    /// It ends nothing, as --timeout does: it is reported as batch_job_max_duration_seconds, for an alert.
+    #[arg(hide_short_help = true, long, env = "METRICSJOB_MAX_DURATION", hide_env_values = true, value_name = "DURATION", value_parser = setting(duration::parse_positive), help_heading = EXPECTED)]
+    max_duration: Option<Setting<Duration>>,
+
+    /// Range that a metric of the job should be in, such as rows=1.. (repeatable)
+    ///
+    /// METRIC=MIN..MAX, of which one limit can be left out. The name can be without the job's prefix. Reported for runs
+    /// that succeed as batch_job_expectation_met, which is 0 also where there is no such metric.
+    #[arg(hide_short_help = true, long, value_name = "METRIC=RANGE", value_parser = MetricExpectation::from_str, help_heading = EXPECTED)]
+    expect: Vec<MetricExpectation>,
+
+    /// Share of runs that should succeed, such as 0.99
+    #[arg(hide_short_help = true, long, env = "METRICSJOB_SLO", hide_env_values = true, value_name = "SHARE", value_parser = setting(parse_slo), help_heading = EXPECTED)]
+    slo: Option<Setting<f64>>,
+
+    /// Severity of alerts about the job
+    #[arg(hide_short_help = true, long, env = "METRICSJOB_SEVERITY", hide_env_values = true, value_name = "SEVERITY", value_parser = setting(not_empty), help_heading = EXPECTED)]
+    severity: Option<Setting<String>>,
+
+    /// Owner of the job, to whom its alerts go
+    #[arg(hide_short_help = true, long, env = "METRICSJOB_OWNER", hide_env_values = true, value_name = "OWNER", value_parser = setting(not_empty), help_heading = EXPECTED)]
+    owner: Option<Setting<String>>,
+
+    /// URL of the instructions for when the job fails
+    #[arg(hide_short_help = true, long, env = "METRICSJOB_RUNBOOK", hide_env_values = true, value_name = "URL", value_parser = setting(not_empty), help_heading = EXPECTED)]
+    runbook: Option<Setting<String>>,
+
     /// Keep the last N runs of the job in the history [default: 1000]
     #[arg(hide_short_help = true, long, env = "METRICSJOB_KEEP", hide_env_values = true, value_name = "N", value_parser = setting(whole::<u32>), help_heading = OUTPUT)]
     keep: Option<Setting<u32>>,
@@ -175,6 +211,26 @@ impl PolicyArgs {
         policy.push_interval = given(&self.push_interval, Lenient)?.or(policy.push_interval);
         replace(&mut policy.require_push, &self.require_push)?;
         replace(&mut policy.keep, &self.keep)?;
+        self.apply_to_expectations(&mut policy.expected)?;
+        Ok(())
+    }
+
+    fn apply_to_expectations(&self, expected: &mut Expectations) -> anyhow::Result<()> {
+        expected.max_age = given(&self.max_age, Lenient)?.or(expected.max_age);
+        expected.max_duration = given(&self.max_duration, Lenient)?.or(expected.max_duration);
+        expected.slo = given(&self.slo, Lenient)?.or(expected.slo);
+        for (text, option) in [
+            (&mut expected.severity, &self.severity),
+            (&mut expected.owner, &self.owner),
+            (&mut expected.runbook, &self.runbook),
+        ] {
+            *text = given(option, Lenient)?.or(text.take());
+        }
+        for expectation in &self.expect {
+            let known = &mut expected.metrics;
+            known.retain(|known| known.metric != expectation.metric);
+            known.push(expectation.clone());
+        }
         Ok(())
     }
 
@@ -235,6 +291,13 @@ fn check_quoted(command: &Command) -> anyhow::Result<()> {
 
 fn is_typed<T>(option: &Option<Setting<T>>) -> bool {
     option.as_ref().is_some_and(Setting::is_typed)
+}
+
+fn not_empty(text: &str) -> Result<String, String> {
+    if text.is_empty() {
+        return Err("it is empty".into());
+    }
+    Ok(text.to_owned())
 }
 
 fn prefix(text: &str) -> Result<String, String> {

@@ -124,6 +124,8 @@ impl<'a> Reader<'a> {
                 boolean.to_string()
             }
             (DeValue::Integer(number), ValueKind::Count(_)) => number.to_string(),
+            (DeValue::Float(number), ValueKind::Share) => number.as_str().to_owned(),
+            (DeValue::Integer(number), ValueKind::Share) => number.to_string(),
             (DeValue::Array(_), ValueKind::List) => {
                 let elements = self.array(key, value, "a list of strings")?;
                 let elements: Option<Vec<String>> =
@@ -133,6 +135,10 @@ impl<'a> Reader<'a> {
             (_, ValueKind::Boolean) => return self.boolean(key, value).map(|_| String::new()),
             (_, ValueKind::Count(_)) => {
                 self.wrong_type(key, value, "a whole number");
+                return None;
+            }
+            (_, ValueKind::Share) => {
+                self.wrong_type(key, value, "a number");
                 return None;
             }
             (_, ValueKind::List) => {

@@ -7,6 +7,7 @@
 use std::time::Duration;
 
 use crate::job::duration;
+use crate::job::expectations::parse_slo;
 use crate::job::file::SHARED_KEYS;
 use crate::job::parse_backoff;
 use crate::job::size::parse_size;
@@ -98,6 +99,12 @@ pub const SETTINGS: &[SettingSpec] = &[
     row("splay", ValueKind::Duration, "0s", ALL, "Wait a random time up to this before the run"),
     row("tail", ValueKind::Count(0), "0", ALL, "How many of the last lines of stderr are kept"),
     row("keep", ValueKind::Count(0), "1000", ALL, "How many runs of a job the history keeps"),
+    row("max_age", ValueKind::PositiveDuration, "", ALL, "How long after a success the next one has to come; by default the schedule says so"),
+    row("max_duration", ValueKind::PositiveDuration, "", ALL, "How long a run should take at most"),
+    row("slo", ValueKind::Share, "", ALL, "Share of runs that should succeed, such as 0.99"),
+    row("severity", ValueKind::Text, "", ALL, "The severity of alerts about the job"),
+    row("owner", ValueKind::Text, "", ALL, "Who gets the alerts about the job"),
+    row("runbook", ValueKind::Text, "", ALL, "The URL of what to do when the job fails"),
     row("metrics_limit", ValueKind::Size, "64MiB", ALL, "How much is read of what a command reports itself"),
     row("push_start", ValueKind::Boolean, "false", ALL, "Report the beginning of a run too"),
     row("push_interval", ValueKind::PositiveDuration, "", ALL, "How often a run is reported while it goes on"),
@@ -179,6 +186,8 @@ pub enum ValueKind {
     Backoff,
     Size,
     Boolean,
+    /// Between 0 and 1.
+    Share,
     /// A whole number from this on.
     Count(u64),
     OneOf(&'static [&'static str]),
@@ -197,6 +206,7 @@ impl ValueKind {
             ValueKind::Instance => text.parse().map(|_: Instance| ()),
             ValueKind::PositiveDuration => duration::parse_positive(text).map(|_| ()),
             ValueKind::Size => parse_size(text).map(|_| ()),
+            ValueKind::Share => parse_slo(text).map(|_| ()),
             ValueKind::Count(least) => match text.parse::<u64>() {
                 Ok(count) if count >= least => Ok(()),
                 _ => Err(format!("is not a whole number from {least} on")),

@@ -6,6 +6,7 @@
 //! - [`Job`], [`Work`]: the definition; [`JobDefaults`]: settings that it does not give.
 //! - [`GatewayName`]: gateways as settings name them.
 //! - [`command`], [`Policy`], [`metric_rule`], [`output_pattern`], [`json_pointer`], [`JunitPattern`]: the parts of it that have rules of their own.
+//! - [`Expectations`]: what monitoring expects of it.
 //! - [`schedule`]: when a job runs by itself.
 //! - [`mod@file`]: definitions from TOML, with errors that name line and column.
 //! - [`catalog`]: where definitions are found.
@@ -18,6 +19,7 @@ pub mod command;
 mod defaults;
 mod definition;
 pub mod duration;
+pub mod expectations;
 pub mod file;
 mod gateway_name;
 pub mod json_pointer;
@@ -33,6 +35,7 @@ pub mod suggest;
 pub use command::Command;
 pub use defaults::JobDefaults;
 pub use definition::{DEFAULT_PREFIX, DefinedIn, Job, Work};
+pub use expectations::Expectations;
 pub use gateway_name::{EMBEDDED, GatewayName, GatewayNamesError, elements};
 pub use junit_pattern::JunitPattern;
 pub use policy::{LockPolicy, Policy, parse_backoff};

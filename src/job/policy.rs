@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::duration;
+use super::expectations::Expectations;
 use metricsjob_client::Backoff;
 
 /// How a job is run and reported, besides what it runs.
@@ -28,6 +29,7 @@ pub struct Policy {
     pub require_push: bool,
     /// How many runs of the job the history keeps.
     pub keep: u32,
+    pub expected: Expectations,
 }
 
 impl Default for Policy {
@@ -44,6 +46,7 @@ impl Default for Policy {
             push_interval: None,
             require_push: false,
             keep: 1000,
+            expected: Expectations::default(),
         }
     }
 }

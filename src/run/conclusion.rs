@@ -9,9 +9,8 @@ use super::{Run, report};
 use crate::push::Dispatch;
 use metricsjob_client::Stop;
 use metricsjob_metrics::check::{CheckError, add_pushable};
-use metricsjob_metrics::{Family, Method, Push, system_time};
-use metricsjob_state::counters::Counter;
-use metricsjob_state::history::RecordedRun;
+use metricsjob_metrics::{Method, Push, system_time};
+use metricsjob_state::history::{GroupPast, RecordedRun, Recording};
 use metricsjob_state::{LazyState, State, StateError};
 use metricsjob_system::panics::locked;
 
@@ -66,18 +65,20 @@ fn deliver(
 /// `None` if the state cannot be written.
 pub fn record(spec: &RunSpec<'_>, run: &mut Run, state: &mut LazyState) -> Option<Vec<i64>> {
     let job = spec.job;
-    let mut runners = report::runner(&run.record, job, None);
-    run.warnings
-        .extend(leave_out_unpushable(spec, &mut runners, &mut run.record));
-    let push =
-        |record: &RecordedRun, totals: Option<&[Counter]>| push_of(spec, &runners, record, totals);
+    let own = std::mem::take(&mut run.record.metrics);
+    let (own, left_out) = report::reportable(job, spec.key, own);
+    run.record.metrics = own;
+    let left_out = left_out.into_iter();
+    let left_out = left_out.map(|error| format!("a metric of the job is left out: {error}"));
+    run.warnings.extend(left_out);
     let increments = report::increments(&run.record, &job.prefix, &job.metrics);
     let recorded = if spec.reporting == Reporting::DryRun {
-        totals(spec).map(|totals| {
-            (
-                push(&run.record, Some(&report::sum(totals, increments))),
-                Vec::new(),
-            )
+        past(spec, &run.record).map(|past| {
+            let past = GroupPast {
+                totals: report::sum(past.totals, increments),
+                ..past
+            };
+            (push_of(spec, &run.record, Some(&past)), Vec::new())
         })
     } else {
         let gateways: Vec<String> = match spec.reporting {
@@ -86,11 +87,16 @@ pub fn record(spec: &RunSpec<'_>, run: &mut Run, state: &mut LazyState) -> Optio
             }
             Reporting::Record | Reporting::DryRun => Vec::new(),
         };
-        let keep = job.policy.keep;
+        let recording = Recording {
+            increments: &increments,
+            keep: job.policy.keep,
+            gateways: &gateways,
+            prefix: &job.prefix,
+            success: report::needed_success(&run.record, job),
+        };
         state.get().and_then(|state| {
-            let to = (&*gateways, &*job.prefix);
-            state.record(&run.record, &increments, keep, to, |totals| {
-                push(&run.record, Some(totals))
+            state.record(&run.record, &recording, |past| {
+                push_of(spec, &run.record, Some(past))
             })
         })
     };
@@ -100,53 +106,35 @@ pub fn record(spec: &RunSpec<'_>, run: &mut Run, state: &mut LazyState) -> Optio
             Some(entries)
         }
         Err(error) => {
-            run.push = push(&run.record, None);
+            run.push = push_of(spec, &run.record, None);
             run.state_failure = Some(error);
             None
         }
     }
 }
 
-fn totals(spec: &RunSpec<'_>) -> Result<Vec<Counter>, StateError> {
+/// The past of the group, without `run`.
+fn past(spec: &RunSpec<'_>, run: &RecordedRun) -> Result<GroupPast, StateError> {
     match State::open_existing(spec.state_dir)? {
-        Some(mut state) => state.counters(spec.key),
-        None => Ok(Vec::new()),
+        Some(mut state) => state.past(run, report::needed_success(run, spec.job)),
+        None => Ok(GroupPast::default()),
     }
 }
 
-/// Leaves out the metrics of the job that could not be pushed beside those of the runner; returns the warnings.
-fn leave_out_unpushable(
-    spec: &RunSpec<'_>,
-    runners: &mut Vec<Family>,
-    record: &mut RecordedRun,
-) -> Vec<String> {
-    let count = runners.len();
-    // Its name is the runner's too.
-    runners.push(report::runs_total(&spec.job.prefix, &[]));
-    let left_out = add_pushable(spec.key, runners, std::mem::take(&mut record.metrics));
-    record.metrics = runners.split_off(count + 1);
-    runners.truncate(count);
-    let left_out = left_out.into_iter();
-    left_out
-        .map(|error| format!("a metric of the job is left out: {error}"))
-        .collect()
-}
-
-/// The push of the report: the families of the runner and of the job, with the counters that accumulate over runs, which
-/// have the values of `totals`. `None` if there is nothing to report, or it is not wanted.
+/// The push of the report: the families of the runner and of the job, with what comes from the past of the group. `None`
+/// if there is nothing to report, or it is not wanted.
 fn push_of(
     spec: &RunSpec<'_>,
-    runners: &[Family],
     record: &RecordedRun,
-    totals: Option<&[Counter]>,
+    past: Option<&GroupPast>,
 ) -> Option<Result<Push, CheckError>> {
     if spec.reporting == Reporting::Record {
         return None;
     }
     let job = spec.job;
-    let mut families = runners.to_vec();
-    families.extend(totals.map(|totals| report::runs_total(&job.prefix, totals)));
+    let mut families = report::runner(record, job, past);
     let runners_own = report::names(&families);
+    let totals = past.map(|past| &*past.totals);
     let own = report::with_totals(record.metrics.clone(), &job.metrics, totals);
     // Counters of earlier runs may not fit what the job reports now.
     add_pushable(spec.key, &mut families, own);

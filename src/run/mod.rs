@@ -9,6 +9,7 @@
 //! - [`Outcome`], `usage`: how it ended, what it used.
 //! - [`events`]: metrics from inside the running job.
 //! - [`report`]: a run as metric families.
+//! - `expected`: what is expected of the job, as families too.
 //! - `lines`: line ends in a command's output.
 //! - `live`: reports during a run.
 //! - [`lock`]: locks that keep runs of a job apart.
@@ -19,6 +20,7 @@ mod builtin;
 mod command;
 mod conclusion;
 pub mod events;
+mod expected;
 mod lines;
 mod live;
 pub mod lock;

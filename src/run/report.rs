@@ -3,14 +3,14 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
-use super::{Outcome, new_record};
-use crate::job::Job;
+use super::{Outcome, expected, new_record};
 use crate::job::metric_rule::MetricRule;
+use crate::job::{DEFAULT_PREFIX, Job};
 use metricsjob_client::host;
-use metricsjob_metrics::check::add_pushable;
+use metricsjob_metrics::check::{CheckError, add_pushable};
 use metricsjob_metrics::{Family, GroupingKey, Kind, Labels, Metric, Value};
 use metricsjob_state::counters::Counter;
-use metricsjob_state::history::RecordedRun;
+use metricsjob_state::history::{GroupPast, RecordedRun};
 
 /// Outcome of a run that the history has; a failure if a newer version gave it a name that is unknown here.
 pub fn outcome(run: &RecordedRun) -> Outcome {
@@ -18,20 +18,66 @@ pub fn outcome(run: &RecordedRun) -> Outcome {
     outcome.unwrap_or(Outcome::Failure(run.exit_code))
 }
 
-/// Families that the runner reports of `run`. Its counter of runs has the value of `totals`, and is left out
-/// without them: a counter that begins anew would be wrong. For a skipped run that counter is all.
-pub fn runner(run: &RecordedRun, job: &Job, totals: Option<&[Counter]>) -> Vec<Family> {
-    let prefix = &job.prefix;
-    let mut families = match outcome(run) {
-        Outcome::Skipped => Vec::new(),
-        _ => gauges(run, prefix),
-    };
-    families.extend(totals.map(|totals| runs_total(prefix, totals)));
-    let is_live = job.policy.push_start || job.policy.push_interval.is_some();
-    if is_live && outcome(run) != Outcome::Skipped {
-        families.push(running(prefix, false));
+/// Names, without a prefix, of the gauges that each report has under the default prefix too, so that the same alert
+/// rules serve all jobs.
+const COMMON: [&str; 4] = [
+    "duration_seconds",
+    "last_completion_timestamp_seconds",
+    "last_success_timestamp_seconds",
+    "success",
+];
+
+/// Families that the runner reports of `run`. Those that need the past of the group are left out without it: a counter
+/// that begins anew would be wrong. A skipped run has no others.
+pub fn runner(run: &RecordedRun, job: &Job, past: Option<&GroupPast>) -> Vec<Family> {
+    let mut families = Vec::new();
+    if outcome(run) != Outcome::Skipped {
+        families = gauges(run, &job.prefix);
+        let is_live = job.policy.push_start || job.policy.push_interval.is_some();
+        families.extend(is_live.then(|| running(&job.prefix, false)));
+        families.extend(common(&families, &job.prefix));
+        families.push(info());
+        families.extend(expected::families(run, job));
     }
+    families.extend(past.into_iter().flat_map(|past| of_past(run, job, past)));
     families
+}
+
+/// Families that need the past of the group.
+pub fn of_past(run: &RecordedRun, job: &Job, past: &GroupPast) -> Vec<Family> {
+    let mut families = vec![runs_total(&job.prefix, &past.totals)];
+    if job.prefix != DEFAULT_PREFIX {
+        let counter = Family {
+            name: runs_total_name(DEFAULT_PREFIX),
+            ..families[0].clone()
+        };
+        families.push(counter);
+    }
+    families.extend(expected::deadline(run, job, past.last_success));
+    families
+}
+
+/// Name of the outcome of a success, if the report of `run` needs the time of the last one: the deadline of a run that did
+/// not succeed follows from it.
+pub fn needed_success(run: &RecordedRun, job: &Job) -> Option<&'static str> {
+    let is_needed = expected::has_deadline(job) && !outcome(run).is_success();
+    is_needed.then(|| Outcome::Success(0).name())
+}
+
+/// Those of `families`, whose prefix is `prefix`, that each report has, under the default prefix.
+fn common(families: &[Family], prefix: &str) -> Vec<Family> {
+    if prefix == DEFAULT_PREFIX {
+        return Vec::new();
+    }
+    let renamed = COMMON.iter().filter_map(|name| {
+        let of_job = format!("{prefix}_{name}");
+        let family = families.iter().find(|family| family.name == of_job)?;
+        Some(Family {
+            name: format!("{DEFAULT_PREFIX}_{name}"),
+            ..family.clone()
+        })
+    });
+    renamed.collect()
 }
 
 /// The gauges of a run. Times and durations are in seconds, times since the epoch.
@@ -82,7 +128,6 @@ fn gauges(run: &RecordedRun, prefix: &str) -> Vec<Family> {
             run.max_rss as f64,
         ),
     ];
-    families.push(info(prefix));
     if is_success {
         families.push(gauge(
             "last_success_timestamp_seconds",
@@ -93,14 +138,21 @@ fn gauges(run: &RecordedRun, prefix: &str) -> Vec<Family> {
     families
 }
 
-/// Families of a job's own, reported so far by a running run, that its report can have beside the runner's.
-pub fn reportable(job: &Job, key: &GroupingKey, own: Vec<Family>) -> Vec<Family> {
+/// Families of a job's own that its report can have beside the runner's, and why the others cannot be there.
+pub fn reportable(
+    job: &Job,
+    key: &GroupingKey,
+    own: Vec<Family>,
+) -> (Vec<Family>, Vec<CheckError>) {
+    if own.is_empty() {
+        return (own, Vec::new());
+    }
     let mut record = new_record(job, key, String::new());
     record.outcome = Outcome::Success(0).name().to_owned();
-    let mut families = runner(&record, job, Some(&[]));
+    let mut families = runner(&record, job, Some(&GroupPast::default()));
     let runners = families.len();
-    add_pushable(key, &mut families, own);
-    families.split_off(runners)
+    let left_out = add_pushable(key, &mut families, own);
+    (families.split_off(runners), left_out)
 }
 
 /// The names of `families`.
@@ -128,11 +180,11 @@ pub fn running(prefix: &str, is_running: bool) -> Family {
 }
 
 /// The host that reports, by which a gateway sees that two of them share a group, and the version of this program.
-fn info(prefix: &str) -> Family {
+fn info() -> Family {
     let host = host::name().unwrap_or_default();
     let labels = Labels::from([("host", &*host), ("version", env!("CARGO_PKG_VERSION"))]);
     Family {
-        name: format!("{prefix}_info"),
+        name: format!("{DEFAULT_PREFIX}_info"),
         help: "The host that reported the last run, and its version of metricsjob; always 1."
             .into(),
         kind: Kind::Gauge,

@@ -155,7 +155,7 @@ impl LiveGroup {
         let totals = totals.map(|totals| report::sum(totals, increments));
         let families = families.into_values().collect();
         let families = report::with_totals(families, &job.metrics, totals.as_deref());
-        let families = report::reportable(job, &self.key, families);
+        let (families, _) = report::reportable(job, &self.key, families);
         if !families.is_empty() {
             series.report(&job.name, &self.key, Method::Post, families, is_uniform);
         }

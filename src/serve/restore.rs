@@ -8,7 +8,7 @@ use crate::job::Job;
 use crate::run::{Outcome, report};
 use metricsjob_metrics::{Family, GroupingKey, Method, system_time};
 use metricsjob_state::counters::Counter;
-use metricsjob_state::history::RecordedRun;
+use metricsjob_state::history::{GroupPast, RecordedRun};
 use metricsjob_state::{State, StateError};
 
 /// State of a job as the history has it.
@@ -44,8 +44,16 @@ impl Restored {
         let mut shown: Vec<&RecordedRun> = shown.collect();
         shown.sort_by(|a, b| a.ended_at.total_cmp(&b.ended_at));
         let reports = shown.into_iter().map(|run| {
-            let totals = (run.key == *key).then_some(&totals[..]);
-            (run.key.clone(), job.method, report_of(run, job, totals))
+            let mut success = last_success.iter().filter(|success| success.key == run.key);
+            let past = (run.key == *key).then(|| GroupPast {
+                totals: totals.clone(),
+                last_success: success.next().map(|success| success.ended_at),
+            });
+            (
+                run.key.clone(),
+                job.method,
+                report_of(run, job, past.as_ref()),
+            )
         });
         Ok(Restored {
             reports: reports.collect(),
@@ -89,8 +97,9 @@ fn runs_so_far(prefix: &str, outcome: &str, totals: &[Counter]) -> u64 {
 }
 
 /// Families that the run reported, as far as the history has them.
-fn report_of(run: &RecordedRun, job: &Job, totals: Option<&[Counter]>) -> Vec<Family> {
-    let mut families = report::runner(run, job, totals);
+fn report_of(run: &RecordedRun, job: &Job, past: Option<&GroupPast>) -> Vec<Family> {
+    let mut families = report::runner(run, job, past);
+    let totals = past.map(|past| &*past.totals);
     let own = report::with_totals(run.metrics.clone(), &job.metrics, totals);
     families.extend(own);
     families

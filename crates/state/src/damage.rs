@@ -128,7 +128,7 @@ mod tests {
     use std::time::UNIX_EPOCH;
 
     use super::*;
-    use crate::history::RecordedRun;
+    use crate::history::{RecordedRun, Recording};
     use crate::push_stats::Attempts;
     use metricsjob_metrics::{Family, GroupingKey, Method, Push};
 
@@ -152,6 +152,14 @@ mod tests {
         }
     }
 
+    const KEEP_TEN: Recording<'_> = Recording {
+        increments: &[],
+        keep: 10,
+        gateways: &[],
+        prefix: "",
+        success: None,
+    };
+
     const NO_PUSH: Option<Result<Push, ()>> = None;
 
     fn ids(state: &mut State) -> Vec<String> {
@@ -166,7 +174,7 @@ mod tests {
         let mut state = State::open(dir.path()).unwrap();
         let moves = std::cell::Cell::new(2);
         state
-            .record(&run("a"), &[], 10, (&[], ""), |_| {
+            .record(&run("a"), &KEEP_TEN, |_| {
                 if moves.get() > 0 {
                     moves.set(moves.get() - 1);
                     move_aside(&path, UNIX_EPOCH).unwrap();
@@ -211,15 +219,13 @@ mod tests {
             // SQLite reads pages again only after another process changed the database.
             State::open(dir.path())
                 .unwrap()
-                .record(&run("other"), &[], 10, (&[], ""), |_| NO_PUSH)
+                .record(&run("other"), &KEEP_TEN, |_| NO_PUSH)
                 .unwrap();
             for suffix in ["", "-wal"] {
                 let file = fs::File::options().write(true).open(beside(&path, suffix));
                 file.unwrap().write_all_at(&[b'x'; 100_000], 0).unwrap();
             }
-            state
-                .record(&run(id), &[], 10, (&[], ""), |_| NO_PUSH)
-                .unwrap();
+            state.record(&run(id), &KEEP_TEN, |_| NO_PUSH).unwrap();
             assert!(state.damage.take().is_some());
             assert_eq!(ids(&mut state), [id]);
         }

@@ -61,6 +61,30 @@ impl RecordedRun {
     }
 }
 
+/// Past of a group, as far as a report needs it.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct GroupPast {
+    /// Its counters that accumulate over runs.
+    pub totals: Vec<Counter>,
+    /// End of the last run that succeeded, in seconds since the epoch, if that was asked for and there was one.
+    pub last_success: Option<f64>,
+}
+
+/// What [`State::record`] does beside keeping the run.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Recording<'a> {
+    /// Increments of the group's counters.
+    pub increments: &'a [Counter],
+    /// How many runs of the job are kept.
+    pub keep: u32,
+    /// Gateways that the report is for.
+    pub gateways: &'a [String],
+    /// Prefix of the runner's metrics.
+    pub prefix: &'a str,
+    /// Name of the outcome of a success, if the report needs the time of the last one.
+    pub success: Option<&'a str>,
+}
+
 /// The push of a recorded run's report, or the reason why there is none; `None` if none was wanted.
 pub type RecordedPush<E> = Option<Result<Push, E>>;
 
@@ -117,17 +141,22 @@ impl State {
         })
     }
 
-    /// Records `run`, adds `increments` to the counters of its group, and enqueues the push that `report` makes from
-    /// the totals for each of `gateways`, in one transaction. `prefix` is that of the runner's metrics. Deletes all but the last `keep` runs of the job, which
-    /// does not change counters. Returns the push, and the ids of its entries in the outbox.
+    /// Records `run`, adds the increments to the counters of its group, and enqueues the push that `report` makes from
+    /// the past of the group, the run included, for each gateway, in one transaction. Deletes all but the last runs of the
+    /// job, which does not change counters. Returns the push, and the ids of its entries in the outbox.
     pub fn record<E>(
         &mut self,
         run: &RecordedRun,
-        increments: &[Counter],
-        keep: u32,
-        (gateways, prefix): (&[String], &str),
-        report: impl Fn(&[Counter]) -> Option<Result<Push, E>>,
+        recording: &Recording<'_>,
+        report: impl Fn(&GroupPast) -> Option<Result<Push, E>>,
     ) -> Result<(RecordedPush<E>, Vec<i64>), StateError> {
+        let Recording {
+            increments,
+            keep,
+            gateways,
+            prefix,
+            success,
+        } = *recording;
         // An attempt that was committed to a database that was then moved aside may have been carried over into this
         // one.
         let mut before: Option<Vec<i64>> = None;
@@ -135,7 +164,7 @@ impl State {
             if let Some(entries) = &before
                 && transaction.query_row(IS_RECORDED, [&run.run_id], |row| row.get(0))?
             {
-                let push = report(&counters::select(transaction, &run.key)?);
+                let push = report(&past(transaction, run, success)?);
                 let entries = entries.clone();
                 return Ok((push, entries));
             }
@@ -166,8 +195,7 @@ impl State {
                 .prepare_cached(PRUNE)?
                 .execute(params![job, keep])?;
             counters::add(transaction, &run.key, increments)?;
-            let totals = counters::select(transaction, &run.key)?;
-            let push = report(&totals);
+            let push = report(&past(transaction, run, success)?);
             let entries = match &push {
                 Some(Ok(push)) => {
                     reported::note(transaction, run, gateways, prefix)?;
@@ -178,6 +206,15 @@ impl State {
             before = Some(entries.clone());
             Ok((push, entries))
         })
+    }
+
+    /// Returns the past of the group of `run`, with the time of the last run of the outcome `success`.
+    pub fn past(
+        &mut self,
+        run: &RecordedRun,
+        success: Option<&str>,
+    ) -> Result<GroupPast, StateError> {
+        self.with(|connection| past(connection, run, success))
     }
 
     /// Returns the run with this id.
@@ -272,6 +309,34 @@ impl State {
                 .collect()
         })
     }
+}
+
+fn past(
+    connection: &Connection,
+    run: &RecordedRun,
+    success: Option<&str>,
+) -> rusqlite::Result<GroupPast> {
+    let last_success = match success {
+        Some(success) => {
+            let is_right = RUNS.is_right_sql();
+            let select = format!(
+                "SELECT ended_at FROM runs WHERE job = ? AND name = ? AND grouping_key = ? AND outcome = ? AND {is_right}
+                 ORDER BY id DESC LIMIT 1"
+            );
+            let key = KeyColumn(&run.key);
+            let mut select = connection.prepare_cached(&select)?;
+            select
+                .query_row(params![run.key.job(), run.name, key, success], |row| {
+                    row.get(0)
+                })
+                .optional()?
+        }
+        None => None,
+    };
+    Ok(GroupPast {
+        totals: counters::select(connection, &run.key)?,
+        last_success,
+    })
 }
 
 /// Deletes runs that cannot be read. Returns their number.

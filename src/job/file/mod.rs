@@ -1,10 +1,11 @@
 //! Job files: a job's definition in TOML.
 //!
 //! - `reader`: values of a type, each problem with its place.
-//! - `metric`: the entries `[[metric]]`.
+//! - `metric`: the entries `[[metric]]`; `expect`: the entries `[[expect]]`.
 //! - `plan`: the keys that say when it runs by itself.
 //! - `shared`: the keys that the config file has too, as defaults of all jobs.
 
+mod expect;
 mod metric;
 mod plan;
 mod reader;
@@ -31,7 +32,7 @@ use super::schedule::Overlap;
 use super::suggest;
 
 /// The keys of a job file, besides the [`SHARED_KEYS`].
-const KEYS: [&str; 19] = [
+const KEYS: [&str; 20] = [
     "description",
     "demo",
     "job",
@@ -51,6 +52,7 @@ const KEYS: [&str; 19] = [
     "missed",
     "overlap",
     "metric",
+    "expect",
 ];
 
 /// How many errors of bad TOML are shown.
@@ -147,6 +149,7 @@ impl<'a> Reader<'a> {
         let mut shared = SharedKeys::default();
         let (mut plan, mut overlap) = (PlanKeys::default(), Overlap::default());
         let (mut metrics, mut metric_span) = (Vec::new(), 0..0);
+        let mut expected = Vec::new();
         let mut has_unknown_key = false;
         for (key, value) in table.get_ref() {
             match key.get_ref().as_ref() {
@@ -179,6 +182,7 @@ impl<'a> Reader<'a> {
                     metrics = self.metrics(key, value);
                     metric_span = value.span();
                 }
+                "expect" => expected = self.expectations(key, value),
                 shared_key if SHARED_KEYS.contains(&shared_key) => {
                     if shared_key == "tail" {
                         work.only_command
@@ -194,6 +198,7 @@ impl<'a> Reader<'a> {
             }
         }
         shared.finish(&mut settings);
+        settings.policy.expected.metrics = expected;
         let plan = self.plan(plan, has_unknown_key);
         let http_params = work.http_param_names();
         let work = self.work(work, settings.tail, has_unknown_key)?;

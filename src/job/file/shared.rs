@@ -5,10 +5,11 @@ use std::time::Duration;
 use super::reader::{Key, Reader, Value};
 use crate::job::JobDefaults;
 use crate::job::command::MAX_TAIL;
+use crate::job::expectations::{Expectations, parse_slo};
 use metricsjob_client::grouping::{GroupingSettings, Instance, check_placeholders};
 use metricsjob_metrics::{Labels, Method, check_grouping_label, is_metric_name};
 
-pub const SHARED_KEYS: [&str; 17] = [
+pub const SHARED_KEYS: [&str; 23] = [
     "prefix",
     "method",
     "grouping",
@@ -26,6 +27,12 @@ pub const SHARED_KEYS: [&str; 17] = [
     "require_push",
     "tail",
     "keep",
+    "max_age",
+    "max_duration",
+    "slo",
+    "severity",
+    "owner",
+    "runbook",
 ];
 
 /// The keys that mean something only together, as far as they were given.
@@ -82,7 +89,38 @@ impl<'a> Reader<'a> {
                 let lines = self.integer(key, value, MAX_TAIL as u64);
                 replace(&mut settings.tail, lines.map(|lines| lines as usize));
             }
-            _ => replace(&mut policy.keep, self.integer(key, value, u32::MAX)),
+            "keep" => replace(&mut policy.keep, self.integer(key, value, u32::MAX)),
+            _ => self.expectation(key, value, &mut policy.expected),
+        }
+    }
+
+    /// Reads one of the keys that say what is expected of the job.
+    fn expectation(&mut self, key: &Key<'a>, value: &Value<'a>, expected: &mut Expectations) {
+        match key.get_ref().as_ref() {
+            "max_age" => expected.max_age = self.positive_duration(key, value).or(expected.max_age),
+            "max_duration" => {
+                let duration = self.positive_duration(key, value);
+                expected.max_duration = duration.or(expected.max_duration);
+            }
+            "slo" => {
+                let share = self.number(key, value).map(|share| share.to_string());
+                let share = share
+                    .and_then(|text| self.checked("slo", value.span(), &text, parse_slo(&text)));
+                expected.slo = share.or(expected.slo);
+            }
+            name => {
+                let text = match name {
+                    "severity" => &mut expected.severity,
+                    "owner" => &mut expected.owner,
+                    _ => &mut expected.runbook,
+                };
+                match self.string(key, value) {
+                    Some(given) if given.is_empty() => {
+                        self.problem(value.span(), format!("{name} must not be empty"));
+                    }
+                    given => *text = given.or(text.take()),
+                }
+            }
         }
     }
 

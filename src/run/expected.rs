@@ -1,0 +1,112 @@
+//! Expectations of a job as metric families, whose names are the same for all jobs.
+
+use super::report::outcome;
+use crate::job::expectations::MetricExpectation;
+use crate::job::{DEFAULT_PREFIX, Job};
+use metricsjob_metrics::{Family, Kind, Labels, Value, system_time, unix_seconds};
+use metricsjob_state::history::RecordedRun;
+
+/// Families that each report of a run has which has taken place.
+pub fn families(run: &RecordedRun, job: &Job) -> Vec<Family> {
+    let expected = &job.policy.expected;
+    let mut families = Vec::new();
+    if let Some(longest) = expected.max_duration {
+        families.push(Family::gauge(
+            name("max_duration_seconds"),
+            "Longest time that a run of the job should take.",
+            longest.as_secs_f64(),
+        ));
+    }
+    if let Some(share) = expected.slo {
+        families.push(Family::gauge(
+            name("slo_ratio"),
+            "Share of the runs that should succeed.",
+            share,
+        ));
+    }
+    families.extend(alerting_info(job));
+    // A failed run is an alert of its own, and its metrics may be incomplete.
+    if outcome(run).is_success() && !expected.metrics.is_empty() {
+        families.push(met(run, job));
+    }
+    families
+}
+
+/// Deadline of the next success, in seconds since the epoch, if one is expected. Without a `last_success` none is known.
+pub fn deadline(run: &RecordedRun, job: &Job, last_success: Option<f64>) -> Option<Family> {
+    let last = match outcome(run).is_success() {
+        true => run.ended_at,
+        false => last_success?,
+    };
+    let policy = &job.policy;
+    let plan = job.plan.as_ref();
+    let expected = &policy.expected;
+    let deadline = expected.deadline(plan, policy.splay, system_time(last))?;
+    Some(Family::gauge(
+        name("deadline_timestamp_seconds"),
+        "When the next success of the job is due.",
+        unix_seconds(deadline),
+    ))
+}
+
+/// Returns true if reports of the job have a deadline.
+pub fn has_deadline(job: &Job) -> bool {
+    job.policy.expected.max_age.is_some() || job.plan.is_some()
+}
+
+/// Labels for alerts about the job, as far as it has any.
+fn alerting_info(job: &Job) -> Option<Family> {
+    let expected = &job.policy.expected;
+    let given = [
+        ("severity", &expected.severity),
+        ("owner", &expected.owner),
+        ("runbook", &expected.runbook),
+    ];
+    let given = given.into_iter();
+    let labels: Labels = given
+        .filter_map(|(name, value)| Some((name, value.as_deref()?)))
+        .collect();
+    (!labels.is_empty()).then(|| {
+        Family::new(
+            name("alerting_info"),
+            "Severity, owner and runbook of alerts about the job; always 1.",
+            Kind::Gauge,
+            [(labels, Value::Number(1.0))],
+        )
+    })
+}
+
+fn met(run: &RecordedRun, job: &Job) -> Family {
+    let expected = job.policy.expected.metrics.iter();
+    let met = expected.map(|expected| {
+        let labels = Labels::from([("metric", expected.metric.as_str())]);
+        let is_met = is_met(expected, &run.metrics, &job.prefix);
+        (labels, Value::Number(f64::from(u8::from(is_met))))
+    });
+    Family::new(
+        name("expectation_met"),
+        "Whether the metric of the last successful run was in its range (1) or not (0).",
+        Kind::Gauge,
+        met,
+    )
+}
+
+/// Returns true if there is such a metric, and each of its values is in the range.
+fn is_met(expected: &MetricExpectation, metrics: &[Family], prefix: &str) -> bool {
+    let is_meant = |family: &&Family| {
+        let without = family.name.strip_prefix(prefix);
+        let without = without.and_then(|rest| rest.strip_prefix('_'));
+        family.name == expected.metric || without == Some(&*expected.metric)
+    };
+    let families = metrics.iter().filter(is_meant);
+    let mut values = families.flat_map(|family| &family.metrics).peekable();
+    values.peek().is_some()
+        && values.all(|metric| match metric.value {
+            Value::Number(value) => expected.is_met_by(value),
+            _ => false,
+        })
+}
+
+fn name(name: &str) -> String {
+    format!("{DEFAULT_PREFIX}_{name}")
+}
