@@ -17,7 +17,7 @@ use crate::common::{FakeServer, Finished, Sandbox, US, finished};
 /// gateway has taken. It was made by that program and is never made anew.
 const STATE: &str = "tests/fixtures/state-0.1.0.db";
 
-/// The state of the second schema, which a later program has to bring up to date.
+/// A home with this state.
 fn with(state: &str) -> Sandbox {
     let sandbox = Sandbox::new();
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(state);
@@ -218,7 +218,7 @@ fn beside_an_old_gateway() {
             .code(0)
             .quiet_stderr();
         sandbox.run("exec --job other -- false").code(1);
-        assert!(version() > 7);
+        assert!(version() > 7, "{}", version());
         let requests = gateway.requests.lock().unwrap().clone();
         assert_eq!(
             requests,

@@ -36,9 +36,9 @@ impl GatewayName {
     ///
     /// One of them is neither `embedded` nor a URL, or there is none.
     pub fn parse_all(text: &str) -> Result<Vec<GatewayName>, GatewayNamesError> {
-        let mut parts: Vec<&str> = elements(text).collect();
+        let parts: Vec<&str> = elements(text).collect();
         if parts.is_empty() {
-            parts.push(text);
+            return Err(GatewayUrlError::Empty.into());
         }
         let is_one = parts.len() == 1;
         let names = parts.into_iter().map(GatewayName::from_str);

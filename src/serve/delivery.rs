@@ -59,9 +59,10 @@ impl Deliverer {
         threads.retain(|thread| !thread.handle.is_finished());
         for gateway in gateways {
             let name = gateway.to_string();
-            // The last one: others before it are ending.
-            let mut known = threads.iter().rev();
-            match known.find(|thread| thread.gateway.to_string() == name) {
+            let is_of_it = |thread: &&DeliveryThread| {
+                !thread.is_ending.load(Relaxed) && thread.gateway.to_string() == name
+            };
+            match threads.iter().find(is_of_it) {
                 Some(thread) if thread.gateway == gateway => continue,
                 Some(thread) => thread.end(),
                 None => {}
