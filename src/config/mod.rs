@@ -213,6 +213,19 @@ mod tests {
     }
 
     #[test]
+    fn receivers_of_a_later_file_take_the_place_of_all() {
+        let mut config = config("[[receiver]]\nname = 'a'\nslack = {}");
+        assert_eq!(config.receivers.problems.len(), 1);
+        assert_eq!(config.problems, [""; 0]);
+        let user = "[[receiver]]\nname = 'b'\nwebhook.url = 'http://h/'";
+        file::parse(user, Path::new("user.toml"), &mut config);
+        file::parse("retries = 1", Path::new("more.toml"), &mut config);
+        assert_eq!(config.receivers.names(), "b");
+        assert_eq!(config.receivers.problems, [""; 0]);
+        assert!(!config.is_incomplete);
+    }
+
+    #[test]
     fn a_later_file_wins_key_by_key() {
         let mut config = config("retries = 3\nkeep = 5\n[grouping]\na = '1'\nb = '2'");
         file::parse(

@@ -6,10 +6,11 @@ use super::settings::ValueKind;
 use crate::job::file::{Key, Reader, Value};
 use crate::job::suggest;
 
-const KEYS: [&str; 6] = ["name", "owner", "severity", "webhook", "slack", "email"];
-const WEBHOOK_KEYS: [&str; 2] = ["url", "bearer_token_file"];
-const SLACK_KEYS: [&str; 2] = ["api_url_file", "channel"];
-const EMAIL_KEYS: [&str; 5] = ["to", "from", "smarthost", "username", "password_file"];
+/// The keys of a `[[receiver]]`, and of the tables in it.
+const KEYS: &[&str] = &["name", "owner", "severity", "webhook", "slack", "email"];
+const WEBHOOK_KEYS: &[&str] = &["url", "bearer_token_file"];
+const SLACK_KEYS: &[&str] = &["api_url_file", "channel"];
+const EMAIL_KEYS: &[&str] = &["to", "from", "smarthost", "username", "password_file"];
 
 /// The receivers of alerts, and what is wrong with them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -113,7 +114,7 @@ impl<'a> Reader<'a> {
                 "webhook" => receiver.webhook = self.webhook(key, value),
                 "slack" => receiver.slack = self.slack(key, value),
                 "email" => receiver.email = self.email(key, value),
-                unknown => self.unknown_key(key, unknown, &KEYS),
+                unknown => self.unknown_key(key, unknown, KEYS),
             }
         }
         if self.problems.len() > before {
@@ -143,11 +144,11 @@ impl<'a> Reader<'a> {
             match key.get_ref().as_ref() {
                 "url" => url = self.url(key, value),
                 "bearer_token_file" => bearer_token_file = self.path(key, value),
-                unknown => self.unknown_key(key, unknown, &WEBHOOK_KEYS),
+                unknown => self.unknown_key(key, unknown, WEBHOOK_KEYS),
             }
         }
         Some(Webhook {
-            url: self.needed("webhook", "url", value, url)?,
+            url: self.needed(value, WEBHOOK_KEYS, "webhook", "url", url)?,
             bearer_token_file,
         })
     }
@@ -158,11 +159,11 @@ impl<'a> Reader<'a> {
             match key.get_ref().as_ref() {
                 "api_url_file" => api_url_file = self.path(key, value),
                 "channel" => channel = self.filled(key, value),
-                unknown => self.unknown_key(key, unknown, &SLACK_KEYS),
+                unknown => self.unknown_key(key, unknown, SLACK_KEYS),
             }
         }
         Some(SlackChannel {
-            api_url_file: self.needed("slack", "api_url_file", value, api_url_file)?,
+            api_url_file: self.needed(value, SLACK_KEYS, "slack", "api_url_file", api_url_file)?,
             channel,
         })
     }
@@ -182,7 +183,7 @@ impl<'a> Reader<'a> {
                 "smarthost" => smarthost = self.smarthost(key, value),
                 "username" => username = self.filled(key, value),
                 "password_file" => password_file = self.path(key, value),
-                unknown => self.unknown_key(key, unknown, &EMAIL_KEYS),
+                unknown => self.unknown_key(key, unknown, EMAIL_KEYS),
             }
         }
         let login = match (username, password_file) {
@@ -194,14 +195,14 @@ impl<'a> Reader<'a> {
                 } else {
                     "username"
                 };
-                self.needed::<()>("email", missing, value, None)?;
+                self.needed::<()>(value, EMAIL_KEYS, "email", missing, None)?;
                 None
             }
         };
         Some(Mailbox {
-            to: self.needed("email", "to", value, to)?,
-            from: self.needed("email", "from", value, from)?,
-            smarthost: self.needed("email", "smarthost", value, smarthost)?,
+            to: self.needed(value, EMAIL_KEYS, "email", "to", to)?,
+            from: self.needed(value, EMAIL_KEYS, "email", "from", from)?,
+            smarthost: self.needed(value, EMAIL_KEYS, "email", "smarthost", smarthost)?,
             login,
         })
     }
@@ -269,23 +270,21 @@ impl<'a> Reader<'a> {
         is_good.then_some(text)
     }
 
-    /// Unwraps the value of a key that the table has to have.
+    /// Unwraps the value of a key that the table `name`, with these `keys`, has to have.
     fn needed<T>(
         &mut self,
-        table: &str,
+        table: &Value<'a>,
+        keys: &[&str],
+        name: &str,
         key: &str,
-        value: &Value<'a>,
         given: Option<T>,
     ) -> Option<T> {
-        let is_there =
-            |table: &toml::de::DeTable| table.iter().any(|(name, _)| name.get_ref() == key);
-        // Otherwise the value's own problem is noted.
-        if value
-            .get_ref()
-            .as_table()
-            .is_some_and(|table| !is_there(table))
-        {
-            self.problem(value.span(), format!("{table} needs the key {key}"));
+        // A value that is wrong has a problem of its own, and of keys one that is misspelt is the one.
+        let is_known =
+            |found: &Key<'a>| found.get_ref() != key && keys.contains(&&**found.get_ref());
+        let mut found = table.get_ref().as_table().into_iter().flatten();
+        if given.is_none() && table.get_ref().is_table() && found.all(|(key, _)| is_known(key)) {
+            self.problem(table.span(), format!("{name} needs the key {key}"));
         }
         given
     }

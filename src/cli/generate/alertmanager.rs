@@ -13,7 +13,7 @@ const EXAMPLES: &str = "\
 Examples:
   metricsjob generate alertmanager >alertmanager.yml
   amtool check-config alertmanager.yml
-  amtool config routes test --config.file=alertmanager.yml owner=dba severity=critical
+  amtool config routes test --config.file alertmanager.yml owner=dba
 
 A receiver in metricsjob.toml:
   [[receiver]]
@@ -22,8 +22,10 @@ A receiver in metricsjob.toml:
   severity = [\"warning\", \"critical\"]
   webhook = { url = \"http://alerts.example:8080/\" }
   slack = { api_url_file = \"/etc/alertmanager/slack\", channel = \"#dba\" }
-  email = { to = \"dba@example.com\", from = \"alerts@example.com\",
-            smarthost = \"mail.example.com:587\" }";
+  [receiver.email]
+  to = \"dba@example.com\"
+  from = \"alerts@example.com\"
+  smarthost = \"mail.example.com:587\"";
 
 /// Print a configuration for Alertmanager: who gets the alerts
 ///

@@ -81,3 +81,45 @@ fn no_report(job: &WatchedJob, page: &str) -> FiringAlert {
         },
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_job_says_who_is_told() {
+        let owned = WatchedJob {
+            job: "a\"b".into(),
+            severity: Some("page".into()),
+            owner: Some("{{ ops }}".into()),
+            runbook: Some("https://wiki.example/a".into()),
+        };
+        let plain = WatchedJob {
+            job: "c".into(),
+            ..WatchedJob::default()
+        };
+        let rules = never_reported(&[owned, plain], "page");
+        let shown = rules.iter().map(|rule| {
+            let alert = rule.alert.as_ref().unwrap();
+            (&*rule.expr, alert.labels.clone(), &*alert.runbook_url)
+        });
+        let label = |name, value: &str| (name, value.to_owned());
+        let wanted = [
+            (
+                "absent(batch_job_last_completion_timestamp_seconds{job=\"a\\\"b\"})",
+                vec![
+                    label("severity", "page"),
+                    label("job", "a\"b"),
+                    label("owner", "{{ \"{{ ops }}\" }}"),
+                ],
+                "https://wiki.example/a",
+            ),
+            (
+                "absent(batch_job_last_completion_timestamp_seconds{job=\"c\"})",
+                vec![label("severity", "warning"), label("job", "c")],
+                "page#batchjobneverreported",
+            ),
+        ];
+        assert!(shown.eq(wanted));
+    }
+}
