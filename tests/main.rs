@@ -61,6 +61,8 @@ mod gateway_systemd;
 mod gateway_url;
 mod gateway_utf8;
 mod generate;
+mod generate_alertmanager;
+mod generate_rules;
 mod grouping_key;
 mod help;
 mod history;

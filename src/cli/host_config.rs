@@ -48,6 +48,7 @@ pub fn load(typed: Option<&Path>) -> anyhow::Result<HostConfig> {
     // A job must not stay undone for how it is monitored.
     Ok(loaded.unwrap_or_else(|error| HostConfig {
         problems: vec![format!("{VARIABLE}: {error}; it is ignored")],
+        is_incomplete: true,
         ..HostConfig::default()
     }))
 }

@@ -241,7 +241,7 @@ pub fn main() -> u8 {
         CliCommand::Check(args) => check::main(args, &config),
         CliCommand::Config(args) => config::main(args, &config),
         CliCommand::Doctor(args) => doctor::main(args, &config),
-        CliCommand::Generate(args) => generate::main(args, Cli::command()),
+        CliCommand::Generate(args) => generate::main(args, &config, Cli::command()),
     };
     result.unwrap_or_else(|error| exit::report(&error))
 }

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use toml::de::{DeTable, DeValue};
 
+use super::receiver::Receivers;
 use super::settings::{SETTINGS, SettingSpec, ValueKind};
 use super::{Given, HostConfig};
 use crate::job::file::{Key, Reader, SharedKeys, Value};
@@ -40,6 +41,7 @@ pub fn parse(text: &str, path: &Path, config: &mut HostConfig) {
         let span = error.span().unwrap_or(0..0);
         let problem = format!("{}; the file is ignored", error.message().trim_end());
         reader.problem(span, problem);
+        config.is_incomplete = true;
     } else {
         let mut shared = SharedKeys::default();
         for (key, value) in table.get_ref() {
@@ -97,8 +99,19 @@ impl<'a> Reader<'a> {
         if setting.is_default_of_jobs() {
             self.shared_key(key, value, &mut config.defaults, shared);
         }
+        if setting.kind == ValueKind::Receivers {
+            let receivers = self.receivers(key, value);
+            let mut problems = self.problems.split_off(before);
+            problems.sort();
+            let problems = problems.into_iter().map(|(_, problem)| problem).collect();
+            config.receivers = Receivers {
+                receivers,
+                problems,
+            };
+        }
         let text = match setting.kind {
             ValueKind::Labels => None,
+            ValueKind::Receivers => Some(config.receivers.names()),
             kind if self.problems.len() == before => self.text_of(kind, key, value),
             _ => None,
         };

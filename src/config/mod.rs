@@ -3,17 +3,20 @@
 //! - [`settings`]: the table of all settings. Options, variables, keys of job files and of the config file are held
 //!   against it by a test, and the documentation is made of it.
 //! - `file`: reads one config file.
+//! - [`receiver`]: who gets alerts.
 //! - [`HostConfig`]: what the files say together.
 //!
 //! It may use [`crate::job`], whose defaults it gives, and nothing of what runs jobs.
 
 mod file;
+pub mod receiver;
 pub mod settings;
 
 use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use self::receiver::Receivers;
 use crate::job::JobDefaults;
 use crate::job::catalog;
 
@@ -33,8 +36,12 @@ pub struct HostConfig {
     pub defaults: JobDefaults,
     /// All settings that were given, each once.
     pub given: Vec<Given>,
+    /// Who gets alerts. Mistakes in this are errors of what is made of it, and of nothing else.
+    pub receivers: Receivers,
     /// Mistakes in the files, each with its place.
     pub problems: Vec<String>,
+    /// True if a file is ignored as a whole.
+    pub is_incomplete: bool,
 }
 
 /// A setting that a config file gives.
@@ -82,9 +89,11 @@ impl HostConfig {
         {
             match config.read(&path) {
                 Err(error) if catalog::is_absent(&error) => {}
-                Err(error) => config
-                    .problems
-                    .push(format!("{}: {error}; the file is ignored", path.display())),
+                Err(error) => {
+                    let problem = format!("{}: {error}; the file is ignored", path.display());
+                    config.problems.push(problem);
+                    config.is_incomplete = true;
+                }
                 Ok(()) => {}
             }
         }
@@ -191,6 +200,7 @@ mod tests {
     #[test]
     fn bad_toml_is_ignored_as_a_whole() {
         let config = config("retries = 3\ngateway = \nlock = true");
+        assert!(config.is_incomplete);
         assert_eq!(config.problems.len(), 1);
         assert!(
             config.problems[0].starts_with("m.toml:2:"),
@@ -200,6 +210,19 @@ mod tests {
         assert!(config.problems[0].ends_with("; the file is ignored"));
         assert!(config.given.is_empty());
         assert_eq!(config.defaults, JobDefaults::default());
+    }
+
+    #[test]
+    fn receivers_of_a_later_file_take_the_place_of_all() {
+        let mut config = config("[[receiver]]\nname = 'a'\nslack = {}");
+        assert_eq!(config.receivers.problems.len(), 1);
+        assert_eq!(config.problems, [""; 0]);
+        let user = "[[receiver]]\nname = 'b'\nwebhook.url = 'http://h/'";
+        file::parse(user, Path::new("user.toml"), &mut config);
+        file::parse("retries = 1", Path::new("more.toml"), &mut config);
+        assert_eq!(config.receivers.names(), "b");
+        assert_eq!(config.receivers.problems, [""; 0]);
+        assert!(!config.is_incomplete);
     }
 
     #[test]

@@ -127,6 +127,7 @@ pub const SETTINGS: &[SettingSpec] = &[
     row("ca_file", ValueKind::Path, "", HOST, "The certificate authorities to trust").of("credentials"),
     row("client_cert", ValueKind::Path, "", HOST, "The client certificate").of("credentials"),
     row("client_key", ValueKind::Path, "", HOST, "The private key of the client certificate").of("credentials"),
+    row("receiver", ValueKind::Receivers, "", CONFIG, "Who gets the alerts, for generate alertmanager"),
     row("listen", ValueKind::List, "127.0.0.1:9464", HOST, "Where serve listens").of("serve").option_named("--web.listen-address").variable_named("METRICSJOB_SERVE_LISTEN"),
     row("gateway_listen", ValueKind::Text, "", HOST, "Where serve serves the embedded gateway").of("serve"),
     row("concurrency", ValueKind::Count(1), "64", HOST, "How many runs of serve there may be at a time").of("serve"),
@@ -176,6 +177,8 @@ pub enum ValueKind {
     List,
     /// A table in files; a list of `name=value` in a variable.
     Labels,
+    /// Tables `[[receiver]]` in a file.
+    Receivers,
     /// `true`, `false` or a name.
     Instance,
     Path,

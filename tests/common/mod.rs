@@ -14,6 +14,7 @@ mod fault_proxy;
 mod gateway;
 pub mod histograms;
 pub mod http;
+pub mod monitoring;
 pub mod own_gateway;
 pub mod own_server;
 mod port;

@@ -127,6 +127,18 @@ impl Server {
         Server::start(&mut command, dir).ready()
     }
 
+    /// `prometheus-alertmanager` with this configuration file, and nobody beside it.
+    pub fn alertmanager(config: &Path) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let mut command = Command::new("prometheus-alertmanager");
+        command
+            .arg("--web.listen-address=127.0.0.1:0")
+            .arg("--cluster.listen-address=")
+            .arg(format!("--config.file={}", config.display()))
+            .arg(format!("--storage.path={}", dir.path().display()));
+        Server::start(&mut command, dir).ready()
+    }
+
     pub fn port(&self) -> &str {
         self.address().rsplit(':').next().unwrap()
     }

@@ -1,0 +1,207 @@
+//! Rules of Prometheus, each with the tests that it passes.
+//!
+//! - [`jobs`]: alerts about the reports of jobs; [`repeated`], [`slo`]: those that need recording rules;
+//!   [`unreported`]: about jobs without any.
+//! - [`servers`]: about this program's own servers and deliveries; [`services`]: about services over HTTP.
+//! - [`sample`]: groups and alerts as the tests of rules have them.
+//! - [`yaml`]: the rules and their tests as files.
+//!
+//! A rule and its tests are one value, from which both files are written, so that neither changes without the other.
+
+pub mod jobs;
+pub mod repeated;
+pub mod sample;
+pub mod servers;
+pub mod services;
+pub mod slo;
+pub mod unreported;
+pub mod yaml;
+
+use self::sample::RuleTest;
+use super::text::{quoted, template};
+use super::watched::WatchedJob;
+
+/// Rules that Prometheus evaluates one after the other.
+pub struct RuleGroup {
+    pub name: &'static str,
+    /// Time between evaluations; `None` for Prometheus' own.
+    pub interval: Option<&'static str>,
+    pub rules: Vec<Rule>,
+}
+
+/// A rule of Prometheus.
+pub struct Rule {
+    /// Name of the alert, or of the recorded metric.
+    pub name: &'static str,
+    /// Reason for the rule or for its form, in one line or more.
+    pub comment: &'static str,
+    pub expr: String,
+    /// `None` for a recording rule.
+    pub alert: Option<Alert>,
+}
+
+/// The alert of a rule. Its texts are templates.
+pub struct Alert {
+    /// Time for which the expression has to hold; empty for none.
+    pub wait: &'static str,
+    pub labels: Vec<(&'static str, String)>,
+    pub summary: String,
+    pub description: String,
+    pub runbook_url: String,
+    /// Address of the section that explains it, which `runbook_url` results in for jobs that give no runbook.
+    pub section: String,
+    pub tests: Vec<RuleTest>,
+}
+
+/// The page with a section for each alert.
+pub const PAGE: &str = "docs/how-to/alerts.md";
+
+/// Labels that a job's `batch_job_alerting_info` gives to its alerts.
+const ALERTING_LABELS: &str = "severity, owner, runbook";
+
+/// Template of the job and the other labels of a group: `db_backup db=customers`.
+const WHO: &str = "{{ $labels.job }}{{ range $name, $value := $labels }}\
+    {{ if not (match \"^(__name__|job|job_name|metric|severity|owner|runbook)$\" $name) }} \
+    {{ $name }}={{ $value }}{{ end }}{{ end }}";
+
+/// All rules: those that serve every job, and one for each of `jobs`. `page` is the address of the page that
+/// explains them.
+pub fn all(jobs: &[WatchedJob], page: &str) -> Vec<RuleGroup> {
+    let group = |name, rules| RuleGroup {
+        name,
+        interval: None,
+        rules,
+    };
+    let never_reported = unreported::never_reported(jobs, page);
+    let groups = vec![
+        group("batch-jobs", jobs::rules(page)),
+        RuleGroup {
+            interval: Some("1m"),
+            ..group("batch-job-error-budgets", slo::rules(page))
+        },
+        group("batch-jobs-never-reported", never_reported),
+        group("metricsjob", servers::rules(page)),
+        group("services", services::rules(page)),
+    ];
+    let groups = groups.into_iter();
+    groups.filter(|group| !group.rules.is_empty()).collect()
+}
+
+impl Rule {
+    /// A rule that records the result of `expr`.
+    fn recording(name: &'static str, comment: &'static str, expr: &str) -> Self {
+        Rule {
+            name,
+            comment,
+            expr: expr.to_owned(),
+            alert: None,
+        }
+    }
+
+    /// An alert about groups, for which `condition` holds. The severity, owner and runbook are those that the job gives; without
+    /// them `severity` counts. `own` are labels of the condition that are not the group's.
+    fn of_group(
+        name: &'static str,
+        comment: &'static str,
+        severity: &str,
+        condition: &str,
+        own: &[&str],
+        page: &str,
+    ) -> Self {
+        let own: String = own.iter().map(|label| format!("{label}, ")).collect();
+        let indented = condition.replace('\n', "\n  ");
+        let expr = format!(
+            "(\n  {indented}\n) * ignoring ({own}{ALERTING_LABELS}) group_left ({ALERTING_LABELS}) batch_job_alerting_info\n\
+             or ignoring ({ALERTING_LABELS})\n(\n  {indented}\n)"
+        );
+        let labels = vec![
+            ("batch_job_group", WHO.to_owned()),
+            // In the annotation runbook_url; an empty label is none.
+            ("runbook", String::new()),
+            (
+                "severity",
+                format!("{{{{ or $labels.severity \"{severity}\" }}}}"),
+            ),
+        ];
+        let section = section(page, name);
+        let runbook_url = format!("{{{{ or $labels.runbook {} }}}}", quoted(&section));
+        Rule {
+            name,
+            comment,
+            expr,
+            alert: Some(Alert::new(labels, section, runbook_url)),
+        }
+    }
+
+    /// An alert of a fixed severity.
+    fn fixed(
+        name: &'static str,
+        comment: &'static str,
+        severity: &str,
+        expr: &str,
+        page: &str,
+    ) -> Self {
+        let section = section(page, name);
+        let runbook_url = template(&section);
+        let labels = vec![("severity", severity.to_owned())];
+        Rule {
+            name,
+            comment,
+            expr: expr.to_owned(),
+            alert: Some(Alert::new(labels, section, runbook_url)),
+        }
+    }
+
+    fn after(mut self, wait: &'static str) -> Self {
+        if let Some(alert) = &mut self.alert {
+            alert.wait = wait;
+        }
+        self
+    }
+
+    /// Gives the alert its texts: `summary` follows the labels, and both are templates.
+    fn says(mut self, summary: &str, description: &str) -> Self {
+        if let Some(alert) = &mut self.alert {
+            alert.summary = format!("{WHO}{summary}");
+            alert.description = description.to_owned();
+        }
+        self
+    }
+
+    fn tested(mut self, tests: impl IntoIterator<Item = RuleTest>) -> Self {
+        if let Some(alert) = &mut self.alert {
+            alert.tests.extend(tests);
+            let checks = alert.tests.iter_mut().flat_map(|test| &mut test.checks);
+            for firing in checks.flat_map(|check| &mut check.firing) {
+                if firing.runbook_url.is_empty() {
+                    firing.runbook_url.clone_from(&alert.section);
+                }
+            }
+        }
+        self
+    }
+}
+
+impl Alert {
+    fn set_label(&mut self, label: &'static str, value: &str) {
+        self.labels.retain(|(name, _)| *name != label);
+        self.labels.push((label, value.to_owned()));
+    }
+
+    fn new(labels: Vec<(&'static str, String)>, section: String, runbook_url: String) -> Self {
+        Alert {
+            wait: "",
+            labels,
+            section,
+            summary: String::new(),
+            description: String::new(),
+            runbook_url,
+            tests: Vec::new(),
+        }
+    }
+}
+
+/// Address of the section about an alert on `page`.
+fn section(page: &str, name: &str) -> String {
+    format!("{page}#{}", name.to_lowercase())
+}
