@@ -60,6 +60,7 @@ mod gateway_systemd;
 mod gateway_url;
 mod gateway_utf8;
 mod generate;
+mod generate_dashboard;
 mod grouping_key;
 mod help;
 mod history;

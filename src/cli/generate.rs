@@ -1,5 +1,7 @@
 //! `metricsjob generate`: files for other programs.
 
+mod dashboard;
+
 use std::fs;
 use std::path::PathBuf;
 
@@ -37,6 +39,8 @@ enum What {
         #[arg(value_name = "DIR")]
         dir: PathBuf,
     },
+    /// Print a dashboard for Grafana
+    Dashboard(dashboard::DashboardArgs),
 }
 
 const COMPLETION_EXAMPLES: &str = "\
@@ -75,6 +79,7 @@ pub fn main(args: GenerateArgs, command: clap::Command) -> anyhow::Result<u8> {
                 format!("could not write the manual pages into {}", dir.display())
             })?;
         }
+        What::Dashboard(args) => dashboard::main(args)?,
     }
     Ok(exit::SUCCESS)
 }

@@ -1,0 +1,179 @@
+//! All jobs: how each is now, its durations and failures, what waits in outboxes.
+
+use serde_json::Value as Json;
+
+use super::board::Dashboard;
+use super::panel::{Meaning, OUTCOMES, Panel};
+use super::variable::DashboardVariable;
+
+/// Outcome and lateness of a job as one number, the worst first.
+const STATES: [Meaning; 4] = [
+    (0, "Failed, late", "dark-red"),
+    (1, "Failed", "red"),
+    (2, "Late", "orange"),
+    (3, "Success", "green"),
+];
+
+pub fn fleet() -> Json {
+    Dashboard::new("metricsjob-fleet", "Batch jobs", SCOPE)
+        .about("Every batch job that reports to the gateways and servers that Prometheus scrapes.")
+        .from("now-7d")
+        .variable(
+            DashboardVariable::new("job", "Job", "batch_job_success", "job")
+                .several()
+                .all(".+"),
+        )
+        .variable(
+            DashboardVariable::new(
+                "instance",
+                "Instance",
+                "batch_job_success{job=~\"$job\"}",
+                "instance",
+            )
+            .several()
+            .all(".*"),
+        )
+        .filters()
+        .row("Now", now())
+        .row("Durations", durations())
+        .row("Outcomes", outcomes())
+        .row("Delivery of reports", delivery())
+        .row("Schedules of metricsjob serve", schedules())
+        .into_json()
+}
+
+const SCOPE: &str = "job=~\"$job\",instance=~\"$instance\"";
+
+/// `expression`, and nothing for a group that it has no value for: a table joins only queries that have all groups.
+fn for_each_group(expression: &str) -> String {
+    format!("{expression} or batch_job_success{{@}} * NaN")
+}
+
+/// A quantile of a job's durations over the time range, without jobs that are gone.
+fn usual(quantile: &str) -> String {
+    for_each_group(&format!(
+        "quantile_over_time({quantile}, batch_job_duration_seconds{{@}}[$__range:$__interval]) and batch_job_success{{@}}"
+    ))
+}
+
+fn now() -> [Panel; 7] {
+    [
+        Panel::stat("Groups", "none")
+            .about("Jobs, counted once for each set of grouping labels.")
+            .query("count(batch_job_success{@})", ""),
+        Panel::stat("Failed", "none")
+            .query("count(batch_job_success{@} == 0)", "")
+            .or_else("0")
+            .steps("green", &[(1.0, "red")]),
+        Panel::stat("Late", "none")
+            .about("The next success is overdue.")
+            .query("count(batch_job_deadline_timestamp_seconds{@} < time())", "")
+            .or_else("0")
+            .steps("green", &[(1.0, "orange")]),
+        Panel::stat("Took too long", "none")
+            .about("The last run took longer than its max_duration.")
+            .query("count(batch_job_duration_seconds{@} > batch_job_max_duration_seconds{@})", "")
+            .or_else("0")
+            .steps("green", &[(1.0, "orange")]),
+        Panel::stat("Expectations not met", "none")
+            .query("count(batch_job_expectation_met{@} == 0)", "")
+            .or_else("0")
+            .steps("green", &[(1.0, "orange")]),
+        Panel::stat("Reports in outboxes", "none")
+            .about("Reports that no gateway has yet, waiting or rejected.")
+            .query("sum(metricsjob_outbox_entries)", "")
+            .or_else("0")
+            .steps("green", &[(1.0, "orange")]),
+        Panel::table("Jobs")
+            .about("The last run of each job. A job's name leads to its dashboard.")
+            .label("job")
+            .column("State", "none", "2 * batch_job_success{@} + (batch_job_deadline_timestamp_seconds{@} > bool time()) or 2 * batch_job_success{@} + 1")
+            .cell_meanings("State", &STATES)
+            .column("Due in", "s", &for_each_group("batch_job_deadline_timestamp_seconds{@} - time()"))
+            .cell_steps("Due in", "red", &[(0.0, "orange"), (3600.0, "green")])
+            .column("Last success", "dateTimeFromNow", &for_each_group("batch_job_last_success_timestamp_seconds{@} * 1000"))
+            .column("Last run", "dateTimeFromNow", &for_each_group("batch_job_last_completion_timestamp_seconds{@} * 1000"))
+            .column("Took", "s", &for_each_group("batch_job_duration_seconds{@} * 1"))
+            .column("Usually from", "s", &usual("0.1"))
+            .column("Usually to", "s", &usual("0.9"))
+            .labels("batch_job_info{@} * 1", &[("host", "Host"), ("version", "Version")])
+            .link_jobs(),
+    ]
+}
+
+fn durations() -> [Panel; 3] {
+    [
+        Panel::graph("Durations", "s")
+            .query("batch_job_duration_seconds{@}", "{{job}} {{instance}}")
+            .link_series(),
+        Panel::ranking("Last run against its own range", "percentunit")
+            .about("Duration of the last run, as a share of the time that nine of ten runs stay below.")
+            .query("sort_desc(topk(20, batch_job_duration_seconds{@} / quantile_over_time(0.9, batch_job_duration_seconds{@}[$__range:$__interval])))", "{{job}} {{instance}}")
+            .steps("green", &[(1.25, "orange"), (2.0, "red")])
+            .link_series(),
+        Panel::ranking("Unusual values", "none")
+            .about("How far the last success is from the last fifty, in robust standard deviations.")
+            .query("sort_desc(topk(20, batch_job_anomaly_score{@}))", "{{job}} {{instance}} {{metric}}")
+            .steps("green", &[(3.5, "orange"), (7.0, "red")])
+            .link_series()
+            .size(24, 8),
+    ]
+}
+
+fn outcomes() -> [Panel; 3] {
+    [
+        Panel::states("Outcome of the last run", &OUTCOMES)
+            .query("min by (job) (batch_job_success{@})", "{{job}}")
+            .link_series()
+            .size(24, 8),
+        // The point of a day is at its beginning, so that today has one.
+        Panel::bars("Failures by day", "none")
+            .about("Runs that failed, were ended by a signal or took too long.")
+            .query("sum by (job) (increase(batch_job_runs_total{@,outcome=~\"failure|signal|timeout\"}[1d] offset -1d))", "{{job}}")
+            .every("1d")
+            .link_series(),
+        Panel::bars("Runs by outcome and day", "none")
+            .query("sum by (outcome) (increase(batch_job_runs_total{@}[1d] offset -1d))", "{{outcome}}")
+            .every("1d"),
+    ]
+}
+
+fn delivery() -> [Panel; 3] {
+    [
+        Panel::graph("Reports in outboxes", "none")
+            .about("By the host that keeps them. Hosts say so with self-metrics, servers at /metrics.")
+            .query("sum by (instance, user, status) (metricsjob_outbox_entries)", "{{instance}} {{user}} {{status}}")
+            .size(8, 8),
+        Panel::bars("Attempts to push", "none")
+            .query("sum by (result) (increase(metricsjob_push_attempts_total[$__rate_interval]))", "{{result}}")
+            .size(8, 8),
+        Panel::graph("Time for a push", "s")
+            .query("sum by (instance) (increase(metricsjob_push_duration_seconds_sum[$__rate_interval])) / sum by (instance) (increase(metricsjob_push_duration_seconds_count[$__rate_interval]))", "{{instance}}")
+            .size(8, 8),
+    ]
+}
+
+fn schedules() -> [Panel; 5] {
+    [
+        Panel::table("Next runs")
+            .label("job")
+            .column("Next run", "dateTimeFromNow", "batch_job_next_run_timestamp_seconds{@} * 1000")
+            .link_jobs()
+            .size(8, 8),
+        Panel::graph("Running and waiting", "none")
+            .query("sum by (instance) (metricsjob_run_slots_taken)", "{{instance}} running")
+            .query("sum by (instance) (metricsjob_queued_runs)", "{{instance}} waiting")
+            .query("sum by (instance) (metricsjob_run_slots)", "{{instance}} at most")
+            .size(8, 8),
+        Panel::graph("Delay of starts", "s")
+            .about("How late runs began, against their schedules: nine of ten were not later.")
+            .query("histogram_quantile(0.9, sum by (le, instance) (increase(metricsjob_schedule_lag_seconds_bucket[$__rate_interval])))", "{{instance}}")
+            .size(8, 8),
+        Panel::bars("Missed runs by day", "none")
+            .query("sum by (job) (increase(metricsjob_missed_runs_total{@}[1d] offset -1d))", "{{job}}")
+            .every("1d")
+            .link_series(),
+        Panel::graph("Job files that could not be loaded", "none")
+            .query("sum by (instance) (metricsjob_job_file_problems)", "{{instance}}"),
+    ]
+}
