@@ -194,7 +194,8 @@ fn grafana_knows_every_field() {
         "scripts/test installs grafana-foundation-sdk: {python:?}"
     );
     let check = |document: &Json| {
-        let file = Sandbox::new().write("dashboard.json", document.to_string());
+        let sandbox = Sandbox::new();
+        let file = sandbox.write("dashboard.json", document.to_string());
         let mut command = Command::new(&python);
         command
             .arg(root.join("tests/clients/dashboard.py"))

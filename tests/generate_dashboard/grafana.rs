@@ -194,8 +194,8 @@ pub fn queries(dashboard: &Json, choices: &Choices) -> Vec<SentQuery> {
                 };
                 sent.push(SentQuery {
                     place: format!(
-                        "{}: {}: {}",
-                        dashboard["title"], panel["title"], target["refId"]
+                        "{} {} {} {}",
+                        dashboard["title"], panel["id"], panel["title"], target["refId"]
                     ),
                     expression: expression
                         .replace("$__rate_interval", RATE_INTERVAL)

@@ -32,6 +32,21 @@ const STILL: [&str; 3] = [
 /// Metrics that a Pushgateway lacks.
 const NOT_OF_PUSHGATEWAY: [&str; 4] = ["metricsjob_", "http_request", "errors_total", "system_"];
 
+/// Queries and their values once the variables have all values.
+const AT_FIRST: [(&str, &str); 4] = [
+    ("count(up == 1)", "7"),
+    // Both jobs, of the server and through the gateway; both have failed.
+    ("count(batch_job_duration_seconds)", "4"),
+    (
+        "count(max_over_time(batch_job_runs_total{outcome=\"failure\"}[10m]) > 0)",
+        "4",
+    ),
+    (
+        "count(count by (endpoint) (http_requests_total{job=\"users-api\"}))",
+        "4",
+    ),
+];
+
 /// A script of a job that reports a counter, a gauge and a histogram of its own, and fails every third time.
 fn script(name: &str, deadline: i32) -> String {
     let own = [
@@ -124,6 +139,8 @@ impl Drop for Traffic {
 
 /// All that Prometheus scrapes.
 struct Targets {
+    /// The first to end.
+    _traffic: Traffic,
     gateway: Server,
     pushgateway: Server,
     server: OwnServer,
@@ -133,7 +150,6 @@ struct Targets {
     collector: Program,
     host: Sandbox,
     _jobs: Sandbox,
-    _traffic: Traffic,
 }
 
 impl Targets {
@@ -285,19 +301,15 @@ fn numbers(prometheus: &Server, query: &SentQuery) -> Vec<f64> {
 fn every_query_has_data_for_each_value_of_each_variable() {
     let targets = Targets::start();
     let prometheus = targets.prometheus();
-    // Both jobs, from the server and through the gateway, in the second of which both have failed once.
-    awaited(PATIENCE, || {
-        targets.stir();
-        let query = "count(batch_job_duration_seconds) + count(max_over_time(batch_job_runs_total{outcome=\"failure\"}[5m]) > 0)";
-        let result = data(
-            &prometheus,
-            &format!("/api/v1/query?query={}", encoded(query)),
-        );
-        let value = result["result"][0]["value"][1].as_str().map(str::to_owned);
-        (value.as_deref() == Some("8"))
-            .then_some(())
-            .ok_or(format!("{value:?}"))
-    });
+    for (query, wanted) in AT_FIRST {
+        awaited(PATIENCE, || {
+            targets.stir();
+            let path = format!("/api/v1/query?query={}", encoded(query));
+            let result = data(&prometheus, &path)["result"].take();
+            let is_there = result[0]["value"][1] == wanted;
+            is_there.then_some(()).ok_or(format!("{query}: {result}"))
+        });
+    }
 
     let mut sent: BTreeMap<(String, String), SentQuery> = BTreeMap::new();
     for name in NAMES {
@@ -369,5 +381,4 @@ fn every_query_has_data_for_each_value_of_each_variable() {
             .then_some(())
             .ok_or(format!("{} without data: {left:#?}", left.len()))
     });
-    targets.users.terminate();
 }
