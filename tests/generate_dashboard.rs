@@ -4,6 +4,8 @@
 mod grafana;
 #[cfg(feature = "real-servers")]
 mod queries;
+#[cfg(feature = "real-servers")]
+mod targets;
 
 use std::collections::BTreeSet;
 use std::fs;

@@ -11,7 +11,7 @@ const RATE_INTERVAL: &str = "10s";
 const RANGE: &str = "600s";
 
 /// Choice of a reader.
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq)]
 pub enum Choice {
     One(String),
     All(Vec<String>),
@@ -23,7 +23,6 @@ pub enum Choice {
 pub type Choices = BTreeMap<String, Choice>;
 
 /// A query as Prometheus gets it.
-#[derive(Debug)]
 pub struct SentQuery {
     /// Dashboard, panel and letter.
     pub place: String,

@@ -4,6 +4,7 @@ use serde_json::Value as Json;
 
 use super::board::Dashboard;
 use super::panel::Panel;
+use super::promql::{mean_by, quantile_by, rate_by};
 use super::variable::DashboardVariable;
 
 const SCOPE: &str = "job=~\"$job\",instance=~\"$instance\"";
@@ -73,14 +74,23 @@ fn now() -> [Panel; 7] {
 fn pushes() -> [Panel; 4] {
     [
         Panel::bars("Pushes", "reqps")
-            .query("sum by (method, code) (rate(pushgateway_http_requests_total{@,handler=\"push\"}[$__rate_interval]))", "{{method}} {{code}}"),
+            .query(
+                &rate_by("method, code", "pushgateway_http_requests_total{@,handler=\"push\"}"),
+                "{{method}} {{code}}",
+            ),
         Panel::graph("Time of a push", "s")
             .about("Over the last ten minutes: nine of ten pushes took no longer.")
-            .query("max by (method, quantile) (pushgateway_http_push_duration_seconds{@,quantile=~\"0.5|0.9\"})", "{{method}} {{quantile}}"),
+            .query(
+                "max by (method, quantile) (pushgateway_http_push_duration_seconds{@,quantile=~\"0.5|0.9\"})",
+                "{{method}} {{quantile}}",
+            ),
         Panel::graph("Size of a push", "bytes")
-            .query("sum by (method) (increase(pushgateway_http_push_size_bytes_sum{@}[$__rate_interval])) / sum by (method) (increase(pushgateway_http_push_size_bytes_count{@}[$__rate_interval]))", "{{method}}"),
+            .query(&mean_by("method", "pushgateway_http_push_size_bytes", "{@}"), "{{method}}"),
         Panel::bars("Other requests", "reqps")
-            .query("sum by (handler, code) (rate(pushgateway_http_requests_total{@,handler!=\"push\"}[$__rate_interval]))", "{{handler}} {{code}}"),
+            .query(
+                &rate_by("handler, code", "pushgateway_http_requests_total{@,handler!=\"push\"}"),
+                "{{handler}} {{code}}",
+            ),
     ]
 }
 
@@ -125,25 +135,51 @@ fn process() -> [Panel; 3] {
     ]
 }
 
+/// Mean of a commit since the point before.
+const COMMIT_TIME: &str = "rate(metricsjob_gateway_commit_seconds_total{@}[$__rate_interval]) \
+     / rate(metricsjob_gateway_commits_total{@}[$__rate_interval])";
+
 fn storage() -> [Panel; 6] {
     [
         Panel::graph("Time of a commit", "s")
-            .query("rate(metricsjob_gateway_commit_seconds_total{@}[$__rate_interval]) / rate(metricsjob_gateway_commits_total{@}[$__rate_interval])", "{{instance}}")
+            .query(COMMIT_TIME, "{{instance}}")
             .size(8, 8),
         Panel::bars("Commits", "ops")
             .about("Pushes that arrive together are written together.")
-            .query("rate(metricsjob_gateway_commits_total{@}[$__rate_interval])", "{{instance}}")
-            .query("rate(metricsjob_gateway_commit_failures_total{@}[$__rate_interval])", "{{instance}} failed")
+            .query(
+                "rate(metricsjob_gateway_commits_total{@}[$__rate_interval])",
+                "{{instance}}",
+            )
+            .query(
+                "rate(metricsjob_gateway_commit_failures_total{@}[$__rate_interval])",
+                "{{instance}} failed",
+            )
             .size(8, 8),
         Panel::bars("Refused and expired", "none")
-            .query("increase(metricsjob_gateway_rejected_pushes_total{@}[$__rate_interval])", "{{instance}} inconsistent pushes")
-            .query("increase(metricsjob_gateway_expired_groups_total{@}[$__rate_interval])", "{{instance}} expired groups")
+            .query(
+                "increase(metricsjob_gateway_rejected_pushes_total{@}[$__rate_interval])",
+                "{{instance}} inconsistent pushes",
+            )
+            .query(
+                "increase(metricsjob_gateway_expired_groups_total{@}[$__rate_interval])",
+                "{{instance}} expired groups",
+            )
             .size(8, 8),
-        Panel::graph("Groups", "none").query("metricsjob_gateway_groups{@}", "{{instance}}").size(8, 8),
-        Panel::graph("Series", "none").query("metricsjob_gateway_series{@}", "{{instance}}").size(8, 8),
+        Panel::graph("Groups", "none")
+            .query("metricsjob_gateway_groups{@}", "{{instance}}")
+            .size(8, 8),
+        Panel::graph("Series", "none")
+            .query("metricsjob_gateway_series{@}", "{{instance}}")
+            .size(8, 8),
         Panel::graph("Size", "bytes")
-            .query("metricsjob_gateway_database_bytes{@}", "{{instance}} database")
-            .query("metricsjob_gateway_store_bytes{@}", "{{instance}} groups in memory")
+            .query(
+                "metricsjob_gateway_database_bytes{@}",
+                "{{instance}} database",
+            )
+            .query(
+                "metricsjob_gateway_store_bytes{@}",
+                "{{instance}} groups in memory",
+            )
             .size(8, 8),
     ]
 }
@@ -151,14 +187,20 @@ fn storage() -> [Panel; 6] {
 fn requests() -> [Panel; 3] {
     [
         Panel::bars("Requests by endpoint", "reqps")
-            .query("sum by (endpoint) (rate(http_requests_total{@}[$__rate_interval]))", "{{endpoint}}")
+            .query(
+                &rate_by("endpoint", "http_requests_total{@}"),
+                "{{endpoint}}",
+            )
             .size(8, 8),
         Panel::graph("Time of a response", "s")
             .about("95 of 100 responses took no longer.")
-            .query("histogram_quantile(0.95, sum by (le, endpoint) (rate(http_request_duration_seconds_bucket{@}[$__rate_interval])))", "{{endpoint}}")
+            .query(
+                &quantile_by(0.95, "endpoint", "http_request_duration_seconds_bucket{@}"),
+                "{{endpoint}}",
+            )
             .size(8, 8),
         Panel::bars("Errors", "reqps")
-            .query("sum by (type) (rate(errors_total{@}[$__rate_interval]))", "{{type}}")
+            .query(&rate_by("type", "errors_total{@}"), "{{type}}")
             .size(8, 8),
     ]
 }

@@ -5,6 +5,7 @@ use serde_json::Value as Json;
 
 use super::board::Dashboard;
 use super::panel::{Meaning, Panel};
+use super::promql::{increase_by, mean_by, quantile_by, rate_by};
 use super::variable::DashboardVariable;
 
 const SCOPE: &str = "job=~\"$job\",instance=~\"$instance\"";
@@ -13,7 +14,7 @@ const SERVICES: [Meaning; 2] = [(0, "Down", "red"), (1, "Up", "green")];
 
 pub fn http() -> Json {
     Dashboard::new("metricsjob-http", "HTTP services", SCOPE)
-        .about("HTTP services with the metrics of metricsjob-http: servers of metricsjob, and the programs in examples/.")
+        .about("HTTP services with the metrics of metricsjob-http, which servers of metricsjob have too.")
         .from("now-1h")
         .variable(DashboardVariable::new("job", "Job", "http_requests_total", "job").several())
         .variable(
@@ -40,57 +41,63 @@ pub fn http() -> Json {
 }
 
 fn requests() -> [Panel; 6] {
-    let of_endpoint = |more: &str| {
-        format!(
-            "sum(rate(http_requests_total{{@,endpoint=~\"$endpoint\"{more}}}[$__rate_interval]))"
-        )
-    };
-    let (all, failed) = (of_endpoint(""), of_endpoint(",status_code=~\"5..\""));
+    let requests = "http_requests_total{@,endpoint=~\"$endpoint\"}";
+    let failed = "http_requests_total{@,endpoint=~\"$endpoint\",status_code=~\"5..\"}";
+    let (all, failed) = (rate_by("", requests), rate_by("", failed));
     [
         Panel::bars("Requests by endpoint", "reqps")
-            .query("sum by (endpoint) (rate(http_requests_total{@,endpoint=~\"$endpoint\"}[$__rate_interval]))", "{{endpoint}}")
+            .query(&rate_by("endpoint", requests), "{{endpoint}}")
             .size(8, 8),
         Panel::bars("Requests by status", "reqps")
-            .query("sum by (status_code) (rate(http_requests_total{@,endpoint=~\"$endpoint\"}[$__rate_interval]))", "{{status_code}}")
+            .query(&rate_by("status_code", requests), "{{status_code}}")
             .size(8, 8),
         Panel::graph("Requests that the service failed", "percentunit")
             .about("Share of responses with a status from 500 on.")
             .query(&format!("({failed} or 0 * {all}) / {all}"), "failed")
             .size(8, 8),
         Panel::graph("Errors", "ops")
-            .about("By their kind, which a service may add to: 4xx and 5xx are client_error and server_error.")
-            .query("sum by (type, service) (rate(errors_total{@}[$__rate_interval]))", "{{service}} {{type}}")
+            .about("4xx and 5xx are client_error and server_error; a service may add other kinds.")
+            .query(
+                &rate_by("type, service", "errors_total{@}"),
+                "{{service}} {{type}}",
+            )
             .limit(0.1)
             .size(8, 8),
         Panel::graph("Requests in flight", "none")
-            .query("sum by (job, instance) (http_requests_in_flight{@})", "{{job}} {{instance}}")
+            .query(
+                "sum by (job, instance) (http_requests_in_flight{@})",
+                "{{job}} {{instance}}",
+            )
             .size(8, 8),
         Panel::graph("Size of a response", "bytes")
-            .query("sum by (endpoint) (rate(http_response_size_bytes_sum{@,endpoint=~\"$endpoint\"}[$__rate_interval])) / sum by (endpoint) (rate(http_response_size_bytes_count{@,endpoint=~\"$endpoint\"}[$__rate_interval]))", "{{endpoint}}")
+            .query(
+                &mean_by(
+                    "endpoint",
+                    "http_response_size_bytes",
+                    "{@,endpoint=~\"$endpoint\"}",
+                ),
+                "{{endpoint}}",
+            )
             .size(8, 8),
     ]
 }
 
 fn latency() -> [Panel; 3] {
-    let rate =
-        "rate(http_request_duration_seconds_bucket{@,endpoint=~\"$endpoint\"}[$__rate_interval])";
-    let quantile = |quantile: &str| format!("histogram_quantile({quantile}, sum by (le) ({rate}))");
+    let buckets = "http_request_duration_seconds_bucket{@,endpoint=~\"$endpoint\"}";
+    let quantile = |quantile: f64| quantile_by(quantile, "", buckets);
     [
         Panel::graph("Quantiles", "s")
-            .query(&quantile("0.5"), "half of all")
-            .query(&quantile("0.95"), "95 %")
-            .query(&quantile("0.99"), "99 %")
+            .query(&quantile(0.5), "half of all")
+            .query(&quantile(0.95), "95 %")
+            .query(&quantile(0.99), "99 %")
             .limit(2.0)
             .size(8, 8),
         Panel::graph("By endpoint", "s")
             .about("95 of 100 responses took no longer.")
-            .query(
-                &format!("histogram_quantile(0.95, sum by (le, endpoint) ({rate}))"),
-                "{{endpoint}}",
-            )
+            .query(&quantile_by(0.95, "endpoint", buckets), "{{endpoint}}")
             .size(8, 8),
         Panel::heatmap("Distribution", "s")
-            .query(&format!("sum by (le) ({rate})"), "{{le}}")
+            .query(&rate_by("le", buckets), "{{le}}")
             .size(8, 8),
     ]
 }
@@ -113,37 +120,52 @@ fn users_api() -> [Panel; 6] {
     [
         Panel::graph("Users", "none")
             .query("sum(active_users)", "active")
-            .query("sum(user_registrations_total)", "registered since the start")
+            .query(
+                "sum(user_registrations_total)",
+                "registered since the start",
+            )
             .size(8, 8),
         Panel::graph("Connections to the database", "none")
             .query("sum by (instance) (database_connections)", "{{instance}}")
             .size(8, 8),
-        Panel::graph("Queue", "none").query("sum by (instance) (queue_size)", "{{instance}}").size(8, 8),
+        Panel::graph("Queue", "none")
+            .query("sum by (instance) (queue_size)", "{{instance}}")
+            .size(8, 8),
         Panel::graph("Processing time", "s")
             .about("95 of 100 operations took no longer.")
-            .query("histogram_quantile(0.95, sum by (le, operation) (rate(processing_time_seconds_bucket[$__rate_interval])))", "{{operation}}")
+            .query(
+                &quantile_by(0.95, "operation", "processing_time_seconds_bucket"),
+                "{{operation}}",
+            )
             .size(8, 8),
         Panel::bars("Use of features", "ops")
-            .query("sum by (feature, user_type) (rate(feature_usage_total[$__rate_interval]))", "{{feature}} {{user_type}}")
+            .query(
+                &rate_by("feature, user_type", "feature_usage_total"),
+                "{{feature}} {{user_type}}",
+            )
             .size(8, 8),
         Panel::graph("Background jobs", "none")
-            .query("sum by (job_type, status) (background_jobs)", "{{job_type}} {{status}}")
+            .query(
+                "sum by (job_type, status) (background_jobs)",
+                "{{job_type}} {{status}}",
+            )
             .size(8, 8),
     ]
 }
 
 fn random_api() -> Panel {
-    Panel::graph("Requests that ended in an error", "percentunit")
-        .query("sum(rate(request_error_count_total[$__rate_interval])) / sum(rate(request_count_total[$__rate_interval]))", "errors")
+    let share = format!(
+        "{} / {}",
+        rate_by("", "request_error_count_total"),
+        rate_by("", "request_count_total")
+    );
+    Panel::graph("Requests that ended in an error", "percentunit").query(&share, "errors")
 }
 
 fn custom_exporter() -> [Panel; 6] {
     [
         Panel::graph("Sales", "none")
-            .query(
-                "sum(increase(business_sales_total[$__rate_interval]))",
-                "sales",
-            )
+            .query(&increase_by("", "business_sales_total"), "sales")
             .size(8, 8),
         Panel::graph("Revenue", "currencyUSD")
             .query("sum(business_revenue_dollars)", "revenue")
@@ -179,23 +201,41 @@ fn custom_exporter() -> [Panel; 6] {
 fn stream_collector() -> [Panel; 6] {
     [
         Panel::bars("Messages received", "ops")
-            .query("sum by (channel, symbol) (rate(collector_messages_received_total[$__rate_interval]))", "{{channel}} {{symbol}}")
+            .query(
+                &rate_by("channel, symbol", "collector_messages_received_total"),
+                "{{channel}} {{symbol}}",
+            )
             .size(8, 8),
         Panel::bars("Messages published", "ops")
-            .query("sum by (stream, symbol) (rate(collector_messages_published_total[$__rate_interval]))", "{{stream}} {{symbol}}")
+            .query(
+                &rate_by("stream, symbol", "collector_messages_published_total"),
+                "{{stream}} {{symbol}}",
+            )
             .size(8, 8),
         Panel::bars("Errors and reconnections", "ops")
-            .query("sum by (error_type) (rate(collector_errors_total[$__rate_interval]))", "{{error_type}}")
-            .query("sum(rate(collector_reconnects_total[$__rate_interval]))", "reconnections")
+            .query(
+                &rate_by("error_type", "collector_errors_total"),
+                "{{error_type}}",
+            )
+            .query(&rate_by("", "collector_reconnects_total"), "reconnections")
             .size(8, 8),
         Panel::heatmap("Time to publish", "s")
-            .query("sum by (le) (increase(collector_publish_latency_seconds_bucket[$__rate_interval]))", "{{le}}")
+            .query(
+                &increase_by("le", "collector_publish_latency_seconds_bucket"),
+                "{{le}}",
+            )
             .size(8, 8),
         Panel::graph("Time since the last message", "s")
-            .query("time() - max by (channel, symbol) (collector_last_message_timestamp_seconds)", "{{channel}} {{symbol}}")
+            .query(
+                "time() - max by (channel, symbol) (collector_last_message_timestamp_seconds)",
+                "{{channel}} {{symbol}}",
+            )
             .size(8, 8),
         Panel::graph("Messages that wait for Redis", "none")
-            .query("sum by (instance) (collector_redis_buffer_messages)", "{{instance}}")
+            .query(
+                "sum by (instance) (collector_redis_buffer_messages)",
+                "{{instance}}",
+            )
             .size(8, 8),
     ]
 }

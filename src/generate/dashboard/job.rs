@@ -1,9 +1,10 @@
 //! One job: its last run, its history, its deadline and expectations, and the metrics of its own.
 
-use serde_json::Value as Json;
+use serde_json::{Value as Json, json};
 
 use super::board::Dashboard;
 use super::panel::{Meaning, OUTCOMES, Panel};
+use super::promql::{increase_by, per_day_by, quantile_by, success_ratio};
 use super::variable::DashboardVariable;
 
 const SCOPE: &str = "job=\"$job\",instance=~\"$instance\"";
@@ -74,16 +75,18 @@ pub fn job() -> Json {
         .into_json()
 }
 
-/// Metrics with the label of a job that are not its own: those of the runner under both prefixes, of servers and
-/// gateways, and of rules, whose names have a colon.
-const RUNNERS: &str = "(${prefix}|batch_job)_(success|exit_code|attempts|running|info|runs_total|duration_seconds\
-    |start_timestamp_seconds|last_completion_timestamp_seconds|last_success_timestamp_seconds|cpu_user_seconds\
-    |cpu_system_seconds|max_rss_bytes|deadline_timestamp_seconds|max_duration_seconds|expectation_met|slo_ratio\
-    |alerting_info|anomaly_score|next_run_timestamp_seconds)|metricsjob_.+|push_(failure_)?time_seconds|ALERTS.*|.+:.+";
+/// Metrics with the label of a job that are not the job's own: those of the runner under both prefixes, of servers
+/// and gateways, and of rules, whose names have a colon.
+const RUNNERS: &str = "(${prefix}|batch_job)_(success|exit_code|attempts|running|info|runs_total\
+    |(last_)?(start|completion|success|deadline|next_run)_timestamp_seconds|(max_)?duration_seconds\
+    |cpu_user_seconds|cpu_system_seconds|max_rss_bytes|expectation_met|slo_ratio|alerting_info\
+    |anomaly_score)|metricsjob_.+|push_(failure_)?time_seconds|ALERTS.*|.+:.+";
 
 fn last_run() -> [Panel; 8] {
     [
-        Panel::stat("Outcome", "none").query("batch_job_success{@}", "").meanings(&OUTCOMES),
+        Panel::stat("Outcome", "none")
+            .query("batch_job_success{@}", "")
+            .meanings(&OUTCOMES),
         Panel::stat("Next success due in", "s")
             .about("From the job's max_age or its schedule; negative when it is overdue.")
             .query("batch_job_deadline_timestamp_seconds{@} - time()", "")
@@ -93,17 +96,27 @@ fn last_run() -> [Panel; 8] {
         Panel::stat("Took", "s").query("batch_job_duration_seconds{@}", ""),
         Panel::stat("Successful runs", "percentunit")
             .about("Share of the runs in the time range, without skipped ones.")
-            .query("sum(increase(batch_job_runs_total{@,outcome=\"success\"}[$__range])) / sum(increase(batch_job_runs_total{@,outcome!=\"skipped\"}[$__range]))", "Runs")
+            .query(&success_ratio("$__range"), "Runs")
             .query("max(batch_job_slo_ratio{@})", "Goal"),
         Panel::stat("Running", "none")
             .about("Runs in progress: by serve, and of jobs with push_start or push_interval.")
             .query("sum({__name__=~\"(${prefix}|batch_job)_running\",@})", "")
             .or_else("–"),
         Panel::table("Reported by")
-            .labels("batch_job_info{@}", &[("host", "Host"), ("version", "Version")])
+            .labels(
+                "batch_job_info{@}",
+                &[("host", "Host"), ("version", "Version")],
+            )
             .size(12, 6),
         Panel::table("Alerts")
-            .labels("batch_job_alerting_info{@}", &[("severity", "Severity"), ("owner", "Owner"), ("runbook", "Runbook")])
+            .labels(
+                "batch_job_alerting_info{@}",
+                &[
+                    ("severity", "Severity"),
+                    ("owner", "Owner"),
+                    ("runbook", "Runbook"),
+                ],
+            )
             .property("Runbook", "links", runbook_link())
             .size(12, 6),
     ]
@@ -111,7 +124,7 @@ fn last_run() -> [Panel; 8] {
 
 /// A runbook that is a URL opens at a click.
 fn runbook_link() -> Json {
-    serde_json::json!([{"title": "Open the runbook", "url": "${__value.raw}", "targetBlank": true}])
+    json!([{"title": "Open the runbook", "url": "${__value.raw}", "targetBlank": true}])
 }
 
 fn runs() -> [Panel; 6] {
@@ -123,10 +136,9 @@ fn runs() -> [Panel; 6] {
     };
     [
         Panel::states("Outcome of the last run", &OUTCOMES).query("batch_job_success{@}", ""),
-        // The point of a day is at its beginning, so that today has one.
         Panel::bars("Runs by outcome and day", "none")
             .query(
-                "sum by (outcome) (increase(batch_job_runs_total{@}[1d] offset -1d))",
+                &per_day_by("outcome", "batch_job_runs_total{@}"),
                 "{{outcome}}",
             )
             .every("1d"),
@@ -154,14 +166,18 @@ fn expectations() -> [Panel; 4] {
     [
         Panel::graph("Time to the deadline", "s")
             .query("batch_job_deadline_timestamp_seconds{@} - time()", ""),
-        Panel::states("Expectations", &EXPECTATIONS)
-            .query("min by (metric) (batch_job_expectation_met{@})", "{{metric}}"),
+        Panel::states("Expectations", &EXPECTATIONS).query(
+            "min by (metric) (batch_job_expectation_met{@})",
+            "{{metric}}",
+        ),
         Panel::graph("Unusual values", "none")
-            .about("How far the last success is from the last fifty, in robust standard deviations.")
+            .about(
+                "How far the last success is from the last fifty, in robust standard deviations.",
+            )
             .query("max by (metric) (batch_job_anomaly_score{@})", "{{metric}}")
             .limit(3.5),
         Panel::graph("Successful runs of the last seven days", "percentunit")
-            .query("sum(increase(batch_job_runs_total{@,outcome=\"success\"}[7d])) / sum(increase(batch_job_runs_total{@,outcome!=\"skipped\"}[7d]))", "runs")
+            .query(&success_ratio("7d"), "runs")
             .query("max(batch_job_slo_ratio{@})", "goal")
             .dashed("goal", "orange"),
     ]
@@ -180,13 +196,13 @@ fn gauges() -> Panel {
 }
 
 fn histogram() -> [Panel; 2] {
-    let buckets = "sum by (le) (increase({__name__=~\"${histogram}_bucket\",@}[$__rate_interval]))";
-    let quantile = |quantile: &str| format!("histogram_quantile({quantile}, {buckets})");
+    let buckets = "{__name__=~\"${histogram}_bucket\",@}";
+    let quantile = |quantile: f64| quantile_by(quantile, "", buckets);
     [
-        Panel::heatmap("$histogram", "short").query(buckets, "{{le}}"),
+        Panel::heatmap("$histogram", "short").query(&increase_by("le", buckets), "{{le}}"),
         Panel::graph("Quantiles of $histogram", "short")
-            .query(&quantile("0.5"), "half of all")
-            .query(&quantile("0.9"), "90 %")
-            .query(&quantile("0.99"), "99 %"),
+            .query(&quantile(0.5), "half of all")
+            .query(&quantile(0.9), "90 %")
+            .query(&quantile(0.99), "99 %"),
     ]
 }

@@ -5,12 +5,12 @@ use serde_json::{Value as Json, json};
 use super::variable::chosen_source;
 
 /// Address of the dashboard of one job, to which its name is appended.
-const JOB_DASHBOARD: &str =
+pub(super) const JOB_DASHBOARD: &str =
     "/d/metricsjob-job?${__url_time_range}&var-datasource=${datasource}&var-job=";
 
 /// How a panel's queries are evaluated.
 #[derive(Clone, Copy, PartialEq)]
-enum Evaluation {
+pub(super) enum Evaluation {
     /// Over the time range.
     Range,
     /// Now.
@@ -29,14 +29,14 @@ pub const OUTCOMES: [Meaning; 2] = [(0, "Failed", "red"), (1, "Success", "green"
 
 /// A panel that has no place yet.
 pub struct Panel {
-    json: Json,
+    pub(super) json: Json,
     evaluation: Evaluation,
     pub(super) width: u32,
     pub(super) height: u32,
 }
 
 impl Panel {
-    fn new(kind: &str, title: &str, unit: &str, evaluation: Evaluation) -> Self {
+    pub(super) fn new(kind: &str, title: &str, unit: &str, evaluation: Evaluation) -> Self {
         let (width, height) = match evaluation {
             Evaluation::Instant => (4, 4),
             _ => (12, 8),
@@ -124,24 +124,7 @@ impl Panel {
         panel
     }
 
-    /// A table that gets its columns by [`Panel::column`] and [`Panel::labels`].
-    pub fn table(title: &str) -> Self {
-        let mut panel = Panel::new("table", title, "none", Evaluation::Table);
-        panel.json["options"] = json!({"showHeader": true, "cellHeight": "sm"});
-        *panel.default("custom") = json!({"align": "auto", "filterable": true});
-        *panel.default("mappings") = json!([{
-            "type": "special", "options": {"match": "null+nan", "result": {"text": "–", "index": 0}},
-        }]);
-        panel.json["transformations"] = json!([
-            {"id": "merge", "options": {}},
-            {"id": "organize", "options": {
-                "excludeByName": {"Time": true}, "indexByName": {}, "renameByName": {},
-            }},
-        ]);
-        panel.size(24, 10)
-    }
-
-    fn default(&mut self, key: &str) -> &mut Json {
+    pub(super) fn default(&mut self, key: &str) -> &mut Json {
         &mut self.json["fieldConfig"]["defaults"][key]
     }
 
@@ -180,56 +163,6 @@ impl Panel {
         self
     }
 
-    /// Adds a query to a table whose values are a column. Rows of all queries that have the same labels become one.
-    pub fn column(mut self, name: &str, unit: &str, expression: &str) -> Self {
-        let fields = self.value_fields();
-        let place = self.next_place();
-        for field in fields {
-            self.organize("renameByName", &field, json!(name));
-            self.organize("indexByName", &field, place.clone());
-        }
-        self.query(expression, "")
-            .property(name, "unit", json!(unit))
-    }
-
-    /// Adds a query to a table of which these labels are columns, and the value is none.
-    pub fn labels(mut self, expression: &str, labels: &[(&str, &str)]) -> Self {
-        for field in self.value_fields() {
-            self.organize("excludeByName", &field, json!(true));
-        }
-        for (label, name) in labels {
-            self.organize("renameByName", label, json!(name));
-            self = self.label(label);
-        }
-        self.query(expression, "")
-    }
-
-    /// Places a label's column after those that there are. Labels without a place come last.
-    pub fn label(mut self, label: &str) -> Self {
-        let place = self.next_place();
-        self.organize("indexByName", label, place);
-        self
-    }
-
-    /// Grafana's names for the values of the next query: without a letter if no other query follows.
-    fn value_fields(&self) -> Vec<String> {
-        let count = self.json["targets"].as_array().map_or(0, Vec::len);
-        let mut fields = vec![format!("Value #{}", ref_id(count))];
-        if count == 0 {
-            fields.push("Value".into());
-        }
-        fields
-    }
-
-    fn organize(&mut self, option: &str, field: &str, value: Json) {
-        self.json["transformations"][1]["options"][option][field] = value;
-    }
-
-    fn next_place(&self) -> Json {
-        let places = &self.json["transformations"][1]["options"]["indexByName"];
-        json!(places.as_object().map_or(0, |places| places.len()))
-    }
-
     /// Sets a property of one column, or of the series with this legend.
     pub fn property(mut self, name: &str, id: &str, value: Json) -> Self {
         let overrides = self.json["fieldConfig"]["overrides"].as_array_mut();
@@ -245,31 +178,6 @@ impl Panel {
             })),
         }
         self
-    }
-
-    /// Colours the cells of a column by what their values mean.
-    pub fn cell_meanings(self, name: &str, values: &[Meaning]) -> Self {
-        self.property(name, "mappings", mappings(values)).property(
-            name,
-            "custom.cellOptions",
-            json!({"type": "color-background"}),
-        )
-    }
-
-    /// Colours the text of a column by the steps that its values have reached.
-    pub fn cell_steps(self, name: &str, base: &str, all: &[(f64, &str)]) -> Self {
-        self.property(name, "thresholds", steps(base, all))
-            .property(name, "custom.cellOptions", json!({"type": "color-text"}))
-    }
-
-    /// Links the cells of the column with the label `job` to the dashboard of that job.
-    pub fn link_jobs(self) -> Self {
-        let url = format!("{JOB_DASHBOARD}${{__value.raw:percentencode}}");
-        self.property(
-            "job",
-            "links",
-            json!([{"title": "Runs of this job", "url": url}]),
-        )
     }
 
     /// Links series with the label `job` to the dashboard of that job.
@@ -343,7 +251,7 @@ impl Panel {
 }
 
 /// The letter of a query.
-fn ref_id(index: usize) -> char {
+pub(super) fn ref_id(index: usize) -> char {
     char::from_u32('A' as u32 + index as u32).unwrap_or('Z')
 }
 
@@ -352,7 +260,7 @@ fn latest() -> Json {
     json!({"calcs": ["lastNotNull"], "fields": "", "values": false})
 }
 
-fn mappings(all: &[Meaning]) -> Json {
+pub(super) fn mappings(all: &[Meaning]) -> Json {
     let meaning = |(index, (value, text, color)): (usize, &Meaning)| {
         json!({
             "type": "value",
@@ -362,7 +270,7 @@ fn mappings(all: &[Meaning]) -> Json {
     all.iter().enumerate().map(meaning).collect()
 }
 
-fn steps(base: &str, all: &[(f64, &str)]) -> Json {
+pub(super) fn steps(base: &str, all: &[(f64, &str)]) -> Json {
     let mut steps = vec![json!({"color": base, "value": null})];
     steps.extend(
         all.iter()
