@@ -1,7 +1,7 @@
 //! Dashboards for Grafana over the metrics that Prometheus scrapes of jobs, gateways and services.
 //!
-//! Each is one JSON document in Grafana's dashboard schema, as its import and its provisioning take it. [`board`],
-//! [`panel`], [`table`] and [`variable`] make the JSON, [`promql`] has forms of queries; each of the other files is one
+//! Each is one JSON document in Grafana's dashboard schema, as its import and its provisioning take it. `board`,
+//! `panel`, `table` and `variable` make the JSON, `promql` has forms of queries; each of the other files is one
 //! dashboard: its variables, its rows, and the queries of its panels.
 //!
 //! In a query `{@}` stands for the labels that the dashboard's variables select, such as `job=~"$job"`. Other labels
