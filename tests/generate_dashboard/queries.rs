@@ -136,6 +136,24 @@ fn sent_queries(name: &str, prometheus: &Server, targets: &Targets) -> Sent {
     sent
 }
 
+/// The dashboard of a job offers the metrics of its own by their types, and none of the runner's.
+fn offers_own_metrics(prometheus: &Server) {
+    let look_up = |selector: &str, label: &str| label_values(prometheus, selector, label);
+    let all = choices(&dashboard("job"), &look_up);
+    for job in ["dump", "nightly"] {
+        let is_job = |choices: &&Choices| choices["job"] == Choice::One(job.into());
+        let choices = all.iter().find(is_job).unwrap();
+        let offered = |variable: &str| match &choices[variable] {
+            Choice::All(values) => values.join(" "),
+            _ => panic!("{variable}: one"),
+        };
+        assert_eq!(offered("counter"), format!("{job}_rows_total"));
+        assert_eq!(offered("gauge"), format!("{job}_queue"));
+        let histograms = format!("batch_job_run_duration_seconds {job}_wait_seconds");
+        assert_eq!(offered("histogram"), histograms);
+    }
+}
+
 type Sent = BTreeMap<(String, String), SentQuery>;
 
 /// Places of queries that have found something, and of those that have found a number other than 0.
@@ -176,6 +194,7 @@ fn every_query_has_data_for_each_value_of_each_variable() {
             is_there.then_some(()).ok_or(format!("{query}: {result}"))
         });
     }
+    offers_own_metrics(&prometheus);
     let mut left = Sent::new();
     for name in NAMES {
         left.extend(sent_queries(name, &prometheus, &targets));

@@ -70,7 +70,7 @@ impl Dashboard {
         self.add_row(heading, panels)
     }
 
-    /// Adds a row that is there once for each value of a variable.
+    /// Adds a row that is repeated for each value of a variable.
     pub fn row_for_each(
         self,
         variable: &str,

@@ -231,7 +231,7 @@ impl Panel {
         self
     }
 
-    /// Has the panel once for each value of a variable, `per_row` side by side.
+    /// Repeats the panel for each value of a variable, `per_row` side by side.
     pub fn for_each(mut self, variable: &str, per_row: u32) -> Self {
         self.json["repeat"] = json!(variable);
         self.json["repeatDirection"] = json!("h");
@@ -239,7 +239,7 @@ impl Panel {
         self
     }
 
-    /// Its JSON, with `scope` in place of each `@` that is first or last between braces.
+    /// Returns its JSON, with `scope` in place of each `@` that is first or last between braces.
     pub fn into_json(mut self, scope: &str) -> Json {
         for target in self.json["targets"].as_array_mut().into_iter().flatten() {
             let expression = target["expr"].as_str().unwrap_or_default();

@@ -25,7 +25,7 @@ pub struct DashboardVariable {
 }
 
 impl DashboardVariable {
-    /// The values of `label` in the series that `selector` selects, of which a reader chooses one.
+    /// Makes a choice of one among the values of `label` in the series that `selector` selects.
     pub fn new(name: &str, caption: &str, selector: &str, label: &str) -> Self {
         let query = format!("label_values({selector}, {label})");
         DashboardVariable {
