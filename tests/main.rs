@@ -62,6 +62,7 @@ mod gateway_url;
 mod gateway_utf8;
 mod generate;
 mod generate_alertmanager;
+mod generate_dashboard;
 mod generate_rules;
 mod grouping_key;
 mod help;

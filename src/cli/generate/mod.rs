@@ -2,6 +2,7 @@
 
 mod alertmanager;
 mod completions;
+mod dashboard;
 mod man;
 mod rules;
 
@@ -29,6 +30,8 @@ enum GenerateCommand {
     Rules(rules::RulesArgs),
     /// Print a configuration for Alertmanager: who gets the alerts
     Alertmanager(alertmanager::AlertmanagerArgs),
+    /// Print a dashboard for Grafana
+    Dashboard(dashboard::DashboardArgs),
 }
 
 pub fn main(args: GenerateArgs, config: &HostConfig, command: clap::Command) -> anyhow::Result<u8> {
@@ -37,5 +40,6 @@ pub fn main(args: GenerateArgs, config: &HostConfig, command: clap::Command) -> 
         GenerateCommand::Man(args) => man::main(args, command),
         GenerateCommand::Rules(args) => rules::main(args, config),
         GenerateCommand::Alertmanager(args) => alertmanager::main(args, config),
+        GenerateCommand::Dashboard(args) => dashboard::main(args),
     }
 }
