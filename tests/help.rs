@@ -9,11 +9,12 @@ const MAX_LINES: usize = 45;
 const COLUMNS: usize = 80;
 
 /// The headings that options stand under.
-const HEADINGS: [&str; 8] = [
+const HEADINGS: [&str; 9] = [
     "Options",
     "Job",
     "Grouping and push",
     "Retries and locks",
+    "Expectations",
     "Gateway connection",
     "Output",
     "Server",

@@ -35,6 +35,26 @@ fn the_second_host_is_warned_as_root() {
         .code(0)
         .err(&warning)
         .err("instance = true");
+    // The first one sees it where it looks.
+    let options = format!("--gateway {}", gateway.url());
+    let shared = "{job=\"sync\"} at http://127.0.0.1";
+    for look in ["status", "doctor"] {
+        let looked = on("a", &a, &format!("{look} {options}"));
+        let shown = looked.stdout() + &looked.stderr();
+        for part in [
+            shared,
+            " was reported to by b last, and by this host ",
+            "instance = true",
+        ] {
+            assert!(shown.contains(part), "{look}: {shown}");
+        }
+    }
+    let json = on("a", &a, &format!("status {options} --output json")).json();
+    assert_eq!(
+        (&json[0]["host"], &json[0]["shared_with"]),
+        (&"b".into(), &"b".into())
+    );
+    on("b", &b, &format!("status {options}")).quiet_stderr();
     let apart = line.replace("--job sync", "--job sync --instance true");
     on("a", &a, &apart).code(0).quiet_stderr();
     on("b", &b, &apart).code(0).quiet_stderr();
