@@ -256,7 +256,7 @@ fn an_instance_that_was_turned_on() {
     let run = sandbox.run("status");
     run.code(0)
         .out("3 groups, 1 left behind")
-        .err("warning: {job=\"sync\",db=\"a\"} at embedded has not been reported to since ")
+        .err("warning: {job=\"sync\",db=\"a\"} at embedded was last reported to ")
         .err(": sync reports to {job=\"sync\",db=\"a\",instance=\"h\"} now: delete it by `metricsjob delete --job sync -g db=a`");
     let groups = sandbox.run("status --output json").json();
     let groups = groups.as_array().unwrap().clone();
@@ -269,7 +269,7 @@ fn an_instance_that_was_turned_on() {
     is(
         &finding(&sandbox, "", "groups"),
         "warning",
-        "has not been reported to",
+        "was last reported to",
         "`metricsjob delete",
     );
     sandbox.run("delete --job sync -g db=a").code(0);
@@ -305,7 +305,7 @@ fn a_prefix_that_was_changed() {
     sandbox.exec("--job sync --prefix new", "true").code(0);
     sandbox
         .run("status")
-        .err("{job=\"sync\"} at embedded with the prefix old has not been reported to since")
+        .err("{job=\"sync\"} at embedded with the prefix old was last reported to")
         .err("sync reports to it with the prefix new now");
     // A PUT leaves nothing of the old one.
     sandbox
@@ -323,7 +323,7 @@ fn a_gateway_that_was_changed() {
     sandbox.exec("--job sync", "true").code(0);
     sandbox.run("status").code(0).quiet_stderr();
     let found = finding(&sandbox, "", "groups");
-    let message = format!("{{job=\"sync\"}} at {} has not been reported to", old.url());
+    let message = format!("{{job=\"sync\"}} at {} was last reported to", old.url());
     let cure = format!("`metricsjob delete --job sync --gateway {}`", old.url());
     is(&found, "warning", &message, &cure);
     assert!(

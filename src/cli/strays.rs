@@ -38,7 +38,7 @@ pub fn words(
     match concern {
         GroupConcern::Moved(moved) => (
             format!(
-                "{} has not been reported to since {}: {} reports to {} now",
+                "{} was last reported to {}: {} reports to {} now",
                 described(&moved.from, &moved.to, gateway),
                 ago(moved.from.last_at),
                 moved.from.name,

@@ -16,7 +16,7 @@ use clap::Args;
 use serde_json::{Value as Json, json};
 
 use super::exit::usage;
-use super::help::{OUTPUT, more};
+use super::help::more;
 use super::options::{GatewayArgs, JobsArgs, Output, OutputArgs};
 use super::setting::Strictness::Strict;
 use super::{console, exit, json, strays};
@@ -44,7 +44,7 @@ pub struct DoctorArgs {
     /// URL of the Prometheus that scrapes the gateways
     ///
     /// It should have the series that this host has pushed, under their own `job` label.
-    #[arg(long, value_name = "URL", help_heading = OUTPUT)]
+    #[arg(long, value_name = "URL")]
     prometheus: Option<String>,
 
     #[command(flatten)]
