@@ -14,7 +14,9 @@ use super::options::name_and_value;
 use super::setting::Strictness::Lenient;
 use super::setting::{Setting, given, setting};
 use metricsjob::job::command::{Command, MAX_TAIL, SuccessCodes, check_env};
-use metricsjob::job::expectations::{Expectations, MetricExpectation, parse_slo};
+use metricsjob::job::expectations::{
+    Expectations, MetricExpectation, parse_metric_names, parse_slo,
+};
 use metricsjob::job::size::parse_size;
 use metricsjob::job::{Backoff, Job, JunitPattern, Work, duration, parse_backoff};
 use metricsjob_metrics::is_metric_name;
@@ -170,6 +172,13 @@ pub struct PolicyArgs {
     #[arg(hide_short_help = true, long, env = "METRICSJOB_RUNBOOK", hide_env_values = true, value_name = "URL", value_parser = setting(not_empty), help_heading = EXPECTED)]
     runbook: Option<Setting<String>>,
 
+    /// Metrics to compare with those of the last 50 successes, such as duration_seconds,rows
+    ///
+    /// Reported after a success, from the eleventh on, as batch_job_anomaly_score: the distance from the median of those
+    /// before it, in robust standard deviations. A score above 3.5 is in the summary too.
+    #[arg(hide_short_help = true, long, env = "METRICSJOB_ANOMALY_METRICS", hide_env_values = true, value_name = "METRIC,…", value_parser = setting(parse_metric_names), help_heading = EXPECTED)]
+    anomaly_metrics: Option<Setting<Vec<String>>>,
+
     /// Keep the last N runs of the job in the history [default: 1000]
     #[arg(hide_short_help = true, long, env = "METRICSJOB_KEEP", hide_env_values = true, value_name = "N", value_parser = setting(whole::<u32>), help_heading = OUTPUT)]
     keep: Option<Setting<u32>>,
@@ -226,6 +235,7 @@ impl PolicyArgs {
         ] {
             *text = given(option, Lenient)?.or(text.take());
         }
+        replace(&mut expected.anomaly_metrics, &self.anomaly_metrics)?;
         for expectation in &self.expect {
             let known = &mut expected.metrics;
             known.retain(|known| known.metric != expectation.metric);

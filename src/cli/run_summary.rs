@@ -8,7 +8,7 @@ use serde_json::json;
 use super::console::count;
 use super::{console, json};
 use metricsjob::push::{Delivery, Gateway};
-use metricsjob::run::{Outcome, Run};
+use metricsjob::run::{Comparison, Outcome, Run};
 use metricsjob_metrics::{Family, Value, series_name};
 
 /// Data for the summary of a run.
@@ -27,6 +27,25 @@ impl Summary<'_> {
         }
         for family in &record.metrics {
             summarize(&mut text, family);
+        }
+        for comparison in self.run.comparisons.iter().filter(|it| it.is_unusual()) {
+            let Comparison {
+                metric,
+                value,
+                usual: (low, high),
+                ..
+            } = comparison;
+            let (what, shown): (String, fn(f64) -> String) = match metric.as_str() {
+                Comparison::DURATION => ("took".into(), rough_seconds),
+                metric => (format!("{metric} is"), rounded),
+            };
+            let _ = writeln!(
+                text,
+                "  unusual: {what} {}, usually {} to {}",
+                shown(*value),
+                shown(*low),
+                shown(*high)
+            );
         }
         let Some(Ok(push)) = push else {
             return text;
@@ -131,4 +150,15 @@ pub fn summarize(text: &mut String, family: &Family) {
             Value::Histogram { count, .. } => writeln!(text, "  {series} {count} observed"),
         };
     }
+}
+/// The number with three significant digits.
+fn rounded(number: f64) -> String {
+    let text = format!("{number:.2e}");
+    let rounded: f64 = text.parse().unwrap_or(number);
+    rounded.to_string()
+}
+
+fn rough_seconds(seconds: f64) -> String {
+    let duration = Duration::try_from_secs_f64(seconds);
+    duration.map_or_else(|_| seconds.to_string(), console::rough)
 }

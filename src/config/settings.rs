@@ -105,6 +105,7 @@ pub const SETTINGS: &[SettingSpec] = &[
     row("severity", ValueKind::Text, "", ALL, "The severity of alerts about the job"),
     row("owner", ValueKind::Text, "", ALL, "Who gets the alerts about the job"),
     row("runbook", ValueKind::Text, "", ALL, "The URL of what to do when the job fails"),
+    row("anomaly_metrics", ValueKind::List, "", ALL, "Metrics that are compared with earlier runs, such as duration_seconds"),
     row("metrics_limit", ValueKind::Size, "64MiB", ALL, "How much is read of what a command reports itself"),
     row("push_start", ValueKind::Boolean, "false", ALL, "Report the beginning of a run too"),
     row("push_interval", ValueKind::PositiveDuration, "", ALL, "How often a run is reported while it goes on"),

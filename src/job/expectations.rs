@@ -3,6 +3,7 @@
 use std::str::FromStr;
 use std::time::{Duration, SystemTime};
 
+use super::gateway_name::elements;
 use super::schedule::Plan;
 use metricsjob_metrics::is_metric_name;
 
@@ -25,6 +26,9 @@ pub struct Expectations {
     /// URL of the instructions for when it fails.
     pub runbook: Option<String>,
     pub metrics: Vec<MetricExpectation>,
+    /// Metrics whose value in a success is compared with those of the successes before it; `duration_seconds` is the
+    /// run's own.
+    pub anomaly_metrics: Vec<String>,
 }
 
 /// Range in which the values of a metric of the job's own should be.
@@ -34,6 +38,33 @@ pub struct MetricExpectation {
     pub metric: String,
     pub min: Option<f64>,
     pub max: Option<f64>,
+}
+
+/// Score of an anomaly, in robust standard deviations, from which a value is unusual: the limit that Iglewicz and Hoaglin
+/// recommend (How to Detect and Handle Outliers, 1993).
+pub const UNUSUAL: f64 = 3.5;
+
+/// Returns true if `family`, a metric of a job with this prefix, is meant by `name`, which can be without the prefix.
+pub fn is_meant(name: &str, family: &str, prefix: &str) -> bool {
+    let without = family.strip_prefix(prefix);
+    let without = without.and_then(|rest| rest.strip_prefix('_'));
+    family == name || without == Some(name)
+}
+
+/// Reads names of metrics, with commas or blanks between them.
+///
+/// # Errors
+///
+/// The reason, for a person to read behind the text.
+pub fn parse_metric_names(text: &str) -> Result<Vec<String>, String> {
+    let names: Vec<String> = elements(text).map(str::to_owned).collect();
+    if names.is_empty() {
+        return Err("names no metric".into());
+    }
+    match names.iter().find(|name| !is_metric_name(name)) {
+        Some(name) => Err(format!("has {name:?} in it, which is no name of a metric")),
+        None => Ok(names),
+    }
 }
 
 impl Expectations {
@@ -185,6 +216,17 @@ mod tests {
             "", "m", "m=", "m=1", "m=..", "=1..", "m=2..1", "m=a..", "m=NaN..", "9=1..",
         ] {
             assert!(range(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn names() {
+        assert!(is_meant("rows", "rows", "p") && is_meant("rows", "p_rows", "p"));
+        assert!(!is_meant("rows", "q_rows", "p") && !is_meant("rows", "prows", "p"));
+        let names = |text| parse_metric_names(text).map(|names| names.join(" "));
+        assert_eq!(names("a, b_c"), Ok("a b_c".to_owned()));
+        for bad in ["", ",", "a,9"] {
+            assert!(names(bad).is_err(), "{bad}");
         }
     }
 

@@ -5,7 +5,7 @@ use std::sync::Mutex;
 use super::lock::Lock;
 use super::outcome::Outcome;
 use super::spec::{Reporting, RunSpec};
-use super::{Run, report};
+use super::{Comparison, Run, anomaly, report};
 use crate::push::Dispatch;
 use metricsjob_client::Stop;
 use metricsjob_metrics::check::{CheckError, add_pushable};
@@ -71,6 +71,7 @@ pub fn record(spec: &RunSpec<'_>, run: &mut Run, state: &mut LazyState) -> Optio
     let left_out = left_out.into_iter();
     let left_out = left_out.map(|error| format!("a metric of the job is left out: {error}"));
     run.warnings.extend(left_out);
+    compare(spec, run, state);
     let increments = report::increments(&run.record, &job.prefix, &job.metrics);
     let recorded = if spec.reporting == Reporting::DryRun {
         past(spec, &run.record).map(|past| {
@@ -78,7 +79,10 @@ pub fn record(spec: &RunSpec<'_>, run: &mut Run, state: &mut LazyState) -> Optio
                 totals: report::sum(past.totals, increments),
                 ..past
             };
-            (push_of(spec, &run.record, Some(&past)), Vec::new())
+            (
+                push_of(spec, &run.record, &run.comparisons, Some(&past)),
+                Vec::new(),
+            )
         })
     } else {
         let gateways: Vec<String> = match spec.reporting {
@@ -96,7 +100,7 @@ pub fn record(spec: &RunSpec<'_>, run: &mut Run, state: &mut LazyState) -> Optio
         };
         state.get().and_then(|state| {
             state.record(&run.record, &recording, |past| {
-                push_of(spec, &run.record, Some(past))
+                push_of(spec, &run.record, &run.comparisons, Some(past))
             })
         })
     };
@@ -106,11 +110,26 @@ pub fn record(spec: &RunSpec<'_>, run: &mut Run, state: &mut LazyState) -> Optio
             Some(entries)
         }
         Err(error) => {
-            run.push = push_of(spec, &run.record, None);
+            run.push = push_of(spec, &run.record, &run.comparisons, None);
             run.state_failure = Some(error);
             None
         }
     }
+}
+
+/// Compares the values of a success with those of the successes before it, if the job wants that. What cannot be read is
+/// not compared: the report must not wait for it.
+fn compare(spec: &RunSpec<'_>, run: &mut Run, state: &mut LazyState) {
+    let metrics = &spec.job.policy.expected.anomaly_metrics;
+    if metrics.is_empty() || !run.outcome().is_success() {
+        return;
+    }
+    let success = run.outcome().name();
+    let earlier = state
+        .get()
+        .and_then(|state| state.last_runs(&run.record, success, anomaly::MAX_RUNS));
+    let prefix = &spec.job.prefix;
+    run.comparisons = anomaly::compare(&run.record, &earlier.unwrap_or_default(), metrics, prefix);
 }
 
 /// The past of the group, without `run`.
@@ -126,6 +145,7 @@ fn past(spec: &RunSpec<'_>, run: &RecordedRun) -> Result<GroupPast, StateError> 
 fn push_of(
     spec: &RunSpec<'_>,
     record: &RecordedRun,
+    comparisons: &[Comparison],
     past: Option<&GroupPast>,
 ) -> Option<Result<Push, CheckError>> {
     if spec.reporting == Reporting::Record {
@@ -133,6 +153,7 @@ fn push_of(
     }
     let job = spec.job;
     let mut families = report::runner(record, job, past);
+    families.extend(anomaly::family(comparisons));
     let runners_own = report::names(&families);
     let totals = past.map(|past| &*past.totals);
     let own = report::with_totals(record.metrics.clone(), &job.metrics, totals);

@@ -1,7 +1,7 @@
 //! Expectations of a job as metric families, whose names are the same for all jobs.
 
 use super::report::outcome;
-use crate::job::expectations::MetricExpectation;
+use crate::job::expectations::{MetricExpectation, is_meant};
 use crate::job::{DEFAULT_PREFIX, Job};
 use metricsjob_metrics::{Family, Kind, Labels, Value, system_time, unix_seconds};
 use metricsjob_state::history::RecordedRun;
@@ -93,12 +93,8 @@ fn met(run: &RecordedRun, job: &Job) -> Family {
 
 /// Returns true if there is such a metric, and each of its values is in the range.
 fn is_met(expected: &MetricExpectation, metrics: &[Family], prefix: &str) -> bool {
-    let is_meant = |family: &&Family| {
-        let without = family.name.strip_prefix(prefix);
-        let without = without.and_then(|rest| rest.strip_prefix('_'));
-        family.name == expected.metric || without == Some(&*expected.metric)
-    };
-    let families = metrics.iter().filter(is_meant);
+    let families = metrics.iter();
+    let families = families.filter(|family| is_meant(&expected.metric, &family.name, prefix));
     let mut values = families.flat_map(|family| &family.metrics).peekable();
     values.peek().is_some()
         && values.all(|metric| match metric.value {

@@ -9,12 +9,14 @@
 //! - [`Outcome`], `usage`: how it ended, what it used.
 //! - [`events`]: metrics from inside the running job.
 //! - [`report`]: a run as metric families.
+//! - `anomaly`: values that are unusual beside those of earlier runs.
 //! - `expected`: what is expected of the job, as families too.
 //! - `lines`: line ends in a command's output.
 //! - `live`: reports during a run.
 //! - [`lock`]: locks that keep runs of a job apart.
 //! - [`Signals`]: handling of the signals that a run gets.
 
+mod anomaly;
 mod attempt;
 mod builtin;
 mod command;
@@ -36,6 +38,7 @@ use std::ffi::OsString;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+pub use anomaly::Comparison;
 pub use attempt::Attempt;
 pub use command::{RUN_VARIABLE, reap_orphans};
 pub use events::Events;
@@ -70,6 +73,8 @@ pub struct Run {
     pub interrupted: Option<ReceivedSignal>,
     /// Problems that did not keep the job from running.
     pub warnings: Vec<String>,
+    /// Comparisons of its values with those of the successes before it, if it is one.
+    pub comparisons: Vec<Comparison>,
     /// The report, or why it is none that a gateway could take; `None` if there is none, or none was wanted.
     pub push: Option<Result<Push, CheckError>>,
     /// Why the run is not in the history, and its report not in the outbox.
@@ -85,6 +90,7 @@ impl Run {
             record: new_record(spec.job, spec.key, id),
             interrupted: None,
             warnings: Vec::new(),
+            comparisons: Vec::new(),
             push: None,
             state_failure: None,
             deliveries: Vec::new(),

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
-use super::{Outcome, expected, new_record};
+use super::{Comparison, Outcome, anomaly, expected, new_record};
 use crate::job::metric_rule::MetricRule;
 use crate::job::{DEFAULT_PREFIX, Job};
 use metricsjob_client::host;
@@ -150,6 +150,9 @@ pub fn reportable(
     let mut record = new_record(job, key, String::new());
     record.outcome = Outcome::Success(0).name().to_owned();
     let mut families = runner(&record, job, Some(&GroupPast::default()));
+    if !job.policy.expected.anomaly_metrics.is_empty() {
+        families.extend(anomaly::family(&[Comparison::default()]));
+    }
     let runners = families.len();
     let left_out = add_pushable(key, &mut families, own);
     (families.split_off(runners), left_out)

@@ -291,6 +291,27 @@ impl State {
         })
     }
 
+    /// Returns the last `last` runs of the same job and grouping key as `run` with the outcome `outcome`, the newest first.
+    pub fn last_runs(
+        &mut self,
+        run: &RecordedRun,
+        outcome: &str,
+        last: u32,
+    ) -> Result<Vec<RecordedRun>, StateError> {
+        self.with(|connection| {
+            let is_right = RUNS.is_right_sql();
+            let select = format!(
+                "SELECT {COLUMNS} FROM runs WHERE job = ? AND name = ? AND grouping_key = ? AND outcome = ? AND {is_right}
+                 ORDER BY id DESC LIMIT ?"
+            );
+            let key = KeyColumn(&run.key);
+            connection
+                .prepare_cached(&select)?
+                .query_map(params![run.key.job(), run.name, key, outcome, last], read)?
+                .collect()
+        })
+    }
+
     /// Returns the last `last` runs, the newest first, of all jobs or of those whose name or label `job` is `job`.
     pub fn history(
         &mut self,

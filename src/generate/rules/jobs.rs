@@ -2,6 +2,7 @@
 
 use super::sample::{CUSTOMERS, REPORT, RuleTest, SHOP, SYNC, SampleLabels};
 use super::{Rule, repeated};
+use crate::job::expectations::UNUSUAL;
 
 /// The alert about a success that is due.
 pub const LATE: &str = "BatchJobLate";
@@ -216,7 +217,7 @@ fn unusual(page: &str) -> Rule {
         "BatchJobUnusual",
         "Worth a look and nobody's sleep, however severe the job's other alerts are.",
         "info",
-        "abs(batch_job_anomaly_score) > 3.5",
+        &format!("abs(batch_job_anomaly_score) > {UNUSUAL}"),
         &["metric"],
         page,
     )

@@ -5,11 +5,11 @@ use std::time::Duration;
 use super::reader::{Key, Reader, Value};
 use crate::job::JobDefaults;
 use crate::job::command::MAX_TAIL;
-use crate::job::expectations::{Expectations, parse_slo};
+use crate::job::expectations::{Expectations, parse_metric_names, parse_slo};
 use metricsjob_client::grouping::{GroupingSettings, Instance, check_placeholders};
 use metricsjob_metrics::{Labels, Method, check_grouping_label, is_metric_name};
 
-pub const SHARED_KEYS: [&str; 23] = [
+pub const SHARED_KEYS: [&str; 24] = [
     "prefix",
     "method",
     "grouping",
@@ -33,6 +33,7 @@ pub const SHARED_KEYS: [&str; 23] = [
     "severity",
     "owner",
     "runbook",
+    "anomaly_metrics",
 ];
 
 /// The keys that mean something only together, as far as they were given.
@@ -108,6 +109,10 @@ impl<'a> Reader<'a> {
                     .and_then(|text| self.checked("slo", value.span(), &text, parse_slo(&text)));
                 expected.slo = share.or(expected.slo);
             }
+            "anomaly_metrics" => {
+                let given = self.metric_names(key, value);
+                replace(&mut expected.anomaly_metrics, given);
+            }
             name => {
                 let text = match name {
                     "severity" => &mut expected.severity,
@@ -122,6 +127,20 @@ impl<'a> Reader<'a> {
                 }
             }
         }
+    }
+
+    /// Names of metrics in one text, or in a list.
+    fn metric_names(&mut self, key: &Key<'a>, value: &Value<'a>) -> Option<Vec<String>> {
+        let text = match value.get_ref().as_str() {
+            Some(text) => text.to_owned(),
+            None => {
+                let texts = self.array(key, value, "a list of names of metrics")?;
+                let texts: Option<Vec<String>> = texts.map(|text| self.string(key, text)).collect();
+                texts?.join(",")
+            }
+        };
+        let names = parse_metric_names(&text);
+        self.checked(key.get_ref(), value.span(), &text, names)
     }
 
     fn prefix(&mut self, key: &Key<'a>, value: &Value<'a>) -> Option<String> {
