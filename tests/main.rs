@@ -127,6 +127,8 @@ mod serve_gateway;
 mod serve_health;
 #[cfg(feature = "real-servers")]
 mod serve_hostile;
+#[cfg(feature = "real-servers")]
+mod serve_labels;
 mod serve_live;
 #[cfg(feature = "real-servers")]
 mod serve_load;

@@ -68,7 +68,7 @@ fn the_last_report_is_kept_at_the_end() {
     let own = server_address(&server, &gateway);
     let (status, answer) = request(&own, "POST", "/api/v1/jobs/j/runs", "").unwrap();
     assert_eq!(status, 202, "{answer}");
-    let running = "batch_job_running{job_name=\"j\"} 1";
+    let running = "batch_job_running{job=\"j\",job_name=\"j\"} 1";
     eventually("it runs", || metrics(&own).contains(running));
     send(server.pid(), Signal::SIGTERM);
     server.logs("reason=SIGTERM");

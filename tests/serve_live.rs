@@ -39,24 +39,27 @@ fn a_running_job_shows_what_it_has_reported() {
     let text = std::fs::read_to_string(&file).unwrap();
     std::fs::write(&file, format!("{text}{rules}")).unwrap();
     let server = OwnServer::start(&sandbox, "");
-    none(&server, r#"orders{db="x",job_name="live"}"#);
+    none(&server, r#"orders{db="x",job="live",job_name="live"}"#);
     let id = server.ask("live");
     let shows = |orders, events, lines| {
-        server.shows(r#"orders{db="x",job_name="live"}"#, orders);
+        server.shows(r#"orders{db="x",job="live",job_name="live"}"#, orders);
         server.shows(
-            r#"events_total{db="x",job_name="live",region="eu"}"#,
+            r#"events_total{db="x",job="live",job_name="live",region="eu"}"#,
             events,
         );
-        server.shows(r#"lines_total{db="x",job_name="live"}"#, lines);
-        server.shows(r#"rows{db="x",job_name="live",table="a"}"#, 3.0);
+        server.shows(r#"lines_total{db="x",job="live",job_name="live"}"#, lines);
+        server.shows(r#"rows{db="x",job="live",job_name="live",table="a"}"#, 3.0);
     };
     shows(1.0, 2.0, 1.0);
     assert_eq!(
-        server.sample(r#"batch_job_running{job_name="live"}"#),
+        server.sample(r#"batch_job_running{job="live",job_name="live"}"#),
         Some(1.0)
     );
     // The runner's own metrics come with the end.
-    none(&server, r#"batch_job_success{db="x",job_name="live"}"#);
+    none(
+        &server,
+        r#"batch_job_success{db="x",job="live",job_name="live"}"#,
+    );
     go(&sandbox, "second");
     shows(2.0, 5.0, 2.0);
     let families = server.metrics();
@@ -66,7 +69,7 @@ fn a_running_job_shows_what_it_has_reported() {
     server.run_once(&id, "finished");
     shows(2.0, 5.0, 2.0);
     assert_eq!(
-        server.sample(r#"batch_job_success{db="x",job_name="live"}"#),
+        server.sample(r#"batch_job_success{db="x",job="live",job_name="live"}"#),
         Some(1.0)
     );
 }
@@ -89,8 +92,13 @@ fn the_last_run_stays_until_the_next_reports() {
     }
     let server = OwnServer::start(&sandbox, "");
     server.run("live");
-    let values =
-        || [r#"a{job_name="live"}"#, r#"b_total{job_name="live"}"#].map(|s| server.sample(s));
+    let values = || {
+        [
+            r#"a{job="live",job_name="live"}"#,
+            r#"b_total{job="live",job_name="live"}"#,
+        ]
+        .map(|s| server.sample(s))
+    };
     assert_eq!(values(), [Some(7.0); 2]);
 
     for file in files {
@@ -101,10 +109,10 @@ fn the_last_run_stays_until_the_next_reports() {
     server.run_once(&id, "running");
     assert_eq!(values(), [Some(7.0); 2]);
     go(&sandbox, "begin");
-    server.shows(r#"a{job_name="live"}"#, 3.0);
+    server.shows(r#"a{job="live",job_name="live"}"#, 3.0);
     assert_eq!(values(), [Some(3.0), Some(7.0)]);
     go(&sandbox, "middle");
-    server.shows(r#"b_total{job_name="live"}"#, 3.0);
+    server.shows(r#"b_total{job="live",job_name="live"}"#, 3.0);
     go(&sandbox, "end");
     server.run_once(&id, "finished");
     assert_eq!(values(), [Some(3.0); 2]);
@@ -123,7 +131,7 @@ fn cumulative_counters_never_fall() {
     let text = std::fs::read_to_string(&file).unwrap();
     let rule = "[[metric]]\nname = 'done_total'\ntype = 'counter'\ncumulative = true\npattern = 'done=(\\d+)'\n";
     std::fs::write(&file, format!("{text}{rule}")).unwrap();
-    let series = r#"done_total{job_name="live"}"#;
+    let series = r#"done_total{job="live",job_name="live"}"#;
     let end = |id: &str| {
         go(&sandbox, &format!("more.{id}"));
         go(&sandbox, &format!("end.{id}"));
@@ -164,7 +172,7 @@ fn of_overlapping_runs_the_newest_is_shown() {
         cat set.$n >>$METRICSJOB_METRICS; until [ -e end.$n ]; do sleep 0.02; done";
     job(&sandbox, "live", "overlap = 'allow'", script);
     let server = OwnServer::start(&sandbox, "");
-    let series = r#"n{job_name="live"}"#;
+    let series = r#"n{job="live",job_name="live"}"#;
     let set = |id: &str, value: u32| {
         sandbox.write("value", format!("n {value}\n"));
         let path = |name: &str| sandbox.path().join(name);
@@ -197,11 +205,11 @@ fn the_report_is_what_is_there_at_the_end() {
     job(&sandbox, "live", "", &script);
     let server = OwnServer::start(&sandbox, "");
     let id = server.ask("live");
-    server.shows(r#"a{job_name="live"}"#, 1.0);
+    server.shows(r#"a{job="live",job_name="live"}"#, 1.0);
     go(&sandbox, "second");
     server.run_once(&id, "finished");
-    server.shows(r#"b{job_name="live"}"#, 2.0);
-    none(&server, r#"a{job_name="live"}"#);
+    server.shows(r#"b{job="live",job_name="live"}"#, 2.0);
+    none(&server, r#"a{job="live",job_name="live"}"#);
 }
 
 /// What no gateway would take of a running job is not shown either, nor what the runner says of the last run replaced.
@@ -219,9 +227,9 @@ fn what_the_job_must_not_report_is_left_out() {
     server.run("live");
     close(&sandbox);
     let id = server.ask("live");
-    server.shows(r#"good{job_name="live"}"#, 1.0);
+    server.shows(r#"good{job="live",job_name="live"}"#, 1.0);
     assert_eq!(
-        server.sample(r#"batch_job_success{job_name="live"}"#),
+        server.sample(r#"batch_job_success{job="live",job_name="live"}"#),
         Some(1.0)
     );
     assert!(!server.metrics().contains("\nx{"), "{}", server.metrics());
@@ -239,7 +247,7 @@ fn a_built_in_shows_what_it_has_counted() {
     sandbox.write("jobs/live.toml", lines);
     let server = OwnServer::start(&sandbox, "--grace=0s");
     server.ask_with("live", &json!({ "grouping": { "db": "y" } }));
-    let series = r#"batch_count_total{db="y",job_name="live"}"#;
+    let series = r#"batch_count_total{db="y",job="live",job_name="live"}"#;
     let mut last = 0.0;
     for step in 1..=3 {
         eventually("it counts", || {

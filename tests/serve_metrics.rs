@@ -164,42 +164,42 @@ fn every_name_that_was_promised() {
     }
     let text = is_good(&server);
     for expected in [
-        "batch_job_run_duration_seconds_bucket{job_name=\"success\",le=\"1\"} 1\n",
-        "batch_job_run_duration_seconds_bucket{job_name=\"success\",le=\"21600\"} 1\n",
-        "batch_job_run_duration_seconds_count{job_name=\"timeout\"} 1\n",
-        "batch_job_runs_total{job_name=\"success\",outcome=\"success\"} 1\n",
-        "batch_job_runs_total{job_name=\"failure\",outcome=\"failure\"} 1\n",
-        "batch_job_runs_total{job_name=\"signal\",outcome=\"signal\"} 1\n",
-        "batch_job_runs_total{job_name=\"timeout\",outcome=\"timeout\"} 1\n",
-        "batch_job_running{job_name=\"skipped\"} 1\n",
-        "batch_job_running{job_name=\"success\"} 0\n",
-        "batch_job_next_run_timestamp_seconds{job_name=\"demo-orders\"} ",
+        "batch_job_run_duration_seconds_bucket{job=\"success\",job_name=\"success\",le=\"1\"} 1\n",
+        "batch_job_run_duration_seconds_bucket{job=\"success\",job_name=\"success\",le=\"21600\"} 1\n",
+        "batch_job_run_duration_seconds_count{job=\"timeout\",job_name=\"timeout\"} 1\n",
+        "batch_job_runs_total{job=\"success\",job_name=\"success\",outcome=\"success\"} 1\n",
+        "batch_job_runs_total{job=\"failure\",job_name=\"failure\",outcome=\"failure\"} 1\n",
+        "batch_job_runs_total{job=\"signal\",job_name=\"signal\",outcome=\"signal\"} 1\n",
+        "batch_job_runs_total{job=\"timeout\",job_name=\"timeout\",outcome=\"timeout\"} 1\n",
+        "batch_job_running{job=\"skipped\",job_name=\"skipped\"} 1\n",
+        "batch_job_running{job=\"success\",job_name=\"success\"} 0\n",
+        "batch_job_next_run_timestamp_seconds{job=\"demo-orders\",job_name=\"demo-orders\"} ",
         // The runner's, with the prefix of the job and the labels of its grouping key.
-        "good_duration_seconds{db=\"customers\",job_name=\"success\"} ",
-        "good_start_timestamp_seconds{db=\"customers\",job_name=\"success\"} ",
-        "good_last_completion_timestamp_seconds{db=\"customers\",job_name=\"success\"} ",
-        "good_last_success_timestamp_seconds{db=\"customers\",job_name=\"success\"} ",
-        "good_success{db=\"customers\",job_name=\"success\"} 1\n",
-        "good_exit_code{db=\"customers\",job_name=\"success\"} 0\n",
-        "good_attempts{db=\"customers\",job_name=\"success\"} 1\n",
-        "good_cpu_user_seconds{db=\"customers\",job_name=\"success\"} ",
-        "good_cpu_system_seconds{db=\"customers\",job_name=\"success\"} ",
-        "good_max_rss_bytes{db=\"customers\",job_name=\"success\"} ",
-        "good_runs_total{db=\"customers\",job_name=\"success\",outcome=\"success\"} 1\n",
-        "batch_job_exit_code{job_name=\"failure\"} 3\n",
-        "batch_job_exit_code{job_name=\"signal\"} 137\n",
-        "batch_job_exit_code{job_name=\"timeout\"} 124\n",
+        "good_duration_seconds{db=\"customers\",job=\"success\",job_name=\"success\"} ",
+        "good_start_timestamp_seconds{db=\"customers\",job=\"success\",job_name=\"success\"} ",
+        "good_last_completion_timestamp_seconds{db=\"customers\",job=\"success\",job_name=\"success\"} ",
+        "good_last_success_timestamp_seconds{db=\"customers\",job=\"success\",job_name=\"success\"} ",
+        "good_success{db=\"customers\",job=\"success\",job_name=\"success\"} 1\n",
+        "good_exit_code{db=\"customers\",job=\"success\",job_name=\"success\"} 0\n",
+        "good_attempts{db=\"customers\",job=\"success\",job_name=\"success\"} 1\n",
+        "good_cpu_user_seconds{db=\"customers\",job=\"success\",job_name=\"success\"} ",
+        "good_cpu_system_seconds{db=\"customers\",job=\"success\",job_name=\"success\"} ",
+        "good_max_rss_bytes{db=\"customers\",job=\"success\",job_name=\"success\"} ",
+        "good_runs_total{db=\"customers\",job=\"success\",job_name=\"success\",outcome=\"success\"} 1\n",
+        "batch_job_exit_code{job=\"failure\",job_name=\"failure\"} 3\n",
+        "batch_job_exit_code{job=\"signal\",job_name=\"signal\"} 137\n",
+        "batch_job_exit_code{job=\"timeout\",job_name=\"timeout\"} 124\n",
         // The job's own.
-        "rows{db=\"customers\",job_name=\"success\",table=\"a\"} 42\n",
-        "demo_orders_total{job_name=\"demo-orders\",",
-        "demo_satisfaction_score_bucket{job_name=\"demo-satisfaction\",",
+        "rows{db=\"customers\",job=\"success\",job_name=\"success\",table=\"a\"} 42\n",
+        "demo_orders_total{job=\"demo-orders\",job_name=\"demo-orders\",",
+        "demo_satisfaction_score_bucket{job=\"demo-satisfaction\",job_name=\"demo-satisfaction\",",
         // The server's.
         "metricsjob_build_info{revision=\"",
         "rustversion=\"1.",
         "metricsjob_uptime_seconds ",
         "metricsjob_schedule_lag_seconds_count ",
-        "metricsjob_last_run_timestamp_seconds{job_name=\"success\"} ",
-        "metricsjob_missed_runs_total{job_name=\"demo-orders\"} ",
+        "metricsjob_last_run_timestamp_seconds{job=\"success\",job_name=\"success\"} ",
+        "metricsjob_missed_runs_total{job=\"demo-orders\",job_name=\"demo-orders\"} ",
         "metricsjob_queued_runs 0\n",
         "metricsjob_job_file_problems 0\n",
         "metricsjob_outbox_entries{status=\"waiting\"} ",
@@ -320,15 +320,18 @@ END
     let server = OwnServer::start(&sandbox, "");
     let ids = ["live", "other"].map(|job| server.ask(job));
     for job in ["live", "other"] {
-        server.shows(&format!("row_seconds_count{{job_name=\"{job}\"}}"), 1.0);
+        server.shows(
+            &format!("row_seconds_count{{job=\"{job}\",job_name=\"{job}\"}}"),
+            1.0,
+        );
     }
     let text = is_good(&server);
     for line in [
         "# TYPE orders_total counter\n",
         "# HELP queue_size Orders that \"wait\".\n",
-        "orders_total{job_name=\"live\",region=\"eu\"} 5\n",
-        "request_seconds_bucket{job_name=\"other\",le=\"1\"} 1\n",
-        "row_seconds{job_name=\"live\",quantile=\"0.9\"} ",
+        "orders_total{job=\"live\",job_name=\"live\",region=\"eu\"} 5\n",
+        "request_seconds_bucket{job=\"other\",job_name=\"other\",le=\"1\"} 1\n",
+        "row_seconds{job=\"live\",job_name=\"live\",quantile=\"0.9\"} ",
     ] {
         assert_eq!(text.matches(line).count(), 1, "{line}\n{text}");
     }
@@ -462,22 +465,22 @@ fn metrics_that_collide_break_nothing() {
         let text = server.metrics();
         let series: BTreeSet<&str> = series(&text);
         for expected in [
-            "same{job_name=\"a-gauge\"}",
-            "same{job_name=\"d-gauge\"}",
-            "x_count{job_name=\"e-summary\"}",
-            "process_open_fds{job_name=\"h-typed\"}",
-            "batch_job_running{job_name=\"h-typed\"}",
-            "lab{job_name=\"m-labels\",z=\"1\"}",
-            "lab{job_name=\"m-labels\",z=\"2\"}",
-            "lab2{instance=\"y\",job_name=\"m-labels\"}",
-            "odd{job_name=\"n-text\",v=\"a\\\\b\\nc\\\"d é\"}",
-            "huge{job_name=\"q-huge\"}",
+            "same{job=\"a-gauge\",job_name=\"a-gauge\"}",
+            "same{job=\"d-gauge\",job_name=\"d-gauge\"}",
+            "x_count{job=\"e-summary\",job_name=\"e-summary\"}",
+            "process_open_fds{job=\"h-typed\",job_name=\"h-typed\"}",
+            "batch_job_running{job=\"h-typed\",job_name=\"h-typed\"}",
+            "lab{job=\"m-labels\",job_name=\"m-labels\",z=\"1\"}",
+            "lab{job=\"m-labels\",job_name=\"m-labels\",z=\"2\"}",
+            "lab2{instance=\"y\",job=\"m-labels\",job_name=\"m-labels\"}",
+            "odd{job=\"n-text\",job_name=\"n-text\",v=\"a\\\\b\\nc\\\"d é\"}",
+            "huge{job=\"q-huge\",job_name=\"q-huge\"}",
         ] {
             assert!(series.contains(expected), "no {expected}:\n{text}");
         }
-        assert!(text.contains("\nbatch_job_running{job_name=\"h-typed\"} 0\n"));
-        assert!(!series.contains("same{job_name=\"b-counter\"}"));
-        assert!(!series.contains("x_count{job_name=\"f-counts\"}"));
+        assert!(text.contains("\nbatch_job_running{job=\"h-typed\",job_name=\"h-typed\"} 0\n"));
+        assert!(!series.contains("same{job=\"b-counter\",job_name=\"b-counter\"}"));
+        assert!(!series.contains("x_count{job=\"f-counts\",job_name=\"f-counts\"}"));
         text
     };
     for (name, _) in &jobs {
@@ -487,7 +490,10 @@ fn metrics_that_collide_break_nothing() {
     is_valid(&server);
     let prometheus = prometheus(&sandbox, &server, &["--enable-feature=native-histograms"]);
     assert_eq!(value(&prometheus, "up"), 1.0);
-    assert_eq!(value(&prometheus, "same{job_name=\"d-gauge\"}"), 4.0);
+    assert_eq!(
+        value(&prometheus, "same{job=\"d-gauge\",job_name=\"d-gauge\"}"),
+        4.0
+    );
     drop(prometheus);
     // The same of what the history knows.
     server.end();
@@ -525,9 +531,9 @@ fn grouping_keys_that_collide_break_nothing() {
     let text = server.metrics();
     let series = series(&text);
     for expected in [
-        "m{db=\"x\",e=\"1\",job_name=\"j\"}",
-        "m{db=\"x\",job_name=\"j\"}",
-        "m{instance=\"i\",job_name=\"j\"}",
+        "m{db=\"x\",e=\"1\",job=\"j\",job_name=\"j\"}",
+        "m{db=\"x\",job=\"j\",job_name=\"j\"}",
+        "m{instance=\"i\",job=\"j\",job_name=\"j\"}",
     ] {
         assert!(series.contains(expected), "no {expected}:\n{text}");
     }
@@ -550,7 +556,7 @@ fn prometheus(sandbox: &Sandbox, server: &OwnServer, flags: &[&str]) -> Server {
     let address = server.address();
     let config = format!(
         "global:\n  scrape_interval: 200ms\n  scrape_timeout: 200ms\nscrape_configs:\n\
-         - job_name: metricsjob\n  static_configs:\n  - targets: ['{address}']\n"
+         - job_name: metricsjob\n  honor_labels: true\n  static_configs:\n  - targets: ['{address}']\n"
     );
     let config = sandbox.write("prometheus.yml", config);
     Server::prometheus_with(&config, flags)
@@ -573,21 +579,21 @@ fn three_runs() -> (Sandbox, OwnServer, Vec<f64>) {
 fn prometheus_scrapes_it() {
     let (sandbox, server, _) = three_runs();
     let prometheus = prometheus(&sandbox, &server, &[]);
-    // The target has its own instance, and the grouping label is beside it.
-    let rows = r#"rows{job="metricsjob",job_name="j",db="customers",exported_instance="i"}"#;
+    // The grouping labels are those of the group, whatever the target has.
+    let rows = r#"rows{job="j",job_name="j",db="customers",instance="i"}"#;
     assert_eq!(value(&prometheus, rows), 42.0);
     let query = |query: &str| value(&prometheus, query);
     assert_eq!(query(r#"up{job="metricsjob"}"#), 1.0);
     assert_eq!(
-        query(r#"batch_job_runs_total{job_name="slow",outcome="success"}"#),
+        query(r#"batch_job_runs_total{job="slow",job_name="slow",outcome="success"}"#),
         3.0
     );
     assert_eq!(
-        query(r#"batch_job_run_duration_seconds_bucket{job_name="slow",le="21600"}"#),
+        query(r#"batch_job_run_duration_seconds_bucket{job="slow",job_name="slow",le="21600"}"#),
         3.0
     );
     assert_eq!(
-        query(r#"batch_job_success{job_name="j",db="customers"}"#),
+        query(r#"batch_job_success{job="j",job_name="j",db="customers"}"#),
         1.0
     );
     assert_eq!(query(r#"count(metricsjob_build_info)"#), 1.0);
@@ -598,7 +604,7 @@ fn prometheus_scrapes_native_histograms() {
     let (sandbox, server, runs) = three_runs();
     let prometheus = prometheus(&sandbox, &server, &["--enable-feature=native-histograms"]);
     let query = |query: &str| value(&prometheus, query);
-    let durations = r#"batch_job_run_duration_seconds{job_name="slow"}"#;
+    let durations = r#"batch_job_run_duration_seconds{job="slow",job_name="slow"}"#;
     assert_eq!(query(&format!("histogram_count({durations})")), 3.0);
     let sum = query(&format!("histogram_sum({durations})"));
     assert!((sum - runs.iter().sum::<f64>()).abs() < 1e-6);

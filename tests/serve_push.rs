@@ -95,7 +95,7 @@ fn a_gateway_that_is_down_delays_no_other() {
     let sandbox = with_jobs(&[("a", QUICK)]);
     let server = OwnServer::start(&sandbox, &format!("{gateways} {patience} {own}"));
     let runs = "batch_job_runs_total{outcome=\"success\"}";
-    let own = "batch_job_runs_total{instance=\"here\",job_name=\"a\",outcome=\"success\"}";
+    let own = "batch_job_runs_total{exported_job=\"a\",instance=\"here\",job_name=\"a\",outcome=\"success\"}";
     for count in 1..=3 {
         server.run("a");
         shows(&gateway, "a", runs, f64::from(count));
@@ -116,14 +116,20 @@ fn the_servers_own_metrics_are_pushed() {
     server.run("quick");
     let group = "instance=\"here or there\",job=\"metricsjob\"";
     let here = "instance=\"here or there\"";
-    let of_quick = format!("batch_job_runs_total{{{here},job_name=\"quick\",outcome=\"success\"}}");
+    let of_quick = format!(
+        "batch_job_runs_total{{exported_job=\"quick\",{here},job_name=\"quick\",outcome=\"success\"}}"
+    );
     shows(&gateway, "metricsjob", &of_quick, 1.0);
-    let rows = format!("rows{{db=\"customers\",exported_instance=\"i\",{here},job_name=\"j\"}}");
+    let rows = format!(
+        "rows{{db=\"customers\",exported_instance=\"i\",exported_job=\"j\",{here},job_name=\"j\"}}"
+    );
     shows(&gateway, "metricsjob", &rows, 42.0);
     let samples = gateway.samples();
     for start in [
         "metricsjob_build_info{instance=\"here or there\",job=\"metricsjob\",revision=",
-        &format!("batch_job_run_duration_seconds_count{{{group},job_name=\"quick\"}}"),
+        &format!(
+            "batch_job_run_duration_seconds_count{{exported_job=\"quick\",{group},job_name=\"quick\"}}"
+        ),
         &format!("process_open_fds{{{group}}}"),
         &format!("metricsjob_uptime_seconds{{{group}}}"),
         &format!("system_memory_usage_bytes{{{group}}}"),
@@ -158,7 +164,7 @@ fn the_last_push_has_all_that_the_end_brought() {
     let server = OwnServer::start(&sandbox, &options);
     server.run("quick");
     server.ask("long");
-    server.shows("batch_job_running{job_name=\"long\"}", 1.0);
+    server.shows("batch_job_running{job=\"long\",job_name=\"long\"}", 1.0);
     let own = |series: &str| series.contains("job=\"metricsjob\"");
     assert!(!gateway.samples().keys().any(|series| own(series)));
     let log = server.end();
@@ -167,17 +173,17 @@ fn the_last_push_has_all_that_the_end_brought() {
     for (job, series, value) in [
         (
             own,
-            "batch_job_runs_total{instance=\"here\",job_name=\"quick\",outcome=\"success\"}",
+            "batch_job_runs_total{exported_job=\"quick\",instance=\"here\",job_name=\"quick\",outcome=\"success\"}",
             1.0,
         ),
         (
             own,
-            "batch_job_runs_total{instance=\"here\",job_name=\"long\",outcome=\"signal\"}",
+            "batch_job_runs_total{exported_job=\"long\",instance=\"here\",job_name=\"long\",outcome=\"signal\"}",
             1.0,
         ),
         (
             own,
-            "batch_job_running{instance=\"here\",job_name=\"long\"}",
+            "batch_job_running{exported_job=\"long\",instance=\"here\",job_name=\"long\"}",
             0.0,
         ),
         ("long", "batch_job_runs_total{outcome=\"signal\"}", 1.0),
@@ -337,7 +343,7 @@ fn a_second_signal_ends_it_at_once() {
     let server = OwnServer::start(&sandbox, &options);
     server.run("quick");
     server.ask("long");
-    server.shows("batch_job_running{job_name=\"long\"}", 1.0);
+    server.shows("batch_job_running{job=\"long\",job_name=\"long\"}", 1.0);
     server.signal(SIGTERM);
     server.logs("msg=ending");
     server.signal(SIGTERM);

@@ -70,7 +70,7 @@ fn jobs_come_change_and_go() {
             server.eventually_runs(name, "success", 2);
         }
         assert_eq!(
-            server.sample("new_success{job_name=\"changes\"}"),
+            server.sample("new_success{job=\"changes\",job_name=\"changes\"}"),
             Some(1.0)
         );
         assert_eq!(server.job("stays"), before);
@@ -123,7 +123,11 @@ fn a_run_that_goes_on_shows_no_series_of_the_old_file() {
     server.run_once(&id, "finished");
     assert_eq!(server.runs("changes", "success"), 1.0);
     server.run("changes");
-    let success = |prefix| server.sample(&format!("{prefix}_success{{job_name=\"changes\"}}"));
+    let success = |prefix| {
+        server.sample(&format!(
+            "{prefix}_success{{job=\"changes\",job_name=\"changes\"}}"
+        ))
+    };
     assert_eq!((success("old"), success("new")), (None, Some(1.0)));
 }
 

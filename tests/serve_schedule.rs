@@ -49,7 +49,8 @@ fn jobs_run_when_they_are_due() {
     for name in ["cron", "interval"] {
         server.eventually_runs(name, "success", 3);
         assert_eq!(server.job(name)["last_run"]["trigger"], "schedule");
-        let series = format!("batch_job_next_run_timestamp_seconds{{job_name=\"{name}\"}}");
+        let series =
+            format!("batch_job_next_run_timestamp_seconds{{job=\"{name}\",job_name=\"{name}\"}}");
         let next = server.sample(&series).unwrap();
         assert!(next > begin && next <= now() + 1.0, "{next}");
         assert_eq!(next.fract(), 0.0);
@@ -147,7 +148,7 @@ fn a_run_is_as_by_run() {
     assert_eq!(sandbox.value("label", &labels("full_attempts")), Some(2.0));
     assert_eq!(sandbox.outbox_len(), 0);
     assert_eq!(
-        server.sample("rows{db=\"x\",job_name=\"full\"}"),
+        server.sample("rows{db=\"x\",job=\"full\",job_name=\"full\"}"),
         Some(42.0)
     );
 }
@@ -232,7 +233,7 @@ fn what_is_asked_for_meanwhile_waits_in_its_order() {
     let server = OwnServer::start(&sandbox, "");
     let ids: Vec<String> = (0..4).map(|_| server.ask("j")).collect();
     server.run_once(&ids[0], "running");
-    server.shows("batch_job_running{job_name=\"j\"}", 1.0);
+    server.shows("batch_job_running{job=\"j\",job_name=\"j\"}", 1.0);
     server.shows("metricsjob_queued_runs", 3.0);
     assert_eq!(server.run_once(&ids[3], "queued")["trigger"], "http");
     open(&sandbox);
@@ -259,7 +260,7 @@ fn what_is_asked_for_meanwhile_runs_too() {
     for _ in 0..3 {
         server.ask("j");
     }
-    server.shows("batch_job_running{job_name=\"j\"}", 3.0);
+    server.shows("batch_job_running{job=\"j\",job_name=\"j\"}", 3.0);
     open(&sandbox);
     server.eventually_runs("j", "success", 3);
 }
@@ -358,7 +359,7 @@ fn what_a_stopped_server_missed() {
     let due = stop_over_due_times(&sandbox, &server);
     let missed = |job: &str| {
         server.sample(&format!(
-            "metricsjob_missed_runs_total{{job_name=\"{job}\"}}"
+            "metricsjob_missed_runs_total{{job=\"{job}\",job_name=\"{job}\"}}"
         ))
     };
     server.eventually_runs("run-once", "success", 1);
@@ -494,11 +495,14 @@ fn a_restart_changes_nothing_of_what_is_shown() {
             .collect()
     };
     let before = shown(&server);
-    assert_eq!(before["mine_success{db=\"x\",job_name=\"j\"}"], 0.0);
-    let last_success = "mine_last_success_timestamp_seconds{db=\"x\",job_name=\"j\"}";
+    assert_eq!(
+        before["mine_success{db=\"x\",job=\"j\",job_name=\"j\"}"],
+        0.0
+    );
+    let last_success = "mine_last_success_timestamp_seconds{db=\"x\",job=\"j\",job_name=\"j\"}";
     assert!(
         before[last_success]
-            < before["mine_last_completion_timestamp_seconds{db=\"x\",job_name=\"j\"}"]
+            < before["mine_last_completion_timestamp_seconds{db=\"x\",job=\"j\",job_name=\"j\"}"]
     );
     server.end();
 

@@ -1,12 +1,12 @@
 //! All metrics of the server, at one moment.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::scheduler::Scheduler;
-use super::series::uniform::{LAST_RUN, MISSED_RUNS, NEXT_RUN, RUNNING, Uniform};
-use super::series::{JOB_NAME, ShownFamily};
+use super::series::ShownFamily;
+use super::series::uniform::{LAST_RUN, MISSED_RUNS, NEXT_RUN, RUNNING, Uniform, uniform_labels};
 use metricsjob_metrics::text::rendered::RenderedFamily;
 use metricsjob_metrics::{Family, Kind, Labels, Value, unix_seconds};
 
@@ -28,26 +28,34 @@ impl Shown {
     /// Collects the current metrics of `scheduler`, and `further` families of the server.
     pub fn of(scheduler: &Scheduler, further: Vec<Family>) -> Self {
         let state = scheduler.state();
-        let of_job = |name: &str| Labels::from([(JOB_NAME, name)]);
         let (mut running, mut next, mut last, mut missed) = (vec![], vec![], vec![], vec![]);
         let mut uniform = Vec::with_capacity(state.jobs.len());
         let mut reported = Vec::with_capacity(state.jobs.len());
         let mut live = Vec::new();
         let mut waiting = 0;
         for (name, entry) in &state.jobs {
-            running.push((of_job(name), number(entry.running.len())));
-            next.extend(
-                entry
-                    .next
-                    .map(|next| (of_job(name), Value::Number(unix_seconds(next.at)))),
+            let of_keys = entry.counts.labels().map(|labels| (labels.clone(), 0));
+            let mut runs: BTreeMap<Labels, usize> = of_keys.collect();
+            for run in entry.running.keys().filter_map(|id| state.active.get(id)) {
+                let key = match entry.shows(&run.request) {
+                    true => &run.request.key,
+                    false => &entry.key,
+                };
+                *runs.entry(uniform_labels(name, key)).or_default() += 1;
+            }
+            running.extend(
+                runs.into_iter()
+                    .map(|(labels, runs)| (labels, number(runs))),
             );
-            let ended_at = entry.last.as_ref().map(|last| last.run.ended_at);
-            last.extend(ended_at.map(|at| (of_job(name), Value::Number(at))));
+            let labels = entry.labels();
+            let of_job = |value| (labels.clone(), Value::Number(value));
+            next.extend(entry.next.map(|next| of_job(unix_seconds(next.at))));
+            last.extend(entry.last.iter().map(|last| of_job(last.run.ended_at)));
             if entry.job.plan.is_some() {
-                missed.push((of_job(name), Value::Number(entry.missed as f64)));
+                missed.push(of_job(entry.missed as f64));
             }
             waiting += entry.waiting();
-            uniform.push(Arc::clone(&entry.uniform));
+            uniform.extend(entry.counts.uniform());
             match entry.live.groups(|request| entry.shows(request)) {
                 none if none.is_empty() => reported.extend(entry.series.groups()),
                 groups => live.push((reported.len(), entry.series.clone(), groups)),

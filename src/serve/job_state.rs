@@ -8,12 +8,11 @@ use super::live::LiveRuns;
 use super::page::RunView;
 use super::request::{RunRequest, Trigger};
 use super::series::RunSeries;
-use super::series::durations::Durations;
-use super::series::uniform::{Uniform, is_uniform};
+use super::series::uniform::{Outcomes, RunCounts, is_uniform, uniform_labels};
 use crate::job::Job;
 use crate::run::Outcome;
 use metricsjob_client::grouping::GroupingSettings;
-use metricsjob_metrics::{Family, GroupingKey, Method};
+use metricsjob_metrics::{Family, GroupingKey, Labels, Method};
 use metricsjob_state::history::RecordedRun;
 
 /// How many of the last runs are remembered in brief.
@@ -46,14 +45,11 @@ pub struct JobState {
     /// Skipped or not.
     pub last: Option<Arc<Finished>>,
     pub last_failure: Option<Arc<Finished>>,
-    /// How many runs ended so, in the order of [`Outcome::NAMES`].
-    pub outcomes: [u64; Outcome::NAMES.len()],
-    pub durations: Durations,
     /// Number of due times that went by while no server could start it.
     pub missed: u64,
     pub series: RunSeries,
-    /// The numbers and durations of its runs as metrics.
-    pub uniform: Arc<Uniform>,
+    /// The numbers and durations of its runs.
+    pub counts: RunCounts,
 }
 
 /// When a job runs next.
@@ -74,10 +70,8 @@ pub struct Finished {
 
 impl JobState {
     pub fn new(job: Arc<Job>, key: GroupingKey) -> Self {
-        let durations = Durations::default();
-        let outcomes = Default::default();
         JobState {
-            uniform: Arc::new(Uniform::new(&job.name, &durations, &outcomes)),
+            counts: RunCounts::new(uniform_labels(&job.name, &key), Outcomes::default()),
             job,
             key,
             next: None,
@@ -90,8 +84,6 @@ impl JobState {
             recent: VecDeque::with_capacity(RECENT),
             last: None,
             last_failure: None,
-            outcomes,
-            durations,
             missed: 0,
             series: RunSeries::default(),
         }
@@ -124,28 +116,39 @@ impl JobState {
         }
     }
 
-    /// Counts a run that has ended just now.
-    pub fn count(&mut self, run: &RecordedRun) {
-        let place = Outcome::NAMES.iter().position(|name| *name == run.outcome);
-        if let Some(place) = place {
-            self.outcomes[place] += 1;
-        }
-        if run.attempts > 0 {
-            let duration = Duration::try_from_secs_f64(run.duration).unwrap_or_default();
-            self.durations.add(duration);
-        }
-        self.render();
+    /// Counts a run that has ended just now, of `request`.
+    pub fn count(&mut self, request: &RunRequest, run: &RecordedRun) {
+        let key = match self.shows(request) {
+            true => &request.key,
+            false => &self.key,
+        };
+        let duration = Duration::try_from_secs_f64(run.duration).unwrap_or_default();
+        let duration = (run.attempts > 0).then_some(duration);
+        let labels = uniform_labels(&self.job.name, key);
+        self.counts.count(labels, &run.outcome, duration);
     }
 
     /// Counts runs that ended before this process began.
-    pub fn begin_with(&mut self, outcomes: [u64; Outcome::NAMES.len()]) {
-        self.outcomes = outcomes;
-        self.render();
+    pub fn begin_with(&mut self, outcomes: Outcomes) {
+        self.counts = RunCounts::new(self.labels(), outcomes);
     }
 
-    fn render(&mut self) {
-        let uniform = Uniform::new(&self.job.name, &self.durations, &self.outcomes);
-        self.uniform = Arc::new(uniform);
+    /// Takes the job as it is defined now.
+    pub fn redefine(&mut self, job: Arc<Job>, key: GroupingKey) {
+        let is_key_new = self.key != key;
+        if is_key_new || self.job.prefix != job.prefix {
+            // Metrics with the new names would stand beside those with the old ones.
+            self.series = RunSeries::default();
+        }
+        (self.job, self.key) = (job, key);
+        if is_key_new {
+            self.counts = RunCounts::new(self.labels(), Outcomes::default());
+        }
+    }
+
+    /// Labels of the series about the job as such.
+    pub fn labels(&self) -> Labels {
+        uniform_labels(&self.job.name, &self.key)
     }
 
     /// Returns true if the run reports with the job's current prefix and grouping key. With those from before the job

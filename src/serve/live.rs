@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, OnceLock};
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use super::request::RunRequest;
 use super::series::RunSeries;
 use super::series::uniform::is_uniform;
 use crate::run::{Events, report};
-use metricsjob_metrics::{Family, GroupingKey, Method};
+use metricsjob_metrics::{Family, GroupingKey, Method, unix_seconds};
 use metricsjob_state::counters::Counter;
 use metricsjob_system::panics::locked;
 
@@ -42,6 +42,7 @@ struct LiveMember {
 pub struct LiveRun {
     request: RunRequest,
     base: Base,
+    started_at: OnceLock<SystemTime>,
     source: Mutex<LiveSource>,
 }
 
@@ -54,8 +55,14 @@ enum LiveSource {
 }
 
 impl LiveRun {
-    /// The run begins. `totals` reads the cumulative counters of its key.
-    pub fn begins(&self, events: &Arc<Events>, totals: impl FnOnce() -> Option<Vec<Counter>>) {
+    /// The run begins, at `at`. `totals` reads the cumulative counters of its key.
+    pub fn begins(
+        &self,
+        at: SystemTime,
+        events: &Arc<Events>,
+        totals: impl FnOnce() -> Option<Vec<Counter>>,
+    ) {
+        self.started_at.get_or_init(|| at);
         let mut rules = self.request.job.metrics.iter();
         if rules.any(|rule| rule.is_cumulative) && self.base.get().is_none() {
             // Reading takes a while, and another run may have read them meanwhile.
@@ -95,6 +102,7 @@ impl LiveRuns {
         let run = Arc::new(LiveRun {
             request: request.clone(),
             base: Arc::clone(&group.base),
+            started_at: OnceLock::new(),
             source: Mutex::new(LiveSource::NotBegun),
         });
         group.runs.push(LiveMember {
@@ -155,7 +163,12 @@ impl LiveGroup {
         let totals = totals.map(|totals| report::sum(totals, increments));
         let families = families.into_values().collect();
         let families = report::with_totals(families, &job.metrics, totals.as_deref());
-        let (families, _) = report::reportable(job, &self.key, families);
+        let (mut families, _) = report::reportable(job, &self.key, families);
+        // An alert about a run that takes too long compares it with the clock while one is running.
+        let begun = (self.runs.iter())
+            .rev()
+            .find_map(|member| member.run.started_at.get());
+        families.extend(begun.map(|at| report::start_timestamp(&job.prefix, unix_seconds(*at))));
         if !families.is_empty() {
             series.report(&job.name, &self.key, Method::Post, families, is_uniform);
         }

@@ -10,7 +10,6 @@ use super::request::{RunRequest, Trigger};
 use super::restore::Restored;
 use super::scheduler::Scheduler;
 use super::scheduler_state::SchedulerState;
-use super::series::RunSeries;
 use crate::job::catalog::{Catalog, CatalogError};
 use crate::job::schedule::Missed;
 use crate::job::{Job, Work};
@@ -159,11 +158,7 @@ impl SchedulerState {
             }
         }
         let is_planned_anew = is_new || entry.job.plan != job.plan;
-        if entry.job.prefix != job.prefix || entry.key != key {
-            // Metrics with the new names would stand beside those with the old ones.
-            entry.series = RunSeries::default();
-        }
-        (entry.job, entry.key) = (job, key);
+        entry.redefine(job, key);
         if is_planned_anew {
             let plan = entry.job.plan.as_ref();
             let next = plan.and_then(|plan| planning::next(plan, now, rand::random));

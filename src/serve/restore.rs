@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::job_state::{Finished, JobState, RECENT};
+use super::series::uniform::Outcomes;
 use crate::job::Job;
 use crate::run::{Outcome, report};
 use metricsjob_metrics::{Family, GroupingKey, Method, system_time};
@@ -21,7 +22,7 @@ pub struct Restored {
     /// Families that were reported last, for each run whose report is still to be seen.
     reports: Vec<(GroupingKey, Method, Vec<Family>)>,
     /// All runs so far with the job's own key, by outcome.
-    outcomes: [u64; Outcome::NAMES.len()],
+    outcomes: Outcomes,
 }
 
 impl Restored {

@@ -262,10 +262,10 @@ struct Noted<'a> {
 }
 
 impl Observer for Noted<'_> {
-    fn begins(&self, _at: SystemTime, events: &Arc<Events>) {
+    fn begins(&self, at: SystemTime, events: &Arc<Events>) {
         let key = &self.request.key;
         let totals = || self.runner.read(|state| state.counters(key)).ok();
-        self.live.begins(events, totals);
+        self.live.begins(at, events, totals);
         let (job, run_id) = (&self.request.job.name, &self.request.id);
         let trigger = self.request.trigger.name();
         tracing::debug!(job, run_id, trigger, "run begins");

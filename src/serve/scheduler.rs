@@ -345,7 +345,7 @@ impl Scheduler {
         }
         if let Some(entry) = state.jobs.get_mut(&request.job.name) {
             entry.running.remove(&request.id);
-            entry.count(&finished.run);
+            entry.count(request, &finished.run);
             entry.remember(&finished);
             let is_shown = matches!(run.push, Some(Ok(_))) && entry.shows(request);
             let increments = match run.state_failure {

@@ -309,11 +309,17 @@ impl OwnServer {
         self.samples(&format!("{name}{{")).values().sum()
     }
 
-    /// How many runs of `job` ended so.
+    /// How many runs of `job` ended so, with any grouping key.
     #[track_caller]
     pub fn runs(&self, job: &str, outcome: &str) -> f64 {
-        let series = format!("batch_job_runs_total{{job_name=\"{job}\",outcome=\"{outcome}\"}}");
-        self.sample(&series).unwrap_or_default()
+        let labels = [
+            format!("job_name=\"{job}\""),
+            format!("outcome=\"{outcome}\""),
+        ];
+        let samples = self.samples("batch_job_runs_total{");
+        let counts =
+            (samples.iter()).filter(|(series, _)| labels.iter().all(|of| series.contains(of)));
+        counts.map(|(_, count)| count).sum()
     }
 
     #[track_caller]

@@ -25,6 +25,38 @@ const OTHER: SampleLabels = SampleLabels {
     alerting: None,
 };
 
+/// A job of a server that is scraped.
+const ASLEEP: SampleLabels = SampleLabels {
+    labels: &[
+        ("job", "sync"),
+        ("instance", "127.0.0.1:9464"),
+        ("job_name", "sync"),
+    ],
+    alerting: None,
+};
+
+/// The job on another server, with a grouping label.
+const RESTARTED: SampleLabels = SampleLabels {
+    labels: &[
+        ("job", "sync"),
+        ("instance", "127.0.0.1:9465"),
+        ("job_name", "sync"),
+        ("site", "berlin"),
+    ],
+    alerting: None,
+};
+
+/// The job on a server that pushes its own metrics.
+const PUSHED: SampleLabels = SampleLabels {
+    labels: &[
+        ("job", "metricsjob"),
+        ("exported_job", "sync"),
+        ("instance", "web1"),
+        ("job_name", "sync"),
+    ],
+    alerting: None,
+};
+
 pub fn rules(page: &str) -> Vec<Rule> {
     vec![
         outbox_backlog(page),
@@ -179,12 +211,12 @@ fn schedule_lag(page: &str) -> Rule {
 }
 
 fn missed_runs(page: &str) -> Rule {
-    let missed = "metricsjob_missed_runs_total{job_name=\"sync\"}";
-    let firing = |server: SampleLabels, count| {
-        server.fixed(
+    let missed = "metricsjob_missed_runs_total";
+    let firing = |job: SampleLabels, count| {
+        job.fixed(
             "warning",
-            &[("job_name", "sync")],
-            ": runs of sync did not take place",
+            &[],
+            ": runs did not take place",
             &format!(
                 "{count} runs of sync were due in the last hour while nobody could start them. \
                  See that the machine does not sleep, and the key missed of the job"
@@ -201,21 +233,23 @@ fn missed_runs(page: &str) -> Rule {
         page,
     )
     .says(
-        ": runs of {{ or $labels.job_name $labels.job }} did not take place",
-        "{{ $value | printf \"%.0f\" }} runs of {{ or $labels.job_name $labels.job }} were due in the last hour while \
+        ": runs did not take place",
+        "{{ $value | printf \"%.0f\" }} runs of {{ or $labels.exported_job $labels.job }} were due in the last hour while \
          nobody could start them. See that the machine does not sleep, and the key missed of the job",
     )
     .tested([RuleTest::new(
         "a machine sleeps for three hours, a server begins anew",
         [
-            SERVER.series([(missed, "0x90 _x180 4x200")]),
-            OTHER.series([(missed, "7x150 0x19 2x300")]),
+            ASLEEP.series([(missed, "0x90 _x180 4x200")]),
+            RESTARTED.series([(missed, "7x150 0x19 2x300")]),
+            PUSHED.series([(missed, "0x400 3x60")]),
         ],
     )
     .silent("80m")
-    .firing("175m", [firing(OTHER, 2)])
-    .firing("280m", [firing(SERVER, 4)])
-    .silent("350m")])
+    .firing("175m", [firing(RESTARTED, 2)])
+    .firing("280m", [firing(ASLEEP, 4)])
+    .silent("350m")
+    .firing("410m", [firing(PUSHED, 3)])])
 }
 
 fn job_file_problems(page: &str) -> Rule {

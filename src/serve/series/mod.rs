@@ -13,8 +13,11 @@ use std::sync::Arc;
 use metricsjob_metrics::text::rendered::RenderedFamily;
 use metricsjob_metrics::{Family, GroupingKey, Labels, Method};
 
-/// The label that names a job. It is not `job`, because that is what Prometheus calls the target.
+/// The label that names a job's file. It stays for one release beside `job`, which is that of the grouping key.
 pub const JOB_NAME: &str = "job_name";
+
+/// The label of a grouping key that every group has.
+const JOB: &str = "job";
 
 /// How many grouping keys of one job are shown. A client can start each run over HTTP with another one.
 const MAX_KEYS: usize = 100;
@@ -33,6 +36,13 @@ pub struct ShownFamily {
     pub family: Family,
     /// The family, rendered as lines.
     pub rendered: RenderedFamily,
+}
+
+/// Labels of the series of a group: those of its `key`, as a gateway shows them, and the job's `name`.
+pub fn group_labels(name: &str, key: &GroupingKey) -> Labels {
+    // An empty label is none, to Prometheus.
+    let labels = key.labels().iter().filter(|(_, value)| !value.is_empty());
+    labels.chain([(JOB, key.job()), (JOB_NAME, name)]).collect()
 }
 
 impl ShownFamily {
@@ -75,9 +85,7 @@ impl RunSeries {
         families: Vec<Family>,
         is_ours: impl Fn(&str) -> bool,
     ) {
-        // An empty label is none, to Prometheus.
-        let labels = key.labels().iter().filter(|(_, value)| !value.is_empty());
-        let labels: Labels = labels.chain([(JOB_NAME, job)]).collect();
+        let labels = group_labels(job, key);
         let place = self.groups.iter().position(|(known, _)| *known == labels);
         let old = place.map(|place| self.groups.remove(place).1);
         let mut shown: BTreeMap<String, ShownFamily> = BTreeMap::new();
@@ -153,15 +161,15 @@ mod tests {
             report(),
             |name| name == "ours",
         );
-        assert_eq!(lines(&series), "a{db=\"x\",job_name=\"n\"} 1\n");
+        assert_eq!(lines(&series), "a{db=\"x\",job=\"j\",job_name=\"n\"} 1\n");
         let more = || vec![Family::gauge("b", "", 2.0)];
         series.report("n", &key(&[("db", "x")]), Method::Post, more(), |_| false);
         assert_eq!(
             lines(&series),
-            "a{db=\"x\",job_name=\"n\"} 1\nb{db=\"x\",job_name=\"n\"} 2\n"
+            "a{db=\"x\",job=\"j\",job_name=\"n\"} 1\nb{db=\"x\",job=\"j\",job_name=\"n\"} 2\n"
         );
         series.report("n", &key(&[("db", "x")]), Method::Put, more(), |_| false);
-        assert_eq!(lines(&series), "b{db=\"x\",job_name=\"n\"} 2\n");
+        assert_eq!(lines(&series), "b{db=\"x\",job=\"j\",job_name=\"n\"} 2\n");
     }
 
     #[test]
@@ -177,7 +185,7 @@ mod tests {
         report(&[], first);
         assert_eq!(
             report(&[("b", "1")], vec![Family::gauge("m", "", 2.0)]),
-            "n{job_name=\"j\"} 1\nm{b=\"1\",job_name=\"j\"} 2\n"
+            "n{job=\"j\",job_name=\"j\"} 1\nm{b=\"1\",job=\"j\",job_name=\"j\"} 2\n"
         );
     }
 
@@ -197,10 +205,13 @@ mod tests {
     fn labels_of_the_key_win() {
         let mut family = Family::gauge("a", "", 1.0);
         let mut other = family.metrics[0].clone();
-        family.metrics[0].labels = Labels::from([("job_name", "x"), ("z", "1")]);
-        other.labels = Labels::from([("job_name", "y"), ("z", "1")]);
+        family.metrics[0].labels = Labels::from([("job", "x"), ("z", "1")]);
+        other.labels = Labels::from([("job", "y"), ("job_name", "y"), ("z", "1")]);
         family.metrics.push(other);
-        let shown = ShownFamily::new(family, &Labels::from([("job_name", "n")]));
-        assert_eq!(shown.rendered.lines, "a{job_name=\"n\",z=\"1\"} 1\n");
+        let shown = ShownFamily::new(family, &Labels::from([("job", "g"), ("job_name", "n")]));
+        assert_eq!(
+            shown.rendered.lines,
+            "a{job=\"g\",job_name=\"n\",z=\"1\"} 1\n"
+        );
     }
 }
