@@ -49,11 +49,6 @@ pub fn deadline(run: &RecordedRun, job: &Job, last_success: Option<f64>) -> Opti
     ))
 }
 
-/// Returns true if reports of the job have a deadline.
-pub fn has_deadline(job: &Job) -> bool {
-    job.policy.expected.max_age.is_some() || job.plan.is_some()
-}
-
 /// Labels for alerts about the job, as far as it has any.
 fn alerting_info(job: &Job) -> Option<Family> {
     let expected = &job.policy.expected;
