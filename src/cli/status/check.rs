@@ -217,9 +217,10 @@ fn own_series<'a>(group: &'a Group, name: &str) -> impl Iterator<Item = &'a Metr
 /// `db_backup db=customers`.
 fn name(group: &Group) -> String {
     let labels = console::labels(group.key.labels());
-    let name = match labels.is_empty() {
-        true => group.key.job().to_owned(),
-        false => format!("{} {labels}", group.key.job()),
+    let name = if labels.is_empty() {
+        group.key.job().to_owned()
+    } else {
+        format!("{} {labels}", group.key.job())
     };
     cut(&name, MAX_NAME)
 }
