@@ -594,5 +594,79 @@ fn the_shipped_job_files_are_good() {
     check
         .code(0)
         .out("jobs/backup.toml: ok")
-        .out("jobs/random.toml: ok");
+        .out("jobs/random.toml: ok")
+        .quiet_stderr();
+}
+
+/// A failed run of such a job leaves nothing of the last success at the gateway.
+#[test]
+fn put_with_a_deadline_is_warned_about() {
+    let sandbox = Sandbox::new();
+    let job = |name: &str, more: &str| {
+        let path = format!("jobs/{name}.toml");
+        sandbox.write(&path, format!("command = ['true']\n{more}"));
+        sandbox.run(&format!("check {path}"))
+    };
+    let warned = |name: &str, by: &str| {
+        format!(
+            "warning: jobs/{name}.toml: with method \"put\" a failed run erases the last success, after which {by} says \
+             when the next one is due (try method = \"post\")\n"
+        )
+    };
+    for (name, more, by) in [
+        ("aged", "method = 'put'\nmax_age = '26h'\n", "max_age"),
+        (
+            "planned",
+            "method = 'put'\nschedule = '@daily'\n",
+            "the schedule",
+        ),
+        ("often", "method = 'put'\nevery = '1m'\n", "the schedule"),
+        (
+            "both",
+            "method = 'put'\nevery = '1m'\nmax_age = '2m'\n",
+            "max_age",
+        ),
+    ] {
+        let check = job(name, more);
+        check.code(0).out(&format!("jobs/{name}.toml: ok\n"));
+        assert_eq!(check.stderr(), warned(name, by));
+    }
+    job("put", "method = 'put'\nmax_duration = '1h'\n")
+        .code(0)
+        .quiet_stderr();
+    job("post", "max_age = '26h'\n").code(0).quiet_stderr();
+
+    // A problem in another file keeps neither back, and decides on the exit code.
+    sandbox.write("jobs/bad.toml", "command = 3\n");
+    let check = sandbox.run("check jobs/aged.toml jobs/bad.toml jobs/put.toml --output json");
+    check.code(2).err(&warned("aged", "max_age"));
+    let json = check.json();
+    let warning = warned("aged", "max_age");
+    let warning = warning.trim_end().split_once(".toml: ").unwrap().1;
+    assert_eq!(json[0]["ok"], true);
+    assert_eq!(json[0]["warnings"], serde_json::json!([warning]));
+    assert_eq!(json[1]["ok"], false);
+    assert_eq!(json[1]["warnings"], serde_json::json!([]));
+    assert_eq!(json[2]["warnings"], serde_json::json!([]));
+}
+
+/// The config file can give a job its method or its deadline.
+#[test]
+fn an_inherited_put_with_a_deadline_is_warned_about() {
+    const CONFIG: &str = ".config/metricsjob/metricsjob.toml";
+    const WARNING: &str = "with method \"put\" a failed run erases the last success";
+    let sandbox = Sandbox::new();
+    sandbox.write("jobs/aged.toml", "command = ['true']\nmax_age = '1h'\n");
+    let own = "command = ['true']\nmax_age = '1h'\nmethod = 'post'\n";
+    sandbox.write("jobs/own.toml", own);
+    sandbox.write(CONFIG, "method = 'put'\n");
+    let check = sandbox.run("check jobs/aged.toml jobs/own.toml");
+    check.code(0).err(&format!("jobs/aged.toml: {WARNING}"));
+    assert_eq!(check.stderr().lines().count(), 1, "{}", check.stderr());
+    sandbox.write(CONFIG, "max_age = '1d'\n");
+    let check = sandbox.run("check");
+    check
+        .code(0)
+        .err(&format!("random (compiled in): {WARNING}"));
+    assert!(!check.stderr().contains("aged"), "{}", check.stderr());
 }

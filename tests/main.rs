@@ -34,6 +34,7 @@ mod examples;
 mod exec;
 mod exec_terminal;
 mod exit_codes;
+mod expectations;
 mod fault_proxy;
 mod fixed_names;
 mod forget;
@@ -159,6 +160,7 @@ mod state_schema;
 mod state_size;
 mod state_unwritable;
 mod status;
+mod status_check;
 #[cfg(feature = "real-servers")]
 mod strangers;
 mod tables;

@@ -40,7 +40,7 @@ impl Setup {
 
     /// Gives the setting `name` the value `text` in one place.
     fn give(mut self, place: Place, name: &str, text: &str) -> Self {
-        let is_bare = text.parse::<u32>().is_ok() || matches!(text, "true" | "false");
+        let is_bare = text.parse::<f64>().is_ok() || matches!(text, "true" | "false");
         let line = match (name, text.split_once('=')) {
             ("grouping", Some((label, value))) => format!("grouping.{label} = '{value}'\n"),
             _ if is_bare => format!("{name} = {text}\n"),
@@ -186,6 +186,37 @@ fn reports() {
             setup.sandbox.value("j", "batch_job_running") == Some(0.0)
         });
     }
+}
+
+#[test]
+fn expectations() {
+    for (name, value, series) in [
+        ("max_age", "1h", "deadline_timestamp_seconds "),
+        ("max_duration", "90s", "max_duration_seconds 90\n"),
+        ("slo", "0.5", "slo_ratio 0.5\n"),
+        ("severity", "page", "alerting_info{severity=\"page\"} 1\n"),
+        ("owner", "dba", "alerting_info{owner=\"dba\"} 1\n"),
+        (
+            "runbook",
+            "http://r/",
+            "alerting_info{runbook=\"http://r/\"} 1\n",
+        ),
+    ] {
+        let series = format!("\nbatch_job_{series}");
+        in_each_place(name, value, "true", |setup| {
+            setup.request().contains(&series)
+        });
+    }
+    // Each label comes from the highest place that gives it.
+    let setup = Setup::new("true")
+        .give(Config, "severity", "info")
+        .give(Config, "owner", "everybody")
+        .give(Job, "owner", "dba")
+        .give(Job, "runbook", "http://job/")
+        .give(Variable, "runbook", "http://variable/")
+        .give(Typed, "severity", "page");
+    let info = "\nbatch_job_alerting_info{owner=\"dba\",runbook=\"http://variable/\",severity=\"page\"} 1\n";
+    assert!(setup.request().contains(info), "{}", setup.request());
 }
 
 #[test]

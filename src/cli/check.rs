@@ -11,8 +11,8 @@ use super::options::{JobsArgs, Output, OutputArgs};
 use super::setting::Strictness::Strict;
 use super::{console, json};
 use metricsjob::config::HostConfig;
-use metricsjob::job::DefinedIn;
-use metricsjob::job::catalog::{Found, load_given};
+use metricsjob::job::catalog::{CatalogError, Found, load_given};
+use metricsjob::job::{DefinedIn, Job};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -21,7 +21,9 @@ Examples:
 
 /// Validate job files
 ///
-/// Problems are shown with line and column; if there are any, the exit code is 2.
+/// Problems are shown with line and column; if there are any, the exit code is 2. A warning is about a job that can be
+/// run, and does not change the exit code: one of method "put" whose next success is due at some time, because a failed
+/// run would erase the last success.
 #[derive(Args)]
 #[command(after_help = more("check", EXAMPLES), after_long_help = EXAMPLES)]
 pub struct CheckArgs {
@@ -36,10 +38,21 @@ pub struct CheckArgs {
     output: OutputArgs,
 }
 
-/// A job file, and its problem.
+/// A job file, and its problem or warnings.
 struct Checked {
     file: String,
-    error: Option<String>,
+    result: Result<Vec<String>, String>,
+}
+
+impl Checked {
+    fn new(file: String, job: Result<&Job, &CatalogError>) -> Self {
+        let result = job.map(Job::warnings).map_err(ToString::to_string);
+        Checked { file, result }
+    }
+
+    fn warnings(&self) -> &[String] {
+        self.result.as_deref().unwrap_or_default()
+    }
 }
 
 pub fn main(args: CheckArgs, config: &HostConfig) -> anyhow::Result<u8> {
@@ -52,44 +65,49 @@ pub fn main(args: CheckArgs, config: &HostConfig) -> anyhow::Result<u8> {
             .map(|path| check_file(path, config))
             .collect()
     };
-    if args.output.get(Strict)? == Output::Json {
+    let output = args.output.get(Strict)?;
+    if output == Output::Json {
         json::print(&checked.iter().map(as_json).collect())?;
     }
-    for Checked { file, error } in &checked {
-        match (error, args.output.get(Strict)?) {
-            (Some(error), _) => console::error(error),
-            (None, Output::Text) => console::result(&format!("{}: ok\n", console::visible(file)))?,
-            (None, Output::Json) => {}
+    for checked in &checked {
+        let file = console::visible(&checked.file);
+        match (&checked.result, output) {
+            (Err(error), _) => console::error(error),
+            (Ok(_), Output::Text) => console::result(&format!("{file}: ok\n"))?,
+            (Ok(_), Output::Json) => {}
+        }
+        for warning in checked.warnings() {
+            console::warning(&format!("{file}: {warning}"));
         }
     }
-    let is_good = checked.iter().all(|checked| checked.error.is_none());
+    let is_good = checked.iter().all(|checked| checked.result.is_ok());
     Ok(if is_good { 0 } else { USAGE })
 }
 
 fn check_found(found: &Found) -> Checked {
-    Checked {
-        file: match &found.defined_in {
-            DefinedIn::File(path) => path.display().to_string(),
-            other => format!("{} ({other})", found.name),
-        },
-        error: found.job.as_ref().err().map(ToString::to_string),
-    }
+    let file = match &found.defined_in {
+        DefinedIn::File(path) => path.display().to_string(),
+        other => format!("{} ({other})", found.name),
+    };
+    Checked::new(file, found.job.as_ref())
 }
 
 fn check_file(path: &Path, config: &HostConfig) -> Checked {
-    Checked {
-        file: path.display().to_string(),
-        error: load_given(path, &config.defaults)
-            .err()
-            .map(|error| error.to_string()),
-    }
+    let job = load_given(path, &config.defaults);
+    Checked::new(path.display().to_string(), job.as_ref())
 }
 
 fn as_json(checked: &Checked) -> serde_json::Value {
-    let lines = checked.error.iter().flat_map(|error| error.lines());
+    let lines = checked
+        .result
+        .as_ref()
+        .err()
+        .into_iter()
+        .flat_map(|error| error.lines());
     json!({
         "file": checked.file,
-        "ok": checked.error.is_none(),
+        "ok": checked.result.is_ok(),
         "problems": lines.collect::<Vec<_>>(),
+        "warnings": checked.warnings(),
     })
 }

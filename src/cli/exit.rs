@@ -15,6 +15,9 @@ pub const FAILURE: u8 = 1;
 /// Wrong usage or a bad job file; nothing has run and nothing was sent.
 pub const USAGE: u8 = 2;
 
+/// A check that could not find out, as monitoring plugins say it.
+pub const UNKNOWN: u8 = 3;
+
 /// The gateway could not be reached, or refused. `EX_UNAVAILABLE` of sysexits.h.
 pub const UNAVAILABLE: u8 = 69;
 
@@ -46,8 +49,20 @@ pub fn report(error: &anyhow::Error) -> u8 {
         // The reader of our output has seen enough.
         return SUCCESS;
     }
+    console::error(&message(error));
+    if error.is::<UsageError>() {
+        USAGE
+    } else if error.is::<GatewayError>() {
+        UNAVAILABLE
+    } else {
+        FAILURE
+    }
+}
+
+/// Returns the text about `error`, with the reason and the cure.
+pub fn message(error: &anyhow::Error) -> String {
     // An error's own text says why, so its sources would say it again.
-    let text = |error: &anyhow::Error| match (error.downcast_ref(), error.downcast_ref()) {
+    match (error.downcast_ref(), error.downcast_ref()) {
         (Some(error), _) => with_advice(error),
         (_, Some(source)) => {
             let reason = metricsjob_system::reason(source);
@@ -57,13 +72,5 @@ pub fn report(error: &anyhow::Error) -> u8 {
             }
         }
         _ => error.to_string(),
-    };
-    console::error(&text(error));
-    if error.is::<UsageError>() {
-        USAGE
-    } else if error.is::<GatewayError>() {
-        UNAVAILABLE
-    } else {
-        FAILURE
     }
 }

@@ -63,6 +63,7 @@ mod when;
 use std::env;
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::process;
 
 use clap::{CommandFactory, Parser, Subcommand};
 use nix::libc;
@@ -198,11 +199,32 @@ fn host_settings(line: &[OsString]) -> anyhow::Result<HostConfig> {
     let is_typed = |word: &OsString| word.as_encoded_bytes().starts_with(b"--config");
     // Whether the word is ours or that of a command can only the parser say.
     let typed = if line.iter().any(is_typed) {
-        Cli::parse_from(line).config
+        parse(line).config
     } else {
         None
     };
     host_config::load(typed.as_deref())
+}
+
+/// Parses the command line `line`, or ends the process.
+fn parse(line: &[OsString]) -> Cli {
+    Cli::try_parse_from(line).unwrap_or_else(|error| {
+        if error.use_stderr() && is_check(line) {
+            // With stderr closed there is no one left to read it.
+            let _ = error.print();
+            process::exit(exit::UNKNOWN.into());
+        }
+        error.exit()
+    })
+}
+
+/// Returns true if the command line `line`, which may be wrong, is one of `status --check`. Exit code 2 would say that a
+/// job has failed.
+fn is_check(line: &[OsString]) -> bool {
+    let program = Cli::command();
+    let mut words = line.iter().skip(1);
+    let called = words.find(|word| program.find_subcommand(word).is_some());
+    called.is_some_and(|word| word == "status") && words.any(|word| word == "--check")
 }
 
 /// Runs the command line; the result is the process's exit code.
@@ -217,11 +239,17 @@ pub fn main() -> u8 {
     let line = metric::with_help(env::args_os());
     let config = match host_settings(&line) {
         Ok(config) => config,
+        Err(error) if is_check(&line) => return status::check_failed(&error),
         Err(error) => return exit::report(&error),
     };
-    let Cli { color, command, .. } = host_config::lend(&config, || Cli::parse_from(line));
+    let Cli { color, command, .. } = host_config::lend(&config, || parse(&line));
     color.apply();
-    if !matches!(command, CliCommand::Doctor(_)) {
+    let is_apart = match &command {
+        CliCommand::Doctor(_) => true,
+        CliCommand::Status(args) => args.is_check(),
+        _ => false,
+    };
+    if !is_apart {
         host_config::warn(&config);
     }
     let result = match command {

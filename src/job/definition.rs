@@ -47,6 +47,28 @@ pub struct Job {
 }
 
 impl Job {
+    /// Returns true if its reports have the time when the next success is due.
+    pub fn has_deadline(&self) -> bool {
+        self.policy.expected.max_age.is_some() || self.plan.is_some()
+    }
+
+    /// Returns what is odd about the definition, though it can be run.
+    pub fn warnings(&self) -> Vec<String> {
+        let mut warnings = Vec::new();
+        // Nobody relies on a demonstration.
+        if self.method == Method::Put && self.has_deadline() && !self.is_demo {
+            let expected = match self.policy.expected.max_age {
+                Some(_) => "max_age",
+                None => "the schedule",
+            };
+            warnings.push(format!(
+                "with method \"put\" a failed run erases the last success, after which {expected} says when the next \
+                 one is due (try method = \"post\")"
+            ));
+        }
+        warnings
+    }
+
     /// The grouping key of a run with the labels of `higher` over the job's own.
     ///
     /// # Errors

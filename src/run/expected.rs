@@ -34,9 +34,10 @@ pub fn families(run: &RecordedRun, job: &Job) -> Vec<Family> {
 
 /// Deadline of the next success, in seconds since the epoch, if one is expected. Without a `last_success` none is known.
 pub fn deadline(run: &RecordedRun, job: &Job, last_success: Option<f64>) -> Option<Family> {
-    let last = match outcome(run).is_success() {
-        true => run.ended_at,
-        false => last_success?,
+    let last = if outcome(run).is_success() {
+        run.ended_at
+    } else {
+        last_success?
     };
     let policy = &job.policy;
     let plan = job.plan.as_ref();
@@ -47,11 +48,6 @@ pub fn deadline(run: &RecordedRun, job: &Job, last_success: Option<f64>) -> Opti
         "When the next success of the job is due.",
         unix_seconds(deadline),
     ))
-}
-
-/// Returns true if reports of the job have a deadline.
-pub fn has_deadline(job: &Job) -> bool {
-    job.policy.expected.max_age.is_some() || job.plan.is_some()
 }
 
 /// Labels for alerts about the job, as far as it has any.

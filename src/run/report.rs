@@ -60,7 +60,7 @@ pub fn of_past(run: &RecordedRun, job: &Job, past: &GroupPast) -> Vec<Family> {
 /// Name of the outcome of a success, if the report of `run` needs the time of the last one: the deadline of a run that did
 /// not succeed follows from it.
 pub fn needed_success(run: &RecordedRun, job: &Job) -> Option<&'static str> {
-    let is_needed = expected::has_deadline(job) && !outcome(run).is_success();
+    let is_needed = job.has_deadline() && !outcome(run).is_success();
     is_needed.then(|| Outcome::Success(0).name())
 }
 

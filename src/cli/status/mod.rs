@@ -1,11 +1,17 @@
 //! `metricsjob status`: the groups of a gateway.
+//!
+//! - `check`: their state as a monitoring plugin says it.
+
+mod check;
 
 use std::cmp::Reverse;
+use std::io;
 use std::time::{Duration, SystemTime};
 
 use clap::Args;
 use serde_json::json;
 
+use self::check::Verdict;
 use super::color::{NOTABLE, outcome_style};
 use super::help::more;
 use super::options::{GatewayArgs, Output, OutputArgs};
@@ -23,8 +29,18 @@ use metricsjob_state::reported::ReportedGroup;
 const EXAMPLES: &str = "\
 Examples:
   metricsjob status
+  metricsjob status --check
+  metricsjob status --check db_backup --gateway http://127.0.0.1:9091
   metricsjob status --output json
   metricsjob status --gateway http://127.0.0.1:9091";
+
+const CHECK_CODES: &str = "\
+Exit codes with --check:
+  0      OK
+  1      WARNING: a job with severity warning or info failed or is late, or a
+         run took too long, a metric is not as expected, a push was refused
+  2      CRITICAL: a job failed or is late
+  3      UNKNOWN: a JOB has never reported a run, or the check itself failed";
 
 /// Show the groups of the gateway, those that failed or are late first
 ///
@@ -39,8 +55,20 @@ Examples:
 /// On a terminal the table fits its width: texts are cut, and columns left out. Anywhere else it is shown in full
 /// width with all columns, unless COLUMNS is set.
 #[derive(Args)]
-#[command(after_help = more("status", EXAMPLES), after_long_help = EXAMPLES)]
+#[command(after_help = more("status", EXAMPLES), after_long_help = format!("{EXAMPLES}\n\n{CHECK_CODES}"))]
 pub struct StatusArgs {
+    /// Jobs to show, by their label `job` [default: all]
+    #[arg(value_name = "JOB")]
+    jobs: Vec<String>,
+
+    /// Say in one line and by the exit code how the jobs are, as a monitoring plugin
+    ///
+    /// For Icinga, Nagios and the like: `JOBS CRITICAL - 1 of 12 jobs: sync failed (exit code 3) | …`. The worst job
+    /// counts: CRITICAL, then UNKNOWN, WARNING, OK. Groups in which no run was reported are left out. With
+    /// `--output json` only the exit code differs from the usual.
+    #[arg(long)]
+    check: bool,
+
     #[command(flatten)]
     gateway: GatewayArgs,
 
@@ -93,9 +121,43 @@ impl GroupRow<'_> {
     }
 }
 
+impl StatusArgs {
+    /// Returns true if a program reads the output that may take stderr for a part of it.
+    pub fn is_check(&self) -> bool {
+        self.check
+    }
+}
+
 pub fn main(args: StatusArgs, config: &HostConfig) -> anyhow::Result<u8> {
+    if !args.check {
+        return show(&args, config);
+    }
+    let is_json = matches!(args.output.get(Strict), Ok(Output::Json));
+    Ok(show(&args, config).unwrap_or_else(|error| {
+        // The line is there already, or JSON was asked for and there is none.
+        if is_json || error.is::<io::Error>() {
+            exit::report(&error);
+            return exit::UNKNOWN;
+        }
+        check_failed(&error)
+    }))
+}
+
+/// Says in the form of a monitoring plugin that a check has failed, and returns its exit code.
+pub fn check_failed(error: &anyhow::Error) -> u8 {
+    let failed = Verdict::failed(&exit::message(error));
+    // Nobody is left to read about a stdout that is gone.
+    let _ = console::result(&failed.line);
+    failed.state.code()
+}
+
+fn show(args: &StatusArgs, config: &HostConfig) -> anyhow::Result<u8> {
     let gateway = args.gateway.gateway()?;
-    let groups = GatewayClient::new(&gateway).groups(MAX_ANSWER)?;
+    let output = args.output.get(Strict)?;
+    let mut groups = GatewayClient::new(&gateway).groups(MAX_ANSWER)?;
+    if !args.jobs.is_empty() {
+        groups.retain(|group| args.jobs.iter().any(|job| job == group.key.job()));
+    }
     let reported = match State::open_existing(&args.gateway.state_dir()) {
         Ok(Some(mut state)) => strays::reported(&mut state, config).unwrap_or_default(),
         // It is only about remarks.
@@ -117,13 +179,22 @@ pub fn main(args: StatusArgs, config: &HostConfig) -> anyhow::Result<u8> {
         })
         .collect();
     shown.sort_by_key(|it| Reverse((it.run.has_failed(), it.is_late, it.is_refused())));
-    match args.output.get(Strict)? {
-        Output::Json => json::print(&shown.iter().map(|it| group_json(it, &gateway)).collect())?,
-        Output::Text if shown.is_empty() => {
+    let verdict = args
+        .check
+        .then(|| Verdict::of(&shown, &args.jobs, &gateway, now));
+    match (output, &verdict) {
+        (Output::Json, _) => {
+            json::print(&shown.iter().map(|it| group_json(it, &gateway)).collect())?;
+        }
+        (Output::Text, Some(verdict)) => console::result(&verdict.line)?,
+        (Output::Text, None) if shown.is_empty() => {
             let place = gateway.place();
             console::result(&format!("no groups at {place}\n"))?;
         }
-        Output::Text => console::result(&text(&shown, now))?,
+        (Output::Text, None) => console::result(&text(&shown, now))?,
+    }
+    if let Some(verdict) = verdict {
+        return Ok(verdict.state.code());
     }
     for shown in &shown {
         if let Some(concern) = &shown.concern {
