@@ -34,9 +34,10 @@ pub fn families(run: &RecordedRun, job: &Job) -> Vec<Family> {
 
 /// Deadline of the next success, in seconds since the epoch, if one is expected. Without a `last_success` none is known.
 pub fn deadline(run: &RecordedRun, job: &Job, last_success: Option<f64>) -> Option<Family> {
-    let last = match outcome(run).is_success() {
-        true => run.ended_at,
-        false => last_success?,
+    let last = if outcome(run).is_success() {
+        run.ended_at
+    } else {
+        last_success?
     };
     let policy = &job.policy;
     let plan = job.plan.as_ref();
