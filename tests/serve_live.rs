@@ -52,7 +52,7 @@ fn a_running_job_shows_what_it_has_reported() {
     };
     shows(1.0, 2.0, 1.0);
     assert_eq!(
-        server.sample(r#"batch_job_running{job="live",job_name="live"}"#),
+        server.sample(r#"batch_job_running{db="x",job="live",job_name="live"}"#),
         Some(1.0)
     );
     // The runner's own metrics come with the end.

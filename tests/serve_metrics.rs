@@ -164,16 +164,16 @@ fn every_name_that_was_promised() {
     }
     let text = is_good(&server);
     for expected in [
-        "batch_job_run_duration_seconds_bucket{job=\"success\",job_name=\"success\",le=\"1\"} 1\n",
-        "batch_job_run_duration_seconds_bucket{job=\"success\",job_name=\"success\",le=\"21600\"} 1\n",
+        "batch_job_run_duration_seconds_bucket{db=\"customers\",job=\"success\",job_name=\"success\",le=\"1\"} 1\n",
+        "batch_job_run_duration_seconds_bucket{db=\"customers\",job=\"success\",job_name=\"success\",le=\"21600\"} 1\n",
         "batch_job_run_duration_seconds_count{job=\"timeout\",job_name=\"timeout\"} 1\n",
-        "batch_job_runs_total{job=\"success\",job_name=\"success\",outcome=\"success\"} 1\n",
+        "batch_job_runs_total{db=\"customers\",job=\"success\",job_name=\"success\",outcome=\"success\"} 1\n",
         "batch_job_runs_total{job=\"failure\",job_name=\"failure\",outcome=\"failure\"} 1\n",
         "batch_job_runs_total{job=\"signal\",job_name=\"signal\",outcome=\"signal\"} 1\n",
         "batch_job_runs_total{job=\"timeout\",job_name=\"timeout\",outcome=\"timeout\"} 1\n",
         "batch_job_running{job=\"skipped\",job_name=\"skipped\"} 1\n",
-        "batch_job_running{job=\"success\",job_name=\"success\"} 0\n",
-        "batch_job_next_run_timestamp_seconds{job=\"demo-orders\",job_name=\"demo-orders\"} ",
+        "batch_job_running{db=\"customers\",job=\"success\",job_name=\"success\"} 0\n",
+        "batch_job_next_run_timestamp_seconds{job=\"demo_orders\",job_name=\"demo-orders\"} ",
         // The runner's, with the prefix of the job and the labels of its grouping key.
         "good_duration_seconds{db=\"customers\",job=\"success\",job_name=\"success\"} ",
         "good_start_timestamp_seconds{db=\"customers\",job=\"success\",job_name=\"success\"} ",
@@ -191,15 +191,15 @@ fn every_name_that_was_promised() {
         "batch_job_exit_code{job=\"timeout\",job_name=\"timeout\"} 124\n",
         // The job's own.
         "rows{db=\"customers\",job=\"success\",job_name=\"success\",table=\"a\"} 42\n",
-        "demo_orders_total{job=\"demo-orders\",job_name=\"demo-orders\",",
-        "demo_satisfaction_score_bucket{job=\"demo-satisfaction\",job_name=\"demo-satisfaction\",",
+        "demo_orders_total{job=\"demo_orders\",job_name=\"demo-orders\",",
+        "demo_satisfaction_score_bucket{job=\"demo_satisfaction\",job_name=\"demo-satisfaction\",",
         // The server's.
         "metricsjob_build_info{revision=\"",
         "rustversion=\"1.",
         "metricsjob_uptime_seconds ",
         "metricsjob_schedule_lag_seconds_count ",
-        "metricsjob_last_run_timestamp_seconds{job=\"success\",job_name=\"success\"} ",
-        "metricsjob_missed_runs_total{job=\"demo-orders\",job_name=\"demo-orders\"} ",
+        "metricsjob_last_run_timestamp_seconds{db=\"customers\",job=\"success\",job_name=\"success\"} ",
+        "metricsjob_missed_runs_total{job=\"demo_orders\",job_name=\"demo-orders\"} ",
         "metricsjob_queued_runs 0\n",
         "metricsjob_job_file_problems 0\n",
         "metricsjob_outbox_entries{status=\"waiting\"} ",

@@ -148,7 +148,7 @@ fn a_run_is_as_by_run() {
     assert_eq!(sandbox.value("label", &labels("full_attempts")), Some(2.0));
     assert_eq!(sandbox.outbox_len(), 0);
     assert_eq!(
-        server.sample("rows{db=\"x\",job=\"full\",job_name=\"full\"}"),
+        server.sample("rows{db=\"x\",job=\"label\",job_name=\"full\"}"),
         Some(42.0)
     );
 }

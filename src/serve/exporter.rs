@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::scheduler::Scheduler;
 use super::series::ShownFamily;
-use super::series::uniform::{LAST_RUN, MISSED_RUNS, NEXT_RUN, RUNNING, Uniform, uniform_labels};
+use super::series::uniform::{LAST_RUN, MISSED_RUNS, NEXT_RUN, RUNNING, Uniform};
 use metricsjob_metrics::text::rendered::RenderedFamily;
 use metricsjob_metrics::{Family, Kind, Labels, Value, unix_seconds};
 
@@ -33,15 +33,11 @@ impl Shown {
         let mut reported = Vec::with_capacity(state.jobs.len());
         let mut live = Vec::new();
         let mut waiting = 0;
-        for (name, entry) in &state.jobs {
+        for entry in state.jobs.values() {
             let of_keys = entry.counts.labels().map(|labels| (labels.clone(), 0));
             let mut runs: BTreeMap<Labels, usize> = of_keys.collect();
             for run in entry.running.keys().filter_map(|id| state.active.get(id)) {
-                let key = match entry.shows(&run.request) {
-                    true => &run.request.key,
-                    false => &entry.key,
-                };
-                *runs.entry(uniform_labels(name, key)).or_default() += 1;
+                *runs.entry(entry.labels_of(&run.request)).or_default() += 1;
             }
             running.extend(
                 runs.into_iter()

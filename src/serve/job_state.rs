@@ -118,13 +118,9 @@ impl JobState {
 
     /// Counts a run that has ended just now, of `request`.
     pub fn count(&mut self, request: &RunRequest, run: &RecordedRun) {
-        let key = match self.shows(request) {
-            true => &request.key,
-            false => &self.key,
-        };
         let duration = Duration::try_from_secs_f64(run.duration).unwrap_or_default();
         let duration = (run.attempts > 0).then_some(duration);
-        let labels = uniform_labels(&self.job.name, key);
+        let labels = self.labels_of(request);
         self.counts.count(labels, &run.outcome, duration);
     }
 
@@ -143,6 +139,15 @@ impl JobState {
         (self.job, self.key) = (job, key);
         if is_key_new {
             self.counts = RunCounts::new(self.labels(), Outcomes::default());
+        }
+    }
+
+    /// Labels of the series about a run; for one with the key from before the job file was last read, the job's own.
+    pub fn labels_of(&self, request: &RunRequest) -> Labels {
+        if self.shows(request) {
+            uniform_labels(&self.job.name, &request.key)
+        } else {
+            self.labels()
         }
     }
 
