@@ -16,6 +16,15 @@ use crate::common::{Authority, FakeServer, Sandbox, TlsServer};
 type Case = (&'static str, &'static str, fn(&Sandbox) -> bool);
 
 const CASES: &[Case] = &[
+    (
+        "receiver",
+        "[{name = 'ops', webhook = {url = 'http://ops/'}}]",
+        |home| {
+            home.run("generate alertmanager")
+                .stdout()
+                .contains("http://ops/")
+        },
+    ),
     ("push_timeout", "'200ms'", |home| {
         let hanging = FakeServer::hanging();
         let options = "--push-deadline 400ms --push-retry-window 0s";

@@ -11,7 +11,7 @@ fn sandbox() -> Sandbox {
     sandbox.exec("--job bad -g db=a --tail 1", script).code(3);
     sandbox.run("run backup -g db=b --set duration=0s").code(0);
     sandbox.exec("--job quick", "true").code(0);
-    let late = "batch_job_deadline_timestamp_seconds 1e9\nm NaN\n";
+    let late = "# TYPE batch_job_deadline_timestamp_seconds gauge\nbatch_job_deadline_timestamp_seconds 1e9\nm NaN\n";
     sandbox.run_with_input("push --job late", late).code(0);
     let more = "# TYPE s summary\ns{quantile=\"0.5\"} +Inf\ns_sum 1\ns_count 2\n\
                 # TYPE h histogram\nh_bucket{le=\"+Inf\"} 2\nh_sum 1\nh_count 2\n";
