@@ -8,6 +8,7 @@ mod common;
 
 #[cfg(feature = "real-servers")]
 mod accessibility;
+mod anomaly;
 mod backup;
 mod binary;
 mod command;

@@ -207,6 +207,13 @@ fn expectations() {
             setup.request().contains(&series)
         });
     }
+    in_each_place("anomaly_metrics", "duration_seconds", "true", |setup| {
+        for _ in 0..11 {
+            setup.run("").code(0);
+        }
+        let score = "batch_job_anomaly_score{metric=\"duration_seconds\"}";
+        setup.sandbox.value("j", score).is_some()
+    });
     // Each label comes from the highest place that gives it.
     let setup = Setup::new("true")
         .give(Config, "severity", "info")
