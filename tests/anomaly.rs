@@ -28,13 +28,13 @@ fn from_the_eleventh_success_on() {
     let unusual = exec(&sandbox, "", "1000");
     unusual
         .code(0)
-        .out("unusual: rows is 1000, usually 10 to 10");
+        .err("unusual: rows is 1000, usually 10 to 10");
     assert_eq!(score(&sandbox, "rows"), Some(100.0));
     let nothing = exec(&sandbox, "", "0");
-    nothing.code(0).out("unusual: rows is 0");
+    nothing.code(0).err("unusual: rows is 0");
     assert!(score(&sandbox, "rows").unwrap() < -3.5);
     let usual = exec(&sandbox, "", "10");
-    assert!(!usual.stdout().contains("unusual"), "{}", usual.stdout());
+    assert!(!usual.stderr().contains("unusual"), "{}", usual.stderr());
 }
 
 #[test]
@@ -46,7 +46,7 @@ fn the_duration() {
         sandbox.run(&format!("{line}=0")).code(0);
     }
     let slow = sandbox.run(&format!("{line}=3"));
-    slow.code(0).out("unusual: took 3s").out(", usually ");
+    slow.code(0).err("unusual: took 3s").err(", usually ");
     assert!(score(&sandbox, "duration_seconds").unwrap() > 3.5);
 }
 
@@ -59,7 +59,7 @@ fn failures_are_neither_compared_nor_compared_with() {
     for _ in 0..3 {
         let failed = exec(&sandbox, "--success-codes 7", "1000");
         failed.code(0);
-        assert!(!failed.stdout().contains("unusual"), "{}", failed.stdout());
+        assert!(!failed.stderr().contains("unusual"), "{}", failed.stderr());
     }
     assert_eq!(score(&sandbox, "rows"), None);
     exec(&sandbox, "", "10").code(0);
