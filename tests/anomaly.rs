@@ -85,3 +85,19 @@ fn names_that_no_metric_has() {
         .err("has \"9\" in it, which is no name of a metric");
     assert!(!sandbox.path().join("ran").exists());
 }
+
+#[test]
+fn a_dry_run_compares_and_leaves_nothing() {
+    let sandbox = Sandbox::new();
+    exec(&sandbox, "--dry-run", "10").code(0);
+    assert!(!sandbox.state_db().exists());
+    for _ in 0..10 {
+        exec(&sandbox, "", "10").code(0);
+    }
+    let run = exec(&sandbox, "--dry-run", "1000");
+    assert!(
+        run.stdout()
+            .contains("batch_job_anomaly_score{metric=\"rows\"} 100\n")
+    );
+    assert_eq!(sandbox.history().len(), 10);
+}

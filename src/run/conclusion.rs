@@ -124,12 +124,25 @@ fn compare(spec: &RunSpec<'_>, run: &mut Run, state: &mut LazyState) {
     if metrics.is_empty() || !run.outcome().is_success() {
         return;
     }
+    let earlier = earlier(spec, run, state).unwrap_or_default();
+    run.comparisons = anomaly::compare(&run.record, &earlier, metrics, &spec.job.prefix);
+}
+
+/// The last successes of the group before `run`, which is one.
+fn earlier(
+    spec: &RunSpec<'_>,
+    run: &Run,
+    state: &mut LazyState,
+) -> Result<Vec<RecordedRun>, StateError> {
     let success = run.outcome().name();
-    let earlier = state
-        .get()
-        .and_then(|state| state.last_runs(&run.record, success, anomaly::MAX_RUNS));
-    let prefix = &spec.job.prefix;
-    run.comparisons = anomaly::compare(&run.record, &earlier.unwrap_or_default(), metrics, prefix);
+    let of = |state: &mut State| state.last_runs(&run.record, success, anomaly::MAX_RUNS);
+    match spec.reporting {
+        Reporting::DryRun => {
+            let existing = State::open_existing(spec.state_dir)?;
+            existing.map_or(Ok(Vec::new()), |mut state| of(&mut state))
+        }
+        _ => of(state.get()?),
+    }
 }
 
 /// The past of the group, without `run`.

@@ -6,7 +6,7 @@ use crate::job::{DEFAULT_PREFIX, Job};
 use metricsjob_metrics::{Family, Kind, Labels, Value, system_time, unix_seconds};
 use metricsjob_state::history::RecordedRun;
 
-/// Families that each report of a run has which has taken place.
+/// Families of each report, skipped runs excepted.
 pub fn families(run: &RecordedRun, job: &Job) -> Vec<Family> {
     let expected = &job.policy.expected;
     let mut families = Vec::new();

@@ -44,7 +44,7 @@ pub fn runner(run: &RecordedRun, job: &Job, past: Option<&GroupPast>) -> Vec<Fam
 }
 
 /// Families that need the past of the group.
-pub fn of_past(run: &RecordedRun, job: &Job, past: &GroupPast) -> Vec<Family> {
+fn of_past(run: &RecordedRun, job: &Job, past: &GroupPast) -> Vec<Family> {
     let mut families = vec![runs_total(&job.prefix, &past.totals)];
     if job.prefix != DEFAULT_PREFIX {
         let counter = Family {
@@ -64,7 +64,7 @@ pub fn needed_success(run: &RecordedRun, job: &Job) -> Option<&'static str> {
     is_needed.then(|| Outcome::Success(0).name())
 }
 
-/// Those of `families`, whose prefix is `prefix`, that each report has, under the default prefix.
+/// The [`COMMON`] gauges among `families`, whose prefix is `prefix`, under the default prefix.
 fn common(families: &[Family], prefix: &str) -> Vec<Family> {
     if prefix == DEFAULT_PREFIX {
         return Vec::new();
