@@ -70,6 +70,17 @@ fn a_success_with_every_kind_of_instrument() {
         (completion - start - duration).abs() < 1e-3,
         "{start} {completion} {duration}"
     );
+    // Under the names of all jobs too.
+    for name in [
+        "success",
+        "duration_seconds",
+        "last_completion_timestamp_seconds",
+        "last_success_timestamp_seconds",
+    ] {
+        let common = value(&gateway, &format!("batch_job_{name}"));
+        assert!(common.is_some(), "{name}");
+        assert_eq!(common, value(&gateway, &format!("import_{name}")), "{name}");
+    }
     // Only for those who watch a run.
     assert_eq!(value(&gateway, "import_running"), None);
 }

@@ -1,9 +1,8 @@
 //! Defaults of jobs.
 
-use super::definition::DEFAULT_PREFIX;
 use super::policy::Policy;
 use metricsjob_client::grouping::GroupingSettings;
-use metricsjob_metrics::Method;
+use metricsjob_metrics::{DEFAULT_PREFIX, Method};
 
 /// Settings of a job that its definition does not give.
 #[derive(Debug, Clone, PartialEq)]

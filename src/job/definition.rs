@@ -13,9 +13,6 @@ use super::schedule::{Overlap, Plan};
 use metricsjob_client::grouping::{GroupingError, GroupingSettings};
 use metricsjob_metrics::{GroupingKey, Method};
 
-/// The prefix of the runner's metrics when a job names none.
-pub const DEFAULT_PREFIX: &str = "batch_job";
-
 /// Definition of a job: the work to run, and how to report it.
 #[derive(Clone)]
 pub struct Job {

@@ -34,7 +34,7 @@ pub mod suggest;
 
 pub use command::Command;
 pub use defaults::JobDefaults;
-pub use definition::{DEFAULT_PREFIX, DefinedIn, Job, Work};
+pub use definition::{DefinedIn, Job, Work};
 pub use expectations::Expectations;
 pub use gateway_name::{EMBEDDED, GatewayName, GatewayNamesError, elements};
 pub use junit_pattern::JunitPattern;

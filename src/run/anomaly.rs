@@ -1,8 +1,7 @@
 //! Values of a run that are unusual beside those of earlier runs.
 
-use crate::job::DEFAULT_PREFIX;
 use crate::job::expectations::{UNUSUAL, is_meant};
-use metricsjob_metrics::{Family, Kind, Labels, Value};
+use metricsjob_metrics::{DEFAULT_PREFIX, Family, Kind, Labels, Value};
 use metricsjob_state::history::RecordedRun;
 
 /// Successes that a value is compared with: at least this many, and at most the last of them.

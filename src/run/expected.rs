@@ -1,9 +1,9 @@
 //! Expectations of a job as metric families, whose names are the same for all jobs.
 
 use super::report::outcome;
+use crate::job::Job;
 use crate::job::expectations::{MetricExpectation, is_meant};
-use crate::job::{DEFAULT_PREFIX, Job};
-use metricsjob_metrics::{Family, Kind, Labels, Value, system_time, unix_seconds};
+use metricsjob_metrics::{DEFAULT_PREFIX, Family, Kind, Labels, Value, system_time, unix_seconds};
 use metricsjob_state::history::RecordedRun;
 
 /// Families of each report, skipped runs excepted.

@@ -4,11 +4,13 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
 use super::{Comparison, Outcome, anomaly, expected, new_record};
+use crate::job::Job;
 use crate::job::metric_rule::MetricRule;
-use crate::job::{DEFAULT_PREFIX, Job};
 use metricsjob_client::host;
 use metricsjob_metrics::check::{CheckError, add_pushable};
-use metricsjob_metrics::{Family, GroupingKey, Kind, Labels, Metric, Value};
+use metricsjob_metrics::{
+    DEFAULT_PREFIX, Family, GroupingKey, Kind, Labels, Metric, Value, under_default_prefix,
+};
 use metricsjob_state::counters::Counter;
 use metricsjob_state::history::{GroupPast, RecordedRun};
 
@@ -18,15 +20,6 @@ pub fn outcome(run: &RecordedRun) -> Outcome {
     outcome.unwrap_or(Outcome::Failure(run.exit_code))
 }
 
-/// Names, without a prefix, of the gauges that each report has under the default prefix too, so that the same alert
-/// rules serve all jobs.
-const COMMON: [&str; 4] = [
-    "duration_seconds",
-    "last_completion_timestamp_seconds",
-    "last_success_timestamp_seconds",
-    "success",
-];
-
 /// Families that the runner reports of `run`. Those that need the past of the group are left out without it: a counter
 /// that begins anew would be wrong. A skipped run has no others.
 pub fn runner(run: &RecordedRun, job: &Job, past: Option<&GroupPast>) -> Vec<Family> {
@@ -35,7 +28,7 @@ pub fn runner(run: &RecordedRun, job: &Job, past: Option<&GroupPast>) -> Vec<Fam
         families = gauges(run, &job.prefix);
         let is_live = job.policy.push_start || job.policy.push_interval.is_some();
         families.extend(is_live.then(|| running(&job.prefix, false)));
-        families.extend(common(&families, &job.prefix));
+        families.extend(under_default_prefix(&families, &job.prefix));
         families.push(info());
         families.extend(expected::families(run, job));
     }
@@ -62,22 +55,6 @@ fn of_past(run: &RecordedRun, job: &Job, past: &GroupPast) -> Vec<Family> {
 pub fn needed_success(run: &RecordedRun, job: &Job) -> Option<&'static str> {
     let is_needed = job.has_deadline() && !outcome(run).is_success();
     is_needed.then(|| Outcome::Success(0).name())
-}
-
-/// The [`COMMON`] gauges among `families`, whose prefix is `prefix`, under the default prefix.
-fn common(families: &[Family], prefix: &str) -> Vec<Family> {
-    if prefix == DEFAULT_PREFIX {
-        return Vec::new();
-    }
-    let renamed = COMMON.iter().filter_map(|name| {
-        let of_job = format!("{prefix}_{name}");
-        let family = families.iter().find(|family| family.name == of_job)?;
-        Some(Family {
-            name: format!("{DEFAULT_PREFIX}_{name}"),
-            ..family.clone()
-        })
-    });
-    renamed.collect()
 }
 
 /// The gauges of a run. Times and durations are in seconds, times since the epoch.

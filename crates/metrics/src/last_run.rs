@@ -8,7 +8,7 @@ const STARTED_AT: &str = "start_timestamp_seconds";
 const DEADLINE: &str = "deadline_timestamp_seconds";
 
 /// Beginning of the names of metrics that every report may have, whatever the job's own prefix is.
-const DEFAULT_PREFIX: &str = "batch_job_";
+const OF_ALL_JOBS: &str = "batch_job_";
 
 /// The last run of a job, read from the metrics that a runner reports under the job's prefix.
 ///
@@ -62,7 +62,7 @@ impl LastRun {
             prefixes = newest(names, STARTED_AT, &value);
         }
         if prefixes.is_empty() {
-            prefixes.push(DEFAULT_PREFIX);
+            prefixes.push(OF_ALL_JOBS);
         }
         let metric = |name: &str| {
             let mut prefixes = prefixes.iter();
@@ -80,7 +80,7 @@ impl LastRun {
             exit_code,
             duration: metric("duration_seconds"),
             last_success: metric("last_success_timestamp_seconds"),
-            deadline: metric(DEADLINE).or_else(|| value(&format!("{DEFAULT_PREFIX}{DEADLINE}"))),
+            deadline: metric(DEADLINE).or_else(|| value(&format!("{OF_ALL_JOBS}{DEADLINE}"))),
         }
     }
 

@@ -29,6 +29,7 @@
 #![warn(missing_docs)]
 
 pub mod check;
+mod common;
 mod count;
 pub mod escaping;
 pub mod excerpt;
@@ -52,6 +53,7 @@ pub mod registry;
 pub mod text;
 mod time;
 
+pub use common::{DEFAULT_PREFIX, under_default_prefix};
 pub use count::Count;
 pub use family::{Bucket, Family, Kind, Metric, Quantile, Value, series_name};
 pub use group::{Group, TIME_SERIES};

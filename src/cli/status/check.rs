@@ -8,9 +8,8 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::GroupRow;
 use crate::cli::{console, exit};
-use metricsjob::job::DEFAULT_PREFIX;
 use metricsjob::push::Gateway;
-use metricsjob_metrics::{Family, Group, Metric, Value, unix_seconds};
+use metricsjob_metrics::{DEFAULT_PREFIX, Family, Group, Metric, Value, unix_seconds};
 
 /// How many problems are in the line; the others are counted.
 const MAX_PROBLEMS: usize = 5;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use metricsjob_metrics::check::check_push;
-use metricsjob_metrics::{Family, GroupingKey, Method, is_metric_name, text};
+use metricsjob_metrics::{DEFAULT_PREFIX, Family, GroupingKey, Method, is_metric_name, text};
 use tokio::task::{JoinError, JoinSet};
 
 use super::environment::Environment;
@@ -14,9 +14,6 @@ use super::{Job, JobError, log};
 use crate::call::innermost;
 use crate::pusher::block_on;
 use crate::{GatewayUrl, PushRequest, Pusher, PusherError, Stop};
-
-/// Prefix of the metrics of a run, unless the job has one of its own.
-pub const PREFIX: &str = "batch_job";
 
 /// Interval at which pushes look whether a stop is wanted.
 const LOOK_UP: Duration = Duration::from_millis(20);
@@ -61,7 +58,7 @@ impl Destination {
         }
         let mut destination = Destination {
             target: ReportTarget::Nowhere,
-            prefix: prefix.unwrap_or_else(|| PREFIX.to_owned()),
+            prefix: prefix.unwrap_or_else(|| DEFAULT_PREFIX.to_owned()),
             method: job.method.or(environment.method).unwrap_or_default(),
             deadline: job.deadline.or(environment.deadline).unwrap_or(DEADLINE),
         };

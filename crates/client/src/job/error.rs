@@ -24,7 +24,7 @@ pub enum JobError {
     #[error("nothing is reported: {0}")]
     GroupingKey(#[from] GroupingKeyError),
     /// The prefix cannot begin the name of a metric.
-    #[error("the prefix {0:?} cannot begin the name of a metric; it is {default} now", default = super::destination::PREFIX)]
+    #[error("the prefix {0:?} cannot begin the name of a metric; it is {default} now", default = metricsjob_metrics::DEFAULT_PREFIX)]
     Prefix(String),
     /// A variable of the environment cannot be used.
     #[error("{variable} is ignored: {reason}")]

@@ -8,7 +8,7 @@ use std::time::{Instant, SystemTime};
 
 use metricsjob_instruments::{Summary, SummaryOpts, summary_vec};
 use metricsjob_metrics::registry::gather;
-use metricsjob_metrics::{Family, Method, unix_seconds};
+use metricsjob_metrics::{Family, Method, under_default_prefix, unix_seconds};
 use prometheus::core::{Collector, MetricVec, MetricVecBuilder};
 use prometheus::{
     Counter, CounterVec, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, Opts, Registry,
@@ -164,6 +164,8 @@ impl Run {
                 ended_at,
             ));
         }
+        let common = under_default_prefix(&families.run, prefix);
+        families.run.extend(common);
         if self.state.is_live {
             families.run.push(self.state.running(false));
         }
