@@ -117,7 +117,7 @@ fn a_range_is_for_all_values(gateway: &TestGateway) {
     assert_eq!(met(gateway, "rows"), Some(0.0));
 }
 
-/// What a run that failed has done is an alert of its own.
+/// A failed run is an alert of its own.
 fn only_successes_are_held_against_ranges(gateway: &TestGateway) {
     exec(gateway, "--expect rows=1..", "exit 1").code(1);
     assert_eq!(met(gateway, "rows"), None);
@@ -242,7 +242,7 @@ min = 1
     assert_eq!(gateway.value("j", DEADLINE), Some(due + 60.0));
 }
 
-/// The same rules serve jobs with a prefix and without.
+/// Names that rules use are there with a prefix and without.
 fn common_names_beside_a_prefix(gateway: &TestGateway) {
     for (script, code) in [("sleep 0.01", 0), ("exit 5", 5)] {
         exec(gateway, "--prefix own --max-age 1h", script).code(code);
@@ -283,7 +283,7 @@ fn typed_mistakes() {
     assert!(sandbox.history().is_empty());
 }
 
-/// What is wrong in the environment or the config file keeps no job from running.
+/// Mistakes in the environment or the config file keep no job from running.
 #[test]
 fn mistakes_of_the_host() {
     let sandbox = Sandbox::new()

@@ -81,7 +81,7 @@ fn the_fleet_is_the_default() {
         .err("[possible values: fleet, job, gateway, http]");
 }
 
-/// What ships is what the command writes.
+/// The shipped files are what the command writes.
 #[test]
 fn the_shipped_dashboards_are_fresh() {
     let sandbox = Sandbox::new();

@@ -39,7 +39,8 @@ pub fn delete(
     let existed = client.delete(key)?;
     let mut forgotten = 0;
     if let Some(mut state) = State::open_existing(state_dir)? {
-        state.forget_reported(key, client.name())?;
+        // The group is gone also where the state cannot be written; what is noted of it is only looked at beside it.
+        let _ = state.forget_reported(key, client.name());
         if !waiting.is_empty() {
             forgotten = state.drop_entries(Selection::Ids(&waiting))?;
         }

@@ -49,15 +49,18 @@ impl ReportedGroups {
     /// settings decide. Other values tell apart what a job is called for, such as databases. The job has to have reported
     /// to the new group only after the last report to the old one: a job that goes to both has not moved.
     pub fn moved(&self) -> Vec<MovedGroup> {
-        let moved = self.all.iter().filter_map(|from| {
-            let mut others = self.all.iter();
-            let to = others.find(|to| to.first_at > from.last_at && self.replaces(to, from))?;
-            Some(MovedGroup {
-                from: from.clone(),
-                to: to.clone(),
-            })
-        });
-        moved.collect()
+        let groups = self.all.iter();
+        groups.filter_map(|from| self.moved_from(from)).collect()
+    }
+
+    /// Returns the move of `from`, if its job has moved.
+    fn moved_from(&self, from: &ReportedGroup) -> Option<MovedGroup> {
+        let mut others = self.all.iter();
+        let to = others.find(|to| to.first_at > from.last_at && self.replaces(to, from))?;
+        Some(MovedGroup {
+            from: from.clone(),
+            to: to.clone(),
+        })
     }
 
     /// Returns true if a job that reports to `to` would have reported to `from` with other settings.
@@ -89,11 +92,16 @@ impl ReportedGroups {
                 && reported.gateway.as_ref().is_none_or(|at| at == gateway)
                 && has_report(group, reported.prefix.as_deref())
         };
-        let mut moved = self.moved().into_iter();
-        if let Some(moved) = moved.find(|moved| is_here(&moved.from)) {
+        // There can be thousands of groups: only what was reported to this one is looked at.
+        let mut here = self
+            .all
+            .iter()
+            .filter(|reported| is_here(reported))
+            .peekable();
+        let ours = *here.peek()?;
+        if let Some(moved) = here.find_map(|from| self.moved_from(from)) {
             return Some(GroupConcern::Moved(moved.into()));
         }
-        let ours = self.all.iter().find(|reported| is_here(reported))?;
         let host = reporting_host(group)?;
         let is_other = self.host.as_deref().is_some_and(|ours| ours != host);
         (is_other && now - ours.last_at < SHARED_FOR).then(|| GroupConcern::Shared {

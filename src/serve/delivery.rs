@@ -72,7 +72,7 @@ impl Deliverer {
         Ok(())
     }
 
-    /// Has what waits in the outbox delivered soon.
+    /// Wakes the threads, so that they deliver what waits in the outbox.
     pub fn wake(&self) {
         for thread in locked(&self.threads).iter() {
             thread.bell.ring();
@@ -111,7 +111,7 @@ impl DeliveryThread {
         })
     }
 
-    /// Has it deliver once more, and end.
+    /// Ends the thread after one more delivery.
     fn end(&self) {
         self.is_ending.store(true, Relaxed);
         self.bell.ring();
@@ -119,7 +119,7 @@ impl DeliveryThread {
 }
 
 impl Scheduler {
-    /// Has reports delivered to each gateway that the host or a job names.
+    /// Starts a thread for each gateway that the host or a job names and that has none.
     ///
     /// # Errors
     ///

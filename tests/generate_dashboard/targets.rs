@@ -1,4 +1,4 @@
-//! What Prometheus scrapes: gateways, `metricsjob serve` with two jobs, and the programs in `examples/`.
+//! Targets of Prometheus: gateways, `metricsjob serve` with two jobs, and the programs in `examples/`.
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -139,7 +139,7 @@ impl Targets {
         Server::prometheus(&self.host.write("prometheus.yml", config.concat()))
     }
 
-    /// Has something happen on each endpoint that has been asked before.
+    /// Causes an event on each endpoint that has been asked before.
     pub fn stir(&self) {
         for server in [&self.gateway, &self.pushgateway] {
             server.request("GET", "/-/ready", "");

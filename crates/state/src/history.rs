@@ -70,7 +70,7 @@ pub struct GroupPast {
     pub last_success: Option<f64>,
 }
 
-/// What [`State::record`] does beside keeping the run.
+/// Parameters of [`State::record`] besides the run.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Recording<'a> {
     /// Increments of the group's counters.

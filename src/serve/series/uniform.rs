@@ -46,7 +46,7 @@ pub type Outcomes = [u64; Outcome::NAMES.len()];
 
 /// Runs of one job that have ended, counted for each grouping key that it ran with.
 pub struct RunCounts {
-    /// Those with the job's own key are the first; of the others, those that began to be counted first.
+    /// Counts by grouping key: the job's own key first, then the others in the order in which they came.
     groups: Vec<GroupCounts>,
 }
 

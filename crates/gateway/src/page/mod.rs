@@ -56,7 +56,7 @@ pub const WORDS: ListWords = ListWords {
 pub struct Page<'a> {
     /// The groups on this page of the list, already filtered and sorted.
     pub groups: &'a [Group],
-    /// Those of the groups that several hosts report to.
+    /// Hosts that share a group, by the key of that.
     pub clashes: &'a BTreeMap<&'a GroupingKey, &'a HostClash>,
     pub list: List<'a>,
     /// How many of all groups are in which bad condition.
