@@ -91,6 +91,7 @@ mod method;
 mod metric;
 mod metric_stdin;
 mod metrics_kept;
+mod notify;
 mod outbox;
 mod outbox_model;
 mod output;

@@ -1,11 +1,13 @@
 //! A property: whatever waits in the outbox, it does to a group what all pushes in order would have done.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant, SystemTime};
 
-use metricsjob::push::{Courier, DeliveryPolicy, Gateway};
+use metricsjob::push::{Courier, DeliveryPolicy, Destination, Gateway};
 use metricsjob_client::Stop;
 use metricsjob_metrics::{Family, GroupingKey, Method, Push};
+use metricsjob_state::outbox::Content;
 use metricsjob_state::push_stats::Attempts;
 use metricsjob_state::{LazyState, State};
 use proptest::prelude::*;
@@ -107,7 +109,7 @@ proptest! {
         let mut state = LazyState::new(dir.path());
         let gateway = Gateway::Embedded(dir.path().to_owned());
         let policy = DeliveryPolicy::default();
-        let courier = Courier::new(&gateway, dir.path(), &policy, Stop::never());
+        let courier = Courier::new(&Destination::Gateway(gateway), dir.path(), &policy, Stop::never());
         let until = Instant::now() + Duration::from_secs(600);
         if is_refused {
             let other = GroupingKey::new("other", []).unwrap();
@@ -142,7 +144,7 @@ proptest! {
                     .undelivered("embedded", &key(), &ids, "down", &attempts, limit)
                     .unwrap();
             } else {
-                let delivery = courier.deliver(&push, Some(id), &mut state, until);
+                let delivery = courier.deliver(&Content::Push(Cow::Borrowed(&push)), Some(id), &mut state, until);
                 prop_assert_eq!(delivery.result.is_ok(), !(is_refused && has_a));
                 prop_assert_eq!(&group_in(state.get().unwrap()), &expected);
             }

@@ -18,7 +18,7 @@ use super::table::{Column, table};
 use super::{console, json};
 use metricsjob::config::settings::{SETTINGS, SettingSpec, ValueKind};
 use metricsjob::config::{HostConfig, SYSTEM_FILE, TEMPLATE, user_file};
-use metricsjob::job::elements;
+use metricsjob::job::{NotifyTarget, elements};
 use metricsjob_client::call::redacted;
 
 /// Show and set up the settings of this host
@@ -141,13 +141,16 @@ fn in_force(setting: &'static SettingSpec, config: &HostConfig) -> InForce {
         (None, Some(given)) => (given.text.clone(), Some(given.place.clone())),
         (None, None) => (setting.default.to_owned(), None),
     };
+    let each = |shown: fn(&str) -> String| {
+        let elements: Vec<String> = elements(&value).map(shown).collect();
+        elements.join(",")
+    };
     let value = match setting.name {
-        "gateway" => {
-            let urls = elements(&value);
-            urls.map(|url| redacted(url).to_string())
-                .collect::<Vec<_>>()
-                .join(",")
-        }
+        "gateway" => each(redacted),
+        "notify" => each(|target| match target.parse::<NotifyTarget>() {
+            Ok(target) => target.to_string(),
+            Err(_) => "***".into(),
+        }),
         _ => value,
     };
     InForce {

@@ -2,23 +2,25 @@
 
 use super::advice::with_advice;
 use super::console::{self, count};
-use metricsjob::push::{Delivery, Gateway, Kept, Undelivered};
+use std::fmt::Display;
+
+use metricsjob::push::{Delivery, Kept, Undelivered};
 use metricsjob_state::StateError;
 
-/// Warns of the problems of the deliveries of one push to `gateways`. `state_failure` is why
-/// it could not be put into the outbox. Returns whether that was reported.
-pub fn warn(
-    gateways: &[Gateway],
-    deliveries: &[Delivery],
+/// Warns of the problems of the deliveries of one `what`, a report or a notification, each with its destination.
+/// `state_failure` is why it could not be put into the outbox. Returns whether that was reported.
+pub fn warn<'a, D: Display + 'a>(
+    what: &str,
+    deliveries: impl Iterator<Item = (&'a D, &'a Delivery)>,
     state_failure: Option<&StateError>,
 ) -> bool {
     let mut is_told = false;
-    for (gateway, delivery) in gateways.iter().zip(deliveries) {
+    for (destination, delivery) in deliveries {
         if let Err(Undelivered { error, kept }) = &delivery.result {
             let (it_is, it) = match error.refused_families().len() {
-                0 => ("the report is", "it"),
-                1 => ("it is", "it"),
-                _ => ("they are", "they"),
+                0 => (format!("the {what} is"), "it"),
+                1 => ("it is".into(), "it"),
+                _ => ("they are".into(), "they"),
             };
             let fate = match (kept, state_failure) {
                 (Kept::InOutbox { id, path }, _) => {
@@ -39,13 +41,13 @@ pub fn warn(
             console::warning(&format!("{}; {fate}", with_advice(error)));
         }
         for notice in &delivery.notices {
-            console::warning(&format!("{gateway}: {notice}"));
+            console::warning(&format!("{destination}: {notice}"));
         }
         if let (Some(failure), false) = (&delivery.state_failure, is_told) {
             is_told = true;
             let fate = match delivery.result {
-                Ok(()) => "the report was delivered, but is still in the outbox",
-                Err(_) => "the outbox does not know of it",
+                Ok(()) => format!("the {what} was delivered, but is still in the outbox"),
+                Err(_) => "the outbox does not know of it".into(),
             };
             console::warning(&format!("{fate}: {failure}"));
         }
@@ -53,14 +55,18 @@ pub fn warn(
             0 => {}
             dropped => console::warning(&format!(
                 "the outbox is full: {} dropped (raise --outbox-limit, or see: metricsjob outbox list)",
-                count(dropped, "the oldest report was", "oldest reports were")
+                count(dropped, "the oldest entry was", "oldest entries were")
             )),
         }
         match delivery.rejected.len() as u64 {
             0 => {}
             rejected => console::warning(&format!(
-                "{gateway} rejected {}, see: metricsjob outbox list",
-                count(rejected, "an older report", "older reports")
+                "{destination} rejected {}, see: metricsjob outbox list",
+                count(
+                    rejected,
+                    &format!("an older {what}"),
+                    &format!("older {what}s")
+                )
             )),
         }
     }

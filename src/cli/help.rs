@@ -7,6 +7,8 @@ pub const GROUPING: &str = "Grouping and push";
 pub const RETRIES: &str = "Retries and locks";
 /// Expectations, for alerts.
 pub const EXPECTED: &str = "Expectations";
+/// Who is notified of a job's events.
+pub const NOTIFICATIONS: &str = "Notifications";
 pub const GATEWAY: &str = "Gateway connection";
 /// Terminal, files and logs.
 pub const OUTPUT: &str = "Output";

@@ -4,7 +4,8 @@ use serde_json::{Map, Value as Json, json};
 
 use super::advice::with_advice;
 use super::{console, when};
-use metricsjob::push::{Delivery, Gateway, Kept};
+use metricsjob::job::NotifyTarget;
+use metricsjob::push::{Delivery, Gateway, Kept, Undelivered};
 use metricsjob_metrics::GroupingKey;
 pub use metricsjob_metrics::json::{family, number};
 use metricsjob_state::history::RecordedRun;
@@ -50,10 +51,7 @@ pub fn deliveries(gateways: &[Gateway], key: &GroupingKey, deliveries: &[Deliver
     pairs
         .map(|(gateway, delivery)| {
             let undelivered = delivery.result.as_ref().err();
-            let entry = undelivered.and_then(|undelivered| match undelivered.kept {
-                Kept::InOutbox { id, .. } => Some(id),
-                Kept::Lost | Kept::Dropped => None,
-            });
+            let entry = undelivered.and_then(entry);
             json!({
                 "gateway": gateway.to_string(),
                 "url": gateway.group_url(key),
@@ -69,4 +67,27 @@ pub fn deliveries(gateways: &[Gateway], key: &GroupingKey, deliveries: &[Deliver
             })
         })
         .collect()
+}
+
+/// Outcome of a notification at each destination: `[{"to", "delivered", "error", "outbox_entry", "is_rejected"}]`.
+pub fn notifications(notified: &[(NotifyTarget, Delivery)]) -> Json {
+    let notified = notified.iter().map(|(target, delivery)| {
+        let undelivered = delivery.result.as_ref().err();
+        json!({
+            "to": target.to_string(),
+            "delivered": undelivered.is_none(),
+            "error": undelivered.map(|undelivered| with_advice(&undelivered.error)),
+            "outbox_entry": undelivered.and_then(entry),
+            "is_rejected": undelivered.is_some_and(|undelivered| undelivered.error.is_rejection()),
+        })
+    });
+    notified.collect()
+}
+
+/// Id of the entry in the outbox that something undelivered is kept as.
+fn entry(undelivered: &Undelivered) -> Option<i64> {
+    match undelivered.kept {
+        Kept::InOutbox { id, .. } => Some(id),
+        Kept::Lost | Kept::Dropped => None,
+    }
 }

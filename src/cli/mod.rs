@@ -41,6 +41,7 @@ mod host_config;
 mod json;
 mod list;
 mod metric;
+mod notify_options;
 mod number;
 mod options;
 mod outbox;

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use clap::builder::{BoolishValueParser, EnumValueParser, OsStringValueParser};
 use clap::{ArgAction, Args, ValueEnum};
+use reqwest::header::HeaderMap;
 
 use super::connection_options::ConnectionArgs;
 use super::exit::usage;
@@ -30,7 +31,7 @@ pub struct GatewayArgs {
     /// The scheme defaults to `http://`. The URL may have a path prefix, and a user and password, which are
     /// never printed. `embedded` is the local gateway in the state directory. Each of several gateways
     /// (separated by commas or spaces in the variable) gets every report, even if the others fail. It wins over the
-    /// `gateway` of job files. For `outbox flush` the default is every gateway that has reports waiting.
+    /// `gateway` of job files. `outbox flush` delivers to all that have entries waiting, unless one is named on the command line.
     #[arg(
         long,
         value_name = "URL",
@@ -121,8 +122,12 @@ impl GatewayArgs {
         if targets.gateways.is_empty() {
             targets.gateways.push(Gateway::Embedded(state_dir.clone()));
         }
-        let of_jobs = self.yields_to_jobs().then_some(targets.connection);
-        Ok(Destinations::new(targets.gateways, &state_dir, of_jobs))
+        Ok(Destinations::new(
+            targets.gateways,
+            &state_dir,
+            targets.connection,
+            self.yields_to_jobs(),
+        ))
     }
 
     /// Returns true if the gateways that a job names count: neither the command line nor the environment has any.
@@ -173,13 +178,28 @@ impl GatewayArgs {
         }
     }
 
+    /// Returns true if the command line names a gateway.
+    pub fn is_typed(&self) -> bool {
+        self.gateway.iter().any(Setting::is_typed)
+    }
+
     /// How gateways are reached that were not named: nothing secret is shown to them.
-    pub fn unnamed_connection(&self) -> anyhow::Result<Connection> {
+    ///
+    /// # Errors
+    ///
+    /// There is a secret, and `is_none_named`: it is for nobody.
+    pub fn unnamed_connection(&self, is_none_named: bool) -> anyhow::Result<Connection> {
         let connection = self.connection.connection(Strictness::Strict)?;
         let secret = match &connection.authorization {
-            Some(authorization) => authorization.source(),
-            None if !connection.headers.is_empty() => "--header",
-            None => return Ok(connection),
+            Some(authorization) if is_none_named => authorization.source(),
+            None if is_none_named && !connection.headers.is_empty() => "--header",
+            _ => {
+                return Ok(Connection {
+                    authorization: None,
+                    headers: HeaderMap::new(),
+                    ..connection
+                });
+            }
         };
         Err(usage(anyhow::anyhow!(
             "{secret} is for a gateway: name it with --gateway, others must not see it"

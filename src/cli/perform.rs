@@ -99,7 +99,9 @@ pub fn main(mut job: Job, args: &PerformArgs, verbosity: Verbosity) -> anyhow::R
     let require_push = job.policy.require_push;
     let delivery = args.delivery.policy(require_push, Lenient)?;
     let Targets {
-        gateways, left_out, ..
+        gateways,
+        left_out,
+        connection,
     } = args.gateway.targets_of_run(&job.gateways)?;
     let reporting = match (args.dry_run, args.no_push) {
         (true, _) => Reporting::DryRun,
@@ -118,6 +120,7 @@ pub fn main(mut job: Job, args: &PerformArgs, verbosity: Verbosity) -> anyhow::R
         job: &job,
         key: &key,
         gateways: &gateways,
+        connection: &connection,
         delivery: &delivery,
         state_dir,
         reporting,
@@ -213,7 +216,14 @@ fn warn(gateways: &[Gateway], run: &Run) {
     if let Some(Err(error)) = &run.push {
         console::warning(&format!("the report of {name} is not pushed: {error}"));
     }
-    let is_told = delivery_notes::warn(gateways, &run.deliveries, run.state_failure.as_ref());
+    let to_gateways = gateways.iter().zip(&run.deliveries);
+    let failure = run.state_failure.as_ref();
+    let is_told = delivery_notes::warn("report", to_gateways, failure);
+    let to_notified = run
+        .notified
+        .iter()
+        .map(|(target, delivery)| (target, delivery));
+    let is_told = delivery_notes::warn("notification", to_notified, failure) || is_told;
     if let (Some(failure), false) = (&run.state_failure, is_told) {
         console::warning(&format!("{name}: the run is not in the history: {failure}"));
     }

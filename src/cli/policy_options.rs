@@ -9,6 +9,7 @@ use clap::builder::BoolishValueParser;
 
 use super::exit::usage;
 use super::help::{EXPECTED, GROUPING, JOB, OUTPUT, RETRIES};
+use super::notify_options::NotifyArgs;
 use super::number::whole;
 use super::options::name_and_value;
 use super::setting::Strictness::Lenient;
@@ -179,6 +180,9 @@ pub struct PolicyArgs {
     #[arg(hide_short_help = true, long, env = "METRICSJOB_ANOMALY_METRICS", hide_env_values = true, value_name = "METRIC,…", value_parser = setting(parse_metric_names), help_heading = EXPECTED)]
     anomaly_metrics: Option<Setting<Vec<String>>>,
 
+    #[command(flatten)]
+    notify: NotifyArgs,
+
     /// Keep the last N runs of the job in the history [default: 1000]
     #[arg(hide_short_help = true, long, env = "METRICSJOB_KEEP", hide_env_values = true, value_name = "N", value_parser = setting(whole::<u32>), help_heading = OUTPUT)]
     keep: Option<Setting<u32>>,
@@ -221,7 +225,7 @@ impl PolicyArgs {
         replace(&mut policy.require_push, &self.require_push)?;
         replace(&mut policy.keep, &self.keep)?;
         self.apply_to_expectations(&mut policy.expected)?;
-        Ok(())
+        self.notify.apply(&mut policy.notify)
     }
 
     fn apply_to_expectations(&self, expected: &mut Expectations) -> anyhow::Result<()> {

@@ -21,7 +21,7 @@ use super::setting::Strictness::Strict;
 use super::setting::{Setting, setting};
 use super::{console, delivery_notes, json};
 use metricsjob::config::HostConfig;
-use metricsjob::push::{Delivery, DeliveryPolicy, Dispatch, Gateway};
+use metricsjob::push::{Delivery, DeliveryPolicy, Destination, Dispatch, Gateway};
 use metricsjob_client::Stop;
 use metricsjob_metrics::text::input::{self, Input};
 use metricsjob_metrics::{GroupingKey, Method, Push};
@@ -152,7 +152,11 @@ pub fn main(mut args: PushArgs, config: &HostConfig) -> anyhow::Result<u8> {
         return Ok(exit::SUCCESS);
     }
     let (deliveries, state_failure) = deliver(&push, &gateways, &policy, &args.gateway.state_dir());
-    delivery_notes::warn(&gateways, &deliveries, state_failure.as_ref());
+    delivery_notes::warn(
+        "report",
+        gateways.iter().zip(&deliveries),
+        state_failure.as_ref(),
+    );
     let is_delivered = deliveries.iter().all(|delivery| delivery.result.is_ok());
     match output {
         Output::Json => json::print(&json!({
@@ -204,11 +208,12 @@ fn deliver(
     state_dir: &Path,
 ) -> (Vec<Delivery>, Option<StateError>) {
     let mut state = LazyState::new(state_dir);
-    let dispatch = Dispatch::new(gateways, state_dir, policy, Stop::never());
+    let destinations: Vec<Destination> = gateways.iter().map(Destination::from).collect();
+    let dispatch = Dispatch::new(&destinations, state_dir, policy, Stop::never());
     let names: Vec<String> = gateways.iter().map(ToString::to_string).collect();
     let entries = state.get().and_then(|state| state.enqueue(push, &names));
     let until = dispatch.until();
-    let mut deliveries = dispatch.deliver(push, entries.as_deref().ok(), &mut state, until);
+    let mut deliveries = dispatch.deliver_to_all(push, entries.as_deref().ok(), &mut state, until);
     if entries.is_ok() {
         dispatch.finish(&mut deliveries, &mut state, until);
     }

@@ -7,9 +7,10 @@ use serde_json::json;
 
 use super::console::count;
 use super::{console, json};
+use metricsjob::job::NotifyTarget;
 use metricsjob::push::{Delivery, Gateway};
 use metricsjob::run::{Comparison, Outcome, Run};
-use metricsjob_metrics::{Family, Value, series_name};
+use metricsjob_metrics::{Family, Push, Value, series_name};
 
 /// Data for the summary of a run.
 pub struct Summary<'a> {
@@ -47,9 +48,28 @@ impl Summary<'_> {
                 shown(*high)
             );
         }
-        let Some(Ok(push)) = push else {
-            return text;
-        };
+        if let Some(Ok(push)) = push {
+            self.reported(&mut text, push, status_command);
+        }
+        for (target, _) in self.notified().filter(|(_, is_delivered)| *is_delivered) {
+            let _ = writeln!(text, "  notified {target}");
+        }
+        text
+    }
+
+    /// The destinations of notifications that there were, and whether they got them.
+    fn notified(&self) -> impl Iterator<Item = (&NotifyTarget, bool)> {
+        let notified = self.run.notified.iter();
+        notified.map(|(target, delivery)| (target, delivery.result.is_ok()))
+    }
+
+    /// Adds what became of the report at each gateway.
+    fn reported(
+        &self,
+        text: &mut String,
+        push: &Push,
+        status_command: impl Fn(&Gateway) -> String,
+    ) {
         let method = push.method().http();
         for (index, gateway) in self.gateways.iter().enumerate() {
             let place = gateway.group_place(push.key());
@@ -76,7 +96,6 @@ impl Summary<'_> {
                 None => writeln!(text, "  not sent (dry run): {method} to {place}"),
             };
         }
-        text
     }
 
     /// Failure of the run, with the last lines that the job wrote.
@@ -129,6 +148,7 @@ impl Summary<'_> {
             "error": unpushable,
             "deliveries": json::deliveries(self.gateways, &record.key, deliveries),
         });
+        json["notifications"] = json::notifications(&self.run.notified);
         json
     }
 }

@@ -5,7 +5,7 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use anyhow::Context;
 use clap::Args;
@@ -27,6 +27,7 @@ use super::{exit, limit_heaps};
 use metricsjob::config::HostConfig;
 use metricsjob::job::duration::{parse, parse_positive};
 use metricsjob::serve::http::{Parts, Permission, ServeApp, error, router};
+use metricsjob::serve::late::{self, LateWatch};
 use metricsjob::serve::{Periodic, Publication, Runner, Scheduler, window};
 use metricsjob_client::Stop;
 use metricsjob_gateway::Options;
@@ -394,6 +395,7 @@ struct Threads {
     app: Arc<ServeApp>,
     publications: Vec<Periodic>,
     window: Option<Periodic>,
+    late: Periodic,
 }
 
 impl Threads {
@@ -429,8 +431,12 @@ impl Threads {
             }
             None => None,
         };
+        let (for_late, mut watch_late) =
+            (Arc::clone(&app.scheduler), LateWatch::new(&app.scheduler));
+        let late = move || watch_late.look(&for_late, SystemTime::now());
         Ok(Threads {
             app: Arc::clone(app),
+            late: Periodic::start("late", late::INTERVAL, late).context(failed)?,
             scheduler: watch.spawn(move || scheduler.watch()).context(failed)?,
             publications,
             window,
@@ -444,6 +450,7 @@ impl Threads {
         self.app.scheduler.runner().deliverer().end();
         Periodic::end(self.publications);
         Periodic::end(self.window);
+        Periodic::end([self.late]);
     }
 }
 

@@ -9,8 +9,8 @@ use std::time::Duration;
 use crate::job::duration;
 use crate::job::expectations::parse_slo;
 use crate::job::file::SHARED_KEYS;
-use crate::job::parse_backoff;
 use crate::job::size::parse_size;
+use crate::job::{NotifyTarget, parse_backoff};
 use metricsjob_client::grouping::Instance;
 
 /// A setting.
@@ -106,6 +106,8 @@ pub const SETTINGS: &[SettingSpec] = &[
     row("owner", ValueKind::Text, "", ALL, "Who gets the alerts about the job"),
     row("runbook", ValueKind::Text, "", ALL, "The URL of what to do when the job fails"),
     row("anomaly_metrics", ValueKind::List, "", ALL, "Metrics that are compared with earlier runs, such as duration_seconds"),
+    row("notify", ValueKind::Notify, "", ALL, "Who is notified of failures: webhook:URL, slack:URL or ping:URL"),
+    row("notify_every", ValueKind::Count(0), "0", ALL, "Notify of every nth failure in a row again, not only of the first"),
     row("metrics_limit", ValueKind::Size, "64MiB", ALL, "How much is read of what a command reports itself"),
     row("push_start", ValueKind::Boolean, "false", ALL, "Report the beginning of a run too"),
     row("push_interval", ValueKind::PositiveDuration, "", ALL, "How often a run is reported while it goes on"),
@@ -178,6 +180,8 @@ pub enum ValueKind {
     List,
     /// A table in files; a list of `name=value` in a variable.
     Labels,
+    /// Where notifications go, which may be secret.
+    Notify,
     /// Tables `[[receiver]]` in a file.
     Receivers,
     /// `true`, `false` or a name.
@@ -208,6 +212,7 @@ impl ValueKind {
             ValueKind::Duration => duration::parse(text).map(|_: Duration| ()),
             ValueKind::Backoff => parse_backoff(text).map(|_| ()),
             ValueKind::Instance => text.parse().map(|_: Instance| ()),
+            ValueKind::Notify => NotifyTarget::parse_all(text).map(|_| ()),
             ValueKind::PositiveDuration => duration::parse_positive(text).map(|_| ()),
             ValueKind::Size => parse_size(text).map(|_| ()),
             ValueKind::Share => parse_slo(text).map(|_| ()),

@@ -6,7 +6,7 @@
 //! - [`Job`], [`Work`]: the definition; [`JobDefaults`]: settings that it does not give.
 //! - [`GatewayName`]: gateways as settings name them.
 //! - [`command`], [`Policy`], [`metric_rule`], [`output_pattern`], [`json_pointer`], [`JunitPattern`]: the parts of it that have rules of their own.
-//! - [`Expectations`]: what monitoring expects of it.
+//! - [`Expectations`]: what monitoring expects of it; [`NotifyTarget`]: who is notified of its events.
 //! - [`schedule`]: when a job runs by itself.
 //! - [`mod@file`]: definitions from TOML, with errors that name line and column.
 //! - [`catalog`]: where definitions are found.
@@ -25,6 +25,7 @@ mod gateway_name;
 pub mod json_pointer;
 mod junit_pattern;
 pub mod metric_rule;
+mod notify_target;
 pub mod output_pattern;
 pub mod params;
 mod policy;
@@ -38,7 +39,8 @@ pub use definition::{DefinedIn, Job, Work};
 pub use expectations::Expectations;
 pub use gateway_name::{EMBEDDED, GatewayName, GatewayNamesError, elements};
 pub use junit_pattern::JunitPattern;
-pub use policy::{LockPolicy, Policy, parse_backoff};
+pub use notify_target::{NotifyForm, NotifyTarget};
+pub use policy::{LockPolicy, Notify, Policy, parse_backoff};
 pub use schedule::{Overlap, Plan};
 
 pub use metricsjob_client::Backoff;

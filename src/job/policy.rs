@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::duration;
 use super::expectations::Expectations;
+use super::notify_target::NotifyTarget;
 use metricsjob_client::Backoff;
 
 /// How a job is run and reported, besides what it runs.
@@ -30,6 +31,15 @@ pub struct Policy {
     /// How many runs of the job the history keeps.
     pub keep: u32,
     pub expected: Expectations,
+    pub notify: Notify,
+}
+
+/// Who is notified of events of the job, and how often.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Notify {
+    pub to: Vec<NotifyTarget>,
+    /// Of a row of runs with a problem, each time after this many of them one is notified of again; 0 for only the first.
+    pub every: u32,
 }
 
 impl Default for Policy {
@@ -47,6 +57,7 @@ impl Default for Policy {
             require_push: false,
             keep: 1000,
             expected: Expectations::default(),
+            notify: Notify::default(),
         }
     }
 }

@@ -1,27 +1,29 @@
-//! Delivery to one gateway by way of the outbox.
+//! Delivery to one destination by way of the outbox.
 
+use std::borrow::Cow;
 use std::io;
 use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
 use super::delivery::{Delivery, Kept, Undelivered};
-use super::gateway::{Gateway, GatewayClient, GatewayError};
+use super::gateway::GatewayError;
 use super::group_lock::GroupLock;
 use super::policy::DeliveryPolicy;
+use super::recipient::{Destination, Recipient};
 use super::self_report;
 use metricsjob_client::Stop;
-use metricsjob_metrics::{GroupingKey, Push};
-use metricsjob_state::outbox::OutboxEntry;
+use metricsjob_metrics::GroupingKey;
+use metricsjob_state::outbox::{Content, OutboxEntry};
 use metricsjob_state::push_stats::Attempts;
 use metricsjob_state::{LazyState, StateError};
 
 /// How long to wait before looking again whether others are done.
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
 
-/// Delivers to one gateway by way of the outbox.
+/// Delivers to one destination by way of the outbox.
 pub struct Courier<'a> {
-    pub(super) client: GatewayClient,
+    pub(super) recipient: Box<dyn Recipient>,
     state_dir: &'a Path,
     pub(super) policy: &'a DeliveryPolicy,
     pub(super) stop: Stop,
@@ -29,92 +31,94 @@ pub struct Courier<'a> {
 
 impl<'a> Courier<'a> {
     pub fn new(
-        gateway: &Gateway,
+        destination: &Destination,
         state_dir: &'a Path,
         policy: &'a DeliveryPolicy,
         stop: Stop,
     ) -> Self {
         Courier {
-            client: GatewayClient::new(gateway),
+            recipient: destination.recipient(),
             state_dir,
             policy,
             stop,
         }
     }
 
-    /// The gateway as the outbox names it.
+    /// The destination as the outbox names it.
     pub fn name(&self) -> &str {
-        self.client.name()
+        self.recipient.name()
     }
 
-    /// Notices in the gateway's responses so far.
+    /// Notices in the responses so far.
     pub fn notices(&self) -> Vec<String> {
-        self.client.notices()
+        self.recipient.notices()
     }
 
-    /// Delivers `push`, which is `entry` in the outbox, after the other entries that wait for its group. Without
-    /// an entry, because the state could not be written, it is just pushed.
+    /// Delivers `content`, which is `entry` in the outbox, after the other entries that wait for its group. Without
+    /// an entry, because the state could not be written, it is just sent.
     pub fn deliver(
         &self,
-        push: &Push,
+        content: &Content<'_>,
         entry: Option<i64>,
         state: &mut LazyState,
         until: Instant,
     ) -> Delivery {
         let Some(id) = entry else {
-            return self.deliver_unkept(push, state, until);
+            return self.deliver_unkept(content, state, until);
         };
         // The process or thread that has the lock may deliver this one too.
         let waits = || {
             let ids = state
                 .get()
-                .and_then(|state| state.waiting_ids(self.name(), push.key()));
+                .and_then(|state| state.waiting_ids(self.name(), content.key()));
             !self.stop.is_wanted() && ids.is_ok_and(|ids| ids.contains(&id))
         };
-        let lock = match self.lock(push.key(), until, waits) {
+        let lock = match self.lock(content.key(), until, waits) {
             Ok(Some(lock)) => Some(lock),
-            Ok(None) => return self.leave_to_others(push, id, state),
+            Ok(None) => return self.leave_to_others(content, id, state),
             // Where there are no locks, to deliver is still better than not to.
             Err(_) => None,
         };
-        let drained = self.drain(push.key(), Some((id, push)), state, until);
+        let drained = self.drain(content.key(), Some((id, content)), state, until);
         drop(lock);
         match drained {
             Ok((delivery, true)) => delivery,
             Ok((mut delivery, false)) => {
                 delivery.result = match delivery.failure.take() {
                     Some(error) => Err(self.undelivered(error, Some(id), &delivery.dropped)),
-                    None => self.fate_with_others(push, id, state).map_or(Ok(()), Err),
+                    None => self
+                        .fate_with_others(content, id, state)
+                        .map_or(Ok(()), Err),
                 };
                 delivery
             }
             Err(error) => Delivery {
                 state_failure: Some(error),
-                ..self.deliver_unkept(push, state, until)
+                ..self.deliver_unkept(content, state, until)
             },
         }
     }
 
-    /// Pushes a push that need not be kept, after the entries that wait for its group, which would otherwise
+    /// Sends what need not be kept, after the entries that wait for its group, which would otherwise
     /// overwrite it later.
-    pub fn push_unkept(
+    pub fn send_unkept(
         &self,
-        push: &Push,
+        content: &Content<'_>,
         state: &mut LazyState,
         until: Instant,
     ) -> Result<(), GatewayError> {
-        let _lock = match self.lock(push.key(), until, || !self.stop.is_wanted()) {
+        let _lock = match self.lock(content.key(), until, || !self.stop.is_wanted()) {
             Ok(Some(lock)) => Some(lock),
             Ok(None) => return Err(GatewayError::Busy),
             Err(_) => None,
         };
-        if let Ok((drained, _)) = self.drain(push.key(), None, state, until)
+        if let Ok((drained, _)) = self.drain(content.key(), None, state, until)
             && let Some(failure) = drained.failure
         {
             return Err(failure);
         }
         let mut attempts = Attempts::default();
-        let (result, _) = self.send_or_split(push, state, until, &mut attempts);
+        let (result, _) = self.send_or_split(content, state, until, &mut attempts);
         result
     }
 
@@ -176,7 +180,7 @@ impl<'a> Courier<'a> {
     /// Sends the gateway the statistics of pushing. No caller depends on the result, and nothing is kept.
     pub fn report_itself(&self, state: &mut LazyState, until: Instant) {
         let left = until.saturating_duration_since(Instant::now());
-        if !self.policy.self_metrics || self.client.is_embedded() || left.is_zero() {
+        if !self.policy.self_metrics || !self.recipient.is_counted() || left.is_zero() {
             return;
         }
         let now = SystemTime::now();
@@ -186,11 +190,12 @@ impl<'a> Courier<'a> {
         if let Ok((attempts, outbox)) = stats
             && let Some(push) = self_report::push(&attempts, &outbox, now)
         {
-            let _ = self.client.push(&push, state, left, &self.stop);
+            let push = Content::Push(Cow::Owned(push));
+            let _ = self.recipient.send(&push, state, left, &self.stop);
         }
     }
 
-    /// The push that is `entry` in the outbox, whose delivery was ended by `error`; `dropped` are no longer there.
+    /// The content that is `entry` in the outbox, whose delivery was ended by `error`; `dropped` are no longer there.
     pub(super) fn undelivered(
         &self,
         error: GatewayError,
@@ -208,19 +213,24 @@ impl<'a> Courier<'a> {
         Undelivered { error, kept }
     }
 
-    /// Delivers a push that is in no outbox, in its turn as far as the outbox can be read.
-    fn deliver_unkept(&self, push: &Push, state: &mut LazyState, until: Instant) -> Delivery {
-        let result = self.push_unkept(push, state, until);
+    /// Delivers what is in no outbox, in its turn as far as the outbox can be read.
+    fn deliver_unkept(
+        &self,
+        content: &Content<'_>,
+        state: &mut LazyState,
+        until: Instant,
+    ) -> Delivery {
+        let result = self.send_unkept(content, state, until);
         Delivery::new(result.map_err(|error| self.undelivered(error, None, &[])))
     }
 
     /// Outcome where another process has the group's lock: it has delivered this entry too; or it has had the lock for
     /// so long that there is no time left, and it will look once more for waiting entries.
-    fn leave_to_others(&self, push: &Push, id: i64, state: &mut LazyState) -> Delivery {
-        let fate = self.fate_with_others(push, id, state);
+    fn leave_to_others(&self, content: &Content<'_>, id: i64, state: &mut LazyState) -> Delivery {
+        let fate = self.fate_with_others(content, id, state);
         let mut delivery = Delivery::new(fate.map_or(Ok(()), Err));
         if delivery.result.is_err() {
-            let (key, busy) = (push.key(), GatewayError::Busy.to_string());
+            let (key, busy) = (content.key(), GatewayError::Busy.to_string());
             let (attempts, limit) = (Attempts::default(), self.policy.outbox_limit);
             let noted = state.get().and_then(|state| {
                 state.undelivered(self.name(), key, &[id], &busy, &attempts, limit)
@@ -234,15 +244,20 @@ impl<'a> Courier<'a> {
     }
 
     /// Fate of an entry that another process has dealt with; `None` if it is delivered.
-    fn fate_with_others(&self, push: &Push, id: i64, state: &mut LazyState) -> Option<Undelivered> {
+    fn fate_with_others(
+        &self,
+        content: &Content<'_>,
+        id: i64,
+        state: &mut LazyState,
+    ) -> Option<Undelivered> {
         let found = state.get().and_then(|state| {
             if let Some(entry) = state.outbox_entry(id)? {
                 return Ok(Some(entry));
             }
             // A newer one has replaced it, or it is delivered.
-            let waiting = state.waiting(self.name(), push.key())?;
+            let waiting = state.waiting(self.name(), content.key())?;
             let replaces = |entry: &OutboxEntry| {
-                entry.id > id && entry.attempts > 0 && entry.push.replaces(push)
+                entry.id > id && entry.attempts > 0 && entry.content.replaces(content)
             };
             Ok(waiting.into_iter().find(replaces))
         });

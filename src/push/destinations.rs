@@ -1,26 +1,36 @@
-//! The gateways that reports go to.
+//! The destinations of reports and notifications.
 
 use std::path::{Path, PathBuf};
 
 use super::gateway::Gateway;
-use crate::job::GatewayName;
+use super::notifier::Notifier;
+use super::recipient::Destination;
+use crate::job::{GatewayName, Job};
 use metricsjob_client::Connection;
 
-/// The gateways that reports go to: those of the host, or those that a job names.
+/// The destinations of reports, those of the host or those that a job names, and of notifications.
 pub struct Destinations {
     gateways: Vec<Gateway>,
     state_dir: PathBuf,
-    /// How the gateways of jobs are reached; `None` if the host's are for every job.
-    of_jobs: Option<Connection>,
+    /// How they are reached that jobs name.
+    connection: Connection,
+    /// True if the gateways that jobs name count, and the host's are not for every job.
+    yields_to_jobs: bool,
 }
 
 impl Destinations {
-    /// Sends every report to `gateways`, or with `of_jobs` only those of jobs that name none.
-    pub fn new(gateways: Vec<Gateway>, state_dir: &Path, of_jobs: Option<Connection>) -> Self {
+    /// Sends every report to `gateways`, or if that `yields_to_jobs` only those of jobs that name none.
+    pub fn new(
+        gateways: Vec<Gateway>,
+        state_dir: &Path,
+        connection: Connection,
+        yields_to_jobs: bool,
+    ) -> Self {
         Destinations {
             gateways,
             state_dir: state_dir.to_owned(),
-            of_jobs,
+            connection,
+            yields_to_jobs,
         }
     }
 
@@ -31,22 +41,33 @@ impl Destinations {
 
     /// The gateways of a job that names `named`.
     pub fn of(&self, named: &[GatewayName]) -> Vec<Gateway> {
-        match &self.of_jobs {
-            Some(connection) if !named.is_empty() => {
-                let named = named.iter().cloned();
-                each_once(
-                    named
-                        .map(|name| Gateway::new(name, self.state_dir.clone(), connection.clone())),
-                )
-            }
-            _ => self.gateways.clone(),
+        if named.is_empty() || !self.yields_to_jobs {
+            return self.gateways.clone();
         }
+        let named = named.iter().cloned();
+        each_once(
+            named.map(|name| Gateway::new(name, self.state_dir.clone(), self.connection.clone())),
+        )
     }
 
-    /// The gateways of the host and of jobs that name `named`, each once.
-    pub fn of_all<'a>(&self, named: impl Iterator<Item = &'a [GatewayName]>) -> Vec<Gateway> {
-        let of_jobs = named.flat_map(|named| self.of(named));
-        each_once(self.gateways.iter().cloned().chain(of_jobs))
+    /// How they are reached who are notified.
+    pub fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
+    /// Everything that the reports and notifications of `jobs` go to, each once.
+    pub fn of_all<'a>(&self, jobs: impl Iterator<Item = &'a Job> + Clone) -> Vec<Destination> {
+        let of_jobs = jobs.clone().flat_map(|job| self.of(&job.gateways));
+        let gateways = each_once(self.gateways.iter().cloned().chain(of_jobs));
+        let mut all: Vec<Destination> = gateways.iter().map(Destination::from).collect();
+        for target in jobs.flat_map(|job| &job.policy.notify.to) {
+            let notifier = Notifier::new(target.clone(), &self.connection);
+            let notifier = Destination::Notifier(notifier);
+            if !all.contains(&notifier) {
+                all.push(notifier);
+            }
+        }
+        all
     }
 }
 

@@ -1,20 +1,28 @@
-//! One push to several gateways, each independent of the others.
+//! Deliveries to several destinations, each independent of the others.
 
+use std::borrow::Cow;
 use std::path::Path;
 use std::thread;
 use std::time::Instant;
 
 use super::courier::Courier;
 use super::delivery::Delivery;
-use super::gateway::{Gateway, GatewayError};
+use super::gateway::GatewayError;
 use super::policy::DeliveryPolicy;
+use super::recipient::Destination;
 use metricsjob_client::Stop;
 use metricsjob_metrics::Push;
 use metricsjob_state::LazyState;
-use metricsjob_state::outbox::Left;
+use metricsjob_state::outbox::{Content, Left};
 use metricsjob_system::panics;
 
-/// Delivers to several gateways.
+/// Something to deliver: a content, and its entry in the outbox unless it could not be put there.
+pub struct Item<'a> {
+    pub content: Content<'a>,
+    pub entry: Option<i64>,
+}
+
+/// Delivers to several destinations.
 pub struct Dispatch<'a> {
     couriers: Vec<Courier<'a>>,
     state_dir: &'a Path,
@@ -22,16 +30,16 @@ pub struct Dispatch<'a> {
 }
 
 impl<'a> Dispatch<'a> {
-    /// Creates a client for each gateway. That takes a while, so it is done before there is anything to push.
+    /// Creates a client for each destination. That takes a while, so it is done before there is anything to send.
     pub fn new(
-        gateways: &'a [Gateway],
+        destinations: &[Destination],
         state_dir: &'a Path,
         policy: &'a DeliveryPolicy,
         stop: Stop,
     ) -> Self {
-        let couriers = gateways.iter();
+        let couriers = destinations.iter();
         let couriers =
-            couriers.map(|gateway| Courier::new(gateway, state_dir, policy, stop.clone()));
+            couriers.map(|destination| Courier::new(destination, state_dir, policy, stop.clone()));
         Dispatch {
             couriers: couriers.collect(),
             state_dir,
@@ -44,17 +52,38 @@ impl<'a> Dispatch<'a> {
         self.policy.until()
     }
 
-    /// Delivers `push` to each gateway, by way of its entry in the outbox if there are `entries`.
-    pub fn deliver(
+    /// Delivers `push` to each destination, by way of its entry in the outbox if there are `entries`.
+    pub fn deliver_to_all(
         &self,
         push: &Push,
         entries: Option<&[i64]>,
         state: &mut LazyState,
         until: Instant,
     ) -> Vec<Delivery> {
-        let entry = |index: usize| entries.and_then(|ids| ids.get(index).copied());
+        let item = |index: usize| Item {
+            content: Content::Push(Cow::Borrowed(push)),
+            entry: entries.and_then(|ids| ids.get(index).copied()),
+        };
+        let items: Vec<Option<Item<'_>>> = (0..self.couriers.len())
+            .map(|index| Some(item(index)))
+            .collect();
+        self.deliver(&items, state, until)
+    }
+
+    /// Delivers to each destination its item of `items`, which are in the same order. One without an item counts as
+    /// delivered.
+    pub fn deliver(
+        &self,
+        items: &[Option<Item<'_>>],
+        state: &mut LazyState,
+        until: Instant,
+    ) -> Vec<Delivery> {
+        let entry = |index: usize| items[index].as_ref()?.entry;
         let deliveries = self.each(state, |index, courier, state| {
-            let mut delivery = courier.deliver(push, entry(index), state, until);
+            let Some(Item { content, entry }) = &items[index] else {
+                return Delivery::of_waiting();
+            };
+            let mut delivery = courier.deliver(content, *entry, state, until);
             delivery.notices = courier.notices();
             delivery
         });
@@ -69,8 +98,8 @@ impl<'a> Dispatch<'a> {
             .collect()
     }
 
-    /// Delivers the other entries that wait for the gateways that have taken or rejected the push of `deliveries`,
-    /// and sends them the statistics of pushing. Any other gateway is in trouble, and is left alone.
+    /// Delivers the other entries that wait for the destinations that have taken or rejected theirs of `deliveries`, and
+    /// sends gateways the statistics of pushing. Any other destination is in trouble, and is left alone.
     pub fn finish(&self, deliveries: &mut [Delivery], state: &mut LazyState, until: Instant) {
         let to_do: Vec<Left> = deliveries.iter().map(to_do).collect();
         let is_done = |left: &Left| !left.is_anything_waiting && !left.are_stats_due;
@@ -96,7 +125,7 @@ impl<'a> Dispatch<'a> {
         }
     }
 
-    /// Delivers all entries that wait for each gateway.
+    /// Delivers all entries that wait for each destination.
     pub fn flush(&self, state: &mut LazyState) -> Vec<Result<Delivery, GatewayError>> {
         let flushed = self.each(state, |_, courier, state| {
             let flushed = courier.flush_all(state)?;
@@ -114,8 +143,9 @@ impl<'a> Dispatch<'a> {
     /// Pushes to each gateway a push that need not be kept. Returns the first error.
     pub fn push_unkept(&self, push: &Push, state: &mut LazyState) -> Result<(), GatewayError> {
         let until = self.until();
+        let push = Content::Push(Cow::Borrowed(push));
         let results = self.each(state, |_, courier, state| {
-            courier.push_unkept(push, state, until)
+            courier.send_unkept(&push, state, until)
         });
         let mut results = results.into_iter();
         results.try_for_each(|result| {

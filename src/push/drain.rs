@@ -1,12 +1,12 @@
 //! Delivery, in order, of all entries that wait in the outbox for one group.
 
-use std::borrow::Cow;
 use std::time::{Instant, SystemTime};
 
 use super::courier::Courier;
 use super::delivery::Delivery;
 use super::gateway::GatewayError;
 use metricsjob_metrics::{GroupingKey, Push};
+use metricsjob_state::outbox::Content;
 use metricsjob_state::push_stats::Attempts;
 use metricsjob_state::{LazyState, StateError};
 
@@ -34,7 +34,7 @@ impl Courier<'_> {
     pub(super) fn drain(
         &self,
         key: &GroupingKey,
-        own: Option<(i64, &Push)>,
+        own: Option<(i64, &Content<'_>)>,
         state: &mut LazyState,
         until: Instant,
     ) -> Result<(Delivery, bool), StateError> {
@@ -51,14 +51,12 @@ impl Courier<'_> {
             if ids.is_empty() {
                 break;
             }
-            let waiting: Vec<(i64, Cow<'_, Push>)> = match own {
-                Some((id, push)) if ids == [id] => vec![(id, Cow::Borrowed(push))],
+            let waiting: Vec<(i64, Content<'_>)> = match own {
+                Some((id, content)) if ids == [id] => vec![(id, content.clone())],
                 _ => {
                     let entries = state.get()?.waiting(self.name(), key)?;
                     let entries = entries.into_iter();
-                    entries
-                        .map(|entry| (entry.id, Cow::Owned(entry.push)))
-                        .collect()
+                    entries.map(|entry| (entry.id, entry.content)).collect()
                 }
             };
             drain.deliver_together(&waiting, state);
@@ -78,16 +76,21 @@ impl Courier<'_> {
 }
 
 impl Drain<'_> {
-    /// Delivers `waiting` as one push, or one by one if that is rejected, since it may be the fault of one
-    /// of them.
-    fn deliver_together(&mut self, waiting: &[(i64, Cow<'_, Push>)], state: &mut LazyState) {
+    /// Delivers `waiting` as one, or one by one if there is no such thing, or if it is rejected, since that may be the
+    /// fault of one of them.
+    fn deliver_together(&mut self, waiting: &[(i64, Content<'_>)], state: &mut LazyState) {
+        let (courier, until) = (self.courier, self.until);
         let ids: Vec<i64> = waiting.iter().map(|(id, _)| *id).collect();
-        let together = waiting.iter().map(|(_, push)| push.clone());
-        let Some(together) = together.reduce(|older, newer| Cow::Owned(older.followed_by(&newer)))
-        else {
+        let mut contents = waiting.iter().map(|(_, content)| content);
+        let Some(oldest) = contents.next() else {
             return;
         };
-        let (courier, until) = (self.courier, self.until);
+        let together = contents.try_fold(oldest.clone(), |older, newer| {
+            courier.recipient.merged(&older, newer)
+        });
+        let Some(together) = together else {
+            return self.deliver_each(waiting, state);
+        };
         let mut attempts = std::mem::take(&mut self.uncounted);
         if let [id] = ids[..] {
             let (result, rest) = courier.send_or_split(&together, state, until, &mut attempts);
@@ -96,13 +99,18 @@ impl Drain<'_> {
         match courier.send(&together, state, until, &mut attempts) {
             Err(error) if error.is_rejection() => {
                 self.uncounted = attempts;
-                for one in waiting {
-                    if self.delivery.failure.is_none() {
-                        self.deliver_together(std::slice::from_ref(one), state);
-                    }
-                }
+                self.deliver_each(waiting, state);
             }
             result => self.settle(&ids, result, None, attempts, state),
+        }
+    }
+
+    /// Delivers `waiting` one by one, until that fails.
+    fn deliver_each(&mut self, waiting: &[(i64, Content<'_>)], state: &mut LazyState) {
+        for one in waiting {
+            if self.delivery.failure.is_none() {
+                self.deliver_together(std::slice::from_ref(one), state);
+            }
         }
     }
 
@@ -118,11 +126,10 @@ impl Drain<'_> {
     ) {
         let courier = self.courier;
         let (gateway, limit) = (courier.name(), courier.policy.outbox_limit);
-        // Pushes to the embedded gateway say nothing about the way to others.
-        let attempts = if courier.client.is_embedded() {
-            &Attempts::default()
-        } else {
+        let attempts = if courier.recipient.is_counted() {
             &attempts
+        } else {
+            &Attempts::default()
         };
         self.delivery.left_there = None;
         let message = result.as_ref().err().map(ToString::to_string);

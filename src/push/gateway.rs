@@ -51,6 +51,9 @@ pub enum GatewayError {
         families: Vec<String>,
         source: Box<GatewayError>,
     },
+    /// A notifier without a usable URL.
+    #[error("{0}")]
+    Notifier(String),
     /// A panic of ours with this message.
     #[error("internal error: {0}")]
     Internal(String),

@@ -1,15 +1,17 @@
 //! Getting a report to a gateway, or keeping it.
 //!
-//! It may use [`metricsjob_client`], [`metricsjob_system`], [`metricsjob_metrics`], [`metricsjob_state`] and the names
-//! of gateways of [`crate::job`]; it knows no jobs and no runs.
+//! It may use [`metricsjob_client`], [`metricsjob_system`], [`metricsjob_metrics`], [`metricsjob_state`] and the
+//! destinations that a [`crate::job`] names; it knows no runs.
 //!
+//! - [`Destination`]: where entries of the outbox go; [`Recipient`]: a client of one.
 //! - [`Gateway`]: where pushes go; [`GatewayClient`]: requests to it; [`Destinations`]: the gateways of each job.
 //! - `embedded`: changes of the embedded gateway.
-//! - [`Courier`]: delivers to one gateway by way of the outbox; [`Delivery`] is the outcome. `drain` delivers all
+//! - [`notifier`]: where notifications go.
+//! - [`Courier`]: delivers to one destination by way of the outbox; [`Delivery`] is the outcome. `drain` delivers all
 //!   entries that wait for one group; `send` sends one push, with retries, and by `split` in parts if it is refused;
 //!   `group_lock` keeps deliveries to one group apart.
 //! - [`DeliveryPolicy`]: limits of a delivery.
-//! - [`Dispatch`]: one push to several gateways.
+//! - [`Dispatch`]: deliveries to several destinations.
 //! - [`delete`]: deletes a group, with the entries that wait for it.
 //! - [`secrets`]: secrets of this process, kept out of the output of jobs.
 //! - [`self_report`]: how pushing goes, as metrics.
@@ -24,7 +26,9 @@ mod drain;
 mod embedded;
 mod gateway;
 mod group_lock;
+mod notifier;
 mod policy;
+mod recipient;
 pub mod secrets;
 pub mod self_report;
 mod send;
@@ -35,6 +39,8 @@ pub use courier::Courier;
 pub use deletion::delete;
 pub use delivery::{Delivery, Kept, Undelivered};
 pub use destinations::{Destinations, each_once};
-pub use dispatch::Dispatch;
+pub use dispatch::{Dispatch, Item};
 pub use gateway::{Gateway, GatewayClient, GatewayError};
+pub use notifier::{Notifier, NotifierClient};
 pub use policy::DeliveryPolicy;
+pub use recipient::{Destination, Recipient};

@@ -2,15 +2,19 @@
 
 use std::env;
 
+use url::Position;
+
 use metricsjob_client::GatewayUrl;
 use metricsjob_client::call::Credentials;
 use metricsjob_client::secrets::{Secrets, forms_of_gateway};
 
 use super::gateway::Gateway;
-use crate::job::elements;
+use crate::job::{NotifyTarget, elements};
 
 /// Environment variables that hold credentials, and nothing else.
 const CREDENTIALS: [&str; 2] = ["METRICSJOB_BEARER_TOKEN", "METRICSJOB_BASIC_AUTH"];
+/// The variable with the URLs of webhooks, which are secrets.
+const NOTIFY: &str = "METRICSJOB_NOTIFY";
 /// The variable that can hold credentials besides its other content.
 const GATEWAY: &str = "METRICSJOB_GATEWAY";
 const PROXIES: [&str; 6] = [
@@ -22,9 +26,11 @@ const PROXIES: [&str; 6] = [
     "ALL_PROXY",
 ];
 
-/// Secrets of this process: those for `gateways`, and those in its environment.
-pub fn of_process(gateways: &[Gateway]) -> Secrets {
+/// Secrets of this process: those for `gateways`, the URLs of `notified`, and those in its environment.
+pub fn of_process(gateways: &[Gateway], notified: &[NotifyTarget]) -> Secrets {
     let mut forms = of_environment();
+    let urls = notified.iter().filter_map(NotifyTarget::given_url);
+    forms.extend(urls.map(|url| url[Position::BeforePath..].to_owned()));
     for gateway in gateways {
         if let Gateway::Http(url, connection) = gateway {
             forms.extend(forms_of_gateway(url, connection));
@@ -69,6 +75,7 @@ fn of_url(text: &str) -> Vec<String> {
 /// its place, if there is one.
 pub fn withheld() -> Vec<(&'static str, Option<String>)> {
     let mut variables: Vec<_> = CREDENTIALS.map(|name| (name, None)).into();
+    variables.push((NOTIFY, None));
     if let Some(given) = env::var_os(GATEWAY) {
         let given = given.to_string_lossy();
         let gateways = elements(&given).map(|part| match part {

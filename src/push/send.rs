@@ -1,6 +1,7 @@
-//! One push on its way to the gateway: tried until it succeeds or its time is over, in parts if it is refused for some
+//! One content on its way to its destination: tried until it succeeds or its time is over, in parts if it is refused for some
 //! of its families.
 
+use std::borrow::Cow;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -10,27 +11,36 @@ use super::split::split;
 use metricsjob_client::Retries;
 use metricsjob_metrics::{Method, Push};
 use metricsjob_state::LazyState;
+use metricsjob_state::outbox::Content;
 use metricsjob_state::push_stats::Attempts;
 
 /// How often to see whether it is stopped meanwhile.
 const LOOK_UP: Duration = Duration::from_millis(50);
 
 impl Courier<'_> {
-    /// Sends `push`, in parts if the gateway refuses it for some of its families. With
+    /// Sends `content`, a push in parts if the gateway refuses it for some of its families. With
     /// [`GatewayError::Refused`] comes the rest, which it has not taken. Adds to `attempts`, which count the parts as one.
     pub(super) fn send_or_split(
         &self,
-        push: &Push,
+        content: &Content<'_>,
         state: &mut LazyState,
         until: Instant,
         attempts: &mut Attempts,
     ) -> (Result<(), GatewayError>, Option<Push>) {
-        let whole = match self.send(push, state, until, attempts) {
-            Err(error) if error.may_be_of_families() && !push.runners_own().is_empty() => error,
-            result => return (result, None),
+        let result = self.send(content, state, until, attempts);
+        let (whole, push) = match (result, content) {
+            (Err(error), Content::Push(push))
+                if error.may_be_of_families() && !push.runners_own().is_empty() =>
+            {
+                (error, push)
+            }
+            (result, _) => return (result, None),
         };
         let mut of_parts = Attempts::default();
-        let split = split(push, |part| self.send(part, state, until, &mut of_parts));
+        let split = split(push, |part| {
+            let part = Content::Push(Cow::Borrowed(part));
+            self.send(&part, state, until, &mut of_parts)
+        });
         attempts.failed += of_parts.failed;
         attempts.duration += of_parts.duration;
         let split = match split {
@@ -53,11 +63,11 @@ impl Courier<'_> {
         }
     }
 
-    /// Sends `push`, and again if that fails for a reason that may pass, within the retry window, until `until` at most,
+    /// Sends `content`, and again if that fails for a reason that may pass, within the retry window, until `until` at most,
     /// and not once it is stopped. Adds to `attempts`.
     pub(super) fn send(
         &self,
-        push: &Push,
+        content: &Content<'_>,
         state: &mut LazyState,
         until: Instant,
         attempts: &mut Attempts,
@@ -66,7 +76,7 @@ impl Courier<'_> {
         loop {
             let start = Instant::now();
             let limit = until.saturating_duration_since(start);
-            let result = self.client.push(push, state, limit, &self.stop);
+            let result = self.recipient.send(content, state, limit, &self.stop);
             attempts.duration += start.elapsed();
             let error = match result {
                 Ok(()) => {

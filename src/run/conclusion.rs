@@ -1,16 +1,20 @@
 //! The end of a run: its record in the history, its report, and the delivery of that.
 
+use std::borrow::Cow;
 use std::sync::Mutex;
 
 use super::lock::Lock;
 use super::outcome::Outcome;
 use super::spec::{Reporting, RunSpec};
-use super::{Comparison, Run, anomaly, report};
-use crate::push::Dispatch;
+use super::start_ping::StartPings;
+use super::{Comparison, Run, anomaly, notification, report};
+use crate::push::{Destination, Dispatch, Item, Notifier};
 use metricsjob_client::Stop;
 use metricsjob_metrics::check::{CheckError, add_pushable};
 use metricsjob_metrics::{Method, Push, system_time};
-use metricsjob_state::history::{GroupPast, RecordedRun, Recording};
+use metricsjob_state::history::{Entries, GroupPast, Outgoing, RecordedRun, Recording};
+use metricsjob_state::notified::Addressed;
+use metricsjob_state::outbox::Content;
 use metricsjob_state::{LazyState, State, StateError};
 use metricsjob_system::panics::locked;
 
@@ -19,51 +23,114 @@ use metricsjob_system::panics::locked;
 pub fn conclude(
     spec: &RunSpec<'_>,
     run: &mut Run,
-    lock: Option<Lock>,
+    (lock, pings): (Option<Lock>, StartPings),
     state: &Mutex<LazyState>,
     stop: Stop,
 ) {
     let mut recording = locked(state);
-    let entries = record(spec, run, &mut recording);
+    let left = record(spec, run, &mut recording);
     match spec.reporting {
-        Reporting::Push => deliver(spec, run, entries, lock, &mut recording, stop),
-        Reporting::Enqueue if run.state_failure.is_some() => {
+        Reporting::Push => {
+            pings.wait();
+            deliver(spec, run, left, lock, &mut recording, stop);
+        }
+        Reporting::Enqueue => {
             // Other runs wait for the shared one.
             drop(recording);
-            let mut state = LazyState::new(spec.state_dir);
-            deliver(spec, run, None, lock, &mut state, stop);
-            let damage = state.take_damage();
-            run.warnings.extend(damage.map(|damage| damage.to_string()));
+            pings.wait();
+            if left.entries.is_none() {
+                let mut state = LazyState::new(spec.state_dir);
+                deliver(spec, run, left, lock, &mut state, stop);
+                let damage = state.take_damage();
+                run.warnings.extend(damage.map(|damage| damage.to_string()));
+            }
         }
-        _ => {}
+        Reporting::Record | Reporting::DryRun => {}
     }
 }
 
+/// What a run leaves besides its report.
+pub struct LeftByRun {
+    notifications: Vec<Addressed>,
+    /// Its entries in the outbox; `None` if the state cannot be written.
+    entries: Option<Entries>,
+}
+
+/// Delivers the report to the gateways and notifications to whom they are for, and then what else waits for all of them.
 fn deliver(
     spec: &RunSpec<'_>,
     run: &mut Run,
-    entries: Option<Vec<i64>>,
+    left: LeftByRun,
     lock: Option<Lock>,
     state: &mut LazyState,
     stop: Stop,
 ) {
-    let Some(Ok(push)) = &run.push else {
-        return;
+    let (of_push, of_notifications) = match &left.entries {
+        Some(entries) => (Some(&entries.of_push), Some(&entries.of_notifications)),
+        None => (None, None),
     };
-    let dispatch = Dispatch::new(spec.gateways, spec.state_dir, spec.delivery, stop);
+    let entry = |entries: Option<&Vec<i64>>, index: usize| entries?.get(index).copied();
+    let mut destinations: Vec<Destination> = Vec::new();
+    let mut items: Vec<Option<Item<'_>>> = Vec::new();
+    if let Some(Ok(push)) = &run.push {
+        for (index, gateway) in spec.gateways.iter().enumerate() {
+            destinations.push(gateway.into());
+            items.push(Some(Item {
+                content: Content::Push(Cow::Borrowed(push)),
+                entry: entry(of_push, index),
+            }));
+        }
+    }
+    let gateways = destinations.len();
+    for target in &spec.job.policy.notify.to {
+        let name = target.name();
+        let mut addressed = left.notifications.iter().enumerate();
+        let item = addressed.find(|(_, (to, _))| *to == name);
+        let item = item.map(|(index, (_, notification))| Item {
+            content: Content::Notification(Cow::Borrowed(notification)),
+            entry: entry(of_notifications, index),
+        });
+        let is_anything_waiting = |state: &mut LazyState| {
+            let waiting = state.get().and_then(|state| state.waiting_for(&name));
+            waiting.is_ok_and(|waiting| waiting > 0)
+        };
+        if item.is_some() || is_anything_waiting(state) {
+            let notifier = Notifier::new(target.clone(), spec.connection);
+            destinations.push(Destination::Notifier(notifier));
+            items.push(item);
+        }
+    }
+    if destinations.is_empty() {
+        return;
+    }
+    let dispatch = Dispatch::new(&destinations, spec.state_dir, spec.delivery, stop);
     let until = dispatch.until();
-    run.deliveries = dispatch.deliver(push, entries.as_deref(), state, until);
+    let mut deliveries = dispatch.deliver(&items, state, until);
     // It was kept until the report is out, so that reports come in the order of the runs.
     drop(lock);
-    if entries.is_some() {
-        dispatch.finish(&mut run.deliveries, state, until);
+    if left.entries.is_some() {
+        dispatch.finish(&mut deliveries, state, until);
     }
+    let of_notifiers = deliveries.split_off(gateways);
+    let is_of_run = items[gateways..].iter().map(Option::is_some);
+    let of_notifiers = destinations[gateways..]
+        .iter()
+        .zip(of_notifiers)
+        .zip(is_of_run);
+    let notified =
+        of_notifiers.filter_map(|((destination, delivery), is_of_run)| match destination {
+            Destination::Notifier(notifier) if is_of_run => {
+                Some((notifier.target.clone(), delivery))
+            }
+            _ => None,
+        });
+    run.notified = notified.collect();
+    run.deliveries = deliveries;
 }
 
-/// Records `run`, and puts its report into the outbox, in one step: a run that is seen as finished is also
-/// reported, even if this process ends here. Returns the entries of the report in the outbox, one for each gateway;
-/// `None` if the state cannot be written.
-pub fn record(spec: &RunSpec<'_>, run: &mut Run, state: &mut LazyState) -> Option<Vec<i64>> {
+/// Records `run`, and puts its report and notifications into the outbox, in one step: a run that is seen as finished is
+/// also reported, even if this process ends here.
+pub fn record(spec: &RunSpec<'_>, run: &mut Run, state: &mut LazyState) -> LeftByRun {
     let job = spec.job;
     let own = std::mem::take(&mut run.record.metrics);
     let (own, left_out) = report::reportable(job, spec.key, own);
@@ -79,10 +146,7 @@ pub fn record(spec: &RunSpec<'_>, run: &mut Run, state: &mut LazyState) -> Optio
                 totals: report::sum(past.totals, increments),
                 ..past
             };
-            (
-                push_of(spec, &run.record, &run.comparisons, Some(&past)),
-                Vec::new(),
-            )
+            (outgoing(spec, run, Some(&past)), Entries::default())
         })
     } else {
         let gateways: Vec<String> = match spec.reporting {
@@ -97,23 +161,47 @@ pub fn record(spec: &RunSpec<'_>, run: &mut Run, state: &mut LazyState) -> Optio
             gateways: &gateways,
             prefix: &job.prefix,
             success: report::needed_success(&run.record, job),
+            is_notified: is_notified(spec),
         };
         state.get().and_then(|state| {
             state.record(&run.record, &recording, |past| {
-                push_of(spec, &run.record, &run.comparisons, Some(past))
+                outgoing(spec, run, Some(past))
             })
         })
     };
-    match recorded {
-        Ok((push, entries)) => {
-            run.push = push;
-            Some(entries)
-        }
+    let (outgoing, entries) = match recorded {
+        Ok((outgoing, entries)) => (outgoing, Some(entries)),
         Err(error) => {
-            run.push = push_of(spec, &run.record, &run.comparisons, None);
+            let outgoing = outgoing(spec, run, None);
             run.state_failure = Some(error);
-            None
+            (outgoing, None)
         }
+    };
+    run.push = outgoing.push;
+    LeftByRun {
+        notifications: outgoing.notifications,
+        entries,
+    }
+}
+
+/// Returns true if notifications are sent, if there are any.
+fn is_notified(spec: &RunSpec<'_>) -> bool {
+    let is_sent = matches!(spec.reporting, Reporting::Push | Reporting::Enqueue);
+    is_sent && !spec.job.policy.notify.to.is_empty()
+}
+
+/// What `run` leaves to be delivered, with what comes from the past of the group.
+fn outgoing(spec: &RunSpec<'_>, run: &Run, past: Option<&GroupPast>) -> Outgoing<CheckError> {
+    let (notifications, notified) = if is_notified(spec) {
+        let known = past.map(|past| Cow::Borrowed(&past.notified));
+        notification::of_run(&run.record, spec.job, &known.unwrap_or_default())
+    } else {
+        Default::default()
+    };
+    Outgoing {
+        push: push_of(spec, &run.record, &run.comparisons, past),
+        notifications,
+        notified,
     }
 }
 

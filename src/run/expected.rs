@@ -73,10 +73,11 @@ fn alerting_info(job: &Job) -> Option<Family> {
 }
 
 fn met(run: &RecordedRun, job: &Job) -> Family {
+    let unmet = unmet(run, job);
     let expected = job.policy.expected.metrics.iter();
     let met = expected.map(|expected| {
         let labels = Labels::from([("metric", expected.metric.as_str())]);
-        let is_met = is_met(expected, &run.metrics, &job.prefix);
+        let is_met = !unmet.iter().any(|unmet| unmet.expected == expected);
         (labels, Value::Number(f64::from(u8::from(is_met))))
     });
     Family::new(
@@ -87,16 +88,37 @@ fn met(run: &RecordedRun, job: &Job) -> Family {
     )
 }
 
-/// Returns true if there is such a metric, and each of its values is in the range.
-fn is_met(expected: &MetricExpectation, metrics: &[Family], prefix: &str) -> bool {
-    let families = metrics.iter();
-    let families = families.filter(|family| is_meant(&expected.metric, &family.name, prefix));
-    let mut values = families.flat_map(|family| &family.metrics).peekable();
-    values.peek().is_some()
-        && values.all(|metric| match metric.value {
-            Value::Number(value) => expected.is_met_by(value),
-            _ => false,
-        })
+/// An expectation that a run has not met.
+#[derive(Debug)]
+pub struct Unmet<'a> {
+    pub expected: &'a MetricExpectation,
+    /// `rows is 0, expected 1..`
+    pub text: String,
+}
+
+/// The expectations of `job` that the metrics of `run` do not meet: there is no such metric, or one of its values is not in
+/// the range.
+pub fn unmet<'a>(run: &RecordedRun, job: &'a Job) -> Vec<Unmet<'a>> {
+    let expected = job.policy.expected.metrics.iter();
+    let unmet = expected.filter_map(|expected| {
+        let families = run.metrics.iter();
+        let meant = families.filter(|family| is_meant(&expected.metric, &family.name, &job.prefix));
+        let mut values = meant.flat_map(|family| &family.metrics).peekable();
+        let found = if values.peek().is_none() {
+            "is missing".to_owned()
+        } else {
+            values.find_map(|metric| match metric.value {
+                Value::Number(value) if expected.is_met_by(value) => None,
+                Value::Number(value) => Some(format!("is {value}")),
+                _ => Some("is no number".to_owned()),
+            })?
+        };
+        let limit = |limit: Option<f64>| limit.map_or(String::new(), |limit| limit.to_string());
+        let (min, max) = (limit(expected.min), limit(expected.max));
+        let text = format!("{} {found}, expected {min}..{max}", expected.metric);
+        Some(Unmet { expected, text })
+    });
+    unmet.collect()
 }
 
 fn name(name: &str) -> String {

@@ -13,6 +13,7 @@
 //! - `expected`: what is expected of the job, as families too.
 //! - `lines`: line ends in a command's output.
 //! - `live`: reports during a run.
+//! - [`notification`]: events that somebody is notified of; `start_ping`: pings that a run has begun.
 //! - [`lock`]: locks that keep runs of a job apart.
 //! - [`Signals`]: handling of the signals that a run gets.
 
@@ -26,12 +27,14 @@ mod expected;
 mod lines;
 mod live;
 pub mod lock;
+pub mod notification;
 mod outcome;
 mod pause;
 mod perform;
 pub mod report;
 mod signals;
 mod spec;
+mod start_ping;
 mod usage;
 
 use std::ffi::OsString;
@@ -52,7 +55,7 @@ use rand::rngs::SysRng;
 
 use crate::job::builtin::Progress;
 use crate::job::params::ParamError;
-use crate::job::{Job, Work};
+use crate::job::{Job, NotifyTarget, Work};
 use crate::push::Delivery;
 use metricsjob_metrics::check::CheckError;
 use metricsjob_metrics::{Family, GroupingKey, Push, unix_seconds};
@@ -81,6 +84,8 @@ pub struct Run {
     pub state_failure: Option<StateError>,
     /// Outcome of the push at each gateway; empty if nothing was sent from here.
     pub deliveries: Vec<Delivery>,
+    /// Destination and outcome of each notification; empty if nothing was sent from here.
+    pub notified: Vec<(NotifyTarget, Delivery)>,
 }
 
 impl Run {
@@ -94,6 +99,7 @@ impl Run {
             push: None,
             state_failure: None,
             deliveries: Vec::new(),
+            notified: Vec::new(),
         }
     }
 

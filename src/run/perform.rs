@@ -11,6 +11,7 @@ use super::lock::{Lock, LockError, Locking};
 use super::pause::pause;
 use super::signals::Signals;
 use super::spec::{Reporting, RunSpec};
+use super::start_ping::StartPings;
 use super::{Observer, Run, attempts, conclusion};
 use crate::job::builtin::Progress;
 use crate::job::params::ParamError;
@@ -43,9 +44,10 @@ pub fn perform(
     observer: &dyn Observer,
 ) -> Result<Run, PerformError> {
     let mut run = Run::new(spec, id);
-    let lock = take_turn(spec, &mut run, progress, signals, observer)?;
+    let mut pings = StartPings::none();
+    let lock = take_turn(spec, &mut run, &mut pings, progress, signals, observer)?;
     point("conclude");
-    conclusion::conclude(spec, &mut run, lock, state, signals.stop());
+    conclusion::conclude(spec, &mut run, (lock, pings), state, signals.stop());
     Ok(run)
 }
 
@@ -58,11 +60,12 @@ pub fn skip(spec: &RunSpec<'_>, id: String, why: String, state: &Mutex<LazyState
     run
 }
 
-/// Waits for the job's turn, and runs it unless another run of it is running. Returns the job's lock, if it has one:
+/// Waits for the job's turn, and runs it unless another run of it is running; then `pings` say so. Returns the job's lock, if it has one:
 /// its next run begins once that is dropped.
 fn take_turn(
     spec: &RunSpec<'_>,
     run: &mut Run,
+    pings: &mut StartPings,
     progress: &dyn Progress,
     signals: &Signals,
     observer: &dyn Observer,
@@ -97,6 +100,7 @@ fn take_turn(
             }
         }
     };
+    *pings = StartPings::send(spec, &run.record.run_id, &signals.stop());
     run_live(spec, run, progress, signals, observer)?;
     Ok(lock)
 }
@@ -127,7 +131,7 @@ fn run_live(
     observer: &dyn Observer,
 ) -> Result<(), ParamError> {
     let Job { policy, .. } = spec.job;
-    let secrets = secrets::of_process(spec.gateways);
+    let secrets = secrets::of_process(spec.gateways, &policy.notify.to);
     let events = Arc::new(Events::new(spec.job, spec.lines.clone(), secrets));
     let is_live = policy.push_start || policy.push_interval.is_some();
     let is_pushed = matches!(spec.reporting, Reporting::Push | Reporting::Enqueue);

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::events::LineSink;
 use crate::job::Job;
 use crate::push::{DeliveryPolicy, Gateway};
+use metricsjob_client::Connection;
 use metricsjob_metrics::GroupingKey;
 
 /// Specification of a run: the job, and where it is reported.
@@ -14,6 +15,8 @@ pub struct RunSpec<'a> {
     pub key: &'a GroupingKey,
     /// Each gets the report.
     pub gateways: &'a [Gateway],
+    /// How those are reached who are notified of events.
+    pub connection: &'a Connection,
     pub delivery: &'a DeliveryPolicy,
     /// Where the history, the outbox and the locks are.
     pub state_dir: &'a Path,

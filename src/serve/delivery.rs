@@ -1,4 +1,4 @@
-//! Delivers the outbox in the background: a thread for each gateway.
+//! Delivers the outbox in the background: a thread for each destination.
 
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -10,7 +10,7 @@ use super::bell::Bell;
 use super::damage::{shorten_log, tell_damage};
 use super::scheduler::Scheduler;
 use crate::job::Job;
-use crate::push::{Courier, Delivery, Gateway};
+use crate::push::{Courier, Delivery, Destination};
 use metricsjob_client::Backoff;
 use metricsjob_client::Stop;
 use metricsjob_state::LazyState;
@@ -26,14 +26,14 @@ const LOOK: Duration = Duration::from_secs(15);
 /// Pauses after failures to reach a gateway.
 const PAUSES: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(60));
 
-/// The threads that deliver, one for each gateway.
+/// The threads that deliver, one for each destination.
 pub struct Deliverer {
     threads: Mutex<Vec<DeliveryThread>>,
     stop: Stop,
 }
 
 struct DeliveryThread {
-    gateway: Gateway,
+    destination: Destination,
     bell: Arc<Bell>,
     is_ending: Arc<AtomicBool>,
     handle: JoinHandle<()>,
@@ -48,26 +48,26 @@ impl Deliverer {
         }
     }
 
-    /// Starts a thread for each of the `gateways` that has none. A thread whose gateway has other credentials now gives way
-    /// to a new one. One whose gateway is not named any more stays: reports may wait for it.
+    /// Starts a thread for each of the `destinations` that has none. A thread whose destination has other credentials now
+    /// gives way to a new one. One whose destination is not named any more stays: reports may wait for it.
     ///
     /// # Errors
     ///
     /// A thread could not be started.
-    fn attend(&self, scheduler: &Arc<Scheduler>, gateways: Vec<Gateway>) -> io::Result<()> {
+    fn attend(&self, scheduler: &Arc<Scheduler>, destinations: Vec<Destination>) -> io::Result<()> {
         let mut threads = locked(&self.threads);
         threads.retain(|thread| !thread.handle.is_finished());
-        for gateway in gateways {
-            let name = gateway.to_string();
+        for destination in destinations {
+            let name = destination.name();
             let is_of_it = |thread: &&DeliveryThread| {
-                !thread.is_ending.load(Relaxed) && thread.gateway.to_string() == name
+                !thread.is_ending.load(Relaxed) && thread.destination.name() == name
             };
             match threads.iter().find(is_of_it) {
-                Some(thread) if thread.gateway == gateway => continue,
+                Some(thread) if thread.destination == destination => continue,
                 Some(thread) => thread.end(),
                 None => {}
             }
-            threads.push(DeliveryThread::start(scheduler, gateway, &self.stop)?);
+            threads.push(DeliveryThread::start(scheduler, destination, &self.stop)?);
         }
         Ok(())
     }
@@ -93,9 +93,13 @@ impl Deliverer {
 }
 
 impl DeliveryThread {
-    fn start(scheduler: &Arc<Scheduler>, gateway: Gateway, stop: &Stop) -> io::Result<Self> {
+    fn start(
+        scheduler: &Arc<Scheduler>,
+        destination: Destination,
+        stop: &Stop,
+    ) -> io::Result<Self> {
         let (bell, is_ending) = (Arc::<Bell>::default(), Arc::<AtomicBool>::default());
-        let (scheduler, stop, to) = (Arc::clone(scheduler), stop.clone(), gateway.clone());
+        let (scheduler, stop, to) = (Arc::clone(scheduler), stop.clone(), destination.clone());
         let (rung, ending) = (Arc::clone(&bell), Arc::clone(&is_ending));
         let thread = thread::Builder::new().name("deliver".into());
         let handle = thread.spawn(move || {
@@ -104,7 +108,7 @@ impl DeliveryThread {
             });
         })?;
         Ok(DeliveryThread {
-            gateway,
+            destination,
             bell,
             is_ending,
             handle,
@@ -119,7 +123,7 @@ impl DeliveryThread {
 }
 
 impl Scheduler {
-    /// Starts a thread for each gateway that the host or a job names and that has none.
+    /// Starts a thread for each destination that the host or a job names and that has none.
     ///
     /// # Errors
     ///
@@ -130,21 +134,21 @@ impl Scheduler {
             let jobs = state.jobs.values();
             jobs.map(|entry| Arc::clone(&entry.job)).collect()
         };
-        let named = jobs.iter().map(|job| job.gateways.as_slice());
-        let gateways = self.runner().destinations().of_all(named);
-        self.runner().deliverer().attend(self, gateways)
+        let destinations = self.runner().destinations();
+        let destinations = destinations.of_all(jobs.iter().map(|job| &**job));
+        self.runner().deliverer().attend(self, destinations)
     }
 }
 
 fn deliver(
     scheduler: &Scheduler,
-    gateway: &Gateway,
+    destination: &Destination,
     bell: &Bell,
     is_ending: &AtomicBool,
     stop: Stop,
 ) {
     let runner = scheduler.runner();
-    let courier = Courier::new(gateway, runner.state_dir(), runner.delivery(), stop);
+    let courier = Courier::new(destination, runner.state_dir(), runner.delivery(), stop);
     let mut state = LazyState::new(runner.state_dir());
     let mut failures = 0;
     let mut alone_until = Instant::now();
@@ -153,14 +157,21 @@ fn deliver(
         point("delivery");
         if is_last || Instant::now() >= alone_until {
             let failure = match courier.flush_all(&mut state) {
-                Ok(flushed) => count(scheduler, &courier, &mut state, flushed),
+                Ok(flushed) => count(scheduler, (destination, &courier), &mut state, flushed),
                 Err(error) => Some(error.to_string()),
             };
             shorten_log(&mut state, runner.delivery().state_limit);
             tell_damage(&mut state);
             match failure {
                 None if failures > 0 => {
-                    tracing::info!(gateway = %gateway, "reports are delivered again");
+                    match destination {
+                        Destination::Gateway(gateway) => {
+                            tracing::info!(gateway = %gateway, "reports are delivered again");
+                        }
+                        Destination::Notifier(_) => {
+                            tracing::info!(to = %destination, "notifications are delivered again");
+                        }
+                    }
                     failures = 0;
                 }
                 None => {}
@@ -168,7 +179,14 @@ fn deliver(
                     failures += 1;
                     let pause = PAUSES.delay(failures, rand::random());
                     alone_until = Instant::now() + pause;
-                    tracing::warn!(gateway = %gateway, err = error, "reports wait in the outbox");
+                    match destination {
+                        Destination::Gateway(gateway) => {
+                            tracing::warn!(gateway = %gateway, err = error, "reports wait in the outbox");
+                        }
+                        Destination::Notifier(_) => {
+                            tracing::warn!(to = %destination, err = error, "notifications wait in the outbox");
+                        }
+                    }
                 }
             }
         }
@@ -183,10 +201,10 @@ fn deliver(
     }
 }
 
-/// Counts delivered reports; returns why not all of them were delivered.
+/// Counts delivered reports; returns why not everything was delivered.
 fn count(
     scheduler: &Scheduler,
-    courier: &Courier<'_>,
+    (destination, courier): (&Destination, &Courier<'_>),
     state: &mut LazyState,
     flushed: Delivery,
 ) -> Option<String> {
@@ -194,8 +212,17 @@ fn count(
         courier.report_itself(state, scheduler.runner().delivery().until());
     }
     for rejection in &flushed.rejected {
-        let gateway = courier.name();
-        tracing::warn!(gateway, err = %rejection, "the gateway rejected a report, see: metricsjob outbox list");
+        match destination {
+            Destination::Gateway(gateway) => {
+                tracing::warn!(gateway = %gateway, err = %rejection, "the gateway rejected a report, see: metricsjob outbox list");
+            }
+            Destination::Notifier(_) => {
+                tracing::warn!(to = %destination, err = %rejection, "a notification was rejected, see: metricsjob outbox list");
+            }
+        }
+    }
+    if let Destination::Notifier(_) = destination {
+        return flushed.failure.map(|error| error.to_string());
     }
     let failed = flushed.rejected.len() as u64 + u64::from(flushed.failure.is_some());
     scheduler.state().window.pushes(flushed.delivered, failed);

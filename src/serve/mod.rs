@@ -13,6 +13,7 @@
 //! - `series`: reports of jobs as metrics; `live`: those of runs in progress; [`exporter`]: all metrics at one moment; [`Publication`]: pushes
 //!   them; `window`: the log of the last seconds.
 //! - [`http`]: API, health, metrics and page over HTTP; [`page`]: the page as a function of data.
+//! - [`late`]: notification of jobs that are late.
 //! - [`Periodic`]: work that is done periodically; `bell`: wakes a thread.
 
 mod bell;
@@ -21,6 +22,7 @@ mod delivery;
 pub mod exporter;
 pub mod http;
 mod job_state;
+pub mod late;
 mod live;
 mod loading;
 pub mod page;

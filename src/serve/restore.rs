@@ -49,6 +49,7 @@ impl Restored {
             let past = (run.key == *key).then(|| GroupPast {
                 totals: totals.clone(),
                 last_success: success.next().map(|success| success.ended_at),
+                ..GroupPast::default()
             });
             (
                 run.key.clone(),

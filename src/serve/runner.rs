@@ -152,6 +152,7 @@ impl Runner {
             job: &request.job,
             key: &request.key,
             gateways: &self.destinations.of(&request.job.gateways),
+            connection: self.destinations.connection(),
             delivery: &self.delivery,
             state_dir: &self.state_dir,
             reporting: Reporting::Enqueue,
@@ -195,6 +196,11 @@ impl Runner {
         for delivery in &run.deliveries {
             if let Err(Undelivered { error, .. }) = &delivery.result {
                 tracing::error!(job, run_id, err = %error, "the report of a run is lost");
+            }
+        }
+        for (target, delivery) in &run.notified {
+            if let Err(Undelivered { error, .. }) = &delivery.result {
+                tracing::error!(job, run_id, to = %target, err = %error, "a notification is lost");
             }
         }
         let failure = run.state_failure.as_ref();

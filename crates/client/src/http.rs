@@ -6,7 +6,7 @@ use std::pin::pin;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use reqwest::header::{LOCATION, RETRY_AFTER};
+use reqwest::header::{HeaderMap, LOCATION, RETRY_AFTER};
 use reqwest::redirect::Policy;
 use reqwest::{Response, StatusCode};
 use url::Url;
@@ -203,6 +203,42 @@ impl HttpGateway {
         let limit = self.connection.timeouts.total;
         let sent = self.send(&url, request, limit, &Stop::never()).await;
         sent.map(drop)
+    }
+
+    /// Posts `body` to `path`, which must start with a slash and is a secret, as those of webhooks are: errors show the
+    /// URL without it. Waits as [`push`](Self::push) does.
+    ///
+    /// # Errors
+    ///
+    /// Fails as [`push`](Self::push) does.
+    pub fn post(
+        &self,
+        path: &str,
+        headers: HeaderMap,
+        body: String,
+        limit: Duration,
+        stop: &Stop,
+    ) -> Result<(), HttpError> {
+        let shown = self.url.join(match path {
+            "/" => "/",
+            _ => "/***",
+        });
+        let limit = limit.min(self.connection.timeouts.total);
+        let request = self
+            .request(reqwest::Method::POST, &self.url.join(path))
+            .headers(headers)
+            .body(body)
+            .timeout(limit);
+        let sent = self.send(&shown, request, limit, stop);
+        let mut error = match self.runtime.block_on(sent) {
+            Ok(_) => return Ok(()),
+            Err(error) => error,
+        };
+        if let HttpError::Status { message, .. } = &mut error {
+            let secrets = Secrets::new(vec![path.to_owned()]);
+            *message = secrets.redact_text(std::mem::take(message));
+        }
+        Err(error)
     }
 
     /// Fetches `path`, which must start with a slash, and returns the body.

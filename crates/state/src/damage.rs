@@ -128,7 +128,8 @@ mod tests {
     use std::time::UNIX_EPOCH;
 
     use super::*;
-    use crate::history::{RecordedRun, Recording};
+    use crate::history::{Outgoing, RecordedRun, Recording};
+    use crate::notified::Notified;
     use crate::push_stats::Attempts;
     use metricsjob_metrics::{Family, GroupingKey, Method, Push};
 
@@ -158,9 +159,16 @@ mod tests {
         gateways: &[],
         prefix: "",
         success: None,
+        is_notified: false,
     };
 
-    const NO_PUSH: Option<Result<Push, ()>> = None;
+    fn nothing() -> Outgoing<()> {
+        Outgoing {
+            push: None,
+            notifications: Vec::new(),
+            notified: Notified::default(),
+        }
+    }
 
     fn ids(state: &mut State) -> Vec<String> {
         let runs = state.history(None, 10).unwrap();
@@ -179,7 +187,7 @@ mod tests {
                     moves.set(moves.get() - 1);
                     move_aside(&path, UNIX_EPOCH).unwrap();
                 }
-                NO_PUSH
+                nothing()
             })
             .unwrap();
         assert_eq!(ids(&mut state), ["a"]);
@@ -219,13 +227,13 @@ mod tests {
             // SQLite reads pages again only after another process changed the database.
             State::open(dir.path())
                 .unwrap()
-                .record(&run("other"), &KEEP_TEN, |_| NO_PUSH)
+                .record(&run("other"), &KEEP_TEN, |_| nothing())
                 .unwrap();
             for suffix in ["", "-wal"] {
                 let file = fs::File::options().write(true).open(beside(&path, suffix));
                 file.unwrap().write_all_at(&[b'x'; 100_000], 0).unwrap();
             }
-            state.record(&run(id), &KEEP_TEN, |_| NO_PUSH).unwrap();
+            state.record(&run(id), &KEEP_TEN, |_| nothing()).unwrap();
             assert!(state.damage.take().is_some());
             assert_eq!(ids(&mut state), [id]);
         }

@@ -56,6 +56,7 @@ impl State {
                 Ok(deleted as u64)
             };
             reported::forget(transaction, key, None)?;
+            delete("notified")?;
             Ok(Forgotten {
                 runs: delete("runs")?,
                 counters: delete("counters")?,

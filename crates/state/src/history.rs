@@ -1,9 +1,13 @@
 //! History of finished runs.
 
+use std::borrow::Cow;
+
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::checksum::RUNS;
 use super::counters::{self, Counter};
+use super::notified::{self, Addressed, Notified};
+use super::outbox_content::Content;
 use super::{State, StateError, outbox, push_stats, reported};
 use crate::key_column::KeyColumn;
 use metricsjob_metrics::{Family, GroupingKey, Push, json, text};
@@ -68,6 +72,8 @@ pub struct GroupPast {
     pub totals: Vec<Counter>,
     /// End of the last run that succeeded, in seconds since the epoch, if that was asked for and there was one.
     pub last_success: Option<f64>,
+    /// What those who are notified of the job know of it, if that was asked for.
+    pub notified: Notified,
 }
 
 /// Parameters of [`State::record`] besides the run.
@@ -83,6 +89,26 @@ pub struct Recording<'a> {
     pub prefix: &'a str,
     /// Name of the outcome of a success, if the report needs the time of the last one.
     pub success: Option<&'a str>,
+    /// True if anybody is notified of the job's events.
+    pub is_notified: bool,
+}
+
+/// What a run leaves to be delivered.
+#[derive(Debug, Clone)]
+pub struct Outgoing<E> {
+    pub push: RecordedPush<E>,
+    pub notifications: Vec<Addressed>,
+    /// What those who are notified of the job know of it then; unused unless [`Recording::is_notified`].
+    pub notified: Notified,
+}
+
+/// Ids of the entries in the outbox of what a run leaves.
+#[derive(Debug, Clone, Default)]
+pub struct Entries {
+    /// Those of the report, one for each gateway.
+    pub of_push: Vec<i64>,
+    /// One for each notification.
+    pub of_notifications: Vec<i64>,
 }
 
 /// The push of a recorded run's report, or the reason why there is none; `None` if none was wanted.
@@ -141,32 +167,43 @@ impl State {
         })
     }
 
-    /// Records `run`, adds the increments to the counters of its group, and enqueues the push that `report` makes from
-    /// the past of the group, the run included, for each gateway, in one transaction. Deletes all but the last runs of the
-    /// job, which does not change counters. Returns the push, and the ids of its entries in the outbox.
+    /// Records `run`, adds the increments to the counters of its group, and enqueues what `report` makes from the past of
+    /// the group, the run included: the push for each gateway, and the notifications. All of it is one transaction. Deletes
+    /// all but the last runs of the job, which does not change counters. Returns what `report` has made, and the ids of
+    /// its entries in the outbox.
     pub fn record<E>(
         &mut self,
         run: &RecordedRun,
         recording: &Recording<'_>,
-        report: impl Fn(&GroupPast) -> Option<Result<Push, E>>,
-    ) -> Result<(RecordedPush<E>, Vec<i64>), StateError> {
+        report: impl Fn(&GroupPast) -> Outgoing<E>,
+    ) -> Result<(Outgoing<E>, Entries), StateError> {
         let Recording {
             increments,
             keep,
             gateways,
             prefix,
             success,
+            is_notified,
         } = *recording;
+        let past = |transaction: &Connection| -> rusqlite::Result<GroupPast> {
+            let mut past = past(transaction, run, success)?;
+            if is_notified {
+                past.notified = notified::read(transaction, &run.name, &run.key)?;
+            }
+            Ok(past)
+        };
         // An attempt that was committed to a database that was then moved aside may have been carried over into this
         // one.
-        let mut before: Option<Vec<i64>> = None;
+        let mut before: Option<(Notified, Entries)> = None;
         self.write(|transaction| {
-            if let Some(entries) = &before
+            if let Some((notified, entries)) = &before
                 && transaction.query_row(IS_RECORDED, [&run.run_id], |row| row.get(0))?
             {
-                let push = report(&past(transaction, run, success)?);
-                let entries = entries.clone();
-                return Ok((push, entries));
+                let past = GroupPast {
+                    notified: notified.clone(),
+                    ..past(transaction)?
+                };
+                return Ok((report(&past), entries.clone()));
             }
             let job = run.key.job();
             let id: i64 = transaction
@@ -195,20 +232,38 @@ impl State {
                 .prepare_cached(PRUNE)?
                 .execute(params![job, keep])?;
             counters::add(transaction, &run.key, increments)?;
-            let push = report(&past(transaction, run, success)?);
-            let entries = match &push {
-                Some(Ok(push)) => {
-                    reported::note(transaction, run, gateways, prefix)?;
-                    outbox::enqueue(transaction, push, gateways)?
-                }
-                _ => Vec::new(),
-            };
-            before = Some(entries.clone());
-            Ok((push, entries))
+            let past = past(transaction)?;
+            let outgoing = report(&past);
+            let mut entries = Entries::default();
+            if let Some(Ok(push)) = &outgoing.push {
+                reported::note(transaction, run, gateways, prefix)?;
+                let push = Content::Push(Cow::Borrowed(push));
+                entries.of_push = outbox::enqueue(transaction, &push, gateways)?;
+            }
+            if is_notified {
+                let job = (&*run.name, &run.key);
+                notified::write(transaction, job, &outgoing.notified, run.ended_at)?;
+                let notifications = &outgoing.notifications;
+                entries.of_notifications = notified::enqueue(transaction, notifications)?;
+            }
+            before = Some((past.notified, entries.clone()));
+            Ok((outgoing, entries))
         })
     }
 
-    /// Returns the past of the group of `run`, with the time of the last run of the outcome `success`.
+    /// Returns the end of the last run with the outcome `outcome` of the job with this name and grouping key, in seconds
+    /// since the epoch.
+    pub fn last_end(
+        &mut self,
+        name: &str,
+        key: &GroupingKey,
+        outcome: &str,
+    ) -> Result<Option<f64>, StateError> {
+        self.with(|connection| last_end(connection, name, key, outcome))
+    }
+
+    /// Returns the past of the group of `run`, with the time of the last run of the outcome `success`; without what was
+    /// notified of.
     pub fn past(
         &mut self,
         run: &RecordedRun,
@@ -338,26 +393,31 @@ fn past(
     success: Option<&str>,
 ) -> rusqlite::Result<GroupPast> {
     let last_success = match success {
-        Some(success) => {
-            let is_right = RUNS.is_right_sql();
-            let select = format!(
-                "SELECT ended_at FROM runs WHERE job = ? AND name = ? AND grouping_key = ? AND outcome = ? AND {is_right}
-                 ORDER BY id DESC LIMIT 1"
-            );
-            let key = KeyColumn(&run.key);
-            let mut select = connection.prepare_cached(&select)?;
-            select
-                .query_row(params![run.key.job(), run.name, key, success], |row| {
-                    row.get(0)
-                })
-                .optional()?
-        }
+        Some(success) => last_end(connection, &run.name, &run.key, success)?,
         None => None,
     };
     Ok(GroupPast {
         totals: counters::select(connection, &run.key)?,
         last_success,
+        notified: Notified::default(),
     })
+}
+
+/// End of the job's last run of the outcome `outcome`, in seconds since the epoch.
+pub(super) fn last_end(
+    connection: &Connection,
+    name: &str,
+    key: &GroupingKey,
+    outcome: &str,
+) -> rusqlite::Result<Option<f64>> {
+    let is_right = RUNS.is_right_sql();
+    let select = format!(
+        "SELECT ended_at FROM runs WHERE job = ? AND name = ? AND grouping_key = ? AND outcome = ? AND {is_right}
+         ORDER BY id DESC LIMIT 1"
+    );
+    let mut select = connection.prepare_cached(&select)?;
+    let row = params![key.job(), name, KeyColumn(key), outcome];
+    select.query_row(row, |row| row.get(0)).optional()
 }
 
 /// Deletes runs that cannot be read. Returns their number.

@@ -20,7 +20,8 @@
 //! - [`history`]: finished runs.
 //! - [`counters`]: counters accumulated over runs.
 //! - [`forget`]: removal of all that is known of a job.
-//! - [`outbox`]: pushes not delivered yet; `outbox_rows`: their rows.
+//! - [`outbox`]: reports and notifications not delivered yet; `outbox_rows`: their rows; `outbox_content`: what they carry.
+//! - [`notified`]: what was notified of last.
 //! - [`push_stats`]: statistics of pushing.
 //! - `turn`: order of this process's writers.
 //! - `upkeep`: keeps the files small; `pruning`: drops old rows of a database beyond its limit.
@@ -41,7 +42,9 @@ pub mod groups;
 pub mod history;
 mod key_column;
 mod lazy;
+pub mod notified;
 pub mod outbox;
+mod outbox_content;
 mod outbox_rows;
 mod pruning;
 pub mod push_stats;

@@ -1,8 +1,9 @@
-//! Outbox: pushes not delivered yet, with all that is needed to deliver them.
+//! Outbox: reports and notifications not delivered yet, with all that is needed to deliver them.
 //!
 //! An entry exists from the moment a report is produced until its gateway has it, so that a process killed in between
 //! loses nothing. Entries of one group are delivered in the order of their ids.
 
+use std::borrow::Cow;
 use std::time::SystemTime;
 
 use rusqlite::{Connection, OptionalExtension, params};
@@ -14,13 +15,16 @@ use super::{State, StateError};
 use crate::key_column::KeyColumn;
 use metricsjob_metrics::{GroupingKey, Push, unix_seconds};
 
-/// A push not delivered yet.
+pub use super::outbox_content::{Content, Notification};
+
+/// A report or notification not delivered yet.
 #[derive(Debug, Clone)]
 pub struct OutboxEntry {
     pub id: i64,
-    /// The gateway's URL, without credentials.
+    /// Its destination: a gateway's URL without credentials, or the whole name of one who is notified, which may be a
+    /// secret.
     pub gateway: String,
-    pub push: Push,
+    pub content: Content<'static>,
     /// The number of attempts.
     pub attempts: u64,
     /// True if the gateway refused it, and would do so again.
@@ -98,7 +102,8 @@ impl State {
             if let Some(ids) = before.take_if(|_| matches!(are_there, Some(Ok(true)))) {
                 return Ok(ids);
             }
-            let ids = enqueue(transaction, push, gateways)?;
+            let content = Content::Push(Cow::Borrowed(push));
+            let ids = enqueue(transaction, &content, gateways)?;
             before = Some(ids.clone());
             Ok(ids)
         })
@@ -369,10 +374,10 @@ fn overtake(
     })
 }
 
-/// Adds `push` once for each of `gateways`. Returns the ids.
+/// Adds `content` once for each of `gateways`. Returns the ids.
 pub(super) fn enqueue(
     connection: &Connection,
-    push: &Push,
+    content: &Content<'_>,
     gateways: &[String],
 ) -> rusqlite::Result<Vec<i64>> {
     let mut insert = connection.prepare_cached(INSERT)?;
@@ -383,12 +388,12 @@ pub(super) fn enqueue(
             .query_row([], |row| row.get(0))?;
         insert.execute(params![
             id,
-            unix_seconds(push.produced_at()),
+            unix_seconds(content.produced_at()),
             gateway,
-            push.method().name(),
-            KeyColumn(push.key()),
-            push.text(),
-            push.runners_own().join(" "),
+            content.method(),
+            KeyColumn(content.key()),
+            content.body(),
+            content.runners_own(),
         ])?;
         ids.push(id);
     }
@@ -433,7 +438,7 @@ fn remove_replaced(
     entries.retain(|entry| ids.contains(&entry.id));
     for (index, older) in entries.iter().enumerate() {
         let mut newer = entries[index + 1..].iter();
-        if older.attempts > 0 && newer.any(|newer| newer.push.replaces(&older.push)) {
+        if older.attempts > 0 && newer.any(|newer| newer.content.replaces(&older.content)) {
             connection.execute(DELETE, [older.id])?;
         }
     }

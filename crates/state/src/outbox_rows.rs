@@ -1,11 +1,14 @@
 //! Rows of the outbox, and detection of damaged ones.
 
+use std::borrow::Cow;
+
 use rusqlite::types::Type;
 use rusqlite::{Connection, Error::FromSqlConversionFailure, Row, params};
 
 use super::checksum::OUTBOX;
 use super::group_rows::corrupt;
 use super::outbox::{DELETE, OutboxEntry};
+use super::outbox_content::{Content, NOTIFY, Notification};
 use crate::key_column::KeyColumn;
 use metricsjob_metrics::{GroupingKey, Push, system_time, text};
 
@@ -32,7 +35,7 @@ pub(super) fn waiting(
         .query_map(params![gateway, KeyColumn(key)], |row| {
             let entry = read(row)?;
             // The index that led here has no checksum.
-            if entry.gateway != gateway || entry.push.key() != key || entry.is_rejected {
+            if entry.gateway != gateway || entry.content.key() != key || entry.is_rejected {
                 return Err(misled(entry.id));
             }
             Ok(entry)
@@ -78,24 +81,30 @@ pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<OutboxEntry> {
     let unreadable = |column, error: Box<dyn std::error::Error + Send + Sync>| {
         FromSqlConversionFailure(column, Type::Text, error)
     };
-    let families = text::parse(body.as_bytes()).map_err(|error| unreadable(4, error.into()))?;
+    let key = row.get::<_, KeyColumn<GroupingKey>>(3)?.0;
     let produced_at = system_time(row.get(5)?);
-    let method = method
-        .parse()
-        .map_err(|error| unreadable(2, Box::new(error)))?;
-    let (error, runners_own): (String, String) = (row.get(9)?, row.get(10)?);
-    let runners_own = runners_own.split(' ').map(str::to_owned);
-    let runners_own = runners_own.filter(|name| !name.is_empty());
+    let content = if method == NOTIFY {
+        Content::Notification(Cow::Owned(Notification {
+            key,
+            json: body,
+            produced_at,
+        }))
+    } else {
+        let families = text::parse(body.as_bytes()).map_err(|error| unreadable(4, error.into()))?;
+        let method = method
+            .parse()
+            .map_err(|error| unreadable(2, Box::new(error)))?;
+        let runners_own: String = row.get(10)?;
+        let runners_own = runners_own.split(' ').map(str::to_owned);
+        let runners_own = runners_own.filter(|name| !name.is_empty());
+        let push = Push::checked_before(key, method, families, produced_at);
+        Content::Push(Cow::Owned(push.with_runners_own(runners_own)))
+    };
+    let error: String = row.get(9)?;
     Ok(OutboxEntry {
         id: row.get(0)?,
         gateway: row.get(1)?,
-        push: Push::checked_before(
-            row.get::<_, KeyColumn<GroupingKey>>(3)?.0,
-            method,
-            families,
-            produced_at,
-        )
-        .with_runners_own(runners_own),
+        content,
         attempts: row.get(6)?,
         is_rejected: row.get(7)?,
         is_overtaken: row.get(8)?,

@@ -200,6 +200,18 @@ const MIGRATIONS: &[&str] = &[
     INSERT INTO reported_groups
         SELECT name, grouping_key, '', '', min(ended_at), max(ended_at) FROM runs GROUP BY name, grouping_key;
 ",
+    "
+    -- What those who are notified of a job know of it, see `notified`. Times are in seconds since the epoch.
+    CREATE TABLE notified (
+        name TEXT NOT NULL,
+        grouping_key TEXT NOT NULL,
+        bad_runs INTEGER NOT NULL,
+        problem TEXT NOT NULL,
+        late_for REAL NOT NULL,
+        changed_at REAL NOT NULL,
+        PRIMARY KEY (name, grouping_key)
+    ) STRICT, WITHOUT ROWID;
+",
 ];
 
 /// The first version whose rows have checksums.

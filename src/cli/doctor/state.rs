@@ -117,8 +117,8 @@ fn outbox(state: &mut State, findings: &mut Findings) {
         findings.warn(
             PART,
             format!(
-                "{} refused by a gateway",
-                count(rejected.len() as u64, "a report was", "reports were")
+                "{} refused by its destination",
+                count(rejected.len() as u64, "an entry was", "entries were")
             ),
             "metricsjob outbox list has the reasons",
         );
@@ -126,12 +126,15 @@ fn outbox(state: &mut State, findings: &mut Findings) {
     // One that was not tried yet may be on its way this moment.
     let oldest = waiting.iter().find(|entry| entry.attempts > 0);
     if let Some(oldest) = oldest {
-        let age = age(unix_seconds(oldest.push.produced_at()), SystemTime::now());
+        let age = age(
+            unix_seconds(oldest.content.produced_at()),
+            SystemTime::now(),
+        );
         findings.warn(
             PART,
             format!(
                 "{} not delivered yet, the oldest of {age}",
-                count(waiting.len() as u64, "a report is", "reports are")
+                count(waiting.len() as u64, "an entry is", "entries are")
             ),
             "metricsjob outbox list has the reasons, metricsjob outbox flush delivers them",
         );

@@ -13,6 +13,7 @@ use crate::cli::setting::Strictness::Strict;
 use crate::cli::table::{Column, EXTRA, TableCell, table};
 use crate::cli::when::age_cell;
 use crate::cli::{console, exit, json};
+use metricsjob::job::NotifyTarget;
 use metricsjob_client::GatewayUrl;
 use metricsjob_client::call::redacted;
 use metricsjob_metrics::unix_seconds;
@@ -42,7 +43,7 @@ pub struct OutboxListArgs {
 
 const COLUMNS: [Column; 9] = [
     Column::kept("ID"),
-    Column::ranked("GATEWAY", 2).down_to(12),
+    Column::ranked("DESTINATION", 2).down_to(12),
     Column::kept("JOB").down_to(10),
     Column::ranked("GROUPING", 1).down_to(10),
     Column::ranked("METHOD", EXTRA + 1),
@@ -70,14 +71,14 @@ fn text(entries: &[OutboxEntry]) -> String {
     let rows: Vec<[TableCell; COLUMNS.len()]> = entries
         .iter()
         .map(|entry| {
-            let push = &entry.push;
+            let content = &entry.content;
             [
                 entry.id.to_string().into(),
                 shown(&entry.gateway).into(),
-                push.key().job().into(),
-                console::labels(push.key().labels()).into(),
-                push.method().name().into(),
-                age_cell(Some(unix_seconds(push.produced_at())), now),
+                content.key().job().into(),
+                console::labels(content.key().labels()).into(),
+                content.method().into(),
+                age_cell(Some(unix_seconds(content.produced_at())), now),
                 entry.attempts.to_string().into(),
                 status_cell(entry),
                 error_cell(entry),
@@ -87,21 +88,25 @@ fn text(entries: &[OutboxEntry]) -> String {
     table(&COLUMNS, &rows)
 }
 
-/// The gateway of an entry. An older version can have stored a mistyped URL with a password.
-pub fn shown(gateway: &str) -> String {
-    match GatewayUrl::parse(gateway) {
-        Ok(_) => gateway.to_owned(),
-        Err(_) => redacted(gateway),
+/// The destination of an entry, without what is secret in it. An older version can have stored a mistyped URL with a
+/// password.
+pub fn shown(destination: &str) -> String {
+    if let Ok(target) = destination.parse::<NotifyTarget>() {
+        return target.to_string();
+    }
+    match GatewayUrl::parse(destination) {
+        Ok(_) => destination.to_owned(),
+        Err(_) => redacted(destination),
     }
 }
 
-/// The reason why the entry was not delivered, which names the gateway.
+/// The reason why the entry was not delivered, which names the destination.
 fn error(entry: &OutboxEntry) -> Option<String> {
     let error = entry.error.as_deref()?;
     Some(error.replace(&entry.gateway, &shown(&entry.gateway)))
 }
 
-/// A cell with the error, which does not name the gateway once more where there is little room.
+/// A cell with the error, which does not name the destination once more where there is little room.
 fn error_cell(entry: &OutboxEntry) -> TableCell {
     let Some(error) = error(entry) else {
         return "-".into();
@@ -119,14 +124,14 @@ fn status_cell(entry: &OutboxEntry) -> TableCell {
 }
 
 pub fn entry_json(entry: &OutboxEntry) -> serde_json::Value {
-    let push = &entry.push;
+    let content = &entry.content;
     json::dated(json!({
         "id": entry.id,
         "gateway": shown(&entry.gateway),
-        "job": push.key().job(),
-        "grouping": push.key().labels(),
-        "method": push.method().name(),
-        "produced_timestamp_seconds": json::number(unix_seconds(push.produced_at())),
+        "job": content.key().job(),
+        "grouping": content.key().labels(),
+        "method": content.method(),
+        "produced_timestamp_seconds": json::number(unix_seconds(content.produced_at())),
         "attempts": entry.attempts,
         "is_rejected": entry.is_rejected,
         "is_overtaken": entry.is_overtaken,

@@ -1,4 +1,4 @@
-//! `metricsjob outbox`: the reports that are not delivered yet.
+//! `metricsjob outbox`: the reports and notifications that are not delivered yet.
 
 mod list;
 
@@ -17,17 +17,18 @@ use super::help::{GROUPING, more};
 use super::options::{GatewayArgs, Output, OutputArgs, QuietArgs, StateArgs};
 use super::setting::Strictness::Strict;
 use super::{console, json};
-use metricsjob::push::{Delivery, Dispatch, Gateway, GatewayError};
+use metricsjob::job::NotifyTarget;
+use metricsjob::push::{Delivery, Destination, Dispatch, Gateway, GatewayError, Notifier};
 use metricsjob_client::{Connection, Stop};
-use metricsjob_state::outbox::Selection;
+use metricsjob_state::outbox::{Content, Selection};
 use metricsjob_state::{LazyState, State};
 
-/// Show and deliver the reports that are not delivered yet
+/// Show and deliver the reports and notifications that are not delivered yet
 ///
 /// A report that could not be delivered stays in the outbox until the next run, exec or push to the same
 /// gateway, or `outbox flush`, delivers it. The newest report of a group wins: a newer PUT replaces older
 /// reports, a newer POST their families of the same name. A report that the gateway rejected stays until it
-/// is dropped.
+/// is dropped. A notification is never replaced, but for a ping.
 #[derive(Args)]
 #[command(after_help = more("outbox", ""), after_long_help = "")]
 pub struct OutboxArgs {
@@ -78,8 +79,8 @@ In a crontab, on a host where runs are rare:
 
 /// Deliver the waiting entries of the outbox, the oldest first
 ///
-/// Without --gateway, all gateways that have entries waiting get theirs. Passwords, tokens and headers are
-/// sent only to gateways that are named. --push-deadline applies to each group. The exit code is 69 if any
+/// Without --gateway, all gateways that have entries waiting get theirs, and so does everyone who is to be notified.
+/// Passwords, tokens and headers are sent only to gateways that are named. --push-deadline applies to each group. The exit code is 69 if any
 /// entry still waits or was rejected.
 #[derive(Args)]
 #[command(after_help = more("outbox flush", FLUSH_EXAMPLES), after_long_help = FLUSH_EXAMPLES)]
@@ -148,12 +149,28 @@ fn show(args: &ShowArgs) -> anyhow::Result<u8> {
     match args.output.get(Strict)? {
         Output::Json => {
             let mut json = entry_json(&entry);
-            json["families"] = entry.push.families().iter().map(json::family).collect();
+            match &entry.content {
+                Content::Push(push) => {
+                    json["families"] = push.families().iter().map(json::family).collect();
+                }
+                Content::Notification(notification) => {
+                    json["event"] = serde_json::from_str(&notification.json)?;
+                }
+            }
             json::print(&json)?;
         }
         Output::Text => {
-            let gateway = Gateway::parse(&shown(&entry.gateway), dir, Connection::default())?;
-            console::result(&gateway.request_text(&entry.push))?;
+            let to = shown(&entry.gateway);
+            let text = match &entry.content {
+                Content::Push(push) => {
+                    Gateway::parse(&to, dir, Connection::default())?.request_text(push)
+                }
+                Content::Notification(notification) => {
+                    let event: serde_json::Value = serde_json::from_str(&notification.json)?;
+                    format!("{to}\n\n{event:#}\n")
+                }
+            };
+            console::result(&text)?;
         }
     }
     Ok(exit::SUCCESS)
@@ -174,21 +191,19 @@ fn flush(args: &FlushArgs) -> anyhow::Result<u8> {
     let policy = args.delivery.policy(false, Strict)?;
     let state_dir = args.gateway.state_dir();
     let given = args.gateway.given()?;
+    let mut destinations: Vec<Destination> = given.iter().map(Destination::from).collect();
     let Some(mut state) = State::open_existing(&state_dir)? else {
         return flushed(form, &[], &[]);
     };
-    let (gateways, are_all) = if given.is_empty() {
-        with_entries(&mut state, &state_dir, args)?
-    } else {
-        (given, true)
-    };
+    let are_all = args.gateway.is_typed()
+        || add_with_entries(&mut destinations, &mut state, &state_dir, args)?;
     if args.rejected {
-        for gateway in &gateways {
-            state.requeue_rejected(&gateway.to_string())?;
+        for destination in &destinations {
+            state.requeue_rejected(&destination.name())?;
         }
     }
     drop(state);
-    let dispatch = Dispatch::new(&gateways, &state_dir, &policy, Stop::never());
+    let dispatch = Dispatch::new(&destinations, &state_dir, &policy, Stop::never());
     let mut state = LazyState::new(&state_dir);
     let results = dispatch.flush(&mut state);
     if let Some(pruned) = state.shorten_log(policy.state_limit) {
@@ -200,42 +215,51 @@ fn flush(args: &FlushArgs) -> anyhow::Result<u8> {
         GatewayError::State(error) => anyhow::Error::from(error),
         error => error.into(),
     })?;
-    let code = flushed(form, &gateways, &results)?;
+    let code = flushed(form, &destinations, &results)?;
     Ok(if are_all { code } else { UNAVAILABLE })
 }
 
-/// The gateways that entries wait for, and whether those are all: a URL that an older version has taken may be
-/// refused by now.
-fn with_entries(
+/// Adds the destinations that entries wait for and that are not among those given. Returns whether those are all: a URL
+/// that an older version has taken may be refused by now.
+fn add_with_entries(
+    destinations: &mut Vec<Destination>,
     state: &mut State,
     state_dir: &Path,
     args: &FlushArgs,
-) -> anyhow::Result<(Vec<Gateway>, bool)> {
-    let connection = args.gateway.unnamed_connection()?;
-    let (mut gateways, mut are_all) = (Vec::new(), true);
+) -> anyhow::Result<bool> {
+    let connection = args.gateway.unnamed_connection(destinations.is_empty())?;
+    let mut are_all = true;
     for name in state.outbox_gateways(args.rejected)? {
+        if destinations.iter().any(|known| known.name() == name) {
+            continue;
+        }
+        if let Ok(target) = name.parse::<NotifyTarget>() {
+            let notifier = Notifier::new(target, &connection);
+            destinations.push(Destination::Notifier(notifier));
+            continue;
+        }
         match Gateway::parse(&name, state_dir.to_owned(), connection.clone()) {
-            Ok(gateway) => gateways.push(gateway),
+            Ok(gateway) => destinations.push(Destination::Gateway(gateway)),
             Err(error) => {
                 are_all = false;
                 console::warning(&format!("{error}; what waits for it stays in the outbox"));
             }
         }
     }
-    Ok((gateways, are_all))
+    Ok(are_all)
 }
 
 /// Prints the outcome of the entries.
 fn flushed(
     (output, quiet): (Output, bool),
-    gateways: &[Gateway],
+    destinations: &[Destination],
     results: &[Delivery],
 ) -> anyhow::Result<u8> {
-    let pairs = || gateways.iter().zip(results);
+    let pairs = || destinations.iter().zip(results);
     if output == Output::Json {
-        let json = pairs().map(|(gateway, flushed)| {
+        let json = pairs().map(|(destination, flushed)| {
             json!({
-                "gateway": gateway.to_string(),
+                "gateway": destination.to_string(),
                 "delivered": flushed.delivered,
                 "rejected": flushed.rejected.len(),
                 "waiting": flushed.waiting,
@@ -244,23 +268,23 @@ fn flushed(
         });
         json::print(&json.collect())?;
     } else if !quiet {
-        let delivered = |flushed: &Delivery| count(flushed.delivered, "1 report", "reports");
-        for (gateway, flushed) in pairs().filter(|(_, flushed)| flushed.delivered > 0) {
-            console::result(&format!(
-                "delivered {} to {}\n",
-                delivered(flushed),
-                gateway.place()
-            ))?;
+        for (destination, flushed) in pairs().filter(|(_, flushed)| flushed.delivered > 0) {
+            let place = match destination {
+                Destination::Gateway(gateway) => gateway.place(),
+                Destination::Notifier(notifier) => notifier.target.to_string(),
+            };
+            let delivered = items(destination, flushed.delivered);
+            console::result(&format!("delivered {delivered} to {place}\n"))?;
         }
         if results.iter().all(Delivery::is_empty) {
             console::result("nothing to deliver\n")?;
         }
     }
-    for (gateway, flushed) in pairs() {
+    for (destination, flushed) in pairs() {
         if !flushed.rejected.is_empty() {
+            let rejected = items(destination, flushed.rejected.len() as u64);
             console::error(&format!(
-                "{gateway} rejected {}, see: metricsjob outbox list",
-                count(flushed.rejected.len() as u64, "1 report", "reports")
+                "{destination} rejected {rejected}, see: metricsjob outbox list"
             ));
         }
         if flushed.waiting > 0 {
@@ -268,8 +292,13 @@ fn flushed(
                 Some(failure) => format!(": {}", with_advice(failure)),
                 None => String::new(),
             };
-            let left = count(flushed.waiting, "1 report waits", "reports wait");
-            console::error(&format!("{left} still for {gateway}{why}"));
+            let verb = if flushed.waiting == 1 {
+                "waits"
+            } else {
+                "wait"
+            };
+            let left = items(destination, flushed.waiting);
+            console::error(&format!("{left} {verb} still for {destination}{why}"));
         }
     }
     let is_done = |flushed: &Delivery| flushed.waiting == 0 && flushed.rejected.is_empty();
@@ -278,6 +307,14 @@ fn flushed(
     } else {
         UNAVAILABLE
     })
+}
+
+/// `1 report`, `3 notifications`.
+fn items(destination: &Destination, number: u64) -> String {
+    match destination {
+        Destination::Gateway(_) => count(number, "1 report", "reports"),
+        Destination::Notifier(_) => count(number, "1 notification", "notifications"),
+    }
 }
 
 fn drop_entries(args: &DropArgs) -> anyhow::Result<u8> {

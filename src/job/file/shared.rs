@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use super::reader::{Key, Reader, Value};
-use crate::job::JobDefaults;
 use crate::job::command::MAX_TAIL;
 use crate::job::expectations::{Expectations, parse_metric_names, parse_slo};
+use crate::job::{JobDefaults, NotifyTarget};
 use metricsjob_client::grouping::{GroupingSettings, Instance, check_placeholders};
 use metricsjob_metrics::{Labels, Method, check_grouping_label, is_metric_name};
 
-pub const SHARED_KEYS: [&str; 24] = [
+pub const SHARED_KEYS: [&str; 26] = [
     "prefix",
     "method",
     "grouping",
@@ -34,6 +34,8 @@ pub const SHARED_KEYS: [&str; 24] = [
     "owner",
     "runbook",
     "anomaly_metrics",
+    "notify",
+    "notify_every",
 ];
 
 /// The keys that mean something only together, as far as they were given.
@@ -91,6 +93,10 @@ impl<'a> Reader<'a> {
                 replace(&mut settings.tail, lines.map(|lines| lines as usize));
             }
             "keep" => replace(&mut policy.keep, self.integer(key, value, u32::MAX)),
+            "notify" => replace(&mut policy.notify.to, self.notify(key, value)),
+            "notify_every" => {
+                replace(&mut policy.notify.every, self.integer(key, value, u32::MAX));
+            }
             _ => self.expectation(key, value, &mut policy.expected),
         }
     }
@@ -131,16 +137,29 @@ impl<'a> Reader<'a> {
 
     /// Names of metrics in one text, or in a list.
     fn metric_names(&mut self, key: &Key<'a>, value: &Value<'a>) -> Option<Vec<String>> {
-        let text = match value.get_ref().as_str() {
-            Some(text) => text.to_owned(),
-            None => {
-                let texts = self.array(key, value, "a list of names of metrics")?;
-                let texts: Option<Vec<String>> = texts.map(|text| self.string(key, text)).collect();
-                texts?.join(",")
-            }
-        };
+        let text = self.one_or_list(key, value, "a list of names of metrics")?;
         let names = parse_metric_names(&text);
         self.checked(key.get_ref(), value.span(), &text, names)
+    }
+
+    /// Who is notified, in one text or in a list, which may be empty.
+    fn notify(&mut self, key: &Key<'a>, value: &Value<'a>) -> Option<Vec<NotifyTarget>> {
+        let text = self.one_or_list(key, value, "a list of webhook:URL, slack:URL or ping:URL")?;
+        let targets = NotifyTarget::parse_all(&text);
+        // The value can be a secret.
+        targets
+            .map_err(|problem| self.problem(value.span(), format!("notify {problem}")))
+            .ok()
+    }
+
+    /// A text, or the texts of a list with commas between them.
+    fn one_or_list(&mut self, key: &Key<'a>, value: &Value<'a>, list: &str) -> Option<String> {
+        if let Some(text) = value.get_ref().as_str() {
+            return Some(text.to_owned());
+        }
+        let texts = self.array(key, value, list)?;
+        let texts: Option<Vec<String>> = texts.map(|text| self.string(key, text)).collect();
+        Some(texts?.join(","))
     }
 
     fn prefix(&mut self, key: &Key<'a>, value: &Value<'a>) -> Option<String> {

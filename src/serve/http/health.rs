@@ -77,13 +77,13 @@ mod tests {
     use super::*;
     use crate::push::{DeliveryPolicy, Destinations};
     use crate::serve::Runner;
-    use metricsjob_client::Stop;
+    use metricsjob_client::{Connection, Stop};
 
     #[test]
     fn a_scheduler_that_does_not_look() {
         let dir = tempfile::tempdir().unwrap();
         let runner = Runner::new(
-            Destinations::new(Vec::new(), dir.path(), None),
+            Destinations::new(Vec::new(), dir.path(), Connection::default(), false),
             DeliveryPolicy::default(),
             dir.path().to_owned(),
             Stop::never(),
