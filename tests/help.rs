@@ -9,12 +9,13 @@ const MAX_LINES: usize = 45;
 const COLUMNS: usize = 80;
 
 /// The headings that options stand under.
-const HEADINGS: [&str; 9] = [
+const HEADINGS: [&str; 10] = [
     "Options",
     "Job",
     "Grouping and push",
     "Retries and locks",
     "Expectations",
+    "Notifications",
     "Gateway connection",
     "Output",
     "Server",

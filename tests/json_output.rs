@@ -227,6 +227,32 @@ mod schemas {
             );
             fits(&sandbox, &run.code(0).result(), "run").code(0);
         }
+        let run = sandbox.exec("--output json --notify webhook:http://127.0.0.1:1", "false");
+        fits(&sandbox, &run.code(1).result(), "run").code(0);
+    }
+
+    #[test]
+    fn notifications_fit_their_schema() {
+        let sandbox = Sandbox::new();
+        let server = FakeServer::status("200 OK", "");
+        let options = format!(
+            "--job j --tail 1 --expect n=1.. --notify webhook:{}",
+            server.url()
+        );
+        for (script, code) in [
+            ("echo 'n 0' >>$METRICSJOB_METRICS", 0),
+            ("echo no >&2; exit 3", 3),
+            ("kill -9 $$", 137),
+            ("echo 'n 5' >>$METRICSJOB_METRICS", 0),
+        ] {
+            sandbox.exec(&options, script).code(code);
+        }
+        let requests = server.requests();
+        assert_eq!(requests.len(), 3);
+        for request in requests {
+            let event = serde_json::from_str(&request.body).unwrap();
+            fits(&sandbox, &event, "notification").code(0);
+        }
     }
 
     /// A schema that takes everything would hold nothing.

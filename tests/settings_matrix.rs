@@ -227,6 +227,21 @@ fn expectations() {
 }
 
 #[test]
+fn notifications() {
+    let outbox = |setup: &Setup| setup.sandbox.outbox().len();
+    in_each_place("notify", "webhook:http://127.0.0.1:1", "false", |setup| {
+        setup.run("").code(1);
+        outbox(setup) == 1
+    });
+    in_each_place("notify_every", "1", "false", |setup| {
+        for _ in 0..3 {
+            setup.run("--notify slack:http://127.0.0.1:1").code(1);
+        }
+        outbox(setup) == 3
+    });
+}
+
+#[test]
 fn gateways() {
     in_each_place("gateway", "http://127.0.0.1:1", "true", |setup| {
         setup.request().starts_with("POST http://127.0.0.1:1/")

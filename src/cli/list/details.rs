@@ -29,6 +29,11 @@ pub fn text(job: &Job) -> String {
         let names = job.gateways.iter().map(ToString::to_string);
         field("gateway", &names.collect::<Vec<_>>().join(" "));
     }
+    let notify = &job.policy.notify;
+    if !notify.to.is_empty() {
+        let targets = notify.to.iter().map(ToString::to_string);
+        field("notify", &targets.collect::<Vec<_>>().join(" "));
+    }
     field("prefix", &job.prefix);
     field("method", job.method.name());
     match &job.plan {

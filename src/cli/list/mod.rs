@@ -185,6 +185,7 @@ fn job_json(job: &Job) -> serde_json::Value {
         "is_demo": job.is_demo,
         "runs": job.work.to_string(),
         "gateways": job.gateways.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "notify": job.policy.notify.to.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "prefix": job.prefix,
         "method": job.method.name(),
         "overlap": job.overlap.name(),
