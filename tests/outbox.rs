@@ -269,7 +269,7 @@ fn it_is_bounded() {
     };
     push(&rejecting.url(), "r").code(69);
     push("127.0.0.1:1", "i").code(69);
-    let warning = "the outbox is full: the oldest report was dropped (raise --outbox-limit";
+    let warning = "the outbox is full: the oldest entry was dropped (raise --outbox-limit";
     // The rejected one goes first, then the oldest.
     push("127.0.0.1:1", "j").code(69).err(warning);
     push("127.0.0.1:1", "k").code(69).err(warning);

@@ -95,6 +95,7 @@ pub fn main(args: ExecArgs, config: &HostConfig) -> anyhow::Result<u8> {
         method: defaults.method,
         grouping: defaults.grouping,
         gateways: Vec::new(),
+        to: Vec::new(),
         work: Work::Command(command),
         policy: defaults.policy,
         plan: None,

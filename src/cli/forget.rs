@@ -16,7 +16,7 @@ use super::options::{GatewayArgs, JobsArgs, Output, OutputArgs, name_and_value};
 use super::setting::Strictness::Strict;
 use super::{console, json};
 use metricsjob::config::HostConfig;
-use metricsjob::push::{self, Gateway, each_once};
+use metricsjob::push::{self, Gateway};
 use metricsjob::run::Signals;
 use metricsjob::run::lock::{Lock, Locking};
 use metricsjob_metrics::GroupingKey;
@@ -100,9 +100,8 @@ fn gateways(args: &ForgetArgs, config: &HostConfig) -> anyhow::Result<Vec<Gatewa
             _ => {}
         }
     }
-    let destinations = args.gateway.destinations()?;
-    let of_host = destinations.of_host().iter().cloned();
-    Ok(each_once(of_host.chain(destinations.of(&named))))
+    let targets = args.gateway.all_targets(named, Strict)?;
+    Ok(targets.gateways)
 }
 
 /// The groups that are meant.

@@ -5,7 +5,7 @@ use serde_json::{Map, Value as Json, json};
 use super::advice::with_advice;
 use super::{console, when};
 use metricsjob::job::NotifyTarget;
-use metricsjob::push::{Delivery, Gateway, Kept, Undelivered};
+use metricsjob::push::{Delivery, Destination, Kept, Undelivered};
 use metricsjob_metrics::GroupingKey;
 pub use metricsjob_metrics::json::{family, number};
 use metricsjob_state::history::RecordedRun;
@@ -43,18 +43,22 @@ pub fn unless_never(time: f64) -> Option<f64> {
     (time != 0.0).then_some(time)
 }
 
-/// Outcome of a push at each gateway: `[{"gateway", "url", "delivered", "error", "outbox_entry",
+/// Outcome of a push at each destination: `[{"gateway", "url", "delivered", "error", "outbox_entry",
 /// "refused_families", "is_rejected", "older_reports_delivered", "older_reports_rejected", "reports_dropped",
 /// "notices"}]`.
-pub fn deliveries(gateways: &[Gateway], key: &GroupingKey, deliveries: &[Delivery]) -> Json {
-    let pairs = gateways.iter().zip(deliveries);
+pub fn deliveries(
+    destinations: &[Destination],
+    key: &GroupingKey,
+    deliveries: &[Delivery],
+) -> Json {
+    let pairs = destinations.iter().zip(deliveries);
     pairs
-        .map(|(gateway, delivery)| {
+        .map(|(destination, delivery)| {
             let undelivered = delivery.result.as_ref().err();
             let entry = undelivered.and_then(entry);
             json!({
-                "gateway": gateway.to_string(),
-                "url": gateway.group_url(key),
+                "gateway": destination.to_string(),
+                "url": destination.group_url(key),
                 "delivered": undelivered.is_none(),
                 "error": undelivered.map(|undelivered| with_advice(&undelivered.error)),
                 "outbox_entry": entry,

@@ -28,6 +28,7 @@ mod console;
 mod delete;
 mod delivery_notes;
 mod delivery_options;
+mod destination_options;
 mod doctor;
 mod exec;
 mod exit;

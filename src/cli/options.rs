@@ -9,6 +9,7 @@ use clap::{ArgAction, Args, ValueEnum};
 use reqwest::header::HeaderMap;
 
 use super::connection_options::ConnectionArgs;
+use super::destination_options::ToArgs;
 use super::exit::usage;
 use super::help::{GATEWAY, JOB, OUTPUT};
 use super::setting::{Setting, Strictness, setting};
@@ -56,10 +57,7 @@ impl GatewayArgs {
     ///
     /// One of them is none, or cannot be reached as the options say.
     pub fn gateways(&self) -> anyhow::Result<Vec<Gateway>> {
-        match self.given()? {
-            none if none.is_empty() => Ok(vec![Gateway::Embedded(self.state_dir())]),
-            given => Ok(given),
-        }
+        Ok(self.strict_targets()?.gateways)
     }
 
     /// The gateways that were given, each once.
@@ -99,35 +97,46 @@ impl GatewayArgs {
         };
         if targets.gateways.is_empty() && targets.left_out.is_empty() {
             targets.gateways.push(Gateway::Embedded(self.state_dir()));
+            targets.is_default = true;
         }
         Ok(targets)
     }
 
     /// The gateways that runs report to, those that `of_jobs` name included.
-    pub fn all_targets(&self, of_jobs: Vec<GatewayName>) -> anyhow::Result<Targets> {
-        let mut targets = self.targets_of_host()?;
+    ///
+    /// # Errors
+    ///
+    /// One is named wrongly on the command line; elsewhere, only if `strictness` makes that wrong usage.
+    pub fn all_targets(
+        &self,
+        of_jobs: Vec<GatewayName>,
+        strictness: Strictness,
+    ) -> anyhow::Result<Targets> {
+        let mut targets = match strictness {
+            Strictness::Strict => self.strict_targets()?,
+            Strictness::Lenient => self.targets_of_host()?,
+        };
         if self.yields_to_jobs() {
-            let of_jobs = self.targets(of_jobs, Strictness::Lenient)?;
+            let of_jobs = self.targets(of_jobs, strictness)?;
             let all = targets.gateways.into_iter().chain(of_jobs.gateways);
             targets.gateways = each_once(all);
         }
         Ok(targets)
     }
 
-    /// Where the runs of a server report to.
-    pub fn destinations(&self) -> anyhow::Result<Destinations> {
+    /// Where the runs of a server report to, besides what `to` names.
+    pub fn destinations(&self, to: &ToArgs) -> anyhow::Result<Destinations> {
         let state_dir = self.state_dir();
-        let (names, _) = self.names(Strictness::Strict)?;
-        let mut targets = self.targets(names, Strictness::Strict)?;
-        if targets.gateways.is_empty() {
-            targets.gateways.push(Gateway::Embedded(state_dir.clone()));
-        }
-        Ok(Destinations::new(
-            targets.gateways,
-            &state_dir,
-            targets.connection,
-            self.yields_to_jobs(),
-        ))
+        let targets = self.strict_targets()?;
+        Ok(Destinations {
+            gateways: targets.gateways,
+            is_default: targets.is_default,
+            targets: to.named(Strictness::Strict)?,
+            state_dir,
+            connection: targets.connection,
+            yields_gateways: self.yields_to_jobs(),
+            yields_targets: to.yields_to_jobs(),
+        })
     }
 
     /// Returns true if the gateways that a job names count: neither the command line nor the environment has any.
@@ -144,6 +153,7 @@ impl GatewayArgs {
             gateways.map(|name| Gateway::new(name, self.state_dir(), connection.clone()));
         Ok(Targets {
             gateways: each_once(gateways),
+            is_default: false,
             left_out: Vec::new(),
             connection,
         })
@@ -165,6 +175,21 @@ impl GatewayArgs {
             }
         }
         Ok((names, left_out))
+    }
+
+    /// The gateways of [`gateways`](Self::gateways), and how they are reached.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn strict_targets(&self) -> anyhow::Result<Targets> {
+        let (names, _) = self.names(Strictness::Strict)?;
+        let mut targets = self.targets(names, Strictness::Strict)?;
+        if targets.gateways.is_empty() {
+            targets.gateways.push(Gateway::Embedded(self.state_dir()));
+            targets.is_default = true;
+        }
+        Ok(targets)
     }
 
     /// The one gateway that the options name.
@@ -241,6 +266,8 @@ impl GatewayArgs {
 /// Where a run reports to.
 pub struct Targets {
     pub gateways: Vec<Gateway>,
+    /// True if the only one is the embedded gateway because none was named.
+    pub is_default: bool,
     /// Gateways that the environment or a config file names and that are none, each with its place and the reason.
     pub left_out: Vec<String>,
     /// How those behind a URL are reached.

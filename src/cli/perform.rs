@@ -10,6 +10,7 @@ use signal_hook::consts::SIGINT;
 use signal_hook::low_level::emulate_default_handler;
 
 use super::delivery_options::DeliveryArgs;
+use super::destination_options::ToArgs;
 use super::exit::{UNAVAILABLE, usage};
 use super::grouping_options::GroupingArgs;
 use super::help::{GROUPING, OUTPUT};
@@ -23,7 +24,7 @@ use super::setting::{Setting, setting};
 use super::{console, delivery_notes, json};
 use metricsjob::job::builtin::{NoProgress, Progress};
 use metricsjob::job::{Job, Work};
-use metricsjob::push::Gateway;
+use metricsjob::push::Destination;
 use metricsjob::run::{
     Attempt, Observer, Outcome, PerformError, Reporting, Run, RunSpec, Signals, new_id, perform,
 };
@@ -53,6 +54,9 @@ pub struct PerformArgs {
     /// Run the job and record it in the history, but push nothing
     #[arg(hide_short_help = true, long, conflicts_with = "dry_run", help_heading = GROUPING)]
     no_push: bool,
+
+    #[command(flatten)]
+    to: ToArgs,
 
     #[command(flatten)]
     policy: PolicyArgs,
@@ -98,11 +102,13 @@ pub fn main(mut job: Job, args: &PerformArgs, verbosity: Verbosity) -> anyhow::R
     let output = args.output.get(Lenient)?;
     let require_push = job.policy.require_push;
     let delivery = args.delivery.policy(require_push, Lenient)?;
+    let targets = args.gateway.targets_of_run(&job.gateways)?;
+    let destinations = args.to.destinations(&targets, &job.to, Lenient)?;
     let Targets {
-        gateways,
         left_out,
         connection,
-    } = args.gateway.targets_of_run(&job.gateways)?;
+        ..
+    } = targets;
     let reporting = match (args.dry_run, args.no_push) {
         (true, _) => Reporting::DryRun,
         (_, true) => Reporting::Record,
@@ -119,7 +125,7 @@ pub fn main(mut job: Job, args: &PerformArgs, verbosity: Verbosity) -> anyhow::R
     let spec = RunSpec {
         job: &job,
         key: &key,
-        gateways: &gateways,
+        destinations: &destinations,
         connection: &connection,
         delivery: &delivery,
         state_dir,
@@ -160,15 +166,15 @@ pub fn main(mut job: Job, args: &PerformArgs, verbosity: Verbosity) -> anyhow::R
     if let (Some(failure), true) = (&run.record.failure, is_failure && (quiet || !is_brief)) {
         console::error(&format!("{}: {failure}", job.name));
     }
-    warn(&gateways, &run);
+    warn(&destinations, &run);
     if let (Some(Ok(push)), true) = (&run.push, args.dry_run) {
-        for gateway in &gateways {
+        for destination in &destinations {
             // The end of the job matters: a failure to print changes nothing.
-            drop(console::result(&gateway.request_text(push)));
+            drop(console::result(&destination.request_text(push)));
         }
     }
     let summary = Summary {
-        gateways: &gateways,
+        destinations: &destinations,
         run: &run,
     };
     match (output, output_file) {
@@ -208,7 +214,7 @@ pub fn main(mut job: Job, args: &PerformArgs, verbosity: Verbosity) -> anyhow::R
 }
 
 /// Warns on stderr of problems besides the outcome.
-fn warn(gateways: &[Gateway], run: &Run) {
+fn warn(destinations: &[Destination], run: &Run) {
     let name = &run.record.name;
     for warning in &run.warnings {
         console::warning(&format!("{name}: {warning}"));
@@ -216,9 +222,9 @@ fn warn(gateways: &[Gateway], run: &Run) {
     if let Some(Err(error)) = &run.push {
         console::warning(&format!("the report of {name} is not pushed: {error}"));
     }
-    let to_gateways = gateways.iter().zip(&run.deliveries);
+    let of_report = destinations.iter().zip(&run.deliveries);
     let failure = run.state_failure.as_ref();
-    let is_told = delivery_notes::warn("report", to_gateways, failure);
+    let is_told = delivery_notes::warn("report", of_report, failure);
     let to_notified = run
         .notified
         .iter()

@@ -13,6 +13,7 @@ use serde_json::json;
 use super::completion;
 use super::console::count;
 use super::delivery_options::DeliveryArgs;
+use super::destination_options::ToArgs;
 use super::exit::{self, UNAVAILABLE, usage};
 use super::grouping_options::GroupingArgs;
 use super::help::{GROUPING, more};
@@ -21,7 +22,7 @@ use super::setting::Strictness::Strict;
 use super::setting::{Setting, setting};
 use super::{console, delivery_notes, json};
 use metricsjob::config::HostConfig;
-use metricsjob::push::{Delivery, DeliveryPolicy, Destination, Dispatch, Gateway};
+use metricsjob::push::{Delivery, DeliveryPolicy, Destination, Dispatch};
 use metricsjob_client::Stop;
 use metricsjob_metrics::text::input::{self, Input};
 use metricsjob_metrics::{GroupingKey, Method, Push};
@@ -74,6 +75,9 @@ pub struct PushArgs {
     #[arg(hide_short_help = true, long, value_name = "FORMAT", help_heading = GROUPING)]
     input_format: Option<InputFormatArg>,
 
+    #[command(flatten)]
+    to: ToArgs,
+
     /// Check the text and print the push instead of sending it
     #[arg(long, help_heading = GROUPING)]
     dry_run: bool,
@@ -116,7 +120,8 @@ pub fn main(mut args: PushArgs, config: &HostConfig) -> anyhow::Result<u8> {
     let input_format = args.input_format()?;
     let (output, quiet) = (args.output.get(Strict)?, args.quiet.get(Strict)?);
     let policy = args.delivery.policy(false, Strict)?;
-    let gateways = args.gateway.gateways()?;
+    let targets = args.gateway.strict_targets()?;
+    let destinations = args.to.destinations(&targets, &[], Strict)?;
     let is_stdin = args.file == Path::new("-");
     let shown = if is_stdin {
         "stdin".into()
@@ -146,15 +151,16 @@ pub fn main(mut args: PushArgs, config: &HostConfig) -> anyhow::Result<u8> {
     let push = Push::new(key, method, families, SystemTime::now())
         .map_err(|error| usage(anyhow!("{shown}: {error}")))?;
     if args.dry_run {
-        for gateway in &gateways {
-            console::result(&gateway.request_text(&push))?;
+        for destination in &destinations {
+            console::result(&destination.request_text(&push))?;
         }
         return Ok(exit::SUCCESS);
     }
-    let (deliveries, state_failure) = deliver(&push, &gateways, &policy, &args.gateway.state_dir());
+    let (deliveries, state_failure) =
+        deliver(&push, &destinations, &policy, &args.gateway.state_dir());
     delivery_notes::warn(
         "report",
-        gateways.iter().zip(&deliveries),
+        destinations.iter().zip(&deliveries),
         state_failure.as_ref(),
     );
     let is_delivered = deliveries.iter().all(|delivery| delivery.result.is_ok());
@@ -163,15 +169,19 @@ pub fn main(mut args: PushArgs, config: &HostConfig) -> anyhow::Result<u8> {
             "method": method.name(),
             "grouping_key": push.key(),
             "series": series,
-            "deliveries": json::deliveries(&gateways, push.key(), &deliveries),
+            "deliveries": json::deliveries(&destinations, push.key(), &deliveries),
         }))?,
         Output::Text if quiet => {}
         Output::Text => {
-            let (series, method) = (count(series, "1 series", "series"), method.http());
-            for (gateway, delivery) in gateways.iter().zip(&deliveries) {
+            let series = count(series, "1 series", "series");
+            for (destination, delivery) in destinations.iter().zip(&deliveries) {
                 if delivery.result.is_ok() {
-                    let place = gateway.group_place(push.key());
-                    console::result(&format!("pushed {series} by {method} to {place}\n"))?;
+                    let by = destination
+                        .gateway()
+                        .map(|_| format!(" by {}", method.http()));
+                    let by = by.unwrap_or_default();
+                    let place = destination.group_place(push.key());
+                    console::result(&format!("pushed {series}{by} to {place}\n"))?;
                 }
             }
         }
@@ -203,14 +213,13 @@ impl PushArgs {
 /// Puts `push` into the outbox and delivers it. Also returns why it could not be put there.
 fn deliver(
     push: &Push,
-    gateways: &[Gateway],
+    destinations: &[Destination],
     policy: &DeliveryPolicy,
     state_dir: &Path,
 ) -> (Vec<Delivery>, Option<StateError>) {
     let mut state = LazyState::new(state_dir);
-    let destinations: Vec<Destination> = gateways.iter().map(Destination::from).collect();
-    let dispatch = Dispatch::new(&destinations, state_dir, policy, Stop::never());
-    let names: Vec<String> = gateways.iter().map(ToString::to_string).collect();
+    let dispatch = Dispatch::new(destinations, state_dir, policy, Stop::never());
+    let names: Vec<String> = destinations.iter().map(Destination::name).collect();
     let entries = state.get().and_then(|state| state.enqueue(push, &names));
     let until = dispatch.until();
     let mut deliveries = dispatch.deliver_to_all(push, entries.as_deref().ok(), &mut state, until);

@@ -8,13 +8,13 @@ use serde_json::json;
 use super::console::count;
 use super::{console, json};
 use metricsjob::job::NotifyTarget;
-use metricsjob::push::{Delivery, Gateway};
+use metricsjob::push::{Delivery, Destination, Gateway};
 use metricsjob::run::{Comparison, Outcome, Run};
 use metricsjob_metrics::{Family, Push, Value, series_name};
 
 /// Data for the summary of a run.
 pub struct Summary<'a> {
-    pub gateways: &'a [Gateway],
+    pub destinations: &'a [Destination],
     pub run: &'a Run,
 }
 
@@ -71,8 +71,14 @@ impl Summary<'_> {
         status_command: impl Fn(&Gateway) -> String,
     ) {
         let method = push.method().http();
-        for (index, gateway) in self.gateways.iter().enumerate() {
-            let place = gateway.group_place(push.key());
+        for (index, destination) in self.destinations.iter().enumerate() {
+            let place = destination.group_place(push.key());
+            let (by, way) = match destination {
+                Destination::Gateway(_) => {
+                    (format!(" by {method}"), format!("{method} to {place}"))
+                }
+                _ => (String::new(), place.clone()),
+            };
             let _ = match self.run.deliveries.get(index) {
                 Some(Delivery {
                     result: Ok(()),
@@ -86,14 +92,14 @@ impl Summary<'_> {
                             count(*delivered, "an older report", "older reports")
                         ),
                     };
-                    writeln!(
-                        text,
-                        "  reported by {method} to {place}{late}\n  show it with: {}",
-                        status_command(gateway)
-                    )
+                    let gateway = destination.gateway();
+                    let show = gateway
+                        .map(|gateway| format!("\n  show it with: {}", status_command(gateway)));
+                    let show = show.unwrap_or_default();
+                    writeln!(text, "  reported{by} to {place}{late}{show}")
                 }
-                Some(_) => writeln!(text, "  not reported: {method} to {place}"),
-                None => writeln!(text, "  not sent (dry run): {method} to {place}"),
+                Some(_) => writeln!(text, "  not reported: {way}"),
+                None => writeln!(text, "  not sent (dry run): {way}"),
             };
         }
     }
@@ -146,7 +152,7 @@ impl Summary<'_> {
             "method": push.map(|push| push.method().name()),
             "grouping_key": record.key,
             "error": unpushable,
-            "deliveries": json::deliveries(self.gateways, &record.key, deliveries),
+            "deliveries": json::deliveries(self.destinations, &record.key, deliveries),
         });
         json["notifications"] = json::notifications(&self.run.notified);
         json

@@ -18,6 +18,7 @@ use tokio::task::{JoinHandle, spawn_blocking};
 
 use super::advice::cannot_start;
 use super::delivery_options::DeliveryArgs;
+use super::destination_options::ToArgs;
 use super::help::{GATEWAY, GROUPING, JOB, OUTPUT, SERVER, more};
 use super::number::positive;
 use super::options::{GatewayArgs, JobsArgs};
@@ -137,6 +138,9 @@ pub struct ServeArgs {
     #[command(flatten)]
     gateway: GatewayArgs,
 
+    #[command(flatten)]
+    to: ToArgs,
+
     /// Serve the embedded gateway too, on this address
     ///
     /// It is the server of `metricsjob gateway` with its default options and this --web.config.file, so that one
@@ -188,7 +192,7 @@ pub fn main(args: ServeArgs, config: &HostConfig) -> anyhow::Result<u8> {
         let is_cut_short = Arc::clone(&is_cut_short);
         move || is_cut_short.load(Relaxed)
     });
-    let destinations = args.gateway.destinations()?;
+    let destinations = args.gateway.destinations(&args.to)?;
     let runner = Runner::new(destinations, delivery, state_dir, stop.clone());
     let scheduler = Scheduler::new(runner, args.concurrency.try_into()?);
     let runtime = tokio::runtime::Builder::new_multi_thread()

@@ -139,7 +139,7 @@ impl<'a> Reader<'a> {
             (DeValue::Integer(number), ValueKind::Count(_)) => number.to_string(),
             (DeValue::Float(number), ValueKind::Share) => number.as_str().to_owned(),
             (DeValue::Integer(number), ValueKind::Share) => number.to_string(),
-            (DeValue::Array(_), ValueKind::List | ValueKind::Notify) => {
+            (DeValue::Array(_), ValueKind::List | ValueKind::Notify | ValueKind::Targets) => {
                 let elements = self.array(key, value, "a list of strings")?;
                 let elements: Option<Vec<String>> =
                     elements.map(|element| self.string(key, element)).collect();

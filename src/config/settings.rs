@@ -10,7 +10,7 @@ use crate::job::duration;
 use crate::job::expectations::parse_slo;
 use crate::job::file::SHARED_KEYS;
 use crate::job::size::parse_size;
-use crate::job::{NotifyTarget, parse_backoff};
+use crate::job::{NotifyTarget, ReportTarget, parse_backoff};
 use metricsjob_client::grouping::Instance;
 
 /// A setting.
@@ -86,6 +86,7 @@ impl SettingSpec {
 #[rustfmt::skip]
 pub const SETTINGS: &[SettingSpec] = &[
     row("gateway", ValueKind::List, "embedded", ALL, "Where reports go: URLs of Pushgateways, or embedded"),
+    row("to", ValueKind::Targets, "", ALL, "Where reports go besides gateways: textfile:DIR or remote-write:URL"),
     row("prefix", ValueKind::Text, "batch_job", ALL, "What the names of the runner's metrics begin with"),
     row("method", ValueKind::OneOf(&["put", "post"]), "post", ALL, "How a report changes its group"),
     row("grouping", ValueKind::Labels, "", ALL, "Further labels of the grouping key"),
@@ -180,6 +181,8 @@ pub enum ValueKind {
     List,
     /// A table in files; a list of `name=value` in a variable.
     Labels,
+    /// Destinations of reports besides gateways.
+    Targets,
     /// Where notifications go, which may be secret.
     Notify,
     /// Tables `[[receiver]]` in a file.
@@ -212,6 +215,7 @@ impl ValueKind {
             ValueKind::Duration => duration::parse(text).map(|_: Duration| ()),
             ValueKind::Backoff => parse_backoff(text).map(|_| ()),
             ValueKind::Instance => text.parse().map(|_: Instance| ()),
+            ValueKind::Targets => ReportTarget::parse_all(text).map(|_| ()),
             ValueKind::Notify => NotifyTarget::parse_all(text).map(|_| ()),
             ValueKind::PositiveDuration => duration::parse_positive(text).map(|_| ()),
             ValueKind::Size => parse_size(text).map(|_| ()),

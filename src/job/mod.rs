@@ -4,7 +4,7 @@
 //! job knows neither how it is run nor how its report gets to a gateway.
 //!
 //! - [`Job`], [`Work`]: the definition; [`JobDefaults`]: settings that it does not give.
-//! - [`GatewayName`]: gateways as settings name them.
+//! - [`GatewayName`], [`ReportTarget`]: gateways and other destinations of reports as settings name them.
 //! - [`command`], [`Policy`], [`metric_rule`], [`output_pattern`], [`json_pointer`], [`JunitPattern`]: the parts of it that have rules of their own.
 //! - [`Expectations`]: what monitoring expects of it; [`NotifyTarget`]: who is notified of its events.
 //! - [`schedule`]: when a job runs by itself.
@@ -29,6 +29,7 @@ mod notify_target;
 pub mod output_pattern;
 pub mod params;
 mod policy;
+mod report_target;
 pub mod schedule;
 pub mod size;
 pub mod suggest;
@@ -41,6 +42,7 @@ pub use gateway_name::{EMBEDDED, GatewayName, GatewayNamesError, elements};
 pub use junit_pattern::JunitPattern;
 pub use notify_target::{NotifyForm, NotifyTarget};
 pub use policy::{LockPolicy, Notify, Policy, parse_backoff};
+pub use report_target::ReportTarget;
 pub use schedule::{Overlap, Plan};
 
 pub use metricsjob_client::Backoff;

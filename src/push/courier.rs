@@ -257,7 +257,8 @@ impl<'a> Courier<'a> {
             // A newer one has replaced it, or it is delivered.
             let waiting = state.waiting(self.name(), content.key())?;
             let replaces = |entry: &OutboxEntry| {
-                entry.id > id && entry.attempts > 0 && entry.content.replaces(content)
+                let merges = || self.recipient.merged(content, &entry.content).is_some();
+                entry.id > id && entry.attempts > 0 && entry.content.replaces(content) && merges()
             };
             Ok(waiting.into_iter().find(replaces))
         });

@@ -1,47 +1,41 @@
 //! The destinations of reports and notifications.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::gateway::Gateway;
 use super::notifier::Notifier;
 use super::recipient::Destination;
-use crate::job::{GatewayName, Job};
+use crate::job::{GatewayName, Job, ReportTarget};
 use metricsjob_client::Connection;
 
 /// The destinations of reports, those of the host or those that a job names, and of notifications.
 pub struct Destinations {
-    gateways: Vec<Gateway>,
-    state_dir: PathBuf,
+    pub gateways: Vec<Gateway>,
+    /// True if the only gateway is the embedded one because none was named.
+    pub is_default: bool,
+    /// Destinations of the host besides the gateways.
+    pub targets: Vec<ReportTarget>,
+    pub state_dir: PathBuf,
     /// How they are reached that jobs name.
-    connection: Connection,
+    pub connection: Connection,
     /// True if the gateways that jobs name count, and the host's are not for every job.
-    yields_to_jobs: bool,
+    pub yields_gateways: bool,
+    /// True if other destinations that jobs name count, likewise.
+    pub yields_targets: bool,
 }
 
 impl Destinations {
-    /// Sends every report to `gateways`, or if that `yields_to_jobs` only those of jobs that name none.
-    pub fn new(
-        gateways: Vec<Gateway>,
-        state_dir: &Path,
-        connection: Connection,
-        yields_to_jobs: bool,
-    ) -> Self {
-        Destinations {
-            gateways,
-            state_dir: state_dir.to_owned(),
-            connection,
-            yields_to_jobs,
-        }
-    }
-
     /// The gateways of the host.
     pub fn of_host(&self) -> &[Gateway] {
+        if self.is_default && !self.targets.is_empty() {
+            return &[];
+        }
         &self.gateways
     }
 
-    /// The gateways of a job that names `named`.
-    pub fn of(&self, named: &[GatewayName]) -> Vec<Gateway> {
-        if named.is_empty() || !self.yields_to_jobs {
+    /// The gateways of a job that names `named`, whether or not it reports elsewhere.
+    pub fn gateways_of(&self, named: &[GatewayName]) -> Vec<Gateway> {
+        if named.is_empty() || !self.yields_gateways {
             return self.gateways.clone();
         }
         let named = named.iter().cloned();
@@ -50,21 +44,45 @@ impl Destinations {
         )
     }
 
+    /// The destinations of the reports of `job`: its gateways, or those of the host, and likewise what else there is. The
+    /// embedded gateway is one by default where there is no other.
+    pub fn of(&self, job: &Job) -> Vec<Destination> {
+        let targets = match job.to.as_slice() {
+            named if named.is_empty() || !self.yields_targets => &self.targets,
+            named => named,
+        };
+        let is_default = self.is_default && (job.gateways.is_empty() || !self.yields_gateways);
+        let gateways = match (is_default, targets) {
+            (true, [_, ..]) => Vec::new(),
+            _ => self.gateways_of(&job.gateways),
+        };
+        let targets = targets.iter().cloned();
+        let targets = targets.map(|target| Destination::target(target, &self.connection));
+        let mut all: Vec<Destination> = gateways.iter().map(Destination::from).collect();
+        for target in targets {
+            if !all.contains(&target) {
+                all.push(target);
+            }
+        }
+        all
+    }
+
     /// How they are reached who are notified.
     pub fn connection(&self) -> &Connection {
         &self.connection
     }
 
-    /// Everything that the reports and notifications of `jobs` go to, each once.
-    pub fn of_all<'a>(&self, jobs: impl Iterator<Item = &'a Job> + Clone) -> Vec<Destination> {
-        let of_jobs = jobs.clone().flat_map(|job| self.of(&job.gateways));
-        let gateways = each_once(self.gateways.iter().cloned().chain(of_jobs));
-        let mut all: Vec<Destination> = gateways.iter().map(Destination::from).collect();
-        for target in jobs.flat_map(|job| &job.policy.notify.to) {
-            let notifier = Notifier::new(target.clone(), &self.connection);
-            let notifier = Destination::Notifier(notifier);
-            if !all.contains(&notifier) {
-                all.push(notifier);
+    /// Everything that the reports and notifications of `jobs` go to, and the gateways of the host, each once.
+    pub fn of_all<'a>(&self, jobs: impl Iterator<Item = &'a Job>) -> Vec<Destination> {
+        let mut all: Vec<Destination> = self.of_host().iter().map(Destination::from).collect();
+        for job in jobs {
+            let notified = job.policy.notify.to.iter().cloned();
+            let notified = notified
+                .map(|target| Destination::Notifier(Notifier::new(target, &self.connection)));
+            for destination in self.of(job).into_iter().chain(notified) {
+                if !all.iter().any(|known| known.name() == destination.name()) {
+                    all.push(destination);
+                }
             }
         }
         all

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::embedded;
+use super::textfile::TextfileError;
 use crate::job::{EMBEDDED, GatewayName};
 use metricsjob_client::Connection;
 use metricsjob_client::Stop;
@@ -51,6 +52,8 @@ pub enum GatewayError {
         families: Vec<String>,
         source: Box<GatewayError>,
     },
+    #[error(transparent)]
+    Textfile(#[from] TextfileError),
     /// A notifier without a usable URL.
     #[error("{0}")]
     Notifier(String),
@@ -91,7 +94,9 @@ impl GatewayError {
             Some(error) => error.is_rejection(),
             None => matches!(
                 self,
-                GatewayError::Embedded(PushError::Rejected(_)) | GatewayError::Refused { .. }
+                GatewayError::Embedded(PushError::Rejected(_))
+                    | GatewayError::Textfile(TextfileError::Refused { .. })
+                    | GatewayError::Refused { .. }
             ),
         }
     }
@@ -102,7 +107,11 @@ impl GatewayError {
         match self.http() {
             Some(HttpError::Status { status, .. }) => matches!(status.as_u16(), 400 | 413 | 422),
             Some(_) => false,
-            None => matches!(self, GatewayError::Embedded(PushError::Rejected(_))),
+            None => matches!(
+                self,
+                GatewayError::Embedded(PushError::Rejected(_))
+                    | GatewayError::Textfile(TextfileError::Refused { .. })
+            ),
         }
     }
 

@@ -6,7 +6,7 @@
 //! - [`Destination`]: where entries of the outbox go; [`Recipient`]: a client of one.
 //! - [`Gateway`]: where pushes go; [`GatewayClient`]: requests to it; [`Destinations`]: the gateways of each job.
 //! - `embedded`: changes of the embedded gateway.
-//! - [`notifier`]: where notifications go.
+//! - `textfile`, `remote_write`: destinations of reports besides gateways; `notifier`: where notifications go.
 //! - [`Courier`]: delivers to one destination by way of the outbox; [`Delivery`] is the outcome. `drain` delivers all
 //!   entries that wait for one group; `send` sends one push, with retries, and by `split` in parts if it is refused;
 //!   `group_lock` keeps deliveries to one group apart.
@@ -29,11 +29,13 @@ mod group_lock;
 mod notifier;
 mod policy;
 mod recipient;
+mod remote_write;
 pub mod secrets;
 pub mod self_report;
 mod send;
 mod split;
 pub mod strays;
+mod textfile;
 
 pub use courier::Courier;
 pub use deletion::delete;
@@ -44,3 +46,4 @@ pub use gateway::{Gateway, GatewayClient, GatewayError};
 pub use notifier::{Notifier, NotifierClient};
 pub use policy::DeliveryPolicy;
 pub use recipient::{Destination, Recipient};
+pub use textfile::{Textfile, TextfileError};

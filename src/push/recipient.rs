@@ -2,11 +2,16 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::path::Path;
 use std::time::Duration;
 
 use super::gateway::{Gateway, GatewayClient, GatewayError};
 use super::notifier::{Notifier, NotifierClient};
-use metricsjob_client::Stop;
+use super::remote_write::RemoteWrite;
+use super::textfile::Textfile;
+use crate::job::{GatewayName, NotifyTarget, ReportTarget};
+use metricsjob_client::{Connection, GatewayUrlError, Stop};
+use metricsjob_metrics::{GroupingKey, Push};
 use metricsjob_state::LazyState;
 use metricsjob_state::outbox::Content;
 
@@ -15,6 +20,8 @@ use metricsjob_state::outbox::Content;
 pub enum Destination {
     /// Takes reports.
     Gateway(Gateway),
+    /// Takes reports too.
+    Target(ReportTarget, Box<Connection>),
     /// Takes notifications.
     Notifier(Notifier),
 }
@@ -23,8 +30,88 @@ impl Destination {
     /// The destination as the outbox names it, which can be a secret.
     pub fn name(&self) -> String {
         match self {
-            Destination::Gateway(gateway) => gateway.to_string(),
             Destination::Notifier(notifier) => notifier.target.name(),
+            shown => shown.to_string(),
+        }
+    }
+
+    /// The destination that the outbox calls `name`. It is reached as `connection` says.
+    ///
+    /// # Errors
+    ///
+    /// It is none of which the name is known.
+    pub fn parse(
+        name: &str,
+        state_dir: &Path,
+        connection: &Connection,
+    ) -> Result<Self, GatewayUrlError> {
+        if let Ok(target) = name.parse::<NotifyTarget>() {
+            return Ok(Destination::Notifier(Notifier::new(target, connection)));
+        }
+        if let Ok(target) = name.parse::<ReportTarget>() {
+            return Ok(Destination::target(target, connection));
+        }
+        let name: GatewayName = name.parse()?;
+        let gateway = Gateway::new(name, state_dir.to_owned(), connection.clone());
+        Ok(Destination::Gateway(gateway))
+    }
+
+    /// A destination of reports besides gateways.
+    pub fn target(target: ReportTarget, connection: &Connection) -> Self {
+        Destination::Target(target, Box::new(connection.clone()))
+    }
+
+    /// The gateway, if it is one.
+    pub fn gateway(&self) -> Option<&Gateway> {
+        match self {
+            Destination::Gateway(gateway) => Some(gateway),
+            _ => None,
+        }
+    }
+
+    /// Where it is, for a person to read.
+    pub fn place(&self) -> String {
+        match self {
+            Destination::Gateway(gateway) => gateway.place(),
+            other => other.to_string(),
+        }
+    }
+
+    /// Where the report of `key` is, for a person to read.
+    pub fn group_place(&self, key: &GroupingKey) -> String {
+        match self {
+            Destination::Gateway(gateway) => gateway.group_place(key),
+            Destination::Target(ReportTarget::Textfile(dir), _) => {
+                Textfile::path(dir, key).display().to_string()
+            }
+            other => format!("{other}, {{{key}}}"),
+        }
+    }
+
+    /// Where the report of `key` is, as a URL or a path.
+    pub fn group_url(&self, key: &GroupingKey) -> String {
+        match self {
+            Destination::Gateway(gateway) => gateway.group_url(key),
+            Destination::Target(ReportTarget::Textfile(dir), _) => {
+                Textfile::path(dir, key).display().to_string()
+            }
+            Destination::Target(ReportTarget::RemoteWrite(url), _) => url.to_string(),
+            Destination::Notifier(notifier) => notifier.target.to_string(),
+        }
+    }
+
+    /// What would be sent for `push`, for a person to read, without credentials.
+    pub fn request_text(&self, push: &Push) -> String {
+        match self {
+            Destination::Gateway(gateway) => gateway.request_text(push),
+            Destination::Target(ReportTarget::Textfile(dir), _) => {
+                let path = Textfile::path(dir, push.key());
+                format!("{}\n\n{}", path.display(), Textfile::shown(push))
+            }
+            other => {
+                let place = other.group_url(push.key());
+                format!("POST {place}\n\n{}", Textfile::shown(push))
+            }
         }
     }
 
@@ -32,6 +119,12 @@ impl Destination {
     pub fn recipient(&self) -> Box<dyn Recipient> {
         match self {
             Destination::Gateway(gateway) => Box::new(GatewayClient::new(gateway)),
+            Destination::Target(target, connection) => match target {
+                ReportTarget::Textfile(dir) => Box::new(Textfile::new(self.name(), dir)),
+                ReportTarget::RemoteWrite(url) => {
+                    Box::new(RemoteWrite::new(self.name(), url, connection))
+                }
+            },
             Destination::Notifier(notifier) => Box::new(NotifierClient::new(notifier)),
         }
     }
@@ -48,6 +141,7 @@ impl fmt::Display for Destination {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Destination::Gateway(gateway) => gateway.fmt(f),
+            Destination::Target(target, _) => target.fmt(f),
             Destination::Notifier(notifier) => notifier.target.fmt(f),
         }
     }
@@ -70,6 +164,11 @@ pub trait Recipient: Send + Sync {
 
     /// Returns one content with the effect of `older` and then `newer`; `None` if there is none.
     fn merged<'a>(&self, older: &Content<'a>, newer: &Content<'a>) -> Option<Content<'a>>;
+
+    /// Returns true if it may take a part of a push that it refuses as a whole.
+    fn takes_parts(&self) -> bool {
+        false
+    }
 
     /// Returns true if what is sent counts in the statistics of pushing: they are about the way to gateways behind a URL.
     fn is_counted(&self) -> bool {
@@ -101,12 +200,11 @@ impl Recipient for GatewayClient {
     }
 
     fn merged<'a>(&self, older: &Content<'a>, newer: &Content<'a>) -> Option<Content<'a>> {
-        match (older, newer) {
-            (Content::Push(older), Content::Push(newer)) => {
-                Some(Content::Push(Cow::Owned(older.followed_by(newer))))
-            }
-            _ => None,
-        }
+        merged_pushes(older, newer)
+    }
+
+    fn takes_parts(&self) -> bool {
+        true
     }
 
     fn is_counted(&self) -> bool {
@@ -115,6 +213,16 @@ impl Recipient for GatewayClient {
 
     fn notices(&self) -> Vec<String> {
         self.notices()
+    }
+}
+
+/// One push with the effect of `older` and then `newer`, where a PUT replaces what is there and a POST adds to it.
+pub(super) fn merged_pushes<'a>(older: &Content<'a>, newer: &Content<'a>) -> Option<Content<'a>> {
+    match (older, newer) {
+        (Content::Push(older), Content::Push(newer)) => {
+            Some(Content::Push(Cow::Owned(older.followed_by(newer))))
+        }
+        _ => None,
     }
 }
 

@@ -9,7 +9,8 @@ use metricsjob_client::call::Credentials;
 use metricsjob_client::secrets::{Secrets, forms_of_gateway};
 
 use super::gateway::Gateway;
-use crate::job::{NotifyTarget, elements};
+use super::recipient::Destination;
+use crate::job::{NotifyTarget, ReportTarget, elements};
 
 /// Environment variables that hold credentials, and nothing else.
 const CREDENTIALS: [&str; 2] = ["METRICSJOB_BEARER_TOKEN", "METRICSJOB_BASIC_AUTH"];
@@ -26,13 +27,15 @@ const PROXIES: [&str; 6] = [
     "ALL_PROXY",
 ];
 
-/// Secrets of this process: those for `gateways`, the URLs of `notified`, and those in its environment.
-pub fn of_process(gateways: &[Gateway], notified: &[NotifyTarget]) -> Secrets {
+/// Secrets of this process: those for `destinations`, the URLs of `notified`, and those in its environment.
+pub fn of_process(destinations: &[Destination], notified: &[NotifyTarget]) -> Secrets {
     let mut forms = of_environment();
     let urls = notified.iter().filter_map(NotifyTarget::given_url);
     forms.extend(urls.map(|url| url[Position::BeforePath..].to_owned()));
-    for gateway in gateways {
-        if let Gateway::Http(url, connection) = gateway {
+    for destination in destinations {
+        if let Destination::Gateway(Gateway::Http(url, connection))
+        | Destination::Target(ReportTarget::RemoteWrite(url), connection) = destination
+        {
             forms.extend(forms_of_gateway(url, connection));
         }
     }

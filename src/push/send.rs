@@ -30,7 +30,9 @@ impl Courier<'_> {
         let result = self.send(content, state, until, attempts);
         let (whole, push) = match (result, content) {
             (Err(error), Content::Push(push))
-                if error.may_be_of_families() && !push.runners_own().is_empty() =>
+                if self.recipient.takes_parts()
+                    && error.may_be_of_families()
+                    && !push.runners_own().is_empty() =>
             {
                 (error, push)
             }

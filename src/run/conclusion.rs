@@ -56,7 +56,7 @@ pub struct LeftByRun {
     entries: Option<Entries>,
 }
 
-/// Delivers the report to the gateways and notifications to whom they are for, and then what else waits for all of them.
+/// Delivers the report to its destinations and notifications to whom they are for, and then what else waits for all of them.
 fn deliver(
     spec: &RunSpec<'_>,
     run: &mut Run,
@@ -73,15 +73,15 @@ fn deliver(
     let mut destinations: Vec<Destination> = Vec::new();
     let mut items: Vec<Option<Item<'_>>> = Vec::new();
     if let Some(Ok(push)) = &run.push {
-        for (index, gateway) in spec.gateways.iter().enumerate() {
-            destinations.push(gateway.into());
+        for (index, destination) in spec.destinations.iter().enumerate() {
+            destinations.push(destination.clone());
             items.push(Some(Item {
                 content: Content::Push(Cow::Borrowed(push)),
                 entry: entry(of_push, index),
             }));
         }
     }
-    let gateways = destinations.len();
+    let of_report = destinations.len();
     for target in &spec.job.policy.notify.to {
         let name = target.name();
         let mut addressed = left.notifications.iter().enumerate();
@@ -111,9 +111,9 @@ fn deliver(
     if left.entries.is_some() {
         dispatch.finish(&mut deliveries, state, until);
     }
-    let of_notifiers = deliveries.split_off(gateways);
-    let is_of_run = items[gateways..].iter().map(Option::is_some);
-    let of_notifiers = destinations[gateways..]
+    let of_notifiers = deliveries.split_off(of_report);
+    let is_of_run = items[of_report..].iter().map(Option::is_some);
+    let of_notifiers = destinations[of_report..]
         .iter()
         .zip(of_notifiers)
         .zip(is_of_run);
@@ -149,15 +149,17 @@ pub fn record(spec: &RunSpec<'_>, run: &mut Run, state: &mut LazyState) -> LeftB
             (outgoing(spec, run, Some(&past)), Entries::default())
         })
     } else {
-        let gateways: Vec<String> = match spec.reporting {
-            Reporting::Push | Reporting::Enqueue => {
-                spec.gateways.iter().map(ToString::to_string).collect()
-            }
-            Reporting::Record | Reporting::DryRun => Vec::new(),
+        let destinations = match spec.reporting {
+            Reporting::Push | Reporting::Enqueue => spec.destinations,
+            Reporting::Record | Reporting::DryRun => &[],
         };
+        let names: Vec<String> = destinations.iter().map(Destination::name).collect();
+        let gateways = destinations.iter().filter_map(Destination::gateway);
+        let gateways: Vec<String> = gateways.map(ToString::to_string).collect();
         let recording = Recording {
             increments: &increments,
             keep: job.policy.keep,
+            destinations: &names,
             gateways: &gateways,
             prefix: &job.prefix,
             success: report::needed_success(&run.record, job),

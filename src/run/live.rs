@@ -6,7 +6,7 @@ use std::time::{Duration, Instant, SystemTime};
 use super::events::Events;
 use super::report;
 use super::spec::RunSpec;
-use crate::push::{DeliveryPolicy, Destination, Dispatch};
+use crate::push::{DeliveryPolicy, Dispatch};
 use metricsjob_client::Stop;
 use metricsjob_metrics::check::add_pushable;
 use metricsjob_metrics::{Family, Method, Push, unix_seconds};
@@ -50,8 +50,7 @@ impl<'a> Live<'a> {
         let spec = self.spec;
         let policy = &spec.job.policy;
         let delivery = brief(spec.delivery);
-        let gateways: Vec<Destination> = spec.gateways.iter().map(Destination::from).collect();
-        let dispatch = Dispatch::new(&gateways, spec.state_dir, &delivery, Stop::never());
+        let dispatch = Dispatch::new(spec.destinations, spec.state_dir, &delivery, Stop::never());
         if policy.push_start {
             self.push(started_at, Vec::new(), &dispatch, state);
         }

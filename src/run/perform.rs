@@ -131,7 +131,7 @@ fn run_live(
     observer: &dyn Observer,
 ) -> Result<(), ParamError> {
     let Job { policy, .. } = spec.job;
-    let secrets = secrets::of_process(spec.gateways, &policy.notify.to);
+    let secrets = secrets::of_process(spec.destinations, &policy.notify.to);
     let events = Arc::new(Events::new(spec.job, spec.lines.clone(), secrets));
     let is_live = policy.push_start || policy.push_interval.is_some();
     let is_pushed = matches!(spec.reporting, Reporting::Push | Reporting::Enqueue);

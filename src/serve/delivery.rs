@@ -165,11 +165,11 @@ fn deliver(
             match failure {
                 None if failures > 0 => {
                     match destination {
-                        Destination::Gateway(gateway) => {
-                            tracing::info!(gateway = %gateway, "reports are delivered again");
-                        }
                         Destination::Notifier(_) => {
                             tracing::info!(to = %destination, "notifications are delivered again");
+                        }
+                        _ => {
+                            tracing::info!(gateway = %destination, "reports are delivered again");
                         }
                     }
                     failures = 0;
@@ -180,11 +180,11 @@ fn deliver(
                     let pause = PAUSES.delay(failures, rand::random());
                     alone_until = Instant::now() + pause;
                     match destination {
-                        Destination::Gateway(gateway) => {
-                            tracing::warn!(gateway = %gateway, err = error, "reports wait in the outbox");
-                        }
                         Destination::Notifier(_) => {
                             tracing::warn!(to = %destination, err = error, "notifications wait in the outbox");
+                        }
+                        _ => {
+                            tracing::warn!(gateway = %destination, err = error, "reports wait in the outbox");
                         }
                     }
                 }
@@ -213,11 +213,11 @@ fn count(
     }
     for rejection in &flushed.rejected {
         match destination {
-            Destination::Gateway(gateway) => {
-                tracing::warn!(gateway = %gateway, err = %rejection, "the gateway rejected a report, see: metricsjob outbox list");
-            }
             Destination::Notifier(_) => {
                 tracing::warn!(to = %destination, err = %rejection, "a notification was rejected, see: metricsjob outbox list");
+            }
+            _ => {
+                tracing::warn!(gateway = %destination, err = %rejection, "the gateway rejected a report, see: metricsjob outbox list");
             }
         }
     }

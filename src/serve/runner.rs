@@ -151,7 +151,7 @@ impl Runner {
         let spec = RunSpec {
             job: &request.job,
             key: &request.key,
-            gateways: &self.destinations.of(&request.job.gateways),
+            destinations: &self.destinations.of(&request.job),
             connection: self.destinations.connection(),
             delivery: &self.delivery,
             state_dir: &self.state_dir,

@@ -205,8 +205,8 @@ impl HttpGateway {
         sent.map(drop)
     }
 
-    /// Posts `body` to `path`, which must start with a slash and is a secret, as those of webhooks are: errors show the
-    /// URL without it. Waits as [`push`](Self::push) does.
+    /// Posts `body` to `path`, which starts with a slash, or to the URL itself if it is empty. Waits as
+    /// [`push`](Self::push) does.
     ///
     /// # Errors
     ///
@@ -215,30 +215,54 @@ impl HttpGateway {
         &self,
         path: &str,
         headers: HeaderMap,
-        body: String,
+        body: Vec<u8>,
         limit: Duration,
         stop: &Stop,
     ) -> Result<(), HttpError> {
-        let shown = self.url.join(match path {
-            "/" => "/",
-            _ => "/***",
-        });
+        self.post_shown(path, path, headers, body, limit, stop)
+    }
+
+    /// Posts as [`post`](Self::post) does, to a `path` that is a secret, as those of webhooks are: errors show the URL
+    /// without it.
+    ///
+    /// # Errors
+    ///
+    /// Fails as [`push`](Self::push) does.
+    pub fn post_secretly(
+        &self,
+        path: &str,
+        headers: HeaderMap,
+        body: Vec<u8>,
+        limit: Duration,
+        stop: &Stop,
+    ) -> Result<(), HttpError> {
+        let shown = if path == "/" { "/" } else { "/***" };
+        let mut posted = self.post_shown(path, shown, headers, body, limit, stop);
+        if let Err(HttpError::Status { message, .. }) = &mut posted {
+            let secrets = Secrets::new(vec![path.to_owned()]);
+            *message = secrets.redact_text(std::mem::take(message));
+        }
+        posted
+    }
+
+    fn post_shown(
+        &self,
+        path: &str,
+        shown: &str,
+        headers: HeaderMap,
+        body: Vec<u8>,
+        limit: Duration,
+        stop: &Stop,
+    ) -> Result<(), HttpError> {
         let limit = limit.min(self.connection.timeouts.total);
         let request = self
             .request(reqwest::Method::POST, &self.url.join(path))
             .headers(headers)
             .body(body)
             .timeout(limit);
+        let shown = self.url.join(shown);
         let sent = self.send(&shown, request, limit, stop);
-        let mut error = match self.runtime.block_on(sent) {
-            Ok(_) => return Ok(()),
-            Err(error) => error,
-        };
-        if let HttpError::Status { message, .. } = &mut error {
-            let secrets = Secrets::new(vec![path.to_owned()]);
-            *message = secrets.redact_text(std::mem::take(message));
-        }
-        Err(error)
+        self.runtime.block_on(sent).map(drop)
     }
 
     /// Fetches `path`, which must start with a slash, and returns the body.

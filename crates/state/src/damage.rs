@@ -156,6 +156,7 @@ mod tests {
     const KEEP_TEN: Recording<'_> = Recording {
         increments: &[],
         keep: 10,
+        destinations: &[],
         gateways: &[],
         prefix: "",
         success: None,

@@ -83,7 +83,9 @@ pub struct Recording<'a> {
     pub increments: &'a [Counter],
     /// How many runs of the job are kept.
     pub keep: u32,
-    /// Gateways that the report is for.
+    /// Everything that the report is for.
+    pub destinations: &'a [String],
+    /// The gateways among it.
     pub gateways: &'a [String],
     /// Prefix of the runner's metrics.
     pub prefix: &'a str,
@@ -180,6 +182,7 @@ impl State {
         let Recording {
             increments,
             keep,
+            destinations,
             gateways,
             prefix,
             success,
@@ -238,7 +241,7 @@ impl State {
             if let Some(Ok(push)) = &outgoing.push {
                 reported::note(transaction, run, gateways, prefix)?;
                 let push = Content::Push(Cow::Borrowed(push));
-                entries.of_push = outbox::enqueue(transaction, &push, gateways)?;
+                entries.of_push = outbox::enqueue(transaction, &push, destinations)?;
             }
             if is_notified {
                 let job = (&*run.name, &run.key);

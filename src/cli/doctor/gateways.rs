@@ -7,6 +7,7 @@ use super::Findings;
 use crate::cli::advice::with_advice;
 use crate::cli::console;
 use crate::cli::options::GatewayArgs;
+use crate::cli::setting::Strictness::Lenient;
 use metricsjob::job::GatewayName;
 use metricsjob::push::{Gateway, GatewayClient, GatewayError};
 use metricsjob_client::{Stop, host};
@@ -38,7 +39,7 @@ pub fn check(
     is_state_usable: bool,
     findings: &mut Findings,
 ) -> anyhow::Result<Vec<Gateway>> {
-    let targets = args.all_targets(of_jobs)?;
+    let targets = args.all_targets(of_jobs, Lenient)?;
     for problem in targets.left_out {
         findings.fail(PART, problem, "correct it: nothing is pushed there");
     }

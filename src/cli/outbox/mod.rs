@@ -17,8 +17,7 @@ use super::help::{GROUPING, more};
 use super::options::{GatewayArgs, Output, OutputArgs, QuietArgs, StateArgs};
 use super::setting::Strictness::Strict;
 use super::{console, json};
-use metricsjob::job::NotifyTarget;
-use metricsjob::push::{Delivery, Destination, Dispatch, Gateway, GatewayError, Notifier};
+use metricsjob::push::{Delivery, Destination, Dispatch, GatewayError};
 use metricsjob_client::{Connection, Stop};
 use metricsjob_state::outbox::{Content, Selection};
 use metricsjob_state::{LazyState, State};
@@ -163,7 +162,7 @@ fn show(args: &ShowArgs) -> anyhow::Result<u8> {
             let to = shown(&entry.gateway);
             let text = match &entry.content {
                 Content::Push(push) => {
-                    Gateway::parse(&to, dir, Connection::default())?.request_text(push)
+                    Destination::parse(&to, &dir, &Connection::default())?.request_text(push)
                 }
                 Content::Notification(notification) => {
                     let event: serde_json::Value = serde_json::from_str(&notification.json)?;
@@ -233,13 +232,8 @@ fn add_with_entries(
         if destinations.iter().any(|known| known.name() == name) {
             continue;
         }
-        if let Ok(target) = name.parse::<NotifyTarget>() {
-            let notifier = Notifier::new(target, &connection);
-            destinations.push(Destination::Notifier(notifier));
-            continue;
-        }
-        match Gateway::parse(&name, state_dir.to_owned(), connection.clone()) {
-            Ok(gateway) => destinations.push(Destination::Gateway(gateway)),
+        match Destination::parse(&name, state_dir, &connection) {
+            Ok(destination) => destinations.push(destination),
             Err(error) => {
                 are_all = false;
                 console::warning(&format!("{error}; what waits for it stays in the outbox"));
@@ -269,10 +263,7 @@ fn flushed(
         json::print(&json.collect())?;
     } else if !quiet {
         for (destination, flushed) in pairs().filter(|(_, flushed)| flushed.delivered > 0) {
-            let place = match destination {
-                Destination::Gateway(gateway) => gateway.place(),
-                Destination::Notifier(notifier) => notifier.target.to_string(),
-            };
+            let place = destination.place();
             let delivered = items(destination, flushed.delivered);
             console::result(&format!("delivered {delivered} to {place}\n"))?;
         }
@@ -312,8 +303,8 @@ fn flushed(
 /// `1 report`, `3 notifications`.
 fn items(destination: &Destination, number: u64) -> String {
     match destination {
-        Destination::Gateway(_) => count(number, "1 report", "reports"),
         Destination::Notifier(_) => count(number, "1 notification", "notifications"),
+        _ => count(number, "1 report", "reports"),
     }
 }
 

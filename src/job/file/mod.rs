@@ -28,15 +28,17 @@ use super::gateway_name::GatewayName;
 use super::junit_pattern::JunitPattern;
 use super::metric_rule::MetricRule;
 use super::params::{ParamError, Params};
+use super::report_target::ReportTarget;
 use super::schedule::Overlap;
 use super::suggest;
 
 /// The keys of a job file, besides the [`SHARED_KEYS`].
-const KEYS: [&str; 20] = [
+const KEYS: [&str; 21] = [
     "description",
     "demo",
     "job",
     "gateway",
+    "to",
     "builtin",
     "params",
     "http_params",
@@ -143,7 +145,7 @@ impl<'a> Reader<'a> {
         }
         let (mut description, mut is_demo) = (None, false);
         let mut label = name.to_owned();
-        let mut gateways = Vec::new();
+        let (mut gateways, mut to) = (Vec::new(), Vec::new());
         let mut settings = defaults.clone();
         let mut work = WorkKeys::default();
         let mut shared = SharedKeys::default();
@@ -163,6 +165,7 @@ impl<'a> Reader<'a> {
                     label = given.unwrap_or_default();
                 }
                 "gateway" => gateways = self.gateways(key, value),
+                "to" => to = self.report_targets(key, value),
                 "builtin" => work.builtin = Some((value.span(), self.string(key, value))),
                 "params" => work.params = Some((key.span(), self.params(key, value))),
                 "http_params" => {
@@ -212,6 +215,7 @@ impl<'a> Reader<'a> {
             method: settings.method,
             grouping: settings.grouping,
             gateways,
+            to,
             http_params,
             work,
             policy: settings.policy,
@@ -352,6 +356,19 @@ impl<'a> Reader<'a> {
                 }
             }
         }
+    }
+
+    /// Destinations besides gateways, in one text or in a list.
+    fn report_targets(&mut self, key: &Key<'a>, value: &Value<'a>) -> Vec<ReportTarget> {
+        const LIST: &str = "a list of textfile:DIR or remote-write:URL";
+        let Some(text) = self.one_or_list(key, value, LIST) else {
+            return Vec::new();
+        };
+        let targets = ReportTarget::parse_all(&text);
+        // The value can have a password in it.
+        let targets =
+            targets.map_err(|problem| self.problem(value.span(), format!("to {problem}")));
+        targets.unwrap_or_default()
     }
 
     /// One text with names of gateways, or a list of such.

@@ -153,7 +153,7 @@ impl<'a> Reader<'a> {
     }
 
     /// A text, or the texts of a list with commas between them.
-    fn one_or_list(&mut self, key: &Key<'a>, value: &Value<'a>, list: &str) -> Option<String> {
+    pub fn one_or_list(&mut self, key: &Key<'a>, value: &Value<'a>, list: &str) -> Option<String> {
         if let Some(text) = value.get_ref().as_str() {
             return Some(text.to_owned());
         }

@@ -83,7 +83,15 @@ mod tests {
     fn a_scheduler_that_does_not_look() {
         let dir = tempfile::tempdir().unwrap();
         let runner = Runner::new(
-            Destinations::new(Vec::new(), dir.path(), Connection::default(), false),
+            Destinations {
+                gateways: Vec::new(),
+                is_default: false,
+                targets: Vec::new(),
+                state_dir: dir.path().to_owned(),
+                connection: Connection::default(),
+                yields_gateways: false,
+                yields_targets: false,
+            },
             DeliveryPolicy::default(),
             dir.path().to_owned(),
             Stop::never(),
