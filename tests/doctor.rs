@@ -136,7 +136,7 @@ fn what_waits_to_be_delivered() {
         sandbox.exec(&options, "true").code(0);
     }
     let found = findings(&sandbox, "", "outbox");
-    is(&found[0], "warning", "a report was refused", "outbox list");
+    is(&found[0], "warning", "an entry was refused", "outbox list");
     is(
         &found[1],
         "warning",

@@ -289,7 +289,7 @@ fn prometheus_scrapes() {
 }
 
 /// A port that was just free.
-fn free_address() -> String {
+pub fn free_address() -> String {
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     free.local_addr().unwrap().to_string()
 }

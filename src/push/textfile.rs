@@ -261,7 +261,7 @@ impl Others {
         }
         match self.declared.get(&family.name) {
             Some((kind, _, file)) if *kind != family.kind => Err(refused(format!(
-                "it is a {}, and a {kind} in {file}",
+                "its type is {}, and {kind} in {file}",
                 family.kind
             ))),
             Some((_, help, _)) => {
