@@ -67,6 +67,7 @@ mod generate_alertmanager;
 mod generate_dashboard;
 mod generate_rules;
 mod grouping_key;
+mod healthcheck;
 mod help;
 mod history;
 #[cfg(feature = "real-servers")]
