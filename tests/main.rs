@@ -8,6 +8,8 @@ mod common;
 
 #[cfg(feature = "real-servers")]
 mod accessibility;
+#[cfg(feature = "real-servers")]
+mod alert_chain;
 mod anomaly;
 mod backup;
 mod binary;
