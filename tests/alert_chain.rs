@@ -1,8 +1,10 @@
 //! From a run to an alert at its receiver, and its end: through a gateway, a real Prometheus and a real Alertmanager.
 //!
-//! All three files are those in `monitoring/`, with times made shorter so that an hour becomes half a minute: the
-//! intervals of Prometheus and Alertmanager, and how long a job has to be late. What a job is expected to do is shortened
-//! by the jobs themselves, in their last run before they fall silent.
+//! The three files are those in `monitoring/`. Times in them are shortened: the intervals of Prometheus and Alertmanager, and
+//! how long a job has to be late (a minute) before there is an alert. A job falls silent after a run with a `max_age` of 1 s.
+
+use std::thread::sleep;
+use std::time::Duration;
 
 use serde_json::Value as Json;
 
@@ -89,6 +91,10 @@ impl<'a> Watch<'a> {
         );
         sandbox.write("rules.yml", rules());
         let prometheus = Server::prometheus(&sandbox.write("prometheus.yml", config));
+        // An alert that comes before is sent again only after a minute.
+        prometheus.wait_for("/api/v1/alertmanagers", |body| {
+            body.contains(alertmanager.address())
+        });
         Watch {
             sandbox,
             prometheus,
@@ -98,7 +104,7 @@ impl<'a> Watch<'a> {
         }
     }
 
-    /// Runs each of the jobs, and waits until Prometheus knows how this run went.
+    /// Runs each of the jobs, and waits until Prometheus has the time of this run's end.
     #[track_caller]
     fn run(&self, script: &str, max_age: &str) {
         for job in &JOBS {
@@ -107,7 +113,7 @@ impl<'a> Watch<'a> {
             assert!(!run.stderr().contains("warning"), "{}", run.stderr());
             let prefix = job.options.split_whitespace().nth(1).unwrap_or("batch_job");
             let metric = format!("{prefix}_last_completion_timestamp_seconds");
-            let completion = self.sample(self.gateway, &metric, job.name).unwrap();
+            let completion = self.sample(&metric, job.name).unwrap();
             awaited(PATIENCE, || {
                 let query = format!("{metric}%7Bjob%3D%22{}%22%7D", job.name);
                 let answer = self.prometheus.get(&format!("/api/v1/query?query={query}"));
@@ -122,8 +128,8 @@ impl<'a> Watch<'a> {
     }
 
     /// The one sample of `metric` of a job on the gateway.
-    fn sample(&self, gateway: &Server, metric: &str, job: &str) -> Option<f64> {
-        let samples = gateway.samples().into_iter();
+    fn sample(&self, metric: &str, job: &str) -> Option<f64> {
+        let samples = self.gateway.samples().into_iter();
         let job = format!("job=\"{job}\"");
         let mut found = samples.filter(|(series, _)| {
             series.starts_with(&format!("{metric}{{")) && series.contains(&job)
@@ -141,7 +147,7 @@ impl<'a> Watch<'a> {
             .collect()
     }
 
-    /// Waits until the receiver has the alerts `wanted` of each job, each of them once, and no others.
+    /// Waits until the receiver has the alerts `wanted` of each job in this order, each in a request of its own, and no others.
     #[track_caller]
     fn receives(&self, wanted: &[(&str, &str)]) {
         for job in &JOBS {
@@ -154,10 +160,10 @@ impl<'a> Watch<'a> {
                         (name, alert["status"].as_str().unwrap())
                     })
                     .collect();
-                match shown == wanted {
-                    true => Ok(alerts),
-                    false => Err(format!("{}: {shown:?}, not {wanted:?}", job.name)),
+                if shown == wanted {
+                    return Ok(alerts);
                 }
+                Err(format!("{}: {shown:?}, not {wanted:?}", job.name))
             });
             for alert in &alerts {
                 for (label, value) in job.labels {
@@ -175,16 +181,21 @@ impl<'a> Watch<'a> {
 /// A job succeeds, fails, succeeds, falls silent, and succeeds again.
 fn chain(gateway: &Server) {
     let watch = Watch::start(gateway);
-    let [failed, late] = ["BatchJobFailed", "BatchJobLate"];
+    let mut wanted = Vec::new();
     watch.run("true", "1h");
-    watch.run("exit 3", "1h");
-    let mut wanted = vec![(failed, "firing")];
     watch.receives(&wanted);
-    watch.run("true", "1s");
-    wanted.extend([(failed, "resolved"), (late, "firing")]);
-    watch.receives(&wanted);
-    watch.run("true", "1h");
-    wanted.push((late, "resolved"));
+    for (script, max_age, alert) in [
+        ("exit 3", "1h", ("BatchJobFailed", "firing")),
+        ("true", "1h", ("BatchJobFailed", "resolved")),
+        ("true", "1s", ("BatchJobLate", "firing")),
+        ("true", "1h", ("BatchJobLate", "resolved")),
+    ] {
+        watch.run(script, max_age);
+        wanted.push(alert);
+        watch.receives(&wanted);
+    }
+    // Nothing comes twice: two more intervals of Alertmanager have passed.
+    sleep(Duration::from_secs(3));
     watch.receives(&wanted);
 }
 
