@@ -5,20 +5,22 @@
 # The programs in examples/:
 #   docker build -t metricsjob-examples --target examples .
 
-FROM rust:1.95.0-slim-bookworm AS build
+FROM rust:1.95.0-slim-bookworm AS source
 WORKDIR /src
 COPY . .
+
+FROM source AS build
 # The caches stay from one build to the next, and are in no image.
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
-    --mount=type=cache,target=/src/target \
+    --mount=type=cache,id=metricsjob-target,target=/src/target \
     cargo build --release --locked \
     && install -D -t /out target/release/metricsjob
 
-FROM build AS build-examples
+FROM source AS build-examples
 # Quicker to build than what ships.
 ENV CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
-    --mount=type=cache,target=/src/target \
+    --mount=type=cache,id=metricsjob-target,target=/src/target \
     cargo build --release --locked -p batch-job -p custom-exporter -p random-api -p stream-collector -p users-api \
     && install -D -t /out/examples target/release/batch-job target/release/custom-exporter target/release/random-api \
         target/release/stream-collector target/release/users-api
