@@ -5,11 +5,11 @@ import json
 import re
 import shlex
 
-NOBODY = 65534
+USERS = {"nobody": 65534}
 
 
 class Image:
-    def __init__(self, entrypoint=(), command=(), env=None, user=NOBODY, workdir="/", health=None, programs=None):
+    def __init__(self, entrypoint=(), command=(), env=None, user=USERS["nobody"], workdir="/", health=None, programs=None):
         self.entrypoint, self.command = list(entrypoint), list(command)
         self.env = env or {}
         self.user = user
@@ -32,7 +32,7 @@ PUBLIC = {
         ["--config.file=/etc/alertmanager/alertmanager.yml", "--storage.path=/alertmanager"],
         workdir="/alertmanager",
     ),
-    "python": Image([], ["python3"]),
+    "python": Image([], ["python3"], user=0),
     "redis": Image([], ["redis-server"]),
 }
 
