@@ -99,3 +99,40 @@ fn systemd_takes_the_units() {
         assert!(output.status.success(), "{}: {said}", service.display());
     }
 }
+
+/// What an Alertmanager sends becomes lines; nothing else is taken.
+#[cfg(feature = "real-servers")]
+#[test]
+fn the_alert_log_shows_alerts() {
+    let log = examples_harness::Program::start(&format!("{DIR}/alert-log"), &[]);
+    let post = |body: &str| log.request("POST", "/", &[], body.as_bytes()).status;
+    assert_eq!(log.get("/").text(), "no alert yet\n");
+    for body in [
+        "",
+        "{",
+        "7",
+        "[]",
+        "{}",
+        r#"{"alerts": [{"status": "firing"}]}"#,
+        r#"{"alerts": [{"status": "firing", "labels": 7}]}"#,
+        "\u{fffd}",
+    ] {
+        assert_eq!(post(body), 400, "{body}");
+    }
+    assert_eq!(log.get("/").text(), "no alert yet\n");
+    let alerts = r#"{"version": "4", "alerts": [
+        {"status": "firing", "labels": {"alertname": "BatchJobFailed", "severity": "warning"},
+         "annotations": {"summary": "a \u001b[2J b failed"}},
+        {"status": "resolved", "labels": {"alertname": "Other"}}]}"#;
+    assert_eq!(post(alerts), 200);
+    let shown = log.get("/").text();
+    // A time is before each.
+    let lines: Vec<&str> = shown.lines().map(|line| line.split_at(21).1).collect();
+    let lines_expected = [
+        "firing   warning  BatchJobFailed a \u{fffd}[2J b failed",
+        "resolved          Other ",
+    ];
+    assert_eq!(lines, lines_expected);
+    assert_eq!(log.stdout(), shown);
+    log.terminate();
+}

@@ -8,6 +8,8 @@ mod common;
 
 #[cfg(feature = "real-servers")]
 mod accessibility;
+#[cfg(feature = "real-servers")]
+mod alert_chain;
 mod anomaly;
 mod backup;
 mod binary;
@@ -67,6 +69,7 @@ mod generate_alertmanager;
 mod generate_dashboard;
 mod generate_rules;
 mod grouping_key;
+mod healthcheck;
 mod help;
 mod history;
 #[cfg(feature = "real-servers")]

@@ -48,11 +48,9 @@ fn the_shipped_files_are_good() {
             String::from_utf8_lossy(&output.stderr)
         );
     };
-    promtool(&[
-        "check",
-        "config",
-        &format!("{root}/monitoring/prometheus.yml"),
-    ]);
+    for config in ["prometheus.yml", "prometheus-full.yml"] {
+        promtool(&["check", "config", &format!("{root}/monitoring/{config}")]);
+    }
     promtool(&["check", "rules", &format!("{root}/monitoring/rules.yml")]);
     promtool(&[
         "test",

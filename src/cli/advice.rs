@@ -14,7 +14,8 @@ pub fn with_advice(error: &GatewayError) -> String {
     format!("{error}{advice}")
 }
 
-fn advice(error: &HttpError) -> Option<&'static str> {
+/// The option that mends `error`, to follow its text.
+pub fn advice(error: &HttpError) -> Option<&'static str> {
     use CertificateFailure as Failure;
     match error {
         HttpError::Timeout { is_of_caller, .. } => Some(if *is_of_caller {

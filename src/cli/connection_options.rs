@@ -45,6 +45,34 @@ pub struct ConnectionArgs {
     )]
     push_timeout: Setting<Duration>,
 
+    #[command(flatten)]
+    identity: IdentityArgs,
+
+    // No default of clap's for these two, which would be parsed each time.
+    /// Compression of request bodies; a Pushgateway accepts gzip since version 1.5.0 [default: none]
+    #[arg(hide_short_help = true, long,
+        value_name = "HOW",
+        env = "METRICSJOB_COMPRESS",
+        hide_env_values = true,
+        value_parser = setting(EnumValueParser::<CompressionArg>::new()),
+        help_heading = GATEWAY
+    )]
+    compress: Option<Setting<CompressionArg>>,
+
+    /// Format of the metrics that are sent [default: text]
+    #[arg(hide_short_help = true, long,
+        value_name = "FORMAT",
+        env = "METRICSJOB_FORMAT",
+        hide_env_values = true,
+        value_parser = setting(EnumValueParser::<FormatArg>::new()),
+        help_heading = GATEWAY
+    )]
+    format: Option<Setting<FormatArg>>,
+}
+
+/// Whom we trust, and who we are, on the way to a server.
+#[derive(Args)]
+pub struct IdentityArgs {
     /// PEM file of certificate authorities to trust instead of the system's
     #[arg(hide_short_help = true, long, value_name = "FILE", env = "METRICSJOB_CA_FILE", hide_env_values = true, help_heading = GATEWAY)]
     ca_file: Option<PathBuf>,
@@ -96,27 +124,6 @@ pub struct ConnectionArgs {
     /// Other users can see command lines: keep secret headers in a file.
     #[arg(hide_short_help = true, long, value_name = "NAME: VALUE|@FILE", help_heading = GATEWAY)]
     header: Vec<String>,
-
-    // No default of clap's for these two, which would be parsed each time.
-    /// Compression of request bodies; a Pushgateway accepts gzip since version 1.5.0 [default: none]
-    #[arg(hide_short_help = true, long,
-        value_name = "HOW",
-        env = "METRICSJOB_COMPRESS",
-        hide_env_values = true,
-        value_parser = setting(EnumValueParser::<CompressionArg>::new()),
-        help_heading = GATEWAY
-    )]
-    compress: Option<Setting<CompressionArg>>,
-
-    /// Format of the metrics that are sent [default: text]
-    #[arg(hide_short_help = true, long,
-        value_name = "FORMAT",
-        env = "METRICSJOB_FORMAT",
-        hide_env_values = true,
-        value_parser = setting(EnumValueParser::<FormatArg>::new()),
-        help_heading = GATEWAY
-    )]
-    format: Option<Setting<FormatArg>>,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -186,27 +193,7 @@ impl ConnectionArgs {
             encoding,
             ..Connection::default()
         };
-        match self.identified(connection.clone()) {
-            Ok(connection) => Ok(connection),
-            Err(OptionProblem::Elsewhere(error)) if strictness == Strictness::Lenient => {
-                Ok(Connection {
-                    unusable: Some(error.to_string()),
-                    ..connection
-                })
-            }
-            Err(OptionProblem::Typed(error) | OptionProblem::Elsewhere(error)) => Err(usage(error)),
-        }
-    }
-
-    /// `connection` with the trusted certificates, our credentials and headers.
-    fn identified(&self, connection: Connection) -> Result<Connection, OptionProblem> {
-        let (headers, custom) = self.headers()?;
-        Ok(Connection {
-            tls: self.tls()?,
-            authorization: self.authorization(custom)?,
-            headers,
-            ..connection
-        })
+        self.identity.apply(connection, strictness)
     }
 
     /// Takes out the format `openmetrics` if it was typed: it is none that is sent. Returns whether it was there.
@@ -219,6 +206,46 @@ impl ConnectionArgs {
                 )
         };
         self.format.take_if(is_openmetrics).is_some()
+    }
+}
+
+impl IdentityArgs {
+    /// `connection` with the trusted certificates, our credentials and headers.
+    ///
+    /// # Errors
+    ///
+    /// As those of [`ConnectionArgs::connection`].
+    pub fn apply(
+        &self,
+        connection: Connection,
+        strictness: Strictness,
+    ) -> anyhow::Result<Connection> {
+        match self.identified(connection.clone()) {
+            Ok(connection) => Ok(connection),
+            Err(OptionProblem::Elsewhere(error)) if strictness == Strictness::Lenient => {
+                Ok(Connection {
+                    unusable: Some(error.to_string()),
+                    ..connection
+                })
+            }
+            Err(OptionProblem::Typed(error) | OptionProblem::Elsewhere(error)) => Err(usage(error)),
+        }
+    }
+
+    /// Returns true if credentials or headers are on the command line.
+    pub fn are_typed(&self) -> bool {
+        let mut files = [&self.basic_auth_file, &self.bearer_token_file].into_iter();
+        !self.header.is_empty() || files.any(|file| file.as_ref().is_some_and(Setting::is_typed))
+    }
+
+    fn identified(&self, connection: Connection) -> Result<Connection, OptionProblem> {
+        let (headers, custom) = self.headers()?;
+        Ok(Connection {
+            tls: self.tls()?,
+            authorization: self.authorization(custom)?,
+            headers,
+            ..connection
+        })
     }
 
     fn tls(&self) -> Result<Tls, OptionProblem> {

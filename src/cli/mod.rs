@@ -36,6 +36,7 @@ mod forget;
 mod gateway;
 mod generate;
 mod grouping_options;
+mod healthcheck;
 mod help;
 mod history;
 mod host_config;
@@ -166,6 +167,8 @@ enum CliCommand {
     Config(config::ConfigArgs),
     /// Check the set-up of this host
     Doctor(doctor::DoctorArgs),
+    /// Ask a server whether it is ready, as containers and scripts do
+    Healthcheck(healthcheck::HealthcheckArgs),
     /// Generate files for other programs
     Generate(generate::GenerateArgs),
 }
@@ -247,7 +250,7 @@ pub fn main() -> u8 {
     let Cli { color, command, .. } = host_config::lend(&config, || parse(&line));
     color.apply();
     let is_apart = match &command {
-        CliCommand::Doctor(_) => true,
+        CliCommand::Doctor(_) | CliCommand::Healthcheck(_) => true,
         CliCommand::Status(args) => args.is_check(),
         _ => false,
     };
@@ -271,6 +274,7 @@ pub fn main() -> u8 {
         CliCommand::Check(args) => check::main(args, &config),
         CliCommand::Config(args) => config::main(args, &config),
         CliCommand::Doctor(args) => doctor::main(args, &config),
+        CliCommand::Healthcheck(args) => healthcheck::main(&args),
         CliCommand::Generate(args) => generate::main(args, &config, Cli::command()),
     };
     result.unwrap_or_else(|error| exit::report(&error))
