@@ -182,6 +182,20 @@ mod on_real_servers {
             .out("SUCCESS");
     }
 
+    /// The same tests hold where the last sample of each series counts.
+    #[test]
+    fn promtool_takes_those_for_remote_write() {
+        let sandbox = Sandbox::new();
+        sandbox.write("jobs/a.toml", "command = ['true']");
+        sandbox.write("jobs/b.toml", "command = ['true']");
+        written(&sandbox, "--destination remote-write");
+        let rules = fs::read_to_string(sandbox.path().join("rules.yml")).unwrap();
+        assert!(rules.contains("last_over_time(batch_job_success[35d]) == 0"));
+        let checked = promtool(&sandbox, "check rules --lint=all --lint-fatal rules.yml");
+        checked.code(0).out("SUCCESS");
+        promtool(&sandbox, "test rules rules.test.yml").code(0);
+    }
+
     /// Each alert is expected to fire somewhere, so that a rule that never does is found.
     #[test]
     fn the_tests_fail_without_the_rules() {

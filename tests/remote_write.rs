@@ -62,7 +62,10 @@ fn failures_that_pass_wait_and_others_are_rejected() {
     ] {
         let server = FakeServer::status(status, "out of order sample");
         let options = format!("--job j --to {} --push-retry-window 0s", to(&server));
-        sandbox.exec(&options, "true").code(0).err(&format!(" responded with {} ", &status[..3]));
+        sandbox
+            .exec(&options, "true")
+            .code(0)
+            .err(&format!(" responded with {} ", &status[..3]));
         // A server that refuses one sample has taken the others: there is nothing to find out by parts.
         assert_eq!(server.requests().len(), 1, "{status}");
         let entry = sandbox.outbox().pop().unwrap();
@@ -266,6 +269,32 @@ mod real {
         let values: Vec<&Vec<f64>> = runs.values().collect();
         assert_eq!(values, [&vec![1.0, 2.0, 3.0, 4.0]]);
         assert_eq!(sandbox.outbox_len(), 0);
+    }
+
+    /// Five minutes after its sample a series is stale, and its value no current one.
+    #[test]
+    fn rules_see_the_last_report() {
+        let sandbox = Sandbox::new();
+        let server = prometheus(&sandbox);
+        let gone = "remote-write:http://127.0.0.1:1/api/v1/write";
+        sandbox
+            .exec(&format!("--job j --to {gone}"), "false")
+            .code(1);
+        let database = rusqlite::Connection::open(sandbox.state_db()).unwrap();
+        database
+            .execute("UPDATE outbox SET produced_at = produced_at - 600", [])
+            .unwrap();
+        crate::common::stamp(&database);
+        let to = format!("remote-write:{}/api/v1/write", server.url());
+        sandbox.redirect_outbox(gone, &to);
+        sandbox.run("outbox flush").code(0);
+        assert!(query(&server, "batch_job_success == 0").is_empty());
+        let rules = sandbox
+            .run("generate rules --destination remote-write")
+            .stdout();
+        let expr = "last_over_time(batch_job_success[35d]) == 0";
+        assert!(rules.contains(expr));
+        assert_eq!(query(&server, expr).len(), 1);
     }
 
     #[test]

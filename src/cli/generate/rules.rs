@@ -1,13 +1,13 @@
 //! `metricsjob generate rules`: alerts about the jobs, for Prometheus.
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 use crate::cli::exit::usage;
 use crate::cli::help::{OUTPUT, more};
 use crate::cli::options::JobsArgs;
 use crate::cli::{console, exit};
 use metricsjob::config::HostConfig;
-use metricsjob::generate::rules::{PAGE, all, yaml};
+use metricsjob::generate::rules::{PAGE, Source, all, yaml};
 use metricsjob::generate::watched::watched;
 
 const EXAMPLES: &str = "\
@@ -39,14 +39,30 @@ pub struct RulesArgs {
     #[arg(long, value_name = "URL", default_value = PAGE, help_heading = OUTPUT)]
     runbook_url: String,
 
+    /// Where the jobs report to
+    #[arg(long, value_name = "DESTINATION", default_value = "gateway", help_heading = OUTPUT)]
+    destination: DestinationArg,
+
     #[command(flatten)]
     jobs: JobsArgs,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum DestinationArg {
+    /// A gateway, serve or node_exporter, which Prometheus scrapes
+    Gateway,
+    /// Prometheus itself: the last sample within 35 days counts
+    RemoteWrite,
 }
 
 pub fn main(args: RulesArgs, config: &HostConfig) -> anyhow::Result<u8> {
     // A rule of a job whose file is bad would be missing.
     let jobs = watched(&args.jobs.catalog(config)?).map_err(usage)?;
-    let groups = all(&jobs, &args.runbook_url);
+    let source = match args.destination {
+        DestinationArg::Gateway => Source::Scrape,
+        DestinationArg::RemoteWrite => Source::RemoteWrite,
+    };
+    let groups = all(&jobs, &args.runbook_url, source);
     let text = if args.tests {
         yaml::tests(&groups)
     } else {

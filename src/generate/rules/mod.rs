@@ -3,6 +3,7 @@
 //! - [`jobs`]: alerts about the reports of jobs; [`repeated`], [`slo`]: those that need recording rules;
 //!   [`unreported`]: about jobs without any.
 //! - [`servers`]: about this program's own servers and deliveries; [`services`]: about services over HTTP.
+//! - `sparse`: the rules for series with a sample for each run.
 //! - [`sample`]: groups and alerts as the tests of rules have them.
 //! - [`yaml`]: the rules and their tests as files.
 //!
@@ -14,6 +15,7 @@ pub mod sample;
 pub mod servers;
 pub mod services;
 pub mod slo;
+mod sparse;
 pub mod unreported;
 pub mod yaml;
 
@@ -64,15 +66,24 @@ const WHO: &str = "{{ $labels.job }}{{ range $name, $value := $labels }}\
     {{ if not (match \"^(__name__|job|job_name|metric|severity|owner|runbook)$\" $name) }} \
     {{ $name }}={{ $value }}{{ end }}{{ end }}";
 
+/// How Prometheus gets the reports of jobs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Source {
+    /// It scrapes them from a gateway, `serve` or node_exporter again and again.
+    Scrape,
+    /// It gets a sample for each run, by remote write.
+    RemoteWrite,
+}
+
 /// All rules: those that serve every job, and one for each of `jobs`. `page` is the address of the page that
 /// explains them.
-pub fn all(jobs: &[WatchedJob], page: &str) -> Vec<RuleGroup> {
+pub fn all(jobs: &[WatchedJob], page: &str, source: Source) -> Vec<RuleGroup> {
     let group = |name, rules| RuleGroup {
         name,
         interval: None,
         rules,
     };
-    let never_reported = unreported::never_reported(jobs, page);
+    let never_reported = unreported::never_reported(jobs, page, source);
     let groups = vec![
         group("batch-jobs", jobs::rules(page)),
         RuleGroup {
@@ -84,7 +95,13 @@ pub fn all(jobs: &[WatchedJob], page: &str) -> Vec<RuleGroup> {
         group("services", services::rules(page)),
     ];
     let groups = groups.into_iter();
-    groups.filter(|group| !group.rules.is_empty()).collect()
+    let mut groups: Vec<RuleGroup> = groups.filter(|group| !group.rules.is_empty()).collect();
+    if source == Source::RemoteWrite {
+        for rule in groups.iter_mut().flat_map(|group| &mut group.rules) {
+            rule.expr = sparse::over_time(&rule.expr);
+        }
+    }
+    groups
 }
 
 impl Rule {

@@ -1,7 +1,7 @@
 //! Alerts about jobs that do not report at all.
 
 use super::sample::{FiringAlert, RuleTest, TestSeries};
-use super::{Rule, section};
+use super::{Rule, Source, section};
 use crate::generate::text::{quoted, template};
 use crate::generate::watched::WatchedJob;
 
@@ -9,7 +9,7 @@ const NAME: &str = "BatchJobNeverReported";
 const COMPLETION: &str = "batch_job_last_completion_timestamp_seconds";
 
 /// A rule for each of `jobs`, of which Prometheus knows nothing. The first has the tests of all.
-pub fn never_reported(jobs: &[WatchedJob], page: &str) -> Vec<Rule> {
+pub fn never_reported(jobs: &[WatchedJob], page: &str, source: Source) -> Vec<Rule> {
     let mut rules: Vec<Rule> = jobs.iter().map(|job| of_job(job, page)).collect();
     if let Some(alert) = rules.first_mut().and_then(|rule| rule.alert.as_mut()) {
         // Every other one reports for two hours.
@@ -21,8 +21,12 @@ pub fn never_reported(jobs: &[WatchedJob], page: &str) -> Vec<Rule> {
         let silent = jobs.iter().skip(1).step_by(2);
         let test = RuleTest::new("jobs that never report, and groups that go", [reports])
             .silent("23h")
-            .firing("25h", silent.map(alert_of))
-            .firing("27h", jobs.iter().map(alert_of));
+            .firing("25h", silent.clone().map(alert_of));
+        // What was sent once is no group that could go.
+        let test = match source {
+            Source::Scrape => test.firing("27h", jobs.iter().map(alert_of)),
+            Source::RemoteWrite => test.firing("27h", silent.map(alert_of)),
+        };
         alert.tests = vec![test];
     }
     rules
@@ -98,7 +102,7 @@ mod tests {
             job: "c".into(),
             ..WatchedJob::default()
         };
-        let rules = never_reported(&[owned, plain], "page");
+        let rules = never_reported(&[owned, plain], "page", Source::Scrape);
         let shown = rules.iter().map(|rule| {
             let alert = rule.alert.as_ref().unwrap();
             (&*rule.expr, alert.labels.clone(), &*alert.runbook_url)
