@@ -57,16 +57,15 @@ pub fn jobs() -> Vec<CompletionCandidate> {
 /// The jobs of the catalog, and those that have run lately, such as commands of `exec`.
 pub fn known_jobs() -> Vec<CompletionCandidate> {
     let mut candidates = jobs();
-    let known: BTreeSet<_> = candidates
-        .iter()
-        .map(|candidate| candidate.get_value().to_owned())
-        .collect();
+    let known = candidates.len();
     let runs = state().and_then(|mut state| state.history(None, RECENT_RUNS).ok());
     let names: BTreeSet<String> = runs.into_iter().flatten().map(|run| run.name).collect();
-    let ran = names
-        .into_iter()
-        .filter(|name| !known.contains(name.as_ref() as &std::ffi::OsStr));
-    candidates.extend(ran.map(CompletionCandidate::new));
+    for name in names {
+        let mut known = candidates[..known].iter();
+        if !known.any(|candidate| candidate.get_value() == name.as_str()) {
+            candidates.push(CompletionCandidate::new(name));
+        }
+    }
     candidates
 }
 

@@ -136,19 +136,18 @@ struct Fitted {
 
 /// Makes a table of `rows` for stdout, its head in bold.
 pub fn table<const N: usize>(columns: &[Column; N], rows: &[[TableCell; N]]) -> String {
-    render(columns, rows, available_width())
+    let rows: Vec<&[TableCell]> = rows.iter().map(|row| &row[..]).collect();
+    render(columns, &rows, available_width())
 }
 
-fn render<const N: usize>(
-    columns: &[Column; N],
-    rows: &[[TableCell; N]],
-    available: Option<usize>,
-) -> String {
+/// Renders `rows`, each of as many cells as there are columns.
+fn render(columns: &[Column], rows: &[&[TableCell]], available: Option<usize>) -> String {
     let fitted = fit(columns, rows, available.unwrap_or(usize::MAX));
-    let head = columns.map(|column| TableCell {
+    let head = columns.iter().map(|column| TableCell {
         full: column.head.to_owned(),
         ..TableCell::default()
     });
+    let head: Vec<TableCell> = head.collect();
     let mut text = format!("{HEAD}{}{HEAD:#}\n", line(&fitted, &head, available));
     for row in rows {
         text.push_str(&line(&fitted, row, available));
@@ -157,11 +156,7 @@ fn render<const N: usize>(
     text
 }
 
-fn line<const N: usize>(
-    fitted: &[Fitted],
-    row: &[TableCell; N],
-    available: Option<usize>,
-) -> String {
+fn line(fitted: &[Fitted], row: &[TableCell], available: Option<usize>) -> String {
     let (mut line, mut used, mut blanks) = (String::new(), 0, 0);
     for shown in fitted {
         let cell = &row[shown.index];
@@ -183,11 +178,7 @@ fn line<const N: usize>(
 }
 
 /// The columns that fit into `available`, each with its width.
-fn fit<const N: usize>(
-    columns: &[Column; N],
-    rows: &[[TableCell; N]],
-    available: usize,
-) -> Vec<Fitted> {
+fn fit(columns: &[Column], rows: &[&[TableCell]], available: usize) -> Vec<Fitted> {
     let width = |index: usize, is_short| {
         let cells = rows
             .iter()
@@ -338,10 +329,15 @@ mod tests {
         ]
     }
 
+    fn rendered(available: Option<usize>) -> String {
+        let rows = rows();
+        let rows: Vec<&[TableCell]> = rows.iter().map(|row| &row[..]).collect();
+        render(&COLUMNS, &rows, available)
+    }
+
     #[track_caller]
     fn at(width: usize) -> Vec<String> {
-        let text =
-            anstream::adapter::strip_str(&render(&COLUMNS, &rows(), Some(width))).to_string();
+        let text = anstream::adapter::strip_str(&rendered(Some(width))).to_string();
         let lines: Vec<String> = text.lines().map(str::to_owned).collect();
         for line in &lines {
             assert!(display_width(line) <= width, "{line:?} at {width}");
@@ -362,8 +358,7 @@ mod tests {
             lines[2],
             "夜のバックアップ  2026-11-29 (2h ago)  jobs/夜.toml       y"
         );
-        let unlimited = render(&COLUMNS, &rows(), None);
-        assert_eq!(unlimited, render(&COLUMNS, &rows(), Some(1000)));
+        assert_eq!(rendered(None), rendered(Some(1000)));
     }
 
     #[test]

@@ -34,8 +34,10 @@ impl Shown {
         let mut live = Vec::new();
         let mut waiting = 0;
         for entry in state.jobs.values() {
-            let of_keys = entry.counts.labels().map(|labels| (labels.clone(), 0));
-            let mut runs: BTreeMap<Labels, usize> = of_keys.collect();
+            let mut runs: BTreeMap<Labels, usize> = BTreeMap::new();
+            for labels in entry.counts.labels() {
+                runs.entry(labels.clone()).or_default();
+            }
             for run in entry.running.keys().filter_map(|id| state.active.get(id)) {
                 *runs.entry(entry.labels_of(&run.request)).or_default() += 1;
             }

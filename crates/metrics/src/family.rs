@@ -43,14 +43,17 @@ impl Family {
 
     /// Creates a gauge with one series without labels.
     pub fn gauge(name: impl Into<String>, help: impl Into<String>, value: f64) -> Self {
-        let series = (Labels::new(), Value::Number(value));
-        Family::new(name, help, Kind::Gauge, [series])
+        Family::single(name.into(), help.into(), Kind::Gauge, value)
     }
 
     /// Creates a counter with one series without labels.
     pub fn counter(name: impl Into<String>, help: impl Into<String>, value: f64) -> Self {
+        Family::single(name.into(), help.into(), Kind::Counter, value)
+    }
+
+    fn single(name: String, help: String, kind: Kind, value: f64) -> Self {
         let series = (Labels::new(), Value::Number(value));
-        Family::new(name, help, Kind::Counter, [series])
+        Family::new(name, help, kind, [series])
     }
 }
 

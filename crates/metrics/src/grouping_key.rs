@@ -63,11 +63,17 @@ impl GroupingKey {
         labels: impl IntoIterator<Item = (String, String)>,
         names: Names,
     ) -> Result<Self, GroupingKeyError> {
-        let job = job.into();
+        GroupingKey::checked(job.into(), labels.into_iter().collect(), names)
+    }
+
+    fn checked(
+        job: String,
+        mut labels: Vec<(String, String)>,
+        names: Names,
+    ) -> Result<Self, GroupingKeyError> {
         if job.is_empty() {
             return Err(GroupingKeyError::EmptyJob);
         }
-        let mut labels: Vec<(String, String)> = labels.into_iter().collect();
         for (name, _) in &labels {
             check_label(name, names)?;
         }

@@ -29,15 +29,7 @@ impl Labels {
         if pairs.is_sorted_by(|a, b| a.0.as_ref() < b.0.as_ref()) {
             return Ok(pack(pairs.iter().map(as_strs)));
         }
-        let order = sorted(pairs);
-        let repeated = order.windows(2).filter_map(|two| match two {
-            [a, b] if pairs[*a].0.as_ref() == pairs[*b].0.as_ref() => Some(*b),
-            _ => None,
-        });
-        match repeated.min() {
-            Some(index) => Err(index),
-            None => Ok(pack(order.iter().map(|&index| as_strs(&pairs[index])))),
-        }
+        from_unsorted(&pairs.iter().map(as_strs).collect::<Vec<_>>())
     }
 
     /// Returns true if there are no labels.
@@ -83,7 +75,10 @@ impl Labels {
 
     /// Sets the label `name`. Returns its previous value.
     pub fn insert(&mut self, name: impl AsRef<str>, value: impl AsRef<str>) -> Option<String> {
-        let (name, value) = (name.as_ref(), value.as_ref());
+        self.replace(name.as_ref(), value.as_ref())
+    }
+
+    fn replace(&mut self, name: &str, value: &str) -> Option<String> {
         let old = self.get(name).map(str::to_owned);
         let before = self.iter().filter(|(own, _)| *own < name);
         let after = self.iter().filter(|(own, _)| *own > name);
@@ -103,11 +98,43 @@ fn as_strs<N: AsRef<str>, V: AsRef<str>>(pair: &(N, V)) -> (&str, &str) {
     (pair.0.as_ref(), pair.1.as_ref())
 }
 
-/// Returns the indices of `pairs` sorted by name; the sort is stable.
-fn sorted<N: AsRef<str>, V>(pairs: &[(N, V)]) -> Vec<usize> {
-    let mut order: Vec<usize> = (0..pairs.len()).collect();
-    order.sort_by(|&a, &b| pairs[a].0.as_ref().cmp(pairs[b].0.as_ref()));
+// These are not generic, because programs make labels of texts of many types, and a sort is much code.
+
+/// Returns the names, sorted, each with its index in `pairs`. Indices of a repeated name ascend.
+fn sorted<'a>(pairs: &[(&'a str, &str)]) -> Vec<(&'a str, usize)> {
+    let names = pairs.iter().map(|(name, _)| *name);
+    let mut order: Vec<(&str, usize)> = names.zip(0..).collect();
+    order.sort_unstable();
     order
+}
+
+/// Packs `pairs`, or returns the index of the first one whose name occurred before.
+fn from_unsorted(pairs: &[(&str, &str)]) -> Result<Labels, usize> {
+    let order = sorted(pairs);
+    let repeated = order.windows(2).filter_map(|two| match two {
+        [(a, _), (b, index)] if a == b => Some(*index),
+        _ => None,
+    });
+    match repeated.min() {
+        Some(index) => Err(index),
+        None => Ok(pack_at(pairs, &order)),
+    }
+}
+
+/// Packs `pairs`, of which the last one of a repeated name wins.
+fn last_of_each(pairs: &[(&str, &str)]) -> Labels {
+    if pairs.is_sorted_by(|(a, _), (b, _)| a < b) {
+        return pack(pairs.iter().copied());
+    }
+    let mut order = sorted(pairs);
+    order.reverse();
+    order.dedup_by_key(|(name, _)| *name);
+    order.reverse();
+    pack_at(pairs, &order)
+}
+
+fn pack_at(pairs: &[(&str, &str)], order: &[(&str, usize)]) -> Labels {
+    pack(order.iter().map(|&(name, index)| (name, pairs[index].1)))
 }
 
 /// Packs pairs that are sorted by name, each name once.
@@ -190,16 +217,13 @@ impl fmt::Debug for Labels {
 impl<N: AsRef<str>, V: AsRef<str>> FromIterator<(N, V)> for Labels {
     fn from_iter<I: IntoIterator<Item = (N, V)>>(pairs: I) -> Self {
         let pairs: Vec<_> = pairs.into_iter().collect();
-        let mut order = sorted(&pairs);
-        order.reverse();
-        order.dedup_by(|a, b| pairs[*a].0.as_ref() == pairs[*b].0.as_ref());
-        pack(order.iter().rev().map(|&index| as_strs(&pairs[index])))
+        last_of_each(&pairs.iter().map(as_strs).collect::<Vec<_>>())
     }
 }
 
 impl<N: AsRef<str>, V: AsRef<str>, const COUNT: usize> From<[(N, V); COUNT]> for Labels {
     fn from(pairs: [(N, V); COUNT]) -> Self {
-        pairs.into_iter().collect()
+        last_of_each(&pairs.iter().map(as_strs).collect::<Vec<_>>())
     }
 }
 

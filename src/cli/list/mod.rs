@@ -2,7 +2,6 @@
 
 mod details;
 
-use std::collections::BTreeMap;
 use std::time::SystemTime;
 
 use clap::Args;
@@ -21,7 +20,7 @@ use metricsjob::job::catalog::Found;
 use metricsjob::job::params::Param;
 use metricsjob::job::schedule::Zone;
 use metricsjob::job::{DefinedIn, Job, Plan, Work};
-use metricsjob_metrics::unix_seconds;
+use metricsjob_metrics::{Labels, unix_seconds};
 
 /// How many characters of a job's work are shown.
 const MAX_RUNS: usize = 60;
@@ -177,7 +176,7 @@ fn job_json(job: &Job) -> serde_json::Value {
     json!({
         "name": job.name,
         "job": job.job,
-        "grouping": job.grouping.iter().collect::<BTreeMap<_, _>>(),
+        "grouping": job.grouping.iter().collect::<Labels>(),
         "defined_in": job.defined_in.to_string(),
         "file": file(&job.defined_in),
         "error": null,

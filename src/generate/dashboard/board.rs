@@ -67,7 +67,7 @@ impl Dashboard {
     /// Adds a row under a heading. Its panels stand side by side as far as they fit, then below each other.
     pub fn row(self, title: &str, panels: impl IntoIterator<Item = Panel>) -> Self {
         let heading = json!({"type": "row", "title": title, "collapsed": false, "panels": []});
-        self.add_row(heading, panels)
+        self.add_row(heading, panels.into_iter().collect())
     }
 
     /// Adds a row that is repeated for each value of a variable.
@@ -80,10 +80,10 @@ impl Dashboard {
         let heading = json!({
             "type": "row", "title": title, "collapsed": false, "panels": [], "repeat": variable,
         });
-        self.add_row(heading, panels)
+        self.add_row(heading, panels.into_iter().collect())
     }
 
-    fn add_row(mut self, heading: Json, panels: impl IntoIterator<Item = Panel>) -> Self {
+    fn add_row(mut self, heading: Json, panels: Vec<Panel>) -> Self {
         self.place(heading, 0, COLUMNS, 1);
         self.y += 1;
         let (mut x, mut height) = (0, 0);

@@ -210,7 +210,7 @@ fn unusual(page: &str) -> Rule {
              See its runs: metricsjob history {job} --stats"
         );
         let mut alert = group.alert("info", &[("metric", metric)], &summary, &description);
-        alert.labels.insert("severity".into(), "info".into());
+        alert.labels.insert("severity", "info");
         alert
     };
     let mut rule = Rule::of_group(

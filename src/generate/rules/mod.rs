@@ -185,7 +185,11 @@ impl Rule {
         self
     }
 
-    fn tested(mut self, tests: impl IntoIterator<Item = RuleTest>) -> Self {
+    fn tested(self, tests: impl Into<Vec<RuleTest>>) -> Self {
+        self.with_tests(tests.into())
+    }
+
+    fn with_tests(mut self, tests: Vec<RuleTest>) -> Self {
         if let Some(alert) = &mut self.alert {
             alert.tests.extend(tests);
             let checks = alert.tests.iter_mut().flat_map(|test| &mut test.checks);

@@ -1,6 +1,6 @@
 //! Groups and alerts as the tests of rules have them.
 
-use std::collections::BTreeMap;
+use metricsjob_metrics::Labels;
 
 use crate::generate::text::quoted;
 
@@ -26,7 +26,7 @@ pub struct AlertCheck {
 
 /// An alert as Alertmanager gets it.
 pub struct FiringAlert {
-    pub labels: BTreeMap<String, String>,
+    pub labels: Labels,
     pub summary: String,
     pub description: String,
     /// Empty for the section about the alert.
@@ -98,7 +98,11 @@ pub const REPORT: SampleLabels = SampleLabels {
 impl SampleLabels {
     /// The series of these names, each with its values. A name may have labels of its own: `a_total{result="ok"}`.
     pub fn series<const N: usize>(self, series: [(&str, &str); N]) -> Vec<TestSeries> {
-        let series = series.into_iter();
+        self.all(&series)
+    }
+
+    fn all(self, series: &[(&str, &str)]) -> Vec<TestSeries> {
+        let series = series.iter();
         let mut all: Vec<TestSeries> = series
             .map(|(name, values)| self.one(name, values))
             .collect();
@@ -126,12 +130,12 @@ impl SampleLabels {
 
     /// The job with the other labels.
     fn who(self, own: &[(&str, &str)]) -> String {
-        let labels = self.labels.iter().chain(own);
-        let mut shown: BTreeMap<&str, &str> = labels.copied().collect();
-        let mut who = shown.remove("job").unwrap_or_default().to_owned();
-        shown.retain(|name, value| !["metric", "job_name"].contains(name) && !value.is_empty());
-        for (name, value) in shown {
-            who += &format!(" {name}={value}");
+        let labels: Labels = self.labels.iter().chain(own).copied().collect();
+        let mut who = labels.get("job").unwrap_or_default().to_owned();
+        for (name, value) in &labels {
+            if !["job", "metric", "job_name"].contains(&name) && !value.is_empty() {
+                who += &format!(" {name}={value}");
+            }
         }
         who
     }
@@ -146,10 +150,10 @@ impl SampleLabels {
     ) -> FiringAlert {
         let mut alert = self.fixed(severity, own, summary, description);
         let group = self.who(&[]);
-        alert.labels.insert("batch_job_group".into(), group);
+        alert.labels.insert("batch_job_group", group);
         if let Some([severity, owner, runbook]) = self.alerting {
-            alert.labels.insert("severity".into(), severity.into());
-            alert.labels.insert("owner".into(), owner.into());
+            alert.labels.insert("severity", severity);
+            alert.labels.insert("owner", owner);
             alert.runbook_url = runbook.into();
         }
         alert
@@ -167,9 +171,7 @@ impl SampleLabels {
         let labels = self.labels.iter().chain(own).chain([&severity]);
         let labels = labels.filter(|(_, value)| !value.is_empty());
         FiringAlert {
-            labels: labels
-                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-                .collect(),
+            labels: labels.copied().collect(),
             summary: self.who(own) + summary,
             description: description.to_owned(),
             runbook_url: String::new(),

@@ -72,7 +72,7 @@ fn no_report(job: &WatchedJob, page: &str) -> FiringAlert {
     FiringAlert {
         labels: labels
             .into_iter()
-            .filter_map(|(name, value)| Some((name.to_owned(), value?.to_owned())))
+            .filter_map(|(name, value)| Some((name, value?)))
             .collect(),
         summary: format!("{job} has not reported"),
         description: format!(

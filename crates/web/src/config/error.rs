@@ -3,8 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use serde_saphyr::{Location, Spanned};
-
+use super::yaml::Place;
 use metricsjob_system::reason;
 
 /// Reason why a web config file cannot be used. It never shows passwords, hashes or keys.
@@ -16,8 +15,8 @@ pub enum ConfigError {
     #[error("{}:{line}:{column}: {problem}", .path.display())]
     At {
         path: PathBuf,
-        line: u64,
-        column: u64,
+        line: usize,
+        column: usize,
         problem: Problem,
     },
     #[error("{}: {problem}", .path.display())]
@@ -110,38 +109,20 @@ pub enum Problem {
 
 impl Problem {
     /// Locates the problem at `place` in the file `path`.
-    pub fn at(self, path: &Path, place: Location) -> ConfigError {
+    pub fn at(self, path: &Path, place: Option<Place>) -> ConfigError {
         let path = path.to_owned();
-        if place == Location::UNKNOWN {
-            ConfigError::Somewhere {
+        let problem = self;
+        match place {
+            None => ConfigError::Somewhere { path, problem },
+            Some(Place { line, column }) => ConfigError::At {
                 path,
-                problem: self,
-            }
-        } else {
-            ConfigError::At {
-                path,
-                line: place.line(),
-                column: place.column(),
-                problem: self,
-            }
+                line,
+                column,
+                problem,
+            },
         }
     }
 }
 
-/// A problem and its location.
-pub type Placed = (Problem, Location);
-
-/// A value with a location in the file.
-pub trait Somewhere {
-    fn place(&self) -> Location;
-
-    fn is_wrong(&self, problem: Problem) -> Placed {
-        (problem, self.place())
-    }
-}
-
-impl<T> Somewhere for Spanned<T> {
-    fn place(&self) -> Location {
-        self.referenced
-    }
-}
+/// A problem and its location, if it has one.
+pub type Placed = (Problem, Option<Place>);

@@ -1,5 +1,6 @@
 //! Headers, users and the rate limit of a web config file.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,8 +9,9 @@ use axum::http::header::{
     X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS, X_XSS_PROTECTION,
 };
 
-use super::error::{Placed, Problem, Somewhere};
-use super::file::{File, RateLimitSection, Text, given};
+use super::error::{Placed, Problem};
+use super::file::{File, RateLimitSection, given};
+use super::yaml::Text;
 use crate::gate::Gate;
 use crate::rate_limit::RateLimit;
 use crate::users::{Checker, Users};
@@ -34,28 +36,21 @@ pub fn gate(file: &File, checker: &Arc<Checker>) -> Result<Gate, Placed> {
         checker: Arc::clone(checker),
         rate_limit: None,
     };
-    let section = file.http_server_config.as_ref();
-    for (name, value) in section
-        .iter()
-        .flat_map(|section| &section.headers)
-        .flatten()
-    {
+    for (name, value) in &file.headers {
         // An empty value means unset.
         if !value.value.is_empty() {
-            let header = header(name, &value.value).map_err(|problem| value.is_wrong(problem))?;
-            gate.headers.push(header);
+            let header = header(&name.value, &value.value);
+            gate.headers
+                .push(header.map_err(|problem| value.is_wrong(problem))?);
         }
     }
-    if let Some(users) = &file.basic_auth_users {
-        for (user, hash) in users {
-            check_user(user, hash)?;
-        }
-        let hash = |(user, hash): (&String, &Text)| (user.clone(), hash.value.clone());
-        gate.users = Users::new(users.iter().map(hash).collect());
+    let mut users = BTreeMap::new();
+    for (user, hash) in &file.basic_auth_users {
+        check_user(&user.value, hash)?;
+        users.insert(user.value.clone(), hash.value.clone());
     }
-    if let Some(section) = &file.rate_limit {
-        gate.rate_limit = rate_limit(section)?;
-    }
+    gate.users = Users::new(users);
+    gate.rate_limit = rate_limit(&file.rate_limit)?;
     Ok(gate)
 }
 

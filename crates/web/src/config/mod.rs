@@ -1,6 +1,6 @@
 //! The web config file, in the format of Prometheus' exporter-toolkit, reloaded while a server is running.
 //!
-//! - `file`: its keys; `error`: problems in them.
+//! - `yaml`: its syntax; `file`: its keys; `error`: problems in them.
 //! - `http`: its headers, users and rate limit.
 //! - `tls`: TLS; `client_auth`: client certificates.
 //! - `files`: detection of changes to files.
@@ -14,6 +14,7 @@ mod file;
 mod files;
 mod http;
 mod tls;
+mod yaml;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -145,7 +146,7 @@ fn interpreted(
 ) -> Result<Current, error::Placed> {
     let text = str::from_utf8(bytes).map_err(|_| {
         let problem = Problem::Yaml("it is not UTF-8".into());
-        (problem, serde_saphyr::Location::UNKNOWN)
+        (problem, None)
     })?;
     let file = file::parse(text)?;
     let tls = match &file.tls_server_config {

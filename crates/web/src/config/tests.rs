@@ -125,16 +125,86 @@ fn no_such_keys() {
         "basic_auth_users:\n  alice: $2y\n  alice: s3cret\n",
         "web.yml:3:3: duplicate mapping key `alice` is not allowed here",
     );
-    dir.refuses("[]", "web.yml:1:1: expected mapping start");
+    dir.refuses(
+        "[]",
+        "web.yml:1:1: expected a mapping (key: value), not a list",
+    );
     dir.refuses(
         "http_server_config: {http2: s3cret}",
-        "web.yml:1:29: invalid boolean",
+        "web.yml:1:29: expected true or false",
+    );
+    dir.refuses(
+        "rate_limit: {interval: 1s, burst: -1}",
+        "web.yml:1:35: expected a whole number from 0 to 4294967295",
+    );
+    dir.refuses(
+        "tls_server_config: {cipher_suites: a}",
+        "web.yml:1:36: expected a list, not a single value",
+    );
+    dir.refuses(
+        "tls_server_config: {cert_file: [a]}",
+        "web.yml:1:32: expected a text, not a list",
     );
     let error = Config::read(Path::new("/none/web.yml")).err().unwrap();
     assert_eq!(
         error.to_string(),
         "could not read /none/web.yml: No such file or directory (--web.config.file)"
     );
+}
+
+#[test]
+fn syntax() {
+    let dir = Dir::new();
+    let hash = "$2y$10$QOauhQNbBCuQDKes6eFzPeMqBSjb7Mr5DUmpZ/VcEd00UAV/LDeSi";
+    for text in [
+        format!("basic_auth_users:\n  alice: &hash {hash}\n  ? bob\n  : *hash\n"),
+        format!(
+            "basic_auth_users:\n  <<: [{{alice: {hash}, bob: no}}, &b {{bob: no}}]\n  bob: {hash}\n"
+        ),
+        format!("%YAML 1.2\n---\n\"basic_auth_users\": !!map {{'alice': !!str {hash}}}\n...\n"),
+        "http_server_config: {http2: off, headers: {X-Frame-Options: \"\\x64eny\"}}".into(),
+        format!(
+            "http_server_config: ~\nbasic_auth_users: \n  alice: >-\n    {hash}\nrate_limit: null"
+        ),
+    ] {
+        let gate = dir.read(&text).map(|config| config.gate());
+        assert!(gate.is_ok_and(|gate| gate.is_some()), "{text}");
+    }
+    // An alias is where it stands, not what it refers to.
+    dir.refuses(
+        "basic_auth_users:\n  alice: &a s3cret\n",
+        &dir.read("basic_auth_users:\n  alice: s3cret\n")
+            .err()
+            .unwrap()
+            .replace("2:10", "2:13"),
+    );
+    dir.refuses(
+        "--- {}\n--- {}\n",
+        "web.yml:2:5: expected a single document, not several",
+    );
+    dir.refuses(
+        "rate_limit: &a [*a]",
+        "web.yml:1:17: the alias is within what it refers to",
+    );
+    dir.refuses(
+        "basic_auth_users: {alice: !!binary czNjcmV0}",
+        "web.yml:1:36: a tag like this has no meaning here: remove it",
+    );
+    dir.refuses(
+        "basic_auth_users: {[a]: s3cret}",
+        "web.yml:1:20: expected a text, not a list",
+    );
+    let deep = "[".repeat(100_000);
+    for text in [
+        "basic_auth_users: {alice: s3cret",
+        "a: *s3cret",
+        "\ta: s3cret",
+        &deep,
+    ] {
+        let error = dir.read(text).err().unwrap();
+        assert!(error.starts_with("web.yml:1:"), "{error}");
+        println!("{error}");
+    }
 }
 
 #[test]

@@ -10,26 +10,26 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::danger::ClientCertVerifier;
 use rustls::version::{TLS12, TLS13};
 use rustls::{RootCertStore, ServerConfig, SupportedCipherSuite, SupportedProtocolVersion, server};
-use serde_saphyr::Spanned;
 
 use super::client_auth::{ClientAuthPolicy, verifier};
-use super::error::{Placed, Problem, Somewhere};
-use super::file::{Text, TlsSection, given};
+use super::error::{Placed, Problem};
+use super::file::{TlsSection, given};
 use super::files::Files;
+use super::yaml::{Located, Text};
 
 /// Returns the TLS configuration of the section, or `None` if nothing in it is set. Its paths are relative to
 /// `dir`.
 pub fn server_config(
-    spanned: &Spanned<TlsSection>,
+    located: &Located<TlsSection>,
     dir: &Path,
     files: &mut Files,
 ) -> Result<Option<ServerConfig>, Placed> {
-    let section = &spanned.value;
+    let section = &located.value;
     if says_nothing(section) {
         return Ok(None);
     }
     let mut source = |key, text, file| Pem::read(key, text, file, dir, files);
-    let missing = |key| spanned.is_wrong(Problem::Missing(key));
+    let missing = |key| located.is_wrong(Problem::Missing(key));
     let cert = source("cert", &section.cert, &section.cert_file)?.ok_or_else(|| missing("cert"))?;
     let key = source("key", &section.key, &section.key_file)?.ok_or_else(|| missing("key"))?;
     let client_ca = source("client_ca", &section.client_ca, &section.client_ca_file)?;
@@ -42,7 +42,7 @@ pub fn server_config(
     let versions = versions(section)?;
     let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
         .with_protocol_versions(&versions)
-        .map_err(|error| spanned.is_wrong(Problem::Identity(error.to_string())))?
+        .map_err(|error| located.is_wrong(Problem::Identity(error.to_string())))?
         .with_client_cert_verifier(client_auth(section, client_ca, &provider)?);
     let mut config = builder
         .with_single_cert(cert.certificates()?, key.private_key()?)
@@ -193,7 +193,7 @@ fn client_auth(
     // The type is given here: without it the policy is `NoClientCert`, which has returned above.
     let wrong = |problem| match given_policy {
         Some(text) => text.is_wrong(problem),
-        None => (problem, serde_saphyr::Location::UNKNOWN),
+        None => (problem, None),
     };
     let authorities = match client_ca {
         Some(pem) => pem.authorities()?,
@@ -206,7 +206,7 @@ fn client_auth(
         }
         None => RootCertStore::empty(),
     };
-    let sans = sans.map(|sans| sans.value.clone());
+    let sans = sans.map(|sans| sans.value.iter().map(|san| san.value.clone()).collect());
     verifier(policy, authorities, sans, provider).map_err(wrong)
 }
 
@@ -345,8 +345,8 @@ fn curves(section: &TlsSection) -> Result<Vec<&'static dyn SupportedKxGroup>, Pl
             })
         })
     };
-    match section.curve_preferences.as_deref() {
-        None | Some([]) => Ok(ring::default_provider().kx_groups),
-        Some(list) => list.iter().map(group).collect(),
+    match &section.curve_preferences {
+        Some(list) if !list.value.is_empty() => list.value.iter().map(group).collect(),
+        _ => Ok(ring::default_provider().kx_groups),
     }
 }
