@@ -36,13 +36,13 @@ impl FromStr for ReportTarget {
 
     fn from_str(text: &str) -> Result<Self, String> {
         if let Some(dir) = text.strip_prefix(TEXTFILE) {
-            return match dir.starts_with('/') {
-                true => Ok(ReportTarget::Textfile(dir.into())),
-                // A relative one would depend on where a job is started.
-                false => Err(format!(
+            // A relative one would depend on where a job is started.
+            if !dir.starts_with('/') {
+                return Err(format!(
                     "names the directory {dir:?}, which is not an absolute path"
-                )),
-            };
+                ));
+            }
+            return Ok(ReportTarget::Textfile(dir.into()));
         }
         if let Some(url) = text.strip_prefix(REMOTE_WRITE) {
             let url = GatewayUrl::parse(url).map_err(|error| format!("has no URL: {error}"))?;

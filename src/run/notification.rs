@@ -109,7 +109,7 @@ fn judge(problem: Option<Event>, past: &Notified, every: u32) -> (bool, Notified
         return (is_recovery, Notified::default());
     };
     let bad_runs = past.bad_runs.saturating_add(1);
-    let is_nth = every > 0 && bad_runs % u64::from(every) == 0;
+    let is_nth = every > 0 && bad_runs.is_multiple_of(u64::from(every));
     let is_due = bad_runs == 1 || is_nth || past.problem != problem.name();
     let known = Notified {
         bad_runs,

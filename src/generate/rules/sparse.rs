@@ -36,9 +36,10 @@ pub fn over_time(expr: &str) -> String {
 fn selector_length(text: &str) -> usize {
     let is_of_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
     let name = text.find(|c| !is_of_name(c)).unwrap_or(text.len());
-    match text[name..].starts_with('{') {
-        true => text.find('}').map_or(text.len(), |end| end + 1),
-        false => name,
+    if text[name..].starts_with('{') {
+        text.find('}').map_or(text.len(), |end| end + 1)
+    } else {
+        name
     }
 }
 

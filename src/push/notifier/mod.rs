@@ -24,7 +24,7 @@ use metricsjob_state::outbox::Content;
 pub struct Notifier {
     pub target: NotifyTarget,
     /// Without credentials: those are for gateways.
-    connection: Connection,
+    connection: Box<Connection>,
 }
 
 impl Notifier {
@@ -32,11 +32,11 @@ impl Notifier {
     pub fn new(target: NotifyTarget, connection: &Connection) -> Self {
         Notifier {
             target,
-            connection: Connection {
+            connection: Box::new(Connection {
                 timeouts: connection.timeouts,
                 tls: connection.tls.clone(),
                 ..Connection::default()
-            },
+            }),
         }
     }
 }
