@@ -1,5 +1,7 @@
 //! Groups in the store.
 
+mod selected;
+
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 
