@@ -8,6 +8,7 @@ use super::group_index::GroupIndex;
 use super::group_rows::{Loaded, corrupt, forget_log, load, write_rows};
 use super::{Damage, State, StateError};
 use crate::store::{Rejection, RenderedPush};
+use metricsjob_metrics::selector::GroupFilter;
 use metricsjob_metrics::{Family, Group, GroupingKey, LAST_SECOND, Method, Names, unix_seconds};
 
 /// Why the embedded gateway did not take a push.
@@ -65,6 +66,28 @@ impl State {
             };
             index.write(&candidates, undo.slot(), old.as_deref())?;
             Ok(true)
+        })
+    }
+
+    /// Deletes the groups that `filter` includes, in one transaction. Returns their keys, sorted. The caller has locked the
+    /// groups.
+    pub fn delete_selected(
+        &mut self,
+        filter: &GroupFilter,
+    ) -> Result<Vec<GroupingKey>, StateError> {
+        self.write_sync(|transaction| {
+            let mut loaded = load(transaction)?;
+            let included = loaded.store.included(filter);
+            for key in &included {
+                if let Some(undo) = loaded.store.delete(key) {
+                    loaded.outdated.insert(undo.slot());
+                }
+            }
+            if !included.is_empty() {
+                write_rows(transaction, &loaded.store, &loaded.outdated)?;
+                forget_log(transaction, loaded.log_end)?;
+            }
+            Ok(included)
         })
     }
 
