@@ -182,10 +182,11 @@ impl<'t> Translator<'t> {
         }
         let head: String = self.rest.clone().take(2).collect();
         if matches!(&*head, "?P" | "?<") {
-            return Ok(self.copy(2));
+            self.copy(2);
+            return Ok(());
         }
         self.copy(1);
-        while let Some(flag) = self.rest.next() {
+        for flag in self.rest.by_ref() {
             self.out.push(flag);
             match flag {
                 'i' | 'm' | 's' | 'U' | '-' => {}
@@ -240,7 +241,7 @@ impl<'t> Translator<'t> {
             'x' => {
                 self.out.push_str("\\x");
                 if self.rest.peek() == Some(&'{') {
-                    while let Some(symbol) = self.rest.next() {
+                    for symbol in self.rest.by_ref() {
                         self.out.push(symbol);
                         if symbol == '}' {
                             break;
