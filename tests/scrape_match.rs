@@ -152,7 +152,7 @@ fn selectors_that_are_none() {
     );
 }
 
-/// What a real Prometheus selects of the same series, and which selectors it refuses.
+/// A real Prometheus selects the same series, and refuses the same selectors.
 #[cfg(feature = "real-servers")]
 mod prometheus {
     use std::collections::BTreeSet;

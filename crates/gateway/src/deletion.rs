@@ -45,7 +45,7 @@ enum QueryError {
     Unknown(String),
 }
 
-/// What a request asks for.
+/// Contents of a request.
 struct Wanted {
     filter: GroupFilter,
     is_dry_run: bool,

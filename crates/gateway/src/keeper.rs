@@ -198,6 +198,9 @@ enum Fold {
     Failed,
 }
 
+/// The groups that one request deletes, and the reply to it.
+type DeletionOfMany = (Vec<GroupingKey>, Reply<Vec<GroupingKey>, NotKept>);
+
 /// Contents of one transaction, and the requests that wait for it.
 #[derive(Default)]
 struct Batch {
@@ -206,7 +209,7 @@ struct Batch {
     undos: Vec<Undo>,
     pushes: Vec<(Result<Accepted, Rejection>, Reply<Accepted, PushFailure>)>,
     deletions: Vec<(bool, Reply<bool, NotKept>)>,
-    deletions_of_many: Vec<(Vec<GroupingKey>, Reply<Vec<GroupingKey>, NotKept>)>,
+    deletions_of_many: Vec<DeletionOfMany>,
     snapshots: Vec<oneshot::Sender<Snapshot>>,
     expired: Vec<GroupingKey>,
     is_last: bool,

@@ -8,7 +8,6 @@ use super::group_index::GroupIndex;
 use super::group_rows::{Loaded, corrupt, forget_log, load, write_rows};
 use super::{Damage, State, StateError};
 use crate::store::{Rejection, RenderedPush};
-use metricsjob_metrics::selector::GroupFilter;
 use metricsjob_metrics::{Family, Group, GroupingKey, LAST_SECOND, Method, Names, unix_seconds};
 
 /// Why the embedded gateway did not take a push.
@@ -52,43 +51,6 @@ impl State {
             push(&index, key, method, families, now)
         })?
         .map_err(PushError::Rejected)
-    }
-
-    /// Deletes the group with exactly this key. Returns whether there was one. The caller has locked the
-    /// groups.
-    pub fn delete(&mut self, key: &GroupingKey) -> Result<bool, StateError> {
-        self.write_sync(|transaction| {
-            let index = GroupIndex::open(transaction)?;
-            let mut candidates = index.candidates(key, None, &RandomState::new())?;
-            let old = candidates.store.group_of(key).cloned();
-            let Some(undo) = candidates.store.delete(key) else {
-                return Ok(false);
-            };
-            index.write(&candidates, undo.slot(), old.as_deref())?;
-            Ok(true)
-        })
-    }
-
-    /// Deletes the groups that `filter` includes, in one transaction. Returns their keys, sorted. The caller has locked the
-    /// groups.
-    pub fn delete_selected(
-        &mut self,
-        filter: &GroupFilter,
-    ) -> Result<Vec<GroupingKey>, StateError> {
-        self.write_sync(|transaction| {
-            let mut loaded = load(transaction)?;
-            let included = loaded.store.included(filter);
-            for key in &included {
-                if let Some(undo) = loaded.store.delete(key) {
-                    loaded.outdated.insert(undo.slot());
-                }
-            }
-            if !included.is_empty() {
-                write_rows(transaction, &loaded.store, &loaded.outdated)?;
-                forget_log(transaction, loaded.log_end)?;
-            }
-            Ok(included)
-        })
     }
 
     /// Takes over the groups of another gateway with their push times, those excepted that were pushed to

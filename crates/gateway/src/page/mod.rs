@@ -68,7 +68,7 @@ pub struct Page<'a> {
     pub status: &'a [(&'a str, String)],
     /// Time after its last push at which a group is removed.
     pub ttl: Option<Duration>,
-    /// Why the search finds nothing, if it cannot be understood.
+    /// Mistake in the search, which then finds nothing.
     pub problem: Option<&'a str>,
     /// True if all groups that the search selects may be deleted at once.
     pub can_delete_found: bool,

@@ -15,7 +15,7 @@
   const said = document.getElementById("said");
   const unsaid = "said";
 
-  // What happened before the page was loaded again.
+  // The message of a deletion after which the page was loaded again.
   said.textContent = sessionStorage.getItem(unsaid) ?? "";
   sessionStorage.removeItem(unsaid);
 

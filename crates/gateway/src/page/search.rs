@@ -24,13 +24,13 @@ impl Search {
     /// Returns the mistake in a selector.
     pub fn parse(text: &str) -> Result<Search, SelectorError> {
         let text = text.trim();
-        Ok(match text.starts_with('{') {
-            true => Search::Selected(GroupFilter {
-                selectors: group_selectors(&[text])?,
-                not_pushed_since: None,
-            }),
-            false => Search::Words(text.to_owned()),
-        })
+        if !text.starts_with('{') {
+            return Ok(Search::Words(text.to_owned()));
+        }
+        Ok(Search::Selected(GroupFilter {
+            selectors: group_selectors(&[text])?,
+            not_pushed_since: None,
+        }))
     }
 
     /// Returns true if the search finds the group.

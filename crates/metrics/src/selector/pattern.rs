@@ -97,7 +97,7 @@ struct Translator<'t> {
     depth: usize,
 }
 
-/// What was read last, as far as a repetition may follow it.
+/// The last part read, as far as a repetition may follow it.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Last {
     Item,

@@ -200,3 +200,114 @@ fn native_part(message: &[u8], chosen: &[bool]) -> Box<[u8]> {
     }
     protobuf::encode(&families).into()
 }
+
+#[cfg(test)]
+mod tests {
+    use metricsjob_metrics::escaping::Escaping;
+    use metricsjob_metrics::selector::series_selectors;
+    use metricsjob_metrics::{
+        Count, Family, GroupingKey, Labels, Method, Names, NativeHistogram, Value, series_name,
+    };
+
+    use super::*;
+    use crate::store::{RenderedPush, Snapshot, Store, exposition};
+
+    fn store() -> Store {
+        let mut store = Store::new();
+        let histogram = |threshold: f64| Value::Histogram {
+            count: Count::Integer(0),
+            sum: 0.0,
+            buckets: Vec::new(),
+            native: Some(Box::new(NativeHistogram {
+                zero_threshold: Some(threshold),
+                ..NativeHistogram::default()
+            })),
+        };
+        let series = |of: &str, value| (Labels::from([("of", of)]), value);
+        let numbers = [
+            series("a", Value::Number(1.0)),
+            series("b", Value::Number(2.0)),
+        ];
+        let histograms = [series("a", histogram(0.25)), series("b", histogram(0.5))];
+        let families = vec![
+            Family::new("g", "", Kind::Gauge, numbers),
+            Family::new("h", "", Kind::Histogram, histograms),
+        ];
+        for job in ["j", "k"] {
+            let key = GroupingKey::new(job, []).unwrap();
+            let (names, hasher) = (Names::Legacy, store.hasher());
+            let report = RenderedPush::new(&key, families.clone(), names, &hasher);
+            assert!(store.push(&key, Method::Put, report, 1.0).result.is_ok());
+        }
+        store
+    }
+
+    fn selected(store: &Store, selector: &str) -> Snapshot {
+        let selectors = series_selectors(&[selector]).unwrap();
+        store.snapshot().selected(&selectors)
+    }
+
+    /// What is selected in the protobuf format, once the text format was found to have the same series.
+    fn families(store: &Store, selector: &str) -> Vec<Family> {
+        let snapshot = selected(store, selector);
+        let messages = exposition::protobuf(&snapshot, &[], Escaping::Underscores).pieces;
+        let families = protobuf::decode_again(&messages).unwrap();
+        let text = exposition::text(&snapshot, &[], Escaping::Underscores).pieces;
+        let text = metricsjob_metrics::text::parse(text.concat().as_bytes()).unwrap();
+        let series = |families: &[Family]| {
+            let families = families.iter();
+            let mut series: Vec<String> = families
+                .flat_map(|family| {
+                    let series = family.metrics.iter();
+                    series.map(|metric| series_name(&family.name, &metric.labels))
+                })
+                .collect();
+            series.sort();
+            series
+        };
+        assert_eq!(series(&families), series(&text), "{selector}");
+        families
+    }
+
+    #[test]
+    fn native_histograms_are_selected_with_their_lines() {
+        let store = store();
+        let found = families(&store, "h{of=\"b\",job=\"j\"}");
+        let [Family { metrics, .. }] = found.as_slice() else {
+            panic!("{found:?}");
+        };
+        let Value::Histogram {
+            native: Some(native),
+            ..
+        } = &metrics[0].value
+        else {
+            panic!("{found:?}");
+        };
+        assert_eq!((metrics.len(), native.zero_threshold), (1, Some(0.5)));
+        let all = families(&store, "{of=~\"a|b\"}");
+        assert_eq!(
+            all.iter().map(|family| family.metrics.len()).sum::<usize>(),
+            8
+        );
+        assert!(families(&store, "h{of=\"c\"}").is_empty());
+        let times = families(&store, "push_time_seconds{job=\"k\"}");
+        assert_eq!((times.len(), times[0].metrics.len()), (1, 1));
+    }
+
+    #[test]
+    fn a_group_of_which_all_is_selected_is_not_copied() {
+        let store = store();
+        let all = store.snapshot();
+        for (selector, is_copied) in [("{job=~\"j|k\"}", false), ("{of=\"a\"}", true)] {
+            let part = selected(&store, selector);
+            assert_eq!(part.groups().len(), 2);
+            let mut pairs = part.groups().iter().zip(all.groups());
+            assert!(
+                pairs.all(|(part, all)| Arc::ptr_eq(part, all) != is_copied),
+                "{selector}"
+            );
+        }
+        assert_eq!(selected(&store, "{job=\"j\"}").groups().len(), 1);
+        assert!(selected(&store, "{job=\"x\"}").groups().is_empty());
+    }
+}
