@@ -76,28 +76,28 @@ pub struct DeleteArgs {
 
 pub fn main(args: DeleteArgs) -> anyhow::Result<u8> {
     let output = args.output.get(Strict)?;
-    let mut told = Told {
-        is_quiet: args.quiet.get(Strict)? || output == Output::Json,
+    let mut results = Results {
+        is_quiet: args.quiet.get(Strict)? && !args.dry_run || output == Output::Json,
         rows: Vec::new(),
     };
     let code = match &args.job {
-        Some(job) => one(&args, job, &mut told)?,
-        None => selected(&args, &mut told)?,
+        Some(job) => one(&args, job, &mut results)?,
+        None => selected(&args, &mut results)?,
     };
     if output == Output::Json {
-        json::print(&told.rows.into())?;
+        json::print(&results.rows.into())?;
     }
     Ok(code)
 }
 
 /// The results for stdout.
-struct Told {
+struct Results {
     is_quiet: bool,
     /// The groups for `--output json`.
     rows: Vec<Json>,
 }
 
-impl Told {
+impl Results {
     fn say(&self, text: &str) -> std::io::Result<()> {
         if self.is_quiet {
             return Ok(());
@@ -122,22 +122,22 @@ impl Told {
     }
 }
 
-fn one(args: &DeleteArgs, job: &str, told: &mut Told) -> anyhow::Result<u8> {
+fn one(args: &DeleteArgs, job: &str, results: &mut Results) -> anyhow::Result<u8> {
     let labels = typed_labels(&args.grouping)?.labels().map_err(usage)?;
     let key = GroupingKey::new(job, labels).map_err(usage)?;
     let gateways = args.gateway.gateways()?;
     let mut code = exit::SUCCESS;
     for gateway in &gateways {
         if args.dry_run {
-            told.add(gateway, &key, false, None);
-            told.say(&format!("DELETE {}\n", gateway.group_url(&key)))?;
+            results.add(gateway, &key, false, None);
+            results.say(&format!("DELETE {}\n", gateway.group_url(&key)))?;
             continue;
         }
         match push::delete(gateway, &key, &args.gateway.state_dir()) {
             Ok((existed, forgotten)) => {
-                told.add(gateway, &key, existed != Some(false), None);
+                results.add(gateway, &key, existed != Some(false), None);
                 let forgotten = and_forgotten(forgotten);
-                told.say(&match existed {
+                results.say(&match existed {
                     Some(false) => {
                         let place = gateway.group_place(&key);
                         format!("nothing to delete: {place} does not exist{forgotten}\n")
@@ -149,7 +149,7 @@ fn one(args: &DeleteArgs, job: &str, told: &mut Told) -> anyhow::Result<u8> {
                 })?;
             }
             Err(error) => {
-                told.add(gateway, &key, false, Some(&error));
+                results.add(gateway, &key, false, Some(&error));
                 code = exit::report(&error.into());
             }
         }
@@ -167,7 +167,7 @@ fn and_forgotten(forgotten: u64) -> String {
     }
 }
 
-fn selected(args: &DeleteArgs, told: &mut Told) -> anyhow::Result<u8> {
+fn selected(args: &DeleteArgs, results: &mut Results) -> anyhow::Result<u8> {
     let selectors = group_selectors(&args.selectors);
     let selectors = selectors.map_err(|error| usage(anyhow!("--match: {error}")))?;
     if let Some(ago) = args.older_than
@@ -182,11 +182,11 @@ fn selected(args: &DeleteArgs, told: &mut Told) -> anyhow::Result<u8> {
     let mut code = exit::SUCCESS;
     for gateway in &args.gateway.gateways()? {
         let outcome = if args.dry_run {
-            preview(&selection, gateway, told)
+            preview(&selection, gateway, results)
         } else {
             let state_dir = args.gateway.state_dir();
             match selection.delete(gateway, &state_dir, MAX_ANSWER) {
-                Ok(deleted) => tell(gateway, deleted, told),
+                Ok(deleted) => print(gateway, deleted, results),
                 Err(error) => Err(error.into()),
             }
         };
@@ -199,22 +199,26 @@ fn selected(args: &DeleteArgs, told: &mut Told) -> anyhow::Result<u8> {
     Ok(code)
 }
 
-fn preview(selection: &GroupSelection, gateway: &Gateway, told: &mut Told) -> anyhow::Result<u8> {
+fn preview(
+    selection: &GroupSelection,
+    gateway: &Gateway,
+    results: &mut Results,
+) -> anyhow::Result<u8> {
     let groups = selection.groups(gateway, MAX_ANSWER)?;
     for group in &groups {
-        told.add(gateway, &group.key, false, None);
-        told.say(&format!("would delete {{{}}}\n", group.key))?;
+        results.add(gateway, &group.key, false, None);
+        results.say(&format!("would delete {{{}}}\n", group.key))?;
     }
     let place = gateway.place();
-    told.say(&match groups.len() {
+    results.say(&match groups.len() {
         0 => nothing(gateway),
         number => format!("would delete {} from {place}\n", groups_of(number)),
     })?;
     Ok(exit::SUCCESS)
 }
 
-/// Tells what was deleted, and reports what could not be.
-fn tell(gateway: &Gateway, deleted: DeletedGroups, told: &mut Told) -> anyhow::Result<u8> {
+/// Prints the groups that were deleted, and reports those that could not be.
+fn print(gateway: &Gateway, deleted: DeletedGroups, results: &mut Results) -> anyhow::Result<u8> {
     let DeletedGroups {
         keys,
         more,
@@ -224,18 +228,18 @@ fn tell(gateway: &Gateway, deleted: DeletedGroups, told: &mut Told) -> anyhow::R
         forgotten,
     } = deleted;
     for key in &keys {
-        told.add(gateway, key, true, None);
-        told.say(&format!("deleted {{{key}}}\n"))?;
+        results.add(gateway, key, true, None);
+        results.say(&format!("deleted {{{key}}}\n"))?;
     }
     let mut code = exit::SUCCESS;
     for (key, error) in failures {
-        told.add(gateway, &key, false, Some(&error));
+        results.add(gateway, &key, false, Some(&error));
         code = exit::report(&error.into());
     }
     let place = gateway.place();
     if untried > 0 {
         console::error(&format!(
-            "{} that also match at {place} were not tried after this",
+            "{} at {place} not tried after this failure",
             groups_of(untried)
         ));
     }
@@ -258,7 +262,7 @@ fn tell(gateway: &Gateway, deleted: DeletedGroups, told: &mut Told) -> anyhow::R
     } else {
         ""
     };
-    told.say(&match number {
+    results.say(&match number {
         0 if code != exit::SUCCESS => String::new(),
         0 if forgotten.is_empty() => nothing(gateway),
         number => format!(
