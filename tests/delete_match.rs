@@ -160,11 +160,6 @@ fn only_groups_that_are_older(gateway: &TestGateway) {
             &["--job=k"],
         ],
     );
-    // A failed push does not make its group younger.
-    gateway.push(
-        "--job j -g n=1",
-        "m{job=\"x\",l=\"1\"} 1\nm{job=\"y\",l=\"1\"} 1\n",
-    );
     thread::sleep(Duration::from_millis(4100));
     push(
         gateway,
