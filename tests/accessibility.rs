@@ -10,7 +10,7 @@ use metricsjob::serve::page::{JobView, RunView};
 use metricsjob_metrics::{Family, Group, Kind, Labels, Value as Sample};
 
 use crate::common::{Chromium, FakeServer};
-use crate::{gateway_page, serve_page};
+use crate::{gateway_page, gateway_page_match, serve_page};
 
 /// Widths of a desktop's and a phone's window. Many groups differ from few in their number only, and take long.
 const BOTH: [u32; 2] = [1280, 390];
@@ -152,6 +152,21 @@ fn the_page_of_the_gateway() {
     ] {
         let (server, _) = gateway_page::serve(groups);
         is_accessible(&mut browser, &server.url(), widths, ask);
+    }
+}
+
+#[test]
+fn the_page_of_the_gateway_with_a_selector() {
+    let gateway = gateway_page_match::gateway(&[gateway_page_match::ADMIN]);
+    let mut browser = Chromium::start();
+    // The preview has come once its groups are listed.
+    let ask = "document.querySelector('[data-delete-found]')?.click();
+        new Promise(resolve => setInterval(() => {
+            if (document.querySelector('#deletions-keys li, main [role=alert]')) { resolve(0) }
+        }, 10))";
+    for search in ["{job=\"ci\"}", "{job=ci}"] {
+        let url = gateway_page_match::found(&gateway, search);
+        is_accessible(&mut browser, &url, &BOTH, ask);
     }
 }
 

@@ -9,6 +9,8 @@ mod body;
 mod path;
 #[path = "../fuzz/properties/protobuf.rs"]
 mod protobuf;
+#[path = "../fuzz/properties/selector.rs"]
+mod selector;
 #[path = "../fuzz/properties/stored.rs"]
 mod stored;
 #[path = "../fuzz/properties/text.rs"]
@@ -27,6 +29,11 @@ fn paths() {
 #[test]
 fn messages() {
     each("protobuf", protobuf::check);
+}
+
+#[test]
+fn selectors() {
+    each("selector", selector::check);
 }
 
 #[test]

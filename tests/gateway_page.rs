@@ -151,6 +151,8 @@ fn render(groups: &[Group]) -> String {
         now: now(),
         status: &[("Version", "1".into())],
         ttl: None,
+        problem: None,
+        can_delete_found: false,
     }
     .render()
 }

@@ -213,6 +213,7 @@ mod schemas {
             (&show, "history-show"),
             ("list", "list"),
             ("outbox list", "outbox-list"),
+            ("delete --match {job=~\".+\"} --dry-run", "delete"),
             ("run backup --set duration=0s", "run"),
         ] {
             let json = sandbox.run(&format!("{line} --output json")).code(0).json();
@@ -265,6 +266,7 @@ mod schemas {
             ("history --stats", "history-stats"),
             ("list nightly", "list"),
             ("outbox list", "outbox-list"),
+            ("delete --job late --dry-run", "delete"),
         ] {
             let json = sandbox.run(&format!("{line} --output json")).code(0).json();
             let keys: Vec<String> = json[0].as_object().unwrap().keys().cloned().collect();
@@ -288,6 +290,7 @@ mod schemas {
             "history-stats",
             "list",
             "outbox-list",
+            "delete",
             "doctor",
         ];
         let paths = names.map(schema);

@@ -23,6 +23,7 @@ mod cron;
 #[cfg(feature = "real-servers")]
 mod decay;
 mod delete;
+mod delete_match;
 #[cfg(feature = "real-servers")]
 mod delivery_faults;
 mod delivery_retries;
@@ -57,6 +58,8 @@ mod gateway_import;
 mod gateway_origin;
 #[cfg(feature = "real-servers")]
 mod gateway_page;
+#[cfg(feature = "real-servers")]
+mod gateway_page_match;
 mod gateway_server;
 mod gateway_spelling;
 mod gateway_state;
@@ -124,6 +127,7 @@ mod retries;
 mod roundtrip;
 #[cfg(feature = "real-servers")]
 mod schedules;
+mod scrape_match;
 mod secrets;
 mod self_metrics;
 #[cfg(feature = "real-servers")]

@@ -12,26 +12,7 @@ use super::options::name_and_value;
 use super::setting::{Setting, Strictness, setting};
 use metricsjob::job::elements;
 use metricsjob_client::grouping::{GroupingSettings, Instance};
-use metricsjob_metrics::{GroupingKey, GroupingKeyError};
-
-/// Labels of the one group that is meant, without any that a config file adds.
-#[derive(Args)]
-pub struct GroupArgs {
-    /// Value of the `job` label
-    #[arg(long, value_name = "JOB", help_heading = GROUPING, add = ArgValueCandidates::new(completion::group_jobs))]
-    job: String,
-
-    /// Further label of the grouping key (repeatable)
-    #[arg(short, long, value_name = "NAME=VALUE", value_parser = name_and_value, help_heading = GROUPING, add = ArgValueCandidates::new(completion::group_labels))]
-    grouping: Vec<(String, String)>,
-}
-
-impl GroupArgs {
-    pub fn key(&self) -> anyhow::Result<GroupingKey> {
-        let labels = typed_labels(&self.grouping)?.labels().map_err(usage)?;
-        GroupingKey::new(&self.job, labels).map_err(usage)
-    }
-}
+use metricsjob_metrics::GroupingKeyError;
 
 #[derive(Args)]
 pub struct GroupingArgs {

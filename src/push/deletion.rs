@@ -23,7 +23,15 @@ pub fn delete(
     key: &GroupingKey,
     state_dir: &Path,
 ) -> Result<(Option<bool>, u64), GatewayError> {
-    let client = GatewayClient::new(gateway);
+    delete_by(&GatewayClient::new(gateway), key, state_dir)
+}
+
+/// Deletes a group as [`delete`] does, by this client.
+pub(super) fn delete_by(
+    client: &GatewayClient,
+    key: &GroupingKey,
+    state_dir: &Path,
+) -> Result<(Option<bool>, u64), GatewayError> {
     let until = Instant::now() + PATIENCE;
     let _lock = match GroupLock::acquire(state_dir, client.name(), key, until, || true) {
         Ok(Some(lock)) => Some(lock),

@@ -5,10 +5,12 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
 use super::gateway::GatewayError;
+use super::selection::{self, DeletedGroups};
 use metricsjob_client::Connection;
 use metricsjob_client::Stop;
 use metricsjob_client::call::innermost;
 use metricsjob_client::{HttpError, HttpGateway};
+use metricsjob_metrics::selector::GroupFilter;
 use metricsjob_metrics::{GroupingKey, Push};
 use metricsjob_state::serving::{self, lock_groups};
 use metricsjob_state::{LazyState, State};
@@ -56,6 +58,39 @@ pub fn delete(dir: &Path, key: &GroupingKey) -> Result<Option<bool>, GatewayErro
         || Ok(Some(state.delete(key)?)),
         |gateway| gateway.delete(key).map(|()| None),
     )
+}
+
+/// Deletes the groups of the embedded gateway in `dir` that `filter` includes; a gateway that serves them gets the request
+/// of `path`.
+pub fn delete_selected(
+    dir: &Path,
+    filter: &GroupFilter,
+    path: &str,
+) -> Result<DeletedGroups, GatewayError> {
+    let Some(mut state) = State::open_existing(dir)? else {
+        return Ok(DeletedGroups::default());
+    };
+    let deadline = Instant::now() + Connection::default().timeouts.total;
+    let deleted = change(
+        dir,
+        deadline,
+        &Stop::never(),
+        || {
+            let keys = state.delete_selected(filter)?;
+            Ok(Ok(DeletedGroups {
+                keys,
+                ..DeletedGroups::default()
+            }))
+        },
+        |gateway| {
+            let response = gateway.delete_at(path, selection::MAX_RESPONSE)?;
+            Ok(selection::parse(&response))
+        },
+    )?;
+    deleted.map_err(|problem| GatewayError::Answer {
+        url: path.to_owned(),
+        problem,
+    })
 }
 
 fn change<T>(

@@ -344,7 +344,7 @@ impl GatewayClient {
     }
 }
 
-fn ready(client: &Result<HttpGateway, HttpError>) -> Result<&HttpGateway, HttpError> {
+pub(super) fn ready(client: &Result<HttpGateway, HttpError>) -> Result<&HttpGateway, HttpError> {
     client.as_ref().map_err(HttpError::clone)
 }
 

@@ -12,7 +12,7 @@
 //!   `group_lock` keeps deliveries to one group apart.
 //! - [`DeliveryPolicy`]: limits of a delivery.
 //! - [`Dispatch`]: deliveries to several destinations.
-//! - [`delete`]: deletes a group, with the entries that wait for it.
+//! - [`delete`]: deletes a group, with the entries that wait for it; [`GroupSelection`] deletes those that selectors select.
 //! - [`secrets`]: secrets of this process, kept out of the output of jobs.
 //! - [`self_report`]: how pushing goes, as metrics.
 //! - [`strays`]: groups that this host has left behind, or shares with another one.
@@ -31,6 +31,7 @@ mod policy;
 mod recipient;
 mod remote_write;
 pub mod secrets;
+mod selection;
 pub mod self_report;
 mod send;
 mod split;
@@ -46,4 +47,5 @@ pub use gateway::{Gateway, GatewayClient, GatewayError};
 pub use notifier::{Notifier, NotifierClient};
 pub use policy::DeliveryPolicy;
 pub use recipient::{Destination, Recipient};
+pub use selection::{DeletedGroups, GroupSelection};
 pub use textfile::{Textfile, TextfileError};

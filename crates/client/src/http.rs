@@ -271,8 +271,26 @@ impl HttpGateway {
     ///
     /// Fails as [`push`](Self::push) does, and if the body has more than `most` bytes.
     pub fn get(&self, path: &str, most: usize) -> Result<Vec<u8>, HttpError> {
+        self.receive(reqwest::Method::GET, path, most)
+    }
+
+    /// Sends DELETE to `path`, which must start with a slash, and returns the body.
+    ///
+    /// # Errors
+    ///
+    /// Fails as [`get`](Self::get) does.
+    pub fn delete_at(&self, path: &str, most: usize) -> Result<Vec<u8>, HttpError> {
+        self.receive(reqwest::Method::DELETE, path, most)
+    }
+
+    fn receive(
+        &self,
+        verb: reqwest::Method,
+        path: &str,
+        most: usize,
+    ) -> Result<Vec<u8>, HttpError> {
         let url = self.url.join(path);
-        let request = self.request(reqwest::Method::GET, &url);
+        let request = self.request(verb, &url);
         let limit = self.connection.timeouts.total;
         let too_large = || HttpError::TooLarge {
             url: url.clone(),

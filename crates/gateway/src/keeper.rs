@@ -14,6 +14,7 @@ use super::body::Received;
 use super::expiry::Expiry;
 use super::own_metrics::OwnMetrics;
 use super::slack::Slack;
+use metricsjob_metrics::selector::GroupFilter;
 use metricsjob_metrics::{GroupingKey, Method, unix_seconds};
 use metricsjob_state::StateError;
 use metricsjob_state::group_log::{Body, Entry};
@@ -68,7 +69,8 @@ pub struct Accepted {
 enum Order {
     Push(Box<PendingPush>, Reply<Accepted, PushFailure>),
     Delete(GroupingKey, Reply<bool, NotKept>),
-    Wipe(Reply<usize, NotKept>),
+    /// Deletes the groups that are included, without a filter all.
+    DeleteAll(Option<GroupFilter>, Reply<Vec<GroupingKey>, NotKept>),
     Snapshot(oneshot::Sender<Snapshot>),
     End,
 }
@@ -151,10 +153,13 @@ impl Keeper {
         result.await.unwrap_or(Err(NotKept::Ending))
     }
 
-    /// Deletes all groups and returns their number.
-    pub async fn wipe(&self) -> Result<usize, NotKept> {
+    /// Deletes the groups that `filter` includes at that moment, without one all, in one transaction. Returns their keys.
+    pub async fn delete_all(
+        &self,
+        filter: Option<GroupFilter>,
+    ) -> Result<Vec<GroupingKey>, NotKept> {
         let (answer, result) = oneshot::channel();
-        let _ = self.orders.send(Order::Wipe(answer));
+        let _ = self.orders.send(Order::DeleteAll(filter, answer));
         result.await.unwrap_or(Err(NotKept::Ending))
     }
 
@@ -193,6 +198,9 @@ enum Fold {
     Failed,
 }
 
+/// The groups that one request deletes, and the reply to it.
+type DeletionOfMany = (Vec<GroupingKey>, Reply<Vec<GroupingKey>, NotKept>);
+
 /// Contents of one transaction, and the requests that wait for it.
 #[derive(Default)]
 struct Batch {
@@ -201,7 +209,7 @@ struct Batch {
     undos: Vec<Undo>,
     pushes: Vec<(Result<Accepted, Rejection>, Reply<Accepted, PushFailure>)>,
     deletions: Vec<(bool, Reply<bool, NotKept>)>,
-    wipes: Vec<(usize, Reply<usize, NotKept>)>,
+    deletions_of_many: Vec<DeletionOfMany>,
     snapshots: Vec<oneshot::Sender<Snapshot>>,
     expired: Vec<GroupingKey>,
     is_last: bool,
@@ -332,13 +340,18 @@ impl StoreActor {
                 let existed = self.delete(batch, &key);
                 batch.deletions.push((existed, answer));
             }
-            Order::Wipe(answer) => {
-                let groups = self.store.groups();
-                let keys: Vec<GroupingKey> = groups.map(|(_, group)| group.key.clone()).collect();
+            Order::DeleteAll(filter, answer) => {
+                let keys: Vec<GroupingKey> = match filter {
+                    Some(filter) => self.store.included(&filter),
+                    None => {
+                        let groups = self.store.groups();
+                        groups.map(|(_, group)| group.key.clone()).collect()
+                    }
+                };
                 for key in &keys {
                     self.delete(batch, key);
                 }
-                batch.wipes.push((keys.len(), answer));
+                batch.deletions_of_many.push((keys, answer));
             }
             Order::Snapshot(answer) => batch.snapshots.push(answer),
             Order::End => batch.is_last = true,
@@ -382,8 +395,8 @@ impl StoreActor {
         for (existed, answer) in batch.deletions {
             let _ = answer.send(written.clone().map(|()| existed));
         }
-        for (count, answer) in batch.wipes {
-            let _ = answer.send(written.clone().map(|()| count));
+        for (keys, answer) in batch.deletions_of_many {
+            let _ = answer.send(written.clone().map(|()| keys));
         }
         if written.is_ok() {
             for group in &batch.expired {

@@ -10,6 +10,7 @@
 //! - [`group_path`], [`body`]: contents of a request: the group, and the data pushed to it.
 //! - `changes`: pushes and deletions; [`Cors`]: the other pages that may read the API.
 //! - `renderings`: renderings of all groups, which equal requests share.
+//! - `deletion`: deletions of groups by selectors.
 //! - `scrape`, `api`, `admin`, `list`: the other requests.
 //! - `slack`: return of memory to the system after large pushes and deletions.
 //! - [`service`]: life cycle of a gateway, from the claim on its state directory to its end.
@@ -22,6 +23,7 @@ mod app;
 pub mod body;
 mod changes;
 mod cors;
+mod deletion;
 mod expiry;
 pub mod group_path;
 mod keeper;

@@ -12,7 +12,7 @@ use super::app::App;
 use super::changes::failed;
 use super::keeper::NotKept;
 use super::own_metrics::BUILD;
-use super::page::{self, Condition, ConditionCounts, Page, Urgency};
+use super::page::{self, Condition, ConditionCounts, Page, Search, Urgency};
 use super::renderings::Failure;
 use metricsjob_metrics::{Group, unix_seconds};
 use metricsjob_state::store::StoredGroup;
@@ -35,6 +35,7 @@ pub async fn answer(app: &Arc<App>, parts: &Parts) -> Response {
     };
     let options = app.options();
     let (base, ttl) = (options.route_prefix.clone(), options.ttl);
+    let can_delete = options.enable_admin_api;
     let started = humantime::format_rfc3339_seconds(app.start_time()).to_string();
     let mut status: Vec<(String, String)> = vec![("started".into(), started)];
     status.extend(BUILD.map(|(name, value)| (name.into(), value.into())));
@@ -61,9 +62,16 @@ pub async fn answer(app: &Arc<App>, parts: &Parts) -> Response {
         if query.only_failed {
             all.retain(|(condition, _)| condition.urgency() == Urgency::Failed);
         }
-        if !query.search.trim().is_empty() {
-            all.retain(|(_, group)| page::matches(&group.outline(), &query.search));
+        let search = Search::parse(&query.search);
+        match &search {
+            Ok(search) => all.retain(|(_, group)| search.finds(group)),
+            Err(_) => all.clear(),
         }
+        let can_delete_found = can_delete
+            && !query.only_failed
+            && matches!(search, Ok(Search::Selected(_)))
+            && !all.is_empty();
+        let problem = search.err().map(|error| error.to_string());
         let wanted = all;
         let list = List::new(&page::WORDS, &query, total, wanted.len(), &base);
         let shown = wanted[list.places()].iter().map(|(_, group)| group);
@@ -77,6 +85,8 @@ pub async fn answer(app: &Arc<App>, parts: &Parts) -> Response {
             now,
             status: &status,
             ttl,
+            problem: problem.as_deref(),
+            can_delete_found,
         }
         .render();
         app.sendings().begin(vec![html.into()])

@@ -11,23 +11,46 @@ use axum::http::{Method, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
 
 use super::app::{App, Options};
-use super::{admin, api, changes, group_path, list, page, scrape};
+use super::{admin, api, changes, deletion, group_path, list, page, scrape};
 use metricsjob_web::files;
 use metricsjob_web::instrumentation::name_endpoint;
 
 /// Router of a gateway, below the prefix that its options give it.
 pub fn router(app: Arc<App>) -> Router {
     let prefix = app.options().route_prefix.as_str().into();
-    below(prefix, app)
+    let is_admin = app.options().enable_admin_api;
+    Entrance {
+        app,
+        prefix,
+        is_admin,
+    }
+    .router()
 }
 
-/// Router without the prefix, for processes of this machine, which do not know it.
+/// Router without the prefix, for processes of this machine, which do not know it. They may delete groups by selectors:
+/// who can reach the socket can change the database too.
 pub fn local_router(app: Arc<App>) -> Router {
-    below("".into(), app)
+    Entrance {
+        app,
+        prefix: "".into(),
+        is_admin: true,
+    }
+    .router()
 }
 
-fn below(prefix: Arc<str>, app: Arc<App>) -> Router {
-    Router::new().fallback(route).with_state((app, prefix))
+/// A way to the gateway.
+#[derive(Clone)]
+struct Entrance {
+    app: Arc<App>,
+    prefix: Arc<str>,
+    /// True if requests may delete groups by selectors.
+    is_admin: bool,
+}
+
+impl Entrance {
+    fn router(self) -> Router {
+        Router::new().fallback(route).with_state(self)
+    }
 }
 
 type Responding<'a> = Pin<Box<dyn Future<Output = Response> + Send + 'a>>;
@@ -53,13 +76,14 @@ const TELEMETRY: &str = "";
 const READ: &str = "GET, OPTIONS";
 const STATIC: &str = "/static/*";
 const WIPE: &str = "/api/v1/admin/wipe";
+const GROUPS: &str = "/api/v1/groups";
 const QUIT: &str = "/-/quit";
 
 /// The label `endpoint` of requests to groups.
 const GROUP: &str = "/metrics/job/{job}/*labels";
 
 #[rustfmt::skip]
-const ROUTES: [Route; 12] = [
+const ROUTES: [Route; 13] = [
     Route { path: "/", methods: READ, endpoint: "/", handler: Some("status"), is_api: false,
         respond: |app, parts| Box::pin(list::answer(app, parts)) },
     Route { path: "/status", methods: READ, endpoint: "/", handler: Some("status"), is_api: false,
@@ -76,6 +100,8 @@ const ROUTES: [Route; 12] = [
         respond: |app, _| Box::pin(ready(api::status(app))) },
     Route { path: WIPE, methods: "OPTIONS, PUT", endpoint: WIPE, handler: Some("api/v1/admin/wipe"), is_api: true,
         respond: |app, _| Box::pin(admin::wipe(app)) },
+    Route { path: GROUPS, methods: "DELETE, OPTIONS", endpoint: GROUPS, handler: Some("api/v1/groups"), is_api: true,
+        respond: |app, parts| Box::pin(deletion::answer(app, parts)) },
     Route { path: "/-/healthy", methods: READ, endpoint: "/-/healthy", handler: Some("healthy"), is_api: false,
         respond: |app, _| Box::pin(ready(admin::healthy(app))) },
     Route { path: "/-/ready", methods: READ, endpoint: "/-/ready", handler: Some("ready"), is_api: false,
@@ -89,10 +115,11 @@ const ROUTES: [Route; 12] = [
 
 impl Route {
     /// Returns the route at `path`, which is without the prefix.
-    fn at(path: &str, options: &Options) -> Option<&'static Route> {
+    fn at(path: &str, options: &Options, is_admin: bool) -> Option<&'static Route> {
         let is_there = |route: &&Route| match route.path {
             TELEMETRY => path == options.telemetry_path,
             WIPE => path == WIPE && options.enable_admin_api,
+            GROUPS => path == GROUPS && is_admin,
             named => path == named,
         };
         ROUTES.iter().find(is_there)
@@ -121,7 +148,12 @@ impl Route {
     }
 }
 
-async fn route(State((app, prefix)): State<(Arc<App>, Arc<str>)>, request: Request) -> Response {
+async fn route(State(entrance): State<Entrance>, request: Request) -> Response {
+    let Entrance {
+        app,
+        prefix,
+        is_admin,
+    } = entrance;
     let (parts, body) = request.into_parts();
     let options = app.options();
     let path = parts.uri.path();
@@ -134,7 +166,7 @@ async fn route(State((app, prefix)): State<(Arc<App>, Arc<str>)>, request: Reque
     if path.is_empty() {
         return Redirect::temporary(&format!("{prefix}/")).into_response();
     }
-    let Some(route) = Route::at(path, options) else {
+    let Some(route) = Route::at(path, options, is_admin) else {
         let decoded = group_path::decode(path);
         // A path that cannot be decoded gets the reason, if it looks like a group's.
         if group_path::names_group(decoded.as_deref().unwrap_or(path)) {
@@ -142,7 +174,7 @@ async fn route(State((app, prefix)): State<(Arc<App>, Arc<str>)>, request: Reque
             return changes::answer(app, parts, body, decoded).await;
         }
         let meant = without_slashes_too_many(path);
-        return match Route::at(&meant, options) {
+        return match Route::at(&meant, options, is_admin) {
             // The Pushgateway redirects all such requests, but of others clients make reads.
             Some(route) if parts.method == Method::GET => {
                 name_endpoint(&parts.extensions, route.endpoint(options));
@@ -171,6 +203,7 @@ async fn route(State((app, prefix)): State<(Arc<App>, Arc<str>)>, request: Reque
     let method = match parts.method {
         Method::PUT => "put",
         Method::POST => "post",
+        Method::DELETE => "delete",
         _ => "get",
     };
     app.own().answered(handler, method, response.status());

@@ -2,13 +2,18 @@
 
 use std::sync::Arc;
 
+use axum::http::StatusCode;
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
+use tokio::task::spawn_blocking;
+use url::form_urlencoded;
 
 use super::app::App;
-use super::renderings::{Rendered, Shape, rendered};
+use super::keeper::NotKept;
+use super::renderings::{Failure, Rendered, Shape, rendered};
 use metricsjob_metrics::escaping::Escaping;
+use metricsjob_metrics::selector::series_selectors;
 use metricsjob_metrics::{Family, Names};
 use metricsjob_state::store::Snapshot;
 use metricsjob_state::store::exposition::{self, Exposition};
@@ -18,18 +23,32 @@ use metricsjob_web::negotiation::{self, Format, accepts_gzip, negotiate};
 pub async fn answer(app: &Arc<App>, parts: &Parts) -> Response {
     let (format, escaping) = negotiate(&parts.headers);
     let is_gzip = accepts_gzip(&parts.headers);
+    let selectors = parts.uri.query().map(selector_texts).unwrap_or_default();
+    if !selectors.is_empty() {
+        return selected(app, selectors, format, escaping, is_gzip).await;
+    }
     let shape = Shape::Metrics {
         format,
         escaping,
         is_gzip,
     };
+    match rendered(app, shape).await {
+        Ok(rendered) => response(app, rendered, format, escaping, is_gzip),
+        Err(failure) => failure.into_response(),
+    }
+}
+
+fn response(
+    app: &App,
+    rendered: Rendered,
+    format: Format,
+    escaping: Escaping,
+    is_gzip: bool,
+) -> Response {
     let Rendered {
         sending,
         has_utf8_names,
-    } = match rendered(app, shape).await {
-        Ok(rendered) => rendered,
-        Err(failure) => return failure.into_response(),
-    };
+    } = rendered;
     // Without such names, the content type remains what it has always been.
     let has_escaping = has_utf8_names || app.options().limits.names == Names::Utf8;
     negotiation::response(
@@ -38,6 +57,61 @@ pub async fn answer(app: &Arc<App>, parts: &Parts) -> Response {
         has_escaping.then_some(escaping),
         is_gzip,
     )
+}
+
+/// Returns the values of `match[]`.
+fn selector_texts(query: &str) -> Vec<String> {
+    let pairs = form_urlencoded::parse(query.as_bytes());
+    let selectors = pairs.filter(|(name, _)| name == "match[]");
+    selectors.map(|(_, value)| value.into_owned()).collect()
+}
+
+/// Responds with the pushed series that one of the selectors selects. Such a rendering is not shared, so it is made as
+/// those of pages are.
+async fn selected(
+    app: &Arc<App>,
+    selectors: Vec<String>,
+    format: Format,
+    escaping: Escaping,
+    is_gzip: bool,
+) -> Response {
+    let Some(_place) = app.page() else {
+        return Failure::TooManyWaiting.into_response();
+    };
+    // Compiling large expressions takes a while.
+    let selectors = match spawn_blocking(move || series_selectors(&selectors)).await {
+        Ok(Ok(selectors)) => selectors,
+        Ok(Err(error)) => {
+            return (StatusCode::BAD_REQUEST, format!("match[]: {error}\n")).into_response();
+        }
+        Err(_) => return Failure::Unrendered.into_response(),
+    };
+    let Some(turn) = app.scrape().await else {
+        return Failure::NotKept(NotKept::Ending).into_response();
+    };
+    let snapshot = match app.keeper().snapshot().await {
+        Ok(snapshot) => snapshot,
+        Err(not_kept) => return Failure::NotKept(not_kept).into_response(),
+    };
+    let sendings = Arc::clone(app);
+    let rendered = spawn_blocking(move || {
+        let _turn = turn;
+        let snapshot = snapshot.selected(&selectors);
+        let rendered = render(&snapshot, &[], format, escaping, is_gzip);
+        let (pieces, has_utf8_names) = rendered.map_err(|_| Failure::Unrendered)?;
+        let sending = sendings
+            .sendings()
+            .begin(pieces)
+            .map_err(Failure::TooMany)?;
+        Ok(Rendered {
+            sending,
+            has_utf8_names,
+        })
+    });
+    match rendered.await.unwrap_or(Err(Failure::Unrendered)) {
+        Ok(rendered) => response(app, rendered, format, escaping, is_gzip),
+        Err(failure) => failure.into_response(),
+    }
 }
 
 /// Also returns true if there are names that are not valid in the text format 0.0.4.

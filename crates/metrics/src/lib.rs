@@ -25,6 +25,7 @@
 //! - [`json`]: families as JSON.
 //! - [`path`]: a grouping key as a URL path.
 //! - [`registry`]: the bridge from a [`prometheus::Registry`].
+//! - `selector` (feature `selector`): selectors of series and groups, as in PromQL.
 
 #![warn(missing_docs)]
 
@@ -50,6 +51,8 @@ pub mod protobuf;
 mod push;
 #[cfg(feature = "prometheus")]
 pub mod registry;
+#[cfg(feature = "selector")]
+pub mod selector;
 pub mod text;
 mod time;
 

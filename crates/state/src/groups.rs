@@ -53,21 +53,6 @@ impl State {
         .map_err(PushError::Rejected)
     }
 
-    /// Deletes the group with exactly this key. Returns whether there was one. The caller has locked the
-    /// groups.
-    pub fn delete(&mut self, key: &GroupingKey) -> Result<bool, StateError> {
-        self.write_sync(|transaction| {
-            let index = GroupIndex::open(transaction)?;
-            let mut candidates = index.candidates(key, None, &RandomState::new())?;
-            let old = candidates.store.group_of(key).cloned();
-            let Some(undo) = candidates.store.delete(key) else {
-                return Ok(false);
-            };
-            index.write(&candidates, undo.slot(), old.as_deref())?;
-            Ok(true)
-        })
-    }
-
     /// Takes over the groups of another gateway with their push times, those excepted that were pushed to
     /// here since. The caller has locked the groups.
     pub fn import(&mut self, groups: Vec<Group>) -> Result<Imported, StateError> {

@@ -14,6 +14,7 @@
 //! - `salvage`: rows that can be read from a corrupt database.
 //! - [`groups`]: the embedded gateway's groups, and pushes to them.
 //! - [`group_rows`]: their rows, read together with the log, and written.
+//! - `group_deletion`: deletions of groups, one by its key or all that selectors select.
 //! - `group_index`: index of them: a push reads only those that it could collide with.
 //! - [`group_log`]: log of changes by a serving gateway; [`group_writer`] writes it.
 //! - [`serving`]: locks on the groups.
@@ -34,6 +35,7 @@ pub mod dir;
 mod error;
 mod files;
 pub mod forget;
+mod group_deletion;
 mod group_index;
 pub mod group_log;
 pub mod group_rows;

@@ -18,15 +18,17 @@ use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
 use maud::{DOCTYPE, Markup, html};
+use url::form_urlencoded;
 
 use metricsjob_metrics::{Group, GroupingKey};
 use metricsjob_state::store::HostClash;
+use metricsjob_web::page::text::cut;
 use metricsjob_web::page::{self, List, ListWords, SummaryPart as Part, time};
 use room::Room;
 
 pub use condition::{Condition, ConditionCounts, Urgency};
 pub use metricsjob_web::page::{CONTENT_SECURITY_POLICY, ICON};
-pub use search::matches;
+pub use search::Search;
 
 /// Style sheet of the page, to be served at `{base}/static/page.css`.
 pub const STYLE: &str = concat!(
@@ -49,7 +51,7 @@ pub const WORDS: ListWords = ListWords {
     entry: "group",
     entries: "groups",
     failed: "have a failed job or push",
-    searched: "Job, label or metric",
+    searched: "Job, label or metric, or {job=\"ci\"}",
 };
 
 /// Contents of the page.
@@ -66,6 +68,10 @@ pub struct Page<'a> {
     pub status: &'a [(&'a str, String)],
     /// Time after its last push at which a group is removed.
     pub ttl: Option<Duration>,
+    /// Mistake in the search, which then finds nothing.
+    pub problem: Option<&'a str>,
+    /// True if all groups that the search selects may be deleted at once.
+    pub can_delete_found: bool,
 }
 
 impl Page<'_> {
@@ -83,6 +89,7 @@ impl Page<'_> {
                     (self.main())
                     footer { (page::status(self.status)) }
                     (deletion_dialog())
+                    @if self.can_delete_found { (deletion_of_found_dialog()) }
                 }
             }
         }
@@ -104,7 +111,9 @@ impl Page<'_> {
                 @if let Some(ttl) = self.ttl {
                     p .note { "A group is removed " (time::length(ttl.as_secs_f64())) " after its last push, successful or not." }
                 }
+                @if self.can_delete_found { (self.deletion_of_found()) }
                 p #said role="status" {}
+                @if let Some(problem) = self.problem { p .failure role="alert" { (cut(problem)) } }
                 @if self.groups.is_empty() {
                     (list.nothing(self.no_groups()))
                 } @else {
@@ -113,6 +122,18 @@ impl Page<'_> {
                     }
                     (list.pages())
                 }
+            }
+        }
+    }
+
+    /// Returns the button that shows which groups would be deleted.
+    fn deletion_of_found(&self) -> Markup {
+        let mut query = form_urlencoded::Serializer::new(String::new());
+        query.append_pair("match[]", self.list.search.trim());
+        let path = format!("{}/api/v1/groups?{}", self.list.base, query.finish());
+        html! {
+            div .actions hidden {
+                button .danger type="button" data-delete-found=(path) { "Delete these…" }
             }
         }
     }
@@ -143,6 +164,41 @@ fn deletion_dialog() -> Markup {
             div .actions {
                 button type="button" value="cancel" { "Cancel" }
                 button .danger type="button" value="delete" { "Delete group" }
+            }
+        }
+    }
+}
+
+/// Returns the dialog in which the script shows what a deletion of all found groups would delete.
+fn deletion_of_found_dialog() -> Markup {
+    let ages = [
+        ("", "at any time"),
+        ("1d", "1 day"),
+        ("7d", "7 days"),
+        ("30d", "30 days"),
+        ("90d", "90 days"),
+    ];
+    html! {
+        dialog #deletions aria-labelledby="deletions-title" aria-describedby="deletions-text" {
+            h2 #deletions-title { "Delete these groups?" }
+            p {
+                label for="deletions-age" { "Last pushed successfully " }
+                select #deletions-age {
+                    @for (value, words) in ages {
+                        option value=(value) {
+                            @if !value.is_empty() { "more than " }
+                            (words)
+                            @if !value.is_empty() { " ago" }
+                        }
+                    }
+                }
+            }
+            p #deletions-text role="status" {}
+            ul #deletions-keys tabindex="0" aria-label="Groups to be deleted" {}
+            p .failure role="alert" {}
+            div .actions {
+                button type="button" value="cancel" { "Cancel" }
+                button .danger type="button" value="delete" disabled { "Delete" }
             }
         }
     }

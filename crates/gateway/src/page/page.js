@@ -1,4 +1,4 @@
-// Script of the gateway's page: completes push URLs, copies them, and deletes groups.
+// Script of the gateway's page: completes push URLs, copies them, and deletes groups, one or all that were found.
 "use strict";
 
 (() => {
@@ -8,11 +8,16 @@
     element.textContent = whole(element.dataset.path);
   }
 
-  for (const actions of document.querySelectorAll(".group .actions")) {
+  for (const actions of document.querySelectorAll(".actions")) {
     actions.hidden = false;
   }
 
   const said = document.getElementById("said");
+  const unsaid = "said";
+
+  // The message of a deletion after which the page was loaded again.
+  said.textContent = sessionStorage.getItem(unsaid) ?? "";
+  sessionStorage.removeItem(unsaid);
 
   // Browsers allow access to the clipboard only to pages from a secure origin.
   for (const button of document.querySelectorAll("[data-copy]")) {
@@ -65,8 +70,8 @@
     405: "This gateway does not allow deletion (405).",
   };
 
-  // Deletes a group. Returns why it is still there, or nothing if it is gone.
-  async function remove(path) {
+  // Sends a deletion. Returns the response, or why nothing was deleted.
+  async function send(path) {
     let answer;
     try {
       answer = await fetch(whole(path), {
@@ -76,19 +81,22 @@
         signal: AbortSignal.timeout(30000),
       });
     } catch (error) {
-      return error.name === "TimeoutError"
-        ? "The gateway did not answer within 30 seconds: reload the page to see whether the group is gone."
-        : "The gateway could not be reached.";
+      return {
+        reason:
+          error.name === "TimeoutError"
+            ? "The gateway did not answer within 30 seconds: reload the page to see what is gone."
+            : "The gateway could not be reached.",
+      };
     }
     if (answer.ok) {
-      return null;
+      return { answer };
     }
     const refusal = refusals[answer.status];
     if (refusal) {
-      return refusal;
+      return { reason: refusal };
     }
-    const reason = (await answer.text().catch(() => "")).trim().slice(0, 300);
-    return `The gateway refused (${answer.status})${reason ? `: ${reason}` : "."}`;
+    const text = (await answer.text().catch(() => "")).trim().slice(0, 300);
+    return { reason: `The gateway refused (${answer.status})${text ? `: ${text}` : "."}` };
   }
 
   // Takes a group of these kinds out of all numbers.
@@ -117,9 +125,9 @@
     const key = dialog.querySelector("code").textContent;
     setBusy(true);
     failure.textContent = "";
-    const reason = await remove(opener.dataset.delete);
+    const { reason } = await send(opener.dataset.delete);
     setBusy(false);
-    if (reason !== null) {
+    if (reason) {
       failure.textContent = reason;
       cancelButton.focus();
       return;
@@ -144,6 +152,110 @@
       event.preventDefault();
     }
   });
+
+  // The deletion of all groups that the search found: a preview, and what is confirmed.
+  const found = document.querySelector("[data-delete-found]");
+  const shown = 100;
+
+  function count(number) {
+    return `${number} ${number === 1 ? "group" : "groups"}`;
+  }
+
+  function setUpDeletions(dialog) {
+    const [cancelButton, deleteButton] = dialog.querySelectorAll("button");
+    const age = dialog.querySelector("select");
+    const text = dialog.querySelector("#deletions-text");
+    const keys = dialog.querySelector("ul");
+    const failure = dialog.querySelector(".failure");
+    let latest = 0;
+    let busy = false;
+
+    function path(parameters) {
+      const older = age.value && `&older_than=${age.value}`;
+      return found.dataset.deleteFound + older + parameters;
+    }
+
+    function fail(reason) {
+      failure.textContent = reason;
+      cancelButton.focus();
+    }
+
+    function line(labels) {
+      const pairs = Object.entries(labels);
+      const key = document.createElement("code");
+      key.textContent = pairs.map(([name, value]) => `${name}=${JSON.stringify(value)}`).join(", ");
+      const item = document.createElement("li");
+      item.append(key);
+      return item;
+    }
+
+    async function preview() {
+      latest += 1;
+      const own = latest;
+      failure.textContent = "";
+      deleteButton.disabled = true;
+      text.textContent = "Looking…";
+      const { answer, reason } = await send(path("&dry_run=true"));
+      const body = await answer?.json().catch(() => null);
+      if (own !== latest) {
+        return;
+      }
+      text.textContent = "";
+      keys.replaceChildren();
+      keys.hidden = true;
+      if (!body) {
+        fail(reason ?? "The gateway's response could not be read.");
+        return;
+      }
+      const { count: all, groups } = body.data;
+      const some = groups.slice(0, shown);
+      keys.replaceChildren(...some.map(({ labels }) => line(labels)));
+      keys.hidden = all === 0;
+      const more = all > some.length ? ` Only ${some.length} of them are listed.` : "";
+      text.textContent =
+        all === 0
+          ? "None of them was last pushed so long ago."
+          : `${count(all)} with all metrics pushed to ${all === 1 ? "it" : "them"}. This cannot be undone.${more}`;
+      deleteButton.textContent = `Delete ${count(all)}`;
+      deleteButton.disabled = all === 0;
+    }
+
+    async function confirmed() {
+      busy = true;
+      const controls = [cancelButton, deleteButton, age];
+      controls.forEach((control) => (control.disabled = true));
+      failure.textContent = "";
+      const { answer, reason } = await send(path(""));
+      const body = await answer?.json().catch(() => null);
+      busy = false;
+      controls.forEach((control) => (control.disabled = false));
+      if (!body) {
+        fail(reason ?? "The gateway's response could not be read: reload the page to see what is gone.");
+        return;
+      }
+      sessionStorage.setItem(unsaid, `Deleted: ${count(body.data.count)}`);
+      location.reload();
+    }
+
+    found.addEventListener("click", () => {
+      age.value = "";
+      dialog.showModal();
+      cancelButton.focus();
+      preview();
+    });
+    age.addEventListener("change", preview);
+    cancelButton.addEventListener("click", () => dialog.close());
+    deleteButton.addEventListener("click", confirmed);
+    dialog.addEventListener("cancel", (event) => {
+      if (busy) {
+        event.preventDefault();
+      }
+    });
+  }
+
+  if (found) {
+    setUpDeletions(document.getElementById("deletions"));
+  }
 
   document.addEventListener("click", (event) => {
     const button = event.target.closest("button");

@@ -1,13 +1,51 @@
-//! Search for groups.
+//! Search for groups, by words or by a selector.
 
 use std::fmt::Write;
 
 use metricsjob_metrics::Group;
+use metricsjob_metrics::selector::{GroupFilter, SelectorError, group_selectors};
+use metricsjob_state::store::StoredGroup;
 use metricsjob_web::page::has_words;
+
+/// The groups that a search finds.
+#[derive(Debug)]
+pub enum Search {
+    /// Those with each word of the text.
+    Words(String),
+    /// Those that a selector selects.
+    Selected(GroupFilter),
+}
+
+impl Search {
+    /// Parses a text, which is a selector if it begins with a brace.
+    ///
+    /// # Errors
+    ///
+    /// Returns the mistake in a selector.
+    pub fn parse(text: &str) -> Result<Search, SelectorError> {
+        let text = text.trim();
+        if !text.starts_with('{') {
+            return Ok(Search::Words(text.to_owned()));
+        }
+        Ok(Search::Selected(GroupFilter {
+            selectors: group_selectors(&[text])?,
+            not_pushed_since: None,
+        }))
+    }
+
+    /// Returns true if the search finds the group.
+    pub fn finds(&self, group: &StoredGroup) -> bool {
+        match self {
+            Search::Words(words) if words.is_empty() => true,
+            Search::Words(words) => matches(&group.outline(), words),
+            Search::Selected(filter) => group.is_included(filter),
+        }
+    }
+}
 
 /// Returns true if the group contains every word of `search`, ignoring case: in its job, a label name or
 /// value, `name=value`, `name="value"`, or a family name. `job` counts as a label here.
-pub fn matches(group: &Group, search: &str) -> bool {
+fn matches(group: &Group, search: &str) -> bool {
     let mut text = String::new();
     let mut label = |name: &str, value: &str| {
         let _ = writeln!(text, "{name}={value}\n{name}=\"{value}\"");

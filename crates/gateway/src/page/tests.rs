@@ -41,6 +41,8 @@ fn page(groups: &[Group]) -> Page<'_> {
         now: now(),
         status: &[],
         ttl: None,
+        problem: None,
+        can_delete_found: false,
     }
 }
 

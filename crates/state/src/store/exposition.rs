@@ -91,10 +91,12 @@ pub fn protobuf(snapshot: &Snapshot, own: &[Family], escaping: Escaping) -> Expo
     // The first one's help wins.
     reserved.into_iter().cloned().for_each(&mut add);
     let mut has_utf8_names = false;
-    for group in snapshot.groups() {
+    for (group, is_shown) in snapshot.shown() {
         has_utf8_names |= !group.is_legacy();
         let group = group.to_group();
-        time_families(&group).into_iter().for_each(&mut add);
+        let times = time_families(&group).into_iter().zip(is_shown);
+        let times = times.filter(|(_, is_shown)| *is_shown);
+        times.for_each(|(family, _)| add(family));
         group.families.into_iter().for_each(&mut add);
     }
     let mut families: Vec<Family> = all.into_values().collect();
@@ -203,8 +205,8 @@ fn merged(snapshot: &Snapshot, own: &[&Family]) -> Vec<Merged> {
     let mut times_are_legacy = true;
     // Indexed by the id of the name.
     let mut by_id: Vec<Option<Merged>> = Vec::new();
-    for group in snapshot.groups() {
-        times_are_legacy &= push_times(&mut times, group);
+    for (group, is_shown) in snapshot.shown() {
+        times_are_legacy &= push_times(&mut times, group, is_shown);
         for family in group.families() {
             let place = family.id as usize;
             if place >= by_id.len() {
@@ -224,18 +226,19 @@ fn merged(snapshot: &Snapshot, own: &[&Family]) -> Vec<Merged> {
         }
     }
     let mut families: Vec<Merged> = by_id.into_iter().flatten().collect();
-    if !snapshot.groups().is_empty() {
-        for ((name, help), lines) in TIME_SERIES.into_iter().zip(TIME_HELP).zip(times) {
-            families.push(Merged {
-                rendered: RenderedFamily {
-                    name: name.into(),
-                    kind: Kind::Gauge,
-                    help: help.into(),
-                    lines,
-                },
-                is_legacy: times_are_legacy,
-            });
+    for ((name, help), lines) in TIME_SERIES.into_iter().zip(TIME_HELP).zip(times) {
+        if lines.is_empty() {
+            continue;
         }
+        families.push(Merged {
+            rendered: RenderedFamily {
+                name: name.into(),
+                kind: Kind::Gauge,
+                help: help.into(),
+                lines,
+            },
+            is_legacy: times_are_legacy,
+        });
     }
     families.sort_unstable_by(|a, b| a.name().cmp(b.name()));
     let by_name: HashMap<&str, usize> = (families.iter().enumerate())
@@ -299,12 +302,16 @@ fn add_beside<F>(
     }
 }
 
-/// Appends the two push times of the group. Returns true if the text format 0.0.4 allows the names of all its
+/// Appends those of the group's two push times that are shown. Returns true if the text format 0.0.4 allows the names of all its
 /// grouping labels.
-fn push_times(lines: &mut [String; 2], group: &StoredGroup) -> bool {
+fn push_times(lines: &mut [String; 2], group: &StoredGroup, is_shown: [bool; 2]) -> bool {
     let labels = Labeler::new(&group.key);
     let values = [group.push_time, group.push_failure_time];
-    for ((lines, name), value) in lines.iter_mut().zip(TIME_SERIES).zip(values) {
+    let times = lines.iter_mut().zip(TIME_SERIES).zip(values).zip(is_shown);
+    for (((lines, name), value), is_shown) in times {
+        if !is_shown {
+            continue;
+        }
         lines.push_str(name);
         lines.push('{');
         labels.write(lines, &Labels::new(), true);

@@ -1,5 +1,7 @@
 //! Groups in the store.
 
+mod selected;
+
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 
@@ -7,6 +9,7 @@ use super::hosts::{self, HostClash};
 use super::index::Index;
 use super::lines;
 use super::rendered_push::RenderedPush;
+use metricsjob_metrics::selector::GroupFilter;
 use metricsjob_metrics::{
     Family, Group, GroupingKey, Kind, LastRun, Method, Names, TIME_SERIES, is_label_name, protobuf,
     text,
@@ -414,6 +417,11 @@ impl StoredGroup {
     /// Returns the host that reported last with the one before it, if that is another one.
     pub fn host_clash(&self) -> Option<&HostClash> {
         self.clash.as_deref()
+    }
+
+    /// Returns true if `filter` includes the group.
+    pub fn is_included(&self, filter: &GroupFilter) -> bool {
+        filter.includes(&self.key, self.push_time, self.push_failure_time)
     }
 
     /// Returns true if the last push to the group was refused.

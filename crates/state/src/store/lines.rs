@@ -70,6 +70,40 @@ fn split(labels: &str) -> impl Iterator<Item = &str> {
     })
 }
 
+/// Returns name and value of each of the labels `a="b","c.d"="e"`.
+pub fn pairs(labels: &str) -> Vec<(Cow<'_, str>, Cow<'_, str>)> {
+    let pair = |label| {
+        // No name holds this: a quote in one has a backslash before it.
+        let (name, value) = str::split_once(label, "=\"")?;
+        let quoted = name
+            .strip_prefix('"')
+            .and_then(|name| name.strip_suffix('"'));
+        let name = quoted.unwrap_or(name);
+        Some((unescaped(name), unescaped(value.strip_suffix('"')?)))
+    };
+    split(labels).filter_map(pair).collect()
+}
+
+/// Undoes the escapes of a quoted text.
+fn unescaped(text: &str) -> Cow<'_, str> {
+    if !text.contains('\\') {
+        return Cow::Borrowed(text);
+    }
+    let mut symbols = text.chars();
+    let mut out = String::with_capacity(text.len());
+    while let Some(symbol) = symbols.next() {
+        out.push(match symbol {
+            '\\' => match symbols.next() {
+                Some('n') => '\n',
+                Some(symbol) => symbol,
+                None => '\\',
+            },
+            symbol => symbol,
+        });
+    }
+    Cow::Owned(out)
+}
+
 /// Returns the labels of each series in the lines of one family.
 pub fn labels<'a>(
     lines: &'a str,
@@ -140,6 +174,21 @@ mod tests {
         ] {
             assert_eq!(host(lines), None, "{lines}");
         }
+    }
+
+    #[test]
+    fn pairs_of_labels() {
+        let written = r#"a="","a.b"="x=\"y\",z","q\"=\""="\\\n","q\""="\\\"",z="}""#;
+        let expected = [
+            ("a", ""),
+            ("a.b", "x=\"y\",z"),
+            ("q\"=\"", "\\\n"),
+            ("q\"", "\\\""),
+            ("z", "}"),
+        ];
+        let found = pairs(written);
+        let found: Vec<(&str, &str)> = found.iter().map(|(n, v)| (&**n, &**v)).collect();
+        assert_eq!(found, expected);
     }
 
     #[test]

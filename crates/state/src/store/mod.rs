@@ -43,6 +43,7 @@ pub use rendered_push::RenderedPush;
 pub use snapshot::Snapshot;
 
 use index::Index;
+use metricsjob_metrics::selector::GroupFilter;
 use metricsjob_metrics::{GroupingKey, Method, TIME_SERIES};
 
 /// Most bytes of a group. SQLite stores no more than 1 GB in a row.
@@ -156,6 +157,15 @@ impl Store {
     pub fn groups(&self) -> impl Iterator<Item = (u32, &Arc<StoredGroup>)> {
         let slots = (0..).zip(&self.slots);
         slots.filter_map(|(slot, group)| Some((slot, group.as_ref()?)))
+    }
+
+    /// Returns the keys of the groups that `filter` includes, sorted.
+    pub fn included(&self, filter: &GroupFilter) -> Vec<GroupingKey> {
+        let groups = self.slots.iter().flatten();
+        let groups = groups.filter(|group| group.is_included(filter));
+        let mut keys: Vec<GroupingKey> = groups.map(|group| group.key.clone()).collect();
+        keys.sort_unstable();
+        keys
     }
 
     /// Returns all groups at this moment.
