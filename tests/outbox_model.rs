@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant, SystemTime};
 
-use metricsjob::push::{Courier, DeliveryPolicy, Destination, Gateway};
+use metricsjob::push::{Courier, DeliveryPolicy, DeliveryTarget, Gateway};
 use metricsjob_client::Stop;
 use metricsjob_metrics::{Family, GroupingKey, Method, Push};
 use metricsjob_state::outbox::Content;
@@ -109,7 +109,7 @@ proptest! {
         let mut state = LazyState::new(dir.path());
         let gateway = Gateway::Embedded(dir.path().to_owned());
         let policy = DeliveryPolicy::default();
-        let courier = Courier::new(&Destination::Gateway(gateway), dir.path(), &policy, Stop::never());
+        let courier = Courier::new(&DeliveryTarget::Gateway(gateway), dir.path(), &policy, Stop::never());
         let until = Instant::now() + Duration::from_secs(600);
         if is_refused {
             let other = GroupingKey::new("other", []).unwrap();

@@ -1,7 +1,5 @@
 //! `--to remote-write:URL`: reports as samples, by Prometheus' remote write.
 
-use serde_json::Value as Json;
-
 use crate::common::{FakeServer, Sandbox};
 
 fn to(server: &FakeServer) -> String {
@@ -107,6 +105,8 @@ fn credentials_of_a_gateway_are_sent_along() {
 mod real {
     use std::collections::BTreeMap;
     use std::process::Command;
+
+    use serde_json::Value as Json;
 
     use super::*;
     use crate::common::process::{PATIENCE, Process};

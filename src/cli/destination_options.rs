@@ -10,8 +10,8 @@ use super::help::GATEWAY;
 use super::host_config;
 use super::options::Targets;
 use super::setting::{Setting, Strictness, setting};
-use metricsjob::job::ReportTarget;
-use metricsjob::push::Destination;
+use metricsjob::job::ReportDestination;
+use metricsjob::push::DeliveryTarget;
 
 const VARIABLE: &str = "METRICSJOB_TO";
 
@@ -44,20 +44,20 @@ impl ToArgs {
     pub fn destinations(
         &self,
         targets: &Targets,
-        of_job: &[ReportTarget],
+        of_job: &[ReportDestination],
         strictness: Strictness,
-    ) -> anyhow::Result<Vec<Destination>> {
+    ) -> anyhow::Result<Vec<DeliveryTarget>> {
         let named = if self.yields_to_jobs() && !of_job.is_empty() {
             of_job.to_vec()
         } else {
             self.named(strictness)?
         };
         let is_embedded_by_default = targets.is_default && !named.is_empty();
-        let gateways = targets.gateways.iter().map(Destination::from);
-        let mut destinations: Vec<Destination> =
+        let gateways = targets.gateways.iter().map(DeliveryTarget::from);
+        let mut destinations: Vec<DeliveryTarget> =
             gateways.filter(|_| !is_embedded_by_default).collect();
         for target in named {
-            let destination = Destination::target(target, &targets.connection);
+            let destination = DeliveryTarget::target(target, &targets.connection);
             if !destinations.contains(&destination) {
                 destinations.push(destination);
             }
@@ -70,12 +70,12 @@ impl ToArgs {
     /// # Errors
     ///
     /// As for [`destinations`](Self::destinations).
-    pub fn named(&self, strictness: Strictness) -> anyhow::Result<Vec<ReportTarget>> {
+    pub fn named(&self, strictness: Strictness) -> anyhow::Result<Vec<ReportDestination>> {
         let mut named = Vec::new();
         for given in &self.to {
             let text = given.get(strictness)?.and_then(|text| text.to_str());
             let targets = match text {
-                Some(text) => ReportTarget::parse_all(text),
+                Some(text) => ReportDestination::parse_all(text),
                 None => Err("is not UTF-8".into()),
             };
             match targets {

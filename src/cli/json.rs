@@ -5,7 +5,7 @@ use serde_json::{Map, Value as Json, json};
 use super::advice::with_advice;
 use super::{console, when};
 use metricsjob::job::NotifyTarget;
-use metricsjob::push::{Delivery, Destination, Kept, Undelivered};
+use metricsjob::push::{Delivery, DeliveryTarget, Kept, Undelivered};
 use metricsjob_metrics::GroupingKey;
 pub use metricsjob_metrics::json::{family, number};
 use metricsjob_state::history::RecordedRun;
@@ -47,7 +47,7 @@ pub fn unless_never(time: f64) -> Option<f64> {
 /// "refused_families", "is_rejected", "older_reports_delivered", "older_reports_rejected", "reports_dropped",
 /// "notices"}]`.
 pub fn deliveries(
-    destinations: &[Destination],
+    destinations: &[DeliveryTarget],
     key: &GroupingKey,
     deliveries: &[Delivery],
 ) -> Json {

@@ -24,7 +24,7 @@ use super::setting::{Setting, setting};
 use super::{console, delivery_notes, json};
 use metricsjob::job::builtin::{NoProgress, Progress};
 use metricsjob::job::{Job, Work};
-use metricsjob::push::Destination;
+use metricsjob::push::DeliveryTarget;
 use metricsjob::run::{
     Attempt, Observer, Outcome, PerformError, Reporting, Run, RunSpec, Signals, new_id, perform,
 };
@@ -214,7 +214,7 @@ pub fn main(mut job: Job, args: &PerformArgs, verbosity: Verbosity) -> anyhow::R
 }
 
 /// Warns on stderr of problems besides the outcome.
-fn warn(destinations: &[Destination], run: &Run) {
+fn warn(destinations: &[DeliveryTarget], run: &Run) {
     let name = &run.record.name;
     for warning in &run.warnings {
         console::warning(&format!("{name}: {warning}"));

@@ -22,7 +22,7 @@ use super::setting::Strictness::Strict;
 use super::setting::{Setting, setting};
 use super::{console, delivery_notes, json};
 use metricsjob::config::HostConfig;
-use metricsjob::push::{Delivery, DeliveryPolicy, Destination, Dispatch};
+use metricsjob::push::{Delivery, DeliveryPolicy, DeliveryTarget, Dispatch};
 use metricsjob_client::Stop;
 use metricsjob_metrics::text::input::{self, Input};
 use metricsjob_metrics::{GroupingKey, Method, Push};
@@ -213,13 +213,13 @@ impl PushArgs {
 /// Puts `push` into the outbox and delivers it. Also returns why it could not be put there.
 fn deliver(
     push: &Push,
-    destinations: &[Destination],
+    destinations: &[DeliveryTarget],
     policy: &DeliveryPolicy,
     state_dir: &Path,
 ) -> (Vec<Delivery>, Option<StateError>) {
     let mut state = LazyState::new(state_dir);
     let dispatch = Dispatch::new(destinations, state_dir, policy, Stop::never());
-    let names: Vec<String> = destinations.iter().map(Destination::name).collect();
+    let names: Vec<String> = destinations.iter().map(DeliveryTarget::name).collect();
     let entries = state.get().and_then(|state| state.enqueue(push, &names));
     let until = dispatch.until();
     let mut deliveries = dispatch.deliver_to_all(push, entries.as_deref().ok(), &mut state, until);

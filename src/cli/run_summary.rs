@@ -8,13 +8,13 @@ use serde_json::json;
 use super::console::count;
 use super::{console, json};
 use metricsjob::job::NotifyTarget;
-use metricsjob::push::{Delivery, Destination, Gateway};
+use metricsjob::push::{Delivery, DeliveryTarget, Gateway};
 use metricsjob::run::{Comparison, Outcome, Run};
 use metricsjob_metrics::{Family, Push, Value, series_name};
 
 /// Data for the summary of a run.
 pub struct Summary<'a> {
-    pub destinations: &'a [Destination],
+    pub destinations: &'a [DeliveryTarget],
     pub run: &'a Run,
 }
 
@@ -74,7 +74,7 @@ impl Summary<'_> {
         for (index, destination) in self.destinations.iter().enumerate() {
             let place = destination.group_place(push.key());
             let (by, way) = match destination {
-                Destination::Gateway(_) => {
+                DeliveryTarget::Gateway(_) => {
                     (format!(" by {method}"), format!("{method} to {place}"))
                 }
                 _ => (String::new(), place.clone()),

@@ -10,7 +10,7 @@ use crate::job::duration;
 use crate::job::expectations::parse_slo;
 use crate::job::file::SHARED_KEYS;
 use crate::job::size::parse_size;
-use crate::job::{NotifyTarget, ReportTarget, parse_backoff};
+use crate::job::{NotifyTarget, ReportDestination, parse_backoff};
 use metricsjob_client::grouping::Instance;
 
 /// A setting.
@@ -215,7 +215,7 @@ impl ValueKind {
             ValueKind::Duration => duration::parse(text).map(|_: Duration| ()),
             ValueKind::Backoff => parse_backoff(text).map(|_| ()),
             ValueKind::Instance => text.parse().map(|_: Instance| ()),
-            ValueKind::Targets => ReportTarget::parse_all(text).map(|_| ()),
+            ValueKind::Targets => ReportDestination::parse_all(text).map(|_| ()),
             ValueKind::Notify => NotifyTarget::parse_all(text).map(|_| ()),
             ValueKind::PositiveDuration => duration::parse_positive(text).map(|_| ()),
             ValueKind::Size => parse_size(text).map(|_| ()),

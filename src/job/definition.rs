@@ -9,7 +9,7 @@ use super::gateway_name::GatewayName;
 use super::metric_rule::MetricRule;
 use super::params::Params;
 use super::policy::Policy;
-use super::report_target::ReportTarget;
+use super::report_target::ReportDestination;
 use super::schedule::{Overlap, Plan};
 use metricsjob_client::grouping::{GroupingError, GroupingSettings};
 use metricsjob_metrics::{GroupingKey, Method};
@@ -32,7 +32,7 @@ pub struct Job {
     /// Where it is reported, in place of the host's gateways; empty for those.
     pub gateways: Vec<GatewayName>,
     /// Where it is reported besides gateways, in place of the host's; empty for those.
-    pub to: Vec<ReportTarget>,
+    pub to: Vec<ReportDestination>,
     pub work: Work,
     /// The parameters of a built-in that may be set over HTTP.
     pub http_params: Vec<String>,

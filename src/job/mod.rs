@@ -4,7 +4,7 @@
 //! job knows neither how it is run nor how its report gets to a gateway.
 //!
 //! - [`Job`], [`Work`]: the definition; [`JobDefaults`]: settings that it does not give.
-//! - [`GatewayName`], [`ReportTarget`]: gateways and other destinations of reports as settings name them.
+//! - [`GatewayName`], [`ReportDestination`]: gateways and other destinations of reports as settings name them.
 //! - [`command`], [`Policy`], [`metric_rule`], [`output_pattern`], [`json_pointer`], [`JunitPattern`]: the parts of it that have rules of their own.
 //! - [`Expectations`]: what monitoring expects of it; [`NotifyTarget`]: who is notified of its events.
 //! - [`schedule`]: when a job runs by itself.
@@ -42,7 +42,7 @@ pub use gateway_name::{EMBEDDED, GatewayName, GatewayNamesError, elements};
 pub use junit_pattern::JunitPattern;
 pub use notify_target::{NotifyForm, NotifyTarget};
 pub use policy::{LockPolicy, Notify, Policy, parse_backoff};
-pub use report_target::ReportTarget;
+pub use report_target::ReportDestination;
 pub use schedule::{Overlap, Plan};
 
 pub use metricsjob_client::Backoff;

@@ -14,7 +14,7 @@ use super::gateway_name::elements;
 #[derive(Clone, PartialEq, Eq)]
 pub struct NotifyTarget {
     pub form: NotifyForm,
-    place: Place,
+    place: UrlSource,
 }
 
 /// Form in which a destination takes notifications.
@@ -30,7 +30,7 @@ pub enum NotifyForm {
 
 /// Where the URL is. It is a secret: whoever knows it can send there.
 #[derive(Clone, PartialEq, Eq)]
-enum Place {
+enum UrlSource {
     Url(Url),
     File(PathBuf),
 }
@@ -57,8 +57,8 @@ impl NotifyTarget {
     /// The target as the outbox names it, with its URL if that was given. See [`fmt::Display`] for one to show.
     pub fn name(&self) -> String {
         match &self.place {
-            Place::Url(url) => format!("{}:{url}", self.scheme()),
-            Place::File(_) => self.to_string(),
+            UrlSource::Url(url) => format!("{}:{url}", self.scheme()),
+            UrlSource::File(_) => self.to_string(),
         }
     }
 
@@ -69,8 +69,8 @@ impl NotifyTarget {
     /// The reason, for a person to read; it shows no URL.
     pub fn url(&self) -> Result<Url, String> {
         let path = match &self.place {
-            Place::Url(url) => return Ok(url.clone()),
-            Place::File(path) => path,
+            UrlSource::Url(url) => return Ok(url.clone()),
+            UrlSource::File(path) => path,
         };
         let mut text = String::new();
         let read = File::open(path).and_then(|file| file.take(MAX_BYTES).read_to_string(&mut text));
@@ -84,8 +84,8 @@ impl NotifyTarget {
     /// The URL if it was given itself, and is in no file: it must be kept out of what is shown.
     pub fn given_url(&self) -> Option<&Url> {
         match &self.place {
-            Place::Url(url) => Some(url),
-            Place::File(_) => None,
+            UrlSource::Url(url) => Some(url),
+            UrlSource::File(_) => None,
         }
     }
 
@@ -110,18 +110,18 @@ impl FromStr for NotifyTarget {
             ));
         };
         let place = match place.strip_prefix('@') {
-            Some(path) if path.starts_with('/') => Place::File(path.into()),
+            Some(path) if path.starts_with('/') => UrlSource::File(path.into()),
             // A relative one would depend on where a job is started.
             Some(path) => {
                 return Err(format!(
                     "names the file {path:?}, which is not an absolute path"
                 ));
             }
-            None => Place::Url(
+            None => UrlSource::Url(
                 parse_url(place).map_err(|reason| format!("has no URL: {reason} ({FORM})"))?,
             ),
         };
-        if let Place::Url(url) = &place
+        if let UrlSource::Url(url) = &place
             && (!url.username().is_empty() || url.password().is_some())
         {
             return Err(format!(
@@ -145,8 +145,8 @@ impl fmt::Display for NotifyTarget {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:", self.scheme())?;
         match &self.place {
-            Place::File(path) => write!(f, "@{}", path.display()),
-            Place::Url(url) => {
+            UrlSource::File(path) => write!(f, "@{}", path.display()),
+            UrlSource::Url(url) => {
                 let rest = if is_bare(url) { "/" } else { "/***" };
                 write!(f, "{}{rest}", url.origin().ascii_serialization())
             }

@@ -9,7 +9,7 @@ use metricsjob_client::GatewayUrl;
 
 /// Destination of reports besides a gateway.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ReportTarget {
+pub enum ReportDestination {
     /// A directory that node_exporter reads, in which each group is a file.
     Textfile(PathBuf),
     /// A server that takes samples by Prometheus' remote write.
@@ -20,18 +20,18 @@ const TEXTFILE: &str = "textfile:";
 const REMOTE_WRITE: &str = "remote-write:";
 const FORM: &str = "the form is textfile:DIR or remote-write:URL";
 
-impl ReportTarget {
+impl ReportDestination {
     /// Reads the targets in one text: several have commas between them, or blanks.
     ///
     /// # Errors
     ///
     /// The reason, for a person to read; it shows no credentials.
-    pub fn parse_all(text: &str) -> Result<Vec<ReportTarget>, String> {
+    pub fn parse_all(text: &str) -> Result<Vec<ReportDestination>, String> {
         elements(text).map(str::parse).collect()
     }
 }
 
-impl FromStr for ReportTarget {
+impl FromStr for ReportDestination {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
@@ -42,11 +42,11 @@ impl FromStr for ReportTarget {
                     "names the directory {dir:?}, which is not an absolute path"
                 ));
             }
-            return Ok(ReportTarget::Textfile(dir.into()));
+            return Ok(ReportDestination::Textfile(dir.into()));
         }
         if let Some(url) = text.strip_prefix(REMOTE_WRITE) {
             let url = GatewayUrl::parse(url).map_err(|error| format!("has no URL: {error}"))?;
-            return Ok(ReportTarget::RemoteWrite(url));
+            return Ok(ReportDestination::RemoteWrite(url));
         }
         // It may be a URL with a password.
         Err(format!(
@@ -56,11 +56,11 @@ impl FromStr for ReportTarget {
 }
 
 /// Writes the target without credentials, as the outbox names it.
-impl fmt::Display for ReportTarget {
+impl fmt::Display for ReportDestination {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            ReportTarget::Textfile(dir) => write!(f, "{TEXTFILE}{}", dir.display()),
-            ReportTarget::RemoteWrite(url) => write!(f, "{REMOTE_WRITE}{url}"),
+            ReportDestination::Textfile(dir) => write!(f, "{TEXTFILE}{}", dir.display()),
+            ReportDestination::RemoteWrite(url) => write!(f, "{REMOTE_WRITE}{url}"),
         }
     }
 }
@@ -85,15 +85,18 @@ mod tests {
                 "remote-write:https://h/api/v1/push",
             ),
         ] {
-            assert_eq!(text.parse::<ReportTarget>().unwrap().to_string(), shown);
+            assert_eq!(
+                text.parse::<ReportDestination>().unwrap().to_string(),
+                shown
+            );
         }
         assert_eq!(
-            ReportTarget::parse_all("textfile:/a, textfile:/b")
+            ReportDestination::parse_all("textfile:/a, textfile:/b")
                 .unwrap()
                 .len(),
             2
         );
-        assert_eq!(ReportTarget::parse_all(""), Ok(Vec::new()));
+        assert_eq!(ReportDestination::parse_all(""), Ok(Vec::new()));
     }
 
     #[test]
@@ -106,7 +109,7 @@ mod tests {
             "remote-write:",
             "remote-write:ftp://u:s3cret@h",
         ] {
-            let problem = bad.parse::<ReportTarget>().unwrap_err();
+            let problem = bad.parse::<ReportDestination>().unwrap_err();
             assert!(!problem.contains("s3cret"), "{problem}");
         }
     }

@@ -10,7 +10,7 @@ use super::delivery::{Delivery, Kept, Undelivered};
 use super::gateway::GatewayError;
 use super::group_lock::GroupLock;
 use super::policy::DeliveryPolicy;
-use super::recipient::{Destination, Recipient};
+use super::recipient::{DeliveryTarget, Recipient};
 use super::self_report;
 use metricsjob_client::Stop;
 use metricsjob_metrics::GroupingKey;
@@ -31,7 +31,7 @@ pub struct Courier<'a> {
 
 impl<'a> Courier<'a> {
     pub fn new(
-        destination: &Destination,
+        destination: &DeliveryTarget,
         state_dir: &'a Path,
         policy: &'a DeliveryPolicy,
         stop: Stop,

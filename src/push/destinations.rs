@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use super::gateway::Gateway;
 use super::notifier::Notifier;
-use super::recipient::Destination;
-use crate::job::{GatewayName, Job, ReportTarget};
+use super::recipient::DeliveryTarget;
+use crate::job::{GatewayName, Job, ReportDestination};
 use metricsjob_client::Connection;
 
 /// The destinations of reports, those of the host or those that a job names, and of notifications.
@@ -14,7 +14,7 @@ pub struct Destinations {
     /// True if the only gateway is the embedded one because none was named.
     pub is_default: bool,
     /// Destinations of the host besides the gateways.
-    pub targets: Vec<ReportTarget>,
+    pub targets: Vec<ReportDestination>,
     pub state_dir: PathBuf,
     /// How they are reached that jobs name.
     pub connection: Connection,
@@ -46,7 +46,7 @@ impl Destinations {
 
     /// The destinations of the reports of `job`: its gateways, or those of the host, and likewise what else there is. The
     /// embedded gateway is one by default where there is no other.
-    pub fn of(&self, job: &Job) -> Vec<Destination> {
+    pub fn of(&self, job: &Job) -> Vec<DeliveryTarget> {
         let targets = match job.to.as_slice() {
             named if named.is_empty() || !self.yields_targets => &self.targets,
             named => named,
@@ -57,8 +57,8 @@ impl Destinations {
             _ => self.gateways_of(&job.gateways),
         };
         let targets = targets.iter().cloned();
-        let targets = targets.map(|target| Destination::target(target, &self.connection));
-        let mut all: Vec<Destination> = gateways.iter().map(Destination::from).collect();
+        let targets = targets.map(|target| DeliveryTarget::target(target, &self.connection));
+        let mut all: Vec<DeliveryTarget> = gateways.iter().map(DeliveryTarget::from).collect();
         for target in targets {
             if !all.contains(&target) {
                 all.push(target);
@@ -73,12 +73,13 @@ impl Destinations {
     }
 
     /// Everything that the reports and notifications of `jobs` go to, and the gateways of the host, each once.
-    pub fn of_all<'a>(&self, jobs: impl Iterator<Item = &'a Job>) -> Vec<Destination> {
-        let mut all: Vec<Destination> = self.of_host().iter().map(Destination::from).collect();
+    pub fn of_all<'a>(&self, jobs: impl Iterator<Item = &'a Job>) -> Vec<DeliveryTarget> {
+        let mut all: Vec<DeliveryTarget> =
+            self.of_host().iter().map(DeliveryTarget::from).collect();
         for job in jobs {
             let notified = job.policy.notify.to.iter().cloned();
             let notified = notified
-                .map(|target| Destination::Notifier(Notifier::new(target, &self.connection)));
+                .map(|target| DeliveryTarget::Notifier(Notifier::new(target, &self.connection)));
             for destination in self.of(job).into_iter().chain(notified) {
                 if !all.iter().any(|known| known.name() == destination.name()) {
                     all.push(destination);

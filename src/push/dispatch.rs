@@ -9,7 +9,7 @@ use super::courier::Courier;
 use super::delivery::Delivery;
 use super::gateway::GatewayError;
 use super::policy::DeliveryPolicy;
-use super::recipient::Destination;
+use super::recipient::DeliveryTarget;
 use metricsjob_client::Stop;
 use metricsjob_metrics::Push;
 use metricsjob_state::LazyState;
@@ -32,7 +32,7 @@ pub struct Dispatch<'a> {
 impl<'a> Dispatch<'a> {
     /// Creates a client for each destination. That takes a while, so it is done before there is anything to send.
     pub fn new(
-        destinations: &[Destination],
+        destinations: &[DeliveryTarget],
         state_dir: &'a Path,
         policy: &'a DeliveryPolicy,
         stop: Stop,

@@ -3,7 +3,7 @@
 //! It may use [`metricsjob_client`], [`metricsjob_system`], [`metricsjob_metrics`], [`metricsjob_state`] and the
 //! destinations that a [`crate::job`] names; it knows no runs.
 //!
-//! - [`Destination`]: where entries of the outbox go; [`Recipient`]: a client of one.
+//! - [`DeliveryTarget`]: where entries of the outbox go; [`Recipient`]: a client of one.
 //! - [`Gateway`]: where pushes go; [`GatewayClient`]: requests to it; [`Destinations`]: the gateways of each job.
 //! - `embedded`: changes of the embedded gateway.
 //! - `textfile`, `remote_write`: destinations of reports besides gateways; `notifier`: where notifications go.
@@ -46,6 +46,6 @@ pub use dispatch::{Dispatch, Item};
 pub use gateway::{Gateway, GatewayClient, GatewayError};
 pub use notifier::{Notifier, NotifierClient};
 pub use policy::DeliveryPolicy;
-pub use recipient::{Destination, Recipient};
+pub use recipient::{DeliveryTarget, Recipient};
 pub use selection::{DeletedGroups, GroupSelection};
 pub use textfile::{Textfile, TextfileError};

@@ -9,7 +9,7 @@ use super::gateway::{Gateway, GatewayClient, GatewayError};
 use super::notifier::{Notifier, NotifierClient};
 use super::remote_write::RemoteWrite;
 use super::textfile::Textfile;
-use crate::job::{GatewayName, NotifyTarget, ReportTarget};
+use crate::job::{GatewayName, NotifyTarget, ReportDestination};
 use metricsjob_client::{Connection, GatewayUrlError, Stop};
 use metricsjob_metrics::{GroupingKey, Push};
 use metricsjob_state::LazyState;
@@ -17,20 +17,20 @@ use metricsjob_state::outbox::Content;
 
 /// Destination of outbox entries.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Destination {
+pub enum DeliveryTarget {
     /// Takes reports.
     Gateway(Gateway),
     /// Takes reports too.
-    Target(ReportTarget, Box<Connection>),
+    Target(ReportDestination, Box<Connection>),
     /// Takes notifications.
     Notifier(Notifier),
 }
 
-impl Destination {
+impl DeliveryTarget {
     /// The destination as the outbox names it, which can be a secret.
     pub fn name(&self) -> String {
         match self {
-            Destination::Notifier(notifier) => notifier.target.name(),
+            DeliveryTarget::Notifier(notifier) => notifier.target.name(),
             shown => shown.to_string(),
         }
     }
@@ -46,25 +46,25 @@ impl Destination {
         connection: &Connection,
     ) -> Result<Self, GatewayUrlError> {
         if let Ok(target) = name.parse::<NotifyTarget>() {
-            return Ok(Destination::Notifier(Notifier::new(target, connection)));
+            return Ok(DeliveryTarget::Notifier(Notifier::new(target, connection)));
         }
-        if let Ok(target) = name.parse::<ReportTarget>() {
-            return Ok(Destination::target(target, connection));
+        if let Ok(target) = name.parse::<ReportDestination>() {
+            return Ok(DeliveryTarget::target(target, connection));
         }
         let name: GatewayName = name.parse()?;
         let gateway = Gateway::new(name, state_dir.to_owned(), connection.clone());
-        Ok(Destination::Gateway(gateway))
+        Ok(DeliveryTarget::Gateway(gateway))
     }
 
     /// A destination of reports besides gateways.
-    pub fn target(target: ReportTarget, connection: &Connection) -> Self {
-        Destination::Target(target, Box::new(connection.clone()))
+    pub fn target(target: ReportDestination, connection: &Connection) -> Self {
+        DeliveryTarget::Target(target, Box::new(connection.clone()))
     }
 
     /// The gateway, if it is one.
     pub fn gateway(&self) -> Option<&Gateway> {
         match self {
-            Destination::Gateway(gateway) => Some(gateway),
+            DeliveryTarget::Gateway(gateway) => Some(gateway),
             _ => None,
         }
     }
@@ -72,7 +72,7 @@ impl Destination {
     /// Where it is, for a person to read.
     pub fn place(&self) -> String {
         match self {
-            Destination::Gateway(gateway) => gateway.place(),
+            DeliveryTarget::Gateway(gateway) => gateway.place(),
             other => other.to_string(),
         }
     }
@@ -80,8 +80,8 @@ impl Destination {
     /// Where the report of `key` is, for a person to read.
     pub fn group_place(&self, key: &GroupingKey) -> String {
         match self {
-            Destination::Gateway(gateway) => gateway.group_place(key),
-            Destination::Target(ReportTarget::Textfile(dir), _) => {
+            DeliveryTarget::Gateway(gateway) => gateway.group_place(key),
+            DeliveryTarget::Target(ReportDestination::Textfile(dir), _) => {
                 Textfile::path(dir, key).display().to_string()
             }
             other => format!("{other}, {{{key}}}"),
@@ -91,20 +91,20 @@ impl Destination {
     /// Where the report of `key` is, as a URL or a path.
     pub fn group_url(&self, key: &GroupingKey) -> String {
         match self {
-            Destination::Gateway(gateway) => gateway.group_url(key),
-            Destination::Target(ReportTarget::Textfile(dir), _) => {
+            DeliveryTarget::Gateway(gateway) => gateway.group_url(key),
+            DeliveryTarget::Target(ReportDestination::Textfile(dir), _) => {
                 Textfile::path(dir, key).display().to_string()
             }
-            Destination::Target(ReportTarget::RemoteWrite(url), _) => url.to_string(),
-            Destination::Notifier(notifier) => notifier.target.to_string(),
+            DeliveryTarget::Target(ReportDestination::RemoteWrite(url), _) => url.to_string(),
+            DeliveryTarget::Notifier(notifier) => notifier.target.to_string(),
         }
     }
 
     /// What would be sent for `push`, for a person to read, without credentials.
     pub fn request_text(&self, push: &Push) -> String {
         match self {
-            Destination::Gateway(gateway) => gateway.request_text(push),
-            Destination::Target(ReportTarget::Textfile(dir), _) => {
+            DeliveryTarget::Gateway(gateway) => gateway.request_text(push),
+            DeliveryTarget::Target(ReportDestination::Textfile(dir), _) => {
                 let path = Textfile::path(dir, push.key());
                 format!("{}\n\n{}", path.display(), Textfile::shown(push))
             }
@@ -118,31 +118,31 @@ impl Destination {
     /// Creates the client. That takes a while, so it is done before there is anything to send.
     pub fn recipient(&self) -> Box<dyn Recipient> {
         match self {
-            Destination::Gateway(gateway) => Box::new(GatewayClient::new(gateway)),
-            Destination::Target(target, connection) => match target {
-                ReportTarget::Textfile(dir) => Box::new(Textfile::new(self.name(), dir)),
-                ReportTarget::RemoteWrite(url) => {
+            DeliveryTarget::Gateway(gateway) => Box::new(GatewayClient::new(gateway)),
+            DeliveryTarget::Target(target, connection) => match target {
+                ReportDestination::Textfile(dir) => Box::new(Textfile::new(self.name(), dir)),
+                ReportDestination::RemoteWrite(url) => {
                     Box::new(RemoteWrite::new(self.name(), url, connection))
                 }
             },
-            Destination::Notifier(notifier) => Box::new(NotifierClient::new(notifier)),
+            DeliveryTarget::Notifier(notifier) => Box::new(NotifierClient::new(notifier)),
         }
     }
 }
 
-impl From<&Gateway> for Destination {
+impl From<&Gateway> for DeliveryTarget {
     fn from(gateway: &Gateway) -> Self {
-        Destination::Gateway(gateway.clone())
+        DeliveryTarget::Gateway(gateway.clone())
     }
 }
 
 /// Writes the destination as messages name it, without secrets.
-impl fmt::Display for Destination {
+impl fmt::Display for DeliveryTarget {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Destination::Gateway(gateway) => gateway.fmt(f),
-            Destination::Target(target, _) => target.fmt(f),
-            Destination::Notifier(notifier) => notifier.target.fmt(f),
+            DeliveryTarget::Gateway(gateway) => gateway.fmt(f),
+            DeliveryTarget::Target(target, _) => target.fmt(f),
+            DeliveryTarget::Notifier(notifier) => notifier.target.fmt(f),
         }
     }
 }

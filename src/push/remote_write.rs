@@ -1,5 +1,5 @@
 //! Reports as samples, by Prometheus' remote write 1.0
-//! (https://prometheus.io/docs/specs/prw/remote_write_spec/).
+//! (<https://prometheus.io/docs/specs/prw/remote_write_spec/>).
 
 use std::time::Duration;
 
@@ -96,7 +96,7 @@ fn request(push: &Push) -> WriteRequest {
                 labels.sort_by(|a, b| a.name.cmp(&b.name));
                 request.timeseries.push(TimeSeries {
                     labels,
-                    samples: vec![Sample { value, timestamp }],
+                    samples: vec![WrittenSample { value, timestamp }],
                 });
             });
         }
@@ -128,7 +128,7 @@ struct TimeSeries {
     #[prost(message, repeated, tag = "1")]
     labels: Vec<Label>,
     #[prost(message, repeated, tag = "2")]
-    samples: Vec<Sample>,
+    samples: Vec<WrittenSample>,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -140,7 +140,7 @@ struct Label {
 }
 
 #[derive(Clone, PartialEq, Message)]
-struct Sample {
+struct WrittenSample {
     #[prost(double, tag = "1")]
     value: f64,
     #[prost(int64, tag = "2")]

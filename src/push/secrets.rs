@@ -9,8 +9,8 @@ use metricsjob_client::call::Credentials;
 use metricsjob_client::secrets::{Secrets, forms_of_gateway};
 
 use super::gateway::Gateway;
-use super::recipient::Destination;
-use crate::job::{NotifyTarget, ReportTarget, elements};
+use super::recipient::DeliveryTarget;
+use crate::job::{NotifyTarget, ReportDestination, elements};
 
 /// Environment variables that hold credentials, and nothing else.
 const CREDENTIALS: [&str; 2] = ["METRICSJOB_BEARER_TOKEN", "METRICSJOB_BASIC_AUTH"];
@@ -28,13 +28,13 @@ const PROXIES: [&str; 6] = [
 ];
 
 /// Secrets of this process: those for `destinations`, the URLs of `notified`, and those in its environment.
-pub fn of_process(destinations: &[Destination], notified: &[NotifyTarget]) -> Secrets {
+pub fn of_process(destinations: &[DeliveryTarget], notified: &[NotifyTarget]) -> Secrets {
     let mut forms = of_environment();
     let urls = notified.iter().filter_map(NotifyTarget::given_url);
     forms.extend(urls.map(|url| url[Position::BeforePath..].to_owned()));
     for destination in destinations {
-        if let Destination::Gateway(Gateway::Http(url, connection))
-        | Destination::Target(ReportTarget::RemoteWrite(url), connection) = destination
+        if let DeliveryTarget::Gateway(Gateway::Http(url, connection))
+        | DeliveryTarget::Target(ReportDestination::RemoteWrite(url), connection) = destination
         {
             forms.extend(forms_of_gateway(url, connection));
         }

@@ -167,8 +167,8 @@ impl Textfile {
 
     /// Everything in the directory but the file at `path`. Incomplete files go: who wrote them is gone, since the
     /// directory is locked.
-    fn others(&self, path: &Path) -> io::Result<Others> {
-        let mut others = Others::default();
+    fn others(&self, path: &Path) -> io::Result<OtherFiles> {
+        let mut others = OtherFiles::default();
         for entry in fs::read_dir(&self.dir)? {
             let entry = entry?.path();
             let name = entry.file_name().unwrap_or_default().to_string_lossy();
@@ -219,14 +219,14 @@ impl Recipient for Textfile {
 
 /// Families of the other files of the directory.
 #[derive(Default)]
-struct Others {
+struct OtherFiles {
     /// TYPE, HELP and the file of each name.
     declared: HashMap<String, (Kind, String, String)>,
     /// Names of all their series.
     series: HashMap<String, String>,
 }
 
-impl Others {
+impl OtherFiles {
     fn add(&mut self, family: Family, file: &str) {
         for metric in &family.metrics {
             let series = series_name(&family.name, &metric.labels);

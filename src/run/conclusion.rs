@@ -8,11 +8,11 @@ use super::outcome::Outcome;
 use super::spec::{Reporting, RunSpec};
 use super::start_ping::StartPings;
 use super::{Comparison, Run, anomaly, notification, report};
-use crate::push::{Destination, Dispatch, Item, Notifier};
+use crate::push::{DeliveryTarget, Dispatch, Item, Notifier};
 use metricsjob_client::Stop;
 use metricsjob_metrics::check::{CheckError, add_pushable};
 use metricsjob_metrics::{Method, Push, system_time};
-use metricsjob_state::history::{Entries, GroupPast, Outgoing, RecordedRun, Recording};
+use metricsjob_state::history::{GroupPast, Outgoing, RecordedRun, Recording, RunEntries};
 use metricsjob_state::notified::Addressed;
 use metricsjob_state::outbox::Content;
 use metricsjob_state::{LazyState, State, StateError};
@@ -53,7 +53,7 @@ pub fn conclude(
 pub struct LeftByRun {
     notifications: Vec<Addressed>,
     /// Its entries in the outbox; `None` if the state cannot be written.
-    entries: Option<Entries>,
+    entries: Option<RunEntries>,
 }
 
 /// Delivers the report to its destinations and notifications to whom they are for, and then what else waits for all of them.
@@ -70,7 +70,7 @@ fn deliver(
         None => (None, None),
     };
     let entry = |entries: Option<&Vec<i64>>, index: usize| entries?.get(index).copied();
-    let mut destinations: Vec<Destination> = Vec::new();
+    let mut destinations: Vec<DeliveryTarget> = Vec::new();
     let mut items: Vec<Option<Item<'_>>> = Vec::new();
     if let Some(Ok(push)) = &run.push {
         for (index, destination) in spec.destinations.iter().enumerate() {
@@ -96,7 +96,7 @@ fn deliver(
         };
         if item.is_some() || is_anything_waiting(state) {
             let notifier = Notifier::new(target.clone(), spec.connection);
-            destinations.push(Destination::Notifier(notifier));
+            destinations.push(DeliveryTarget::Notifier(notifier));
             items.push(item);
         }
     }
@@ -119,7 +119,7 @@ fn deliver(
         .zip(is_of_run);
     let notified =
         of_notifiers.filter_map(|((destination, delivery), is_of_run)| match destination {
-            Destination::Notifier(notifier) if is_of_run => {
+            DeliveryTarget::Notifier(notifier) if is_of_run => {
                 Some((notifier.target.clone(), delivery))
             }
             _ => None,
@@ -146,15 +146,15 @@ pub fn record(spec: &RunSpec<'_>, run: &mut Run, state: &mut LazyState) -> LeftB
                 totals: report::sum(past.totals, increments),
                 ..past
             };
-            (outgoing(spec, run, Some(&past)), Entries::default())
+            (outgoing(spec, run, Some(&past)), RunEntries::default())
         })
     } else {
         let destinations = match spec.reporting {
             Reporting::Push | Reporting::Enqueue => spec.destinations,
             Reporting::Record | Reporting::DryRun => &[],
         };
-        let names: Vec<String> = destinations.iter().map(Destination::name).collect();
-        let gateways = destinations.iter().filter_map(Destination::gateway);
+        let names: Vec<String> = destinations.iter().map(DeliveryTarget::name).collect();
+        let gateways = destinations.iter().filter_map(DeliveryTarget::gateway);
         let gateways: Vec<String> = gateways.map(ToString::to_string).collect();
         let recording = Recording {
             increments: &increments,

@@ -20,7 +20,7 @@ const VERSION: u32 = 1;
 
 /// Event of a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Event {
+pub enum JobEvent {
     /// A success after a success, which only pings are sent for.
     Success,
     Failure,
@@ -32,14 +32,14 @@ pub enum Event {
     Late,
 }
 
-impl Event {
+impl JobEvent {
     pub fn name(self) -> &'static str {
         match self {
-            Event::Success => "success",
-            Event::Failure => "failure",
-            Event::ExpectationNotMet => "expectation_not_met",
-            Event::Recovery => "recovery",
-            Event::Late => "late",
+            JobEvent::Success => "success",
+            JobEvent::Failure => "failure",
+            JobEvent::ExpectationNotMet => "expectation_not_met",
+            JobEvent::Recovery => "recovery",
+            JobEvent::Late => "late",
         }
     }
 }
@@ -50,15 +50,15 @@ pub fn of_run(run: &RecordedRun, job: &Job, past: &Notified) -> (Vec<Addressed>,
     let problem = match outcome(run) {
         Outcome::Skipped => return (Vec::new(), past.clone()),
         Outcome::Success(_) if unmet(run, job).is_empty() => None,
-        Outcome::Success(_) => Some(Event::ExpectationNotMet),
-        _ => Some(Event::Failure),
+        Outcome::Success(_) => Some(JobEvent::ExpectationNotMet),
+        _ => Some(JobEvent::Failure),
     };
     let notify = &job.policy.notify;
     let (is_due, known) = judge(problem, past, notify.every);
     let event = problem.unwrap_or(if is_due {
-        Event::Recovery
+        JobEvent::Recovery
     } else {
-        Event::Success
+        JobEvent::Success
     });
     let mut json = None;
     let targets = notify.to.iter();
@@ -103,7 +103,7 @@ fn notification(key: &GroupingKey, json: &str, produced_at: f64) -> Notification
 
 /// Returns whether a run with this problem is an event to notify of, and what is known then: the first problem of a row is one,
 /// as are another kind of problem, each `every`th of the row (none if 0), and the end of the row.
-fn judge(problem: Option<Event>, past: &Notified, every: u32) -> (bool, Notified) {
+fn judge(problem: Option<JobEvent>, past: &Notified, every: u32) -> (bool, Notified) {
     let Some(problem) = problem else {
         let is_recovery = past.bad_runs > 0 || past.late_for > 0.0;
         return (is_recovery, Notified::default());
@@ -119,7 +119,7 @@ fn judge(problem: Option<Event>, past: &Notified, every: u32) -> (bool, Notified
     (is_due, known)
 }
 
-fn about_run(event: Event, run: &RecordedRun, job: &Job, row: u64) -> Json {
+fn about_run(event: JobEvent, run: &RecordedRun, job: &Job, row: u64) -> Json {
     let mut about = about(event, &run.run_id, job, &run.key);
     let head = head(job, &run.key);
     let in_a_row = match row {
@@ -129,10 +129,10 @@ fn about_run(event: Event, run: &RecordedRun, job: &Job, row: u64) -> Json {
     let words = outcome(run);
     let unmet = unmet(run, job);
     about["summary"] = match event {
-        Event::Recovery if row == 0 => format!("{head}: recovered, it was late"),
-        Event::Recovery if row == 1 => format!("{head}: recovered, after a run with a problem"),
-        Event::Recovery => format!("{head}: recovered, after {row} runs with a problem"),
-        Event::ExpectationNotMet => {
+        JobEvent::Recovery if row == 0 => format!("{head}: recovered, it was late"),
+        JobEvent::Recovery if row == 1 => format!("{head}: recovered, after a run with a problem"),
+        JobEvent::Recovery => format!("{head}: recovered, after {row} runs with a problem"),
+        JobEvent::ExpectationNotMet => {
             let texts: Vec<&str> = unmet.iter().map(|unmet| &*unmet.text).collect();
             format!("{head}: {words}, but {}{in_a_row}", texts.join(", "))
         }
@@ -165,7 +165,7 @@ fn about_run(event: Event, run: &RecordedRun, job: &Job, row: u64) -> Json {
 
 fn about_late(job: &Job, key: &GroupingKey, last_success: f64, deadline: SystemTime) -> Json {
     let id = format!("{:016x}", last_success.to_bits());
-    let mut about = about(Event::Late, &id, job, key);
+    let mut about = about(JobEvent::Late, &id, job, key);
     let shown = humantime::format_rfc3339_seconds(deadline);
     let head = head(job, key);
     about["summary"] = format!("{head}: late, the next success was due by {shown}").into();
@@ -176,7 +176,7 @@ fn about_late(job: &Job, key: &GroupingKey, last_success: f64, deadline: SystemT
 
 /// Fields of every event. The id is the same each time that the event is sent; `id` is that of its run, or stands for the
 /// success that was the last one.
-fn about(event: Event, id: &str, job: &Job, key: &GroupingKey) -> Json {
+fn about(event: JobEvent, id: &str, job: &Job, key: &GroupingKey) -> Json {
     let expected = &job.policy.expected;
     let plan = job.plan.as_ref();
     let next = plan.and_then(|plan| plan.schedule.next_after(SystemTime::now()));
@@ -211,8 +211,8 @@ mod tests {
         let mut events = String::new();
         for problem in problems.chars() {
             let problem = match problem {
-                'f' => Some(Event::Failure),
-                'e' => Some(Event::ExpectationNotMet),
+                'f' => Some(JobEvent::Failure),
+                'e' => Some(JobEvent::ExpectationNotMet),
                 _ => None,
             };
             let (is_due, after) = judge(problem, &known, every);
@@ -238,7 +238,7 @@ mod tests {
             ..Notified::default()
         };
         assert_eq!(judge(None, &late, 0), (true, Notified::default()));
-        let (is_due, failed) = judge(Some(Event::Failure), &late, 0);
+        let (is_due, failed) = judge(Some(JobEvent::Failure), &late, 0);
         assert!(is_due && failed.late_for == 5.0);
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::events::LineSink;
 use crate::job::Job;
-use crate::push::{DeliveryPolicy, Destination};
+use crate::push::{DeliveryPolicy, DeliveryTarget};
 use metricsjob_client::Connection;
 use metricsjob_metrics::GroupingKey;
 
@@ -14,7 +14,7 @@ pub struct RunSpec<'a> {
     pub job: &'a Job,
     pub key: &'a GroupingKey,
     /// Each gets the report.
-    pub destinations: &'a [Destination],
+    pub destinations: &'a [DeliveryTarget],
     /// How those are reached who are notified of events.
     pub connection: &'a Connection,
     pub delivery: &'a DeliveryPolicy,

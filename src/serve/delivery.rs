@@ -10,7 +10,7 @@ use super::bell::Bell;
 use super::damage::{shorten_log, tell_damage};
 use super::scheduler::Scheduler;
 use crate::job::Job;
-use crate::push::{Courier, Delivery, Destination};
+use crate::push::{Courier, Delivery, DeliveryTarget};
 use metricsjob_client::Backoff;
 use metricsjob_client::Stop;
 use metricsjob_state::LazyState;
@@ -33,7 +33,7 @@ pub struct Deliverer {
 }
 
 struct DeliveryThread {
-    destination: Destination,
+    destination: DeliveryTarget,
     bell: Arc<Bell>,
     is_ending: Arc<AtomicBool>,
     handle: JoinHandle<()>,
@@ -54,7 +54,11 @@ impl Deliverer {
     /// # Errors
     ///
     /// A thread could not be started.
-    fn attend(&self, scheduler: &Arc<Scheduler>, destinations: Vec<Destination>) -> io::Result<()> {
+    fn attend(
+        &self,
+        scheduler: &Arc<Scheduler>,
+        destinations: Vec<DeliveryTarget>,
+    ) -> io::Result<()> {
         let mut threads = locked(&self.threads);
         threads.retain(|thread| !thread.handle.is_finished());
         for destination in destinations {
@@ -95,7 +99,7 @@ impl Deliverer {
 impl DeliveryThread {
     fn start(
         scheduler: &Arc<Scheduler>,
-        destination: Destination,
+        destination: DeliveryTarget,
         stop: &Stop,
     ) -> io::Result<Self> {
         let (bell, is_ending) = (Arc::<Bell>::default(), Arc::<AtomicBool>::default());
@@ -142,7 +146,7 @@ impl Scheduler {
 
 fn deliver(
     scheduler: &Scheduler,
-    destination: &Destination,
+    destination: &DeliveryTarget,
     bell: &Bell,
     is_ending: &AtomicBool,
     stop: Stop,
@@ -165,7 +169,7 @@ fn deliver(
             match failure {
                 None if failures > 0 => {
                     match destination {
-                        Destination::Notifier(_) => {
+                        DeliveryTarget::Notifier(_) => {
                             tracing::info!(to = %destination, "notifications are delivered again");
                         }
                         _ => {
@@ -180,7 +184,7 @@ fn deliver(
                     let pause = PAUSES.delay(failures, rand::random());
                     alone_until = Instant::now() + pause;
                     match destination {
-                        Destination::Notifier(_) => {
+                        DeliveryTarget::Notifier(_) => {
                             tracing::warn!(to = %destination, err = error, "notifications wait in the outbox");
                         }
                         _ => {
@@ -204,7 +208,7 @@ fn deliver(
 /// Counts delivered reports; returns why not everything was delivered.
 fn count(
     scheduler: &Scheduler,
-    (destination, courier): (&Destination, &Courier<'_>),
+    (destination, courier): (&DeliveryTarget, &Courier<'_>),
     state: &mut LazyState,
     flushed: Delivery,
 ) -> Option<String> {
@@ -213,7 +217,7 @@ fn count(
     }
     for rejection in &flushed.rejected {
         match destination {
-            Destination::Notifier(_) => {
+            DeliveryTarget::Notifier(_) => {
                 tracing::warn!(to = %destination, err = %rejection, "a notification was rejected, see: metricsjob outbox list");
             }
             _ => {
@@ -221,7 +225,7 @@ fn count(
             }
         }
     }
-    if let Destination::Notifier(_) = destination {
+    if let DeliveryTarget::Notifier(_) = destination {
         return flushed.failure.map(|error| error.to_string());
     }
     let failed = flushed.rejected.len() as u64 + u64::from(flushed.failure.is_some());

@@ -119,7 +119,6 @@ impl FakeServer {
     }
 
     /// Answers each request with what is made of it.
-    #[cfg(feature = "real-servers")]
     pub fn responding(answer: impl Fn(&Request) -> String + Send + Sync + 'static) -> Self {
         FakeServer::start(move |stream, request| {
             let _ = stream.write_all(answer(request).as_bytes());

@@ -22,7 +22,7 @@ const MAX_LISTED: usize = 1 << 20;
 
 /// Mistake in the query of a request.
 #[derive(Debug, thiserror::Error)]
-enum QueryError {
+enum DeletionQueryError {
     #[error(
         "match[] is missing: give it a selector of groups, such as {{job=\"ci\"}}, percent-encoded"
     )]
@@ -52,7 +52,7 @@ struct Wanted {
 }
 
 impl Wanted {
-    fn of(query: &str, now: SystemTime) -> Result<Wanted, QueryError> {
+    fn of(query: &str, now: SystemTime) -> Result<Wanted, DeletionQueryError> {
         let (mut selectors, mut older_than, mut dry_run) = (Vec::new(), None, None);
         for (name, value) in form_urlencoded::parse(query.as_bytes()) {
             let (known, once) = match &*name {
@@ -62,14 +62,14 @@ impl Wanted {
                 }
                 "older_than" => ("older_than", &mut older_than),
                 "dry_run" => ("dry_run", &mut dry_run),
-                _ => return Err(QueryError::Unknown(name.chars().take(60).collect())),
+                _ => return Err(DeletionQueryError::Unknown(name.chars().take(60).collect())),
             };
             if once.replace(value.into_owned()).is_some() {
-                return Err(QueryError::Twice(known));
+                return Err(DeletionQueryError::Twice(known));
             }
         }
         if selectors.is_empty() {
-            return Err(QueryError::NoSelector);
+            return Err(DeletionQueryError::NoSelector);
         }
         let not_pushed_since = match older_than {
             None => None,
@@ -80,7 +80,7 @@ impl Wanted {
             Some("true" | "1") => true,
             Some(value) => {
                 let (name, value) = ("dry_run", value.to_owned());
-                return Err(QueryError::NoBoolean { name, value });
+                return Err(DeletionQueryError::NoBoolean { name, value });
             }
         };
         Ok(Wanted {
@@ -94,14 +94,14 @@ impl Wanted {
 }
 
 /// The time that was `older_than` before `now`, in seconds since the epoch.
-fn since(older_than: &str, now: SystemTime) -> Result<f64, QueryError> {
+fn since(older_than: &str, now: SystemTime) -> Result<f64, DeletionQueryError> {
     let ago: Duration = humantime::parse_duration(older_than).map_err(|reason| {
         let value = older_than.to_owned();
-        QueryError::Duration { value, reason }
+        DeletionQueryError::Duration { value, reason }
     })?;
     let since = unix_seconds(now) - ago.as_secs_f64();
     if since < 0.0 {
-        return Err(QueryError::TooOld(older_than.to_owned()));
+        return Err(DeletionQueryError::TooOld(older_than.to_owned()));
     }
     Ok(since)
 }
@@ -174,7 +174,7 @@ fn listed(groups: &[GroupingKey], is_dry_run: bool) -> Response {
     (headers, body.to_string()).into_response()
 }
 
-fn refused(error: &QueryError) -> Response {
+fn refused(error: &DeletionQueryError) -> Response {
     (StatusCode::BAD_REQUEST, format!("{error}\n")).into_response()
 }
 

@@ -106,7 +106,7 @@ pub struct Outgoing<E> {
 
 /// Ids of the entries in the outbox of what a run leaves.
 #[derive(Debug, Clone, Default)]
-pub struct Entries {
+pub struct RunEntries {
     /// Those of the report, one for each gateway.
     pub of_push: Vec<i64>,
     /// One for each notification.
@@ -178,7 +178,7 @@ impl State {
         run: &RecordedRun,
         recording: &Recording<'_>,
         report: impl Fn(&GroupPast) -> Outgoing<E>,
-    ) -> Result<(Outgoing<E>, Entries), StateError> {
+    ) -> Result<(Outgoing<E>, RunEntries), StateError> {
         let Recording {
             increments,
             keep,
@@ -197,7 +197,7 @@ impl State {
         };
         // An attempt that was committed to a database that was then moved aside may have been carried over into this
         // one.
-        let mut before: Option<(Notified, Entries)> = None;
+        let mut before: Option<(Notified, RunEntries)> = None;
         self.write(|transaction| {
             if let Some((notified, entries)) = &before
                 && transaction.query_row(IS_RECORDED, [&run.run_id], |row| row.get(0))?
@@ -237,7 +237,7 @@ impl State {
             counters::add(transaction, &run.key, increments)?;
             let past = past(transaction)?;
             let outgoing = report(&past);
-            let mut entries = Entries::default();
+            let mut entries = RunEntries::default();
             if let Some(Ok(push)) = &outgoing.push {
                 reported::note(transaction, run, gateways, prefix)?;
                 let push = Content::Push(Cow::Borrowed(push));

@@ -13,7 +13,7 @@ use crate::cli::setting::Strictness::Strict;
 use crate::cli::table::{Column, EXTRA, TableCell, table};
 use crate::cli::when::age_cell;
 use crate::cli::{console, exit, json};
-use metricsjob::job::{NotifyTarget, ReportTarget};
+use metricsjob::job::{NotifyTarget, ReportDestination};
 use metricsjob_client::GatewayUrl;
 use metricsjob_client::call::redacted;
 use metricsjob_metrics::unix_seconds;
@@ -94,7 +94,7 @@ pub fn shown(destination: &str) -> String {
     if let Ok(target) = destination.parse::<NotifyTarget>() {
         return target.to_string();
     }
-    if let Ok(target) = destination.parse::<ReportTarget>() {
+    if let Ok(target) = destination.parse::<ReportDestination>() {
         return target.to_string();
     }
     match GatewayUrl::parse(destination) {

@@ -17,7 +17,7 @@ use super::help::{GROUPING, more};
 use super::options::{GatewayArgs, Output, OutputArgs, QuietArgs, StateArgs};
 use super::setting::Strictness::Strict;
 use super::{console, json};
-use metricsjob::push::{Delivery, Destination, Dispatch, GatewayError};
+use metricsjob::push::{Delivery, DeliveryTarget, Dispatch, GatewayError};
 use metricsjob_client::{Connection, Stop};
 use metricsjob_state::outbox::{Content, Selection};
 use metricsjob_state::{LazyState, State};
@@ -162,7 +162,7 @@ fn show(args: &ShowArgs) -> anyhow::Result<u8> {
             let to = shown(&entry.gateway);
             let text = match &entry.content {
                 Content::Push(push) => {
-                    Destination::parse(&to, &dir, &Connection::default())?.request_text(push)
+                    DeliveryTarget::parse(&to, &dir, &Connection::default())?.request_text(push)
                 }
                 Content::Notification(notification) => {
                     let event: serde_json::Value = serde_json::from_str(&notification.json)?;
@@ -190,7 +190,7 @@ fn flush(args: &FlushArgs) -> anyhow::Result<u8> {
     let policy = args.delivery.policy(false, Strict)?;
     let state_dir = args.gateway.state_dir();
     let given = args.gateway.given()?;
-    let mut destinations: Vec<Destination> = given.iter().map(Destination::from).collect();
+    let mut destinations: Vec<DeliveryTarget> = given.iter().map(DeliveryTarget::from).collect();
     let Some(mut state) = State::open_existing(&state_dir)? else {
         return flushed(form, &[], &[]);
     };
@@ -221,7 +221,7 @@ fn flush(args: &FlushArgs) -> anyhow::Result<u8> {
 /// Adds the destinations that entries wait for and that are not among those given. Returns whether those are all: a URL
 /// that an older version has taken may be refused by now.
 fn add_with_entries(
-    destinations: &mut Vec<Destination>,
+    destinations: &mut Vec<DeliveryTarget>,
     state: &mut State,
     state_dir: &Path,
     args: &FlushArgs,
@@ -232,7 +232,7 @@ fn add_with_entries(
         if destinations.iter().any(|known| known.name() == name) {
             continue;
         }
-        match Destination::parse(&name, state_dir, &connection) {
+        match DeliveryTarget::parse(&name, state_dir, &connection) {
             Ok(destination) => destinations.push(destination),
             Err(error) => {
                 are_all = false;
@@ -246,7 +246,7 @@ fn add_with_entries(
 /// Prints the outcome of the entries.
 fn flushed(
     (output, quiet): (Output, bool),
-    destinations: &[Destination],
+    destinations: &[DeliveryTarget],
     results: &[Delivery],
 ) -> anyhow::Result<u8> {
     let pairs = || destinations.iter().zip(results);
@@ -301,9 +301,9 @@ fn flushed(
 }
 
 /// `1 report`, `3 notifications`.
-fn items(destination: &Destination, number: u64) -> String {
+fn items(destination: &DeliveryTarget, number: u64) -> String {
     match destination {
-        Destination::Notifier(_) => count(number, "1 notification", "notifications"),
+        DeliveryTarget::Notifier(_) => count(number, "1 notification", "notifications"),
         _ => count(number, "1 report", "reports"),
     }
 }

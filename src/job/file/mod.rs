@@ -28,7 +28,7 @@ use super::gateway_name::GatewayName;
 use super::junit_pattern::JunitPattern;
 use super::metric_rule::MetricRule;
 use super::params::{ParamError, Params};
-use super::report_target::ReportTarget;
+use super::report_target::ReportDestination;
 use super::schedule::Overlap;
 use super::suggest;
 
@@ -359,12 +359,12 @@ impl<'a> Reader<'a> {
     }
 
     /// Destinations besides gateways, in one text or in a list.
-    fn report_targets(&mut self, key: &Key<'a>, value: &Value<'a>) -> Vec<ReportTarget> {
+    fn report_targets(&mut self, key: &Key<'a>, value: &Value<'a>) -> Vec<ReportDestination> {
         const LIST: &str = "a list of textfile:DIR or remote-write:URL";
         let Some(text) = self.one_or_list(key, value, LIST) else {
             return Vec::new();
         };
-        let targets = ReportTarget::parse_all(&text);
+        let targets = ReportDestination::parse_all(&text);
         // The value can have a password in it.
         let targets =
             targets.map_err(|problem| self.problem(value.span(), format!("to {problem}")));

@@ -1,4 +1,4 @@
-//! Pings of healthchecks.io and its self-hosted server (https://healthchecks.io/docs/http_api/).
+//! Pings of healthchecks.io and its self-hosted server (<https://healthchecks.io/docs/http_api/>).
 
 use serde_json::Value;
 use url::Url;

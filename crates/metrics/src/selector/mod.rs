@@ -17,7 +17,7 @@ use std::fmt;
 
 pub use error::{SelectorError, SelectorProblem};
 pub use groups::{GroupFilter, group_selectors};
-use parse::Parser;
+use parse::SelectorParser;
 use pattern::{Budget, Pattern};
 
 /// Label by which a selector selects metric names.
@@ -68,7 +68,7 @@ pub fn series_selectors(texts: &[impl AsRef<str>]) -> Result<Vec<Selector>, Sele
 
 impl Selector {
     fn parse(text: &str, budget: &mut Budget) -> Result<Selector, SelectorError> {
-        let matchers = Parser::new(text, budget).selector();
+        let matchers = SelectorParser::new(text, budget).selector();
         let matchers = matchers.map_err(|(at, problem)| SelectorError::new(text, at, problem))?;
         if matchers.iter().all(|matcher| matcher.matches("")) {
             let problem = SelectorProblem::MatchesEverything;

@@ -10,15 +10,15 @@ use crate::name::{
 /// A problem and the byte where it is.
 type Failure = (usize, SelectorProblem);
 
-pub struct Parser<'t> {
+pub struct SelectorParser<'t> {
     text: &'t str,
     at: usize,
     budget: &'t mut Budget,
 }
 
-impl<'t> Parser<'t> {
+impl<'t> SelectorParser<'t> {
     pub fn new(text: &'t str, budget: &'t mut Budget) -> Self {
-        Parser {
+        SelectorParser {
             text,
             at: 0,
             budget,

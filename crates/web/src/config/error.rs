@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::yaml::Place;
+use super::yaml::NodePlace;
 use metricsjob_system::reason;
 
 /// Reason why a web config file cannot be used. It never shows passwords, hashes or keys.
@@ -109,12 +109,12 @@ pub enum Problem {
 
 impl Problem {
     /// Locates the problem at `place` in the file `path`.
-    pub fn at(self, path: &Path, place: Option<Place>) -> ConfigError {
+    pub fn at(self, path: &Path, place: Option<NodePlace>) -> ConfigError {
         let path = path.to_owned();
         let problem = self;
         match place {
             None => ConfigError::Somewhere { path, problem },
-            Some(Place { line, column }) => ConfigError::At {
+            Some(NodePlace { line, column }) => ConfigError::At {
                 path,
                 line,
                 column,
@@ -125,4 +125,4 @@ impl Problem {
 }
 
 /// A problem and its location, if it has one.
-pub type Placed = (Problem, Option<Place>);
+pub type Placed = (Problem, Option<NodePlace>);

@@ -9,14 +9,14 @@ use super::error::{Placed, Problem};
 
 /// A line and a column, both from 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Place {
+pub struct NodePlace {
     pub line: usize,
     pub column: usize,
 }
 
-impl From<&Marker> for Place {
+impl From<&Marker> for NodePlace {
     fn from(marker: &Marker) -> Self {
-        Place {
+        NodePlace {
             line: marker.line(),
             column: marker.col() + 1,
         }
@@ -27,7 +27,7 @@ impl From<&Marker> for Place {
 #[derive(Clone)]
 pub struct Located<T> {
     pub value: T,
-    pub place: Place,
+    pub place: NodePlace,
 }
 
 impl<T> Located<T> {
@@ -40,10 +40,10 @@ impl<T> Located<T> {
 pub type Text = Located<String>;
 
 /// A value of a document. Aliases share what they refer to, so that a small file remains small.
-pub type Node = Located<Rc<Content>>;
+pub type Node = Located<Rc<NodeContent>>;
 
 /// Contents of a node.
-pub enum Content {
+pub enum NodeContent {
     Null,
     Scalar(String),
     List(Vec<Node>),
@@ -52,15 +52,15 @@ pub enum Content {
 
 impl Node {
     fn is_null(&self) -> bool {
-        matches!(*self.value, Content::Null)
+        matches!(*self.value, NodeContent::Null)
     }
 
     fn expected(&self, wanted: &str) -> Placed {
         let found = match *self.value {
-            Content::Null => "nothing",
-            Content::Scalar(_) => "a single value",
-            Content::List(_) => "a list",
-            Content::Mapping(_) => "a mapping",
+            NodeContent::Null => "nothing",
+            NodeContent::Scalar(_) => "a single value",
+            NodeContent::List(_) => "a list",
+            NodeContent::Mapping(_) => "a mapping",
         };
         self.is_wrong(Problem::Yaml(format!("expected {wanted}, not {found}")))
     }
@@ -68,8 +68,8 @@ impl Node {
     /// Returns the scalar's text, which is empty for null, as in YAML's `key:`.
     pub fn text(&self) -> Result<Text, Placed> {
         let value = match &*self.value {
-            Content::Null => String::new(),
-            Content::Scalar(text) => text.clone(),
+            NodeContent::Null => String::new(),
+            NodeContent::Scalar(text) => text.clone(),
             _ => return Err(self.expected("a text")),
         };
         let place = self.place;
@@ -77,7 +77,7 @@ impl Node {
     }
 
     fn texts(&self) -> Result<Located<Vec<Text>>, Placed> {
-        let Content::List(items) = &*self.value else {
+        let NodeContent::List(items) = &*self.value else {
             return Err(self.expected("a list"));
         };
         let place = self.place;
@@ -88,8 +88,8 @@ impl Node {
     /// Returns the keys of a mapping with their values; null is the same as an empty one.
     pub fn entries(&self) -> Result<Vec<(Text, Node)>, Placed> {
         match &*self.value {
-            Content::Null => Ok(Vec::new()),
-            Content::Mapping(entries) => Ok(entries.clone()),
+            NodeContent::Null => Ok(Vec::new()),
+            NodeContent::Mapping(entries) => Ok(entries.clone()),
             _ => Err(self.expected("a mapping (key: value)")),
         }
     }
@@ -184,25 +184,25 @@ pub fn parse(text: &str) -> Result<Node, Placed> {
         }
     }
     Ok(root.unwrap_or(Located {
-        value: Rc::new(Content::Null),
-        place: Place { line: 1, column: 1 },
+        value: Rc::new(NodeContent::Null),
+        place: NodePlace { line: 1, column: 1 },
     }))
 }
 
-fn wrong(place: Place, problem: impl Into<String>) -> Placed {
+fn wrong(place: NodePlace, problem: impl Into<String>) -> Placed {
     (Problem::Yaml(problem.into()), Some(place))
 }
 
 /// A parser with the nodes that had an anchor so far.
 struct Reading<'a> {
     parser: Parser<'a, StrInput<'a>>,
-    anchors: HashMap<usize, Rc<Content>>,
+    anchors: HashMap<usize, Rc<NodeContent>>,
 }
 
 impl<'a> Reading<'a> {
-    fn next(&mut self) -> Result<Option<(Event<'a>, Place)>, Placed> {
+    fn next(&mut self) -> Result<Option<(Event<'a>, NodePlace)>, Placed> {
         match self.parser.next_event() {
-            Some(Ok((event, span))) => Ok(Some((event, Place::from(&span.start)))),
+            Some(Ok((event, span))) => Ok(Some((event, NodePlace::from(&span.start)))),
             // Its message has nothing of a value, which could be a password.
             Some(Err(error)) => Err(wrong(error.marker().into(), error.info())),
             None => Ok(None),
@@ -218,7 +218,7 @@ impl<'a> Reading<'a> {
     }
 
     /// Reads the node that begins with `event`. The parser bounds how deep they are nested.
-    fn node(&mut self, event: Event<'a>, place: Place) -> Result<Node, Placed> {
+    fn node(&mut self, event: Event<'a>, place: NodePlace) -> Result<Node, Placed> {
         let (anchor, content) = match event {
             Event::Alias(id) => {
                 let Some(content) = self.anchors.get(&id) else {
@@ -230,8 +230,8 @@ impl<'a> Reading<'a> {
             Event::Scalar(text, style, anchor, tag) => {
                 let is_plain = style == ScalarStyle::Plain && !has_tag(tag.as_deref(), place)?;
                 let content = match &*text {
-                    "" | "~" | "null" | "Null" | "NULL" if is_plain => Content::Null,
-                    _ => Content::Scalar(text.into_owned()),
+                    "" | "~" | "null" | "Null" | "NULL" if is_plain => NodeContent::Null,
+                    _ => NodeContent::Scalar(text.into_owned()),
                 };
                 (anchor, content)
             }
@@ -241,11 +241,11 @@ impl<'a> Reading<'a> {
                 while let Some(item) = self.inner()? {
                     items.push(item);
                 }
-                (anchor, Content::List(items))
+                (anchor, NodeContent::List(items))
             }
             Event::MappingStart(_, anchor, tag) => {
                 has_tag(tag.as_deref(), place)?;
-                (anchor, Content::Mapping(self.mapping()?))
+                (anchor, NodeContent::Mapping(self.mapping()?))
             }
             _ => return Err(wrong(place, "expected a value")),
         };
@@ -267,7 +267,7 @@ impl<'a> Reading<'a> {
             };
             if key.value == "<<" {
                 match &*value.value {
-                    Content::List(all) => merged.extend_from_slice(all),
+                    NodeContent::List(all) => merged.extend_from_slice(all),
                     _ => merged.push(value),
                 }
             } else if has(&entries, &key) {
@@ -295,7 +295,7 @@ fn has(entries: &[(Text, Node)], key: &Text) -> bool {
 }
 
 /// Returns true for one of YAML's own tags; others would change the meaning of the value.
-fn has_tag(tag: Option<&Tag>, place: Place) -> Result<bool, Placed> {
+fn has_tag(tag: Option<&Tag>, place: NodePlace) -> Result<bool, Placed> {
     match tag.map(Tag::core_suffix) {
         None => Ok(false),
         Some(Some("str" | "int" | "bool" | "seq" | "map")) => Ok(true),
