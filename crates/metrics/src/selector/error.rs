@@ -61,7 +61,7 @@ pub enum SelectorProblem {
     /// More regular expressions than are allowed.
     #[error("there are more than {MAX_PATTERNS} regular expressions: join them with |")]
     ManyPatterns,
-    /// A text beyond [`MAX_BYTES`].
+    /// A text of more than 16 KiB.
     #[error("it has more than {MAX_BYTES} bytes")]
     TooLong,
     /// No matcher that needs a value.
