@@ -28,7 +28,7 @@ pub enum NotifyForm {
     Ping,
 }
 
-/// Where the URL is. It is a secret: whoever knows it can send there.
+/// Source of the URL. It is a secret: anyone who knows it can send there.
 #[derive(Clone, PartialEq, Eq)]
 enum UrlSource {
     Url(Url),

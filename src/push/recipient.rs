@@ -100,7 +100,7 @@ impl DeliveryTarget {
         }
     }
 
-    /// What would be sent for `push`, for a person to read, without credentials.
+    /// Request or file for `push`, for a person to read, without credentials.
     pub fn request_text(&self, push: &Push) -> String {
         match self {
             DeliveryTarget::Gateway(gateway) => gateway.request_text(push),

@@ -49,7 +49,7 @@ pub fn conclude(
     }
 }
 
-/// What a run leaves besides its report.
+/// Notifications of a run, and its entries in the outbox.
 pub struct LeftByRun {
     notifications: Vec<Addressed>,
     /// Its entries in the outbox; `None` if the state cannot be written.
@@ -192,7 +192,7 @@ fn is_notified(spec: &RunSpec<'_>) -> bool {
     is_sent && !spec.job.policy.notify.to.is_empty()
 }
 
-/// What `run` leaves to be delivered, with what comes from the past of the group.
+/// Report and notifications of `run`, with what comes from the past of the group.
 fn outgoing(spec: &RunSpec<'_>, run: &Run, past: Option<&GroupPast>) -> Outgoing<CheckError> {
     let (notifications, notified) = if is_notified(spec) {
         let known = past.map(|past| Cow::Borrowed(&past.notified));

@@ -72,7 +72,7 @@ pub struct GroupPast {
     pub totals: Vec<Counter>,
     /// End of the last run that succeeded, in seconds since the epoch, if that was asked for and there was one.
     pub last_success: Option<f64>,
-    /// What those who are notified of the job know of it, if that was asked for.
+    /// Knowledge of those who are notified of the job, if that was asked for.
     pub notified: Notified,
 }
 
@@ -95,19 +95,19 @@ pub struct Recording<'a> {
     pub is_notified: bool,
 }
 
-/// What a run leaves to be delivered.
+/// Content that a run leaves to be delivered.
 #[derive(Debug, Clone)]
 pub struct Outgoing<E> {
     pub push: RecordedPush<E>,
     pub notifications: Vec<Addressed>,
-    /// What those who are notified of the job know of it then; unused unless [`Recording::is_notified`].
+    /// Knowledge of those who are notified of the job after that; unused unless [`Recording::is_notified`].
     pub notified: Notified,
 }
 
 /// Ids of the entries in the outbox of what a run leaves.
 #[derive(Debug, Clone, Default)]
 pub struct RunEntries {
-    /// Those of the report, one for each gateway.
+    /// Entries of the report, one for each destination.
     pub of_push: Vec<i64>,
     /// One for each notification.
     pub of_notifications: Vec<i64>,

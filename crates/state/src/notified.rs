@@ -1,4 +1,4 @@
-//! State of jobs that notify of events: what was notified of last.
+//! Jobs with notifications: the state of each as its last notification left it.
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
@@ -9,7 +9,7 @@ use crate::key_column::KeyColumn;
 use metricsjob_metrics::GroupingKey;
 use std::borrow::Cow;
 
-/// What those who are notified of a job know of it. All zero where nothing is wrong.
+/// Knowledge of those who are notified of a job. All zero where nothing is wrong.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Notified {
     /// Number of runs in a row that did not go as they should, up to the last one.

@@ -10,7 +10,7 @@ use metricsjob_metrics::{GroupingKey, Push};
 pub enum Content<'a> {
     /// A report, for gateways.
     Push(Cow<'a, Push>),
-    /// An event of a job, for whoever is notified of it.
+    /// An event of a job, for the people who are notified of it.
     Notification(Cow<'a, Notification>),
 }
 

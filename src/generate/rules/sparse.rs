@@ -43,7 +43,7 @@ fn selector_length(text: &str) -> usize {
     }
 }
 
-/// Returns true if the name goes on to the left: it is part of another one.
+/// Returns true if the name is the end of a longer one.
 fn is_word_before(before: &str) -> bool {
     before.ends_with(|c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | ':'))
 }
