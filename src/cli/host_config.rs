@@ -165,7 +165,10 @@ mod tests {
             .collect();
         assert_eq!(found, listed);
 
-        let of_jobs: BTreeSet<&str> = file::SHARED_KEYS.into_iter().chain(["gateway"]).collect();
+        let of_jobs: BTreeSet<&str> = file::SHARED_KEYS
+            .into_iter()
+            .chain(["gateway", "to"])
+            .collect();
         let listed = SETTINGS.iter().filter(|setting| setting.is_in_jobs());
         assert_eq!(of_jobs, listed.map(|setting| setting.name).collect());
         assert!(of_jobs.is_subset(&file::keys().collect()));
