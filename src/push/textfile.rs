@@ -11,6 +11,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use ring::digest;
+
 use super::gateway::GatewayError;
 use super::recipient::{Recipient, merged_pushes, wrong};
 use metricsjob_client::Stop;
@@ -310,11 +312,12 @@ fn file_name(key: &GroupingKey) -> String {
         .collect();
     let readable = readable.replace("__", "_");
     let readable = &readable[..readable.len().min(MAX_NAME)];
-    format!(
-        "{}_{:08x}",
-        readable.trim_matches('_'),
-        crc32fast::hash(text.as_bytes())
-    )
+    let digest = digest::digest(&digest::SHA256, text.as_bytes());
+    let hash: String = digest.as_ref()[..4]
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    format!("{}_{hash}", readable.trim_matches('_'))
 }
 
 fn failure(path: &Path, error: &io::Error) -> TextfileError {
