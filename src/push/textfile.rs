@@ -1,8 +1,8 @@
 //! Reports as files for node_exporter's textfile collector: a file for each group, in one directory.
 //!
-//! node_exporter reads all files whose names end in `.prom` at each scrape. It refuses timestamps, and names beyond the
-//! classic characters; a series that is there twice, or a name with two TYPEs, fails the whole scrape. So what is written
-//! is checked against all other files, as a gateway checks a push against all groups.
+//! node_exporter reads all files whose names end in `.prom` at each scrape. It refuses timestamps; a series that is there
+//! twice, or a name with two TYPEs, fails the whole scrape. So what is written is checked against all other files, as a
+//! gateway checks a push against all groups.
 
 use std::collections::HashMap;
 use std::fs::{self, File, Permissions};
@@ -17,9 +17,7 @@ use super::gateway::GatewayError;
 use super::recipient::{Recipient, merged_pushes, wrong};
 use metricsjob_client::Stop;
 use metricsjob_metrics::text::{self, encode};
-use metricsjob_metrics::{
-    Family, GroupingKey, Kind, Labels, Method, Push, is_label_name, is_metric_name, series_name,
-};
+use metricsjob_metrics::{Family, GroupingKey, Kind, Labels, Method, Push, series_name};
 use metricsjob_state::LazyState;
 use metricsjob_state::outbox::Content;
 
@@ -248,13 +246,6 @@ impl OtherFiles {
             name: family.name.clone(),
             reason,
         };
-        let mut labels = family
-            .metrics
-            .iter()
-            .flat_map(|metric| metric.labels.keys());
-        if !is_metric_name(&family.name) || !labels.all(is_label_name) {
-            return Err(refused("node_exporter does not read such names".into()));
-        }
         for metric in &family.metrics {
             let series = series_name(&family.name, &metric.labels);
             if let Some(file) = self.series.get(&series) {
