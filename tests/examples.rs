@@ -100,7 +100,7 @@ fn systemd_takes_the_units() {
     }
 }
 
-/// What an Alertmanager sends becomes lines; nothing else is taken.
+/// Alerts as an Alertmanager sends them become lines; nothing else is taken.
 #[cfg(feature = "real-servers")]
 #[test]
 fn the_alert_log_shows_alerts() {

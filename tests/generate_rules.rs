@@ -182,7 +182,7 @@ mod on_real_servers {
             .out("SUCCESS");
     }
 
-    /// The same tests hold where the last sample of each series counts.
+    /// Unit tests of the rules hold also where the last sample of each series counts.
     #[test]
     fn promtool_takes_those_for_remote_write() {
         let sandbox = Sandbox::new();

@@ -162,7 +162,7 @@ mod prometheus {
     use super::*;
     use crate::common::{Sandbox, Server};
 
-    /// Those on which Prometheus 2 and 3 agree: since 3 a dot matches a line feed, and names can be in quotes.
+    /// Selectors on which Prometheus 2 and 3 agree: since 3 a dot matches a line feed, and names can be in quotes.
     const SELECTORS: [&str; 61] = [
         r#"up"#,
         r#"up{}"#,

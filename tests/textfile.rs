@@ -226,6 +226,17 @@ fn help_is_the_same_in_all_files() {
 }
 
 #[test]
+fn a_file_that_cannot_be_read_is_replaced() {
+    let (sandbox, dir, to) = setup();
+    let options = format!("--job j --to {to}");
+    sandbox.exec(&options, "true").code(0);
+    let path = dir.join(&files(&dir)[0].0);
+    fs::write(&path, b"\xff\x00{").unwrap();
+    sandbox.exec(&options, "true").code(0).quiet();
+    assert!(only(&dir).contains("batch_job_success{job=\"j\"} 1\n"));
+}
+
+#[test]
 fn writers_at_the_same_time() {
     let (sandbox, dir, to) = setup();
     fs::write(dir.join(".metricsjob-left.tmp"), "half").unwrap();

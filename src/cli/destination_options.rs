@@ -5,13 +5,12 @@ use std::ffi::OsString;
 use clap::Args;
 use clap::builder::OsStringValueParser;
 
-use super::exit::usage;
 use super::help::GATEWAY;
 use super::host_config;
 use super::options::Targets;
-use super::setting::{Setting, Strictness, setting};
+use super::setting::{Setting, Strictness, lists, setting};
 use metricsjob::job::ReportDestination;
-use metricsjob::push::DeliveryTarget;
+use metricsjob::push::{DeliveryTarget, destinations};
 
 const VARIABLE: &str = "METRICSJOB_TO";
 
@@ -52,17 +51,13 @@ impl ToArgs {
         } else {
             self.named(strictness)?
         };
-        let is_embedded_by_default = targets.is_default && !named.is_empty();
-        let gateways = targets.gateways.iter().map(DeliveryTarget::from);
-        let mut destinations: Vec<DeliveryTarget> =
-            gateways.filter(|_| !is_embedded_by_default).collect();
-        for target in named {
-            let destination = DeliveryTarget::target(target, &targets.connection);
-            if !destinations.contains(&destination) {
-                destinations.push(destination);
-            }
-        }
-        Ok(destinations)
+        let Targets {
+            gateways,
+            is_default,
+            connection,
+            ..
+        } = targets;
+        Ok(destinations(gateways, *is_default, &named, connection))
     }
 
     /// The targets that the options name.
@@ -71,25 +66,13 @@ impl ToArgs {
     ///
     /// As for [`destinations`](Self::destinations).
     pub fn named(&self, strictness: Strictness) -> anyhow::Result<Vec<ReportDestination>> {
-        let mut named = Vec::new();
-        for given in &self.to {
-            let text = given.get(strictness)?.and_then(|text| text.to_str());
-            let targets = match text {
-                Some(text) => ReportDestination::parse_all(text),
-                None => Err("is not UTF-8".into()),
-            };
-            match targets {
-                Ok(targets) => named.extend(targets),
-                Err(problem) if given.is_typed() => {
-                    return Err(usage(anyhow::anyhow!("a value of --to {problem}")));
-                }
-                Err(problem) => {
-                    let origin = host_config::origin(VARIABLE);
-                    strictness.settle(&format!("{origin} {problem}"))?;
-                }
-            }
-        }
-        Ok(named)
+        let named = lists(
+            &self.to,
+            ("--to", VARIABLE),
+            ReportDestination::parse_all,
+            strictness,
+        )?;
+        Ok(named.unwrap_or_default())
     }
 
     /// Returns true if what a job names counts: neither the command line nor the environment has any.

@@ -5,12 +5,10 @@ use std::ffi::OsString;
 use clap::Args;
 use clap::builder::OsStringValueParser;
 
-use super::exit::usage;
 use super::help::NOTIFICATIONS;
-use super::host_config;
 use super::number::whole;
 use super::setting::Strictness::Lenient;
-use super::setting::{Setting, given, setting};
+use super::setting::{Setting, given, lists, setting};
 use metricsjob::job::{Notify, NotifyTarget};
 
 #[derive(Args)]
@@ -40,26 +38,9 @@ impl NotifyArgs {
         if let Some(every) = given(&self.notify_every, Lenient)? {
             notify.every = every;
         }
-        let mut to = Vec::new();
-        for given in &self.notify {
-            let text = given.get(Lenient)?.and_then(|text| text.to_str());
-            let targets = match text {
-                Some(text) => NotifyTarget::parse_all(text),
-                None => Err("is not UTF-8".into()),
-            };
-            match targets {
-                Ok(targets) => to.extend(targets),
-                Err(problem) if given.is_typed() => {
-                    return Err(usage(anyhow::anyhow!("a value of --notify {problem}")));
-                }
-                Err(problem) => {
-                    let origin = host_config::origin("METRICSJOB_NOTIFY");
-                    Lenient.settle(&format!("{origin} {problem}"))?;
-                    return Ok(());
-                }
-            }
-        }
-        if !self.notify.is_empty() {
+        let names = ("--notify", "METRICSJOB_NOTIFY");
+        let to = lists(&self.notify, names, NotifyTarget::parse_all, Lenient)?;
+        if let (Some(to), false) = (to, self.notify.is_empty()) {
             notify.to = to;
         }
         Ok(())

@@ -453,8 +453,7 @@ impl Threads {
         let _ = self.scheduler.join();
         self.app.scheduler.runner().deliverer().end();
         Periodic::end(self.publications);
-        Periodic::end(self.window);
-        Periodic::end([self.late]);
+        Periodic::end(self.window.into_iter().chain([self.late]));
     }
 }
 

@@ -5,7 +5,7 @@
 //! as if it were not set.
 
 use std::error::Error;
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 
 use clap::builder::{PossibleValue, TypedValueParser};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
@@ -71,6 +71,37 @@ pub fn given<T: Clone>(
         Some(setting) => Ok(setting.get(strictness)?.cloned()),
         None => Ok(None),
     }
+}
+
+/// Reads the lists in the values of an option, which may be secret, by `parse`. `None` if the environment has a bad one,
+/// which was warned about.
+///
+/// # Errors
+///
+/// A value that was typed is bad, or one elsewhere, and `strictness` makes that wrong usage.
+pub fn lists<T>(
+    values: &[Setting<OsString>],
+    (option, variable): (&str, &str),
+    parse: fn(&str) -> Result<Vec<T>, String>,
+    strictness: Strictness,
+) -> anyhow::Result<Option<Vec<T>>> {
+    let mut all = Vec::new();
+    for value in values {
+        let text = value.get(strictness)?.and_then(|text| text.to_str());
+        let parsed = text.map_or_else(|| Err("is not UTF-8".into()), parse);
+        match parsed {
+            Ok(parsed) => all.extend(parsed),
+            Err(problem) if value.is_typed() => {
+                return Err(usage(anyhow::anyhow!("a value of {option} {problem}")));
+            }
+            Err(problem) => {
+                let origin = host_config::origin(variable);
+                strictness.settle(&format!("{origin} {problem}"))?;
+                return Ok(None);
+            }
+        }
+    }
+    Ok(Some(all))
 }
 
 impl Strictness {

@@ -38,7 +38,7 @@ pub struct Policy {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Notify {
     pub to: Vec<NotifyTarget>,
-    /// Of a row of runs with a problem, each time after this many of them one is notified of again; 0 for only the first.
+    /// Number of runs with a problem in a row after which one is notified of again, each time; 0 for only the first.
     pub every: u32,
 }
 

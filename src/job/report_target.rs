@@ -50,7 +50,7 @@ impl FromStr for ReportDestination {
         }
         // It may be a URL with a password.
         Err(format!(
-            "begins with neither textfile: nor remote-write: ({FORM}; a Pushgateway is --gateway URL)"
+            "begins with neither textfile: nor remote-write: ({FORM}; the URL of a Pushgateway is for the setting gateway)"
         ))
     }
 }

@@ -34,7 +34,7 @@ impl Destinations {
     }
 
     /// The gateways of a job that names `named`, whether or not it reports elsewhere.
-    pub fn gateways_of(&self, named: &[GatewayName]) -> Vec<Gateway> {
+    fn gateways_of(&self, named: &[GatewayName]) -> Vec<Gateway> {
         if named.is_empty() || !self.yields_gateways {
             return self.gateways.clone();
         }
@@ -52,24 +52,8 @@ impl Destinations {
             named => named,
         };
         let is_default = self.is_default && (job.gateways.is_empty() || !self.yields_gateways);
-        let gateways = match (is_default, targets) {
-            (true, [_, ..]) => Vec::new(),
-            _ => self.gateways_of(&job.gateways),
-        };
-        let targets = targets.iter().cloned();
-        let targets = targets.map(|target| DeliveryTarget::target(target, &self.connection));
-        let mut all: Vec<DeliveryTarget> = gateways.iter().map(DeliveryTarget::from).collect();
-        for target in targets {
-            if !all.contains(&target) {
-                all.push(target);
-            }
-        }
-        all
-    }
-
-    /// How they are reached who are notified.
-    pub fn connection(&self) -> &Connection {
-        &self.connection
+        let gateways = self.gateways_of(&job.gateways);
+        destinations(&gateways, is_default, targets, &self.connection)
     }
 
     /// Everything that the reports and notifications of `jobs` go to, and the gateways of the host, each once.
@@ -88,6 +72,28 @@ impl Destinations {
         }
         all
     }
+}
+
+/// The destinations of a report: `gateways` and `named`, each once. An embedded gateway that is the only one by default
+/// gives way to what is named.
+pub fn destinations(
+    gateways: &[Gateway],
+    is_default: bool,
+    named: &[ReportDestination],
+    connection: &Connection,
+) -> Vec<DeliveryTarget> {
+    let mut all: Vec<DeliveryTarget> = if is_default && !named.is_empty() {
+        Vec::new()
+    } else {
+        gateways.iter().map(DeliveryTarget::from).collect()
+    };
+    for target in named {
+        let target = DeliveryTarget::target(target.clone(), connection);
+        if !all.contains(&target) {
+            all.push(target);
+        }
+    }
+    all
 }
 
 /// Leaves out those that have the name of an earlier one: the outbox tells them apart by it.

@@ -41,7 +41,7 @@ mod textfile;
 pub use courier::Courier;
 pub use deletion::delete;
 pub use delivery::{Delivery, Kept, Undelivered};
-pub use destinations::{Destinations, each_once};
+pub use destinations::{Destinations, destinations, each_once};
 pub use dispatch::{Dispatch, Item};
 pub use gateway::{Gateway, GatewayClient, GatewayError};
 pub use notifier::{Notifier, NotifierClient};

@@ -76,28 +76,14 @@ impl Textfile {
         content(push.key(), &families(push))
     }
 
-    /// Removes the file of the group of `key`. Returns whether there was one.
-    ///
-    /// # Errors
-    ///
-    /// The directory cannot be changed.
-    pub fn delete(dir: &Path, key: &GroupingKey) -> Result<bool, TextfileError> {
-        let path = Textfile::path(dir, key);
-        match fs::remove_file(&path) {
-            Ok(()) => Ok(true),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-            Err(error) => Err(failure(&path, &error)),
-        }
-    }
-
     fn write(&self, push: &Push, limit: Duration) -> Result<(), TextfileError> {
         let path = Textfile::path(&self.dir, push.key());
         let failed = |error: &io::Error| failure(&path, error);
         // The directory itself is the lock, so that there is no other file in it.
         let _lock = self.lock(limit)?;
         let mut families = families(push);
-        let own = match fs::read_to_string(&path) {
-            Ok(text) => self.of_group(&text, push.key(), &path)?,
+        let own = match fs::read(&path) {
+            Ok(text) => of_group(&String::from_utf8_lossy(&text), push.key(), &path)?,
             Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
             Err(error) => return Err(failed(&error)),
         };
@@ -143,26 +129,6 @@ impl Textfile {
                 Err(fs::TryLockError::WouldBlock) => std::thread::sleep(LOOK),
             }
         }
-    }
-
-    /// The families in the file of a group. What cannot be read is replaced.
-    fn of_group(
-        &self,
-        text: &str,
-        key: &GroupingKey,
-        path: &Path,
-    ) -> Result<Vec<Family>, TextfileError> {
-        let title = text
-            .lines()
-            .next()
-            .and_then(|line| line.strip_prefix(TITLE));
-        if title.is_some_and(|title| title != shown(key)) {
-            return Err(TextfileError::Refused {
-                name: shown(key),
-                reason: format!("{} is the file of another group", path.display()),
-            });
-        }
-        Ok(text::parse(text.as_bytes()).unwrap_or_default())
     }
 
     /// Everything in the directory but the file at `path`. Incomplete files go: who wrote them is gone, since the
@@ -264,6 +230,21 @@ impl OtherFiles {
             None => Ok(()),
         }
     }
+}
+
+/// The families in the file of a group. What cannot be read is replaced.
+fn of_group(text: &str, key: &GroupingKey, path: &Path) -> Result<Vec<Family>, TextfileError> {
+    let title = text
+        .lines()
+        .next()
+        .and_then(|line| line.strip_prefix(TITLE));
+    if title.is_some_and(|title| title != shown(key)) {
+        return Err(TextfileError::Refused {
+            name: shown(key),
+            reason: format!("{} is the file of another group", path.display()),
+        });
+    }
+    Ok(text::parse(text.as_bytes()).unwrap_or_default())
 }
 
 /// The families of `push` with the labels of its group, and without what the format cannot hold.

@@ -40,21 +40,21 @@ impl LateWatch {
                 .map(|entry| (Arc::clone(&entry.job), entry.key.clone()))
                 .collect()
         };
-        let mut is_any_late = false;
+        let (mut is_any_late, mut fails) = (false, false);
         for (job, key) in jobs {
             match self.notify_if_late(&job, &key, now) {
-                Ok(is_late) => {
-                    is_any_late |= is_late;
-                    self.has_failed = false;
-                }
-                Err(error) if self.has_failed => drop(error),
+                Ok(is_late) => is_any_late |= is_late,
                 Err(error) => {
-                    self.has_failed = true;
-                    let job = &job.name;
+                    let (job, is_known) = (&job.name, self.has_failed || fails);
+                    fails = true;
+                    if is_known {
+                        continue;
+                    }
                     tracing::error!(job, err = %error, "the job is late, but nobody could be notified");
                 }
             }
         }
+        self.has_failed = fails;
         tell_damage(&mut self.state);
         if is_any_late {
             scheduler.runner().deliverer().wake();

@@ -152,7 +152,7 @@ impl Runner {
             job: &request.job,
             key: &request.key,
             destinations: &self.destinations.of(&request.job),
-            connection: self.destinations.connection(),
+            connection: &self.destinations.connection,
             delivery: &self.delivery,
             state_dir: &self.state_dir,
             reporting: Reporting::Enqueue,

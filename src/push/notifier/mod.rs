@@ -113,7 +113,7 @@ impl Recipient for NotifierClient {
         Ok(client.post_secretly(&path, headers, body.into_bytes(), limit, stop)?)
     }
 
-    /// Of pings only the newest counts; every other notification is somebody's to read.
+    /// The newest ping counts alone; every other notification is somebody's to read.
     fn merged<'a>(&self, _older: &Content<'a>, newer: &Content<'a>) -> Option<Content<'a>> {
         (self.form == NotifyForm::Ping).then(|| newer.clone())
     }

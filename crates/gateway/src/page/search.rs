@@ -10,9 +10,9 @@ use metricsjob_web::page::has_words;
 /// The groups that a search finds.
 #[derive(Debug)]
 pub enum Search {
-    /// Those with each word of the text.
+    /// Groups with each word of the text.
     Words(String),
-    /// Those that a selector selects.
+    /// Groups that a selector selects.
     Selected(GroupFilter),
 }
 

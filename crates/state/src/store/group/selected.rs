@@ -247,7 +247,7 @@ mod tests {
         store.snapshot().selected(&selectors)
     }
 
-    /// What is selected in the protobuf format, once the text format was found to have the same series.
+    /// Selection in the protobuf format, once the text format was found to have the same series.
     fn families(store: &Store, selector: &str) -> Vec<Family> {
         let snapshot = selected(store, selector);
         let messages = exposition::protobuf(&snapshot, &[], Escaping::Underscores).pieces;
