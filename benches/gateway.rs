@@ -116,7 +116,15 @@ fn commit(bencher: Bencher, pushes: usize) {
     (0..pushes).for_each(|group| push(&mut store, group));
     let slots: Vec<u32> = (0..pushes as u32).collect();
     let body = Bytes::from_static(TEXT.as_bytes());
-    let entry = |group| Entry::push(&key(group), Method::Put, Body::Text(body.clone()), 1.0);
+    let entry = |group| {
+        Entry::push(
+            &key(group),
+            Method::Put,
+            Body::Text(body.clone()),
+            None,
+            1.0,
+        )
+    };
     bencher
         .with_inputs(|| (0..pushes).map(entry).collect())
         .bench_local_values(|entries| writer.write(&store, entries, &slots));

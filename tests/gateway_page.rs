@@ -27,6 +27,7 @@ pub fn group(job: &str, value: &str, age: f64) -> Group {
         key: GroupingKey::new(job, [("db".into(), value.into())]).unwrap(),
         push_time: NOW as f64 - age,
         push_failure_time: 0.0,
+        ttl: None,
         families: vec![Family::gauge("records", "Records.", 42.0)],
     }
 }

@@ -65,6 +65,7 @@ mod gateway_spelling;
 mod gateway_state;
 #[cfg(feature = "real-servers")]
 mod gateway_systemd;
+mod gateway_ttl;
 mod gateway_url;
 mod gateway_utf8;
 mod generate;

@@ -116,7 +116,8 @@ proptest! {
             let mut family = Family::gauge("a", "", 1.0);
             family.kind = metricsjob_metrics::Kind::Counter;
             let now = SystemTime::now();
-            state.get().unwrap().push(&other, Method::Put, &[family], now).unwrap();
+            let push = Push::checked_before(other, Method::Put, vec![family], now);
+            state.get().unwrap().push(&push, now).unwrap();
         }
         let mut expected = Group::default();
         for (push, is_down) in &pushes {

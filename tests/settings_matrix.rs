@@ -186,6 +186,9 @@ fn reports() {
             setup.sandbox.value("j", "batch_job_running") == Some(0.0)
         });
     }
+    in_each_place("ttl", "90m", "true", |setup| {
+        setup.request().contains("\nPushgateway-TTL: 1h 30m\n")
+    });
 }
 
 #[test]

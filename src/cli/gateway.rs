@@ -161,6 +161,8 @@ struct GatewayServeArgs {
     max_name_size: usize,
 
     /// Delete groups that got no push for this long [default: never]
+    ///
+    /// A push with the header `Pushgateway-TTL: 36h` (--ttl of run, exec and push) sets another time for its group.
     #[arg(long = "group.ttl", value_name = "DURATION", value_parser = parse_positive, help_heading = LIMITS)]
     ttl: Option<Duration>,
 

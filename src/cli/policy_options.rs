@@ -122,6 +122,13 @@ pub struct PolicyArgs {
     )]
     require_push: Option<Setting<bool>>,
 
+    /// Have the gateway remove the group if nothing is pushed to it for this long; 0 for never [default: as set before]
+    ///
+    /// Each push counts, refused ones included. Only a gateway of metricsjob knows this (header Pushgateway-TTL); a
+    /// Pushgateway keeps the group.
+    #[arg(hide_short_help = true, long, env = "METRICSJOB_TTL", hide_env_values = true, value_name = "DURATION", value_parser = setting(duration::parse), help_heading = GROUPING)]
+    ttl: Option<Setting<Duration>>,
+
     /// Keep the last N lines of stderr for the history
     ///
     /// They are in the summary and the error message too. The command's stderr is then a pipe.
@@ -223,6 +230,7 @@ impl PolicyArgs {
         replace(&mut policy.push_start, &self.push_start)?;
         policy.push_interval = given(&self.push_interval, Lenient)?.or(policy.push_interval);
         replace(&mut policy.require_push, &self.require_push)?;
+        policy.ttl = given(&self.ttl, Lenient)?.or(policy.ttl);
         replace(&mut policy.keep, &self.keep)?;
         self.apply_to_expectations(&mut policy.expected)?;
         self.notify.apply(&mut policy.notify)

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::{self, IsTerminal, Read};
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use anyhow::anyhow;
 use clap::{Args, ValueEnum};
@@ -19,9 +19,10 @@ use super::grouping_options::GroupingArgs;
 use super::help::{GROUPING, more};
 use super::options::{GatewayArgs, Output, OutputArgs, QuietArgs, method};
 use super::setting::Strictness::Strict;
-use super::setting::{Setting, setting};
+use super::setting::{Setting, given, setting};
 use super::{console, delivery_notes, json};
 use metricsjob::config::HostConfig;
+use metricsjob::job::duration;
 use metricsjob::push::{Delivery, DeliveryPolicy, DeliveryTarget, Dispatch};
 use metricsjob_client::Stop;
 use metricsjob_metrics::text::input::{self, Input};
@@ -61,6 +62,13 @@ pub struct PushArgs {
         help_heading = GROUPING
     )]
     method: Option<Setting<Method>>,
+
+    /// Have the gateway remove the group if nothing is pushed to it for this long; 0 for never [default: as set before]
+    ///
+    /// Each push counts, refused ones included. Only a gateway of metricsjob knows this (header Pushgateway-TTL); a
+    /// Pushgateway keeps the group.
+    #[arg(hide_short_help = true, long, env = "METRICSJOB_TTL", hide_env_values = true, value_name = "DURATION", value_parser = setting(duration::parse), help_heading = GROUPING)]
+    ttl: Option<Setting<Duration>>,
 
     /// File to push; - is stdin
     #[arg(default_value = "-")]
@@ -149,7 +157,8 @@ pub fn main(mut args: PushArgs, config: &HostConfig) -> anyhow::Result<u8> {
         .map(|family| family.metrics.len() as u64)
         .sum();
     let push = Push::new(key, method, families, SystemTime::now())
-        .map_err(|error| usage(anyhow!("{shown}: {error}")))?;
+        .map_err(|error| usage(anyhow!("{shown}: {error}")))?
+        .with_ttl(given(&args.ttl, Strict)?.or(config.defaults.policy.ttl));
     if args.dry_run {
         for destination in &destinations {
             console::result(&destination.request_text(&push))?;

@@ -113,6 +113,7 @@ pub const SETTINGS: &[SettingSpec] = &[
     row("push_start", ValueKind::Boolean, "false", ALL, "Report the beginning of a run too"),
     row("push_interval", ValueKind::PositiveDuration, "", ALL, "How often a run is reported while it goes on"),
     row("require_push", ValueKind::Boolean, "false", ALL, "End with exit code 69 if a report was not delivered"),
+    row("ttl", ValueKind::Duration, "", ALL, "How long after the last push our gateway removes the group; 0 for never"),
     row("push_timeout", ValueKind::PositiveDuration, "10s", HOST, "How long to wait for the gateway's answer"),
     row("connect_timeout", ValueKind::PositiveDuration, "5s", HOST, "How long to wait for the connection to the gateway"),
     row("push_deadline", ValueKind::PositiveDuration, "10s", HOST, "How long a delivery may take, with its retries"),

@@ -28,6 +28,8 @@ pub struct Policy {
     pub push_interval: Option<Duration>,
     /// True if a report that was not delivered counts as a failure of `run`.
     pub require_push: bool,
+    /// How long after the last push a gateway of ours removes the group; zero for never, `None` to leave what is set.
+    pub ttl: Option<Duration>,
     /// How many runs of the job the history keeps.
     pub keep: u32,
     pub expected: Expectations,
@@ -55,6 +57,7 @@ impl Default for Policy {
             push_start: false,
             push_interval: None,
             require_push: false,
+            ttl: None,
             keep: 1000,
             expected: Expectations::default(),
             notify: Notify::default(),

@@ -34,12 +34,7 @@ pub fn push(
         dir,
         deadline,
         stop,
-        || {
-            let (key, method, families) = (push.key(), push.method(), push.families());
-            Ok(state
-                .get()?
-                .push(key, method, families, SystemTime::now())?)
-        },
+        || Ok(state.get()?.push(push, SystemTime::now())?),
         |gateway| gateway.push(push, deadline.duration_since(Instant::now()), stop),
     )
 }

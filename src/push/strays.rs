@@ -162,6 +162,7 @@ mod tests {
             key: GroupingKey::new("j", []).unwrap(),
             push_time: NOW,
             push_failure_time: 0.0,
+            ttl: None,
             families: text::parse(metrics.as_bytes()).unwrap(),
         };
         groups.concern(gateway, &group, NOW)

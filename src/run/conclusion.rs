@@ -277,5 +277,5 @@ fn push_of(
         families,
         system_time(record.ended_at),
     );
-    Some(push.map(|push| push.with_runners_own(runners_own)))
+    Some(push.map(|push| push.with_runners_own(runners_own).with_ttl(job.policy.ttl)))
 }

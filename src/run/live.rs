@@ -130,7 +130,7 @@ impl<'a> Live<'a> {
         add_pushable(key, &mut families, own);
         match Push::new((*key).clone(), Method::Post, families, SystemTime::now()) {
             Ok(push) => {
-                let push = push.with_runners_own(runners_own);
+                let push = push.with_runners_own(runners_own).with_ttl(job.policy.ttl);
                 if let Err(error) = dispatch.push_unkept(&push, state) {
                     self.fails(error.to_string());
                 }

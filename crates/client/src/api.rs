@@ -1,10 +1,12 @@
 //! Responses of a Pushgateway's API: the groups of `GET /api/v1/metrics`, the version of `GET /api/v1/status`.
 
+use std::time::Duration;
+
 use serde_json::{Map, Value as Json};
 
 use metricsjob_metrics::{
     Bucket, Count, Family, Group, GroupingKey, Kind, Labels, Metric, Names, NativeBucket,
-    NativeHistogram, Quantile, TIME_SERIES, Value,
+    NativeHistogram, Quantile, TIME_SERIES, TTL_SERIES, Value, gateways_own,
 };
 
 /// Path at which a Pushgateway (since 1.0) lists its groups.
@@ -57,15 +59,15 @@ fn group(json: &Json) -> Result<Group, String> {
     let [push_time, push_failure_time] = TIME_SERIES;
     let mut families = object
         .iter()
-        .filter(|(name, _)| {
-            !NO_FAMILIES.contains(&name.as_str()) && !TIME_SERIES.contains(&name.as_str())
-        })
+        .filter(|(name, _)| !NO_FAMILIES.contains(&name.as_str()) && gateways_own(name).is_none())
         .map(|(name, json)| family(name, json))
         .collect::<Result<Vec<_>, _>>()?;
     families.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(Group {
         push_time: time(push_time)?,
         push_failure_time: time(push_failure_time)?,
+        ttl: Some(Duration::try_from_secs_f64(time(TTL_SERIES)?).unwrap_or_default())
+            .filter(|ttl| !ttl.is_zero()),
         key,
         families,
     })

@@ -78,6 +78,10 @@ impl Encoding {
             let name = words.collect::<Vec<_>>().join("-");
             out.push_str(&format!("{name}: {value}\n"));
         }
+        if let Some(ttl) = push.ttl() {
+            let ttl = humantime::format_duration(ttl);
+            out.push_str(&format!("Pushgateway-TTL: {ttl}\n"));
+        }
         out.push('\n');
         match (self.format, self.compression) {
             (Format::Text, Compression::None) => {}

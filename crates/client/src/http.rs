@@ -21,7 +21,7 @@ use crate::stop::Stop;
 use crate::tls::PLAIN;
 use crate::url::GatewayUrl;
 use metricsjob_metrics::path::group_path;
-use metricsjob_metrics::{GroupingKey, Push};
+use metricsjob_metrics::{GroupingKey, Push, TTL_HEADER};
 
 /// Interval at which a pending request looks whether a stop is wanted.
 const LOOK_UP: Duration = Duration::from_millis(50);
@@ -179,6 +179,9 @@ impl HttpGateway {
             .timeout(limit);
         for (name, value) in encoding.headers() {
             request = request.header(name, value);
+        }
+        if let Some(ttl) = push.ttl() {
+            request = request.header(TTL_HEADER, humantime::format_duration(ttl).to_string());
         }
         self.send(&url, request, limit, stop).await.map(drop)
     }

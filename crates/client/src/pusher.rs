@@ -28,6 +28,7 @@ pub struct Pusher {
     connection: Connection,
     retry_window: Duration,
     families: Vec<Family>,
+    ttl: Option<Duration>,
     #[cfg(feature = "prometheus")]
     registries: Vec<prometheus::Registry>,
 }
@@ -91,6 +92,7 @@ impl Pusher {
             connection,
             retry_window: Duration::ZERO,
             families: Vec::new(),
+            ttl: None,
             #[cfg(feature = "prometheus")]
             registries: Vec::new(),
         }
@@ -130,6 +132,14 @@ impl Pusher {
     #[must_use]
     pub fn families(mut self, families: impl IntoIterator<Item = Family>) -> Self {
         self.families.extend(families);
+        self
+    }
+
+    /// Has the gateway remove the group once nothing was pushed to it for `ttl`; zero for never. By default what was set
+    /// before stays. Only the gateway of metricsjob does so: a Pushgateway ignores the header `Pushgateway-TTL`.
+    #[must_use]
+    pub fn ttl(mut self, ttl: Duration) -> Self {
+        self.ttl = Some(ttl);
         self
     }
 
@@ -309,7 +319,8 @@ impl Pusher {
     }
 
     fn rendered(&self, method: Method) -> Result<Push, CheckError> {
-        Push::new(self.key.clone(), method, self.gathered(), SystemTime::now())
+        let push = Push::new(self.key.clone(), method, self.gathered(), SystemTime::now())?;
+        Ok(push.with_ttl(self.ttl))
     }
 
     fn gathered(&self) -> Vec<Family> {

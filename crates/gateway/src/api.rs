@@ -117,8 +117,8 @@ impl Serialize for GroupJson<'_> {
         let group = self.0;
         let times = [group.push_time, group.push_failure_time];
         let time = time(times.into_iter().fold(0.0, f64::max));
-        let times = exposition::time_families(group);
-        let families = || times.iter().chain(&group.families);
+        let own = exposition::group_families(group);
+        let families = || own.iter().chain(&group.families);
         // As in the Pushgateway, a family of this name takes precedence.
         let is_free = |name: &str| families().all(|family| family.name != name);
         let mut json = serializer.serialize_map(None)?;

@@ -1,11 +1,11 @@
 //! Pushes and deletions.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::body::Body as HttpBody;
 use axum::http::request::Parts;
-use axum::http::{Method as HttpMethod, StatusCode, header};
+use axum::http::{HeaderMap, Method as HttpMethod, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use tokio::task::spawn_blocking;
 use tracing::debug;
@@ -14,7 +14,7 @@ use super::app::App;
 use super::body::BodyError;
 use super::group_path::{self, PathError};
 use super::keeper::{Accepted, NotKept, PendingPush, PushFailure};
-use metricsjob_metrics::{GroupingKey, Method};
+use metricsjob_metrics::{GroupingKey, Method, TTL_HEADER};
 use metricsjob_state::store::{Rejection, RenderedPush};
 
 /// A larger body is read outside of the threads that serve the other requests.
@@ -80,6 +80,10 @@ async fn push(
         Ok(key) => key,
         Err(error) => return (refused(StatusCode::BAD_REQUEST, &error), 0),
     };
+    let ttl = match ttl(&parts.headers) {
+        Ok(ttl) => ttl,
+        Err(error) => return (refused(StatusCode::BAD_REQUEST, &error), 0),
+    };
     let mut received = match app.receiver().receive(&parts.headers, body).await {
         Ok(received) => received,
         Err(error) => return (refused(error.status(), &error), 0),
@@ -103,6 +107,7 @@ async fn push(
                 key,
                 method,
                 report,
+                ttl,
                 body,
                 received,
             })
@@ -157,6 +162,29 @@ async fn push(
         }
     };
     (response, size)
+}
+
+/// Error: the header has a value that is not a duration.
+#[derive(Debug, thiserror::Error)]
+#[error("Pushgateway-TTL {value:?} is not a duration: {problem} (for example 36h, or 0 for none)")]
+struct TtlError {
+    value: String,
+    problem: String,
+}
+
+/// Returns the time to live that the push sets for its group.
+fn ttl(headers: &HeaderMap) -> Result<Option<Duration>, TtlError> {
+    let Some(value) = headers.get(TTL_HEADER) else {
+        return Ok(None);
+    };
+    let value = String::from_utf8_lossy(value.as_bytes());
+    match humantime::parse_duration(value.trim()) {
+        Ok(ttl) => Ok(Some(ttl)),
+        Err(error) => Err(TtlError {
+            value: value.into_owned(),
+            problem: error.to_string(),
+        }),
+    }
 }
 
 /// Value of the header `Warning` (RFC 7234, section 5.5) of a push to a group that another host has reported to.

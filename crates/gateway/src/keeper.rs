@@ -34,6 +34,8 @@ pub struct PendingPush {
     pub key: GroupingKey,
     pub method: Method,
     pub report: Result<RenderedPush, Rejection>,
+    /// Time to live that the push sets for the group; zero for none.
+    pub ttl: Option<Duration>,
     pub body: Body,
     /// Holds the push's share of the pending bytes, even if the client has gone.
     pub received: Received,
@@ -94,7 +96,7 @@ impl Keeper {
     pub fn start(
         store: Store,
         writer: GroupWriter,
-        expiry: Option<Expiry>,
+        expiry: Expiry,
         own: Arc<OwnMetrics>,
         lost: Arc<Notify>,
     ) -> std::io::Result<(Keeper, KeeperThread)> {
@@ -182,7 +184,7 @@ impl KeeperThread {
 struct StoreActor {
     store: Store,
     writer: GroupWriter,
-    expiry: Option<Expiry>,
+    expiry: Expiry,
     own: Arc<OwnMetrics>,
     /// True if the last transaction failed.
     has_failed: bool,
@@ -223,9 +225,11 @@ impl StoreActor {
         let mut slack = Slack::default();
         loop {
             // Nothing expires while nothing can be written, so an expiry that is due is no reason to wake up.
-            let expiry = self.expiry.as_ref().filter(|_| !self.has_failed);
-            let until_expiry = expiry.map(Expiry::due_in);
-            let patience = until_expiry.unwrap_or(IDLE).min(IDLE);
+            let patience = if self.has_failed {
+                IDLE
+            } else {
+                self.expiry.due_in(SystemTime::now()).min(IDLE)
+            };
             let first = match orders.recv_timeout(patience) {
                 Ok(order) => Some(order),
                 Err(RecvTimeoutError::Timeout) => None,
@@ -318,15 +322,18 @@ impl StoreActor {
                     key,
                     method,
                     report,
+                    ttl,
                     body,
                     received: _received,
                 } = *push;
                 panics::point("writer");
                 let now = unix_seconds(SystemTime::now());
+                let report = report.map(|report| report.with_ttl(ttl));
                 let pushed = self.store.push(&key, method, report, now);
+                self.expiry.pushed(ttl, now);
                 if let Some(undo) = pushed.undo {
                     let entry = match &pushed.result {
-                        Ok(()) => Entry::push(&key, method, body, now),
+                        Ok(()) => Entry::push(&key, method, body, ttl, now),
                         Err(_) => Entry::refusal(&key, now),
                     };
                     batch.add(entry, undo);
@@ -368,10 +375,10 @@ impl StoreActor {
 
     /// Removes the groups that are too old.
     fn expire(&mut self, batch: &mut Batch) {
-        let Some(expiry) = self.expiry.as_mut().filter(|_| !self.has_failed) else {
+        if self.has_failed {
             return;
-        };
-        for key in expiry.expired(&self.store, SystemTime::now()) {
+        }
+        for key in self.expiry.expired(&self.store, SystemTime::now()) {
             if self.delete(batch, &key) {
                 batch.expired.push(key);
             }
@@ -403,6 +410,8 @@ impl StoreActor {
                 info!(group = %group, "group expired");
             }
             self.own.expired(batch.expired.len());
+        } else {
+            self.expiry.check_again();
         }
         if !batch.snapshots.is_empty() {
             let snapshot = self.store.snapshot();

@@ -107,7 +107,7 @@ impl Service {
         );
         store.set_max_series(options.max_series);
         let own = Arc::new(OwnMetrics::new(options.max_series));
-        let expiry = options.ttl.map(Expiry::new);
+        let expiry = Expiry::new(options.ttl);
         let (quit, lost) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
         let (keeper, thread) = Keeper::start(store, writer, expiry, own.clone(), lost.clone())
             .map_err(ServiceError::Thread)?;

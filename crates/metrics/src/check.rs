@@ -8,7 +8,7 @@ use std::collections::HashMap;
 
 use super::excerpt;
 use super::family::{Family, Kind, Metric, Value};
-use super::group::TIME_SERIES;
+use super::group::gateways_own;
 use super::grouping_key::GroupingKey;
 use super::index::PairIndex;
 use super::labels::Labels;
@@ -74,7 +74,7 @@ pub enum CheckError {
         /// The other family's name.
         base: String,
     },
-    /// A family that a gateway produces itself, see [`TIME_SERIES`].
+    /// A family that a gateway produces itself, see [`gateways_own`].
     #[error(
         "the metric {0} is a gateway's own, which overwrites what is pushed by this name: \
          rename it"
@@ -150,7 +150,7 @@ pub fn check_push(key: &GroupingKey, families: &[Family]) -> Result<(), CheckErr
 /// Refuses what a gateway would accept and store differently. A gateway must not call this, because the Pushgateway
 /// accepts it.
 fn check_meaning(family: &Family) -> Result<(), CheckError> {
-    if let Some(own) = TIME_SERIES.iter().find(|own| **own == family.name) {
+    if let Some(own) = gateways_own(&family.name) {
         return Err(CheckError::GatewaysOwn(own));
     }
     for metric in &family.metrics {

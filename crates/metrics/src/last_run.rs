@@ -152,6 +152,7 @@ mod tests {
             key: GroupingKey::new("j", []).unwrap(),
             push_time: 1.0,
             push_failure_time: 0.0,
+            ttl: None,
             families,
         }
     }

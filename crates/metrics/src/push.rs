@@ -1,6 +1,6 @@
 //! Pushes to a group.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use super::check::{CheckError, check_push};
 use super::family::Family;
@@ -17,6 +17,7 @@ pub struct Push {
     text: String,
     produced_at: SystemTime,
     runners_own: Vec<String>,
+    ttl: Option<Duration>,
 }
 
 impl Push {
@@ -50,6 +51,7 @@ impl Push {
             families,
             produced_at,
             runners_own: Vec::new(),
+            ttl: None,
         }
     }
 
@@ -58,6 +60,19 @@ impl Push {
     pub fn with_runners_own(mut self, names: impl IntoIterator<Item = String>) -> Self {
         self.runners_own = names.into_iter().collect();
         self
+    }
+
+    /// Sets the time after which our gateway removes the group if nothing is pushed to it; zero for never. `None` leaves
+    /// what is set there. Other gateways ignore it.
+    #[must_use]
+    pub fn with_ttl(mut self, ttl: Option<Duration>) -> Self {
+        self.ttl = ttl;
+        self
+    }
+
+    /// Returns the time to live that the push sets.
+    pub fn ttl(&self) -> Option<Duration> {
+        self.ttl
     }
 
     /// Returns the names of the families that the runner produced.
@@ -74,6 +89,7 @@ impl Push {
             families,
             produced_at: self.produced_at,
             runners_own: Vec::new(),
+            ttl: self.ttl,
         }
     }
 
@@ -105,8 +121,9 @@ impl Push {
     /// Merges this push and then `newer`, to the same group, into one with the same effect: a PUT replaces what was
     /// before it, a POST the families of the same names.
     pub fn followed_by(&self, newer: &Push) -> Push {
+        let ttl = newer.ttl.or(self.ttl);
         if newer.method == Method::Put {
-            return newer.clone();
+            return newer.clone().with_ttl(ttl);
         }
         let is_replaced = |old: &Family| newer.families.iter().any(|new| new.name == old.name);
         let kept = self.families.iter().filter(|family| !is_replaced(family));
@@ -121,11 +138,15 @@ impl Push {
             families,
             produced_at: newer.produced_at,
             runners_own: old_own.chain(&newer.runners_own).cloned().collect(),
+            ttl,
         }
     }
 
     /// Returns true if nothing of `older`, to the same group, is left after this push.
     pub fn replaces(&self, older: &Push) -> bool {
+        if older.ttl.is_some() && self.ttl.is_none() {
+            return false;
+        }
         match (older.method, self.method) {
             (_, Method::Put) => true,
             // The older PUT also drops families that this POST leaves alone.

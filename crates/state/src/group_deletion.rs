@@ -53,7 +53,7 @@ mod tests {
 
     use super::*;
     use metricsjob_metrics::selector::group_selectors;
-    use metricsjob_metrics::{Method, text};
+    use metricsjob_metrics::{Method, Push, text};
 
     #[test]
     fn groups_that_are_selected() {
@@ -63,7 +63,9 @@ mod tests {
         let push = |state: &mut State, n: u32| {
             let families = text::parse(b"m 1\n").unwrap();
             let at = UNIX_EPOCH + Duration::from_secs(u64::from(n));
-            state.push(&key(n), Method::Put, &families, at).unwrap();
+            state
+                .push(&Push::checked_before(key(n), Method::Put, families, at), at)
+                .unwrap();
         };
         for n in 1..=4 {
             push(&mut state, n);

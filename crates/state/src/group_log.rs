@@ -3,6 +3,8 @@
 //! A row holds all changes of one transaction, which is several times as fast as a row for each. Replaying changes on
 //! groups that already have some of them yields the same groups.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use prost::Message;
 
@@ -34,6 +36,9 @@ pub struct Entry {
     body: Bytes,
     #[prost(bool, tag = "5")]
     is_protobuf: bool,
+    /// Time to live that the push sets, in seconds.
+    #[prost(double, optional, tag = "6")]
+    ttl_seconds: Option<f64>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, prost::Enumeration)]
@@ -62,7 +67,13 @@ impl Body {
 
 impl Entry {
     /// Creates the entry of a successful push.
-    pub fn push(key: &GroupingKey, method: Method, body: Body, time: f64) -> Self {
+    pub fn push(
+        key: &GroupingKey,
+        method: Method,
+        body: Body,
+        ttl: Option<Duration>,
+        time: f64,
+    ) -> Self {
         let action = match method {
             Method::Put => Action::Put,
             Method::Post => Action::Post,
@@ -72,6 +83,7 @@ impl Entry {
         Entry {
             body,
             is_protobuf,
+            ttl_seconds: ttl.map(|ttl| ttl.as_secs_f64()),
             ..Entry::of(key, action, time)
         }
     }
@@ -92,12 +104,17 @@ impl Entry {
             time,
             body: Bytes::new(),
             is_protobuf: false,
+            ttl_seconds: None,
         }
     }
 
     /// Returns the size of the body in bytes.
     pub fn bytes(&self) -> usize {
         self.body.len()
+    }
+
+    fn ttl(&self) -> Option<Duration> {
+        Duration::try_from_secs_f64(self.ttl_seconds?).ok()
     }
 
     fn families(&self) -> Result<Vec<Family>, String> {
@@ -134,6 +151,7 @@ impl Entries {
             };
             let report = entry.families().and_then(|families| {
                 RenderedPush::stored(&key, families, &hasher)
+                    .map(|report| report.with_ttl(entry.ttl()))
                     .map_err(|rejection| rejection.to_string())
             });
             match report {

@@ -12,6 +12,7 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, Row, ffi, params};
 
 use super::group_log::Entries;
+use super::ttl_comment;
 use crate::key_column::KeyColumn;
 use crate::store::{RenderedPush, Store, StoredGroup};
 use metricsjob_metrics::{Family, GroupingKey, Names, protobuf, text};
@@ -101,7 +102,7 @@ fn take_row(row: &Row<'_>, slot: u32, has_log: bool, loaded: &mut Loaded) -> rus
     let report = families(exposition, natives).and_then(|families| {
         RenderedPush::stored(&key, families, &hasher).map_err(|rejection| rejection.to_string())
     });
-    match report {
+    match report.map(|report| report.with_ttl(ttl_comment::read(exposition))) {
         Ok(report) => {
             let group = key.to_string();
             let is_first = loaded.store.restore(slot, report, times, key);
@@ -171,9 +172,11 @@ pub(super) fn write_row(
         key,
         push_time,
         push_failure_time,
+        ttl,
         ..
     } = group;
-    let (exposition, natives) = (group.exposition(), group.natives());
+    let exposition = ttl_comment::line(*ttl) + &group.exposition();
+    let natives = group.natives();
     let checksum = checksum(key, [*push_time, *push_failure_time], &exposition, &natives);
     replace
         .execute(params![

@@ -7,8 +7,8 @@ use std::time::SystemTime;
 use super::group_index::GroupIndex;
 use super::group_rows::{Loaded, corrupt, forget_log, load, write_rows};
 use super::{Damage, State, StateError};
-use crate::store::{Rejection, RenderedPush};
-use metricsjob_metrics::{Family, Group, GroupingKey, LAST_SECOND, Method, Names, unix_seconds};
+use crate::store::{Rejection, RenderedPush, StoredGroup};
+use metricsjob_metrics::{Group, LAST_SECOND, Method, Names, Push, unix_seconds};
 
 /// Why the embedded gateway did not take a push.
 #[derive(Debug, thiserror::Error)]
@@ -39,18 +39,9 @@ impl State {
     /// # Errors
     ///
     /// [`PushError::Rejected`] if the push is inconsistent, by itself or with the other groups.
-    pub fn push(
-        &mut self,
-        key: &GroupingKey,
-        method: Method,
-        families: &[Family],
-        now: SystemTime,
-    ) -> Result<(), PushError> {
-        self.write_sync(|transaction| {
-            let index = GroupIndex::open(transaction)?;
-            push(&index, key, method, families, now)
-        })?
-        .map_err(PushError::Rejected)
+    pub fn push(&mut self, push: &Push, now: SystemTime) -> Result<(), PushError> {
+        self.write_sync(|transaction| apply(&GroupIndex::open(transaction)?, push, now))?
+            .map_err(PushError::Rejected)
     }
 
     /// Takes over the groups of another gateway with their push times, those excepted that were pushed to
@@ -65,10 +56,13 @@ impl State {
         })
     }
 
-    /// All groups, sorted by key.
+    /// All groups, sorted by key, but for those that the next gateway to serve them removes because of their age.
     pub fn groups(&mut self) -> Result<Vec<Group>, StateError> {
         let groups = self.load_groups()?.store.snapshot().sorted();
-        Ok(groups.iter().map(|group| group.to_group()).collect())
+        let now = unix_seconds(SystemTime::now());
+        let is_expired = |group: &StoredGroup| group.expires_at(None).is_some_and(|at| at < now);
+        let groups = groups.iter().filter(|group| !is_expired(group));
+        Ok(groups.map(|group| group.to_group()).collect())
     }
 
     /// Opens the database in `dir` for a gateway, with all groups. All of it is looked at: a corrupt one is replaced
@@ -100,15 +94,15 @@ impl State {
     }
 }
 
-fn push(
+fn apply(
     index: &GroupIndex<'_>,
-    key: &GroupingKey,
-    method: Method,
-    families: &[Family],
+    push: &Push,
     now: SystemTime,
 ) -> rusqlite::Result<Result<(), Rejection>> {
+    let (key, method) = (push.key(), push.method());
     let hasher = RandomState::new();
-    let report = RenderedPush::new(key, families.to_vec(), Names::Legacy, &hasher);
+    let report = RenderedPush::new(key, push.families().to_vec(), Names::Legacy, &hasher);
+    let report = report.map(|report| report.with_ttl(push.ttl()));
     let mut candidates = index.candidates(key, report.as_ref().ok(), &hasher)?;
     let old = candidates.store.group_of(key).cloned();
     let pushed = candidates
@@ -140,6 +134,7 @@ fn import(loaded: &mut Loaded, groups: &[Group]) -> Imported {
         }
         let hasher = loaded.store.hasher();
         let report = RenderedPush::new(key, group.families.clone(), Names::Utf8, &hasher);
+        let report = report.map(|report| report.with_ttl(group.ttl));
         let pushed = loaded.store.push(key, Method::Put, report, group.push_time);
         match (pushed.result, pushed.undo) {
             (Ok(()), Some(undo)) => {
@@ -165,7 +160,7 @@ mod tests {
     use std::time::{Duration, UNIX_EPOCH};
 
     use super::*;
-    use metricsjob_metrics::{Kind, text};
+    use metricsjob_metrics::{GroupingKey, Kind, text};
 
     struct Gateway {
         state: State,
@@ -187,12 +182,9 @@ mod tests {
             at: u64,
         ) -> Result<(), PushError> {
             let families = text::parse(body.as_bytes()).unwrap();
-            self.state.push(
-                &key(labels),
-                method,
-                &families,
-                UNIX_EPOCH + Duration::from_secs(at),
-            )
+            let at = UNIX_EPOCH + Duration::from_secs(at);
+            let push = Push::checked_before(key(labels), method, families, at);
+            self.state.push(&push, at)
         }
 
         fn rejected(&mut self, labels: &[(&str, &str)], body: &str) -> Rejection {
@@ -381,7 +373,10 @@ mod tests {
                 let report =
                     RenderedPush::new(&key, families.clone(), Names::Legacy, &store.hasher());
                 let expected = store.push(&key, method, report, step as f64).result;
-                let found = match gateway.state.push(&key, method, &families, now) {
+                let found = match gateway.state.push(
+                    &Push::checked_before(key.clone(), method, families, now),
+                    now,
+                ) {
                     Ok(()) => Ok(()),
                     Err(PushError::Rejected(rejection)) => Err(rejection),
                     Err(PushError::State(error)) => panic!("{error}"),
@@ -411,6 +406,7 @@ mod tests {
             families: text::parse(body.as_bytes()).unwrap(),
             push_time: 1.0,
             push_failure_time: 0.0,
+            ttl: None,
         }
     }
 
@@ -466,7 +462,8 @@ mod tests {
                     let transaction = gateway.state.connection.unchecked_transaction().unwrap();
                     costs.push(statements(&transaction, || {
                         let index = GroupIndex::open(&transaction).unwrap();
-                        let pushed = push(&index, &key, Method::Post, &families, UNIX_EPOCH);
+                        let push = Push::checked_before(key, Method::Post, families, UNIX_EPOCH);
+                        let pushed = apply(&index, &push, UNIX_EPOCH);
                         pushed.unwrap().ok();
                     }));
                     transaction.commit().unwrap();

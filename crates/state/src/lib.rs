@@ -55,6 +55,7 @@ mod salvage;
 mod schema;
 pub mod serving;
 pub mod store;
+mod ttl_comment;
 mod turn;
 mod upkeep;
 

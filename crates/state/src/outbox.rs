@@ -15,6 +15,7 @@ use super::{State, StateError};
 use crate::key_column::KeyColumn;
 use metricsjob_metrics::{GroupingKey, Push, unix_seconds};
 
+use super::outbox_content::body;
 pub use super::outbox_content::{Content, Notification};
 
 /// A report or notification not delivered yet.
@@ -227,7 +228,7 @@ impl State {
             ];
             transaction.execute(
                 &OUTBOX.update_sql(&changed, "id = ?4"),
-                params![rest.method().name(), rest.text(), error, id],
+                params![rest.method().name(), body(rest), error, id],
             )?;
             push_stats::add(transaction, attempts)?;
             let left = overtake(transaction, gateway, rest.key(), Some(id), now)?;

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::time::SystemTime;
 
+use super::ttl_comment;
 use metricsjob_metrics::{GroupingKey, Push};
 
 /// Content of an outbox entry.
@@ -27,6 +28,14 @@ pub struct Notification {
 
 /// The `method` of notifications in the table.
 pub(super) const NOTIFY: &str = "notify";
+
+/// Text of the row of a push.
+pub(super) fn body(push: &Push) -> Cow<'_, str> {
+    match push.ttl() {
+        None => push.text().into(),
+        ttl => (ttl_comment::line(ttl) + push.text()).into(),
+    }
+}
 
 impl Content<'_> {
     /// Grouping key of the report, or of the job that the event is about.
@@ -61,10 +70,11 @@ impl Content<'_> {
         }
     }
 
-    pub(super) fn body(&self) -> &str {
+    /// Text of the row.
+    pub(super) fn body(&self) -> Cow<'_, str> {
         match self {
-            Content::Push(push) => push.text(),
-            Content::Notification(notification) => &notification.json,
+            Content::Push(push) => body(push),
+            Content::Notification(notification) => notification.json.as_str().into(),
         }
     }
 

@@ -9,6 +9,7 @@ use super::checksum::OUTBOX;
 use super::group_rows::corrupt;
 use super::outbox::{DELETE, OutboxEntry};
 use super::outbox_content::{Content, NOTIFY, Notification};
+use super::ttl_comment;
 use crate::key_column::KeyColumn;
 use metricsjob_metrics::{GroupingKey, Push, system_time, text};
 
@@ -98,7 +99,10 @@ pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<OutboxEntry> {
         let runners_own = runners_own.split(' ').map(str::to_owned);
         let runners_own = runners_own.filter(|name| !name.is_empty());
         let push = Push::checked_before(key, method, families, produced_at);
-        Content::Push(Cow::Owned(push.with_runners_own(runners_own)))
+        Content::Push(Cow::Owned(
+            push.with_runners_own(runners_own)
+                .with_ttl(ttl_comment::read(&body)),
+        ))
     };
     let error: String = row.get(9)?;
     Ok(OutboxEntry {

@@ -9,7 +9,7 @@ use crate::job::{JobDefaults, NotifyTarget};
 use metricsjob_client::grouping::{GroupingSettings, Instance, check_placeholders};
 use metricsjob_metrics::{Labels, Method, check_grouping_label, is_metric_name};
 
-pub const SHARED_KEYS: [&str; 26] = [
+pub const SHARED_KEYS: [&str; 27] = [
     "prefix",
     "method",
     "grouping",
@@ -25,6 +25,7 @@ pub const SHARED_KEYS: [&str; 26] = [
     "push_start",
     "push_interval",
     "require_push",
+    "ttl",
     "tail",
     "keep",
     "max_age",
@@ -88,6 +89,7 @@ impl<'a> Reader<'a> {
                 policy.push_interval = interval.or(policy.push_interval);
             }
             "require_push" => replace(&mut policy.require_push, self.boolean(key, value)),
+            "ttl" => policy.ttl = self.duration(key, value).or(policy.ttl),
             "tail" => {
                 let lines = self.integer(key, value, MAX_TAIL as u64);
                 replace(&mut settings.tail, lines.map(|lines| lines as usize));

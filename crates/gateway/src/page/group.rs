@@ -183,7 +183,11 @@ fn facts(page: &Page<'_>, group: &Group, run: &LastRun) -> Markup {
                 dt { "Last failed push" }
                 dd { (time::exact_and_age(group.push_failure_time, page.now)) }
             }
-            @if let Some(ttl) = page.ttl {
+            @if let Some(ttl) = group.ttl {
+                dt { "Time to live" }
+                dd { (time::length(ttl.as_secs_f64())) " after the last push" }
+            }
+            @if let Some(ttl) = group.ttl.or(page.ttl) {
                 @let last = group.push_time.max(group.push_failure_time);
                 dt { "Kept until" }
                 dd { (time::exact_and_age(last + ttl.as_secs_f64(), page.now)) }

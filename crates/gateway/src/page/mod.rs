@@ -66,7 +66,7 @@ pub struct Page<'a> {
     pub now: SystemTime,
     /// Build, start time, flags and so on, as names and values.
     pub status: &'a [(&'a str, String)],
-    /// Time after its last push at which a group is removed.
+    /// Time after its last push at which a group without a time to live of its own is removed.
     pub ttl: Option<Duration>,
     /// Mistake in the search, which then finds nothing.
     pub problem: Option<&'a str>,
@@ -109,7 +109,7 @@ impl Page<'_> {
                 ]))
                 @if !self.groups.is_empty() { (list.heading()) }
                 @if let Some(ttl) = self.ttl {
-                    p .note { "A group is removed " (time::length(ttl.as_secs_f64())) " after its last push, successful or not." }
+                    p .note { "A group is removed " (time::length(ttl.as_secs_f64())) " after its last push, successful or not, unless it has a time to live of its own." }
                 }
                 @if self.can_delete_found { (self.deletion_of_found()) }
                 p #said role="status" {}

@@ -76,6 +76,7 @@ mod tests {
             key: GroupingKey::new("Nightly_Ä", labels).unwrap(),
             push_time: 0.0,
             push_failure_time: 0.0,
+            ttl: None,
             families: vec![Family::gauge("backup_size_bytes", "", 1.0)],
         };
         for found in [

@@ -69,6 +69,7 @@ fn group(job: &str, labels: &[(&str, &str)], families: Vec<Family>) -> Group {
         key: key(job, labels),
         push_time: NOW as f64 - 200.0,
         push_failure_time: 0.0,
+        ttl: None,
         families,
     }
 }
@@ -438,7 +439,11 @@ fn single_values_share_one_table() {
 
 #[test]
 fn groups_that_will_be_removed() {
-    let groups = [group("j", &[], vec![])];
+    let own = Group {
+        ttl: Some(Duration::from_secs(7200)),
+        ..group("k", &[], vec![])
+    };
+    let groups = [group("j", &[], vec![]), own];
     let html = Page {
         ttl: Some(Duration::from_secs(3600)),
         ..page(&groups)
@@ -447,8 +452,10 @@ fn groups_that_will_be_removed() {
     assert_has(
         &text(&html),
         &[
-            "A group is removed 60 minutes after its last push, successful or not.",
+            "A group is removed 60 minutes after its last push, successful or not, unless it has a time to live of its own.",
             "Kept until2026-09-21T15:10:00Z (in 56 minutes)",
+            "Time to live2 hours after the last push",
+            "Kept until2026-09-21T16:10:00Z (in 116 minutes)",
         ],
     );
 }

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use metricsjob_metrics::check::check_beside;
 use metricsjob_metrics::escaping::Escaping;
-use metricsjob_metrics::{Family, Kind, Labels, TIME_SERIES, is_label_name, is_metric_name};
+use metricsjob_metrics::{Family, Kind, Labels, gateways_own, is_label_name, is_metric_name};
 
 /// Escapes the names in `families`, which are exposed beside others that need no escaping: `kinds` has the names of
 /// those, and `take` removes and returns one of them, to be merged.
@@ -26,7 +26,7 @@ pub fn escaped(
     let mut places: HashMap<String, usize> = HashMap::new();
     for mut family in families {
         let name = escaping.metric_name(&family.name).into_owned();
-        if name != family.name && TIME_SERIES.contains(&name.as_str()) {
+        if name != family.name && gateways_own(&name).is_some() {
             continue;
         }
         family.name = name;

@@ -1,6 +1,7 @@
 //! Snapshots in the formats of a scrape.
 
 use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
 
 use super::escaped::{escaped, is_legacy};
 use super::labeler::Labeler;
@@ -10,13 +11,30 @@ use metricsjob_metrics::escaping::Escaping;
 use metricsjob_metrics::text::rendered::{RenderedFamily, openmetrics_pieces, text_pieces};
 use metricsjob_metrics::text::{self, encode};
 use metricsjob_metrics::{
-    Family, Group, Kind, Labels, Metric, Names, TIME_SERIES, Value, protobuf,
+    Family, Group, Kind, Labels, Metric, Names, TIME_SERIES, TTL_SERIES, Value, protobuf,
 };
 
-const TIME_HELP: [&str; 2] = [
-    "Last Unix time when changing this group in the Pushgateway succeeded.",
-    "Last Unix time when changing this group in the Pushgateway failed.",
+/// Names and help of the series that the gateway adds to each group.
+pub(super) const GROUP_SERIES: [(&str, &str); 3] = [
+    (
+        TIME_SERIES[0],
+        "Last Unix time when changing this group in the Pushgateway succeeded.",
+    ),
+    (
+        TIME_SERIES[1],
+        "Last Unix time when changing this group in the Pushgateway failed.",
+    ),
+    (
+        TTL_SERIES,
+        "Time after the last push at which the group is removed.",
+    ),
 ];
+
+/// Returns the values of [`GROUP_SERIES`], as far as a group has them.
+fn group_values(push_time: f64, push_failure_time: f64, ttl: Option<Duration>) -> [Option<f64>; 3] {
+    let ttl = ttl.map(|ttl| ttl.as_secs_f64());
+    [Some(push_time), Some(push_failure_time), ttl]
+}
 
 /// A snapshot in one of the formats.
 pub struct Exposition<P> {
@@ -94,9 +112,12 @@ pub fn protobuf(snapshot: &Snapshot, own: &[Family], escaping: Escaping) -> Expo
     for (group, is_shown) in snapshot.shown() {
         has_utf8_names |= !group.is_legacy();
         let group = group.to_group();
-        let times = time_families(&group).into_iter().zip(is_shown);
-        let times = times.filter(|(_, is_shown)| *is_shown);
-        times.for_each(|(family, _)| add(family));
+        let own = group_families(&group).into_iter();
+        let own = own.filter(|family| {
+            let mut shown = GROUP_SERIES.iter().zip(is_shown);
+            shown.any(|((name, _), is_shown)| is_shown && *name == family.name)
+        });
+        own.for_each(&mut add);
         group.families.into_iter().for_each(&mut add);
     }
     let mut families: Vec<Family> = all.into_values().collect();
@@ -147,16 +168,18 @@ fn messages(family: Family) -> impl Iterator<Item = Family> {
     [classic, native].into_iter()
 }
 
-/// Returns the families of a group's two push times.
-pub fn time_families(group: &Group) -> [Family; 2] {
-    let times = [group.push_time, group.push_failure_time];
-    [0, 1].map(|at| {
-        let mut family = Family::gauge(TIME_SERIES[at], TIME_HELP[at], times[at]);
+/// Returns the families that the gateway adds to the group: its push times, and its time to live if it has one.
+pub fn group_families(group: &Group) -> Vec<Family> {
+    let values = group_values(group.push_time, group.push_failure_time, group.ttl);
+    let series = GROUP_SERIES.into_iter().zip(values);
+    let families = series.filter_map(|((name, help), value)| {
+        let mut family = Family::gauge(name, help, value?);
         for metric in &mut family.metrics {
             metric.labels = group.series_labels(&Labels::new());
         }
-        family
-    })
+        Some(family)
+    });
+    families.collect()
 }
 
 /// Returns the families with names escaped for the reader, and true if any name is not allowed in the text format
@@ -201,12 +224,12 @@ fn pushed(snapshot: &Snapshot, own: &[&Family], escaping: Escaping) -> (Vec<Merg
 
 /// Returns the families of all groups by name. Those of `own` are merged into them, or come last.
 fn merged(snapshot: &Snapshot, own: &[&Family]) -> Vec<Merged> {
-    let mut times = [String::new(), String::new()];
-    let mut times_are_legacy = true;
+    let mut of_groups = GROUP_SERIES.map(|_| String::new());
+    let mut are_legacy = true;
     // Indexed by the id of the name.
     let mut by_id: Vec<Option<Merged>> = Vec::new();
     for (group, is_shown) in snapshot.shown() {
-        times_are_legacy &= push_times(&mut times, group, is_shown);
+        are_legacy &= write_group_series(&mut of_groups, group, is_shown);
         for family in group.families() {
             let place = family.id as usize;
             if place >= by_id.len() {
@@ -226,7 +249,7 @@ fn merged(snapshot: &Snapshot, own: &[&Family]) -> Vec<Merged> {
         }
     }
     let mut families: Vec<Merged> = by_id.into_iter().flatten().collect();
-    for ((name, help), lines) in TIME_SERIES.into_iter().zip(TIME_HELP).zip(times) {
+    for ((name, help), lines) in GROUP_SERIES.into_iter().zip(of_groups) {
         if lines.is_empty() {
             continue;
         }
@@ -237,7 +260,7 @@ fn merged(snapshot: &Snapshot, own: &[&Family]) -> Vec<Merged> {
                 help: help.into(),
                 lines,
             },
-            is_legacy: times_are_legacy,
+            is_legacy: are_legacy,
         });
     }
     families.sort_unstable_by(|a, b| a.name().cmp(b.name()));
@@ -302,16 +325,16 @@ fn add_beside<F>(
     }
 }
 
-/// Appends those of the group's two push times that are shown. Returns true if the text format 0.0.4 allows the names of all its
-/// grouping labels.
-fn push_times(lines: &mut [String; 2], group: &StoredGroup, is_shown: [bool; 2]) -> bool {
+/// Appends those of [`GROUP_SERIES`] that the group has and that are shown. Returns true if the text format 0.0.4 allows
+/// the names of all its grouping labels.
+fn write_group_series(lines: &mut [String; 3], group: &StoredGroup, is_shown: [bool; 3]) -> bool {
     let labels = Labeler::new(&group.key);
-    let values = [group.push_time, group.push_failure_time];
-    let times = lines.iter_mut().zip(TIME_SERIES).zip(values).zip(is_shown);
-    for (((lines, name), value), is_shown) in times {
-        if !is_shown {
+    let values = group_values(group.push_time, group.push_failure_time, group.ttl);
+    let series = lines.iter_mut().zip(GROUP_SERIES).zip(values).zip(is_shown);
+    for (((lines, (name, _)), value), is_shown) in series {
+        let Some(value) = value.filter(|_| is_shown) else {
             continue;
-        }
+        };
         lines.push_str(name);
         lines.push('{');
         labels.write(lines, &Labels::new(), true);

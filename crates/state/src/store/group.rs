@@ -4,6 +4,7 @@ mod selected;
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::hosts::{self, HostClash};
 use super::index::Index;
@@ -23,6 +24,8 @@ pub struct StoredGroup {
     pub push_time: f64,
     /// Time of the last refused push in seconds since the epoch; 0 for none.
     pub push_failure_time: f64,
+    /// Time after the last push, successful or refused, at which the group is removed.
+    pub ttl: Option<Duration>,
     /// Sorted by name.
     pieces: Box<[Piece]>,
     /// The sample lines of all families, in the order of `pieces`.
@@ -127,10 +130,12 @@ impl StoredGroup {
         now: f64,
     ) -> StoredGroup {
         let push_failure_time = old.map_or(0.0, |old| old.push_failure_time);
+        let ttl = report.ttl.or(old.and_then(|old| old.ttl));
         let mut group = StoredGroup {
             key: key.clone(),
             push_time: now,
             push_failure_time,
+            ttl: ttl.filter(|ttl| !ttl.is_zero()),
             pieces: Box::default(),
             lines: Box::default(),
             series: Box::default(),
@@ -156,6 +161,7 @@ impl StoredGroup {
             key: key.clone(),
             push_time: old.map_or(0.0, |old| old.push_time),
             push_failure_time: now,
+            ttl: old.and_then(|old| old.ttl),
             pieces: old.map(|old| old.pieces.clone()).unwrap_or_default(),
             lines: old.map(|old| old.lines.clone()).unwrap_or_default(),
             series: old.map(|old| old.series.clone()).unwrap_or_default(),
@@ -382,6 +388,7 @@ impl StoredGroup {
             key: self.key.clone(),
             push_time: self.push_time,
             push_failure_time: self.push_failure_time,
+            ttl: self.ttl,
             families: families.collect(),
         }
     }
@@ -424,6 +431,13 @@ impl StoredGroup {
         filter.includes(&self.key, self.push_time, self.push_failure_time)
     }
 
+    /// Returns the time at which the group is removed if nothing is pushed to it, in seconds since the epoch, by its own
+    /// time to live or else by `default`.
+    pub fn expires_at(&self, default: Option<Duration>) -> Option<f64> {
+        let ttl = self.ttl.or(default)?;
+        Some(self.push_time.max(self.push_failure_time) + ttl.as_secs_f64())
+    }
+
     /// Returns true if the last push to the group was refused.
     pub fn last_push_failed(&self) -> bool {
         self.push_failure_time > self.push_time
@@ -437,6 +451,7 @@ impl StoredGroup {
             key: self.key.clone(),
             push_time: self.push_time,
             push_failure_time: self.push_failure_time,
+            ttl: self.ttl,
             families: families.unwrap_or_default(),
         };
         for mut native in protobuf::decode_again(&self.natives()).unwrap_or_default() {

@@ -29,10 +29,11 @@ pub fn is_reserved(name: &str) -> bool {
     FAMILIES.iter().any(|(reserved, _)| *reserved == name)
 }
 
-/// Reserved families: the gateway's own, and the two push times of each group.
-pub const FAMILIES: [(&str, Kind); 23] = [
+/// Reserved families: the gateway's own, and those that it adds to each group.
+pub const FAMILIES: [(&str, Kind); 24] = [
     (metricsjob_metrics::TIME_SERIES[0], Kind::Gauge),
     (metricsjob_metrics::TIME_SERIES[1], Kind::Gauge),
+    (metricsjob_metrics::TTL_SERIES, Kind::Gauge),
     (BUILD_INFO, Kind::Gauge),
     (HTTP_REQUESTS, Kind::Counter),
     (HTTP_PUSH_DURATION, Kind::Summary),

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::mem;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::group::{FamilyView, Meta};
 use super::hosts;
@@ -14,7 +15,7 @@ use metricsjob_metrics::check::{
     CheckError, check_key_label, check_metric, check_name, check_suffixes, check_value,
 };
 use metricsjob_metrics::text::encode::Opening;
-use metricsjob_metrics::{Family, GroupingKey, Metric, Names, TIME_SERIES, excerpt, protobuf};
+use metricsjob_metrics::{Family, GroupingKey, Metric, Names, excerpt, gateways_own, protobuf};
 
 /// Most bytes of a report's lines for each byte of its body, and on top of that.
 const FACTOR: usize = 64;
@@ -39,6 +40,8 @@ pub struct RenderedPush {
     pub(super) lines: String,
     /// The hash of each series' name and labels, in the order of the lines.
     pub(super) series: Vec<u64>,
+    /// Time to live that the push sets; zero removes it, `None` leaves it.
+    pub(super) ttl: Option<Duration>,
 }
 
 pub(super) struct ReportFamily {
@@ -53,8 +56,8 @@ pub(super) struct ReportFamily {
 
 impl RenderedPush {
     /// Renders `families`, pushed to the group of `key`. The key's labels override the series' own, and a series
-    /// without `instance` gets an empty one. Families named like the gateway's two push times are dropped, but must
-    /// not have timestamps either. `names` are allowed for metrics and labels. `hasher` must be the
+    /// without `instance` gets an empty one. Families named like those that [the gateway adds](gateways_own) are dropped,
+    /// but must not have timestamps either. `names` are allowed for metrics and labels. `hasher` must be the
     /// [`Store`](super::Store)'s.
     ///
     /// # Errors
@@ -103,6 +106,13 @@ impl RenderedPush {
         RenderedPush::within(key, families, names, hasher, limit, Origin::Push)
     }
 
+    /// Sets the time to live of the group; zero for none. `None` leaves it.
+    #[must_use]
+    pub fn with_ttl(mut self, ttl: Option<Duration>) -> Self {
+        self.ttl = ttl;
+        self
+    }
+
     /// The families, before any store has given ids to their names.
     pub(crate) fn families(&self) -> impl Iterator<Item = FamilyView<'_>> {
         let (mut lines, mut series) = (0, 0);
@@ -135,11 +145,11 @@ impl RenderedPush {
         limit: usize,
         origin: Origin,
     ) -> Result<RenderedPush, Rejection> {
-        let is_time = |family: &Family| TIME_SERIES.contains(&family.name.as_str());
-        for family in families.iter().filter(|family| is_time(family)) {
+        let is_own = |family: &Family| gateways_own(&family.name).is_some();
+        for family in families.iter().filter(|family| is_own(family)) {
             check_timestamps(family)?;
         }
-        families.retain(|family| !family.metrics.is_empty() && !is_time(family));
+        families.retain(|family| !family.metrics.is_empty() && !is_own(family));
         families.sort_by(|a, b| a.name.cmp(&b.name));
         check_among(&families, names)?;
         let labeler = Labeler::new(key);
@@ -148,6 +158,7 @@ impl RenderedPush {
             families: Vec::with_capacity(families.len()),
             lines: String::with_capacity(limit.min(metrics * 100)),
             series: Vec::with_capacity(metrics),
+            ttl: None,
         };
         let mut labels = String::new();
         for family in families {

@@ -9,39 +9,37 @@ use metricsjob_metrics::selector::Selector;
 #[derive(Clone, Default)]
 pub struct Snapshot {
     groups: Vec<Arc<StoredGroup>>,
-    /// Which push times of each group are shown, unless both are.
-    times: Option<Box<[[bool; 2]]>>,
+    /// Which of the [series that the gateway adds](super::exposition::GROUP_SERIES) are shown of each group, unless
+    /// all are.
+    own: Option<Box<[[bool; 3]]>>,
 }
 
 impl Snapshot {
     pub(super) fn new(groups: Vec<Arc<StoredGroup>>) -> Self {
-        Snapshot {
-            groups,
-            times: None,
-        }
+        Snapshot { groups, own: None }
     }
 
     pub fn groups(&self) -> &[Arc<StoredGroup>] {
         &self.groups
     }
 
-    /// Returns the groups, and which of their push times are shown.
-    pub(super) fn shown(&self) -> impl Iterator<Item = (&Arc<StoredGroup>, [bool; 2])> {
-        let times = self.times.as_deref();
+    /// Returns the groups, and which of the series that the gateway adds are shown of them.
+    pub(super) fn shown(&self) -> impl Iterator<Item = (&Arc<StoredGroup>, [bool; 3])> {
+        let own = self.own.as_deref();
         let groups = self.groups.iter().enumerate();
-        groups.map(move |(at, group)| (group, times.map_or([true; 2], |times| times[at])))
+        groups.map(move |(at, group)| (group, own.map_or([true; 3], |own| own[at])))
     }
 
-    /// Returns the series, push times included, that one of `selectors` selects, as a scrape of them shows it. The
+    /// Returns the series, those that the gateway adds included, that one of `selectors` selects, as a scrape of them shows it. The
     /// samples of a summary or histogram stay together: they are selected if one of them is, or their labels under the
     /// name of the family.
     pub fn selected(&self, selectors: &[Selector]) -> Snapshot {
         let selected = self.groups.iter();
         let selected = selected.filter_map(|group| group.selected(selectors));
-        let (groups, times): (Vec<_>, Vec<_>) = selected.unzip();
+        let (groups, own): (Vec<_>, Vec<_>) = selected.unzip();
         Snapshot {
             groups,
-            times: Some(times.into()),
+            own: Some(own.into()),
         }
     }
 

@@ -100,6 +100,7 @@ fn pushed(model: &Model, key: &GroupingKey, method: Method, report: &[Family]) -
         families,
         push_time: 0.0,
         push_failure_time: 0.0,
+        ttl: None,
     }
 }
 

@@ -4,10 +4,11 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::{FamilyView, Natives, Piece, StoredGroup};
+use crate::store::exposition::GROUP_SERIES;
 use crate::store::lines;
 use metricsjob_metrics::selector::{METRIC_NAME, Selector};
 use metricsjob_metrics::text::encode::Opening;
-use metricsjob_metrics::{Kind, TIME_SERIES, protobuf};
+use metricsjob_metrics::{Kind, TTL_SERIES, protobuf};
 
 /// The selected part of a family.
 enum Selected {
@@ -18,12 +19,12 @@ enum Selected {
 }
 
 impl StoredGroup {
-    /// Returns the group with the series that one of `selectors` selects, and which of its push times they select;
-    /// `None` if there is nothing.
+    /// Returns the group with the series that one of `selectors` selects, and which of the series that the gateway
+    /// adds to it; `None` if there is nothing.
     pub(in crate::store) fn selected(
         self: &Arc<Self>,
         selectors: &[Selector],
-    ) -> Option<(Arc<StoredGroup>, [bool; 2])> {
+    ) -> Option<(Arc<StoredGroup>, [bool; 3])> {
         let of_key = |label: &str| match label {
             "job" => Some(self.key.job()),
             _ => self.key.labels().get(label),
@@ -34,13 +35,15 @@ impl StoredGroup {
         if open.is_empty() {
             return None;
         }
-        let times = TIME_SERIES.map(|name| {
-            is_selected(&open, &|label| {
-                Some(match label {
-                    METRIC_NAME => name,
-                    _ => of_key(label).unwrap_or_default(),
+        let own = GROUP_SERIES.map(|(name, _)| {
+            let is_there = name != TTL_SERIES || self.ttl.is_some();
+            is_there
+                && is_selected(&open, &|label| {
+                    Some(match label {
+                        METRIC_NAME => name,
+                        _ => of_key(label).unwrap_or_default(),
+                    })
                 })
-            })
         });
         let mut pieces = Vec::new();
         let mut lines = String::new();
@@ -75,15 +78,16 @@ impl StoredGroup {
             });
         }
         if is_whole {
-            return Some((Arc::clone(self), times));
+            return Some((Arc::clone(self), own));
         }
-        if pieces.is_empty() && times == [false; 2] {
+        if pieces.is_empty() && own == [false; 3] {
             return None;
         }
         let group = StoredGroup {
             key: self.key.clone(),
             push_time: self.push_time,
             push_failure_time: self.push_failure_time,
+            ttl: self.ttl,
             pieces: pieces.into(),
             lines: lines.into(),
             series: Box::default(),
@@ -91,7 +95,7 @@ impl StoredGroup {
             clash: None,
             bytes: self.bytes,
         };
-        Some((Arc::new(group), times))
+        Some((Arc::new(group), own))
     }
 }
 
