@@ -44,6 +44,7 @@ mod fixed_names;
 mod forget;
 mod fuzz_corpus;
 #[cfg(feature = "real-servers")]
+mod gateway_aggregation;
 mod gateway_clients;
 mod gateway_cost;
 mod gateway_crash;

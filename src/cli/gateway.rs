@@ -13,6 +13,7 @@ use tracing::{info, warn};
 use url::{Host, Url};
 
 use super::advice::cannot_start;
+use super::aggregation_options::AggregationArgs;
 use super::console::count;
 use super::help::{LIMITS, SERVER, more};
 use super::number::whole;
@@ -165,6 +166,9 @@ struct GatewayServeArgs {
     /// A push with the header `Pushgateway-TTL: 36h` (--ttl of run, exec and push) sets another time for its group.
     #[arg(long = "group.ttl", value_name = "DURATION", value_parser = parse_positive, help_heading = LIMITS)]
     ttl: Option<Duration>,
+
+    #[command(flatten)]
+    aggregation: AggregationArgs,
 
     /// Maximum number of series in all groups, counting two push times for each; more get 507
     #[arg(hide_short_help = true, long = "storage.max-series",
@@ -349,6 +353,7 @@ impl GatewayServeArgs {
             enable_lifecycle: self.enable_lifecycle,
             disable_consistency_check: self.disable_consistency_check,
             ttl: self.ttl,
+            aggregation: self.aggregation.rules()?,
             max_series: self.max_series,
             limits: PushLimits {
                 body: self.max_body_size,
@@ -384,7 +389,8 @@ impl GatewayServeArgs {
         };
         let [log_format, log_level] = self.log.flags();
         let persistence = |given: &Option<String>| given.clone().unwrap_or_default();
-        let flags: [(&str, String); 25] = [
+        let flags: [(&str, String); 26] = [
+            self.aggregation.flag(),
             ("group.ttl", ttl.unwrap_or_default()),
             log_format,
             log_level,

@@ -19,6 +19,7 @@
 //! - `json`: the shapes of `--output json`; `output_file`: a file for them.
 
 mod advice;
+mod aggregation_options;
 mod check;
 mod color;
 mod completion;

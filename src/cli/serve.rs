@@ -17,6 +17,7 @@ use tokio::sync::Notify;
 use tokio::task::{JoinHandle, spawn_blocking};
 
 use super::advice::cannot_start;
+use super::aggregation_options::AggregationArgs;
 use super::delivery_options::DeliveryArgs;
 use super::destination_options::ToArgs;
 use super::help::{GATEWAY, GROUPING, JOB, OUTPUT, SERVER, more};
@@ -143,7 +144,7 @@ pub struct ServeArgs {
 
     /// Serve the embedded gateway too, on this address
     ///
-    /// It is the server of `metricsjob gateway` with its default options and this --web.config.file, so that one
+    /// It is the server of `metricsjob gateway` with its default options, --group.aggregate and this --web.config.file, so that one
     /// process is all that other jobs and Prometheus need.
     #[arg(
         long,
@@ -153,6 +154,9 @@ pub struct ServeArgs {
         help_heading = GATEWAY
     )]
     gateway_listen: Option<String>,
+
+    #[command(flatten)]
+    aggregation: AggregationArgs,
 }
 
 /// How long requests in flight have when the server ends.
@@ -181,6 +185,10 @@ pub fn main(args: ServeArgs, config: &HostConfig) -> anyhow::Result<u8> {
     let mut server = server.map_err(|error| cannot_start(error, "--web.listen-address"))?;
     server.refuse_by(error);
     let gateway_server = args.gateway_server()?;
+    let gateway_options = Options {
+        aggregation: args.aggregation.rules()?,
+        ..Options::default()
+    };
     // Connections may take all that was allowed for them.
     let further = match &gateway_server {
         Some(_) => args.web.settings().max_connections as u64,
@@ -208,7 +216,13 @@ pub fn main(args: ServeArgs, config: &HostConfig) -> anyhow::Result<u8> {
     let gateway = match (claim, gateway_server) {
         (Some(claim), Some(server)) => {
             let lost = Arc::clone(&gateway_is_lost);
-            Some(GatewayPart::start(claim, server, &runtime, lost)?)
+            Some(GatewayPart::start(
+                claim,
+                server,
+                gateway_options,
+                &runtime,
+                lost,
+            )?)
         }
         _ => None,
     };
@@ -270,11 +284,12 @@ impl GatewayPart {
     fn start(
         claim: Claim,
         server: Server,
+        options: Options,
         runtime: &Runtime,
         is_lost: Arc<Notify>,
     ) -> anyhow::Result<Self> {
         let handle = runtime.handle().clone();
-        let service = Service::open(claim, Options::default(), Sync::Disk, handle)?;
+        let service = Service::open(claim, options, Sync::Disk, handle)?;
         for address in server.addresses() {
             tracing::info!(%address, "the embedded gateway is served too");
         }

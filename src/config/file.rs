@@ -139,11 +139,14 @@ impl<'a> Reader<'a> {
             (DeValue::Integer(number), ValueKind::Count(_)) => number.to_string(),
             (DeValue::Float(number), ValueKind::Share) => number.as_str().to_owned(),
             (DeValue::Integer(number), ValueKind::Share) => number.to_string(),
-            (DeValue::Array(_), ValueKind::List | ValueKind::Notify | ValueKind::Targets) => {
+            (
+                DeValue::Array(_),
+                ValueKind::List | ValueKind::Notify | ValueKind::Targets | ValueKind::Rules,
+            ) => {
                 let elements = self.array(key, value, "a list of strings")?;
                 let elements: Option<Vec<String>> =
                     elements.map(|element| self.string(key, element)).collect();
-                elements?.join(",")
+                elements?.join(if kind == ValueKind::Rules { "\n" } else { "," })
             }
             (_, ValueKind::Boolean) => return self.boolean(key, value).map(|_| String::new()),
             (_, ValueKind::Count(_)) => {
@@ -154,7 +157,7 @@ impl<'a> Reader<'a> {
                 self.wrong_type(key, value, "a number");
                 return None;
             }
-            (_, ValueKind::List) => {
+            (_, ValueKind::List | ValueKind::Rules) => {
                 self.wrong_type(key, value, "a string or a list of strings");
                 return None;
             }

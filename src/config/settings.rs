@@ -12,6 +12,7 @@ use crate::job::file::SHARED_KEYS;
 use crate::job::size::parse_size;
 use crate::job::{NotifyTarget, ReportDestination, parse_backoff};
 use metricsjob_client::grouping::Instance;
+use metricsjob_metrics::aggregation::Aggregation;
 
 /// A setting.
 #[derive(Debug, PartialEq, Eq)]
@@ -132,6 +133,7 @@ pub const SETTINGS: &[SettingSpec] = &[
     row("ca_file", ValueKind::Path, "", HOST, "The certificate authorities to trust").of("credentials"),
     row("client_cert", ValueKind::Path, "", HOST, "The client certificate").of("credentials"),
     row("client_key", ValueKind::Path, "", HOST, "The private key of the client certificate").of("credentials"),
+    row("aggregate", ValueKind::Rules, "", HOST, "Which series of the gateway a scrape shows as their sum, such as job=\"web\" without (instance)").option_named("--group.aggregate"),
     row("receiver", ValueKind::Receivers, "", CONFIG, "Who gets the alerts, for generate alertmanager"),
     row("listen", ValueKind::List, "127.0.0.1:9464", HOST, "Where serve listens").of("serve").option_named("--web.listen-address").variable_named("METRICSJOB_SERVE_LISTEN"),
     row("gateway_listen", ValueKind::Text, "", HOST, "Where serve serves the embedded gateway").of("serve"),
@@ -184,6 +186,8 @@ pub enum ValueKind {
     Labels,
     /// Destinations of reports besides gateways.
     Targets,
+    /// Rules of aggregation; in a variable a line each.
+    Rules,
     /// Where notifications go, which may be secret.
     Notify,
     /// Tables `[[receiver]]` in a file.
@@ -217,6 +221,13 @@ impl ValueKind {
             ValueKind::Backoff => parse_backoff(text).map(|_| ()),
             ValueKind::Instance => text.parse().map(|_: Instance| ()),
             ValueKind::Targets => ReportDestination::parse_all(text).map(|_| ()),
+            ValueKind::Rules => {
+                let rules: Vec<&str> = text.lines().collect();
+                let rules = Aggregation::parse(&rules);
+                rules
+                    .map(drop)
+                    .map_err(|error| format!("is not a list of rules: {error}"))
+            }
             ValueKind::Notify => NotifyTarget::parse_all(text).map(|_| ()),
             ValueKind::PositiveDuration => duration::parse_positive(text).map(|_| ()),
             ValueKind::Size => parse_size(text).map(|_| ()),

@@ -161,7 +161,9 @@ impl GroupSelection {
             is_one_by_one: true,
             ..DeletedGroups::default()
         };
-        let groups = self.groups_by(client, most)?;
+        let mut groups = self.groups_by(client, most)?;
+        // They get what the other groups had counted.
+        groups.sort_by_key(|group| group.key.is_remainder());
         let mut left = groups.into_iter();
         for Group { key, .. } in left.by_ref() {
             match delete_by(client, &key, state_dir) {

@@ -14,6 +14,7 @@ use super::keeper::Keeper;
 use super::own_metrics::OwnMetrics;
 use super::renderings::Renderings;
 use metricsjob_metrics::Family;
+use metricsjob_metrics::aggregation::Aggregation;
 use metricsjob_state::size_family;
 use metricsjob_web::ServerMetrics;
 use metricsjob_web::observe::ProcessCollector;
@@ -32,6 +33,8 @@ pub struct Options {
     /// nevertheless.
     pub disable_consistency_check: bool,
     pub ttl: Option<std::time::Duration>,
+    /// Series that a scrape shows as their sum.
+    pub aggregation: Aggregation,
     pub limits: PushLimits,
     pub cors: Cors,
     /// Maximum number of series in all groups together, including two for the push times of each group.
@@ -50,6 +53,7 @@ impl Default for Options {
             enable_lifecycle: false,
             disable_consistency_check: false,
             ttl: None,
+            aggregation: Aggregation::default(),
             limits: PushLimits::default(),
             cors: Cors::default(),
             max_series: MAX_SERIES,

@@ -15,11 +15,11 @@ use super::expiry::Expiry;
 use super::own_metrics::OwnMetrics;
 use super::slack::Slack;
 use metricsjob_metrics::selector::GroupFilter;
-use metricsjob_metrics::{GroupingKey, Method, unix_seconds};
+use metricsjob_metrics::{GroupingKey, Method, protobuf, unix_seconds};
 use metricsjob_state::StateError;
 use metricsjob_state::group_log::{Body, Entry};
 use metricsjob_state::group_writer::GroupWriter;
-use metricsjob_state::store::{Rejection, RenderedPush, Snapshot, Store, Undo};
+use metricsjob_state::store::{Rejection, RenderedPush, Snapshot, Store, StoredGroup, Undo};
 use metricsjob_system::panics;
 
 /// Maximum number of orders in one transaction, and of bytes in its pushes and in the data that they replace.
@@ -329,6 +329,7 @@ impl StoreActor {
                 panics::point("writer");
                 let now = unix_seconds(SystemTime::now());
                 let report = report.map(|report| report.with_ttl(ttl));
+                let before = self.summed(&key);
                 let pushed = self.store.push(&key, method, report, now);
                 self.expiry.pushed(ttl, now);
                 if let Some(undo) = pushed.undo {
@@ -337,6 +338,9 @@ impl StoreActor {
                         Err(_) => Entry::refusal(&key, now),
                     };
                     batch.add(entry, undo);
+                    if let Some(before) = before {
+                        self.keep_remainders(batch, &before);
+                    }
                 }
                 let result = pushed.result.map(|()| Accepted {
                     other_host: pushed.other_host,
@@ -348,14 +352,14 @@ impl StoreActor {
                 batch.deletions.push((existed, answer));
             }
             Order::DeleteAll(filter, answer) => {
-                let keys: Vec<GroupingKey> = match filter {
-                    Some(filter) => self.store.included(&filter),
-                    None => {
-                        let groups = self.store.groups();
-                        groups.map(|(_, group)| group.key.clone()).collect()
-                    }
-                };
-                for key in &keys {
+                let keys = self.included(filter.as_ref());
+                // The remainders come last, because they get what the groups had counted.
+                let (remainders, groups): (Vec<_>, Vec<_>) =
+                    keys.iter().partition(|key| key.is_remainder());
+                for key in groups {
+                    self.delete(batch, key);
+                }
+                for key in self.included(filter.as_ref()).iter().chain(remainders) {
                     self.delete(batch, key);
                 }
                 batch.deletions_of_many.push((keys, answer));
@@ -366,11 +370,48 @@ impl StoreActor {
     }
 
     fn delete(&mut self, batch: &mut Batch, key: &GroupingKey) -> bool {
+        let before = self.summed(key);
         let Some(undo) = self.store.delete(key) else {
             return false;
         };
         batch.add(Entry::deletion(key), undo);
+        if let Some(before) = before {
+            self.keep_remainders(batch, &before);
+        }
         true
+    }
+
+    /// Returns the keys of the groups that `filter` includes, without a filter of all.
+    fn included(&self, filter: Option<&GroupFilter>) -> Vec<GroupingKey> {
+        match filter {
+            Some(filter) => self.store.included(filter),
+            None => {
+                let groups = self.store.groups();
+                groups.map(|(_, group)| group.key.clone()).collect()
+            }
+        }
+    }
+
+    /// Returns the group as it is before a change, if a rule may sum its series.
+    fn summed(&self, key: &GroupingKey) -> Option<Arc<StoredGroup>> {
+        let may_apply = self.store.aggregation().may_apply(key);
+        may_apply.then(|| self.store.group_of(key).cloned())?
+    }
+
+    /// Adds what the group has lost since `before` to remainders.
+    fn keep_remainders(&mut self, batch: &mut Batch, before: &StoredGroup) {
+        for kept in self.store.keep_remainders(before) {
+            for name in &kept.left_out {
+                warn!(
+                    name,
+                    group = %before.key,
+                    "what a group had counted is lost, because a metric of this name now has another type"
+                );
+            }
+            let body = Body::Protobuf(protobuf::encode(&kept.families).into());
+            let entry = Entry::push(&kept.key, Method::Put, body, None, kept.time);
+            batch.add(entry, kept.undo);
+        }
     }
 
     /// Removes the groups that are too old.

@@ -166,6 +166,7 @@ fn now(app: &App, shape: Shape, snapshot: Snapshot) -> Result<Rendered, Failure>
             is_gzip,
         } => {
             metricsjob_system::panics::point("scrape");
+            let snapshot = snapshot.aggregated(&app.options().aggregation);
             scrape::render(&snapshot, &app.families(), format, escaping, is_gzip)
         }
     };

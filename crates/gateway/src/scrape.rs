@@ -93,16 +93,14 @@ async fn selected(
         Ok(snapshot) => snapshot,
         Err(not_kept) => return Failure::NotKept(not_kept).into_response(),
     };
-    let sendings = Arc::clone(app);
+    let shared = Arc::clone(app);
     let rendered = spawn_blocking(move || {
         let _turn = turn;
+        let snapshot = snapshot.aggregated(&shared.options().aggregation);
         let snapshot = snapshot.selected(&selectors);
         let rendered = render(&snapshot, &[], format, escaping, is_gzip);
         let (pieces, has_utf8_names) = rendered.map_err(|_| Failure::Unrendered)?;
-        let sending = sendings
-            .sendings()
-            .begin(pieces)
-            .map_err(Failure::TooMany)?;
+        let sending = shared.sendings().begin(pieces).map_err(Failure::TooMany)?;
         Ok(Rendered {
             sending,
             has_utf8_names,

@@ -106,6 +106,7 @@ impl Service {
             "groups are loaded"
         );
         store.set_max_series(options.max_series);
+        store.set_aggregation(options.aggregation.clone());
         let own = Arc::new(OwnMetrics::new(options.max_series));
         let expiry = Expiry::new(options.ttl);
         let (quit, lost) = (Arc::new(Notify::new()), Arc::new(Notify::new()));

@@ -1,6 +1,7 @@
 //! Numbers of observations: integers, or floats in float histograms.
 
 use std::fmt;
+use std::ops::Add;
 
 use super::text::encode;
 
@@ -14,6 +15,18 @@ pub enum Count {
     Integer(u64),
     /// A float, which may have a fraction.
     Float(f64),
+}
+
+impl Add for Count {
+    type Output = Count;
+
+    /// Adds integers, up to the largest one, or else floats.
+    fn add(self, other: Count) -> Count {
+        match (self, other) {
+            (Count::Integer(a), Count::Integer(b)) => Count::Integer(a.saturating_add(b)),
+            (a, b) => Count::Float(a.to_f64() + b.to_f64()),
+        }
+    }
 }
 
 impl Count {

@@ -22,13 +22,9 @@ pub struct Group {
 }
 
 impl Group {
-    /// Returns the labels that a gateway exposes for a series of the group: its own, overridden by the grouping
-    /// key's, and an empty `instance` if neither has one, so that Prometheus does not set its own.
+    /// Returns the labels that a gateway exposes for a series of the group, see [`GroupingKey::series_labels`].
     pub fn series_labels(&self, own: &Labels) -> Labels {
-        // The last value of a name wins.
-        let labels = [("instance", "")].into_iter().chain(own);
-        let labels = labels.chain(self.key.labels());
-        labels.chain([("job", self.key.job())]).collect()
+        self.key.series_labels(own)
     }
 
     /// Returns true if the last push to the group was refused.

@@ -16,6 +16,11 @@ pub struct GroupingKey {
     labels: Labels,
 }
 
+/// Label of the groups in which our gateway keeps what others had counted before they were removed, or their counters were
+/// reset. Its value names the labels that such a remainder has in common with those groups, so that its series are no
+/// others'.
+pub const REMAINDER: &str = "metricsjob_remainder";
+
 /// Reason why labels are not a grouping key.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum GroupingKeyError {
@@ -93,6 +98,20 @@ impl GroupingKey {
     /// The labels besides `job`, sorted by name.
     pub fn labels(&self) -> &Labels {
         &self.labels
+    }
+
+    /// Returns true if it is the key of a [remainder](REMAINDER).
+    pub fn is_remainder(&self) -> bool {
+        self.has_label(REMAINDER)
+    }
+
+    /// Returns the labels that a gateway exposes for a series of the group: its own, overridden by those of the key, and an
+    /// empty `instance` if neither has one, so that Prometheus does not set its own.
+    pub fn series_labels(&self, own: &Labels) -> Labels {
+        // The last value of a name wins.
+        let labels = [("instance", "")].into_iter().chain(own);
+        let labels = labels.chain(self.labels());
+        labels.chain([("job", self.job())]).collect()
     }
 
     /// Returns true if series pushed under this key get the label `name` from it.

@@ -29,6 +29,7 @@
 
 #![warn(missing_docs)]
 
+pub mod aggregation;
 pub mod check;
 mod common;
 mod count;
@@ -46,6 +47,7 @@ mod name;
 mod native;
 mod native_buckets;
 mod native_check;
+mod native_sum;
 pub mod path;
 pub mod protobuf;
 mod push;
@@ -60,7 +62,7 @@ pub use common::{DEFAULT_PREFIX, under_default_prefix};
 pub use count::Count;
 pub use family::{Bucket, Family, Kind, Metric, Quantile, Value, series_name};
 pub use group::{Group, TIME_SERIES, TTL_HEADER, TTL_SERIES, gateways_own};
-pub use grouping_key::{GroupingKey, GroupingKeyError, check_grouping_label};
+pub use grouping_key::{GroupingKey, GroupingKeyError, REMAINDER, check_grouping_label};
 pub use labels::Labels;
 pub use last_run::LastRun;
 pub use method::{Method, UnknownMethod};

@@ -119,20 +119,32 @@ impl NativeBuckets {
         schema: i32,
         is_float: bool,
     ) -> Result<Self, String> {
-        let mut side = NativeBuckets::default();
-        let (mut end, mut before) = (None, 0_i64);
+        let mut indexed: Vec<(i32, Count)> = Vec::new();
         for bucket in buckets {
             let index = index_of(bucket, schema).ok_or_else(|| unknown(bucket))?;
-            let offset = index - end.unwrap_or_default();
-            if end.is_some() && offset < 0 {
+            if indexed.last().is_some_and(|(last, _)| index <= *last) {
                 return Err(unknown(bucket));
             }
+            indexed.push((index, bucket.count));
+        }
+        Ok(NativeBuckets::of_indexed(indexed, is_float))
+    }
+
+    /// Encodes the buckets of one side by their indices, which ascend.
+    pub(super) fn of_indexed(
+        buckets: impl IntoIterator<Item = (i32, Count)>,
+        is_float: bool,
+    ) -> Self {
+        let mut side = NativeBuckets::default();
+        let (mut end, mut before) = (0, 0_i64);
+        for (index, count) in buckets {
+            let offset = index - end;
             match side.spans.last_mut() {
                 Some(span) if offset == 0 => span.length += 1,
                 _ => side.spans.push(BucketSpan { offset, length: 1 }),
             }
-            end = Some(index + 1);
-            match bucket.count {
+            end = index + 1;
+            match count {
                 Count::Integer(count) if !is_float => {
                     side.deltas.push((count as i64).wrapping_sub(before));
                     before = count as i64;
@@ -140,11 +152,11 @@ impl NativeBuckets {
                 count => side.counts.push(count.to_f64()),
             }
         }
-        Ok(side)
+        side
     }
 
     /// Returns index and count of each bucket, from zero outwards.
-    fn away_from_zero(&self, is_float: bool) -> impl Iterator<Item = (i64, Count)> {
+    pub(super) fn away_from_zero(&self, is_float: bool) -> impl Iterator<Item = (i64, Count)> {
         let mut sum = 0_i64;
         self.places(is_float).map(move |(index, place)| {
             if is_float {
@@ -199,7 +211,7 @@ fn integer(count: i64) -> Count {
 }
 
 /// Returns the upper bound of the positive bucket with this index: 2^(index × 2^-schema).
-fn bound(index: i64, schema: i32) -> f64 {
+pub(super) fn bound(index: i64, schema: i32) -> f64 {
     if schema == CUSTOM_BOUNDS {
         return match index {
             ..0 => f64::NEG_INFINITY,

@@ -87,6 +87,11 @@ impl Selector {
             .any(|matcher| matcher.label == METRIC_NAME)
     }
 
+    /// Returns the labels that its matchers are about.
+    pub fn labels(&self) -> impl Iterator<Item = &str> {
+        self.matchers.iter().map(|matcher| matcher.label.as_str())
+    }
+
     /// Decides by the values that are known: `Some(false)` as soon as one does not match, `None` if it depends on values
     /// for which `value_of` returns `None`. A label that is known to be missing has the value `""`.
     pub fn judge<'v>(&self, value_of: &dyn Fn(&str) -> Option<&'v str>) -> Option<bool> {

@@ -10,10 +10,12 @@
 //! - `index`: index of names and series over all groups; `names`: the names, each with an id.
 //! - [`Rejection`]: reasons to refuse a push.
 //! - [`Snapshot`]: all groups at one moment.
+//! - `aggregation`: series that a scrape shows as their sum.
 //! - [`exposition`]: snapshots in the formats of a scrape.
 //! - `escaped`: families for readers that only know the names of the text format 0.0.4.
 //! - [`own`]: names of a gateway's metrics about itself.
 
+mod aggregation;
 mod escaped;
 pub mod exposition;
 mod group;
@@ -34,6 +36,7 @@ use std::sync::Arc;
 
 use hashbrown::HashTable;
 
+pub use aggregation::KeptRemainder;
 pub(crate) use group::FamilyView;
 pub use group::StoredGroup;
 pub use hosts::HostClash;
@@ -43,6 +46,7 @@ pub use rendered_push::RenderedPush;
 pub use snapshot::Snapshot;
 
 use index::Index;
+use metricsjob_metrics::aggregation::Aggregation;
 use metricsjob_metrics::selector::GroupFilter;
 use metricsjob_metrics::{GroupingKey, Method, TIME_SERIES};
 
@@ -61,6 +65,7 @@ pub struct Store {
     len: usize,
     bytes: usize,
     max_series: usize,
+    aggregation: Aggregation,
 }
 
 /// Result of a push, and the means to undo it.
@@ -114,6 +119,7 @@ impl Store {
             len: 0,
             bytes: 0,
             max_series: usize::MAX,
+            aggregation: Aggregation::default(),
             hasher,
         }
     }
@@ -127,6 +133,16 @@ impl Store {
     /// existing groups stay.
     pub fn set_max_series(&mut self, limit: usize) {
         self.max_series = limit;
+    }
+
+    /// Sets the rules by which a scrape sums series, see [`keep_remainders`](Self::keep_remainders).
+    pub fn set_aggregation(&mut self, rules: Aggregation) {
+        self.aggregation = rules;
+    }
+
+    /// Returns the rules by which a scrape sums series.
+    pub fn aggregation(&self) -> &Aggregation {
+        &self.aggregation
     }
 
     /// Returns the number of groups.

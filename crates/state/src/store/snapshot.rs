@@ -19,6 +19,17 @@ impl Snapshot {
         Snapshot { groups, own: None }
     }
 
+    /// Creates a snapshot of groups, each with which of the series that the gateway adds are shown.
+    pub(super) fn shown_in_part(
+        groups: impl IntoIterator<Item = (Arc<StoredGroup>, [bool; 3])>,
+    ) -> Self {
+        let (groups, own): (Vec<_>, Vec<_>) = groups.into_iter().unzip();
+        Snapshot {
+            groups,
+            own: Some(own.into()),
+        }
+    }
+
     pub fn groups(&self) -> &[Arc<StoredGroup>] {
         &self.groups
     }
@@ -34,13 +45,15 @@ impl Snapshot {
     /// samples of a summary or histogram stay together: they are selected if one of them is, or their labels under the
     /// name of the family.
     pub fn selected(&self, selectors: &[Selector]) -> Snapshot {
-        let selected = self.groups.iter();
-        let selected = selected.filter_map(|group| group.selected(selectors));
-        let (groups, own): (Vec<_>, Vec<_>) = selected.unzip();
-        Snapshot {
-            groups,
-            own: Some(own.into()),
-        }
+        let selected = self.shown();
+        let selected = selected.filter_map(|(group, is_shown)| {
+            let (group, mut own) = group.selected(selectors)?;
+            own.iter_mut()
+                .zip(is_shown)
+                .for_each(|(own, is_shown)| *own &= is_shown);
+            Some((group, own))
+        });
+        Snapshot::shown_in_part(selected)
     }
 
     /// Returns the groups, sorted by key.
