@@ -1,13 +1,16 @@
 -- Pushes of a backup's report, for wrk: to a random one of GROUPS groups or, with FROM, to one after the
--- other from there on.
+-- other from there on. An @ in the body is a number that grows from push to push, or with RESETS a random one.
 
 local groups = tonumber(os.getenv("GROUPS"))
 local from = tonumber(os.getenv("FROM") or "")
+local resets = os.getenv("RESETS")
+local count = 0
 local method, path = os.getenv("METHOD"), os.getenv("PATH_OF_GROUP")
 
 local file = assert(io.open(os.getenv("BODY")))
 local body = file:read("*a")
 file:close()
+local counts = body:find("@", 1, true)
 
 function init()
   math.randomseed(os.time())
@@ -21,7 +24,12 @@ function request()
   else
     group = math.random(0, groups - 1)
   end
-  return wrk.format(method, string.format(path, group), nil, body)
+  local pushed = body
+  if counts then
+    count = resets and math.random(1, 1000000) or count + 1
+    pushed = body:gsub("@", tostring(count))
+  end
+  return wrk.format(method, string.format(path, group), nil, pushed)
 end
 
 function done(summary, latency)

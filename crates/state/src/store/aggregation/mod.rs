@@ -13,6 +13,8 @@
 mod remainder;
 mod scrape;
 mod sums;
+#[cfg(test)]
+mod tests;
 mod value;
 
 pub use remainder::KeptRemainder;
