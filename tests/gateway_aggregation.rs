@@ -198,7 +198,11 @@ fn remainders_are_shown_and_can_be_deleted() {
     push(&gateway, "a", &counter(1));
     let api = |gateway: &OwnGateway| gateway.get("/api/v1/metrics").1;
     assert!(api(&gateway).contains(r#""labels":{"job":"web","metricsjob_remainder":"job"}"#));
-    assert!(gateway.get("/").1.contains("metricsjob_remainder"));
+    let page = gateway.get("/").1;
+    assert!(
+        page.contains("It is part of a sum, which falls if this group is deleted."),
+        "{page}"
+    );
     // It does not expire.
     eventually("the group expires", || {
         gateway.own("metricsjob_gateway_groups") == 1.0

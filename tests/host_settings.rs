@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use metricsjob::config::settings::SETTINGS;
 use nix::sys::signal::Signal::SIGTERM;
 
+use crate::common::own_gateway::OwnGateway;
 use crate::common::own_server::{GATE, OwnServer, close, job, open};
 use crate::common::{Authority, FakeServer, Sandbox, TlsServer};
 
@@ -23,6 +24,19 @@ const CASES: &[Case] = &[
             home.run("generate alertmanager")
                 .stdout()
                 .contains("http://ops/")
+        },
+    ),
+    (
+        "aggregate",
+        "['job=\"j\" without (instance)', 'job=\"k\" without (instance) gauges sum']",
+        |home| {
+            let gateway = OwnGateway::start_command(
+                home.command(["gateway", "--web.listen-address=127.0.0.1:0"]),
+            );
+            for instance in ["a", "b"] {
+                gateway.put(&format!("/metrics/job/k/instance/{instance}"), "m 2\n");
+            }
+            gateway.value("k", "m") == Some(4.0)
         },
     ),
     ("push_timeout", "'200ms'", |home| {

@@ -56,6 +56,12 @@ pub fn item(page: &Page<'_>, group: &Group, room: &mut Room) -> Markup {
                             code { "metricsjob.toml" } "."
                         }
                     }
+                    @if group.key.is_remainder() {
+                        p {
+                            "What groups had counted before they were removed, or their counters began anew. It is part of \
+                             a sum, which falls if this group is deleted."
+                        }
+                    }
                     (facts(page, group, &last_run))
                     (families(page, group, room))
                 }
