@@ -182,6 +182,7 @@ mod timeout;
 mod timeout_escape;
 mod tls;
 #[cfg(feature = "real-servers")]
+mod type_table;
 mod upgrade;
 mod web;
 mod web_config;
