@@ -139,3 +139,22 @@ fn its_loss_ends_the_server_in_order() {
     server.logs("error: the embedded gateway has ended (see the log): start the server again");
     assert_eq!(sandbox.outcomes(), ["success"]);
 }
+
+/// With the rules of the config file, as `gateway` has them.
+#[test]
+fn it_sums_by_rules() {
+    let sandbox = Sandbox::new();
+    let rules = "aggregate = 'job=\"web\" without (instance)'\n";
+    sandbox.write(".config/metricsjob/metricsjob.toml", rules);
+    let (_server, gateway) = start(&sandbox);
+    for (instance, count) in [("a", 3), ("b", 4), ("b", 1)] {
+        let path = format!("/metrics/job/web/instance/{instance}");
+        let body = format!("# TYPE c_total counter\nc_total {count}\n");
+        assert_eq!(request(&gateway, "PUT", &path, &body).unwrap().0, 200);
+    }
+    let shown = metrics(&gateway);
+    assert!(
+        shown.contains("\nc_total{instance=\"\",job=\"web\"} 8\n"),
+        "{shown}"
+    );
+}
