@@ -43,8 +43,9 @@ mod fault_proxy;
 mod fixed_names;
 mod forget;
 mod fuzz_corpus;
-#[cfg(feature = "real-servers")]
 mod gateway_aggregation;
+mod gateway_aggregation_faults;
+#[cfg(feature = "real-servers")]
 mod gateway_clients;
 mod gateway_cost;
 mod gateway_crash;
@@ -183,6 +184,7 @@ mod timeout_escape;
 mod tls;
 #[cfg(feature = "real-servers")]
 mod type_table;
+#[cfg(feature = "real-servers")]
 mod upgrade;
 mod web;
 mod web_config;

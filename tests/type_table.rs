@@ -1,8 +1,6 @@
 //! What was pushed and what Prometheus then says, for every type and destination: the table in
 //! docs/reference/destinations.md.
 
-#![cfg(feature = "real-servers")]
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 use std::time::Duration;
