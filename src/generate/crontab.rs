@@ -27,7 +27,9 @@ pub enum CrontabError {
         "{0:?} has a backslash or a line feed, which crons read in different ways: move it elsewhere"
     )]
     Word(String),
-    #[error("the line of {0} is longer than the 998 characters that cron reads: give its file a shorter path")]
+    #[error(
+        "the line of {0} is longer than the 998 characters that cron reads: give its file a shorter path"
+    )]
     Long(String),
 }
 
@@ -106,7 +108,12 @@ fn add(
         job: job.name.clone(),
         source,
     })?;
-    let mut words = vec![options.program.clone(), "run".into(), definition, "--quiet".into()];
+    let mut words = vec![
+        options.program.clone(),
+        "run".into(),
+        definition,
+        "--quiet".into(),
+    ];
     if job.policy.lock == LockPolicy::Off {
         match job.overlap {
             Overlap::Skip => words.push("--lock".into()),
@@ -135,7 +142,9 @@ fn add(
         ));
     }
     for path in relative_paths(job) {
-        notes.push(format!("The path {path} is relative, and cron starts in the user's home."));
+        notes.push(format!(
+            "The path {path} is relative, and cron starts in the user's home."
+        ));
     }
     comments.extend(notes.iter().cloned());
     if let Schedule::Every(_) = plan.schedule {
@@ -146,7 +155,9 @@ fn add(
         crontab.text += &format!("# {}\n", one_line(&line));
     }
     crontab.text += &format!("{}  {command}\n", fields.join(" "));
-    let named = notes.into_iter().map(|note| format!("{}: {note}", job.name));
+    let named = notes
+        .into_iter()
+        .map(|note| format!("{}: {note}", job.name));
     crontab.notes.extend(named);
     Ok(())
 }

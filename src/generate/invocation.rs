@@ -43,7 +43,9 @@ pub fn absolute(path: &Path) -> Result<String, InvocationError> {
 
 /// A duration as an option takes it, in one word.
 pub fn duration(duration: Duration) -> String {
-    humantime::format_duration(duration).to_string().replace(' ', "")
+    humantime::format_duration(duration)
+        .to_string()
+        .replace(' ', "")
 }
 
 /// Each path in the definition that depends on the directory where the job is started.

@@ -96,7 +96,11 @@ fn is_literal(text: &str) -> bool {
 /// `text` as a literal block whose lines are indented by `depth`.
 fn literal(text: &str, depth: usize) -> String {
     // Otherwise the first line's own blanks would count as indentation.
-    let indentation = if text.starts_with([' ', '\n']) { "2" } else { "" };
+    let indentation = if text.starts_with([' ', '\n']) {
+        "2"
+    } else {
+        ""
+    };
     let (body, end) = match text.strip_suffix('\n') {
         None => (text, "-"),
         Some(body) if body.ends_with('\n') => (body, "+"),

@@ -8,7 +8,7 @@ use clap_complete::engine::ArgValueCandidates;
 
 use super::run_options::GroupingArgs;
 use crate::cli::exit::usage;
-use crate::cli::help::{GATEWAY, JOB, OUTPUT, more};
+use crate::cli::help::more;
 use crate::cli::options::{JobsArgs, name_and_value};
 use crate::cli::{completion, console, exit};
 use metricsjob::config::HostConfig;
@@ -22,8 +22,8 @@ const EXAMPLES: &str = "\
 Examples:
   metricsjob generate kubernetes --gateway | kubectl apply -f -
   metricsjob generate kubernetes nightly | kubectl apply -f -
-  metricsjob generate kubernetes nightly --image registry.example/dump:7 \\
-    --secret shop-database -g db=shop --limits memory=2Gi --state-size 1Gi";
+  metricsjob generate kubernetes nightly --image r.example/dump:7 -g db=shop
+  metricsjob generate kubernetes nightly --secret shop-db --state-size 1Gi";
 
 /// Print a job as a CronJob for Kubernetes, or the gateway
 ///
@@ -72,7 +72,7 @@ pub struct KubernetesArgs {
     namespace: Option<String>,
 
     /// Further label of all objects (repeatable)
-    #[arg(long, value_name = "NAME=VALUE", value_parser = label, help_heading = OUTPUT)]
+    #[arg(long, value_name = "NAME=VALUE", value_parser = label)]
     label: Vec<(String, String)>,
 
     /// Requested resources
@@ -98,11 +98,11 @@ pub struct KubernetesArgs {
     secret: Vec<String>,
 
     /// Environment variable of the job (repeatable)
-    #[arg(long, value_name = "NAME=VALUE", value_parser = name_and_value, conflicts_with = "gateway", help_heading = JOB)]
+    #[arg(long, value_name = "NAME=VALUE", value_parser = name_and_value, conflicts_with = "gateway")]
     env: Vec<(String, String)>,
 
     /// Gateway in place of the job file's [default: http://metricsjob-gateway:9091 if that names none]
-    #[arg(long, value_name = "URL", conflicts_with = "gateway", help_heading = GATEWAY)]
+    #[arg(long, value_name = "URL", conflicts_with = "gateway")]
     gateway_url: Option<String>,
 
     #[command(flatten)]

@@ -53,7 +53,8 @@ impl ProgramArgs {
             Some(program) => invocation::absolute(program).map_err(usage),
             None => {
                 let program = env::current_exe();
-                let program = program.context("the path of this program is unknown: give one by --program")?;
+                let program = program
+                    .context("the path of this program is unknown: give one by --program")?;
                 Ok(invocation::absolute(&program)?)
             }
         }

@@ -20,7 +20,8 @@ const EXAMPLES: &str = "\
 Examples:
   metricsjob generate systemd nightly
   metricsjob generate systemd nightly --directory /etc/systemd/system
-  metricsjob generate systemd sync --user orders -g site=berlin --name sync-berlin
+  metricsjob generate systemd sync --user orders
+  metricsjob generate systemd sync -g site=berlin --name sync-berlin
   systemctl enable --now metricsjob-nightly.timer";
 
 /// Print a job as a service of systemd and its timer

@@ -114,7 +114,10 @@ impl CronJob<'_> {
         };
         spec.insert("concurrencyPolicy".into(), policy.into());
         if is_missed_for_good(job.overlap, plan) {
-            spec.insert("startingDeadlineSeconds".into(), STARTING_DEADLINE.as_secs().into());
+            spec.insert(
+                "startingDeadlineSeconds".into(),
+                STARTING_DEADLINE.as_secs().into(),
+            );
         }
         spec.insert(
             "jobTemplate".into(),
@@ -154,7 +157,8 @@ impl CronJob<'_> {
 
     /// The settings of the pod's host, below the job's own.
     fn settings(&self) -> String {
-        let mut settings = String::from("# Settings that neither the job file nor a variable gives.\n");
+        let mut settings =
+            String::from("# Settings that neither the job file nor a variable gives.\n");
         // A destination besides gateways takes the place of the embedded one.
         if self.job.gateways.is_empty() && self.job.to.is_empty() {
             settings += &format!("gateway = \"{GATEWAY_URL}\"\n");
@@ -180,7 +184,10 @@ impl CronJob<'_> {
                 notes.push("A run whose time is skipped when the clock is put forward does not take place.".to_owned());
             }
             if changes.repeats {
-                notes.push("A run whose time is repeated when the clock is put back takes place twice.".to_owned());
+                notes.push(
+                    "A run whose time is repeated when the clock is put back takes place twice."
+                        .to_owned(),
+                );
             }
         }
         match (self.job.overlap, plan.missed) {
@@ -198,7 +205,10 @@ impl CronJob<'_> {
             _ => {}
         }
         if self.job.overlap == Overlap::Allow && self.job.policy.lock != LockPolicy::Off {
-            notes.push("lock: each pod has a state of its own, so no run sees another one's lock.".to_owned());
+            notes.push(
+                "lock: each pod has a state of its own, so no run sees another one's lock."
+                    .to_owned(),
+            );
         }
         notes
     }
@@ -228,16 +238,29 @@ impl CronJob<'_> {
             LockPolicy::Wait(wait) => wait,
         };
         let attempts = attempt.saturating_mul(policy.retries.saturating_add(1));
-        let waits = (1..=policy.retries.min(1000)).map(|attempt| policy.backoff.delay(attempt, 1.0));
-        let parts = [attempts, plan.jitter, policy.splay, lock, DELIVERY_TIME, START_TIME];
-        let whole = parts.into_iter().chain(waits).fold(Duration::ZERO, Duration::saturating_add);
+        let waits =
+            (1..=policy.retries.min(1000)).map(|attempt| policy.backoff.delay(attempt, 1.0));
+        let parts = [
+            attempts,
+            plan.jitter,
+            policy.splay,
+            lock,
+            DELIVERY_TIME,
+            START_TIME,
+        ];
+        let whole = parts
+            .into_iter()
+            .chain(waits)
+            .fold(Duration::ZERO, Duration::saturating_add);
         Some(whole.as_secs())
     }
 
     fn pod_spec(&self, plan: &Plan) -> Json {
         let placement = &self.placement;
         let state = match &placement.state_size {
-            Some(_) => json!({"name": STATE, "persistentVolumeClaim": {"claimName": self.state_claim()}}),
+            Some(_) => {
+                json!({"name": STATE, "persistentVolumeClaim": {"claimName": self.state_claim()}})
+            }
             None => json!({"name": STATE, "emptyDir": {}}),
         };
         let file = format!("jobs/{}.toml", self.job.name);
@@ -311,7 +334,8 @@ impl CronJob<'_> {
             env.push((name, value));
         }
         let env = env.into_iter();
-        env.map(|(name, value)| json!({"name": name, "value": unexpanded(value)})).collect()
+        env.map(|(name, value)| json!({"name": name, "value": unexpanded(value)}))
+            .collect()
     }
 }
 

@@ -96,8 +96,14 @@ fn container(placement: &Placement) -> Json {
     set("name", COMPONENT.into());
     set("image", placement.image.as_str().into());
     set("command", json!(["metricsjob"]));
-    set("args", json!(["gateway", format!("--web.listen-address=:{PORT}")]));
-    set("env", json!([{"name": "METRICSJOB_STATE_DIR", "value": STATE_DIR}]));
+    set(
+        "args",
+        json!(["gateway", format!("--web.listen-address=:{PORT}")]),
+    );
+    set(
+        "env",
+        json!([{"name": "METRICSJOB_STATE_DIR", "value": STATE_DIR}]),
+    );
     if let Some(sources) = placement.environment_sources() {
         set("envFrom", sources);
     }

@@ -55,7 +55,9 @@ impl Placement {
             ("app.kubernetes.io/component", component),
         ];
         let labels = labels.into_iter();
-        labels.map(|(key, value)| (key.to_owned(), value.into())).collect()
+        labels
+            .map(|(key, value)| (key.to_owned(), value.into()))
+            .collect()
     }
 
     fn labels(&self, component: &str) -> Map<String, Json> {
@@ -88,7 +90,9 @@ impl Placement {
 
     fn environment_sources(&self) -> Option<Json> {
         let sources = self.secrets.iter();
-        let sources: Vec<Json> = sources.map(|name| json!({"secretRef": {"name": name}})).collect();
+        let sources: Vec<Json> = sources
+            .map(|name| json!({"secretRef": {"name": name}}))
+            .collect();
         (!sources.is_empty()).then(|| sources.into())
     }
 

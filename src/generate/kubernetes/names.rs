@@ -9,8 +9,15 @@ pub const MAX_CRON_JOB: usize = 52;
 /// Checks a name of lower-case letters, digits and `-`: a namespace, or an object that gives its name to hosts.
 pub fn check_label(text: &str, max: usize) -> Result<(), String> {
     let is_inner = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-    if text.is_empty() || !text.chars().all(is_inner) || text.starts_with('-') || text.ends_with('-') {
-        return Err("must be lower-case letters, digits and -, and begin and end with a letter or digit".into());
+    if text.is_empty()
+        || !text.chars().all(is_inner)
+        || text.starts_with('-')
+        || text.ends_with('-')
+    {
+        return Err(
+            "must be lower-case letters, digits and -, and begin and end with a letter or digit"
+                .into(),
+        );
     }
     if text.len() > max {
         return Err(format!("is longer than {max} characters"));
@@ -23,7 +30,8 @@ pub fn check_name(text: &str) -> Result<(), String> {
     if text.len() > 253 {
         return Err("is longer than 253 characters".into());
     }
-    text.split('.').try_for_each(|part| check_label(part, MAX_LABEL))
+    text.split('.')
+        .try_for_each(|part| check_label(part, MAX_LABEL))
 }
 
 /// Checks the key of a label of objects.
@@ -47,7 +55,9 @@ pub fn check_label_value(text: &str) -> Result<(), String> {
     let is_inner = |c: char| is_end(c) || "-_.".contains(c);
     let has_ends = text.is_empty() || (text.starts_with(is_end) && text.ends_with(is_end));
     if !has_ends || !text.chars().all(is_inner) {
-        return Err("must be letters, digits, -, _ and ., and begin and end with a letter or digit".into());
+        return Err(
+            "must be letters, digits, -, _ and ., and begin and end with a letter or digit".into(),
+        );
     }
     if text.len() > MAX_LABEL {
         return Err(format!("is longer than {MAX_LABEL} characters"));

@@ -54,7 +54,9 @@ pub fn quantity(text: &str) -> Result<String, String> {
     {
         Ok(text.to_owned())
     } else {
-        Err(format!("{text:?} is no quantity (for example 500m, 128Mi or 1.5Gi)"))
+        Err(format!(
+            "{text:?} is no quantity (for example 500m, 128Mi or 1.5Gi)"
+        ))
     }
 }
 
@@ -70,7 +72,16 @@ mod tests {
         assert_eq!(read("cpu=100m,memory=128Mi"), Ok(Quantities(two.into())));
         assert_eq!(read(""), Ok(Quantities::default()));
         assert!(read("nvidia.com/gpu=1").is_ok());
-        for bad in ["cpu", "cpu=", "cpu=x", "cpu=1Mb", "=1", "cpu=-1", "cpu=1 Mi", "memory=.5Gi"] {
+        for bad in [
+            "cpu",
+            "cpu=",
+            "cpu=x",
+            "cpu=1Mb",
+            "=1",
+            "cpu=-1",
+            "cpu=1 Mi",
+            "memory=.5Gi",
+        ] {
             assert!(read(bad).is_err(), "{bad}");
         }
     }

@@ -43,11 +43,16 @@ fn of_cron(cron: &Cron, changes: crate::job::schedule::ClockChanges, now: System
         (" UTC".to_owned(), None)
     } else {
         let is_particular = cron.is_at_particular_times();
-        let note = match (changes.skips && is_particular, changes.repeats && !is_particular) {
+        let note = match (
+            changes.skips && is_particular,
+            changes.repeats && !is_particular,
+        ) {
             (true, _) => Some(
                 "A run whose time is skipped when the clock is put forward does not take place.",
             ),
-            (_, true) => Some("When the clock is put back, it runs in the first pass of the repeated time only."),
+            (_, true) => Some(
+                "When the clock is put back, it runs in the first pass of the repeated time only.",
+            ),
             _ => None,
         };
         let zone = cron.zone();
@@ -58,7 +63,12 @@ fn of_cron(cron: &Cron, changes: crate::job::schedule::ClockChanges, now: System
         };
         (zone, note)
     };
-    let time = format!("{}:{}:{}{zone}", values(&hour), values(&minute), values(&second));
+    let time = format!(
+        "{}:{}:{}{zone}",
+        values(&hour),
+        values(&minute),
+        values(&second)
+    );
     let month = values(&month);
     let by_month = || format!("*-{month}-{} {time}", values(&day));
     let by_week = || format!("{}*-{month}-* {time}", weekdays(&weekday));

@@ -78,13 +78,19 @@ pub fn units(job: &Job, options: &UnitOptions, now: SystemTime) -> Result<Units,
         None => format!("metricsjob-{}", job.name),
     };
     let is_name = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
-    if name.is_empty() || name.len() > MAX_NAME || !name.chars().all(is_name) || name.starts_with('.') {
+    if name.is_empty()
+        || name.len() > MAX_NAME
+        || !name.chars().all(is_name)
+        || name.starts_with('.')
+    {
         return Err(SystemdError::Name(name));
     }
     let calendar = calendar(&plan.schedule, now)?;
     let mut notes: Vec<String> = calendar.note.map(str::to_owned).into_iter().collect();
     for path in relative_paths(job) {
-        notes.push(format!("The path {path} is relative, and the service starts in /."));
+        notes.push(format!(
+            "The path {path} is relative, and the service starts in /."
+        ));
     }
     let description = match &job.description {
         Some(description) => one_line(description).replace('%', "%%"),
@@ -103,8 +109,12 @@ pub fn units(job: &Job, options: &UnitOptions, now: SystemTime) -> Result<Units,
         timer += &format!("RandomizedDelaySec={}\n", time_span(plan.jitter));
     }
     timer += match plan.missed {
-        Missed::Skip => "# missed = \"skip\": a run that was due while the machine was off does not take place.\nPersistent=no\n",
-        Missed::RunOnce => "# missed = \"run-once\": one run makes up for those that were due while the machine was off.\nPersistent=yes\n",
+        Missed::Skip => {
+            "# missed = \"skip\": a run that was due while the machine was off does not take place.\nPersistent=no\n"
+        }
+        Missed::RunOnce => {
+            "# missed = \"run-once\": one run makes up for those that were due while the machine was off.\nPersistent=yes\n"
+        }
     };
     timer += "\n[Install]\nWantedBy=timers.target\n";
     Ok(Units {
@@ -211,7 +221,9 @@ fn is_user(name: &str) -> bool {
     let begins = |c: char| c.is_ascii_alphabetic() || c == '_';
     name.starts_with(begins)
         && name.len() < 32
-        && name.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
+        && name
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
 }
 
 /// A duration as systemd.time(7) has it.

@@ -79,7 +79,9 @@ impl Field {
 
     /// All its values, from the smallest on.
     pub fn values(self) -> Vec<u8> {
-        (0..64).filter(|value| self.values >> value & 1 == 1).collect()
+        (0..64)
+            .filter(|value| self.values >> value & 1 == 1)
+            .collect()
     }
 
     /// The smallest value from `from` on; `from` is below 64.
