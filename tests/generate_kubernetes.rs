@@ -207,6 +207,10 @@ fn bad_options() {
         .run("generate kubernetes --gateway -g a=b")
         .code(2)
         .err("cannot be used with");
+    sandbox
+        .run("generate kubernetes --gateway --name 1st")
+        .code(2)
+        .err("--name \"1st\" begins with a digit, which a Service must not");
     let name = format!("jobs/{}.toml", "n".repeat(53));
     sandbox.write(&name, NIGHTLY);
     let run = sandbox.run(&format!("generate kubernetes {name}"));

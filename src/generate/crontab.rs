@@ -42,7 +42,7 @@ pub struct CrontabOptions {
 }
 
 /// A crontab, and what is not quite as the definitions say.
-pub struct Crontab {
+pub struct CrontabFile {
     pub text: String,
     pub notes: Vec<String>,
 }
@@ -56,8 +56,8 @@ pub fn crontab(
     jobs: &[Job],
     options: &CrontabOptions,
     now: SystemTime,
-) -> Result<Crontab, CrontabError> {
-    let mut crontab = Crontab {
+) -> Result<CrontabFile, CrontabError> {
+    let mut crontab = CrontabFile {
         text: String::from(
             "# A user's crontab, written by `metricsjob generate crontab`. Install it with: crontab FILE\n\
              # It takes the place of the one that is there: crontab -l shows that.\n\
@@ -95,7 +95,7 @@ fn add(
     options: &CrontabOptions,
     system: &Zone,
     now: SystemTime,
-    crontab: &mut Crontab,
+    crontab: &mut CrontabFile,
 ) -> Result<(), CrontabError> {
     let unsaid = |source| CrontabError::Schedule {
         job: job.name.clone(),

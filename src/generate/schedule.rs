@@ -171,7 +171,7 @@ fn interval_fields(interval: Duration) -> Option<FiveFields> {
     if interval != Duration::from_secs(minutes * MINUTE) {
         return None;
     }
-    let whole_hours = minutes % 60 == 0;
+    let whole_hours = minutes.is_multiple_of(60);
     let (minute, hour, weekday) = match minutes {
         1 => ("*".into(), "*".into(), "*"),
         2..60 if 60 % minutes == 0 => (format!("*/{minutes}"), "*".into(), "*"),

@@ -6,14 +6,14 @@ use anyhow::anyhow;
 use clap::Args;
 use clap_complete::engine::ArgValueCandidates;
 
-use super::run_options::GroupingArgs;
+use super::run_options::RunLabelArgs;
 use crate::cli::exit::usage;
 use crate::cli::help::more;
 use crate::cli::options::{JobsArgs, name_and_value};
 use crate::cli::{completion, console, exit};
 use metricsjob::config::HostConfig;
 use metricsjob::generate::kubernetes::{
-    CronJob, GATEWAY_NAME, IMAGE, Placement, Quantities, gateway, names, quantity,
+    CronJob, GATEWAY_NAME, IMAGE, ObjectSettings, Quantities, gateway, names, quantity,
 };
 use metricsjob::job::GatewayName;
 use metricsjob_client::call::redacted;
@@ -106,14 +106,14 @@ pub struct KubernetesArgs {
     gateway_url: Option<String>,
 
     #[command(flatten)]
-    grouping: GroupingArgs,
+    grouping: RunLabelArgs,
 
     #[command(flatten)]
     jobs: JobsArgs,
 }
 
 pub fn main(args: KubernetesArgs) -> anyhow::Result<u8> {
-    let mut placement = Placement {
+    let mut settings = ObjectSettings {
         name: String::new(),
         namespace: args.namespace,
         labels: args.label,
@@ -125,23 +125,25 @@ pub fn main(args: KubernetesArgs) -> anyhow::Result<u8> {
         secrets: args.secret,
     };
     let Some(name) = args.job else {
-        let size = placement.state_size.take();
-        placement.name = args.name.unwrap_or_else(|| GATEWAY_NAME.to_owned());
+        let size = settings.state_size.take();
+        settings.name = args.name.unwrap_or_else(|| GATEWAY_NAME.to_owned());
+        names::check_service(&settings.name)
+            .map_err(|problem| usage(anyhow!("--name {:?} {problem}", settings.name)))?;
         let size = size.as_deref().unwrap_or("1Gi");
-        console::result(&gateway(&placement, size, !args.no_service_monitor))?;
+        console::result(&gateway(&settings, size, !args.no_service_monitor))?;
         return Ok(exit::SUCCESS);
     };
     // A pod has no config file of this host.
     let catalog = args.jobs.catalog(&HostConfig::default())?;
     let (job, text) = catalog.find_with_text(&name).map_err(usage)?;
-    placement.name = args.name.unwrap_or_else(|| names::of_job(&job.name));
+    settings.name = args.name.unwrap_or_else(|| names::of_job(&job.name));
     let cron_job = CronJob {
         job: &job,
         text: &text,
         gateway: args.gateway_url.as_deref().map(gateway_url).transpose()?,
         options: args.grouping.options()?,
         env: args.env,
-        placement,
+        settings,
     };
     let manifest = cron_job.manifest(SystemTime::now()).map_err(usage)?;
     for note in &manifest.notes {

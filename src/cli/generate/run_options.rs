@@ -15,7 +15,7 @@ use metricsjob_client::grouping::check_placeholders;
 use metricsjob_metrics::check_grouping_label;
 
 #[derive(Args)]
-pub struct GroupingArgs {
+pub struct RunLabelArgs {
     /// Further label of the runs' grouping key (repeatable)
     ///
     /// Placeholders such as ${env:NAME} in the value are replaced when a run begins.
@@ -23,7 +23,7 @@ pub struct GroupingArgs {
     grouping: Vec<(String, String)>,
 }
 
-impl GroupingArgs {
+impl RunLabelArgs {
     /// The same options for `run`, each in one word.
     pub fn options(&self) -> anyhow::Result<Vec<String>> {
         typed_labels(&self.grouping)?;

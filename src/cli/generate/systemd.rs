@@ -8,7 +8,7 @@ use anyhow::Context;
 use clap::Args;
 use clap_complete::engine::ArgValueCandidates;
 
-use super::run_options::{GroupingArgs, ProgramArgs};
+use super::run_options::{ProgramArgs, RunLabelArgs};
 use crate::cli::exit::usage;
 use crate::cli::help::{JOB, OUTPUT, more};
 use crate::cli::options::JobsArgs;
@@ -48,7 +48,7 @@ pub struct SystemdArgs {
     program: ProgramArgs,
 
     #[command(flatten)]
-    grouping: GroupingArgs,
+    grouping: RunLabelArgs,
 
     #[command(flatten)]
     jobs: JobsArgs,

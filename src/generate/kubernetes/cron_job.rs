@@ -7,8 +7,10 @@ use std::time::{Duration, SystemTime};
 
 use serde_json::{Map, Value as Json, json};
 
-use super::names::{self, MAX_CRON_JOB};
-use super::{GATEWAY_URL, Placement, STATE, STATE_DIR, container_security, pod_security, stream};
+use super::names::{self, MAX_OWNER};
+use super::{
+    GATEWAY_URL, ObjectSettings, STATE, STATE_DIR, container_security, pod_security, stream,
+};
 use crate::generate::invocation::{self, comment};
 use crate::generate::schedule::{self, ScheduleError, clock_changes, for_kubernetes};
 use crate::job::schedule::{Missed, Zone};
@@ -41,7 +43,7 @@ pub enum CronJobError {
     )]
     Embedded,
     #[error(
-        "the job reports to {0}, a directory of a host, which a pod has not: take it out of the job file's `to`"
+        "the job reports to {0}, a directory of a host, which a pod does not have: take it out of the job file's `to`"
     )]
     Textfile(String),
     #[error(
@@ -62,7 +64,7 @@ pub struct CronJob<'a> {
     pub options: Vec<String>,
     /// Further environment variables.
     pub env: Vec<(String, String)>,
-    pub placement: Placement,
+    pub settings: ObjectSettings,
 }
 
 /// The manifests, and what is not quite as the job's definition says.
@@ -78,31 +80,31 @@ impl CronJob<'_> {
     ///
     /// The definition says something that Kubernetes cannot do.
     pub fn manifest(&self, now: SystemTime) -> Result<Manifest, CronJobError> {
-        let (job, placement) = (self.job, &self.placement);
-        let name = &placement.name;
-        names::check_label(name, MAX_CRON_JOB).map_err(|problem| CronJobError::Name {
+        let (job, settings) = (self.job, &self.settings);
+        let name = &settings.name;
+        names::check_label(name, MAX_OWNER).map_err(|problem| CronJobError::Name {
             name: name.clone(),
             problem,
         })?;
         let plan = schedule::plan(job)?;
         self.check_destinations()?;
-        if placement.state_size.is_some() && job.overlap == Overlap::Allow {
+        if settings.state_size.is_some() && job.overlap == Overlap::Allow {
             return Err(CronJobError::SharedState);
         }
         let (fields, zone) = for_kubernetes(&plan.schedule)?;
-        let metadata = placement.metadata(name, COMPONENT);
+        let metadata = settings.metadata(name, COMPONENT);
         let mut objects = vec![json!({
             "apiVersion": "v1",
             "kind": "ConfigMap",
             "metadata": metadata,
-            "data": {"job.toml": self.text, "metricsjob.toml": self.settings()},
+            "data": {"job.toml": self.text, "metricsjob.toml": self.host_settings()},
         })];
-        if let Some(size) = &placement.state_size {
+        if let Some(size) = &settings.state_size {
             objects.push(json!({
                 "apiVersion": "v1",
                 "kind": "PersistentVolumeClaim",
-                "metadata": placement.metadata(&self.state_claim(), COMPONENT),
-                "spec": placement.volume_claim(size),
+                "metadata": settings.metadata(&self.state_claim(), COMPONENT),
+                "spec": settings.volume_claim(size),
             }));
         }
         let mut spec = Map::new();
@@ -122,7 +124,7 @@ impl CronJob<'_> {
         spec.insert(
             "jobTemplate".into(),
             json!({
-                "metadata": {"labels": placement.labels(COMPONENT)},
+                "metadata": {"labels": settings.labels(COMPONENT)},
                 "spec": self.job_spec(plan),
             }),
         );
@@ -156,24 +158,23 @@ impl CronJob<'_> {
     }
 
     /// The settings of the pod's host, below the job's own.
-    fn settings(&self) -> String {
-        let mut settings =
-            String::from("# Settings that neither the job file nor a variable gives.\n");
+    fn host_settings(&self) -> String {
+        let mut file = String::from("# Settings that neither the job file nor a variable gives.\n");
         // A destination besides gateways takes the place of the embedded one.
         if self.job.gateways.is_empty() && self.job.to.is_empty() {
-            settings += &format!("gateway = \"{GATEWAY_URL}\"\n");
+            file += &format!("gateway = \"{GATEWAY_URL}\"\n");
         }
-        if self.placement.state_size.is_none() {
+        if self.settings.state_size.is_none() {
             let time = invocation::duration(DELIVERY_TIME);
-            settings += &format!(
+            file += &format!(
                 "# What is not delivered is lost with the pod.\npush_retry_window = \"{time}\"\npush_deadline = \"{time}\"\n"
             );
         }
-        settings
+        file
     }
 
     fn state_claim(&self) -> String {
-        format!("{}-{STATE}", self.placement.name)
+        format!("{}-{STATE}", self.settings.name)
     }
 
     fn notes(&self, plan: &Plan, now: SystemTime) -> Vec<String> {
@@ -222,7 +223,7 @@ impl CronJob<'_> {
         spec.insert(
             "template".into(),
             json!({
-                "metadata": {"labels": self.placement.labels(COMPONENT)},
+                "metadata": {"labels": self.settings.labels(COMPONENT)},
                 "spec": self.pod_spec(plan),
             }),
         );
@@ -256,8 +257,8 @@ impl CronJob<'_> {
     }
 
     fn pod_spec(&self, plan: &Plan) -> Json {
-        let placement = &self.placement;
-        let state = match &placement.state_size {
+        let settings = &self.settings;
+        let state = match &settings.state_size {
             Some(_) => {
                 json!({"name": STATE, "persistentVolumeClaim": {"claimName": self.state_claim()}})
             }
@@ -270,7 +271,7 @@ impl CronJob<'_> {
         ]);
         let end = self.job.policy.kill_after + DELIVERY_TIME + Duration::from_secs(10);
         json!({
-            "hostname": placement.name,
+            "hostname": settings.name,
             "restartPolicy": "Never",
             "terminationGracePeriodSeconds": end.as_secs(),
             "automountServiceAccountToken": false,
@@ -278,7 +279,7 @@ impl CronJob<'_> {
             "securityContext": pod_security(),
             "containers": [self.container(plan, &file)],
             "volumes": [
-                {"name": "config", "configMap": {"name": placement.name, "items": items}},
+                {"name": "config", "configMap": {"name": settings.name, "items": items}},
                 state,
                 {"name": "tmp", "emptyDir": {}},
             ],
@@ -286,7 +287,7 @@ impl CronJob<'_> {
     }
 
     fn container(&self, plan: &Plan, file: &str) -> Json {
-        let placement = &self.placement;
+        let settings = &self.settings;
         let mut args = vec!["run".to_owned(), format!("{CONFIG_DIR}/{file}")];
         if !plan.jitter.is_zero() {
             args.push("--splay".into());
@@ -297,14 +298,14 @@ impl CronJob<'_> {
         let mut container = Map::new();
         let mut set = |key: &str, value: Json| container.insert(key.to_owned(), value);
         set("name", COMPONENT.into());
-        set("image", placement.image.as_str().into());
+        set("image", settings.image.as_str().into());
         set("command", json!(["metricsjob"]));
         set("args", args.into());
         set("env", self.env(plan));
-        if let Some(sources) = placement.environment_sources() {
+        if let Some(sources) = settings.environment_sources() {
             set("envFrom", sources);
         }
-        set("resources", placement.resources());
+        set("resources", settings.resources());
         set("securityContext", container_security());
         set(
             "volumeMounts",

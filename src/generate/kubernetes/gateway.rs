@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value as Json, json};
 
-use super::{Placement, STATE, STATE_DIR, container_security, pod_security, stream};
+use super::{ObjectSettings, STATE, STATE_DIR, container_security, pod_security, stream};
 
 /// Name of the gateway's objects.
 pub const GATEWAY_NAME: &str = "metricsjob-gateway";
@@ -21,13 +21,13 @@ const COMPONENT: &str = "gateway";
 const OF_THE_POD: &str = "container|endpoint|pod|service";
 
 /// The manifests of the gateway. `state_size` is that of its volume.
-pub fn gateway(placement: &Placement, state_size: &str, has_service_monitor: bool) -> String {
-    let name = &placement.name;
-    let selector = placement.selector(COMPONENT);
+pub fn gateway(settings: &ObjectSettings, state_size: &str, has_service_monitor: bool) -> String {
+    let name = &settings.name;
+    let selector = settings.selector(COMPONENT);
     let service = json!({
         "apiVersion": "v1",
         "kind": "Service",
-        "metadata": placement.metadata(name, COMPONENT),
+        "metadata": settings.metadata(name, COMPONENT),
         "spec": {
             "selector": selector,
             "ports": [{"name": HTTP, "port": PORT, "targetPort": HTTP}],
@@ -36,24 +36,24 @@ pub fn gateway(placement: &Placement, state_size: &str, has_service_monitor: boo
     let stateful_set = json!({
         "apiVersion": "apps/v1",
         "kind": "StatefulSet",
-        "metadata": placement.metadata(name, COMPONENT),
+        "metadata": settings.metadata(name, COMPONENT),
         "spec": {
             "replicas": 1,
             "serviceName": name,
             "selector": {"matchLabels": selector},
             "template": {
-                "metadata": {"labels": placement.labels(COMPONENT)},
+                "metadata": {"labels": settings.labels(COMPONENT)},
                 "spec": {
                     "automountServiceAccountToken": false,
                     "enableServiceLinks": false,
                     "securityContext": pod_security(),
-                    "containers": [container(placement)],
+                    "containers": [container(settings)],
                     "volumes": [{"name": "tmp", "emptyDir": {}}],
                 },
             },
             "volumeClaimTemplates": [{
                 "metadata": {"name": STATE},
-                "spec": placement.volume_claim(state_size),
+                "spec": settings.volume_claim(state_size),
             }],
         },
     });
@@ -62,7 +62,7 @@ pub fn gateway(placement: &Placement, state_size: &str, has_service_monitor: boo
         objects.push(json!({
             "apiVersion": "monitoring.coreos.com/v1",
             "kind": "ServiceMonitor",
-            "metadata": placement.metadata(name, COMPONENT),
+            "metadata": settings.metadata(name, COMPONENT),
             "spec": {
                 "selector": {"matchLabels": selector},
                 "endpoints": [{
@@ -82,7 +82,7 @@ pub fn gateway(placement: &Placement, state_size: &str, has_service_monitor: boo
     stream(&comment, &objects)
 }
 
-fn container(placement: &Placement) -> Json {
+fn container(settings: &ObjectSettings) -> Json {
     let probe = |path: &str, period: u32, failures: u32| {
         json!({
             "httpGet": {"path": path, "port": HTTP},
@@ -94,7 +94,7 @@ fn container(placement: &Placement) -> Json {
     let mut container = Map::new();
     let mut set = |key: &str, value: Json| container.insert(key.to_owned(), value);
     set("name", COMPONENT.into());
-    set("image", placement.image.as_str().into());
+    set("image", settings.image.as_str().into());
     set("command", json!(["metricsjob"]));
     set(
         "args",
@@ -104,7 +104,7 @@ fn container(placement: &Placement) -> Json {
         "env",
         json!([{"name": "METRICSJOB_STATE_DIR", "value": STATE_DIR}]),
     );
-    if let Some(sources) = placement.environment_sources() {
+    if let Some(sources) = settings.environment_sources() {
         set("envFrom", sources);
     }
     set("ports", json!([{"name": HTTP, "containerPort": PORT}]));
@@ -112,7 +112,7 @@ fn container(placement: &Placement) -> Json {
     set("startupProbe", probe("/-/ready", 2, 150));
     set("livenessProbe", probe("/-/healthy", 10, 3));
     set("readinessProbe", probe("/-/ready", 5, 2));
-    set("resources", placement.resources());
+    set("resources", settings.resources());
     set("securityContext", container_security());
     set(
         "volumeMounts",

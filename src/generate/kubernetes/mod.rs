@@ -2,7 +2,7 @@
 //!
 //! - [`CronJob`]: the job, its file and its settings; [`gateway`]: the gateway with its volume, Service and ServiceMonitor.
 //! - [`names`], [`Quantities`]: texts that Kubernetes takes for names, labels and resources.
-//! - [`Placement`]: what both have in common.
+//! - [`ObjectSettings`]: what both have in common.
 
 mod cron_job;
 mod gateway;
@@ -31,7 +31,7 @@ const STATE: &str = "state";
 
 /// How the objects are called, where they are, and what they get of the cluster.
 #[derive(Debug, Clone, Default)]
-pub struct Placement {
+pub struct ObjectSettings {
     pub name: String,
     pub namespace: Option<String>,
     /// Further labels of all objects.
@@ -46,7 +46,7 @@ pub struct Placement {
     pub secrets: Vec<String>,
 }
 
-impl Placement {
+impl ObjectSettings {
     /// The labels by which the pods are found.
     fn selector(&self, component: &str) -> Map<String, Json> {
         let labels = [

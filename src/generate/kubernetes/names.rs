@@ -3,8 +3,8 @@
 /// Longest label of a DNS name.
 const MAX_LABEL: usize = 63;
 
-/// Longest name of a CronJob, whose jobs have 11 characters more in theirs.
-pub const MAX_CRON_JOB: usize = 52;
+/// Longest name of an object whose pods or jobs have 11 characters more in theirs.
+pub const MAX_OWNER: usize = 52;
 
 /// Checks a name of lower-case letters, digits and `-`: a namespace, or an object that gives its name to hosts.
 pub fn check_label(text: &str, max: usize) -> Result<(), String> {
@@ -21,6 +21,15 @@ pub fn check_label(text: &str, max: usize) -> Result<(), String> {
     }
     if text.len() > max {
         return Err(format!("is longer than {max} characters"));
+    }
+    Ok(())
+}
+
+/// Checks the name of a Service and of the pods behind it.
+pub fn check_service(text: &str) -> Result<(), String> {
+    check_label(text, MAX_OWNER)?;
+    if text.starts_with(|c: char| c.is_ascii_digit()) {
+        return Err("begins with a digit, which a Service must not".into());
     }
     Ok(())
 }

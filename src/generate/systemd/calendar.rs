@@ -107,10 +107,10 @@ fn of_interval(interval: Duration) -> Result<String, ScheduleError> {
     let zone = Zone::utc();
     match seconds {
         1..60 if is_whole && 60 % seconds == 0 => Ok(format!("*-*-* *:*:0/{seconds} {zone}")),
-        60..3600 if is_whole && 3600 % seconds == 0 && seconds % 60 == 0 => {
+        60..3600 if is_whole && 3600 % seconds == 0 && seconds.is_multiple_of(60) => {
             Ok(format!("*-*-* *:0/{}:0 {zone}", seconds / 60))
         }
-        3600..86_400 if is_whole && 86_400 % seconds == 0 && seconds % 3600 == 0 => {
+        3600..86_400 if is_whole && 86_400 % seconds == 0 && seconds.is_multiple_of(3600) => {
             Ok(format!("*-*-* 0/{}:0:0 {zone}", seconds / 3600))
         }
         86_400 if is_whole => Ok(format!("*-*-* 0:0:0 {zone}")),

@@ -42,14 +42,14 @@ impl ClockChanges {
 
 /// A time at which a zone changes its distance to UTC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Change {
+struct OffsetChange {
     at: Timestamp,
     before: Offset,
     after: Offset,
 }
 
 /// The changes within the next five years.
-fn changes(zone: &Zone, now: SystemTime) -> Vec<Change> {
+fn changes(zone: &Zone, now: SystemTime) -> Vec<OffsetChange> {
     let Ok(now) = Timestamp::try_from(now) else {
         return Vec::new();
     };
@@ -62,7 +62,7 @@ fn changes(zone: &Zone, now: SystemTime) -> Vec<Change> {
             break;
         }
         if after != before {
-            changes.push(Change { at, before, after });
+            changes.push(OffsetChange { at, before, after });
         }
         before = after;
     }
