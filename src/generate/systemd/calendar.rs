@@ -37,12 +37,13 @@ fn of_cron(cron: &Cron, changes: crate::job::schedule::ClockChanges, now: System
     let is_each_hour = [&hour, &day, &month, &weekday]
         .into_iter()
         .all(|field| field.is_full);
+    let is_particular = cron.is_at_particular_times();
     // By the clock of UTC, which is never changed, it is the same.
-    let is_same_in_utc = is_each_hour && cron.zone().is_off_by_multiples_of(HOUR, now);
+    let is_same_in_utc =
+        is_each_hour && !is_particular && cron.zone().is_off_by_multiples_of(HOUR, now);
     let (zone, note) = if is_same_in_utc {
         (" UTC".to_owned(), None)
     } else {
-        let is_particular = cron.is_at_particular_times();
         let note = match (
             changes.skips && is_particular,
             changes.repeats && !is_particular,

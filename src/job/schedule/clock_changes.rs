@@ -9,10 +9,10 @@ use jiff::{SignedDuration, Timestamp};
 use super::cron::Cron;
 use super::zone::Zone;
 
-/// How far ahead changes are looked at: rules further ahead are guesses.
-const AHEAD: SignedDuration = SignedDuration::from_hours(5 * 366 * 24);
+/// How far ahead changes are looked at: 28 years, within which each date falls on each day of the week.
+const AHEAD: SignedDuration = SignedDuration::from_hours(28 * 366 * 24);
 
-/// The kinds of times of an expression that a change of the clock strikes within the next five years.
+/// The kinds of times of an expression that a change of the clock strikes within the next 28 years.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct ClockChanges {
     /// The clock passes over one of them.
@@ -48,7 +48,7 @@ struct OffsetChange {
     after: Offset,
 }
 
-/// The changes within the next five years.
+/// The changes within the next 28 years.
 fn changes(zone: &Zone, now: SystemTime) -> Vec<OffsetChange> {
     let Ok(now) = Timestamp::try_from(now) else {
         return Vec::new();
@@ -70,7 +70,7 @@ fn changes(zone: &Zone, now: SystemTime) -> Vec<OffsetChange> {
 }
 
 impl Zone {
-    /// Returns true if the clocks of both show the same from `now` on, for five years at least.
+    /// Returns true if the clocks of both show the same from `now` on, for 28 years at least.
     pub fn has_clock_of(&self, other: &Zone, now: SystemTime) -> bool {
         let offset = |zone: &Zone| {
             let now = Timestamp::try_from(now).ok()?;
@@ -79,7 +79,7 @@ impl Zone {
         offset(self) == offset(other) && changes(self, now) == changes(other, now)
     }
 
-    /// Returns true if the distance to UTC is a multiple of `seconds`, from `now` on for five years at least.
+    /// Returns true if the distance to UTC is a multiple of `seconds`, from `now` on for 28 years at least.
     pub fn is_off_by_multiples_of(&self, seconds: u32, now: SystemTime) -> bool {
         let is_multiple =
             |offset: Offset| i64::from(offset.seconds()) % i64::from(seconds.max(1)) == 0;
