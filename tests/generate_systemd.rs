@@ -19,8 +19,9 @@ fn with(lines: &str) -> Sandbox {
     sandbox
 }
 
+/// The units of a job with these lines. Its file is among the temporary ones, so it needs a user.
 fn generated(lines: &str, options: &str) -> Finished {
-    with(lines).run(&format!("generate systemd nightly {options}"))
+    with(lines).run(&format!("generate systemd nightly --user daemon {options}"))
 }
 
 /// The values of a setting in what was printed.
@@ -57,7 +58,7 @@ fn both_units() {
         let shown = format!("# /etc/systemd/system/{name}\n{unit}");
         assert!(run.stdout().contains(&shown), "{}", run.stdout());
     }
-    let run = sandbox.run("generate systemd nightly --directory gone");
+    let run = sandbox.run("generate systemd nightly --user daemon --directory gone");
     run.code(1)
         .err("could not write gone/metricsjob-nightly.service: ");
 }
@@ -117,8 +118,8 @@ fn jitter_and_ends() {
     let run = generated("every = '1h'", "");
     assert_eq!(values(&run, "RandomizedDelaySec"), [""; 0]);
     assert_eq!(values(&run, "TimeoutStopSec"), ["90s"]);
-    assert_eq!(values(&run, "DynamicUser"), ["yes"]);
-    assert_eq!(values(&run, "User"), [""; 0]);
+    assert_eq!(values(&run, "DynamicUser"), [""; 0]);
+    assert_eq!(values(&run, "User"), ["daemon"]);
 }
 
 /// A service sees neither homes nor the temporary files of others, unless what it runs is there.
@@ -129,12 +130,18 @@ fn places_of_the_program_and_the_job() {
     assert_eq!(values(&run, "PrivateTmp"), ["no"]);
     // A compiled-in job has no file.
     let run = Sandbox::new().run("generate systemd demo-probe --program /usr/bin/metricsjob");
+    assert_eq!(values(&run, "DynamicUser"), ["yes"]);
+    assert_eq!(values(&run, "User"), [""; 0]);
     assert_eq!(values(&run, "ProtectHome"), ["yes"]);
     assert_eq!(values(&run, "PrivateTmp"), ["yes"]);
     assert_eq!(
         values(&run, "ExecStart"),
         ["/usr/bin/metricsjob run demo-probe --quiet"]
     );
+    // A user that exists only while the service runs has temporary files of its own, too.
+    let run = Sandbox::new().run("generate systemd demo-probe --program /tmp/metricsjob");
+    run.code(2)
+        .err("error: /tmp/metricsjob is among the temporary files, and a service without");
     let run = generated("every = '1h'\nworking_directory = 'data'", "");
     run.code(0)
         .err("warning: The path data is relative, and the service starts in /.");
@@ -165,75 +172,66 @@ fn what_systemd_cannot_say() {
         run.code(2).err(&format!("error: {problem}"));
         assert_eq!(run.stdout(), "", "{lines}");
     }
+    with("every = '1h'")
+        .run("generate systemd nightly --user 1x")
+        .code(2)
+        .err("\"1x\" cannot be the name of a user");
     for (option, problem) in [
         (
             "--name a@b",
             "\"a@b\" cannot be the name of a unit: give one of letters",
         ),
         ("--name=", "\"\" cannot be the name of a unit"),
-        ("--user 1x", "\"1x\" cannot be the name of a user"),
         ("-g a=${x}", "--grouping a: there is no placeholder ${x}"),
     ] {
         generated("every = '1h'", option).code(2).err(problem);
     }
 }
 
+#[cfg(feature = "real-servers")]
+fn verify(sandbox: &Sandbox) -> Finished {
+    use std::process::Command;
+
+    let mut command = Command::new("systemd-analyze");
+    let units = ["n.service", "n.timer"].map(|unit| sandbox.path().join(unit));
+    command
+        .args(["verify", "--recursive-errors=no"])
+        .args(units);
+    crate::common::curl::finished(&mut command)
+}
+
 /// systemd has nothing against the units, and finds what is wrong.
 #[cfg(feature = "real-servers")]
 #[test]
 fn systemd_takes_them() {
-    use std::process::Command;
-
-    use crate::common::curl::finished;
-
-    for (lines, options) in [
-        (
-            "schedule = '30 2 13 * fri'\nmissed = 'run-once'",
-            "--user daemon",
-        ),
+    for (lines, label) in [
+        ("schedule = '30 2 13 * fri'\nmissed = 'run-once'", "a=b"),
         (
             "every = '20s'\njitter = '1500ms'\ndescription = '%n $x \"'",
-            "-g a=100%$HOME;\\x",
+            "a=100%$HOME;\\x",
         ),
     ] {
         let sandbox = with(lines);
-        let quoted = "jobs/it's \"50%\" $HOME.toml";
-        fs::rename(
-            sandbox.path().join("jobs/nightly.toml"),
-            sandbox.path().join(quoted),
-        )
-        .unwrap();
-        let mut words = vec![
-            "generate",
-            "systemd",
-            quoted,
-            "--name",
-            "n",
-            "--directory",
-            ".",
-        ];
-        words.extend(options.split(' '));
-        sandbox.run_args(words).code(0);
-        let verify = || {
-            let mut command = Command::new("systemd-analyze");
-            let units = ["n.service", "n.timer"].map(|unit| sandbox.path().join(unit));
-            finished(
-                command
-                    .args(["verify", "--recursive-errors=no"])
-                    .args(units),
-            )
-        };
-        let run = verify();
-        run.code(0).quiet();
-        // The words come through: systemd's specifiers and variables are escaped.
-        let service = sandbox.path().join("n.service");
-        let text = fs::read_to_string(&service).unwrap();
+        let file = "jobs/it's \"50%\" $HOME.toml";
+        let path = |name| sandbox.path().join(name);
+        fs::rename(path("jobs/nightly.toml"), path(file)).unwrap();
+        let options = "--name n --user daemon --directory . -g";
+        let words = ["generate", "systemd", file].into_iter();
+        sandbox
+            .run_args(words.chain(options.split(' ')).chain([label]))
+            .code(0);
+        verify(&sandbox).code(0).quiet();
+        // systemd's specifiers and variables are escaped.
+        let text = fs::read_to_string(path("n.service")).unwrap();
         assert!(text.contains("it's \\\"50%%\\\" $$HOME.toml\""), "{text}");
-        fs::write(
-            &service,
-            text.replace("PrivateTmp=no", "PrivateTmp=perhaps"),
-        )
-        .unwrap();
-        verify().err("Failed to parse");
+        let wrong = text.replace("PrivateTmp=no", "PrivateTmp=perhaps");
+        fs::write(path("n.service"), wrong).unwrap();
+        verify(&sandbox).err("Failed to parse");
     }
+    // With a user that exists only while it runs.
+    let sandbox = Sandbox::new();
+    sandbox
+        .run("generate systemd demo-probe --name n --directory .")
+        .code(0);
+    verify(&sandbox).code(0).quiet();
 }

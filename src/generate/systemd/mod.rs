@@ -36,6 +36,11 @@ pub enum SystemdError {
     )]
     User(String),
     #[error(
+        "{0} is among the temporary files, and a service without a user of the system's has its own: put it elsewhere, such as \
+         /etc/metricsjob/jobs, or give --user"
+    )]
+    Temporary(String),
+    #[error(
         "overlap = {0:?} is more than systemd can do, which starts no service that is running: make it \"skip\" \
          (`metricsjob serve` can do it as it is)"
     )]
@@ -144,20 +149,23 @@ fn service(
         start += &exec_word(word);
     }
     let stop = (job.policy.kill_after + REPORT_TIME).max(STOP_TIMEOUT);
-    let is_used = |places: &[&str]| {
+    let used = |places: &[&str]| {
         let paths = [options.program.as_str(), &definition].into_iter();
         let mut paths = paths.chain(working_directory(job));
-        paths.any(|path| places.iter().any(|place| path.starts_with(place)))
+        paths.find(|path| places.iter().any(|place| path.starts_with(place)))
     };
-    let home = if is_used(&["/home/", "/root/", "/run/user/"]) {
+    let home = if used(&["/home/", "/root/", "/run/user/"]).is_some() {
         "# The program, the job file or its working directory is in a home.\nProtectHome=read-only"
     } else {
         "ProtectHome=yes"
     };
-    let temporary = if is_used(&["/tmp/", "/var/tmp/"]) {
-        "# The program, the job file or its working directory is there.\nPrivateTmp=no"
-    } else {
-        "PrivateTmp=yes"
+    let temporary = match used(&["/tmp/", "/var/tmp/"]) {
+        // DynamicUser= implies PrivateTmp=, whatever is said.
+        Some(path) if options.user.is_none() => {
+            return Err(SystemdError::Temporary(path.to_owned()));
+        }
+        Some(_) => "# The program, the job file or its working directory is there.\nPrivateTmp=no",
+        None => "PrivateTmp=yes",
     };
     Ok(format!(
         "# Started by {name}.timer; to try it: systemctl start {name}.service\n\
