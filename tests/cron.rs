@@ -1,4 +1,4 @@
-//! The shipped crontab under a real cron, in a mount namespace where its hard-coded paths are ours.
+//! The shipped crontab and a generated one under a real cron, in a mount namespace where its hard-coded paths are ours.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, chown};
@@ -106,8 +106,11 @@ impl Drop for Cron {
     }
 }
 
-/// The shipped crontab, every minute, and one more job, whose failure is to be mailed.
-fn crontab() -> String {
+/// A job whose path has what cron and the shell take for something else.
+const GENERATED: &str = "it's 100% \"$HOME\"";
+
+/// The shipped crontab, every minute, a generated one, and one more job, whose failure is to be mailed.
+fn crontab(sandbox: &Sandbox) -> String {
     let mut crontab = include_str!("../scripts/examples/metricsjob.crontab").to_owned();
     for (shipped, here) in [
         ("*/15 * * * *", "* * * * *"),
@@ -119,6 +122,12 @@ fn crontab() -> String {
     }
     // Later than all others, so that a mail of theirs would be there when its mail is.
     let broken = "sh -c 'sleep 3; echo no such order >&2; exit 3'";
+    sandbox.write(
+        &format!("jobs/{GENERATED}.toml"),
+        "command = ['true']\nschedule = '* * * * *'\njitter = '1s'\n",
+    );
+    let generated = sandbox.run("generate crontab --program /usr/local/bin/metricsjob");
+    crontab += &generated.code(0).stdout();
     crontab + &format!("* * * * * metricsjob exec --job broken --tail 1 -- {broken}\n")
 }
 
@@ -145,7 +154,7 @@ fn the_shipped_crontab_runs_under_cron() {
         })
         .collect();
     sandbox.write("passwd", passwd.concat());
-    sandbox.write("crontab", crontab());
+    sandbox.write("crontab", crontab(&sandbox));
     sandbox.write("sync.sh", "#!/bin/sh\nenv >\"$HOME/env\"\n");
     // It has no HOME. A mail's name has an end when the mail is complete.
     let sendmail = format!("#!/bin/sh\ncd {home:?}/mails\ncat >$$\nmv $$ $$.mail\n");
@@ -174,10 +183,11 @@ fn the_shipped_crontab_runs_under_cron() {
     for (job, outcome, code) in [
         ("sync_orders", "success", 0),
         ("archive_documents", "success", 0),
+        (GENERATED, "success", 0),
         ("broken", "failure", 3),
     ] {
-        let history = format!("history {job} --output json");
-        let history = sandbox.run(&history).code(0).json();
+        let history = sandbox.run_args(["history", job, "--output", "json"]);
+        let history = history.code(0).json();
         assert_eq!(history[0]["outcome"], outcome, "{history}");
         assert_eq!(history[0]["exit_code"], code, "{history}");
     }

@@ -104,7 +104,8 @@ fn question(random: &mut impl Rng) -> Question {
     }
 }
 
-fn fields(random: &mut impl Rng) -> Vec<String> {
+/// The fields of a random expression, in one of six cases with seconds.
+pub fn fields(random: &mut impl Rng) -> Vec<String> {
     let mut fields = Vec::new();
     if random.random_ratio(1, 6) {
         fields.push(field(random, 0, 59, &[]));
@@ -167,7 +168,8 @@ fn ours(question: &Question) -> Option<Vec<Vec<i64>>> {
     )
 }
 
-fn due(schedule: &Schedule, after: i64, until: i64) -> Vec<i64> {
+/// The times after `after` at which `schedule` is due, up to `until`, in seconds since the Unix epoch.
+pub fn due(schedule: &Schedule, after: i64, until: i64) -> Vec<i64> {
     let time = |seconds: i64| UNIX_EPOCH + Duration::from_secs(seconds as u64);
     let mut times = Vec::new();
     let mut next: Option<SystemTime> = schedule.next_after(time(after));

@@ -24,7 +24,7 @@ pub fn quoted(text: &str) -> String {
 }
 
 /// Returns true for what YAML does not read as it stands, or what nobody sees.
-fn is_escaped(char: char) -> bool {
+pub fn is_escaped(char: char) -> bool {
     char.is_control()
         || matches!(
             char,

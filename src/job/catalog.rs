@@ -95,8 +95,13 @@ impl Catalog {
     /// The job called `name`: the first file `NAME.toml`, else the one that is compiled in. A name
     /// with a slash, or one that ends in `.toml`, is the path of a file.
     pub fn find(&self, name: &str) -> Result<Job, CatalogError> {
+        self.find_with_text(name).map(|(job, _)| job)
+    }
+
+    /// The job as [`find`](Self::find) finds it, with the text of its definition.
+    pub fn find_with_text(&self, name: &str) -> Result<(Job, String), CatalogError> {
         if name.contains('/') || Path::new(name).extension().is_some_and(|e| e == EXTENSION) {
-            return load_given(Path::new(name), &self.defaults);
+            return read_given(Path::new(name), &self.defaults);
         }
         for dir in &self.dirs {
             let path = dir.join(format!("{name}.{EXTENSION}"));
@@ -107,7 +112,7 @@ impl Catalog {
             }
         }
         match builtin::definition(name) {
-            Some(text) => compiled_in(name, text, &self.defaults),
+            Some(text) => Ok((compiled_in(name, text, &self.defaults)?, text.to_owned())),
             None => Err(self.unknown(name)),
         }
     }
@@ -128,7 +133,7 @@ impl Catalog {
                 found.entry(name.to_owned()).or_insert_with(|| Found {
                     name: name.to_owned(),
                     defined_in: DefinedIn::File(path.clone()),
-                    job: load(&path, &self.defaults),
+                    job: load(&path, &self.defaults).map(|(job, _)| job),
                 });
             }
         }
@@ -166,6 +171,10 @@ impl Catalog {
 /// `<(generate)`. One that is called `*.toml` is a file like those of a directory, by whose pattern it may have been
 /// named.
 pub fn load_given(path: &Path, defaults: &JobDefaults) -> Result<Job, CatalogError> {
+    read_given(path, defaults).map(|(job, _)| job)
+}
+
+fn read_given(path: &Path, defaults: &JobDefaults) -> Result<(Job, String), CatalogError> {
     if path.extension().is_some_and(|e| e == EXTENSION) {
         load(path, defaults)
     } else {
@@ -180,7 +189,7 @@ pub fn load_given(path: &Path, defaults: &JobDefaults) -> Result<Job, CatalogErr
 }
 
 /// Reads the job file at `path` in a directory of jobs, where anything may be.
-fn load(path: &Path, defaults: &JobDefaults) -> Result<Job, CatalogError> {
+fn load(path: &Path, defaults: &JobDefaults) -> Result<(Job, String), CatalogError> {
     read(path, defaults, |path| {
         let file = files::open_to_read(path)?;
         trust::check_for_root(path)?;
@@ -192,7 +201,7 @@ fn read(
     path: &Path,
     defaults: &JobDefaults,
     open: impl FnOnce(&Path) -> io::Result<File>,
-) -> Result<Job, CatalogError> {
+) -> Result<(Job, String), CatalogError> {
     let failed = |source| CatalogError::Read {
         path: path.to_owned(),
         source,
@@ -217,13 +226,14 @@ fn read(
         }
     })?;
     let name = path.file_stem().unwrap_or_default().to_string_lossy();
-    Ok(file::parse(
+    let job = file::parse(
         &text,
         path,
         &name,
         DefinedIn::File(path.to_owned()),
         defaults,
-    )?)
+    )?;
+    Ok((job, text))
 }
 
 fn compiled_in(name: &str, text: &str, defaults: &JobDefaults) -> Result<Job, CatalogError> {

@@ -2,9 +2,13 @@
 
 mod alertmanager;
 mod completions;
+mod crontab;
 mod dashboard;
+mod kubernetes;
 mod man;
 mod rules;
+mod run_options;
+mod systemd;
 
 use clap::{Args, Subcommand};
 
@@ -32,6 +36,12 @@ enum GenerateCommand {
     Alertmanager(alertmanager::AlertmanagerArgs),
     /// Print a dashboard for Grafana
     Dashboard(dashboard::DashboardArgs),
+    /// Print a job as a CronJob for Kubernetes, or the gateway
+    Kubernetes(kubernetes::KubernetesArgs),
+    /// Print a job as a service of systemd and its timer
+    Systemd(systemd::SystemdArgs),
+    /// Print the scheduled jobs as a crontab
+    Crontab(crontab::CrontabArgs),
 }
 
 pub fn main(args: GenerateArgs, config: &HostConfig, command: clap::Command) -> anyhow::Result<u8> {
@@ -41,5 +51,8 @@ pub fn main(args: GenerateArgs, config: &HostConfig, command: clap::Command) -> 
         GenerateCommand::Rules(args) => rules::main(args, config),
         GenerateCommand::Alertmanager(args) => alertmanager::main(args, config),
         GenerateCommand::Dashboard(args) => dashboard::main(args),
+        GenerateCommand::Kubernetes(args) => kubernetes::main(args),
+        GenerateCommand::Systemd(args) => systemd::main(args, config),
+        GenerateCommand::Crontab(args) => crontab::main(args, config),
     }
 }

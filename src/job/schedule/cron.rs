@@ -16,7 +16,7 @@ use jiff::civil::{Date, DateTime, Time};
 use jiff::tz::{AmbiguousOffset, Offset};
 use jiff::{SignedDuration, Timestamp};
 
-use super::field::{DAY_OF_MONTH, DAY_OF_WEEK, Field, HOUR, MINUTE, MONTH, SECOND};
+use super::field::{DAY_OF_MONTH, DAY_OF_WEEK, Field, HOUR, MINUTE, MONTH, PlainField, SECOND};
 use super::zone::Zone;
 
 /// Names for cron expressions, which crontab(5) calls special strings.
@@ -57,30 +57,12 @@ impl Cron {
     ///
     /// The problem, to follow the expression in a message; a date that never comes is one too.
     pub fn new(text: &str, zone: Zone) -> Result<Cron, String> {
-        let written: Vec<&str> = text.split_whitespace().collect();
-        let text = written.join(" ");
-        let fields: Vec<&str> = if text.starts_with('@') {
-            nicknamed(&text)?.split(' ').collect()
-        } else {
-            written
-        };
-        let (second, fields) = match *fields {
-            [minute, hour, day, month, weekday] => ("0", [minute, hour, day, month, weekday]),
-            [second, minute, hour, day, month, weekday] => {
-                (second, [minute, hour, day, month, weekday])
-            }
-            _ => {
-                let found = fields.len();
-                return Err(format!(
-                    "is not a cron expression: it has {found} of its five fields, minute hour day month weekday (or six, with seconds first)"
-                ));
-            }
-        };
+        let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        let [second, minute, hour, day_of_month, month, day_of_week] = split(&text)?;
         let read = |unit, text| {
             Field::parse(unit, text)
                 .map_err(|problem| format!("is not a cron expression: {problem}"))
         };
-        let [minute, hour, day_of_month, month, day_of_week] = fields;
         let cron = Cron {
             second: read(&SECOND, second)?,
             minute: read(&MINUTE, minute)?,
@@ -99,6 +81,26 @@ impl Cron {
 
     pub fn zone(&self) -> &Zone {
         &self.zone
+    }
+
+    /// The fields for programs that read them in their own way: second, minute, hour, day of the month, month and
+    /// day of the week.
+    pub fn fields(&self) -> [PlainField; 6] {
+        // It was read, so it can be split.
+        let [second, minute, hour, day, month, weekday] = split(&self.text).unwrap_or(["*"; 6]);
+        [
+            SECOND.plain(second, self.second),
+            MINUTE.plain(minute, self.minute),
+            HOUR.plain(hour, self.hour),
+            DAY_OF_MONTH.plain(day, self.day_of_month),
+            MONTH.plain(month, self.month),
+            DAY_OF_WEEK.plain(weekday, self.day_of_week),
+        ]
+    }
+
+    /// Returns true if a day has to match the day of the month and the day of the week, not only one of them.
+    pub fn needs_both_days(&self) -> bool {
+        self.day_of_month.begins_with_star || self.day_of_week.begins_with_star
     }
 
     /// Returns true if it has no `*` in hour or minute.
@@ -166,7 +168,7 @@ impl Cron {
     }
 
     /// The first date and time that match from `from` on, by the calendar alone.
-    fn next_wall(&self, from: DateTime) -> Option<DateTime> {
+    pub(super) fn next_wall(&self, from: DateTime) -> Option<DateTime> {
         let date = self.next_date(from.date())?;
         if date == from.date() {
             if let Some(time) = self.next_time(from.time()) {
@@ -196,7 +198,7 @@ impl Cron {
         let by_month = self.day_of_month.has(date.day());
         let by_week = self.day_of_week.has(date.weekday().to_sunday_zero_offset());
         // crontab(5): if both are restricted, which is not to begin with *, either will do.
-        if self.day_of_month.begins_with_star || self.day_of_week.begins_with_star {
+        if self.needs_both_days() {
             by_month && by_week
         } else {
             by_month || by_week
@@ -230,6 +232,28 @@ impl fmt::Display for Cron {
 /// By how much the clock is put forward.
 fn change(before: Offset, after: Offset) -> SignedDuration {
     SignedDuration::from_secs(i64::from(after.seconds() - before.seconds()))
+}
+
+/// The six fields of an expression with one space between two of them, seconds first.
+fn split(text: &str) -> Result<[&str; 6], String> {
+    let text = if text.starts_with('@') {
+        nicknamed(text)?
+    } else {
+        text
+    };
+    let fields: Vec<&str> = text.split_whitespace().collect();
+    match *fields {
+        [minute, hour, day, month, weekday] => Ok(["0", minute, hour, day, month, weekday]),
+        [second, minute, hour, day, month, weekday] => {
+            Ok([second, minute, hour, day, month, weekday])
+        }
+        _ => {
+            let found = fields.len();
+            Err(format!(
+                "is not a cron expression: it has {found} of its five fields, minute hour day month weekday (or six, with seconds first)"
+            ))
+        }
+    }
 }
 
 /// The expression that a nickname stands for.

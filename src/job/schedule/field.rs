@@ -77,6 +77,13 @@ impl Field {
         u32::try_from(value).is_ok_and(|value| self.values >> value & 1 == 1)
     }
 
+    /// All its values, from the smallest on.
+    pub fn values(self) -> Vec<u8> {
+        (0..64)
+            .filter(|value| self.values >> value & 1 == 1)
+            .collect()
+    }
+
     /// The smallest value from `from` on; `from` is below 64.
     pub fn next(self, from: i8) -> Option<i8> {
         let rest = self.values >> from << from;
@@ -85,7 +92,52 @@ impl Field {
     }
 }
 
+/// A field for programs that read cron expressions in their own way.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlainField {
+    /// As it was written, but with numbers for names.
+    pub text: String,
+    /// The values that it allows, from the smallest on; Sunday is 0.
+    pub values: Vec<u8>,
+    /// True if it allows every value.
+    pub is_full: bool,
+    pub begins_with_star: bool,
+}
+
 impl FieldUnit {
+    /// The form for other programs of `field`, which was written as `text`.
+    pub fn plain(&self, text: &str, field: Field) -> PlainField {
+        let elements = text.split(',').map(|element| {
+            let (range, step) = match element.split_once('/') {
+                Some((range, step)) => (range, format!("/{step}")),
+                None => (element, String::new()),
+            };
+            let number = |value: Result<u8, String>, name: &str| match value {
+                Ok(number) => number.to_string(),
+                // A star.
+                Err(_) => name.to_owned(),
+            };
+            let range = match range.split_once('-') {
+                Some((first, last)) => format!(
+                    "{}-{}",
+                    number(self.value(element, first), first),
+                    number(self.last_value(element, last), last)
+                ),
+                None => number(self.value(element, range), range),
+            };
+            range + &step
+        });
+        let values = field.values();
+        let is_week = self.max == DAY_OF_WEEK.max;
+        let count = usize::from(self.max - self.min) + usize::from(!is_week);
+        PlainField {
+            text: elements.collect::<Vec<_>>().join(","),
+            is_full: values.len() == count,
+            values,
+            begins_with_star: field.begins_with_star,
+        }
+    }
+
     /// The bits of a value, a range or all values, with or without step.
     fn element(&self, text: &str) -> Result<u64, String> {
         let (range, step) = match text.split_once('/') {

@@ -3,10 +3,12 @@
 //! - [`Schedule`]: an interval, or a cron expression with its time zone.
 //! - [`Cron`]: cron expressions, their days, and what they do where the clock is changed.
 //! - [`Zone`]: time zones, from this machine's time zone files.
+//! - [`ClockChanges`]: the changes of the clock that an expression meets.
 //! - `field`: one field of a cron expression.
 //!
 //! Nothing here reads a clock: [`Schedule::next_after`] takes the time as an argument.
 
+mod clock_changes;
 mod cron;
 mod field;
 #[cfg(test)]
@@ -19,7 +21,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use jiff::Timestamp;
 
+pub use self::clock_changes::ClockChanges;
 pub use self::cron::Cron;
+pub use self::field::PlainField;
 pub use self::zone::Zone;
 use super::suggest;
 

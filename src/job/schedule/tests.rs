@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use jiff::Timestamp;
 
-use super::{Schedule, Zone};
+use super::{Cron, Schedule, Zone};
 
 /// The time in the zone, with its distance to UTC.
 const SHOWN: &str = "%d %H:%M %:z";
@@ -449,4 +449,35 @@ fn the_ends_of_time() {
             assert_eq!(schedule.next_after(last), None);
         }
     }
+}
+
+#[test]
+fn fields_for_other_programs_mean_the_same() {
+    for (text, plain) in [
+        ("@weekly", "0 0 0 * * 0"),
+        ("30 2 * Jan-MAR mon-fri", "0 30 2 * 1-3 1-5"),
+        ("0 0 * * fri-sun", "0 0 0 * * 5-7"),
+        ("0 0 * * sun-tue/2,7", "0 0 0 * * 0-2/2,7"),
+        ("*/20 *,5 0-23 */2 dec sat", "*/20 *,5 0-23 */2 12 6"),
+    ] {
+        let cron = Cron::new(text, Zone::utc()).unwrap();
+        let fields = cron.fields();
+        let texts: Vec<&str> = fields.iter().map(|field| field.text.as_str()).collect();
+        assert_eq!(texts.join(" "), plain);
+        let again = Cron::new(plain, Zone::utc()).unwrap();
+        assert_eq!(again.fields(), fields, "{text}");
+    }
+    let full = |text| Cron::new(text, Zone::utc()).unwrap().fields();
+    assert!(full("* * * * *").iter().skip(1).all(|field| field.is_full));
+    assert!(
+        full("0-59 0-23 1-31 1-12 0-7")
+            .iter()
+            .skip(1)
+            .all(|field| field.is_full)
+    );
+    assert!(
+        full("0-58 0-22 1-30 1-11 1-6")
+            .iter()
+            .all(|field| !field.is_full)
+    );
 }
