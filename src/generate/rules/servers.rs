@@ -1,7 +1,7 @@
 //! Alerts about this program's own servers and deliveries.
 
-use super::Rule;
 use super::sample::{FiringAlert, RuleTest, SampleLabels};
+use super::{Rule, gateways};
 
 /// A host that reports about its deliveries, with `--self-metrics`.
 const HOST: SampleLabels = SampleLabels {
@@ -85,7 +85,7 @@ fn outbox_backlog(page: &str) -> Rule {
         "MetricsjobOutboxBacklog",
         "",
         "warning",
-        "sum without (status) (metricsjob_outbox_entries{status=\"waiting\"}) > 0",
+        "max without (gateway_replica, status) (metricsjob_outbox_entries{status=\"waiting\"}) > 0",
         page,
     )
     .after("15m")
@@ -123,7 +123,7 @@ fn push_rejected(page: &str) -> Rule {
         "MetricsjobPushRejected",
         "",
         "warning",
-        "sum without (status) (metricsjob_outbox_entries{status=\"rejected\"}) > 0",
+        "max without (gateway_replica, status) (metricsjob_outbox_entries{status=\"rejected\"}) > 0",
         page,
     )
     .says(
@@ -190,7 +190,10 @@ fn schedule_lag(page: &str) -> Rule {
         "MetricsjobScheduleLag",
         "",
         "warning",
-        "histogram_quantile(0.9, rate(metricsjob_schedule_lag_seconds_bucket[30m])) > 5",
+        &format!(
+            "{} > 5",
+            gateways::greatest("histogram_quantile(0.9, rate(metricsjob_schedule_lag_seconds_bucket[30m]))")
+        ),
         page,
     )
     .after("5m")
@@ -227,9 +230,11 @@ fn missed_runs(page: &str) -> Rule {
         "MetricsjobMissedRuns",
         "The first part finds what was missed while there was no scrape either, the second what was since a restart.",
         "warning",
-        "metricsjob_missed_runs_total - last_over_time(metricsjob_missed_runs_total[1d] offset 1h) > 0\n\
-         or\n\
-         increase(metricsjob_missed_runs_total[1h]) > 0",
+        &gateways::greatest(
+            "metricsjob_missed_runs_total - last_over_time(metricsjob_missed_runs_total[1d] offset 1h) > 0\n\
+             or\n\
+             increase(metricsjob_missed_runs_total[1h]) > 0",
+        ),
         page,
     )
     .says(
@@ -264,7 +269,7 @@ fn job_file_problems(page: &str) -> Rule {
         "MetricsjobJobFileProblems",
         "",
         "warning",
-        "metricsjob_job_file_problems > 0",
+        "max without (gateway_replica) (metricsjob_job_file_problems) > 0",
         page,
     )
     .says(
