@@ -46,6 +46,7 @@ fn all_that_is_asked_for() {
         "MetricsjobOutboxBacklog",
         "MetricsjobPushRejected",
         "MetricsjobGatewayCommitsFail",
+        "MetricsjobGatewayDown",
         "MetricsjobScheduleLag",
         "MetricsjobMissedRuns",
         "MetricsjobJobFileProblems",
@@ -183,7 +184,7 @@ mod on_real_servers {
         sandbox.write("jobs/c.toml", "command = ['true']\njob = ' - c'");
         written(&sandbox, "--runbook-url https://wiki.example/{{alerts}}");
         let checked = promtool(&sandbox, "check rules --lint=all --lint-fatal rules.yml");
-        checked.code(0).out("SUCCESS: 45 rules found");
+        checked.code(0).out("SUCCESS: 46 rules found");
         assert!(!checked.stderr().contains("error"), "{}", checked.stderr());
         promtool(&sandbox, "test rules rules.test.yml")
             .code(0)

@@ -82,6 +82,7 @@ mod host_settings;
 #[cfg(feature = "real-servers")]
 mod hostile_pushes;
 mod interrupt;
+mod job_arrays;
 mod job_files;
 mod job_gateway;
 mod json_api;
@@ -180,6 +181,8 @@ mod timeout;
 mod timeout_escape;
 mod tls;
 #[cfg(feature = "real-servers")]
+#[cfg(feature = "real-servers")]
+mod two_gateways;
 mod upgrade;
 mod web;
 mod web_config;

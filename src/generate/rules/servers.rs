@@ -62,6 +62,7 @@ pub fn rules(page: &str) -> Vec<Rule> {
         outbox_backlog(page),
         push_rejected(page),
         gateway_commits_fail(page),
+        gateway_down(page),
         schedule_lag(page),
         missed_runs(page),
         job_file_problems(page),
@@ -174,6 +175,57 @@ fn gateway_commits_fail(page: &str) -> Rule {
     .silent("10m")
     .firing("18m", [firing])
     .silent("30m")])
+}
+
+fn gateway_down(page: &str) -> Rule {
+    let a = SampleLabels {
+        labels: &[
+            ("job", "gateways"),
+            ("instance", "gateway-a:9091"),
+            ("gateway_replica", "a"),
+        ],
+        alerting: None,
+    };
+    let b = SampleLabels {
+        labels: &[
+            ("job", "gateways"),
+            ("instance", "gateway-b:9091"),
+            ("gateway_replica", "b"),
+        ],
+        alerting: None,
+    };
+    let up = "up";
+    let firing = a.fixed(
+        "warning",
+        &[],
+        ": the gateway is down",
+        "Prometheus cannot scrape gateway-a:9091. The other gateway has what jobs report meanwhile, and their hosts keep it \
+         for this one: metricsjob outbox list",
+    );
+    Rule::fixed(
+        "MetricsjobGatewayDown",
+        "Of two gateways that get the same reports; while there is the other one, no alert about a job says so.",
+        "warning",
+        "up{gateway_replica!=\"\"} == 0",
+        page,
+    )
+    .after("2m")
+    .says(
+        ": the gateway is down",
+        "Prometheus cannot scrape {{ $labels.instance }}. The other gateway has what jobs report meanwhile, and their hosts \
+         keep it for this one: metricsjob outbox list",
+    )
+    .tested([RuleTest::new(
+        "one gateway is down for a while, the other for a moment, and so is a server",
+        [
+            a.series([(up, "1x10 0x10 1x10")]),
+            b.series([(up, "1x10 0 1x20")]),
+            SERVER.series([(up, "0x30")]),
+        ],
+    )
+    .silent("12m")
+    .firing("15m", [firing])
+    .silent("25m")])
 }
 
 fn schedule_lag(page: &str) -> Rule {
