@@ -187,3 +187,68 @@ fn no_task_is_left_behind_by_the_next() {
     let status: Finished = status.env("CI_NODE_INDEX", "2").output().unwrap().into();
     status.code(0).quiet_stderr().out("2 groups\n");
 }
+
+#[cfg(feature = "real-servers")]
+mod on_a_real_prometheus {
+    use super::*;
+    use crate::common::{PATIENCE, Server, awaited};
+
+    /// Group and summary of each alert that fires.
+    fn firing(prometheus: &Server) -> Vec<(String, String)> {
+        let answer: Json = serde_json::from_str(&prometheus.get("/api/v1/alerts")).unwrap();
+        let alerts = answer["data"]["alerts"].as_array().unwrap().iter();
+        let firing = alerts.filter(|alert| alert["state"] == "firing");
+        let text = |text: &Json| text.as_str().unwrap().to_owned();
+        firing
+            .map(|alert| {
+                let summary = &alert["annotations"]["summary"];
+                (text(&alert["labels"]["batch_job_group"]), text(summary))
+            })
+            .collect()
+    }
+
+    #[track_caller]
+    fn awaits(prometheus: &Server, wanted: Option<(&str, &str)>) {
+        awaited(PATIENCE, || {
+            let firing = firing(prometheus);
+            let shown = firing.iter().map(|(group, text)| (&**group, &**text));
+            shown.eq(wanted).then_some(()).ok_or(format!("{firing:?}"))
+        });
+    }
+
+    #[test]
+    fn an_array_that_fails_is_one_alert() {
+        let gateway = Server::gateway(&[]);
+        let sandbox = Sandbox::new().variable("METRICSJOB_GATEWAY", gateway.url());
+        let rules = sandbox.run("generate rules").code(0).stdout();
+        sandbox.write("rules.yml", rules);
+        let config = format!(
+            "global: {{scrape_interval: 1s, evaluation_interval: 1s}}\nrule_files: [rules.yml]\nscrape_configs:\n\
+             - {{job_name: gateway, honor_labels: true, static_configs: [{{targets: [\"{}\"]}}]}}\n",
+            gateway.address()
+        );
+        let prometheus = Server::prometheus(&sandbox.write("prometheus.yml", config));
+        let run = |task: &str, script: &str| {
+            let options = "--job train -g task=${task} -g site=berlin --severity page";
+            as_task(&sandbox, &[("CI_NODE_INDEX", task)], options, script)
+        };
+        let tasks: Vec<String> = (1..=12).map(|task| task.to_string()).collect();
+        for task in &tasks {
+            run(task, "false").code(1);
+        }
+        let group = "train site=berlin task=*";
+        awaits(
+            &prometheus,
+            Some((group, "train site=berlin: 12 tasks failed")),
+        );
+        for task in &tasks[1..] {
+            run(task, "true").code(0);
+        }
+        awaits(
+            &prometheus,
+            Some((group, "train site=berlin: 1 task failed")),
+        );
+        run("1", "true").code(0);
+        awaits(&prometheus, None);
+    }
+}

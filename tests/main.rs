@@ -181,8 +181,8 @@ mod timeout;
 mod timeout_escape;
 mod tls;
 #[cfg(feature = "real-servers")]
-#[cfg(feature = "real-servers")]
 mod two_gateways;
+#[cfg(feature = "real-servers")]
 mod upgrade;
 mod web;
 mod web_config;

@@ -229,6 +229,22 @@ fn prometheus(replicas: &[Replica; 2], files: &Sandbox) -> Server {
     Server::prometheus(&files.write("prometheus.yml", config))
 }
 
+/// What the page advises is what ships, and so what is tested here.
+#[test]
+fn the_page_has_the_configuration_that_ships() {
+    let page = include_str!("../docs/how-to/run-two-gateways.md");
+    let (_, advised) = page.split_once("```yaml\n").unwrap();
+    let (advised, _) = advised.split_once("```").unwrap();
+    let shipped = include_str!("../monitoring/prometheus-two-gateways.yml").lines();
+    let shipped: Vec<&str> = shipped
+        .filter(|line| !line.trim_start().starts_with('#'))
+        .collect();
+    assert!(
+        shipped.join("\n").ends_with(advised.trim_end()),
+        "{advised}"
+    );
+}
+
 /// Labels and values that a query results in.
 fn results(prometheus: &Server, query: &str) -> Vec<(Json, String)> {
     let query: String = url::form_urlencoded::byte_serialize(query.as_bytes()).collect();
