@@ -234,7 +234,10 @@ mod with_alertmanager {
         let sandbox = written(RECEIVERS);
         let alertmanager = Server::alertmanager(&sandbox.path().join("alertmanager.yml"));
         let alert = |name: &str, group: &str| {
-            let labels = json!({"alertname": name, "job": "backup", "batch_job_group": group});
+            let mut labels = json!({"alertname": name, "job": "backup", "batch_job_group": group});
+            if group.ends_with("task=*") {
+                labels["task"] = json!("*");
+            }
             json!({ "labels": labels })
         };
         let late = "BatchJobLate";
@@ -242,6 +245,9 @@ mod with_alertmanager {
             alert("BatchJobFailed", "backup db=a"),
             alert(late, "backup db=a"),
             alert(late, "backup db=b"),
+            // Other tasks of an array than those that failed.
+            alert("BatchJobFailed", "backup task=*"),
+            alert(late, "backup task=*"),
         ]);
         let headers = [("Content-Type", "application/json")];
         let path = "/api/v2/alerts";
@@ -266,6 +272,8 @@ mod with_alertmanager {
                 ("backup db=a", "BatchJobFailed", "active"),
                 ("backup db=a", late, "suppressed"),
                 ("backup db=b", late, "active"),
+                ("backup task=*", "BatchJobFailed", "active"),
+                ("backup task=*", late, "active"),
             ];
             let shown = states.iter();
             let shown = shown.map(|(group, name, state)| (&**group, &**name, &**state));

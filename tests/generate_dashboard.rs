@@ -98,6 +98,38 @@ fn the_shipped_dashboards_are_fresh() {
     assert_eq!(files, NAMES.len(), "{directory:?} has others");
 }
 
+/// Each series is of the chosen gateway, or of none.
+#[test]
+fn two_gateways_do_not_double_what_jobs_report() {
+    for name in ["fleet", "job"] {
+        let dashboard = dashboard(name);
+        assert!(variables(&dashboard).contains(&"replica"));
+        let mut checked = 0;
+        for (path, text) in all_strings(&dashboard) {
+            if !path.ends_with(".expr") {
+                continue;
+            }
+            let text = text.replace("${prefix}", "p").replace("${histogram}", "h");
+            let mut outside = String::new();
+            for (index, part) in text.split('{').enumerate() {
+                let (matchers, after) = part.split_once('}').unwrap_or(("", part));
+                let is_once = matchers.contains("gateway_replica=~\"|$replica\"");
+                assert!(index == 0 || is_once, "{name}{path}: {text}");
+                outside += &format!("{after} {{");
+            }
+            let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
+            for reported in ["batch_job_", "metricsjob_"] {
+                for (at, _) in outside.match_indices(reported) {
+                    let after = outside[at..].trim_start_matches(is_name);
+                    assert!(after.starts_with(" {"), "{name}{path}: {text}");
+                    checked += 1;
+                }
+            }
+        }
+        assert!(checked > 10, "{name}: {checked}");
+    }
+}
+
 #[test]
 fn each_panel_has_a_place_of_its_own() {
     for name in NAMES {

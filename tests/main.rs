@@ -88,6 +88,7 @@ mod host_settings;
 #[cfg(feature = "real-servers")]
 mod hostile_pushes;
 mod interrupt;
+mod job_arrays;
 mod job_files;
 mod job_gateway;
 mod json_api;
@@ -185,6 +186,8 @@ mod textfile;
 mod timeout;
 mod timeout_escape;
 mod tls;
+#[cfg(feature = "real-servers")]
+mod two_gateways;
 #[cfg(feature = "real-servers")]
 mod type_table;
 #[cfg(feature = "real-servers")]

@@ -48,7 +48,11 @@ fn the_shipped_files_are_good() {
             String::from_utf8_lossy(&output.stderr)
         );
     };
-    for config in ["prometheus.yml", "prometheus-full.yml"] {
+    for config in [
+        "prometheus.yml",
+        "prometheus-full.yml",
+        "prometheus-two-gateways.yml",
+    ] {
         promtool(&["check", "config", &format!("{root}/monitoring/{config}")]);
     }
     promtool(&["check", "rules", &format!("{root}/monitoring/rules.yml")]);

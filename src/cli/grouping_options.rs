@@ -18,9 +18,10 @@ use metricsjob_metrics::GroupingKeyError;
 pub struct GroupingArgs {
     /// Further label of the grouping key (repeatable)
     ///
-    /// The value can contain ${hostname}, ${user} and ${env:NAME}; a plain ${ is written $${. The variable
-    /// METRICSJOB_GROUPING has such labels, separated by commas or blanks. Labels of the job file and the config file
-    /// are merged with these.
+    /// The value can contain ${hostname}, ${user}, ${env:NAME}, and ${task}, the number of this task in a job array of
+    /// Slurm, GitLab CI or Kubernetes: -g 'task=${task}'. A plain ${ is written $${. The variable METRICSJOB_GROUPING
+    /// has such labels, separated by commas or blanks. Labels of the job file and the config file are merged with
+    /// these.
     #[arg(short, long, value_name = "NAME=VALUE", value_parser = name_and_value, help_heading = GROUPING, add = ArgValueCandidates::new(completion::group_labels))]
     grouping: Vec<(String, String)>,
 

@@ -1,5 +1,6 @@
 //! Messages about groups that this host has left behind, or shares with another one.
 
+use std::collections::BTreeSet;
 use std::time::SystemTime;
 
 use super::options::GatewayArgs;
@@ -19,10 +20,19 @@ use metricsjob_state::{State, StateError};
 ///
 /// The database cannot be read.
 pub fn reported(state: &mut State, config: &HostConfig) -> Result<ReportedGroups, StateError> {
-    let labels = config.defaults.grouping.names();
+    let grouping = &config.defaults.grouping;
+    let mut host_labels: BTreeSet<String> = grouping.names().map(str::to_owned).collect();
+    host_labels.insert(INSTANCE.to_owned());
+    // Of these the task decides, so that the next one leaves nothing behind.
+    for (label, _) in grouping
+        .iter()
+        .filter(|(_, value)| value.contains("${task}"))
+    {
+        host_labels.remove(label);
+    }
     Ok(ReportedGroups {
         all: state.reported_groups()?,
-        host_labels: labels.chain([INSTANCE]).map(str::to_owned).collect(),
+        host_labels,
         host: host::name(),
     })
 }

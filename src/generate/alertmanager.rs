@@ -2,8 +2,9 @@
 
 use std::fmt::{self, Write};
 
+use super::rules::ALL_TASKS;
 use super::rules::jobs::{FAILED, LATE};
-use super::text::scalar;
+use super::text::{quoted, scalar};
 use crate::config::receiver::{AlertReceiver, Mailbox, SlackChannel, Webhook};
 
 const SLACK_TITLE: &str = "{{ .Status }}: {{ .GroupLabels.job }}";
@@ -60,8 +61,9 @@ fn write_file(file: &mut String, receivers: &[AlertReceiver]) -> fmt::Result {
     )?;
     writeln!(
         file,
-        "    target_matchers: [{}]",
-        scalar(&matcher("alertname", &[LATE]))
+        "    # Of a job array, other tasks are late than those that failed.\n    target_matchers: [{}, {}]",
+        scalar(&matcher("alertname", &[LATE])),
+        scalar(&format!("task!={}", quoted(ALL_TASKS)))
     )?;
     writeln!(file, "    equal: ['job', 'batch_job_group']")?;
     writeln!(file, "receivers:")?;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use metricsjob_metrics::{Group, GroupingKey, Labels};
+use metricsjob_metrics::{Group, GroupingKey, Labels, TASK};
 use metricsjob_state::reported::ReportedGroup;
 
 /// Reports of another host are no concern once this host has not reported for so long, in seconds: the job has moved
@@ -14,7 +14,7 @@ const SHARED_FOR: f64 = 8.0 * 86_400.0;
 pub enum GroupConcern {
     /// This host no longer reports to it, because a setting has changed.
     Moved(Box<MovedGroup>),
-    /// Another host reported to it last, and this one not long before.
+    /// Another host reported to it last, and this one not long before. Not of tasks of a job array, which go from host to host.
     Shared {
         host: String,
         /// When this host reported to it last, in seconds since the epoch.
@@ -102,7 +102,7 @@ impl ReportedGroups {
         if let Some(moved) = here.find_map(|from| self.moved_from(from)) {
             return Some(GroupConcern::Moved(moved.into()));
         }
-        let host = reporting_host(group)?;
+        let host = reporting_host(group).filter(|_| !group.key.has_label(TASK))?;
         let is_other = self.host.as_deref().is_some_and(|ours| ours != host);
         (is_other && now - ours.last_at < SHARED_FOR).then(|| GroupConcern::Shared {
             host: host.to_owned(),
@@ -189,6 +189,32 @@ mod tests {
         assert_eq!(concern(Vec::new(), "g", &report("p", "b")), None);
         // Of somebody else.
         assert_eq!(concern(ours(60.0), "g", "x_info{host=\"b\"} 1\n"), None);
+    }
+
+    #[test]
+    fn a_task_goes_from_host_to_host() {
+        let of_task = |label: &str| {
+            let key = GroupingKey::new("j", [(label.to_owned(), "3".to_owned())]).unwrap();
+            let ours = ReportedGroup {
+                key: key.clone(),
+                ..reported("p", NOW - 60.0)
+            };
+            let groups = ReportedGroups {
+                all: vec![ours],
+                host_labels: BTreeSet::new(),
+                host: Some("a".into()),
+            };
+            let group = Group {
+                key,
+                push_time: NOW,
+                push_failure_time: 0.0,
+                ttl: None,
+                families: text::parse(report("p", "b").as_bytes()).unwrap(),
+            };
+            groups.concern("g", &group, NOW)
+        };
+        assert_eq!(of_task("task"), None);
+        assert!(matches!(of_task("db"), Some(GroupConcern::Shared { .. })));
     }
 
     #[test]

@@ -6,6 +6,8 @@ use std::process::{Command, Stdio};
 
 use tempfile::TempDir;
 
+#[cfg(feature = "real-servers")]
+use super::Port;
 use super::gateway::{Samples, chosen_samples, of_job};
 use super::process::Process;
 use super::program::{US, environment, isolate};
@@ -33,11 +35,15 @@ impl DerefMut for OwnGateway {
 
 /// `metricsjob gateway`, not started yet, with its state in `dir`.
 pub fn gateway_command(dir: &Path, flags: &[&str]) -> Command {
+    gateway_command_on("127.0.0.1:0", dir, flags)
+}
+
+fn gateway_command_on(address: &str, dir: &Path, flags: &[&str]) -> Command {
     let mut command = Command::new(US);
     command
         .args(["gateway", "--state-dir"])
         .arg(dir)
-        .arg("--web.listen-address=127.0.0.1:0")
+        .arg(format!("--web.listen-address={address}"))
         .args(flags)
         .env_clear()
         .envs(environment(dir))
@@ -51,6 +57,13 @@ impl OwnGateway {
     #[track_caller]
     pub fn start(dir: &Path, flags: &[&str]) -> Self {
         OwnGateway::start_command(gateway_command(dir, flags))
+    }
+
+    /// The same on a port that stays when the gateway has gone, for the next one.
+    #[cfg(feature = "real-servers")]
+    #[track_caller]
+    pub fn start_on(port: &Port, dir: &Path) -> Self {
+        OwnGateway::start_command(gateway_command_on(&port.address(), dir, &[]))
     }
 
     /// The same, with its state in a directory of its own.

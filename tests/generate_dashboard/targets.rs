@@ -120,7 +120,13 @@ impl Targets {
         let path = ", metrics_path: /custom-metrics";
         let config = [
             "global: {scrape_interval: 1s}\nscrape_configs:\n".to_owned(),
-            target("gateway", self.gateway.address(), honor),
+            // As if it were two that have the same groups.
+            format!(
+                "- {{job_name: gateway, honor_labels: true, static_configs: [\
+                 {{targets: [\"{0}\"], labels: {{gateway_replica: a}}}}, \
+                 {{targets: [\"{0}\"], labels: {{gateway_replica: b}}}}]}}\n",
+                self.gateway.address()
+            ),
             target("pushgateway", self.pushgateway.address(), honor),
             target("server", self.server.address(), honor),
             target("users-api", &self.users.address().to_string(), ""),

@@ -7,6 +7,9 @@ use serde::{Deserialize, Serialize};
 use super::labels::Labels;
 use super::name::Names;
 
+/// The label that tells the tasks of a job array apart, by our convention. A task runs on any host, another one each time.
+pub const TASK: &str = "task";
+
 /// Identity of a group: the `job` label and further labels, whose order does not matter. Serializes as one map of all
 /// labels, `job` first.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]

@@ -62,7 +62,7 @@ pub use common::{DEFAULT_PREFIX, under_default_prefix};
 pub use count::Count;
 pub use family::{Bucket, Family, Kind, Metric, Quantile, Value, series_name};
 pub use group::{Group, TIME_SERIES, TTL_HEADER, TTL_SERIES, gateways_own};
-pub use grouping_key::{GroupingKey, GroupingKeyError, REMAINDER, check_grouping_label};
+pub use grouping_key::{GroupingKey, GroupingKeyError, REMAINDER, TASK, check_grouping_label};
 pub use labels::Labels;
 pub use last_run::LastRun;
 pub use method::{Method, UnknownMethod};

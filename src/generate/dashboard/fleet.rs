@@ -38,6 +38,7 @@ pub fn fleet() -> Json {
             .several()
             .all(".*"),
         )
+        .variable(DashboardVariable::replica())
         .filters()
         .row("Now", now())
         .row("Durations", durations())
@@ -47,7 +48,10 @@ pub fn fleet() -> Json {
         .into_json()
 }
 
-const SCOPE: &str = "job=~\"$job\",instance=~\"$instance\"";
+const SCOPE: &str = "job=~\"$job\",instance=~\"$instance\",gateway_replica=~\"|$replica\"";
+
+/// Series of any job and host, once: what no gateway has, and what the chosen one has.
+const ONCE: &str = "gateway_replica=~\"|$replica\"";
 
 /// `expression`, with NaN for groups that it has no value of: rows of a table are joined right only where every query
 /// has all groups.
@@ -99,7 +103,7 @@ fn now() -> [Panel; 7] {
             .steps("green", &[(1.0, "orange")]),
         Panel::stat("Reports in outboxes", "none")
             .about("Reports that no gateway has yet, waiting or rejected.")
-            .query("sum(metricsjob_outbox_entries)", "")
+            .query(&format!("sum(metricsjob_outbox_entries{{{ONCE}}})"), "")
             .or_else("0")
             .steps("green", &[(1.0, "orange")]),
         Panel::table("Jobs")
@@ -142,7 +146,7 @@ fn now() -> [Panel; 7] {
 fn durations() -> [Panel; 3] {
     [
         Panel::graph("Durations", "s")
-            .query("batch_job_duration_seconds{@}", "{{job}} {{instance}}")
+            .query("batch_job_duration_seconds{@}", "{{job}} {{instance}} {{task}}")
             .link_series(),
         Panel::ranking("Last run against its own range", "percentunit")
             .about("Duration of the last run, as a share of the time that nine of ten runs stay below.")
@@ -151,13 +155,13 @@ fn durations() -> [Panel; 3] {
                     "sort_desc(topk(20, batch_job_duration_seconds{{@}} / {}))",
                     duration_quantile("0.9")
                 ),
-                "{{job}} {{instance}}",
+                "{{job}} {{instance}} {{task}}",
             )
             .steps("green", &[(1.25, "orange"), (2.0, "red")])
             .link_series(),
         Panel::ranking("Unusual values", "none")
             .about("How far the last success is from the last fifty, in robust standard deviations.")
-            .query("sort_desc(topk(20, batch_job_anomaly_score{@}))", "{{job}} {{instance}} {{metric}}")
+            .query("sort_desc(topk(20, batch_job_anomaly_score{@}))", "{{job}} {{instance}} {{task}} {{metric}}")
             .steps("green", &[(3.5, "orange"), (7.0, "red")])
             .link_series()
             .size(24, 8),
@@ -194,19 +198,26 @@ fn delivery() -> [Panel; 3] {
                 "By the host that keeps them. Hosts say so with self-metrics, servers at /metrics.",
             )
             .query(
-                "sum by (instance, user, status) (metricsjob_outbox_entries)",
+                &format!("sum by (instance, user, status) (metricsjob_outbox_entries{{{ONCE}}})"),
                 "{{instance}} {{user}} {{status}}",
             )
             .size(8, 8),
         Panel::bars("Attempts to push", "none")
             .query(
-                &increase_by("result", "metricsjob_push_attempts_total"),
+                &increase_by(
+                    "result",
+                    &format!("metricsjob_push_attempts_total{{{ONCE}}}"),
+                ),
                 "{{result}}",
             )
             .size(8, 8),
         Panel::graph("Time for a push", "s")
             .query(
-                &mean_by("instance", "metricsjob_push_duration_seconds", ""),
+                &mean_by(
+                    "instance",
+                    "metricsjob_push_duration_seconds",
+                    &format!("{{{ONCE}}}"),
+                ),
                 "{{instance}}",
             )
             .size(8, 8),
@@ -226,22 +237,26 @@ fn schedules() -> [Panel; 5] {
             .size(8, 8),
         Panel::graph("Running and waiting", "none")
             .query(
-                "sum by (instance) (metricsjob_run_slots_taken)",
+                &format!("sum by (instance) (metricsjob_run_slots_taken{{{ONCE}}})"),
                 "{{instance}} running",
             )
             .query(
-                "sum by (instance) (metricsjob_queued_runs)",
+                &format!("sum by (instance) (metricsjob_queued_runs{{{ONCE}}})"),
                 "{{instance}} waiting",
             )
             .query(
-                "sum by (instance) (metricsjob_run_slots)",
+                &format!("sum by (instance) (metricsjob_run_slots{{{ONCE}}})"),
                 "{{instance}} at most",
             )
             .size(8, 8),
         Panel::graph("Delay of starts", "s")
             .about("How late runs began, against their schedules: nine of ten were not later.")
             .query(
-                &quantile_by(0.9, "instance", "metricsjob_schedule_lag_seconds_bucket"),
+                &quantile_by(
+                    0.9,
+                    "instance",
+                    &format!("metricsjob_schedule_lag_seconds_bucket{{{ONCE}}}"),
+                ),
                 "{{instance}}",
             )
             .size(8, 8),
@@ -253,7 +268,7 @@ fn schedules() -> [Panel; 5] {
             .every("1d")
             .link_series(),
         Panel::graph("Job files that could not be loaded", "none").query(
-            "sum by (instance) (metricsjob_job_file_problems)",
+            &format!("sum by (instance) (metricsjob_job_file_problems{{{ONCE}}})"),
             "{{instance}}",
         ),
     ]

@@ -38,12 +38,18 @@ fn now() -> [Panel; 7] {
     [
         Panel::stat("Uptime", "s").query("time() - process_start_time_seconds{@}", "{{instance}}"),
         // Each group has a push time.
-        Panel::stat("Groups", "none").query("count(push_time_seconds)", ""),
+        Panel::stat("Groups", "none").query(
+            "count by (gateway_replica) (push_time_seconds)",
+            "{{gateway_replica}}",
+        ),
         Panel::stat("Groups with a refused push", "none")
             .about(
                 "The last push to the group was refused, for example because it was inconsistent.",
             )
-            .query("count(push_failure_time_seconds > push_time_seconds)", "")
+            .query(
+                "count by (gateway_replica) (push_failure_time_seconds > push_time_seconds)",
+                "{{gateway_replica}}",
+            )
             .or_else("0")
             .steps("green", &[(1.0, "red")]),
         Panel::stat("Series", "none").query("metricsjob_gateway_series{@}", "{{instance}}"),

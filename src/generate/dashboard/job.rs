@@ -7,7 +7,7 @@ use super::panel::{Meaning, OUTCOMES, Panel};
 use super::promql::{increase_by, per_day_by, quantile_by, success_ratio};
 use super::variable::DashboardVariable;
 
-const SCOPE: &str = "job=\"$job\",instance=~\"$instance\"";
+const SCOPE: &str = "job=\"$job\",instance=~\"$instance\",gateway_replica=~\"|$replica\"";
 
 const EXPECTATIONS: [Meaning; 2] = [(0, "Not met", "red"), (1, "Met", "green")];
 
@@ -34,6 +34,7 @@ pub fn job() -> Json {
             .several()
             .all(".*"),
         )
+        .variable(DashboardVariable::replica())
         // Names of the runner's metrics begin with it.
         .variable(
             DashboardVariable::new(

@@ -44,6 +44,12 @@ impl DashboardVariable {
         }
     }
 
+    /// Makes a choice of one among gateways that have the same groups. There is none where Prometheus does not tell
+    /// gateways apart.
+    pub fn replica() -> Self {
+        DashboardVariable::new("replica", "Gateway", "push_time_seconds", "gateway_replica")
+    }
+
     /// Lets a reader choose several values; all of them at first.
     pub fn several(mut self) -> Self {
         self.json["multi"] = json!(true);

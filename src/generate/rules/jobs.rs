@@ -1,28 +1,32 @@
 //! Alerts about the reports of jobs.
 
 use super::sample::{CUSTOMERS, REPORT, RuleTest, SHOP, SYNC, SampleLabels};
-use super::{Rule, repeated};
-use crate::job::expectations::UNUSUAL;
+use super::{Rule, conditions, gateways, repeated};
 
 /// The alert about a success that is due.
 pub const LATE: &str = "BatchJobLate";
 /// The alert about a run that failed.
 pub const FAILED: &str = "BatchJobFailed";
+pub const TAKES_TOO_LONG: &str = "BatchJobTakesTooLong";
+pub const EXPECTATION_NOT_MET: &str = "BatchJobExpectationNotMet";
+pub const UNUSUAL_VALUE: &str = "BatchJobUnusual";
+pub const PUSH_REJECTED: &str = "BatchJobPushRejected";
 
 const DEADLINE: &str = "batch_job_deadline_timestamp_seconds";
 const SUCCESS: &str = "batch_job_success";
 const LAST_SUCCESS: &str = "batch_job_last_success_timestamp_seconds";
+
 /// The rules that serve all jobs.
 pub fn rules(page: &str) -> Vec<Rule> {
-    let mut rules = vec![late(page), failed(page)];
-    rules.extend(repeated::failed_repeatedly(page));
-    rules.extend([
+    vec![
+        late(page),
+        failed(page),
+        repeated::failed_repeatedly(page),
         takes_too_long(page),
         expectation_not_met(page),
         unusual(page),
         push_rejected(page),
-    ]);
-    rules
+    ]
 }
 
 fn late(page: &str) -> Rule {
@@ -32,16 +36,7 @@ fn late(page: &str) -> Rule {
         );
         group.alert("warning", &[], " is late", &description)
     };
-    Rule::of_group(
-        LATE,
-        "The time by which the next success was due, with its grace, has passed. A deadline that the job sets itself may\n\
-         stay as it is after a success.",
-        "warning",
-        "time() - batch_job_deadline_timestamp_seconds > 0\n\
-         unless batch_job_last_success_timestamp_seconds >= batch_job_deadline_timestamp_seconds",
-        &[],
-        page,
-    )
+    Rule::of_group(LATE, "warning", conditions::LATE, &[], page)
     .after("1m")
     .says(
         " is late",
@@ -86,7 +81,7 @@ fn failed(page: &str) -> Rule {
         );
         group.alert("warning", &[], " failed", &description)
     };
-    Rule::of_group(FAILED, "", "warning", "batch_job_success == 0", &[], page)
+    Rule::of_group(FAILED, "warning", conditions::FAILED, &[], page)
         .says(
             " failed",
             "The last run of {{ $labels.job }} did not succeed: batch_job_success is {{ $value }}. \
@@ -106,6 +101,7 @@ fn failed(page: &str) -> Rule {
             [firing(CUSTOMERS, "db_backup"), firing(SYNC, "sync")],
         )
         .firing("25m", [firing(SYNC, "sync")])])
+        .tested(gateways::failed_tests(|group| firing(group, "sync")))
 }
 
 fn takes_too_long(page: &str) -> Rule {
@@ -118,12 +114,9 @@ fn takes_too_long(page: &str) -> Rule {
         group.alert("warning", &[], " takes too long", &description)
     };
     Rule::of_group(
-        "BatchJobTakesTooLong",
-        "The last run; or one that is running, of a job that reports its start.",
+        TAKES_TOO_LONG,
         "warning",
-        "batch_job_duration_seconds > batch_job_max_duration_seconds\n\
-         or\n\
-         time() - batch_job_start_timestamp_seconds > batch_job_max_duration_seconds and batch_job_running > 0",
+        conditions::TAKES_TOO_LONG,
         &[],
         page,
     )
@@ -170,10 +163,9 @@ fn expectation_not_met(page: &str) -> Rule {
         group.alert("warning", &[("metric", metric)], &summary, &description)
     };
     Rule::of_group(
-        "BatchJobExpectationNotMet",
-        "",
+        EXPECTATION_NOT_MET,
         "warning",
-        "batch_job_expectation_met == 0",
+        conditions::EXPECTATION_NOT_MET,
         &["metric"],
         page,
     )
@@ -213,14 +205,14 @@ fn unusual(page: &str) -> Rule {
         alert.labels.insert("severity", "info");
         alert
     };
-    let mut rule = Rule::of_group(
-        "BatchJobUnusual",
-        "Worth a look and nobody's sleep, however severe the job's other alerts are.",
+    Rule::of_group(
+        UNUSUAL_VALUE,
         "info",
-        &format!("abs(batch_job_anomaly_score) > {UNUSUAL}"),
+        conditions::UNUSUAL_VALUE,
         &["metric"],
         page,
     )
+    .always("info")
     .says(
         ": {{ $labels.metric }} is unusual",
         "In its last success, {{ $labels.metric }} of {{ $labels.job }} was far from what it was in those before: \
@@ -241,11 +233,7 @@ fn unusual(page: &str) -> Rule {
             firing(SYNC, "sync", "rows", "4.0"),
         ],
     )
-    .silent("25m")]);
-    if let Some(alert) = &mut rule.alert {
-        alert.set_label("severity", "info");
-    }
-    rule
+    .silent("25m")])
 }
 
 fn push_rejected(page: &str) -> Rule {
@@ -259,10 +247,9 @@ fn push_rejected(page: &str) -> Rule {
     let good = "push_time_seconds";
     let bad = "push_failure_time_seconds";
     Rule::of_group(
-        "BatchJobPushRejected",
-        "",
+        PUSH_REJECTED,
         "warning",
-        "push_failure_time_seconds > push_time_seconds",
+        conditions::PUSH_REJECTED,
         &[],
         page,
     )
@@ -291,4 +278,7 @@ fn push_rejected(page: &str) -> Rule {
         "25m",
         [firing(CUSTOMERS, "db_backup", "1970-01-01 00:02:00 +0000 UTC")],
     )])
+    .tested(gateways::rejected_tests(|group| {
+        firing(group, "sync", "1970-01-01 00:02:00 +0000 UTC")
+    }))
 }

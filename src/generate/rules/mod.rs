@@ -1,7 +1,8 @@
 //! Rules of Prometheus, each with the tests that it passes.
 //!
-//! - [`jobs`]: alerts about the reports of jobs; [`repeated`], [`slo`]: those that need recording rules;
-//!   [`unreported`]: about jobs without any.
+//! - [`conditions`]: what the reports of jobs show that is wrong; [`jobs`]: alerts about it; [`arrays`]: about many tasks
+//!   at once; [`repeated`], [`slo`]: those that need further recording rules; [`unreported`]: about jobs without any.
+//! - [`gateways`]: several gateways that have the same groups.
 //! - [`servers`]: about this program's own servers and deliveries; [`services`]: about services over HTTP.
 //! - `sparse`: the rules for series with a sample for each run.
 //! - [`sample`]: groups and alerts as the tests of rules have them.
@@ -9,6 +10,9 @@
 //!
 //! A rule and its tests are one value, from which both files are written, so that neither changes without the other.
 
+pub mod arrays;
+pub mod conditions;
+pub mod gateways;
 pub mod jobs;
 pub mod repeated;
 pub mod sample;
@@ -58,6 +62,9 @@ pub struct Alert {
 /// The page with a section for each alert.
 pub const PAGE: &str = "docs/how-to/alerts.md";
 
+/// Label `task` of alerts about a job array as a whole.
+pub const ALL_TASKS: &str = "*";
+
 /// Labels that a job's `batch_job_alerting_info` gives to its alerts.
 const ALERTING_LABELS: &str = "severity, owner, runbook";
 
@@ -84,8 +91,14 @@ pub fn all(jobs: &[WatchedJob], page: &str, source: Source) -> Vec<RuleGroup> {
         rules,
     };
     let never_reported = unreported::never_reported(jobs, page, source);
+    let of_jobs = [
+        gateways::rules(),
+        conditions::rules(),
+        jobs::rules(page),
+        arrays::rules(page),
+    ];
     let groups = vec![
-        group("batch-jobs", jobs::rules(page)),
+        group("batch-jobs", of_jobs.into_iter().flatten().collect()),
         RuleGroup {
             interval: Some("1m"),
             ..group("batch-job-error-budgets", slo::rules(page))
@@ -115,9 +128,60 @@ impl Rule {
         }
     }
 
-    /// An alert about groups, for which `condition` holds. The severity, owner and runbook are those that the job gives; without
-    /// them `severity` counts. `own` are labels of the condition that are not the group's.
+    /// A rule that records what [`of_group`](Self::of_group) and [`of_tasks`](Self::of_tasks) are about: groups for which
+    /// `condition` holds, once however many gateways have them. `own` are labels of the condition that are not the group's.
+    fn of_condition(
+        name: &'static str,
+        comment: &'static str,
+        condition: &str,
+        own: &[&str],
+    ) -> Self {
+        let ignored = match own {
+            [] => String::new(),
+            own => format!("ignoring ({}) ", own.join(", ")),
+        };
+        let indented = condition.replace('\n', "\n    ");
+        let expr = format!(
+            "max without (gateway_replica) (\n  (\n    {indented}\n  ) unless {ignored}{}\n)",
+            gateways::OLDER
+        );
+        Rule::recording(name, comment, &expr)
+    }
+
+    /// An alert about each group that the rule `recorded` records, those of tasks excepted.
     fn of_group(
+        name: &'static str,
+        severity: &str,
+        recorded: &str,
+        own: &[&str],
+        page: &str,
+    ) -> Self {
+        // Without labels, a vector matches what has no label `task` either.
+        let condition = format!("{recorded} and on (task) vector(1)");
+        Rule::of_job(name, "", severity, &condition, own, page)
+    }
+
+    /// An alert about job arrays, whose value is how many tasks `recorded` has.
+    fn of_tasks(
+        name: &'static str,
+        comment: &'static str,
+        severity: &str,
+        recorded: &str,
+        own: &[&str],
+        page: &str,
+    ) -> Self {
+        let condition = format!("count without (task) ({recorded} unless on (task) vector(1))");
+        let mut rule = Rule::of_job(name, comment, severity, &condition, own, page);
+        if let Some(alert) = &mut rule.alert {
+            alert.set_label("task", ALL_TASKS);
+            alert.set_label("batch_job_group", &format!("{WHO} task={ALL_TASKS}"));
+        }
+        rule
+    }
+
+    /// An alert for which `condition` holds. The severity, owner and runbook are those that the job gives; without them
+    /// `severity` counts. `own` are labels of the condition that are not the group's.
+    fn of_job(
         name: &'static str,
         comment: &'static str,
         severity: &str,
@@ -128,8 +192,9 @@ impl Rule {
         let own: String = own.iter().map(|label| format!("{label}, ")).collect();
         let indented = condition.replace('\n', "\n  ");
         let expr = format!(
-            "(\n  {indented}\n) * ignoring ({own}{ALERTING_LABELS}) group_left ({ALERTING_LABELS}) batch_job_alerting_info\n\
-             or ignoring ({ALERTING_LABELS})\n(\n  {indented}\n)"
+            "(\n  {indented}\n) * ignoring ({own}{ALERTING_LABELS}) group_left ({ALERTING_LABELS}) {}\n\
+             or ignoring ({ALERTING_LABELS})\n(\n  {indented}\n)",
+            gateways::ALERTING_INFO
         );
         let labels = vec![
             ("batch_job_group", WHO.to_owned()),
@@ -167,6 +232,14 @@ impl Rule {
             expr: expr.to_owned(),
             alert: Some(Alert::new(labels, section, runbook_url)),
         }
+    }
+
+    /// Gives the alert this severity, whatever the job says: it is worth a look, and nobody's sleep.
+    fn always(mut self, severity: &str) -> Self {
+        if let Some(alert) = &mut self.alert {
+            alert.set_label("severity", severity);
+        }
+        self
     }
 
     fn after(mut self, wait: &'static str) -> Self {

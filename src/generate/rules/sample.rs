@@ -2,6 +2,7 @@
 
 use metricsjob_metrics::Labels;
 
+use super::ALL_TASKS;
 use crate::generate::text::quoted;
 
 /// A test of one rule: series, and the alerts that they lead to at some times.
@@ -156,6 +157,21 @@ impl SampleLabels {
             alert.labels.insert("owner", owner);
             alert.runbook_url = runbook.into();
         }
+        alert
+    }
+
+    /// An alert about tasks of the array with these labels, as [`alert`](Self::alert) has it.
+    pub fn alert_of_tasks(
+        self,
+        severity: &str,
+        own: &[(&str, &str)],
+        summary: &str,
+        description: &str,
+    ) -> FiringAlert {
+        let mut alert = self.alert(severity, own, summary, description);
+        let group = format!("{} task={ALL_TASKS}", self.who(&[]));
+        alert.labels.insert("batch_job_group", group);
+        alert.labels.insert("task", ALL_TASKS);
         alert
     }
 

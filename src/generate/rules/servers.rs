@@ -1,7 +1,7 @@
 //! Alerts about this program's own servers and deliveries.
 
-use super::Rule;
 use super::sample::{FiringAlert, RuleTest, SampleLabels};
+use super::{Rule, gateways};
 
 /// A host that reports about its deliveries, with `--self-metrics`.
 const HOST: SampleLabels = SampleLabels {
@@ -62,6 +62,7 @@ pub fn rules(page: &str) -> Vec<Rule> {
         outbox_backlog(page),
         push_rejected(page),
         gateway_commits_fail(page),
+        gateway_down(page),
         schedule_lag(page),
         missed_runs(page),
         job_file_problems(page),
@@ -85,7 +86,7 @@ fn outbox_backlog(page: &str) -> Rule {
         "MetricsjobOutboxBacklog",
         "",
         "warning",
-        "sum without (status) (metricsjob_outbox_entries{status=\"waiting\"}) > 0",
+        "max without (gateway_replica, status) (metricsjob_outbox_entries{status=\"waiting\"}) > 0",
         page,
     )
     .after("15m")
@@ -123,7 +124,7 @@ fn push_rejected(page: &str) -> Rule {
         "MetricsjobPushRejected",
         "",
         "warning",
-        "sum without (status) (metricsjob_outbox_entries{status=\"rejected\"}) > 0",
+        "max without (gateway_replica, status) (metricsjob_outbox_entries{status=\"rejected\"}) > 0",
         page,
     )
     .says(
@@ -176,6 +177,57 @@ fn gateway_commits_fail(page: &str) -> Rule {
     .silent("30m")])
 }
 
+fn gateway_down(page: &str) -> Rule {
+    let a = SampleLabels {
+        labels: &[
+            ("job", "gateways"),
+            ("instance", "gateway-a:9091"),
+            ("gateway_replica", "a"),
+        ],
+        alerting: None,
+    };
+    let b = SampleLabels {
+        labels: &[
+            ("job", "gateways"),
+            ("instance", "gateway-b:9091"),
+            ("gateway_replica", "b"),
+        ],
+        alerting: None,
+    };
+    let up = "up";
+    let firing = a.fixed(
+        "warning",
+        &[],
+        ": the gateway is down",
+        "Prometheus cannot scrape gateway-a:9091. The other gateway has what jobs report meanwhile, and their hosts keep it \
+         for this one: metricsjob outbox list",
+    );
+    Rule::fixed(
+        "MetricsjobGatewayDown",
+        "Of two gateways that get the same reports; while there is the other one, no alert about a job says so.",
+        "warning",
+        "up{gateway_replica!=\"\"} == 0",
+        page,
+    )
+    .after("2m")
+    .says(
+        ": the gateway is down",
+        "Prometheus cannot scrape {{ $labels.instance }}. The other gateway has what jobs report meanwhile, and their hosts \
+         keep it for this one: metricsjob outbox list",
+    )
+    .tested([RuleTest::new(
+        "one gateway is down for a while, the other for a moment, and so is a server",
+        [
+            a.series([(up, "1x10 0x10 1x10")]),
+            b.series([(up, "1x10 0 1x20")]),
+            SERVER.series([(up, "0x30")]),
+        ],
+    )
+    .silent("12m")
+    .firing("15m", [firing])
+    .silent("25m")])
+}
+
 fn schedule_lag(page: &str) -> Rule {
     let bucket = |le: &str| format!("metricsjob_schedule_lag_seconds_bucket{{le=\"{le}\"}}");
     let (fast, slow, all) = (bucket("5"), bucket("60"), bucket("+Inf"));
@@ -190,7 +242,10 @@ fn schedule_lag(page: &str) -> Rule {
         "MetricsjobScheduleLag",
         "",
         "warning",
-        "histogram_quantile(0.9, rate(metricsjob_schedule_lag_seconds_bucket[30m])) > 5",
+        &format!(
+            "{} > 5",
+            gateways::greatest("histogram_quantile(0.9, rate(metricsjob_schedule_lag_seconds_bucket[30m]))")
+        ),
         page,
     )
     .after("5m")
@@ -227,9 +282,11 @@ fn missed_runs(page: &str) -> Rule {
         "MetricsjobMissedRuns",
         "The first part finds what was missed while there was no scrape either, the second what was since a restart.",
         "warning",
-        "metricsjob_missed_runs_total - last_over_time(metricsjob_missed_runs_total[1d] offset 1h) > 0\n\
-         or\n\
-         increase(metricsjob_missed_runs_total[1h]) > 0",
+        &gateways::greatest(
+            "metricsjob_missed_runs_total - last_over_time(metricsjob_missed_runs_total[1d] offset 1h) > 0\n\
+             or\n\
+             increase(metricsjob_missed_runs_total[1h]) > 0",
+        ),
         page,
     )
     .says(
@@ -264,7 +321,7 @@ fn job_file_problems(page: &str) -> Rule {
         "MetricsjobJobFileProblems",
         "",
         "warning",
-        "metricsjob_job_file_problems > 0",
+        "max without (gateway_replica) (metricsjob_job_file_problems) > 0",
         page,
     )
     .says(

@@ -1,7 +1,7 @@
 //! Alerts about services over HTTP: those of `examples/`, our own servers, and what the job `probe` looks at.
 
-use super::Rule;
 use super::sample::{RuleTest, SampleLabels};
+use super::{Rule, gateways};
 
 const SERVICE: SampleLabels = SampleLabels {
     labels: &[("job", "users-api"), ("instance", "users:8000")],
@@ -116,7 +116,8 @@ fn service_down(page: &str) -> Rule {
         "ServiceDown",
         "",
         "critical",
-        "external_service_up == 0",
+        // Reported by jobs such as `probe`.
+        &gateways::newest("external_service_up == 0", "service, endpoint"),
         page,
     )
     .after("1m")

@@ -14,33 +14,41 @@ pub fn rules(page: &str) -> Vec<Rule> {
         Rule::recording(
             "batch_job:failed_runs:increase1h",
             "Runs that failed in a window, looked at in steps: so it costs little, however short the scrape interval is.",
-            "sum without (outcome) (increase(batch_job_runs_total{outcome!~\"success|skipped\"}[1h:1m]))",
+            &failures("1h:1m"),
         ),
-        Rule::recording(
-            "batch_job:failed_runs:increase6h",
-            "",
-            "sum without (outcome) (increase(batch_job_runs_total{outcome!~\"success|skipped\"}[6h:1m]))",
-        ),
-        Rule::recording(
-            "batch_job:failed_runs:increase3d",
-            "",
-            "sum without (outcome) (increase(batch_job_runs_total{outcome!~\"success|skipped\"}[3d:30m]))",
-        ),
+        Rule::recording("batch_job:failed_runs:increase6h", "", &failures("6h:1m")),
+        Rule::recording("batch_job:failed_runs:increase3d", "", &failures("3d:30m")),
         Rule::recording(
             "batch_job:failed_runs:ratio6h",
             "The share of runs that failed, of those that were not skipped.",
-            "batch_job:failed_runs:increase6h\n\
-             \x20 / sum without (outcome) (increase(batch_job_runs_total{outcome!=\"skipped\"}[6h:1m]))",
+            &format!(
+                "batch_job:failed_runs:increase6h\n  / {}",
+                increase("outcome!=\"skipped\"", "6h:1m")
+            ),
         ),
         Rule::recording(
             "batch_job:failed_runs:ratio3d",
             "",
-            "batch_job:failed_runs:increase3d\n\
-             \x20 / sum without (outcome) (increase(batch_job_runs_total{outcome!=\"skipped\"}[3d:30m]))",
+            &format!(
+                "batch_job:failed_runs:increase3d\n  / {}",
+                increase("outcome!=\"skipped\"", "3d:30m")
+            ),
         ),
         fast(page),
         slow(page),
     ]
+}
+
+/// Increase of the counters of runs in a window, over all tasks of a job array: a job has one budget. Of two gateways the
+/// one that has more counts, since the other one is behind.
+fn increase(matcher: &str, window: &str) -> String {
+    format!(
+        "max without (gateway_replica) (sum without (outcome, task) (increase(batch_job_runs_total{{{matcher}}}[{window}])))"
+    )
+}
+
+fn failures(window: &str) -> String {
+    increase("outcome!~\"success|skipped\"", window)
 }
 
 fn fast(page: &str) -> Rule {
@@ -51,11 +59,11 @@ fn fast(page: &str) -> Rule {
         );
         group.alert("critical", &[], &summary, &description)
     };
-    Rule::of_group(
+    Rule::of_job(
         "BatchJobBudgetBurnsFast",
         "In 6 hours it uses up what 36 hours may, and it goes on failing. One or two failures are no trend.",
         "critical",
-        "batch_job:failed_runs:ratio6h / (1 - batch_job_slo_ratio) > 6\n\
+        "batch_job:failed_runs:ratio6h / (1 - max without (gateway_replica, task) (batch_job_slo_ratio)) > 6\n\
          and batch_job:failed_runs:increase6h >= 3\n\
          and batch_job:failed_runs:increase1h > 0",
         &[],
@@ -108,11 +116,11 @@ fn slow(page: &str) -> Rule {
             &description,
         )
     };
-    Rule::of_group(
+    Rule::of_job(
         "BatchJobBudgetBurns",
         "In 3 days it uses up more than 3 days may, and it goes on failing.",
         "warning",
-        "batch_job:failed_runs:ratio3d / (1 - batch_job_slo_ratio) > 1\n\
+        "batch_job:failed_runs:ratio3d / (1 - max without (gateway_replica, task) (batch_job_slo_ratio)) > 1\n\
          and batch_job:failed_runs:increase3d >= 3\n\
          and batch_job:failed_runs:increase6h > 0",
         &[],

@@ -14,7 +14,8 @@
 //! # Ok::<(), String>(())
 //! ```
 //!
-//! A value can hold the placeholders `${hostname}`, `${user}` and `${env:NAME}`; a plain `${` is written `$${`.
+//! A value can hold the placeholders `${hostname}`, `${user}`, `${task}` (the number of a task in a job array of Slurm,
+//! GitLab CI or Kubernetes) and `${env:NAME}`; a plain `${` is written `$${`.
 
 mod placeholder;
 

@@ -1,11 +1,21 @@
-//! Placeholders in the values of grouping labels: `${hostname}`, `${user}` and `${env:NAME}`; `$${` is a plain `${`.
+//! Placeholders in the values of grouping labels: `${hostname}`, `${user}`, `${task}` and `${env:NAME}`; `$${` is a plain
+//! `${`.
 
 use std::env;
+use std::ffi::OsString;
 
 use crate::host;
 
 /// The names of placeholders, as messages list them.
-const KNOWN: &str = "${hostname}, ${user}, ${env:NAME}; a plain ${ is written $${";
+const KNOWN: &str = "${hostname}, ${user}, ${task}, ${env:NAME}; a plain ${ is written $${";
+
+/// Variables with the number of a task in its job array, those of Slurm, of GitLab CI (`parallel`) and of Kubernetes
+/// (indexed Jobs). The first that is set counts: jobs of Slurm inherit the environment of what submits them, such as a CI job.
+const TASK_VARIABLES: [&str; 3] = [
+    "SLURM_ARRAY_TASK_ID",
+    "CI_NODE_INDEX",
+    "JOB_COMPLETION_INDEX",
+];
 
 /// Reason why the placeholders in a value cannot be replaced.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -21,8 +31,17 @@ pub enum PlaceholderError {
     #[error("the placeholder ${{env:{0}}} is empty: the variable {0} is not set")]
     Unset(String),
     /// The variable of this name is not UTF-8.
-    #[error("the placeholder ${{env:{0}}} is not UTF-8")]
+    #[error(
+        "the variable {0}, which a placeholder stands for, is not UTF-8, as values of labels are"
+    )]
     NotUtf8(String),
+    /// This process is no task of a job array.
+    #[error(
+        "the placeholder ${{task}} is empty: none of the variables {} is set (a task of Slurm, of `parallel` in GitLab CI \
+         or of an indexed Job of Kubernetes has one; elsewhere use ${{env:NAME}})",
+        TASK_VARIABLES.join(", ")
+    )]
+    NoTask,
     /// This host has no name.
     #[error("the placeholder ${{hostname}} is empty: this host has no name")]
     NoHostname,
@@ -33,6 +52,7 @@ enum Token<'a> {
     Text(&'a str),
     Hostname,
     User,
+    Task,
     Variable(&'a str),
 }
 
@@ -50,16 +70,33 @@ pub fn expand(text: &str) -> Result<String, PlaceholderError> {
                 expanded.push_str(&host::name().ok_or(PlaceholderError::NoHostname)?)
             }
             Token::User => expanded.push_str(&host::user()),
+            Token::Task => expanded.push_str(&task(variable)?),
             Token::Variable(name) => {
-                let value = env::var_os(name).filter(|value| !value.is_empty());
-                let value = value.ok_or_else(|| PlaceholderError::Unset(name.to_owned()))?;
-                let value = value.into_string();
-                expanded.push_str(&value.map_err(|_| PlaceholderError::NotUtf8(name.to_owned()))?);
+                let value = variable(name)?;
+                expanded.push_str(&value.ok_or_else(|| PlaceholderError::Unset(name.to_owned()))?);
             }
         }
         Ok(())
     })?;
     Ok(expanded)
+}
+
+/// Value of the variable `name`, unless it is empty.
+fn variable(name: &str) -> Result<Option<String>, PlaceholderError> {
+    let value = env::var_os(name).filter(|value| !value.is_empty());
+    let value = value.map(OsString::into_string).transpose();
+    value.map_err(|_| PlaceholderError::NotUtf8(name.to_owned()))
+}
+
+/// Number of this task in its job array, by the first of [`TASK_VARIABLES`] that `variable` has a value of.
+fn task(
+    variable: impl Fn(&str) -> Result<Option<String>, PlaceholderError>,
+) -> Result<String, PlaceholderError> {
+    let values = TASK_VARIABLES.iter().map(|name| variable(name).transpose());
+    values
+        .flatten()
+        .next()
+        .unwrap_or(Err(PlaceholderError::NoTask))
 }
 
 /// Checks that all placeholders in `text`, the value of a grouping label, are known. They need not have a value here.
@@ -95,6 +132,7 @@ fn parse<'a>(
         take(match (name, name.strip_prefix("env:")) {
             ("hostname", _) => Token::Hostname,
             ("user", _) => Token::User,
+            ("task", _) => Token::Task,
             (_, Some(variable)) if is_variable_name(variable) => Token::Variable(variable),
             _ => return Err(PlaceholderError::Unknown(name.to_owned())),
         })?;
@@ -154,10 +192,33 @@ mod tests {
     }
 
     #[test]
+    fn the_first_variable_with_a_value_numbers_the_task() {
+        let task = |set: &[(&str, &str)]| {
+            task(|name| {
+                let mut set = set.iter();
+                let value = set.find_map(|(set, value)| (*set == name).then_some(*value));
+                match value {
+                    Some("\u{fffd}") => Err(PlaceholderError::NotUtf8(name.to_owned())),
+                    value => Ok(value.map(str::to_owned)),
+                }
+            })
+        };
+        let [slurm, gitlab, kubernetes] = TASK_VARIABLES;
+        let all = [(kubernetes, "0"), (gitlab, "2"), (slurm, "7")];
+        assert_eq!(task(&all), Ok("7".into()));
+        assert_eq!(task(&all[..2]), Ok("2".into()));
+        assert_eq!(task(&all[..1]), Ok("0".into()));
+        assert_eq!(task(&[]), Err(PlaceholderError::NoTask));
+        let bad = PlaceholderError::NotUtf8(gitlab.to_owned());
+        assert_eq!(task(&[(gitlab, "\u{fffd}"), (kubernetes, "0")]), Err(bad));
+        assert_eq!(check_placeholders("a-${task}"), Ok(()));
+    }
+
+    #[test]
     fn bad_ones() {
         let unknown = |name: &str| Err(PlaceholderError::Unknown(name.into()));
         for name in [
-            "", "host", "Hostname", "env", "env:", "env:A B", "env:1", "env:a-b", " user",
+            "", "host", "Hostname", "env", "env:", "env:A B", "env:1", "env:a-b", " user", "tasks",
         ] {
             assert_eq!(check_placeholders(&format!("x${{{name}}}")), unknown(name));
         }

@@ -56,8 +56,9 @@ pub use run::Run;
 ///
 /// These variables are read when a run begins. A setting in the code takes precedence. Grouping labels are merged; of
 /// two with the same name, that of the code is used. Values of grouping labels in variables can hold `${hostname}`,
-/// `${user}` and `${env:NAME}`, and a plain `${` is written `$${`; one that cannot be replaced is a problem, and its label
-/// is left out. In the code, values are taken as they are.
+/// `${user}`, `${task}` (the number of a task in a [job array](crate::grouping)) and `${env:NAME}`, and a plain `${` is
+/// written `$${`; one that cannot be replaced is a problem, and its label is left out. In the code, values are taken as
+/// they are.
 ///
 /// | variable | setting |
 /// | --- | --- |

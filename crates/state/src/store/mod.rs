@@ -48,7 +48,7 @@ pub use snapshot::Snapshot;
 use index::Index;
 use metricsjob_metrics::aggregation::Aggregation;
 use metricsjob_metrics::selector::GroupFilter;
-use metricsjob_metrics::{GroupingKey, Method, TIME_SERIES};
+use metricsjob_metrics::{GroupingKey, Method, TASK, TIME_SERIES};
 
 /// Most bytes of a group. SQLite stores no more than 1 GB in a row.
 const MAX_GROUP_BYTES: usize = 256 * 1024 * 1024;
@@ -218,6 +218,7 @@ impl Store {
         }
         let slot = slot.unwrap_or_else(|| self.free_slot());
         let host = report.as_ref().ok().and_then(RenderedPush::reporting_host);
+        let host = host.filter(|_| !key.has_label(TASK));
         let pushed =
             report.and_then(|report| self.pushed(slot, old.as_deref(), key, method, report, now));
         let is_new = old.is_none();

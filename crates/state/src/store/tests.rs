@@ -432,6 +432,18 @@ fn two_hosts_clash_until_one_has_reported_twice() {
 }
 
 #[test]
+fn a_task_goes_from_host_to_host() {
+    let mut store = Store::new();
+    let key = key(&[("task", "3")]);
+    for (now, host) in [(1.0, "a"), (2.0, "b")] {
+        let families = text::parse(report_of(host, 1.0).as_bytes()).unwrap();
+        let report = RenderedPush::new(&key, families, Names::Legacy, &store.hasher());
+        assert_eq!(store.push(&key, Method::Post, report, now).other_host, None);
+    }
+    assert!(store.group_of(&key).unwrap().host_clash().is_none());
+}
+
+#[test]
 fn the_newest_of_several_prefixes_names_the_host() {
     let mut store = Store::new();
     let old = report_of("a", 1.0).replace("b_", "a_");
