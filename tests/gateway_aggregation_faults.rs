@@ -77,7 +77,7 @@ fn a_thousand_pushes_through_faults() {
             let mut kills = 0;
             while !is_over.load(Ordering::Relaxed) {
                 let before = pushed.load(Ordering::Relaxed);
-                while pushed.load(Ordering::Relaxed) < before + pushes
+                while pushed.load(Ordering::Relaxed) < before + 100
                     && !is_over.load(Ordering::Relaxed)
                 {
                     thread::sleep(Duration::from_millis(1));
@@ -98,7 +98,7 @@ fn a_thousand_pushes_through_faults() {
             "{expected} counted, {kills} kills, faults: {:?}",
             proxy.counts()
         );
-        assert!(kills >= 5, "{kills}");
+        assert!(kills >= pushes / 20, "{kills}");
         let value = |series: &str| gateway.value("web", series).unwrap() as u64;
         assert_eq!(value("c_total"), expected);
         assert_eq!(value("h_count"), expected);

@@ -1,5 +1,6 @@
 //! What a gateway takes, it shows: each series once, in text and in messages that can be read.
 
+use metricsjob_metrics::aggregation::Aggregation;
 use metricsjob_metrics::escaping::Escaping;
 use metricsjob_metrics::text::{self, Limits};
 use metricsjob_metrics::{Family, GroupingKey, Method, Names, check, protobuf};
@@ -32,8 +33,31 @@ pub fn check(families: Vec<Family>, names: Names) {
     }
     assert!(series(&escaped) <= store.series() + 2);
 
+    // So are sums, also when the group has gone, of which remainders have what was counted.
+    let rules = ["job=\"j\" without (a, le_, instance)"];
+    store.set_aggregation(Aggregation::parse(&rules).expect("a rule"));
+    assert!(series(&sums(&store, names)) <= store.series() + 2);
+    let old = store.group_of(&key).cloned().expect("the group");
     let _ = store.delete(&key);
+    let kept = store.keep_remainders(&old);
+    assert!(series(&sums(&store, names)) <= store.series() + 2);
+    for remainder in kept {
+        assert!(remainder.left_out.is_empty() && remainder.key.is_remainder());
+        let _ = store.delete(&remainder.key);
+    }
     assert!(store.is_empty() && store.series() == 0 && store.bytes() == 0);
+}
+
+/// What a scrape by the rules of the store shows, in both formats.
+fn sums(store: &Store, names: Names) -> Vec<Family> {
+    let snapshot = store.snapshot().aggregated(store.aggregation());
+    let messages = exposition::protobuf(&snapshot, &[], Escaping::AllowUtf8).pieces;
+    let messages = protobuf::decode(&messages, &Limits::default()).expect("sums");
+    let shown = exposition::text(&snapshot, &[], Escaping::AllowUtf8);
+    let shown = shown.pieces.concat();
+    let shown = text::parse_names(shown.as_bytes(), &Limits::default(), names).expect("sums");
+    assert_eq!(series(&shown), series(&messages));
+    shown
 }
 
 pub fn series(families: &[Family]) -> usize {
