@@ -1,4 +1,4 @@
-//! What a gateway does with every push beside parsing it: checking it against all groups and committing
+//! Work of a gateway for every push beside parsing it: checking it against all groups and committing
 //! it to the disk; and with every scrape: rendering all groups.
 
 use std::cell::RefCell;

@@ -1,4 +1,4 @@
-//! What a gateway does with every push and scrape: reading and writing the two formats.
+//! Work of a gateway for every push and scrape: reading and writing the two formats.
 
 use std::fmt::Write;
 
@@ -10,7 +10,7 @@ fn main() {
     divan::main();
 }
 
-/// What a successful `metricsjob run backup` pushes.
+/// Push of a successful `metricsjob run backup`.
 fn backup() -> String {
     let gauges = [
         (

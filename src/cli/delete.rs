@@ -54,7 +54,7 @@ pub struct DeleteArgs {
     #[arg(long = "match", id = "selectors", value_name = "SELECTOR", help_heading = GROUPING)]
     selectors: Vec<String>,
 
-    /// Of these only groups without a successful push for so long
+    /// Delete only those without a successful push for so long
     ///
     /// A group that was never pushed to successfully is as old as its last failed push.
     #[arg(long, value_name = "DURATION", requires = "selectors", conflicts_with = "job", value_parser = duration::parse_positive, help_heading = GROUPING)]

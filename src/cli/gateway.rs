@@ -37,6 +37,7 @@ Examples:
   metricsjob gateway
   metricsjob gateway --web.listen-address :9091 --web.config.file web.yml
   metricsjob gateway --group.ttl 30d
+  metricsjob gateway --group.aggregate 'job=\"web\" without (instance)'
   metricsjob gateway import http://old-pushgateway:9091
 
 Scrape it with `honor_labels: true`, like a Pushgateway.";

@@ -92,7 +92,7 @@ pub fn origin(variable: &str) -> &str {
 }
 
 /// Warns of what is wrong in the config files, and of variables that look like slips. A process that a job of ours has
-/// started says nothing: whoever started the job has heard it.
+/// started says nothing: the process that started the job has warned already.
 pub fn warn(config: &HostConfig) {
     if env::var_os(RUN_VARIABLE).is_some() {
         return;

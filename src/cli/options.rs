@@ -304,7 +304,7 @@ impl StateArgs {
 pub struct JobsArgs {
     /// Directory of job files to search first
     ///
-    /// The search goes on in ./jobs, $XDG_CONFIG_HOME/metricsjob/jobs (else ~/.config/metricsjob/jobs) and
+    /// The search continues in ./jobs, $XDG_CONFIG_HOME/metricsjob/jobs (else ~/.config/metricsjob/jobs) and
     /// /etc/metricsjob/jobs. The first file with the job's name wins.
     #[arg(long, value_name = "DIR", env = "METRICSJOB_JOBS_DIR", hide_env_values = true, help_heading = JOB)]
     jobs_dir: Option<PathBuf>,

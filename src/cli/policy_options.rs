@@ -22,7 +22,7 @@ use metricsjob::job::size::parse_size;
 use metricsjob::job::{Backoff, Job, JunitPattern, Work, duration, parse_backoff};
 use metricsjob_metrics::is_metric_name;
 
-/// What is not given stays as the job says.
+/// Options that override a job's policy; without one, it stays as the job says.
 #[derive(Args)]
 pub struct PolicyArgs {
     /// Prefix of the names of the runner's metrics [default: the job's, else batch_job]

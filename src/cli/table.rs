@@ -2,7 +2,7 @@
 //!
 //! Cells that do not fit are shortened first, and then dropped by the rank of their column, so that no row is ever
 //! wrapped.
-//! Output that is not a terminal is not fitted: whoever searches it finds everything, each row in one line. A program
+//! Output that is not a terminal is not fitted: a search through it finds everything, each row in one line. A program
 //! that shows it on a terminal of its own, such as watch(1), sets COLUMNS.
 
 use std::env;

@@ -105,7 +105,7 @@ pub fn zone_name(zone: &Zone, scheduler: &'static str) -> Result<String, Schedul
 }
 
 /// The fields of `schedule` for a cron that goes by the clock of `zone`; of a schedule for another clock only if
-/// `has_zones` says that it can be told its zone.
+/// `has_zones` is true if a zone can be set there.
 pub fn for_cron(
     schedule: &Schedule,
     zone: &Zone,

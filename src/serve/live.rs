@@ -21,9 +21,9 @@ pub struct LiveRuns(Vec<LiveGroup>);
 pub struct LiveGroup {
     key: GroupingKey,
     base: Base,
-    /// What runs added to the cumulative counters that are over by now.
+    /// Amounts that runs which are over have added to the cumulative counters.
     settled: Vec<Counter>,
-    /// Those that began last at the end.
+    /// Live groups, the ones that began last at the end.
     runs: Vec<LiveMember>,
 }
 

@@ -124,7 +124,7 @@ impl HttpGateway {
         })
     }
 
-    /// Returns what responses so far have told besides the outcome, each once: the texts of `Warning` headers, such as
+    /// Returns notices in the responses so far besides the outcome, each once: the texts of `Warning` headers, such as
     /// that another host reports to the same group, and that the clocks differ by more than 30 seconds.
     pub fn notices(&self) -> Vec<String> {
         let notices = self.notices.lock().unwrap_or_else(PoisonError::into_inner);

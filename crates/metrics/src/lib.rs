@@ -25,10 +25,12 @@
 //! - [`json`]: families as JSON.
 //! - [`path`]: a grouping key as a URL path.
 //! - [`registry`]: the bridge from a [`prometheus::Registry`].
-//! - `selector` (feature `selector`): selectors of series and groups, as in PromQL.
+//! - `selector` (feature `selector`): selectors of series and groups, as in PromQL; `aggregation`: rules by which a
+//!   gateway shows sums.
 
 #![warn(missing_docs)]
 
+#[cfg(feature = "selector")]
 pub mod aggregation;
 pub mod check;
 mod common;

@@ -1,7 +1,7 @@
-//! The groups' rows, and the log that goes on from them: read into a store, and written from one.
+//! The groups' rows, and the log of later changes: read into a store, and written from one.
 //!
 //! Each group is a row. A gateway that serves them holds them in memory and only logs what changes, see
-//! [`group_log`](super::group_log), until it writes the rows anew. Whoever reads the rows has to do again
+//! [`group_log`](super::group_log), until it writes the rows anew. A reader of the rows has to do again
 //! what is in the log.
 
 use std::collections::BTreeSet;
@@ -21,12 +21,12 @@ use metricsjob_metrics::{Family, GroupingKey, Names, protobuf, text};
 #[derive(Default)]
 pub struct Loaded {
     pub store: Store,
-    /// The slots whose rows are not up to date, because the log goes on from there.
+    /// The slots whose rows are not up to date, because the log has later changes.
     pub outdated: BTreeSet<u32>,
     /// The last row of the log, and how many bytes all have.
     pub log_end: i64,
     pub log_bytes: u64,
-    /// What could not be read in spite of a right checksum, for a person to read.
+    /// Problems with rows that could not be read in spite of a right checksum, for a person to read.
     pub problems: Vec<String>,
 }
 
@@ -248,7 +248,7 @@ pub(super) fn checksum_of(values: &[Value]) -> Option<u32> {
     }
 }
 
-/// What SQLite itself would say of a broken database.
+/// Error as SQLite itself returns it for a broken database.
 pub(super) fn corrupt(problem: String) -> rusqlite::Error {
     rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_CORRUPT), Some(problem))
 }

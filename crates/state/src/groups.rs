@@ -21,11 +21,11 @@ pub enum PushError {
     State(#[from] StateError),
 }
 
-/// What became of the groups of another gateway.
+/// Result of an import of another gateway's groups.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Imported {
     pub imported: usize,
-    /// Those that have a newer push here.
+    /// Number of groups that have a newer push here.
     pub kept: usize,
     /// Why others could not be taken, for a person to read.
     pub refused: Vec<String>,

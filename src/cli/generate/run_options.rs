@@ -24,7 +24,7 @@ pub struct RunLabelArgs {
 }
 
 impl RunLabelArgs {
-    /// The same options for `run`, each in one word.
+    /// Options for `run` with the same effect, each in one word.
     pub fn options(&self) -> anyhow::Result<Vec<String>> {
         typed_labels(&self.grouping)?;
         for (name, value) in &self.grouping {

@@ -7,7 +7,7 @@
 //! In a query `{@}` stands for the labels that the dashboard's variables select, such as `job=~"$job"`. Other labels
 //! follow or precede it: `{@,outcome="success"}`.
 //!
-//! Of several gateways that have the same groups, a dashboard shows one, which the variable `replica` chooses.
+//! A dashboard shows one of several gateways that have the same groups, which the variable `replica` chooses.
 
 mod board;
 mod fleet;

@@ -64,7 +64,7 @@ pub struct Units {
     pub name: String,
     pub service: String,
     pub timer: String,
-    /// What is not quite as the job's definition says, or needs a look.
+    /// Warnings: what differs from the job's definition, or needs a look.
     pub notes: Vec<String>,
 }
 

@@ -22,7 +22,7 @@ pub struct ClockChanges {
 }
 
 impl ClockChanges {
-    /// Those that `cron` meets after `now`.
+    /// Changes of the clock that `cron` meets after `now`.
     pub fn met_by(cron: &Cron, now: SystemTime) -> ClockChanges {
         let mut met = ClockChanges::default();
         for change in changes(cron.zone(), now) {

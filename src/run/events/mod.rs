@@ -181,7 +181,7 @@ impl Events {
     }
 
     /// All metrics so far, in the same order. It leaves the report as it is; reading the job's file, which may be
-    /// large, stops at `until`, and the next call goes on from there.
+    /// large, stops at `until`, and the next call continues from there.
     pub fn so_far(&self, until: Instant) -> Vec<Family> {
         self.gather(|state| state.read_live(until)).0
     }

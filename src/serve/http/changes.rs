@@ -138,7 +138,7 @@ impl Changes {
         let mut grouping = GroupingSettings::default();
         for (name, value) in self.grouping {
             match value {
-                // A placeholder would show whoever asks what is in our environment.
+                // A placeholder would show our environment to anybody who asks.
                 Json::String(value) => grouping.set_literally(name, &value),
                 _ => return Err(Unfit::Bad(format!("grouping.{name} must be a string"))),
             }

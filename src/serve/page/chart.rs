@@ -7,7 +7,7 @@ use super::{BARS, RunView};
 use metricsjob_web::page::text::count;
 use metricsjob_web::page::time;
 
-/// Of a bar and the gap after it.
+/// Width of a bar and the gap after it.
 const STEP: usize = 9;
 const BAR: usize = 7;
 const HEIGHT: f64 = 44.0;

@@ -141,7 +141,7 @@ fn parse<'a>(
     take(Token::Text(rest))
 }
 
-/// The name of a variable as POSIX has it; others could not be told from a slip.
+/// The name of a variable as POSIX has it; others could be slips.
 fn is_variable_name(name: &str) -> bool {
     let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
     name.starts_with(|c: char| !c.is_ascii_digit()) && name.chars().all(is_word)

@@ -222,7 +222,7 @@ impl MetricVecBuilder for SummaryVecBuilder {
 /// Summaries by the values of their labels; [`summary_vec`] creates one.
 pub type SummaryVec = MetricVec<SummaryVecBuilder>;
 
-/// Creates summaries that are told apart by these labels.
+/// Creates summaries that these labels distinguish.
 ///
 /// ```
 /// use metricsjob_instruments::{SummaryOpts, summary_vec};

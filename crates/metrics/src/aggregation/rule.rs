@@ -15,7 +15,7 @@ pub struct AggregationRule {
     gauges: Gauges,
 }
 
-/// What becomes of several gauges, and of values without a type.
+/// Value that stands for several gauges, or several values without a type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Gauges {
     /// Their sum.

@@ -32,7 +32,7 @@ impl GroupFilter {
     /// Returns true if the group is meant that was pushed to at these times, in seconds since the epoch; 0 is for never.
     ///
     /// A group without a successful push is as old as its last failed push; the age of one with neither is unknown, so it
-    /// is not older than anything. Neither is a remainder, which is part of a sum that goes on.
+    /// is not older than anything. Neither is a remainder, which is part of a sum.
     pub fn includes(&self, key: &GroupingKey, push_time: f64, push_failure_time: f64) -> bool {
         if let Some(since) = self.not_pushed_since {
             let last = match push_time {

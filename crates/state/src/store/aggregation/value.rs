@@ -113,8 +113,8 @@ fn native_of_both(
     }
 }
 
-/// Returns true if `new`, of the same series as `old`, does not go on counting from there. See the documentation of
-/// aggregation for what cannot be told.
+/// Returns true if `new`, of the same series as `old`, does not go on counting from there. The how-to of
+/// sums lists what cannot be detected.
 pub(super) fn is_reset(old: &Value, new: &Value) -> bool {
     match (old, new) {
         (Value::Number(old), Value::Number(new)) => new < old,
