@@ -227,7 +227,7 @@ fn remainders_are_shown_and_can_be_deleted() {
     shows(&gateway, &[]);
 }
 
-/// Of a summary and of a histogram the whole, also where buckets change; gauges are no sums that could fall.
+/// A remainder has all of a summary or histogram, also where buckets change; gauges are no sums that could fall.
 #[test]
 fn all_types_leave_a_remainder_but_gauges() {
     let gateway = start(WEB);

@@ -301,22 +301,8 @@ fn serve_writes_too() {
 
 #[cfg(feature = "real-servers")]
 mod node_exporter {
-    use std::process::Command;
-
     use super::*;
-    use crate::common::Process;
-
-    fn start(dir: &Path) -> Process {
-        let mut command = Command::new("prometheus-node-exporter");
-        command
-            .args([
-                "--web.listen-address=127.0.0.1:0",
-                "--collector.disable-defaults",
-            ])
-            .args(["--collector.textfile", "--web.disable-exporter-metrics"])
-            .arg(format!("--collector.textfile.directory={}", dir.display()));
-        Process::listening(&mut command)
-    }
+    use crate::common::{Process, Server};
 
     fn scrape(exporter: &Process) -> String {
         let answer = exporter.exchange("GET", "/metrics", &[], "");
@@ -327,7 +313,7 @@ mod node_exporter {
     #[test]
     fn it_shows_many_groups_of_all_types() {
         let (sandbox, dir, to) = setup();
-        let exporter = start(&dir);
+        let exporter = Server::node_exporter(&dir);
         let text = |index: u32| {
             format!(
                 "# HELP h {index}\n# TYPE h histogram\nh_bucket{{le=\"1\"}} 1\nh_bucket{{le=\"+Inf\"}} 2\nh_sum 3\n\
@@ -362,7 +348,7 @@ mod node_exporter {
     #[test]
     fn a_scrape_never_sees_half_a_file() {
         let (sandbox, dir, to) = setup();
-        let exporter = start(&dir);
+        let exporter = Server::node_exporter(&dir);
         let options = format!("--job j --to {to}");
         let mut run = sandbox.spawn(&mut sandbox.exec_command(&options, "true"));
         for _ in 0..20 {

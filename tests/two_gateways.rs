@@ -67,7 +67,7 @@ impl Replica {
         }
     }
 
-    /// By SIGKILL.
+    /// Ends it by SIGKILL.
     fn kill(&mut self) {
         self.running = None;
     }
@@ -230,7 +230,7 @@ fn prometheus(replicas: &[Replica; 2], files: &Sandbox) -> Server {
     Server::prometheus(&files.write("prometheus.yml", config))
 }
 
-/// What the page advises is what ships, and so what is tested here.
+/// The page has the configuration that ships, and that is tested here.
 #[test]
 fn the_page_has_the_configuration_that_ships() {
     let page = include_str!("../docs/how-to/run-two-gateways.md");

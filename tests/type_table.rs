@@ -1,15 +1,14 @@
-//! What was pushed and what Prometheus then says, for every type and destination: the table in
+//! Table of what was pushed and what Prometheus then says, for every type and destination, in
 //! docs/reference/destinations.md.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::process::Command;
 use std::time::Duration;
 
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value as Json;
 
 use crate::common::own_gateway::OwnGateway;
-use crate::common::process::{PATIENCE, Process};
+use crate::common::process::PATIENCE;
 use crate::common::{Sandbox, Server, awaited};
 
 /// Names begin with the prefix of the destination in place of `x_`.
@@ -34,7 +33,7 @@ fn get(prometheus: &Server, path: &str) -> Json {
     serde_json::from_str(&answer.body).unwrap()
 }
 
-/// What Prometheus has of a prefix: values by `name{labels}` without the prefix, and labels of the destination.
+/// Series that Prometheus has of a prefix: values by `name{labels}` without the prefix, and labels of the destination.
 fn found(prometheus: &Server, prefix: &str) -> (BTreeMap<String, String>, BTreeSet<String>) {
     let selector = format!("{{__name__=~\"{prefix}.+\",job=\"types\"}}");
     let selector = utf8_percent_encode(&selector, NON_ALPHANUMERIC);
@@ -122,18 +121,7 @@ fn every_type_at_every_destination() {
     let own = OwnGateway::alone(&[]);
     let textfiles = sandbox.path().join("textfiles");
     std::fs::create_dir(&textfiles).unwrap();
-    let mut command = Command::new("prometheus-node-exporter");
-    command
-        .args([
-            "--web.listen-address=127.0.0.1:0",
-            "--collector.disable-defaults",
-        ])
-        .args(["--collector.textfile", "--web.disable-exporter-metrics"])
-        .arg(format!(
-            "--collector.textfile.directory={}",
-            textfiles.display()
-        ));
-    let exporter = Process::listening(&mut command);
+    let exporter = Server::node_exporter(&textfiles);
     let targets = [pushgateway.address(), own.address(), exporter.address()];
     let config = format!(
         "global: {{scrape_interval: 1s}}\nscrape_configs:\n- job_name: all\n  honor_labels: true\n  static_configs:\n  - targets: {targets:?}\n"

@@ -48,7 +48,7 @@ pub fn check(families: Vec<Family>, names: Names) {
     assert!(store.is_empty() && store.series() == 0 && store.bytes() == 0);
 }
 
-/// What a scrape by the rules of the store shows, in both formats.
+/// Families that a scrape by the rules of the store shows, equal in number in both formats.
 fn sums(store: &Store, names: Names) -> Vec<Family> {
     let snapshot = store.snapshot().aggregated(store.aggregation());
     let messages = exposition::protobuf(&snapshot, &[], Escaping::AllowUtf8).pieces;

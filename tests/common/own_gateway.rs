@@ -59,7 +59,7 @@ impl OwnGateway {
         OwnGateway::start_command(gateway_command(dir, flags))
     }
 
-    /// The same on a port that stays when the gateway has gone, for the next one.
+    /// Starts it on a port that stays when the gateway has gone, for the next one.
     #[cfg(feature = "real-servers")]
     #[track_caller]
     pub fn start_on(port: &Port, dir: &Path) -> Self {

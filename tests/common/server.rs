@@ -127,6 +127,19 @@ impl Server {
         Server::start(&mut command, dir).ready()
     }
 
+    /// `prometheus-node-exporter` with the textfile collector alone, of this directory.
+    pub fn node_exporter(dir: &Path) -> Process {
+        let mut command = Command::new("prometheus-node-exporter");
+        command
+            .args([
+                "--web.listen-address=127.0.0.1:0",
+                "--collector.disable-defaults",
+            ])
+            .args(["--collector.textfile", "--web.disable-exporter-metrics"])
+            .arg(format!("--collector.textfile.directory={}", dir.display()));
+        Process::listening(&mut command)
+    }
+
     /// `prometheus-alertmanager` with this configuration file, and nobody beside it.
     pub fn alertmanager(config: &Path) -> Self {
         let dir = tempfile::tempdir().unwrap();

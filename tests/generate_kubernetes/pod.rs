@@ -35,7 +35,7 @@ exec setpriv --reuid="$user" --regid="$user" --groups="$user" --bounding-set=-al
   env -i PATH=/usr/local/bin:/usr/bin:/bin HOSTNAME="$(cat /proc/sys/kernel/hostname)" "$@"
 "#;
 
-/// What Kubernetes has of a job.
+/// Objects of a job in Kubernetes.
 struct Pod {
     spec: Json,
     data: Json,

@@ -202,7 +202,7 @@ fn random_schedules() {
     println!("{} times", compare(&questions));
 }
 
-/// What the notes say is true.
+/// The notes are true.
 #[test]
 fn changes_of_the_clock() {
     let times = |expression: &str, after: &str| -> Vec<String> {

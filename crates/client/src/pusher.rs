@@ -135,7 +135,7 @@ impl Pusher {
         self
     }
 
-    /// Has the gateway remove the group once nothing was pushed to it for `ttl`; zero for never. By default what was set
+    /// Sets the time without a push after which the gateway removes the group; zero for never. By default what was set
     /// before stays. Only the gateway of metricsjob does so: a Pushgateway ignores the header `Pushgateway-TTL`.
     #[must_use]
     pub fn ttl(mut self, ttl: Duration) -> Self {

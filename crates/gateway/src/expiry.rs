@@ -57,7 +57,7 @@ impl Expiry {
         }
     }
 
-    /// Has the next check look at all groups.
+    /// Makes the next check look at all groups.
     pub fn check_again(&mut self) {
         self.due_at = 0.0;
     }

@@ -93,10 +93,11 @@ impl Store {
         if let Some(before) = &before {
             time = time.max(before.push_time);
             for family in before.families() {
-                for mut metric in before.series_of(&family) {
-                    metric.labels.remove(REMAINDER);
-                    metric.labels = without_empty(&metric.labels);
-                    sums.add(&family, metric.labels, metric.value, Gauges::Sum, time);
+                for metric in before.series_of(&family) {
+                    let is_of_sum =
+                        |(name, value): &(&str, &str)| *name != REMAINDER && !value.is_empty();
+                    let labels = metric.labels.iter().filter(is_of_sum).collect();
+                    sums.add(&family, labels, metric.value, Gauges::Sum, time);
                 }
             }
         }
@@ -169,11 +170,4 @@ fn remainder_key(of: &GroupingKey, reduced: &Labels) -> Option<GroupingKey> {
     let labels = labels.chain([(REMAINDER.to_owned(), names.join(","))]);
     // The labels are those of another key.
     GroupingKey::with_names(of.job(), labels, Names::Utf8).ok()
-}
-
-fn without_empty(labels: &Labels) -> Labels {
-    labels
-        .iter()
-        .filter(|(_, value)| !value.is_empty())
-        .collect()
 }

@@ -42,22 +42,15 @@ impl Sums {
         pushed_at: f64,
     ) {
         let kind = family.meta.kind;
-        // The name is known after the first series.
-        if !self.0.contains_key(&family.meta.name) {
-            let sum = SumFamily {
-                meta: Arc::clone(family.meta),
-                id: family.id,
-                series: BTreeMap::new(),
-            };
-            self.0.insert(Arc::clone(&family.meta.name), sum);
-        }
-        let Some(sum) = self
-            .0
-            .get_mut(&family.meta.name)
-            .filter(|sum| sum.meta.kind == kind)
-        else {
+        let sum = self.0.entry(Arc::clone(&family.meta.name));
+        let sum = sum.or_insert_with(|| SumFamily {
+            meta: Arc::clone(family.meta),
+            id: family.id,
+            series: BTreeMap::new(),
+        });
+        if sum.meta.kind != kind {
             return;
-        };
+        }
         match sum.series.entry(labels) {
             Entry::Vacant(place) => {
                 place.insert(Sum {
