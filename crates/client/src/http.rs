@@ -461,6 +461,9 @@ impl HttpGateway {
                     {
                         PLAIN.into()
                     }
+                    None if reason.starts_with("failed to lookup address") => {
+                        "is the host's name right, and known to DNS here?".into()
+                    }
                     None => "is a gateway listening there?".into(),
                 };
                 HttpError::Connect {
