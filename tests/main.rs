@@ -28,6 +28,8 @@ mod delete_match;
 mod delivery_faults;
 mod delivery_retries;
 mod demo;
+#[cfg(feature = "real-servers")]
+mod docs_snippets;
 mod doctor;
 mod dry_run;
 mod embedded_index;
