@@ -193,6 +193,8 @@ mod timeout;
 mod timeout_escape;
 mod tls;
 #[cfg(feature = "real-servers")]
+mod tutorial;
+#[cfg(feature = "real-servers")]
 mod two_gateways;
 #[cfg(feature = "real-servers")]
 mod type_table;
