@@ -3,11 +3,10 @@
 //! The language of a code block in README says what the test does with it:
 //!
 //! - `console`: runs each line after `$ `, in order, with an empty home. The lines up to the next command are its
-//!   output; a command without any is not compared. `cargo install` is left out, because the tested program is the
-//!   first in `PATH`. `metricsjob gateway` stands for a gateway that runs from then on, on a free port that replaces
+//!   output; a command without any is not compared. `cargo run --release --` stands for the tested program, which is the
+//!   first in `PATH`, and `cargo install` is left out. `metricsjob gateway` stands for a gateway that runs from then on, on a free port that replaces
 //!   the one in the text.
-//! - `toml`: a job file, whose first line is a comment with its path.
-//! - `text` and `yaml`: a crontab and a CI step. The options of their `metricsjob exec` are tried with the command `true`.
+//! - `text` and `yaml`: a diagram, a crontab, a CI step. The options of their `metricsjob exec` are tried with the command `true`.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -57,7 +56,7 @@ mod commands {
     fn run_in_order<G>(start: impl Fn(&Sandbox) -> (G, String)) {
         let machine = Machine::new();
         let mut gateway = None;
-        let (mut compared, mut options_tried, mut job_files) = (0, 0, 0);
+        let (mut compared, mut options_tried) = (0, 0);
         for block in blocks(README) {
             match block.language {
                 "console" => {
@@ -69,18 +68,14 @@ mod commands {
                             gateway = Some(start(&machine.sandbox));
                             continue;
                         }
+                        let command = command.replace("cargo run --release --", "metricsjob");
                         let address = gateway.as_ref().map(|(_, address)| address.as_str());
-                        let output = machine.run(command, address);
+                        let output = machine.run(&command, address);
                         if !shown.is_empty() {
                             assert_eq!(steady(&output), steady(&shown), "$ {command}\n{output}");
                             compared += 1;
                         }
                     }
-                }
-                "toml" => {
-                    let path = block.text.lines().next().unwrap().strip_prefix("# ");
-                    machine.sandbox.write(path.unwrap(), &block.text);
-                    job_files += 1;
                 }
                 "text" | "yaml" => {
                     for line in block.text.lines() {
@@ -101,9 +96,9 @@ mod commands {
             .filter(|line| line.starts_with("```"))
             .count()
             / 2;
-        assert!(gateway.is_some() && prompts > 8 && blocks > 7);
+        assert!(gateway.is_some() && prompts > 8 && blocks >= 7);
         assert!(compared >= 6, "{compared}");
-        assert_eq!((options_tried, job_files), (2, 1));
+        assert_eq!(options_tried, 2);
     }
 
     struct Block {

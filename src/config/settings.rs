@@ -115,7 +115,7 @@ pub const SETTINGS: &[SettingSpec] = &[
     row("push_interval", ValueKind::PositiveDuration, "", ALL, "How often a run in progress is reported"),
     row("require_push", ValueKind::Boolean, "false", ALL, "End with exit code 69 if a report was not delivered"),
     row("ttl", ValueKind::Duration, "", ALL, "How long after the last push our gateway removes the group; 0 for never"),
-    row("push_timeout", ValueKind::PositiveDuration, "10s", HOST, "How long to wait for the gateway's answer"),
+    row("push_timeout", ValueKind::PositiveDuration, "10s", HOST, "How long to wait for the gateway's response"),
     row("connect_timeout", ValueKind::PositiveDuration, "5s", HOST, "How long to wait for the connection to the gateway"),
     row("push_deadline", ValueKind::PositiveDuration, "10s", HOST, "How long a delivery may take, with its retries"),
     row("push_retry_window", ValueKind::Duration, "30ms", HOST, "How long to try a push again"),
