@@ -1,6 +1,7 @@
 # metricsjob in a container. Its default command is the gateway:
 #   docker build -t metricsjob .
 #   docker run -p 127.0.0.1:9091:9091 -v metricsjob:/var/lib/metricsjob metricsjob
+#   docker run -p 127.0.0.1:9464:9464 -v metricsjob:/var/lib/metricsjob -v ./jobs:/etc/metricsjob/jobs:ro metricsjob serve
 #   docker run --rm metricsjob run backup -g db=customers --gateway http://pushgateway:9091
 # The programs in examples/:
 #   docker build -t metricsjob-examples --target examples .
@@ -43,7 +44,8 @@ COPY --from=build-examples /out/examples/ /usr/local/bin/
 
 FROM base
 COPY --from=build /out/metricsjob /usr/local/bin/
-ENV METRICSJOB_STATE_DIR=/var/lib/metricsjob
+# A container's own loopback address is of no use to others: like the default command, serve listens on all addresses.
+ENV METRICSJOB_STATE_DIR=/var/lib/metricsjob METRICSJOB_SERVE_LISTEN=:9464
 VOLUME /var/lib/metricsjob
 EXPOSE 9091 9464
 HEALTHCHECK --interval=10s --timeout=6s --start-period=30s CMD ["metricsjob", "healthcheck"]

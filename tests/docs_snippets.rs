@@ -232,6 +232,7 @@ fn wrong_values_and_subcommands_are_found() {
         "metricsjob metric -",
         "metricsjob history -- show",
         "metricsjob exec -- ./a.sh --nonsense",
+        "for d in fleet job; do metricsjob generate dashboard $d >\"/tmp/$d.json\"; done",
         "metricsjob metric set a \"$(date -d '26 hours' +%s)\"",
         "metricsjob run backup -g \"branch=$BRANCH\" --timeout \"${TIMEOUT:-1}s\"",
     ] {

@@ -32,7 +32,8 @@ fn down() {
 fn a_host_that_does_not_exist() {
     let sandbox = Sandbox::new();
     run(&sandbox, "http://host.invalid:9091", "")
-        .err("could not connect to http://host.invalid:9091/");
+        .err("could not connect to http://host.invalid:9091/")
+        .err("(is the host's name right?)");
 }
 
 #[test]

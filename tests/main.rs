@@ -28,6 +28,10 @@ mod delete_match;
 mod delivery_faults;
 mod delivery_retries;
 mod demo;
+mod docs_http_api;
+mod docs_metrics;
+#[cfg(feature = "real-servers")]
+mod docs_snippets;
 #[cfg(feature = "real-servers")]
 mod docs_snippets;
 mod doctor;

@@ -42,13 +42,17 @@ def public(name):
     return PUBLIC.get(name.split(":")[0])
 
 
+def instructions(dockerfile):
+    """Word and arguments of each instruction."""
+    text = re.sub(r"\\\n", " ", re.sub(r"^\s*#.*\n", "", dockerfile, flags=re.M))
+    return [line.split(maxsplit=1) for line in filter(None, text.splitlines())]
+
+
 def built(dockerfile, target, metricsjob, examples):
     """The image of the stage `target` (None: the last), with the programs at the path `metricsjob` and, for what is copied
     from the stage of the examples, below the directory `examples`."""
     stages, image = {}, None
-    text = re.sub(r"\\\n", " ", re.sub(r"^\s*#.*\n", "", dockerfile, flags=re.M))
-    for line in filter(None, text.splitlines()):
-        word, rest = line.split(maxsplit=1)
+    for word, rest in instructions(dockerfile):
         if word == "FROM":
             parts = rest.split()
             base = stages.get(parts[0], Image(user=0))
@@ -69,10 +73,11 @@ def built(dockerfile, target, metricsjob, examples):
             if source.endswith("/metricsjob"):
                 image.programs["metricsjob"] = metricsjob
             else:
-                install = re.search(r"install -D -t /out/examples (.*)", text)[1]
+                into = "install -D -t /out/examples "
+                install = next(run.split(into)[1] for _, run in instructions(dockerfile) if into in run)
                 names = [path.split("/")[-1] for path in install.split()]
                 image.programs |= {name: examples / name for name in names}
-            assert target_dir == "/usr/local/bin/", f"{line}: programs are looked for in /usr/local/bin/"
+            assert target_dir == "/usr/local/bin/", f"COPY {rest}: programs are looked for in /usr/local/bin/"
         elif word not in ("RUN", "COPY", "VOLUME", "EXPOSE"):
-            raise ValueError(f"Dockerfile: nothing is known of {word}: {line}")
+            raise ValueError(f"Dockerfile: nothing is known of {word} {rest}")
     return stages[target]

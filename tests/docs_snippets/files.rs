@@ -8,7 +8,7 @@ use serde_json::Value as Json;
 
 use super::command_line::{check_command, check_script};
 use crate::common::curl::finished;
-use crate::common::{Finished, Sandbox, US};
+use crate::common::{Authority, Finished, Sandbox, US};
 
 /// The path that the first line of a file gives, which is a comment, and the rest of that line.
 fn path(text: &str) -> Result<&str, String> {
@@ -124,7 +124,7 @@ pub fn check_yaml(text: &str) -> Result<usize, String> {
             &["check", "config", "--syntax-only"],
         )?,
         "rules.yml" => run_on(text, path, "promtool", &["check", "rules", "--lint-fatal"])?,
-        "web.yml" => run_on(text, path, "promtool", &["check", "web-config"])?,
+        "web.yml" => check_web_config(text)?,
         "alertmanager.yml" => run_on(text, path, "amtool", &["check-config"])?,
         // Grafana reads it as it is, and has no program to check it.
         _ if path.contains("grafana/provisioning/") && documents[0]["apiVersion"].is_u64() => {}
@@ -256,35 +256,43 @@ pub fn check_crontab(text: &str) -> Result<usize, String> {
     Ok(count)
 }
 
-/// Checks a unit by `systemd-analyze verify`, with the built program and others that exist.
+/// Checks a unit by `systemd-analyze verify`, with the built program and others that exist; what is added to a unit together
+/// with that.
 pub fn check_unit(text: &str) -> Result<usize, String> {
     let path = path(text)?;
     let sandbox = Sandbox::new();
     let mut count = 0;
     let mut unit = String::new();
     for line in text.replace("\\\n", " ").lines() {
-        match line.strip_prefix("Exec").and_then(|_| line.split_once('=')) {
+        let setting = line.split_once('=');
+        match setting.filter(|(key, command)| key.starts_with("Exec") && !command.is_empty()) {
             Some((key, command)) => {
                 count += check_script(command.trim_start_matches(['-', '@', '+', '!', ':']))?;
-                let is_ours = command.contains("/metricsjob ");
-                let program = if is_ours { &*US } else { "/bin/true" };
-                unit += &format!("{key}={program}\n");
+                unit += &format!("{key}=/bin/true\n");
             }
             None => unit += &format!("{line}\n"),
         }
     }
-    let name = match path.split_once(".d/") {
-        // What is added to a unit.
-        Some((unit, _)) => name(unit),
-        None => name(path),
+    let file = match path.split_once(".d/") {
+        Some((changed, added)) => {
+            let name = name(changed);
+            sandbox.write(&format!("{name}.d/{added}"), unit);
+            let shipped = format!("{}/scripts/examples/{name}", env!("CARGO_MANIFEST_DIR"));
+            let shipped =
+                fs::read_to_string(shipped).unwrap_or("[Service]\nExecStart=/bin/true\n".into());
+            sandbox.write(name, shipped.replace("/usr/local/bin/metricsjob", &US))
+        }
+        None => sandbox.write(name(path), unit),
     };
-    if path.contains(".d/") && name.ends_with(".service") && !unit.contains("ExecStart=") {
-        unit += "[Service]\nExecStart=/bin/true\n";
-    }
-    let file = sandbox.write(name, unit);
-    if let Some(started) = name.strip_suffix(".timer").or(name.strip_suffix(".socket")) {
-        let service = "[Service]\nExecStart=/bin/true\n";
-        sandbox.write(&format!("{started}.service"), service);
+    let started = [".timer", ".socket"]
+        .iter()
+        .find_map(|end| file.to_str()?.strip_suffix(end));
+    if let Some(started) = started {
+        fs::write(
+            format!("{started}.service"),
+            "[Service]\nExecStart=/bin/true\n",
+        )
+        .unwrap();
     }
     let mut command = Command::new("systemd-analyze");
     command
@@ -292,6 +300,29 @@ pub fn check_unit(text: &str) -> Result<usize, String> {
         .arg(file);
     succeeded_quietly(&finished(&mut command))?;
     Ok(count)
+}
+
+/// A web config file, with certificates in place of those that it names.
+fn check_web_config(text: &str) -> Result<(), String> {
+    let sandbox = Sandbox::new();
+    let authority = Authority::new();
+    let server = authority.server("localhost");
+    let mut written = String::new();
+    for line in text.lines() {
+        let pem = match line.trim().split_once(": ") {
+            Some(("cert_file", _)) => server.certificate_pem(),
+            Some(("key_file", _)) => server.key_pem(),
+            Some(("client_ca_file", _)) => authority.pem(),
+            _ => {
+                written += &format!("{line}\n");
+                continue;
+            }
+        };
+        let (key, _) = line.split_once(": ").unwrap();
+        let file = sandbox.write(key.trim(), pem);
+        written += &format!("{key}: {}\n", file.display());
+    }
+    run_on(&written, "web.yml", "promtool", &["check", "web-config"])
 }
 
 /// Checks that Rust can be parsed; a part of a program need not be a whole one.

@@ -1,6 +1,8 @@
 //! Shell scripts, read as far as it takes to find the commands in them, wherever they are: in pipes, in subshells, in
 //! what is substituted into a word or a string.
 
+use std::collections::HashMap;
+
 /// A value in place of one that only the shell knows: a number, which most options accept.
 const UNKNOWN: &str = "1";
 
@@ -11,6 +13,7 @@ pub fn commands(script: &str) -> Vec<Vec<String>> {
         next: 0,
         found: Vec::new(),
         here_documents: Vec::new(),
+        variables: HashMap::new(),
     };
     reader.read_list(None);
     reader.found
@@ -22,6 +25,8 @@ struct Reader {
     found: Vec<Vec<String>>,
     /// Ends of the documents that begin in the next line.
     here_documents: Vec<String>,
+    /// Variables of loops, with the first of their values.
+    variables: HashMap<String, String>,
 }
 
 impl Reader {
@@ -86,6 +91,12 @@ impl Reader {
     }
 
     fn finish(&mut self, words: &mut Vec<String>) {
+        if let [keyword, variable, within, value, ..] = &**words
+            && keyword == "for"
+            && within == "in"
+        {
+            self.variables.insert(variable.clone(), value.clone());
+        }
         if !words.is_empty() {
             self.found.push(std::mem::take(words));
         }
@@ -211,8 +222,14 @@ impl Reader {
             let is_name = |c: char| c == '_' || c.is_ascii_alphanumeric();
             match self.peek() {
                 Some(c) if is_name(c) => {
+                    let start = self.next;
                     while self.peek().is_some_and(is_name) {
                         self.next += 1;
+                    }
+                    let name: String = self.chars[start..self.next].iter().collect();
+                    if let Some(value) = self.variables.get(&name) {
+                        word.push_str(value);
+                        return;
                     }
                 }
                 Some('@' | '*' | '#' | '?' | '!' | '$' | '-') => self.next += 1,

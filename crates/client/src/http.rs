@@ -461,8 +461,14 @@ impl HttpGateway {
                     {
                         PLAIN.into()
                     }
-                    None if reason.starts_with("failed to lookup address") => {
-                        "is the host's name right, and known to DNS here?".into()
+                    None if call::is_of_lookup(error) => {
+                        let is_refused = reason.starts_with("failed to lookup address");
+                        let cure = if is_refused {
+                            "is the host's name right?"
+                        } else {
+                            MODULES
+                        };
+                        cure.into()
                     }
                     None => "is a gateway listening there?".into(),
                 };
@@ -483,6 +489,10 @@ impl HttpGateway {
         }
     }
 }
+
+/// Advice where the C library could not even ask: a glibc before 2.34 without its modules says that a device is busy.
+const MODULES: &str = "no name can be looked up here; install the C library's modules libnss_files and \
+    libnss_dns, or give an IP address";
 
 /// Returns true if a redirect keeps method and body (RFC 9110, sections 15.4.8 and 15.4.9) and leads to the same
 /// origin without other credentials.

@@ -138,6 +138,18 @@ pub fn cause<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 's
     }
 }
 
+/// Returns true if a host's name could not be looked up. The client has no public type for it.
+pub fn is_of_lookup(error: &(dyn Error + 'static)) -> bool {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if error.to_string() == "dns error" {
+            return true;
+        }
+        next = cause(error);
+    }
+    false
+}
+
 /// Returns the message of the last error in the chain; those above it only say that something below failed.
 pub fn innermost(error: &(dyn Error + 'static)) -> String {
     let mut innermost = error;
