@@ -1,8 +1,6 @@
 //! `-h`, which is one screen, and `--help`, which has everything.
 
-use insta::assert_snapshot;
-
-use crate::common::Sandbox;
+use crate::common::{Sandbox, page};
 
 /// The largest screen that `-h` may fill.
 const MAX_LINES: usize = 45;
@@ -146,13 +144,26 @@ fn no_help_shows_what_a_variable_holds() {
     }
 }
 
+/// The whole help of a command, as the page has it.
+fn section(command: &str) -> String {
+    let line = format!("metricsjob {command}");
+    let long = shown(&format!("{command} --help"), COLUMNS);
+    // Where --help takes the HELP text of a metric, -h is all there is.
+    let help = match long.contains("Usage:") {
+        true => long,
+        false => shown(&format!("{command} -h"), COLUMNS),
+    };
+    let help: Vec<&str> = help.trim_end().lines().map(str::trim_end).collect();
+    format!(
+        "## {}\n\n```text\n{}\n```\n",
+        line.trim_end(),
+        help.join("\n")
+    )
+}
+
+/// `docs/reference/command-line.md` has the help of all commands.
 #[test]
-fn snapshots() {
-    for command in commands() {
-        let name = match command.replace(' ', "_") {
-            program if program.is_empty() => "program".to_owned(),
-            name => name,
-        };
-        assert_snapshot!(name, shown(&format!("{command} -h"), COLUMNS));
-    }
+fn reference_page() {
+    let sections: Vec<String> = commands().iter().map(|command| section(command)).collect();
+    page::holds("command-line", "commands", &sections.join("\n"));
 }

@@ -28,6 +28,12 @@ mod delete_match;
 mod delivery_faults;
 mod delivery_retries;
 mod demo;
+mod docs_http_api;
+mod docs_metrics;
+#[cfg(feature = "real-servers")]
+mod docs_snippets;
+#[cfg(feature = "real-servers")]
+mod docs_snippets;
 mod doctor;
 mod dry_run;
 mod embedded_index;
@@ -186,6 +192,8 @@ mod textfile;
 mod timeout;
 mod timeout_escape;
 mod tls;
+#[cfg(feature = "real-servers")]
+mod tutorial;
 #[cfg(feature = "real-servers")]
 mod two_gateways;
 #[cfg(feature = "real-servers")]

@@ -295,17 +295,54 @@ fn links_lead_to_files_and_headings() {
     assert!(count > 50, "{count}");
 }
 
-#[test]
-fn the_index_lists_all_pages() {
-    let docs = Path::new(ROOT).join("docs");
-    let index = docs.join("README.md");
-    let listed: BTreeSet<PathBuf> = links(&index)
-        .iter()
-        .map(|link| link.resolved().0.canonicalize().unwrap())
-        .collect();
-    for page in pages() {
-        let page = page.canonicalize().unwrap();
-        let is_listed = page == index.canonicalize().unwrap() || listed.contains(&page);
-        assert!(!page.starts_with(&docs) || is_listed, "{}", page.display());
+/// A part of the documentation: its title, and its pages by name.
+type Part = (String, Vec<(String, PathBuf)>);
+
+/// The parts that a table of contents lists below headings that begin with `mark`. What follows a colon in a title or behind a
+/// link explains it.
+fn parts(contents: &Path, mark: &str) -> Vec<Part> {
+    let text = fs::read_to_string(contents).unwrap();
+    let mut parts: Vec<Part> = Vec::new();
+    for line in text.lines() {
+        if let Some(title) = line.strip_prefix(mark) {
+            let title = title.split(':').next().unwrap_or_default();
+            parts.push((title.to_owned(), Vec::new()));
+        } else if let Some(link) = line.strip_prefix("- [") {
+            let (name, rest) = link.split_once("](").unwrap();
+            let (target, _) = rest.split_once(')').unwrap();
+            let page = contents.parent().unwrap().join(target);
+            let (_, pages) = parts.last_mut().expect(line);
+            pages.push((name.to_owned(), page));
+        }
     }
+    parts.retain(|(_, pages)| !pages.is_empty());
+    parts
+}
+
+/// The book's table of contents and the index have all pages, in the same parts and order, under the same names.
+#[test]
+fn the_summary_and_the_index_list_all_pages() {
+    let docs = Path::new(ROOT).join("docs");
+    let (summary, index) = (docs.join("SUMMARY.md"), docs.join("README.md"));
+    let contents = parts(&summary, "# ");
+    assert_eq!(contents, parts(&index, "## "));
+    let titles: Vec<&str> = contents.iter().map(|(title, _)| &**title).collect();
+    assert_eq!(titles, ["Tutorial", "How-to", "Reference", "Explanation"]);
+    let mut listed: Vec<&PathBuf> = vec![&summary, &index];
+    for (title, pages) in &contents {
+        for (_, page) in pages {
+            assert!(
+                page.starts_with(docs.join(title.to_lowercase())),
+                "{page:?} in {title}"
+            );
+            listed.push(page);
+        }
+    }
+    listed.sort();
+    let pages = pages();
+    let pages: Vec<&PathBuf> = pages
+        .iter()
+        .filter(|page| page.starts_with(&docs))
+        .collect();
+    assert_eq!(listed, pages);
 }

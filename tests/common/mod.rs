@@ -17,6 +17,7 @@ pub mod http;
 pub mod monitoring;
 pub mod own_gateway;
 pub mod own_server;
+pub mod page;
 mod port;
 pub mod process;
 mod program;
