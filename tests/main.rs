@@ -32,8 +32,6 @@ mod docs_http_api;
 mod docs_metrics;
 #[cfg(feature = "real-servers")]
 mod docs_snippets;
-#[cfg(feature = "real-servers")]
-mod docs_snippets;
 mod doctor;
 mod dry_run;
 mod embedded_index;
