@@ -140,7 +140,7 @@ fn what_waits_to_be_delivered() {
     is(
         &found[1],
         "warning",
-        "2 entries are not delivered yet, the oldest of ",
+        "2 entries are not delivered yet, the oldest from ",
         "outbox flush",
     );
 }

@@ -216,7 +216,7 @@ fn slips_in_variables() {
     let sandbox = Sandbox::new().variable("METRICSJOB_GATEWAYS", "http://127.0.0.1:1");
     let run = sandbox.run("exec --no-push -- true");
     run.code(0).err(
-        "warning: the variable METRICSJOB_GATEWAYS is none of ours and is ignored: did you mean METRICSJOB_GATEWAY?",
+        "warning: the variable METRICSJOB_GATEWAYS is not a setting of metricsjob and is ignored: did you mean METRICSJOB_GATEWAY?",
     );
 }
 

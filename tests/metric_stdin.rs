@@ -94,7 +94,7 @@ fn bad_lines_of_stdin_do_not_spoil_the_others() {
     ] {
         result.err(&format!("warning: line {number}: {problem}"));
     }
-    result.err("error: 15 lines of stdin could not be read; 2 others count");
+    result.err("error: 15 of 17 lines of stdin could not be read; the others count");
     assert_eq!(result.stderr().lines().count(), 16, "{}", result.stderr());
     assert_eq!(sandbox.value("m", "a_total"), Some(3.0));
 }

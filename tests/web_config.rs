@@ -350,7 +350,7 @@ fn changed_users() {
         "msg=\"Could not use the changed web config file; what it said before stays in force\"";
     assert!(log.contains(start), "{log}");
     assert!(
-        log.contains("no bcrypt hash") && !log.contains("three"),
+        log.contains("not a bcrypt hash") && !log.contains("three"),
         "{log}"
     );
     assert!(admits(&server, "alice:two"));

@@ -107,7 +107,9 @@ struct GatewayServeArgs {
     #[arg(hide_short_help = true, long = "web.enable-lifecycle", help_heading = SERVER)]
     enable_lifecycle: bool,
 
-    /// Allow a PUT to /api/v1/admin/wipe to delete all groups
+    /// Allow requests that delete groups by selectors, or all groups
+    ///
+    /// That is DELETE /api/v1/groups?match[]=SELECTOR, and PUT /api/v1/admin/wipe.
     #[arg(hide_short_help = true, long = "web.enable-admin-api", help_heading = SERVER)]
     enable_admin_api: bool,
 

@@ -111,12 +111,12 @@ pub fn slips() -> impl Iterator<Item = String> {
         let meant = misspelt(&name)?;
         let name = name.to_string_lossy();
         Some(format!(
-            "the variable {name} is none of ours and is ignored: did you mean {meant}?"
+            "the variable {name} is not a setting of metricsjob and is ignored: did you mean {meant}?"
         ))
     })
 }
 
-/// The variable that `name` is within two letters of, if it is none of ours.
+/// The variable that `name` is within two letters of, if it is no setting itself.
 fn misspelt(name: &OsString) -> Option<String> {
     let name = name.to_str()?;
     name.starts_with("METRIC").then_some(())?;

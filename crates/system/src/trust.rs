@@ -33,7 +33,7 @@ enum Distrust {
     )]
     Theirs { path: PathBuf, owner: String },
     #[error(
-        "{path} can be changed by other users, and root must not do what they say: take that from them (chmod go-w)"
+        "{path} can be changed by other users, so root does not trust it: remove their write permission (chmod go-w)"
     )]
     Changeable { path: PathBuf },
 }

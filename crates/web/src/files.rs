@@ -3,6 +3,7 @@
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 
+use super::page::{SCRIPT, STYLE};
 use super::sending::Sending;
 
 /// Returns the response with a page that may load only what `content_security_policy` allows. It must not be
@@ -18,7 +19,7 @@ pub fn page(sending: Sending, content_security_policy: &'static str) -> Response
 }
 
 /// Returns the response with a file that is compiled in. Its URL stays the same in the next version.
-fn file(media_type: &'static str, text: &'static str) -> Response {
+fn file(media_type: &'static str, text: impl IntoResponse) -> Response {
     let headers = [
         (header::CONTENT_TYPE, media_type),
         (header::CACHE_CONTROL, "no-cache"),
@@ -26,12 +27,14 @@ fn file(media_type: &'static str, text: &'static str) -> Response {
     (headers, text).into_response()
 }
 
-pub fn style(text: &'static str) -> Response {
-    file("text/css; charset=utf-8", text)
+/// Returns the response with the style sheet of a page: what all pages share, and `own`.
+pub fn style(own: &str) -> Response {
+    file("text/css; charset=utf-8", format!("{STYLE}\n{own}"))
 }
 
-pub fn script(text: &'static str) -> Response {
-    file("text/javascript; charset=utf-8", text)
+/// Returns the response with the script of a page: what all pages share, and `own`.
+pub fn script(own: &str) -> Response {
+    file("text/javascript; charset=utf-8", format!("{SCRIPT}\n{own}"))
 }
 
 pub fn icon(text: &'static str) -> Response {

@@ -30,7 +30,7 @@ pub enum Foreign {
          --web.allowed-hosts"
     )]
     Host(String),
-    #[error("it is not allowed to pages of other sites (Origin {0:?})")]
+    #[error("pages of other sites may not do this (Origin {0:?})")]
     Origin(String),
 }
 

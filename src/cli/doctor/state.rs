@@ -79,10 +79,12 @@ fn absent(dir: &Path, findings: &mut Findings) {
         }
         Err(_) => findings.fail(
             PART,
-            format!(
-                "{shown} cannot be made: {} is not writable",
-                existing.display()
-            ),
+            if existing == dir {
+                format!("{shown} is not writable")
+            } else {
+                let existing = existing.display();
+                format!("{shown} cannot be made: {existing} is not writable")
+            },
             "make it writable, or name another directory by METRICSJOB_STATE_DIR",
         ),
     }
@@ -133,7 +135,7 @@ fn outbox(state: &mut State, findings: &mut Findings) {
         findings.warn(
             PART,
             format!(
-                "{} not delivered yet, the oldest of {age}",
+                "{} not delivered yet, the oldest from {age}",
                 count(waiting.len() as u64, "an entry is", "entries are")
             ),
             "metricsjob outbox list has the reasons, metricsjob outbox flush delivers them",

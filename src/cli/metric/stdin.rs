@@ -39,9 +39,9 @@ pub fn main() -> anyhow::Result<u8> {
         console::warning(&format!("{} further ones like these", bad - SHOWN));
     }
     if bad > 0 {
-        let bad = console::count(bad as u64, "one line", "lines");
-        let good = console::count(good as u64, "one other counts", "others count");
-        anyhow::bail!("{bad} of stdin could not be read; {good}");
+        let lines = console::count((good + bad) as u64, "1 line", "lines");
+        let others = if good > 0 { "; the others count" } else { "" };
+        anyhow::bail!("{bad} of {lines} of stdin could not be read{others}");
     }
     Ok(exit::SUCCESS)
 }

@@ -189,7 +189,11 @@ fn show(args: &StatusArgs, config: &HostConfig) -> anyhow::Result<u8> {
         (Output::Text, Some(verdict)) => console::result(&verdict.line)?,
         (Output::Text, None) if shown.is_empty() => {
             let place = gateway.place();
-            console::result(&format!("no groups at {place}\n"))?;
+            let of = match &args.jobs[..] {
+                [] => String::new(),
+                jobs => format!(" of {}", jobs.join(", ")),
+            };
+            console::result(&format!("no groups{of} at {place}\n"))?;
         }
         (Output::Text, None) => console::result(&text(&shown, now))?,
     }

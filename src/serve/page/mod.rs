@@ -20,19 +20,11 @@ use metricsjob_web::page::{self, List, ListWords, SummaryPart, has_words, time};
 
 pub use metricsjob_web::page::{CONTENT_SECURITY_POLICY, ICON};
 
-/// The page's style sheet, to be served at `{base}/static/page.css`.
-pub const STYLE: &str = concat!(
-    include_str!("../../../crates/web/src/page/base.css"),
-    "\n",
-    include_str!("page.css")
-);
+/// Style sheet of the page beside [`page::STYLE`], to be served at `{base}/static/page.css`.
+pub const STYLE: &str = include_str!("page.css");
 
-/// The page's script, to be served at `{base}/static/page.js`.
-pub const SCRIPT: &str = concat!(
-    include_str!("../../../crates/web/src/page/base.js"),
-    "\n",
-    include_str!("page.js")
-);
+/// Script of the page beside [`page::SCRIPT`], to be served at `{base}/static/page.js`.
+pub const SCRIPT: &str = include_str!("page.js");
 
 /// How many of the last runs the chart of a job has.
 pub const BARS: usize = 30;

@@ -30,19 +30,11 @@ pub use condition::{Condition, ConditionCounts, Urgency};
 pub use metricsjob_web::page::{CONTENT_SECURITY_POLICY, ICON};
 pub use search::Search;
 
-/// Style sheet of the page, to be served at `{base}/static/page.css`.
-pub const STYLE: &str = concat!(
-    include_str!("../../../web/src/page/base.css"),
-    "\n",
-    include_str!("page.css")
-);
+/// Style sheet of the page beside [`page::STYLE`], to be served at `{base}/static/page.css`.
+pub const STYLE: &str = include_str!("page.css");
 
-/// Script of the page, to be served at `{base}/static/page.js`.
-pub const SCRIPT: &str = concat!(
-    include_str!("../../../web/src/page/base.js"),
-    "\n",
-    include_str!("page.js")
-);
+/// Script of the page beside [`page::SCRIPT`], to be served at `{base}/static/page.js`.
+pub const SCRIPT: &str = include_str!("page.js");
 
 const TITLE: &str = "metricsjob gateway";
 

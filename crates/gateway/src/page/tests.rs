@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::{
-    CONTENT_SECURITY_POLICY, Condition, ConditionCounts, List, Page, SCRIPT, Urgency, WORDS,
+    CONTENT_SECURITY_POLICY, Condition, ConditionCounts, List, Page, SCRIPT, Urgency, WORDS, page,
 };
 use metricsjob_metrics::{
     Bucket, Count, Family, Group, GroupingKey, Kind, Labels, LastRun, Metric, Quantile, Value,
@@ -216,6 +216,7 @@ fn nothing_runs_but_the_script_file() {
         "eval(",
     ] {
         assert!(!SCRIPT.contains(sink), "{sink}");
+        assert!(!page::SCRIPT.contains(sink), "{sink}");
     }
 }
 

@@ -8,7 +8,10 @@ use metricsjob_metrics::{GroupingKey, Kind};
 pub enum Rejection {
     #[error(transparent)]
     Check(#[from] CheckError),
-    #[error("the metric {name} is a {pushed} here, but a {existing} {}: a name has one type over all groups", whose(group.as_ref()))]
+    #[error(
+        "the metric {name} is {} here, but {} {}: a name has one type over all groups",
+        noun(*pushed), noun(*existing), whose(group.as_ref())
+    )]
     Kind {
         name: String,
         pushed: Kind,
@@ -42,6 +45,14 @@ pub enum Rejection {
          group: delete groups, let them grow old (--group.ttl), or raise --storage.max-series"
     )]
     Full { limit: usize },
+}
+
+/// `a counter`, but `untyped`.
+fn noun(kind: Kind) -> String {
+    match kind {
+        Kind::Untyped => kind.to_string(),
+        kind => format!("a {kind}"),
+    }
 }
 
 fn whose(group: Option<&GroupingKey>) -> String {

@@ -95,7 +95,7 @@ pub enum Problem {
     #[error("the value of {0} has a character in it that no header may have")]
     HeaderText(&'static str),
     #[error(
-        "what is given for the user {0:?} is no bcrypt hash: make one of the password by htpasswd \
+        "the value for the user {0:?} is not a bcrypt hash: make one of the password by htpasswd \
          -nBC 10 {0}"
     )]
     Hash(String),

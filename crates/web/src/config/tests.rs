@@ -320,12 +320,12 @@ fn users_headers_and_rates() {
     let dir = Dir::new();
     dir.refuses(
         "basic_auth_users:\n  alice: s3cret\n",
-        "web.yml:2:10: what is given for the user \"alice\" is no bcrypt hash: make one of the \
+        "web.yml:2:10: the value for the user \"alice\" is not a bcrypt hash: make one of the \
          password by htpasswd -nBC 10 alice",
     );
     let hash = "$2y$99$QOauhQNbBCuQDKes6eFzPeMqBSjb7Mr5DUmpZ/VcEd00UAV/LDeSi";
     let error = dir.read(&format!("basic_auth_users: {{alice: {hash}}}"));
-    assert!(error.err().unwrap().contains("no bcrypt hash"));
+    assert!(error.err().unwrap().contains("not a bcrypt hash"));
     dir.refuses(
         "http_server_config:\n  headers:\n    Server: x\n",
         "web.yml:3:13: HTTP header \"Server\" can not be configured: it can be \

@@ -6,7 +6,7 @@
 //! - [`head`], [`skip_link`], [`header`], [`status`]: the frame around the list.
 //! - [`List`], [`Query`], [`has_words`]: the part of the list that is shown.
 //! - [`text`], [`time`], [`quantity`]: its contents.
-//! - `base.css` and `base.js`, to which each page adds files of its own.
+//! - [`STYLE`] and [`SCRIPT`], to which each page adds its own.
 
 mod list;
 pub mod quantity;
@@ -19,6 +19,12 @@ use maud::{Markup, html};
 pub use list::{List, ListWords, SummaryPart};
 pub use query::{Query, has_words};
 use text::visible;
+
+/// The part of the style sheet that all pages share.
+pub const STYLE: &str = include_str!("base.css");
+
+/// The part of the script that all pages share.
+pub const SCRIPT: &str = include_str!("base.js");
 
 /// Icon of the pages, an SVG image.
 pub const ICON: &str = include_str!("icon.svg");
