@@ -149,13 +149,11 @@ fn of_a_built_in(line: &str, of_runs: &Families) -> Families {
 
 fn of_a_gateway() -> Families {
     let gateway = OwnGateway::alone(&["--group.aggregate", "job=\"sum\" without (instance)"]);
-    gateway.put(
-        "/metrics/job/sum/instance/b",
-        "# HELP example A pushed metric.\n# TYPE example counter\nexample 1\n",
-    );
+    let pushed = "# HELP example A pushed metric.\n# TYPE example counter\nexample 1\n";
+    gateway.put("/metrics/job/sum/instance/b", pushed);
     let ttl = [("Pushgateway-TTL", "1h")];
     let path = "/metrics/job/a";
-    assert_eq!(gateway.request("PUT", path, &ttl, "example 1\n").0, 200);
+    assert_eq!(gateway.request("PUT", path, &ttl, pushed).0, 200);
     assert_eq!(
         gateway
             .request("PUT", path, &[], "example 1\nexample 1\n")

@@ -199,6 +199,7 @@ fn what_is_no_command_line_is_none() {
         "cargo install --path . # metricsjob run --nonsense",
         "cat <<END\nmetricsjob run --nonsense\nEND",
         "man metricsjob",
+        "sudo -u root install -t /usr/local/bin metricsjob",
         "docker build -t metricsjob .",
         "docker run -p 9091:9091 metricsjob # the gateway",
         "cat <<<'metricsjob run --nonsense'",

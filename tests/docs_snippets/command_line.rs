@@ -4,7 +4,7 @@ use super::shell;
 use crate::common::Sandbox;
 
 /// Programs that run a command, which is behind their own options and arguments.
-const WRAPPERS: [&str; 14] = [
+const WRAPPERS: [&str; 13] = [
     "chronic",
     "env",
     "flock",
@@ -14,7 +14,6 @@ const WRAPPERS: [&str; 14] = [
     "setpriv",
     "srun",
     "ssh",
-    "sudo",
     "systemd-run",
     "timeout",
     "watch",
@@ -76,6 +75,21 @@ pub fn check_command(words: &[String]) -> Result<usize, String> {
         "sh" | "bash" | "su" => {
             let script = arguments.iter().skip_while(|word| *word != "-c").nth(1);
             script.map_or(Ok(0), |script| check_script(script))
+        }
+        "sudo" => {
+            let mut command = arguments;
+            while let Some((option, rest)) = command
+                .split_first()
+                .filter(|(word, _)| word.starts_with('-'))
+            {
+                let has_value = VALUED.contains(&&**option);
+                command = if has_value {
+                    rest.get(1..).unwrap_or_default()
+                } else {
+                    rest
+                };
+            }
+            check_command(command)
         }
         // The program is the package's.
         "cargo" if arguments.first().is_some_and(|word| word == "run") => {
