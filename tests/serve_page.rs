@@ -81,8 +81,8 @@ pub fn serve(jobs: Vec<JobView>) -> (FakeServer, Arc<Mutex<Content>>) {
         };
         let (status, kind, body) = match request.line.split(' ').collect::<Vec<_>>()[..] {
             ["GET", "/", _] => (content.page, "text/html; charset=utf-8", render(&content)),
-            ["GET", "/static/page.css", _] => ("200 OK", "text/css", page::STYLE.to_owned()),
-            ["GET", "/static/page.js", _] => ("200 OK", "text/javascript", page::SCRIPT.to_owned()),
+            ["GET", "/static/page.css", _] => ("200 OK", "text/css", page::style()),
+            ["GET", "/static/page.js", _] => ("200 OK", "text/javascript", page::script()),
             ["GET", "/static/icon.svg", _] => ("200 OK", "image/svg+xml", page::ICON.to_owned()),
             ["POST", ..] => json(content.start),
             ["GET", path, _] if path.starts_with("/api/v1/runs/") => json(content.run),

@@ -3,7 +3,6 @@
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 
-use super::page::{SCRIPT, STYLE};
 use super::sending::Sending;
 
 /// Returns the response with a page that may load only what `content_security_policy` allows. It must not be
@@ -27,14 +26,12 @@ fn file(media_type: &'static str, text: impl IntoResponse) -> Response {
     (headers, text).into_response()
 }
 
-/// Returns the response with the style sheet of a page: what all pages share, and `own`.
-pub fn style(own: &str) -> Response {
-    file("text/css; charset=utf-8", format!("{STYLE}\n{own}"))
+pub fn style(text: String) -> Response {
+    file("text/css; charset=utf-8", text)
 }
 
-/// Returns the response with the script of a page: what all pages share, and `own`.
-pub fn script(own: &str) -> Response {
-    file("text/javascript; charset=utf-8", format!("{SCRIPT}\n{own}"))
+pub fn script(text: String) -> Response {
+    file("text/javascript; charset=utf-8", text)
 }
 
 pub fn icon(text: &'static str) -> Response {

@@ -122,11 +122,11 @@ fn job_view(app: &ServeApp, entry: &JobState) -> JobView {
 }
 
 pub async fn style() -> Response {
-    files::style(page::STYLE)
+    files::style(page::style())
 }
 
 pub async fn script() -> Response {
-    files::script(page::SCRIPT)
+    files::script(page::script())
 }
 
 pub async fn icon() -> Response {

@@ -30,11 +30,15 @@ pub use condition::{Condition, ConditionCounts, Urgency};
 pub use metricsjob_web::page::{CONTENT_SECURITY_POLICY, ICON};
 pub use search::Search;
 
-/// Style sheet of the page beside [`page::STYLE`], to be served at `{base}/static/page.css`.
-pub const STYLE: &str = include_str!("page.css");
+/// Style sheet of the page, to be served at `{base}/static/page.css`.
+pub fn style() -> String {
+    page::style(include_str!("page.css"))
+}
 
-/// Script of the page beside [`page::SCRIPT`], to be served at `{base}/static/page.js`.
-pub const SCRIPT: &str = include_str!("page.js");
+/// Script of the page, to be served at `{base}/static/page.js`.
+pub fn script() -> String {
+    page::script(include_str!("page.js"))
+}
 
 const TITLE: &str = "metricsjob gateway";
 

@@ -6,7 +6,7 @@
 //! - [`head`], [`skip_link`], [`header`], [`status`]: the frame around the list.
 //! - [`List`], [`Query`], [`has_words`]: the part of the list that is shown.
 //! - [`text`], [`time`], [`quantity`]: its contents.
-//! - [`STYLE`] and [`SCRIPT`], to which each page adds its own.
+//! - [`style`] and [`script`]: what all pages share of them, to which each page adds its own.
 
 mod list;
 pub mod quantity;
@@ -20,12 +20,6 @@ pub use list::{List, ListWords, SummaryPart};
 pub use query::{Query, has_words};
 use text::visible;
 
-/// The part of the style sheet that all pages share.
-pub const STYLE: &str = include_str!("base.css");
-
-/// The part of the script that all pages share.
-pub const SCRIPT: &str = include_str!("base.js");
-
 /// Icon of the pages, an SVG image.
 pub const ICON: &str = include_str!("icon.svg");
 
@@ -34,6 +28,16 @@ pub const ICON: &str = include_str!("icon.svg");
 pub const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; style-src 'self'; \
     script-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; \
     frame-ancestors 'none'; require-trusted-types-for 'script'";
+
+/// Style sheet of a page that adds `own`.
+pub fn style(own: &str) -> String {
+    format!("{}\n{own}", include_str!("base.css"))
+}
+
+/// Script of a page that adds `own`.
+pub fn script(own: &str) -> String {
+    format!("{}\n{own}", include_str!("base.js"))
+}
 
 /// Returns the head of the page with this title below the route prefix `base`.
 pub fn head(title: &str, base: &str) -> Markup {
