@@ -239,11 +239,16 @@ fn success_codes() {
 }
 
 #[test]
-fn quiet_says_nothing_about_the_end() {
+fn quiet_says_only_that_it_failed() {
     let sandbox = Sandbox::new();
-    sandbox.exec("--quiet", "exit 3").code(3).quiet();
-    let gone = "--quiet --retries 1 --backoff 1ms";
-    sandbox.exec(gone, "exit 3").code(3).quiet();
+    sandbox.exec("--quiet", "exit 0").code(0).quiet();
+    let failed = sandbox.exec("--quiet --job j", "exit 3");
+    failed.code(3).err("error: j: failure (exit code 3) in ");
+    let retried = sandbox.exec("--quiet --job j --retries 1 --backoff 1ms", "exit 3");
+    retried
+        .code(3)
+        .err("error: j: failure (exit code 3) after 2 attempts in ");
+    assert_eq!(retried.stderr().lines().count(), 1);
 }
 
 #[test]

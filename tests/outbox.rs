@@ -317,7 +317,7 @@ fn one_group_that_fails_does_not_hold_up_the_others() {
     flush
         .code(69)
         .out("delivered 1 report to ")
-        .err("error: 1 report waits still for ")
+        .err("error: 1 report still waits for ")
         .err("500");
     assert_eq!(sandbox.outbox()[0]["job"], "i");
 }
@@ -332,7 +332,7 @@ fn a_gateway_that_is_down_is_asked_once() {
     sandbox
         .run("outbox flush --push-retry-window 0s")
         .code(69)
-        .err("3 reports wait still");
+        .err("3 reports still wait");
     let attempts: Vec<_> = sandbox
         .outbox()
         .iter()

@@ -98,6 +98,13 @@ impl Summary<'_> {
                     let show = show.unwrap_or_default();
                     writeln!(text, "  reported{by} to {place}{late}{show}")
                 }
+                Some(Delivery {
+                    result: Err(undelivered),
+                    ..
+                }) if !undelivered.error.refused_families().is_empty() => {
+                    let refused = undelivered.error.refused_families().join(", ");
+                    writeln!(text, "  reported{by} to {place}, without {refused}")
+                }
                 Some(_) => writeln!(text, "  not reported: {way}"),
                 None => writeln!(text, "  not sent (dry run): {way}"),
             };

@@ -289,7 +289,7 @@ fn flushed(
                 "wait"
             };
             let left = items(destination, flushed.waiting);
-            console::error(&format!("{left} {verb} still for {destination}{why}"));
+            console::error(&format!("{left} still {verb} for {destination}{why}"));
         }
     }
     let is_done = |flushed: &Delivery| flushed.waiting == 0 && flushed.rejected.is_empty();

@@ -140,7 +140,7 @@ fn high_cpu_usage(page: &str) -> Rule {
         "warning",
         &[],
         ": the processors are busy",
-        "90% of the processors' time was used for 5 minutes",
+        "90% of the processors' time is used",
     );
     Rule::fixed(
         "HighCPUUsage",
@@ -152,7 +152,7 @@ fn high_cpu_usage(page: &str) -> Rule {
     .after("5m")
     .says(
         ": the processors are busy",
-        "{{ $value | humanizePercentage }} of the processors' time was used for 5 minutes",
+        "{{ $value | humanizePercentage }} of the processors' time is used",
     )
     .tested([RuleTest::new(
         "busy for long, for a moment, and just not",
