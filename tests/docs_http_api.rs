@@ -98,7 +98,7 @@ fn operation(description: &Json, path: &str, method: &str) -> String {
     let item = &description["paths"][path];
     let operation = &item[method];
     let mut found = format!(
-        "### {} {path}\n\n{}.",
+        "### `{} {path}`\n\n{}.",
         method.to_uppercase(),
         text(&operation["summary"])
     );

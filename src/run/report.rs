@@ -154,7 +154,7 @@ pub fn start_timestamp(prefix: &str, started_at: f64) -> Family {
 pub fn running(prefix: &str, is_running: bool) -> Family {
     Family::gauge(
         format!("{prefix}_running"),
-        "Whether a run goes on (1) or not (0).",
+        "1 during a run, else 0.",
         f64::from(is_running),
     )
 }

@@ -247,7 +247,7 @@ impl RunState {
     fn running(&self, is_running: bool) -> Family {
         Family::gauge(
             format!("{}_running", self.destination.prefix),
-            "Whether a run goes on (1) or not (0).",
+            "1 during a run, else 0.",
             f64::from(is_running),
         )
     }

@@ -42,12 +42,12 @@ const NAMES: [&str; 6] = [
 
 /// Help texts, in the order of [`HttpMetric`].
 const HELP: [&str; 6] = [
-    "HTTP requests that were answered; status 499 is that of clients that went away before.",
-    "Time from the head of an HTTP request to the last byte of its answer.",
+    "HTTP requests with a response; status 499 is that of clients that went away before.",
+    "Time from the head of an HTTP request to the last byte of its response.",
     "Size of the bodies of HTTP requests, as far as they were read.",
-    "Size of the bodies of HTTP answers, as far as they were sent.",
-    "HTTP requests that are being answered.",
-    "HTTP requests that were answered by an error.",
+    "Size of the bodies of HTTP responses, as far as they were sent.",
+    "HTTP requests whose response is not complete.",
+    "HTTP requests whose response was an error.",
 ];
 
 /// A label of [`HttpMetrics`].
