@@ -240,5 +240,5 @@ fn the_user_is_that_of_the_image() {
 
     let dockerfile = include_str!("../Dockerfile");
     assert!(dockerfile.contains(&format!("\nUSER {USER}:{USER}\n")));
-    assert!(dockerfile.contains("\nENV METRICSJOB_STATE_DIR=/var/lib/metricsjob\n"));
+    assert!(dockerfile.contains("\nENV METRICSJOB_STATE_DIR=/var/lib/metricsjob "));
 }
