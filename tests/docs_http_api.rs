@@ -74,11 +74,10 @@ fn parameters(description: &Json, path: &Json, operation: &Json) -> String {
             text(&parameter["description"]),
         );
     }
-    match rows.is_empty() {
-        true => rows,
-        false => {
-            format!("\n| parameter | in | type | meaning |\n| --- | --- | --- | --- |\n{rows}")
-        }
+    if rows.is_empty() {
+        rows
+    } else {
+        format!("\n| parameter | in | type | meaning |\n| --- | --- | --- | --- |\n{rows}")
     }
 }
 

@@ -52,9 +52,10 @@ impl Families {
             "| metric | type | unit | meaning |\n| --- | --- | --- | --- |\n".to_owned();
         for (name, (family, labels)) in &self.0 {
             let labels: Vec<&str> = labels.iter().map(String::as_str).collect();
-            let labels = match labels.is_empty() {
-                true => String::new(),
-                false => format!("{{{}}}", labels.join(",")),
+            let labels = if labels.is_empty() {
+                String::new()
+            } else {
+                format!("{{{}}}", labels.join(","))
             };
             assert!(!family.help.is_empty(), "{name}");
             table += &format!(

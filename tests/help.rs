@@ -149,9 +149,10 @@ fn section(command: &str) -> String {
     let line = format!("metricsjob {command}");
     let long = shown(&format!("{command} --help"), COLUMNS);
     // Where --help takes the HELP text of a metric, -h is all there is.
-    let help = match long.contains("Usage:") {
-        true => long,
-        false => shown(&format!("{command} -h"), COLUMNS),
+    let help = if long.contains("Usage:") {
+        long
+    } else {
+        shown(&format!("{command} -h"), COLUMNS)
     };
     let help: Vec<&str> = help.trim_end().lines().map(str::trim_end).collect();
     format!(

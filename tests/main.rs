@@ -29,6 +29,7 @@ mod delivery_faults;
 mod delivery_retries;
 mod demo;
 mod docs_http_api;
+#[cfg(feature = "real-servers")]
 mod docs_metrics;
 #[cfg(feature = "real-servers")]
 mod docs_snippets;

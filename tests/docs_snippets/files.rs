@@ -23,17 +23,19 @@ fn name(path: &str) -> &str {
 
 /// An error with the output of a program that did not succeed.
 fn succeeded(run: &Finished) -> Result<(), String> {
-    match run.code_is(0) {
-        true => Ok(()),
-        false => Err(format!("{}{}", run.stdout(), run.stderr())),
+    if run.code_is(0) {
+        Ok(())
+    } else {
+        Err(format!("{}{}", run.stdout(), run.stderr()))
     }
 }
 
 /// The same of one that warned of something, too.
 fn succeeded_quietly(run: &Finished) -> Result<(), String> {
-    match run.stderr().is_empty() {
-        true => succeeded(run),
-        false => Err(format!("{}{}", run.stdout(), run.stderr())),
+    if run.stderr().is_empty() {
+        succeeded(run)
+    } else {
+        Err(format!("{}{}", run.stdout(), run.stderr()))
     }
 }
 
@@ -80,9 +82,10 @@ pub fn check_toml(text: &str) -> Result<usize, String> {
     let has_command = ["command", "builtin"]
         .iter()
         .any(|key| table.contains_key(*key));
-    let text = match is_part && !has_command {
-        true => format!("command = ['true']\n{text}"),
-        false => text.to_owned(),
+    let text = if is_part && !has_command {
+        format!("command = ['true']\n{text}")
+    } else {
+        text.to_owned()
     };
     sandbox.write(&format!("jobs/{name}"), text);
     let checked = sandbox.run_args(["check", &format!("jobs/{name}")]);
@@ -181,9 +184,10 @@ fn check_commands_in(value: &Json) -> Result<usize, String> {
                     ("command" | "args" | "entrypoint", Json::Array(_)) => {
                         let mut words = texts(value);
                         // The image's entry point; in Kubernetes `command` takes its place.
-                        let entry = match fields.contains_key("args") {
-                            true => "args",
-                            false => "command",
+                        let entry = if fields.contains_key("args") {
+                            "args"
+                        } else {
+                            "command"
                         };
                         let replaced = ["entrypoint", "command"].iter();
                         let is_replaced = replaced.filter(|name| **name != entry);
@@ -327,9 +331,10 @@ fn check_web_config(text: &str) -> Result<(), String> {
 
 /// Checks that Rust can be parsed; a part of a program need not be a whole one.
 pub fn check_rust(text: &str) -> Result<usize, String> {
-    let text = match text.contains("fn main()") {
-        true => text.to_owned(),
-        false => format!("fn part() {{\n{text}\n}}\n"),
+    let text = if text.contains("fn main()") {
+        text.to_owned()
+    } else {
+        format!("fn part() {{\n{text}\n}}\n")
     };
     let arguments = ["--edition", "2024", "--emit", "stdout"];
     run_on(&text, "part.rs", "rustfmt", &arguments).map(|()| 0)
