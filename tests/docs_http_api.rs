@@ -81,7 +81,7 @@ fn parameters(description: &Json, path: &Json, operation: &Json) -> String {
     }
 }
 
-/// What a body is, by its first content type.
+/// Shape of a body, by its first content type.
 fn body(of: &Json) -> String {
     let content = of["content"]
         .as_object()

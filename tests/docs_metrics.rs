@@ -87,7 +87,7 @@ fn unit(name: &str) -> &'static str {
     }
 }
 
-/// What arrives at a gateway: reports, and what is said of the deliveries.
+/// A gateway that keeps what arrives: reports, and metrics about their delivery.
 struct Reports {
     server: FakeServer,
     sandbox: Sandbox,
@@ -129,7 +129,7 @@ fn of_a_run() -> (Families, Families) {
     )
 }
 
-/// What a built-in reports beside the runner.
+/// Families that a built-in reports beside the runner's.
 fn of_a_built_in(line: &str, of_runs: &Families) -> Families {
     let reports = Reports::new();
     let database = rusqlite::Connection::open(reports.sandbox.path().join("a.db")).unwrap();
@@ -217,7 +217,7 @@ fn the_page_has_all_metrics() {
     page::holds("metrics", "metrics of serve", &only_serve.table());
 }
 
-/// What is no longer there would be missed.
+/// Examples from each part, so that a part that became empty is noticed.
 #[test]
 fn no_list_is_short() {
     let page = fs::read_to_string(concat!(

@@ -11,15 +11,14 @@
 //! | `json`, `rust` | a parser |
 //! | `text` | nobody |
 
-mod blocks;
 mod command_line;
 mod files;
 mod shell;
 
 use std::fs;
-use std::path::{Path, PathBuf};
 
-use self::blocks::{Block, blocks};
+use crate::common::code_blocks::{Block, blocks};
+use crate::common::page;
 
 /// Checks a block, and returns how many command lines of `metricsjob` are in it.
 fn check(block: &Block) -> Result<usize, String> {
@@ -78,30 +77,12 @@ fn document_end(command: &str) -> Option<String> {
     (!end.is_empty()).then(|| end.to_owned())
 }
 
-/// All pages of docs/, and those beside it whose readers run commands too.
-fn pages() -> Vec<PathBuf> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let mut pages = vec![root.join("CHANGELOG.md"), root.join("CONTRIBUTING.md")];
-    let mut dirs = vec![root.join("docs")];
-    while let Some(dir) = dirs.pop() {
-        for entry in fs::read_dir(dir).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                dirs.push(path);
-            } else if path.extension().is_some_and(|extension| extension == "md") {
-                pages.push(path);
-            }
-        }
-    }
-    pages.sort();
-    pages
-}
-
 #[test]
 fn all_blocks_of_the_pages() {
     let mut problems = Vec::new();
     let (mut count, mut command_lines) = (0, 0);
-    for page in pages() {
+    // Those beside docs/ whose readers run commands too.
+    for page in page::paths(&["CHANGELOG.md", "CONTRIBUTING.md"]) {
         let text = fs::read_to_string(&page).unwrap();
         let name = page.strip_prefix(env!("CARGO_MANIFEST_DIR")).unwrap();
         let found = blocks(name.to_str().unwrap(), &text);

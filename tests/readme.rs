@@ -12,6 +12,8 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use crate::common::page;
+
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 const README: &str = include_str!("../README.md");
 
@@ -26,7 +28,8 @@ mod commands {
     use std::os::unix::fs::symlink;
     use std::process::{Command, Stdio};
 
-    use super::README;
+    use super::{README, prose};
+    use crate::common::code_blocks::{blocks, session};
     use crate::common::own_gateway::OwnGateway;
     use crate::common::{Finished, Sandbox, Server, US, environment, isolate};
 
@@ -57,8 +60,8 @@ mod commands {
         let machine = Machine::new();
         let mut gateway = None;
         let (mut compared, mut options_tried) = (0, 0);
-        for block in blocks(README) {
-            match block.language {
+        for block in blocks("README.md", README).unwrap() {
+            match &*block.language {
                 "console" => {
                     for (command, shown) in session(&block.text) {
                         if command.starts_with("cargo install ") {
@@ -90,6 +93,8 @@ mod commands {
             }
         }
         // Nothing was overlooked.
+        let unfenced = prose(README).find(|line| line.starts_with("    "));
+        assert_eq!(unfenced, None, "not in a fenced block");
         let prompts = README.lines().filter(|line| line.starts_with("$ ")).count();
         let blocks = README
             .lines()
@@ -99,46 +104,6 @@ mod commands {
         assert!(gateway.is_some() && prompts > 8 && blocks >= 7);
         assert!(compared >= 6, "{compared}");
         assert_eq!(options_tried, 2);
-    }
-
-    struct Block {
-        language: &'static str,
-        text: String,
-    }
-
-    /// The fenced code blocks.
-    fn blocks(text: &'static str) -> Vec<Block> {
-        let mut blocks: Vec<Block> = Vec::new();
-        let mut is_open = false;
-        for line in text.lines() {
-            match line.strip_prefix("```") {
-                Some(_) if is_open => is_open = false,
-                Some(language) => {
-                    is_open = true;
-                    let text = String::new();
-                    blocks.push(Block { language, text });
-                }
-                None if is_open => blocks.last_mut().unwrap().text += &format!("{line}\n"),
-                None => assert!(!line.starts_with("    "), "not in a fenced block: {line}"),
-            }
-        }
-        assert!(!is_open);
-        blocks
-    }
-
-    /// The commands of a console block, each with the output that is shown.
-    fn session(text: &str) -> Vec<(&str, String)> {
-        let mut commands = Vec::new();
-        for line in text.lines() {
-            match line.strip_prefix("$ ") {
-                Some(command) => commands.push((command, String::new())),
-                None => {
-                    let (_, shown) = commands.last_mut().expect("output before a command");
-                    *shown += &format!("{line}\n");
-                }
-            }
-        }
-        commands
     }
 
     /// The words of each line, without durations and ages.
@@ -201,27 +166,12 @@ struct Link {
 
 /// README, the other pages beside it, and all pages below docs/.
 fn pages() -> Vec<PathBuf> {
-    let mut pages: Vec<PathBuf> = [
+    page::paths(&[
         "README.md",
         "CHANGELOG.md",
         "CONTRIBUTING.md",
         "SECURITY.md",
-    ]
-    .map(|name| Path::new(ROOT).join(name))
-    .into();
-    let mut dirs = vec![Path::new(ROOT).join("docs")];
-    while let Some(dir) = dirs.pop() {
-        for entry in fs::read_dir(dir).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                dirs.push(path);
-            } else if path.extension().is_some_and(|extension| extension == "md") {
-                pages.push(path);
-            }
-        }
-    }
-    pages.sort();
-    pages
+    ])
 }
 
 /// The lines of a page that are not in a fenced block.

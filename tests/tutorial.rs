@@ -18,6 +18,7 @@ use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use tempfile::TempDir;
 
+use crate::common::code_blocks::{Block, blocks, session};
 use crate::common::{PATIENCE, Port, Sandbox, US, awaited, environment, isolate};
 
 const PAGE: &str = include_str!("../docs/tutorial/first-alert.md");
@@ -123,7 +124,7 @@ impl Shell {
         self.send(&format!("{{\n{lines}\n}} </dev/null"));
     }
 
-    /// What a terminal shows of a command, whatever its exit code.
+    /// Runs a command, and returns what a terminal shows of it, whatever its exit code.
     #[track_caller]
     fn output(&mut self, command: &str) -> String {
         let mut command = self.local(command);
@@ -160,37 +161,6 @@ impl Drop for Shell {
     }
 }
 
-/// The fenced code blocks: their languages and texts.
-fn blocks() -> Vec<(&'static str, String)> {
-    let mut blocks = Vec::new();
-    let mut open: Option<(&str, String)> = None;
-    for line in PAGE.lines() {
-        match (line.strip_prefix("```"), &mut open) {
-            (Some(_), Some(_)) => blocks.extend(open.take()),
-            (Some(language), None) => open = Some((language, String::new())),
-            (None, Some((_, text))) => *text += &format!("{line}\n"),
-            (None, None) => {}
-        }
-    }
-    assert!(open.is_none());
-    blocks
-}
-
-/// The commands of a `console` block, each with the output that is shown.
-fn session(text: &str) -> Vec<(&str, String)> {
-    let mut commands: Vec<(&str, String)> = Vec::new();
-    for line in text.lines() {
-        match line.strip_prefix("$ ") {
-            Some(command) => commands.push((command, String::new())),
-            None => {
-                let (_, shown) = commands.last_mut().expect("output before a command");
-                *shown += &format!("{line}\n");
-            }
-        }
-    }
-    commands
-}
-
 /// The words of each line, without those that differ from run to run: durations and ages, dates and times, ids.
 fn steady(text: &str) -> Vec<Vec<&str>> {
     let is_steady = |word: &&str| {
@@ -213,8 +183,8 @@ fn the_tutorial_leads_to_an_alert_and_its_end() {
     let home = shell.sandbox.path().to_owned();
     assert_eq!(fs::read_dir(&home).unwrap().count(), 0);
     let (mut compared, mut files) = (0, 0);
-    for (language, text) in blocks() {
-        match language {
+    for Block { language, text, .. } in blocks("first-alert.md", PAGE).unwrap() {
+        match &*language {
             "sh" if text.contains("sudo") => {}
             "sh" => shell.run(&text),
             "yaml" => {

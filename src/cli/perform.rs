@@ -163,10 +163,7 @@ pub fn main(mut job: Job, args: &PerformArgs, verbosity: Verbosity) -> anyhow::R
     );
     let is_failure = is_failure(run.outcome());
     let is_brief = verbosity == Verbosity::OnTerminal && !std::io::stderr().is_terminal();
-    let failure = run.record.failure.as_ref();
-    let failure = failure.filter(|_| is_failure && (quiet || !is_brief));
-    let is_announced = failure.is_some();
-    if let Some(failure) = failure {
+    if let (Some(failure), true) = (&run.record.failure, is_failure && (quiet || !is_brief)) {
         console::error(&format!("{}: {failure}", job.name));
     }
     warn(&destinations, &run);
@@ -187,7 +184,8 @@ pub fn main(mut job: Job, args: &PerformArgs, verbosity: Verbosity) -> anyhow::R
             console::side_note(&format!("{}\n", summary.json()));
         }
         (Output::Json, _) if !args.dry_run => drop(json::print(&summary.json())),
-        _ if quiet && is_announced => {}
+        // It is printed already.
+        _ if quiet && run.record.failure.is_some() => {}
         _ if (quiet || is_brief) && is_failure => console::error(&summary.failure_text()),
         _ if quiet || is_brief => {}
         _ => {

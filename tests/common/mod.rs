@@ -6,6 +6,8 @@ pub mod campaign;
 mod chromium;
 pub mod client_model;
 #[cfg(feature = "real-servers")]
+pub mod code_blocks;
+#[cfg(feature = "real-servers")]
 pub mod curl;
 mod fake_server;
 pub mod families;

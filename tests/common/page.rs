@@ -1,6 +1,26 @@
-//! Pages of `docs/reference/` with parts that tests write of what the program says.
+//! Pages of `docs/`: where they are, and the parts of `docs/reference/` that tests write of what the program says.
 
 use std::fs;
+use std::path::{Path, PathBuf};
+
+/// The pages at the top of the repository with these names, and all pages below `docs/`.
+pub fn paths(at_the_top: &[&str]) -> Vec<PathBuf> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut pages: Vec<PathBuf> = at_the_top.iter().map(|name| root.join(name)).collect();
+    let mut dirs = vec![root.join("docs")];
+    while let Some(dir) = dirs.pop() {
+        for entry in fs::read_dir(dir).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                dirs.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "md") {
+                pages.push(path);
+            }
+        }
+    }
+    pages.sort();
+    pages
+}
 
 /// Holds the part `part` of the page `page` against what the test has found. With INSTA_UPDATE=always it is written, as snapshots are.
 #[track_caller]

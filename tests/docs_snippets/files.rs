@@ -30,7 +30,7 @@ fn succeeded(run: &Finished) -> Result<(), String> {
     }
 }
 
-/// The same of one that warned of something, too.
+/// Fails if the run failed or warned of something.
 fn succeeded_quietly(run: &Finished) -> Result<(), String> {
     if run.stderr().is_empty() {
         succeeded(run)
@@ -136,7 +136,7 @@ pub fn check_yaml(text: &str) -> Result<usize, String> {
     check_commands_in(&Json::Array(documents))
 }
 
-/// What YAML says, in JSON.
+/// Returns YAML as JSON.
 fn yaml_documents(text: &str) -> Result<Vec<Json>, String> {
     let sandbox = Sandbox::new();
     let file = sandbox.write("file.yml", text);

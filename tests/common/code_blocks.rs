@@ -1,4 +1,4 @@
-//! The code blocks of a page.
+//! Code blocks of pages.
 
 /// A fenced code block.
 #[derive(Debug)]
@@ -41,6 +41,21 @@ pub fn blocks(page: &str, text: &str) -> Result<Vec<Block>, String> {
         Some(open) => Err(format!("{}: a block without an end", open.block.place)),
         None => Ok(blocks),
     }
+}
+
+/// The commands of a `console` block, each with the output that is shown.
+pub fn session(text: &str) -> Vec<(&str, String)> {
+    let mut commands: Vec<(&str, String)> = Vec::new();
+    for line in text.lines() {
+        match line.strip_prefix("$ ") {
+            Some(command) => commands.push((command, String::new())),
+            None => {
+                let (_, shown) = commands.last_mut().expect("output before a command");
+                *shown += &format!("{line}\n");
+            }
+        }
+    }
+    commands
 }
 
 /// Returns true for the first line of an item of a list.
